@@ -1,0 +1,139 @@
+/* The seam to the data planes: one table of verbs over plain data, implemented by
+ * userspace (TUN + ESP), kernel (XFRM, later) and fake (tests). tests/contract runs
+ * the same cases on each.
+ *
+ * A tunnel is a device that lives as long as its peer is configured: it keeps name
+ * and ifindex through everything. The plane starts it with operstate DORMANT (linkmode
+ * dormant); tunnel_set_link is the only thing that changes that. Which CHILD_SAs make a
+ * tunnel usable is decided above the seam (ipsecd/tunnel.c).
+ *
+ * Outbound packets of a tunnel take the newest installed CHILD_SA whose `outbound` is
+ * on and whose selectors match (src in local_ts, dst in remote_ts); without one they
+ * are dropped and counted. Inbound packets are delivered to the tunnel of the CHILD_SA
+ * they came by, after ICV, replay (RFC 4303 3.4.3) and selector check (RFC 4301 5.2). */
+#ifndef DETOUR_DATAPLANE_H
+#define DETOUR_DATAPLANE_H
+
+#include "ipsecd/model/child.h"
+#include "ipsecd/model/conn.h"
+#include "lib/log.h"
+
+struct ev_loop;
+struct dataplane;
+struct crypto_ops;
+
+enum dataplane_event_kind {
+	DATAPLANE_CHILD_ALIVE,
+	DATAPLANE_CHILD_USED_NEW,
+	DATAPLANE_CHILD_SOFT_EXPIRE,
+	DATAPLANE_CHILD_HARD_EXPIRE,
+	DATAPLANE_CHILD_PEER_MOVED,
+	DATAPLANE_ACQUIRE,
+	DATAPLANE_DEVICE_CHANGED, /* someone else set the device up or down, or removed it */
+};
+
+struct dataplane_event {
+	enum dataplane_event_kind kind;
+	uint64_t child; /* CHILD_* */
+	uint32_t tunnel;
+	struct endpoint remote; /* PEER_MOVED */
+	bool admin_up;		/* DEVICE_CHANGED */
+	bool present;
+};
+
+struct dataplane_host {
+	/* ESP packet (from the SPI on) to send from `from` to `to`, UDP-encapsulated. */
+	bool (*send_esp)(void *ctx, const struct endpoint *from, const struct endpoint *to,
+			 struct span esp);
+	void (*event)(void *ctx, const struct dataplane_event *event);
+	void *ctx;
+	const struct crypto_ops *crypto;
+	void (*random)(void *ctx, void *dst, size_t n);
+	const struct log_sink *log;
+	struct ev_loop *loop; /* the fake needs none */
+};
+
+enum dataplane_error {
+	DATAPLANE_OK,
+	DATAPLANE_NO_MEMORY,
+	DATAPLANE_EXISTS,
+	DATAPLANE_NOT_FOUND,
+	DATAPLANE_UNSUPPORTED,
+	DATAPLANE_SYSTEM, /* dataplane_last_error has the words */
+};
+
+enum dataplane_counter {
+	DROP_NO_SA,
+	DROP_NO_SELECTOR,
+	DROP_UNKNOWN_SPI,
+	DROP_REPLAY,
+	DROP_ICV,
+	DROP_MALFORMED,
+	DROP_SELECTOR_IN,
+	DROP_SEND,
+	DROP_DEVICE,
+	DROP_EXPIRED,
+	DROP_TOO_BIG,
+	DROP_COUNTERS,
+};
+
+const char *dataplane_counter_name(enum dataplane_counter c); /* "drop-replay", ... */
+
+struct dataplane_child_stats {
+	uint64_t bytes_in, packets_in, bytes_out, packets_out;
+	uint64_t drop_replay, drop_icv;
+	mono_time last_in, last_out; /* 0: never */
+};
+
+struct dataplane_tunnel_info {
+	int ifindex;
+	uint16_t mtu;
+	bool link_up; /* what tunnel_set_link asked last */
+	bool admin_up;
+};
+
+struct dataplane_ops {
+	const char *name; /* "userspace", "kernel", "fake" */
+	bool encap_only;  /* ESP only in UDP: the engine must claim a NAT */
+	/* Can it work here? On false `why` (size bytes) says what is missing. */
+	bool (*probe)(char *why, size_t size);
+	struct dataplane *(*open)(const struct dataplane_host *host);
+	void (*close)(struct dataplane *d); /* removes all that is still there */
+
+	/* Creates or adopts the device, with addresses and MTU; DORMANT and admin up. */
+	enum dataplane_error (*tunnel_create)(struct dataplane *d, uint32_t tunnel,
+					      const struct tunnel_config *config);
+	/* Addresses and MTU by difference; the device and ifindex stay. */
+	enum dataplane_error (*tunnel_update)(struct dataplane *d, uint32_t tunnel,
+					      const struct tunnel_config *config);
+	enum dataplane_error (*tunnel_remove)(struct dataplane *d, uint32_t tunnel);
+	enum dataplane_error (*tunnel_set_link)(struct dataplane *d, uint32_t tunnel, bool up);
+	bool (*tunnel_info)(struct dataplane *d, uint32_t tunnel,
+			    struct dataplane_tunnel_info *out);
+
+	enum dataplane_error (*child_install)(struct dataplane *d, const struct child_sa *child);
+	/* outbound on/off, udp_encap and endpoints of an installed child. */
+	enum dataplane_error (*child_update)(struct dataplane *d, const struct child_sa *child);
+	enum dataplane_error (*child_remove)(struct dataplane *d, uint64_t child);
+	bool (*child_stats)(struct dataplane *d, uint64_t child, struct dataplane_child_stats *out);
+
+	/* A UDP-encapsulated ESP packet that the 4500 socket received (from the SPI on; may be
+	 * decrypted in place). */
+	void (*esp_input)(struct dataplane *d, const struct endpoint *local,
+			  const struct endpoint *remote, uint8_t *packet, size_t len,
+			  mono_time now);
+	/* Timed work (reports of aliveness, ageing); the shell calls it about once a second. */
+	void (*tick)(struct dataplane *d, mono_time now);
+	const uint64_t *(*counters)(struct dataplane *d); /* DROP_COUNTERS entries */
+	const char *(*last_error)(struct dataplane *d);
+};
+
+extern const struct dataplane_ops dataplane_userspace;
+extern const struct dataplane_ops dataplane_fake;
+
+/* The MTU inside a tunnel for a path MTU and a suite (RFC 4303 2, RFC 3948): the largest
+ * inner packet whose ESP packet, with outer header and UDP header, fits. */
+uint16_t dataplane_inner_mtu(uint16_t path_mtu, uint8_t outer_family, bool udp_encap,
+			     uint16_t encr_id, uint16_t key_bits, uint16_t integ_id);
+
+#endif

@@ -1,0 +1,291 @@
+/* The IKEv2 engine (RFC 7296), sans-I/O. Datagrams, commands, events of the data
+ * plane and the time go in; datagrams, CHILD_SA installs and removals, queries and
+ * events come out, pulled in order. There is no clock, socket, random source, file
+ * or log inside: env passes them in. The same inputs give the same outputs, byte
+ * for byte. Nothing blocks and nothing calls back, except log and random.
+ *
+ * The shell's duty: after every input drain ike_engine_next until it returns false,
+ * carry the outputs out in that order (an install must be done before the datagram
+ * that follows it is sent), then arm one timer at ike_engine_deadline. docs/engine.md
+ * tells the whole contract. */
+#ifndef DETOUR_ENGINE_H
+#define DETOUR_ENGINE_H
+
+#include "ipsecd/crypto/crypto.h"
+#include "ipsecd/model/child.h"
+#include "ipsecd/model/conn.h"
+#include "ipsecd/model/secret.h"
+#include "lib/log.h"
+
+struct ike_engine;
+
+struct ike_env {
+	const struct crypto_ops *crypto;
+	void (*random)(void *ctx, void *dst, size_t n);
+	void *random_ctx;
+	const struct log_sink *log; /* may be NULL */
+};
+
+struct ike_settings {
+	bool encap_always; /* the data plane can only do ESP in UDP: claim a NAT (RFC 7296 2.23) */
+	unsigned
+		cookie_threshold; /* half-open responder SAs above which COOKIEs are asked; 0: 32 */
+	unsigned half_open_max;	  /* beyond it IKE_SA_INIT is dropped; 0: 4096 */
+	mono_time half_open_timeout;	/* a responder's SA without IKE_AUTH; 0: 30 s */
+	mono_time keepalive_interval;	/* NAT keepalives (RFC 3948 2.3); 0: 20 s */
+	mono_time retry_min, retry_max; /* back-off of lost or refused peers; 0: 1 s, 60 s */
+	mono_time rekeyed_linger;	/* how long a replaced CHILD_SA still receives; 0: 5 s */
+};
+
+/* The outer addresses of a datagram. local.port is 500 or 4500: on 4500 the shell
+ * adds and strips the non-ESP marker. */
+struct ike_path {
+	struct endpoint local, remote;
+};
+
+/* ---- inputs ---- */
+
+enum ike_command_kind {
+	IKE_COMMAND_LOAD_CONN,	 /* takes `conn`; a conn of the same name is replaced by difference:
+				    SAs stay when conn_compare allows it */
+	IKE_COMMAND_UNLOAD_CONN, /* name; its SAs are deleted */
+	IKE_COMMAND_LOAD_SECRET, /* takes `secret`; same unique replaces */
+	IKE_COMMAND_UNLOAD_SECRET, /* name = unique */
+	IKE_COMMAND_INITIATE, /* select: conn and/or child. With an SA there already: no second one
+			       */
+	IKE_COMMAND_TERMINATE,
+	IKE_COMMAND_REKEY,
+	IKE_COMMAND_RETRY_NOW, /* addresses or links changed: end all back-offs */
+	IKE_COMMAND_SHUTDOWN,  /* delete all SAs, telling peers; SHUTDOWN_DONE when finished */
+};
+
+struct ike_select {
+	const char *ike;   /* conn name, NULL: any */
+	const char *child; /* child name, NULL: whole IKE_SA */
+	uint32_t ike_id;   /* 0: any */
+	uint32_t child_id; /* unique id of a CHILD_SA, 0: any */
+};
+
+struct ike_command {
+	enum ike_command_kind kind;
+	struct conn *conn;     /* LOAD_CONN */
+	struct secret *secret; /* LOAD_SECRET */
+	const char *name;      /* UNLOAD_* */
+	struct ike_select select;
+	uint64_t tag;	  /* not 0: a COMMAND_DONE event with this tag follows */
+	uint32_t tunnel;  /* LOAD_CONN: the tunnel that children of this conn serve */
+	bool force;	  /* TERMINATE: without waiting for the peer's answer */
+	bool reset_retry; /* TERMINATE: false = the conn stays down until INITIATE, even with
+			     auto=start; true = it is started again as after a loss */
+};
+
+enum ike_child_event {
+	IKE_CHILD_INSTALL_FAILED, /* the data plane refused the install */
+	IKE_CHILD_ALIVE,    /* authenticated packets came in since the last report: puts DPD off */
+	IKE_CHILD_USED_NEW, /* first packet on a new inbound SA: the peer sends on it */
+	IKE_CHILD_SOFT_EXPIRE, /* byte, packet or sequence-number limit near: rekey */
+	IKE_CHILD_HARD_EXPIRE, /* limit reached: the SA is unusable */
+	IKE_CHILD_ACQUIRE,     /* traffic wants a child: `id` is the tunnel, not a child */
+	IKE_CHILD_PEER_MOVED,  /* packets come from a new NAT mapping: `path.remote` */
+};
+
+/* Resolved addresses of a QUERY_RESOLVE; n == 0: the name does not resolve. */
+struct ike_answer {
+	unsigned n;
+	struct addr addrs[8];
+	struct addr
+		local; /* for a host with default-route: source address towards addrs[0], or none */
+};
+
+struct ike_engine *ike_engine_new(const struct ike_env *env, const struct ike_settings *settings);
+void ike_engine_free(struct ike_engine *e); /* cleanses; sends nothing */
+
+void ike_engine_datagram(struct ike_engine *e, const struct ike_path *path, struct span datagram,
+			 mono_time now);
+void ike_engine_expire(struct ike_engine *e, mono_time now);
+/* Returns false and the reason in *error (static text) for a command that can't be
+ * started; COMMAND_DONE follows only after true. */
+bool ike_engine_command(struct ike_engine *e, const struct ike_command *command, const char **error,
+			mono_time now);
+void ike_engine_child_event(struct ike_engine *e, uint64_t id, enum ike_child_event event,
+			    const struct ike_path *path, mono_time now);
+void ike_engine_answer(struct ike_engine *e, uint64_t query, const struct ike_answer *answer,
+		       mono_time now);
+
+/* ---- outputs ---- */
+
+enum ike_output_kind {
+	IKE_OUTPUT_SEND,	  /* path, datagram */
+	IKE_OUTPUT_KEEPALIVE,	  /* path: one byte 0xff (RFC 3948 2.3) */
+	IKE_OUTPUT_CHILD_INSTALL, /* child: both directions */
+	IKE_OUTPUT_CHILD_UPDATE,  /* child id: outbound on/off, new endpoints */
+	IKE_OUTPUT_CHILD_REMOVE,  /* child id */
+	IKE_OUTPUT_QUERY_RESOLVE, /* query, name, family; answered by ike_engine_answer */
+	IKE_OUTPUT_EVENT,
+};
+
+enum ike_event_kind {
+	IKE_EVENT_IKE_UP,
+	IKE_EVENT_IKE_DOWN,
+	IKE_EVENT_IKE_REKEYED,
+	IKE_EVENT_IKE_MOVED,
+	IKE_EVENT_CHILD_UP,
+	IKE_EVENT_CHILD_DOWN,
+	IKE_EVENT_CHILD_REKEYED,
+	IKE_EVENT_FAILED,	/* an attempt failed: reason */
+	IKE_EVENT_COMMAND_DONE, /* tag, ok, reason */
+	IKE_EVENT_SHUTDOWN_DONE,
+};
+
+/* Why an SA went or an attempt failed; ike_reason_text gives words. */
+enum ike_reason {
+	IKE_REASON_NONE,
+	IKE_REASON_PEER_DELETED,
+	IKE_REASON_COMMAND,
+	IKE_REASON_PEER_DEAD,
+	IKE_REASON_REPLACED,
+	IKE_REASON_EXPIRED,
+	IKE_REASON_CONFIG,
+	IKE_REASON_SHUTDOWN,
+	IKE_REASON_INSTALL_FAILED,
+	IKE_REASON_AUTH_FAILED,
+	IKE_REASON_NO_PROPOSAL,
+	IKE_REASON_TS_UNACCEPTABLE,
+	IKE_REASON_INVALID_SYNTAX,
+	IKE_REASON_NO_SECRET,
+	IKE_REASON_NO_ANSWER,
+	IKE_REASON_RESOLVE_FAILED,
+	IKE_REASON_PEER_REFUSED,
+	IKE_REASON_INTERNAL,
+};
+
+/* One SA's view for events and list-sas: plain data, spans and strings valid until
+ * the next input. Times are mono_time points, 0 where none is planned. */
+struct ike_sa_info {
+	const char *conn;
+	uint32_t id;
+	uint64_t spi_i, spi_r;
+	bool initiator;
+	const char *state; /* CREATED CONNECTING ESTABLISHED REKEYING REKEYED DELETING, as
+			      strongSwan's */
+	struct ike_path path;
+	struct id local_id, remote_id; /* ID_ANY where unknown */
+	struct suite suite;
+	bool nat_local, nat_remote, nat_faked;
+	mono_time established, rekey_at, reauth_at;
+	unsigned tasks_queued;
+};
+
+struct ike_child_info {
+	const char *conn, *name;
+	uint32_t id;	   /* unique, small, as vici's uniqueid */
+	uint64_t child_sa; /* handle: child_sa.id */
+	uint32_t tunnel, reqid;
+	const char *state; /* CREATED INSTALLING INSTALLED REKEYING REKEYED DELETING DELETED */
+	bool udp_encap;
+	uint32_t spi_in, spi_out;
+	struct suite suite;
+	const struct ts_list *local_ts, *remote_ts;
+	mono_time installed, rekey_at, expires_at;
+};
+
+struct ike_output {
+	enum ike_output_kind kind;
+	struct ike_path path;
+	struct span datagram;
+	struct child_sa child; /* INSTALL: whole; UPDATE: id, outbound, udp_encap, local, remote;
+				  REMOVE: id */
+	uint64_t query;
+	const char *name; /* QUERY_RESOLVE */
+	/* EVENT */
+	enum ike_event_kind event;
+	enum ike_reason reason;
+	char reason_detail[160]; /* which side wanted what, for people; "" if nothing to add */
+	uint64_t tag;
+	bool ok;
+	bool have_ike, have_child;
+	struct ike_sa_info ike, ike_old; /* ike_old: *_REKEYED */
+	struct ike_child_info sa, sa_old;
+	const char *conn; /* for events without an SA */
+};
+
+/* The next output; false when there is none. What it points to is valid until the
+ * next call into the engine. */
+bool ike_engine_next(struct ike_engine *e, struct ike_output *out);
+mono_time ike_engine_deadline(const struct ike_engine *e); /* MONO_NEVER if none */
+
+/* ---- what is there ---- */
+
+/* Calls back for each SA and its children (ike, then its children; child NULL for
+ * the IKE_SA itself). The callback must not call into the engine. */
+void ike_engine_each_sa(const struct ike_engine *e,
+			void (*cb)(void *ctx, const struct ike_sa_info *ike,
+				   const struct ike_child_info *child),
+			void *ctx);
+/* Loaded conns in order of loading; NULL behind the last. */
+const struct conn *ike_engine_conn(const struct ike_engine *e, unsigned n);
+const struct conn *ike_engine_conn_named(const struct ike_engine *e, const char *name);
+const struct secret *ike_engine_secret(const struct ike_engine *e, unsigned n);
+/* Why conn is not up and when the next attempt comes (0: none planned). */
+enum ike_reason ike_engine_conn_status(const struct ike_engine *e, const char *conn,
+				       mono_time *next_attempt, char detail[160]);
+
+/* Counters: X-macro, so that names reach vici's get-counters and metrics unchanged. */
+#define IKE_COUNTERS(X)                                                                              \
+	X(ike_rekey_init, "ike-rekey-init")                                                          \
+	X(ike_rekey_resp, "ike-rekey-resp") X(child_rekey, "child-rekey") X(invalid, "invalid") X(   \
+		invalid_spi,                                                                         \
+		"invalid-spi") X(ike_init_in_req,                                                    \
+				 "ike-init-in-req") X(ike_init_in_resp,                              \
+						      "ike-init-in-resp") X(ike_init_out_req,        \
+									    "ike-init-out-req")      \
+		X(ike_init_out_resp, "ike-init-out-resp") X(ike_auth_in_req, "ike-auth-in-req") X(   \
+			ike_auth_in_resp,                                                            \
+			"ike-auth-in-resp") X(ike_auth_out_req,                                      \
+					      "ike-auth-out-req") X(ike_auth_out_resp,               \
+								    "ike-auth-out-resp")             \
+			X(create_child_in_req, "create-child-in-req") X(                             \
+				create_child_in_resp,                                                \
+				"create-child-in-resp") X(create_child_out_req,                      \
+							  "create-child-out-req")                    \
+				X(create_child_out_resp, "create-child-out-resp") X(                 \
+					info_in_req,                                                 \
+					"info-in-req") X(info_in_resp,                               \
+							 "info-in-resp") X(info_out_req,             \
+									   "info-out-req")           \
+					X(info_out_resp, "info-out-resp") X(drop_malformed, "drop"   \
+											    "-mal"   \
+											    "form"   \
+											    "ed") X( \
+						drop_unknown_spi,                                    \
+						"drop-unknown-spi") X(drop_version,                  \
+								      "drop-version")                \
+						X(drop_window, "drop-window") X(                     \
+							drop_auth,                                   \
+							"drop-integrity") X(drop_state,              \
+									    "drop-state")            \
+							X(drop_cookie, "drop-cookie") X(             \
+								drop_half_open,                      \
+								"drop-half-open") X(drop_critical,   \
+										    "drop-"          \
+										    "critical")      \
+								X(retransmits_sent, "retransmits-"   \
+										    "sent") X(       \
+									retransmits_seen,            \
+									"retransmits-seen")          \
+									X(peers_dead,                \
+									  "peers-dead")              \
+										X(auth_failed,       \
+										  "auth-failed")
+
+struct ike_counters {
+#define IKE_COUNTER_FIELD(field, name) uint64_t field;
+	IKE_COUNTERS(IKE_COUNTER_FIELD)
+#undef IKE_COUNTER_FIELD
+	unsigned ike_sas, half_open, child_sas; /* gauges */
+};
+
+const struct ike_counters *ike_engine_counters(const struct ike_engine *e);
+const char *ike_reason_text(enum ike_reason r);
+
+#endif

@@ -1,0 +1,44 @@
+/* An installable CHILD_SA: everything a data plane needs, as plain data without
+ * pointers into the engine, so that it can cross a process border unchanged.
+ * Holds key material: whoever keeps a copy cleanses it (child_sa_cleanse). */
+#ifndef DETOUR_CHILD_H
+#define DETOUR_CHILD_H
+
+#include "ipsecd/model/algorithm.h"
+#include "ipsecd/model/ts.h"
+
+#include <string.h>
+
+#define CHILD_KEY_MAX (64 + 64) /* encryption key + salt; integrity key apart */
+
+struct child_keys {
+	uint8_t encr[CHILD_KEY_MAX]; /* key, salt behind it for AEADs */
+	uint8_t encr_len;
+	uint8_t integ[ALGORITHM_KEY_MAX];
+	uint8_t integ_len; /* 0 with an AEAD */
+};
+
+struct child_sa {
+	uint64_t id;	 /* unique in this process's life; the handle for update and remove */
+	uint32_t tunnel; /* which tunnel device it serves */
+	uint32_t reqid;
+	uint32_t spi_in, spi_out;		   /* host order */
+	uint16_t encr_id, encr_key_bits, integ_id; /* algorithm.h numbers */
+	bool esn;
+	bool udp_encap;
+	bool outbound;		       /* the outbound SA may be used at once (see dataplane.h) */
+	uint16_t replay_window;	       /* packets; 0: no replay check */
+	struct endpoint local, remote; /* outer; the ports matter with udp_encap */
+	struct ts_list local_ts, remote_ts;
+	struct child_keys in, out;
+	uint64_t life_bytes, life_packets;   /* hard limits, 0: none */
+	uint64_t rekey_bytes, rekey_packets; /* soft limits, 0: none */
+};
+
+static inline void child_sa_cleanse(struct child_sa *c)
+{
+	explicit_bzero(&c->in, sizeof(c->in));
+	explicit_bzero(&c->out, sizeof(c->out));
+}
+
+#endif

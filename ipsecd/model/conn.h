@@ -1,0 +1,114 @@
+/* A configured connection and its children: plain data that configuration
+ * files and vici's load-conn both produce, and that the engine, the tunnels and
+ * list-conns read. A conn never changes after it is loaded: a reload builds a
+ * new one and compares (conn_compare). All strings and arrays belong to the conn
+ * (conn_free); names are unique among conns, children's names inside a conn. */
+#ifndef DETOUR_CONN_H
+#define DETOUR_CONN_H
+
+#include "ipsecd/model/id.h"
+#include "ipsecd/model/proposal.h"
+#include "ipsecd/model/ts.h"
+#include "lib/mono.h"
+
+#include <net/if.h>
+
+#define CONN_ADDRS_MAX	  4
+#define CONN_IF_ADDRS_MAX 8
+
+enum host_kind { HOST_ANY, HOST_DEFAULT_ROUTE, HOST_ADDR, HOST_PREFIX, HOST_NAME };
+
+/* One end of the outer path. HOST_PREFIX: peers allowed from a range. */
+struct host {
+	enum host_kind kind;
+	struct addr addr;     /* HOST_ADDR; HOST_NAME once resolved (family 0 until then) */
+	struct prefix prefix; /* HOST_PREFIX */
+	char *name;	      /* HOST_NAME; else NULL */
+};
+
+enum auth_kind { AUTH_KIND_PSK = 0 };
+
+enum start_action { ACTION_NONE, ACTION_START, ACTION_TRAP };
+
+/* "value/mask" of a kernel mark; value 0 and mask 0: none. */
+struct mark {
+	uint32_t value, mask;
+};
+
+/* The tunnel device of a conn. All of its children share it. */
+struct tunnel_config {
+	char name[IF_NAMESIZE]; /* as configured, else made from the conn's name */
+	bool named;		/* the configuration gave the name */
+	uint8_t n_addrs;
+	struct prefix addrs[CONN_IF_ADDRS_MAX]; /* with host bits; may be none */
+	uint16_t mtu;				/* 0: computed from the cipher and path */
+	struct mark mark_in, mark_out;
+};
+
+struct child_config {
+	char *name;
+	struct ts_list local_ts, remote_ts;
+	struct proposal_list proposals;
+	mono_time rekey_time; /* soft lifetime; 0: never rekeyed by us */
+	mono_time life_time;  /* hard lifetime; 0: none */
+	mono_time rand_time;  /* up to this much is taken off rekey_time at random */
+	uint64_t life_bytes, rekey_bytes, life_packets, rekey_packets; /* 0: no limit */
+	enum start_action start_action, dpd_action, close_action;
+	uint16_t replay_window; /* packets, 0: off; 32 by default in files, 64..4096 useful */
+	uint32_t reqid;		/* 0: ours to choose */
+};
+
+struct conn {
+	char *name;
+	char *source; /* where it came from, for messages: "ipsec.conf:12", "vici" */
+	uint8_t n_local, n_remote;
+	struct host local[CONN_ADDRS_MAX], remote[CONN_ADDRS_MAX];
+	uint16_t local_port, remote_port; /* 500 unless configured */
+	struct id local_id, remote_id;	  /* ID_ANY local: the address in use; ID_ANY remote: any */
+	bool remote_id_set;
+	enum auth_kind local_auth, remote_auth;
+	struct proposal_list proposals;
+	bool encap;  /* forceencaps: behave as behind a NAT */
+	bool rekey;  /* rekey=no: answer the peer's rekeys, start none */
+	bool reauth; /* accepted and kept for list-conns; reauthentication is make-before-break
+			later */
+	mono_time rekey_time, over_time,
+		rand_time;	       /* of the IKE SA; over_time: hard limit behind rekey_time */
+	mono_time reauth_time;	       /* 0: never */
+	mono_time dpd_delay;	       /* 0: no liveness checks */
+	mono_time retransmit_interval; /* first; 0: default 500 ms */
+	mono_time retransmit_timeout;  /* the whole wait for an answer; 0: default 18 s */
+	uint32_t keying_tries;	       /* 0: for ever */
+	enum { UNIQUE_NO, UNIQUE_NEVER, UNIQUE_KEEP, UNIQUE_REPLACE } unique;
+	struct tunnel_config tunnel;
+	uint16_t n_children;
+	struct child_config *children;
+};
+
+struct conn *conn_new(const char *name); /* with defaults; NULL when out of memory */
+struct conn *conn_copy(const struct conn *c);
+void conn_free(struct conn *c);
+/* Adds a child with defaults; NULL when out of memory. Moves the array. */
+struct child_config *conn_add_child(struct conn *c, const char *name);
+const struct child_config *conn_child(const struct conn *c, const char *name);
+/* Makes tunnel.name from the conn's name: allowed characters, at most 15 bytes
+ * (a hash tail keeps long names apart). Nothing when `named`. */
+void conn_default_tunnel_name(struct conn *c);
+
+/* What a reload has to do for this difference. */
+enum conn_difference {
+	CONN_SAME,
+	CONN_CHILDREN_DIFFER, /* only children were added, removed or changed */
+	CONN_DEVICE_DIFFERS,  /* only addresses or MTU of the device */
+	CONN_DIFFERS,	      /* identities, addresses, proposals...: the IKE SA must go */
+};
+
+enum conn_difference conn_compare(const struct conn *a, const struct conn *b);
+bool child_config_equal(const struct child_config *a, const struct child_config *b);
+
+/* Defaults, RFC-free choices of ours; docs/config.md explains them. */
+#define CONN_DPD_DELAY		 (10 * MONO_S)
+#define CONN_RETRANSMIT_INTERVAL (500 * MONO_MS)
+#define CONN_RETRANSMIT_TIMEOUT	 (18 * MONO_S)
+
+#endif

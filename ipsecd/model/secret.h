@@ -1,0 +1,30 @@
+/* Shared secrets with their owners, as ipsec.secrets and vici's load-shared
+ * give them. The bytes are cleansed when freed. */
+#ifndef DETOUR_SECRET_H
+#define DETOUR_SECRET_H
+
+#include "ipsecd/model/id.h"
+
+enum secret_kind { SECRET_IKE, SECRET_EAP, SECRET_XAUTH, SECRET_NTLM, SECRET_PPK };
+
+struct secret {
+	char *unique; /* vici's id, or "file:line"; never NULL */
+	enum secret_kind kind;
+	uint16_t n_owners; /* none: any peer */
+	struct id *owners;
+	size_t len;
+	uint8_t *data;
+};
+
+/* Copies data. NULL when out of memory. */
+struct secret *secret_new(const char *unique, enum secret_kind kind, struct span data);
+bool secret_add_owner(struct secret *s, const struct id *owner);
+void secret_free(struct secret *s);
+bool secret_equal(const struct secret *a, const struct secret *b);
+/* How well s serves a pair of identities: 0 not at all; the most specific wins
+ * (ipsec.secrets(5): both named > peer named > own named > no owners). Addresses of
+ * the path may stand for identities, as in "192.0.2.1 192.0.2.2 : PSK". */
+unsigned secret_match(const struct secret *s, const struct id *local, const struct id *remote,
+		      const struct addr *local_addr, const struct addr *remote_addr);
+
+#endif

@@ -1,0 +1,246 @@
+/* The IKEv2 message format (RFC 7296 3): the whole wire on one page.
+ *
+ * Parsing is pure: it allocates nothing, decides nothing, and what it returns are
+ * spans into the datagram, valid as long as that is. Two steps, because everything
+ * behind the SK payload is readable only after decryption:
+ *	wire_parse_header   the 28 bytes
+ *	wire_parse_payloads a chain of payloads, outer or decrypted, into wire_message
+ * Encoding appends to a struct buf: wire_begin, payloads, wire_end.
+ *
+ *                      1                   2                   3
+ *  0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
+ * |                       IKE SA Initiator's SPI                  | 8 bytes
+ * |                       IKE SA Responder's SPI                  | 8 bytes
+ * |  Next Payload | MjVer | MnVer | Exchange Type |     Flags     |
+ * |                          Message ID                           |
+ * |                            Length                             |
+ */
+#ifndef DETOUR_MESSAGE_H
+#define DETOUR_MESSAGE_H
+
+#include "ipsecd/model/id.h"
+#include "ipsecd/model/proposal.h"
+#include "ipsecd/model/ts.h"
+#include "lib/buf.h"
+
+#define WIRE_HEADER_LEN	  28
+#define WIRE_VERSION	  0x20 /* IKEv2.0 */
+#define WIRE_PAYLOADS_MAX 64
+#define WIRE_NOTIFIES_MAX 24
+#define WIRE_DELETES_MAX  8
+#define WIRE_MESSAGE_MAX  65535 /* one UDP datagram */
+
+enum wire_exchange {
+	EXCHANGE_IKE_SA_INIT = 34,
+	EXCHANGE_IKE_AUTH = 35,
+	EXCHANGE_CREATE_CHILD_SA = 36,
+	EXCHANGE_INFORMATIONAL = 37,
+};
+
+enum wire_flag { FLAG_INITIATOR = 0x08, FLAG_VERSION = 0x10, FLAG_RESPONSE = 0x20 };
+
+enum wire_payload_type {
+	PAYLOAD_NONE = 0,
+	PAYLOAD_SA = 33,
+	PAYLOAD_KE = 34,
+	PAYLOAD_IDI = 35,
+	PAYLOAD_IDR = 36,
+	PAYLOAD_CERT = 37,
+	PAYLOAD_CERTREQ = 38,
+	PAYLOAD_AUTH = 39,
+	PAYLOAD_NONCE = 40,
+	PAYLOAD_NOTIFY = 41,
+	PAYLOAD_DELETE = 42,
+	PAYLOAD_VENDOR_ID = 43,
+	PAYLOAD_TSI = 44,
+	PAYLOAD_TSR = 45,
+	PAYLOAD_SK = 46,
+	PAYLOAD_CP = 47,
+	PAYLOAD_EAP = 48,
+	PAYLOAD_SKF = 53,
+};
+
+/* Bit of a payload type in `present` masks. */
+#define WIRE_BIT(type) ((uint64_t)1 << (type))
+
+enum wire_notify_type {
+	NOTIFY_UNSUPPORTED_CRITICAL_PAYLOAD = 1,
+	NOTIFY_INVALID_IKE_SPI = 4,
+	NOTIFY_INVALID_MAJOR_VERSION = 5,
+	NOTIFY_INVALID_SYNTAX = 7,
+	NOTIFY_INVALID_MESSAGE_ID = 9,
+	NOTIFY_INVALID_SPI = 11,
+	NOTIFY_NO_PROPOSAL_CHOSEN = 14,
+	NOTIFY_INVALID_KE_PAYLOAD = 17,
+	NOTIFY_AUTHENTICATION_FAILED = 24,
+	NOTIFY_SINGLE_PAIR_REQUIRED = 34,
+	NOTIFY_NO_ADDITIONAL_SAS = 35,
+	NOTIFY_INTERNAL_ADDRESS_FAILURE = 36,
+	NOTIFY_FAILED_CP_REQUIRED = 37,
+	NOTIFY_TS_UNACCEPTABLE = 38,
+	NOTIFY_INVALID_SELECTORS = 39,
+	NOTIFY_TEMPORARY_FAILURE = 43,
+	NOTIFY_CHILD_SA_NOT_FOUND = 44,
+	NOTIFY_ERROR_MAX = 16383, /* types above are status types */
+	NOTIFY_INITIAL_CONTACT = 16384,
+	NOTIFY_SET_WINDOW_SIZE = 16385,
+	NOTIFY_ADDITIONAL_TS_POSSIBLE = 16386,
+	NOTIFY_NAT_DETECTION_SOURCE_IP = 16388,
+	NOTIFY_NAT_DETECTION_DESTINATION_IP = 16389,
+	NOTIFY_COOKIE = 16390,
+	NOTIFY_USE_TRANSPORT_MODE = 16391,
+	NOTIFY_REKEY_SA = 16393,
+	NOTIFY_ESP_TFC_PADDING_NOT_SUPPORTED = 16394,
+	NOTIFY_NON_FIRST_FRAGMENTS_ALSO = 16395,
+	NOTIFY_MOBIKE_SUPPORTED = 16396,
+	NOTIFY_MULTIPLE_AUTH_SUPPORTED = 16404,
+	NOTIFY_FRAGMENTATION_SUPPORTED = 16430,
+	NOTIFY_SIGNATURE_HASH_ALGORITHMS = 16431,
+};
+
+enum wire_auth_method { AUTH_RSA = 1, AUTH_SHARED_KEY = 2, AUTH_DSS = 3, AUTH_SIGNATURE = 14 };
+
+enum wire_error {
+	WIRE_OK,
+	WIRE_TRUNCATED,	 /* a length points past the end */
+	WIRE_BAD_LENGTH, /* header length differs from the datagram's, payload shorter than its head
+			  */
+	WIRE_BAD_VERSION, /* major version other than 2; value = the version byte */
+	WIRE_TOO_MANY,	  /* more payloads, proposals or transforms than we accept */
+	WIRE_CRITICAL,	  /* unknown payload with the critical bit; value = its type */
+	WIRE_DUPLICATE,	  /* a payload twice that may come once; value = its type */
+	WIRE_BAD_PROPOSAL,
+	WIRE_BAD_TRANSFORM,
+	WIRE_BAD_KE,
+	WIRE_BAD_NONCE, /* not 16..256 bytes, RFC 7296 3.9 */
+	WIRE_BAD_ID,
+	WIRE_BAD_AUTH,
+	WIRE_BAD_NOTIFY,
+	WIRE_BAD_DELETE,
+	WIRE_BAD_TS,
+	WIRE_BAD_CP,
+	WIRE_SK_NOT_LAST,
+	WIRE_TRAILING, /* bytes behind the last payload */
+};
+
+const char *wire_strerror(enum wire_error e);
+
+/* Where and what, for the one log line. */
+struct wire_fault {
+	enum wire_error error;
+	size_t offset;	/* in the parsed span */
+	uint32_t value; /* the offending value, 0 if there is none */
+};
+
+struct wire_header {
+	uint64_t spi_i, spi_r;
+	uint8_t next_payload, version, exchange, flags;
+	uint32_t message_id, length;
+};
+
+struct wire_ke {
+	uint16_t group;
+	struct span data;
+};
+
+struct wire_auth {
+	uint8_t method;
+	struct span data;
+};
+
+struct wire_id {
+	struct id id;
+	struct span body; /* IDx' of RFC 7296 2.15: the payload body, as MACed */
+};
+
+struct wire_notify {
+	uint8_t protocol;
+	uint16_t type;
+	struct span spi, data;
+};
+
+struct wire_delete {
+	uint8_t protocol;
+	uint8_t spi_size;
+	uint16_t n_spis;
+	struct span spis; /* n_spis * spi_size bytes */
+};
+
+/* A chain of payloads, parsed. `present` has WIRE_BIT of each known type seen. */
+struct wire_message {
+	uint64_t present;
+	struct proposal_list sa; /* of the SA payload; spi of each proposal in sa_spis */
+	struct span sa_spis[PROPOSAL_LIST_MAX];
+	struct wire_ke ke;
+	struct span nonce;
+	struct wire_id idi, idr;
+	struct wire_auth auth;
+	struct ts_list tsi, tsr;
+	bool tsi_skipped, tsr_skipped; /* selectors of unknown type were left out */
+	struct span sk;		       /* body of SK: IV, ciphertext, ICV */
+	uint8_t sk_next;	       /* first payload type inside SK */
+	size_t sk_offset;	       /* of SK's body in the parsed span */
+	struct span cp;		       /* raw body of CP, EAP (later issues) */
+	struct span eap;
+	unsigned n_notifies, n_deletes;
+	struct wire_notify notifies[WIRE_NOTIFIES_MAX];
+	struct wire_delete deletes[WIRE_DELETES_MAX];
+	unsigned ignored; /* unknown non-critical payloads, RFC 7296 2.5 */
+};
+
+/* Checks the length against the datagram and the major version, in this order. On
+ * WIRE_BAD_VERSION *out is filled, so that the answer can be addressed. */
+struct wire_fault wire_parse_header(struct span datagram, struct wire_header *out);
+/* Walks a chain that starts with type `first`. A proposal or transform that we don't
+ * know is kept as numbers; proposals with attributes we don't know make the transform
+ * unusable (RFC 7296 3.3.6), which parsing expresses by type 0. */
+struct wire_fault wire_parse_payloads(uint8_t first, struct span chain, struct wire_message *out);
+/* The first notify of that type, or NULL. */
+const struct wire_notify *wire_find_notify(const struct wire_message *m, uint16_t type);
+/* The first error notify (type <= NOTIFY_ERROR_MAX), or NULL. */
+const struct wire_notify *wire_find_error(const struct wire_message *m);
+
+/* ---- encoding ---- */
+
+struct wire_writer {
+	struct buf buf;
+	size_t next_at; /* where the type of the next payload is to be written */
+	size_t sk_at;	/* offset of the SK payload's head, 0: none open */
+};
+
+void wire_begin(struct wire_writer *w, void *memory, size_t cap, const struct wire_header *h);
+/* Chains without a header, for the inside of an SK payload built apart. */
+void wire_put_sa(struct wire_writer *w, const struct proposal_list *l, struct span spi);
+void wire_put_ke(struct wire_writer *w, uint16_t group, struct span data);
+void wire_put_nonce(struct wire_writer *w, struct span nonce);
+void wire_put_id(struct wire_writer *w, enum wire_payload_type type, const struct id *id);
+void wire_put_auth(struct wire_writer *w, uint8_t method, struct span data);
+void wire_put_ts(struct wire_writer *w, enum wire_payload_type type, const struct ts_list *l);
+void wire_put_notify(struct wire_writer *w, uint8_t protocol, uint16_t type, struct span spi,
+		     struct span data);
+void wire_put_delete(struct wire_writer *w, uint8_t protocol, uint8_t spi_size, struct span spis);
+void wire_put_vendor_id(struct wire_writer *w, struct span data);
+/* Opens SK: writes its head and reserves iv_len bytes; every payload put afterwards is inside. */
+void wire_open_sk(struct wire_writer *w, size_t iv_len);
+/* Closes SK: pads to `block` with the Pad Length byte (RFC 7296 3.14), reserves icv_len, sets the
+ * SK and header lengths. Gives the places to encrypt: aad (header up to and with SK's head),
+ * iv, plain (to be encrypted in place), icv. false after an overflow. */
+struct wire_sk_parts {
+	struct span aad;
+	uint8_t *iv, *plain, *icv;
+	size_t plain_len;
+};
+bool wire_close_sk(struct wire_writer *w, size_t block, size_t iv_len, size_t icv_len,
+		   struct wire_sk_parts *out);
+/* Ends an unprotected message: sets the header's length. Empty span after an overflow. */
+struct span wire_end(struct wire_writer *w);
+
+/* IDx' for AUTH (RFC 7296 2.15): type, three zero bytes, data. */
+size_t wire_id_body(const struct id *id, uint8_t *out, size_t cap);
+
+/* Names for logs: "IKE_SA_INIT", "NO_PROPOSAL_CHOSEN"; text of 32 bytes for unknown numbers. */
+const char *wire_exchange_name(uint8_t exchange, char *text);
+const char *wire_payload_name(uint8_t type, char *text);
+const char *wire_notify_name(uint16_t type, char *text);
+
+#endif

@@ -1,0 +1,147 @@
+/* Words that people type. Pure. */
+#include "lib/words.h"
+
+#include <stdlib.h>
+#include <strings.h>
+
+#define WORD_MAX 64 /* longer words have no neighbours */
+
+static size_t min3(size_t a, size_t b, size_t c)
+{
+	size_t m = a < b ? a : b;
+
+	return m < c ? m : c;
+}
+
+/* Levenshtein distance by one row. */
+static size_t distance(const char *a, const char *b)
+{
+	size_t row[WORD_MAX + 1], na = strlen(a), nb = strlen(b);
+
+	if (na > WORD_MAX || nb > WORD_MAX)
+		return WORD_MAX;
+	for (size_t j = 0; j <= nb; j++)
+		row[j] = j;
+	for (size_t i = 1; i <= na; i++) {
+		size_t diagonal = row[0];
+
+		row[0] = i;
+		for (size_t j = 1; j <= nb; j++) {
+			size_t above = row[j];
+
+			row[j] = min3(above + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1]));
+			diagonal = above;
+		}
+	}
+	return row[nb];
+}
+
+const char *words_nearest(const char *word, const char *const *list)
+{
+	size_t limit = strlen(word) / 3, best;
+	const char *found = NULL;
+
+	best = (limit ? limit : 1) + 1;
+	for (; *list; list++) {
+		size_t d = distance(word, *list);
+
+		if (d < best) {
+			best = d;
+			found = *list;
+		}
+	}
+	return found;
+}
+
+/* A number at the head of the text; the unit that follows is given back. */
+static const char *leading_number(const char *text, uint64_t *out)
+{
+	char *end;
+
+	if (*text < '0' || *text > '9')
+		return NULL;
+	*out = strtoull(text, &end, 10);
+	return *out > UINT64_MAX / 86400 / MONO_S ? NULL : end;
+}
+
+bool words_parse_duration(const char *text, mono_time *out)
+{
+	static const struct {
+		const char *unit;
+		mono_time ns;
+	} units[] = {{"", MONO_S},	 {"ms", MONO_MS},      {"s", MONO_S},
+		     {"m", 60 * MONO_S}, {"h", 3600 * MONO_S}, {"d", 86400 * MONO_S}};
+	uint64_t n;
+	const char *unit = leading_number(text, &n);
+
+	for (size_t i = 0; unit && i < sizeof(units) / sizeof(units[0]); i++) {
+		if (strcmp(unit, units[i].unit) == 0) {
+			*out = n * units[i].ns;
+			return true;
+		}
+	}
+	return false;
+}
+
+bool words_parse_size(const char *text, uint64_t *out)
+{
+	uint64_t n;
+	char *end;
+	int shift;
+
+	if (*text < '0' || *text > '9')
+		return false;
+	n = strtoull(text, &end, 10);
+	switch (*end) {
+	case '\0':
+		shift = 0;
+		break;
+	case 'k':
+	case 'K':
+		shift = 10;
+		break;
+	case 'm':
+	case 'M':
+		shift = 20;
+		break;
+	case 'g':
+	case 'G':
+		shift = 30;
+		break;
+	default:
+		return false;
+	}
+	if (shift && (end[1] || n > UINT64_MAX >> shift))
+		return false;
+	*out = n << shift;
+	return true;
+}
+
+bool words_parse_number(const char *text, uint64_t max, uint64_t *out)
+{
+	bool hex = text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
+	unsigned long long n;
+	char *end;
+
+	if (*text < '0' || *text > '9')
+		return false;
+	n = strtoull(text, &end, hex ? 16 : 10);
+	if (*end || (hex && end == text + 2) || n > max)
+		return false;
+	*out = n;
+	return true;
+}
+
+bool words_parse_bool(const char *text, bool *out)
+{
+	static const char *const yes[] = {"yes", "true", "enabled", "on", "1"};
+	static const char *const no[] = {"no", "false", "disabled", "off", "0"};
+
+	for (size_t i = 0; i < 5; i++) {
+		if (strcasecmp(text, yes[i]) == 0 || strcasecmp(text, no[i]) == 0) {
+			*out = strcasecmp(text, yes[i]) == 0;
+			return true;
+		}
+	}
+	return false;
+}

@@ -1,0 +1,66 @@
+# What is built from what. A folder's .c files are one component; programs name the
+# components they link, and `make lint` checks that the folders keep their direction.
+sources = $(sort $(wildcard $(1)/*.c))
+objects = $(patsubst %.c,$(OBJ)/%.o,$(1))
+
+LIB_SRC       := $(call sources,lib)
+MODEL_SRC     := $(call sources,ipsecd/model)
+WIRE_SRC      := $(call sources,ipsecd/wire)
+CRYPTO_SRC    := $(call sources,ipsecd/crypto)
+IKE_SRC       := $(call sources,ipsecd/ike)
+DATAPLANE_SRC := $(call sources,ipsecd/dataplane)
+NET_SRC       := $(call sources,ipsecd/net)
+CONTROL_SRC   := $(call sources,ipsecd/control)
+CONFIG_SRC    := $(call sources,ipsecd/config)
+SHELL_SRC     := $(call sources,ipsecd)
+CTL_SRC       := $(call sources,ipsecd/ctl)
+BRIDGE_SRC    := $(call sources,routed-bridge)
+TOPOLOGY_SRC  := $(call sources,topology)
+
+ALL_SRC := $(LIB_SRC) $(MODEL_SRC) $(WIRE_SRC) $(CRYPTO_SRC) $(IKE_SRC) $(DATAPLANE_SRC) \
+	$(NET_SRC) $(CONTROL_SRC) $(CONFIG_SRC) $(SHELL_SRC) $(CTL_SRC) $(BRIDGE_SRC) $(TOPOLOGY_SRC)
+
+PROGRAMS := ipsecd ipsecctl routed-bridge topology
+
+.PHONY: all
+all: $(addprefix $(BIN)/,$(PROGRAMS)) $(BUILD)/libike.a ## build the programs into build/bin/ and the engine
+
+$(OBJ)/%.o: %.c
+	@mkdir -p $(@D)
+	$(if $(Q),@echo "  CC      $<")
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+define archive
+	@mkdir -p $(@D)
+	$(if $(Q),@echo "  AR      $@")
+	$(Q)rm -f $@ && ar rcs $@ $(filter %.o,$^)
+endef
+
+define link
+	@mkdir -p $(@D)
+	$(if $(Q),@echo "  LD      $@")
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) $(1)
+endef
+
+# lib/ as an archive, so that each program takes only the objects it uses.
+$(BUILD)/libdetour.a: $(call objects,$(LIB_SRC))
+	$(archive)
+
+# The engine with all it needs but lib/ and an implementation of crypto.h.
+$(BUILD)/libike.a: $(call objects,$(IKE_SRC) $(WIRE_SRC) $(MODEL_SRC))
+	$(archive)
+
+$(BIN)/ipsecd: $(call objects,$(SHELL_SRC) $(NET_SRC) $(CONTROL_SRC) $(CONFIG_SRC) $(DATAPLANE_SRC) $(CRYPTO_SRC)) \
+		$(BUILD)/libike.a $(BUILD)/libdetour.a
+	$(call link,-lcrypto -lmnl -lev -lcares)
+
+$(BIN)/ipsecctl: $(call objects,$(CTL_SRC)) $(BUILD)/libdetour.a
+	$(call link,-ljansson)
+
+$(BIN)/routed-bridge: $(call objects,$(BRIDGE_SRC)) $(BUILD)/libdetour.a
+	$(call link,-lev -lmnl)
+
+$(BIN)/topology: $(call objects,$(TOPOLOGY_SRC)) $(BUILD)/libdetour.a
+	$(call link,-lcyaml)
+
+-include $(patsubst %.c,$(OBJ)/%.d,$(ALL_SRC))

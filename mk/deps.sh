@@ -1,0 +1,66 @@
+#!/bin/sh
+# Installs with apt what the named groups of packages lack; does nothing, and
+# needs no root, when nothing is missing.
+#
+#   mk/deps.sh build          compile the programs
+#   mk/deps.sh build lab      and run the labs (FRR, network tools)
+#   mk/deps.sh build lab test and run every test (peers, fuzzers, formatters)
+set -eu
+
+packages_of() {
+	case $1 in
+	build) echo gcc make pkg-config libc6-dev linux-libc-dev libssl-dev libmnl-dev \
+		libev-dev uthash-dev libc-ares-dev libcyaml-dev libjansson-dev ;;
+	lab)   echo frr iproute2 iputils-ping procps python3 ;;
+	test)  echo libcmocka-dev clang clang-format libclang-rt-dev universal-ctags git \
+		charon-systemd strongswan-swanctl libcharon-extra-plugins \
+		libstrongswan-extra-plugins libstrongswan-standard-plugins \
+		iperf3 tcpdump nftables python3-yaml ;;
+	*)     echo "deps.sh: unknown group '$1' (build, lab, test)" >&2; exit 2 ;;
+	esac
+}
+
+# The fuzzer runtime carries the compiler's version in its package name.
+real_name() {
+	case $1 in
+	libclang-rt-dev)
+		v=$(apt-cache depends clang 2>/dev/null | sed -n 's/.*Depends: clang-\([0-9]*\)$/\1/p' | head -n 1)
+		echo "libclang-rt-${v:-14}-dev" ;;
+	*) echo "$1" ;;
+	esac
+}
+
+installed() {
+	[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+missing=
+for group in "$@"; do
+	for name in $(packages_of "$group"); do
+		name=$(real_name "$name")
+		installed "$name" || missing="$missing $name"
+	done
+done
+[ -n "$missing" ] || exit 0
+
+echo "deps: installing$missing"
+if [ "$(id -u)" -ne 0 ]; then
+	echo "deps: not root; run: apt-get install$missing" >&2
+	exit 1
+fi
+
+# A package that is installed for a lab or a test must not start a daemon on
+# this machine: no service of the machine's own is wanted, only the programs.
+policy=/usr/sbin/policy-rc.d
+made_policy=
+if [ ! -e "$policy" ]; then
+	printf '#!/bin/sh\nexit 101\n' >"$policy"
+	chmod 755 "$policy"
+	made_policy=1
+fi
+trap '[ -z "$made_policy" ] || rm -f "$policy"' EXIT INT TERM
+
+export DEBIAN_FRONTEND=noninteractive
+# shellcheck disable=SC2086 # the list is meant to be split
+apt-get install -y -q --no-install-recommends $missing ||
+	{ apt-get update -q && apt-get install -y -q --no-install-recommends $missing; }

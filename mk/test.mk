@@ -1,0 +1,33 @@
+# Tests. Every unit test names exactly the objects it links, in tests/unit/tests.mk
+# (TEST_name := sources), so that the link line documents the coupling. Test binaries go
+# to build/tests/, their closing lines are cmocka's.
+include tests/unit/tests.mk
+-include tests/sim/tests.mk
+-include tests/contract/tests.mk
+
+UNIT_TESTS := $(patsubst TEST_%,%,$(filter TEST_%,$(.VARIABLES)))
+
+define unit_test
+$(BUILD)/tests/$(1): $(call objects,$(TEST_$(1)))
+	@mkdir -p $$(@D)
+	$$(if $$(Q),@echo "  LD      $$@")
+	$$(Q)$$(CC) $$(ALL_CFLAGS) $$(ALL_LDFLAGS) -o $$@ $$^ -lcmocka $(LIBS_$(1))
+-include $(patsubst %.c,$(OBJ)/%.d,$(TEST_$(1)))
+endef
+$(foreach t,$(UNIT_TESTS),$(eval $(call unit_test,$(t))))
+
+.PHONY: check test test-san unit interop
+unit: $(addprefix $(BUILD)/tests/,$(UNIT_TESTS))
+
+test: unit ## unit tests, simulations and contract tests (needs libcmocka-dev)
+	@tests/run-units $(BUILD)/tests $(UNIT_TESTS)
+
+test-san: ## the same under AddressSanitizer and UBSan
+	@$(MAKE) --no-print-directory SAN=1 test
+
+interop: all ## against strongSwan, swanctl and FRR in network namespaces (root)
+	@tests/run-interop
+
+check: ## install what is missing, build, run every test
+	@mk/deps.sh build lab test
+	@tests/run-all
