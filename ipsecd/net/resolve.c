@@ -1,0 +1,170 @@
+/* Names to addresses without blocking: c-ares drives its sockets through our loop. */
+#include "ipsecd/net/resolve.h"
+
+#include <ares.h>
+#include <ev.h>
+#include <netdb.h>
+#include <stdlib.h>
+
+#define SOCKETS_MAX 16
+
+struct resolver_io {
+	struct resolver *owner;
+	int fd; /* -1: free */
+	ev_io watcher;
+};
+
+struct resolver {
+	struct ev_loop *loop;
+	ares_channel channel;
+	resolve_done *done;
+	void *ctx;
+	ev_timer timer;
+	bool closing;
+	struct resolver_io io[SOCKETS_MAX];
+};
+
+struct query {
+	struct resolver *owner;
+	uint64_t id;
+};
+
+/* c-ares has its own deadlines inside; the loop must call in by then. */
+static void arm_timer(struct resolver *r)
+{
+	struct timeval tv, *next = ares_timeout(r->channel, NULL, &tv);
+
+	ev_timer_stop(r->loop, &r->timer);
+	if (!next)
+		return;
+	ev_timer_set(&r->timer, (double)next->tv_sec + (double)next->tv_usec / 1e6, 0.);
+	ev_timer_start(r->loop, &r->timer);
+}
+
+static void ready(struct ev_loop *loop, ev_io *w, int revents)
+{
+	struct resolver_io *io = w->data;
+	struct resolver *r = io->owner;
+
+	(void)loop;
+	ares_process_fd(r->channel, revents & EV_READ ? io->fd : ARES_SOCKET_BAD,
+			revents & EV_WRITE ? io->fd : ARES_SOCKET_BAD);
+	arm_timer(r);
+}
+
+static void timed_out(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct resolver *r = w->data;
+
+	(void)loop;
+	(void)revents;
+	ares_process_fd(r->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+	arm_timer(r);
+}
+
+static struct resolver_io *io_of(struct resolver *r, int fd)
+{
+	for (size_t i = 0; i < SOCKETS_MAX; i++) {
+		if (r->io[i].fd == fd)
+			return &r->io[i];
+	}
+	return NULL;
+}
+
+static void socket_state(void *data, ares_socket_t fd, int readable, int writable)
+{
+	struct resolver *r = data;
+	struct resolver_io *io = io_of(r, fd);
+
+	if (!io)
+		io = io_of(r, -1);
+	if (!io)
+		return; /* the query ends by its own deadline */
+	ev_io_stop(r->loop, &io->watcher);
+	io->fd = readable || writable ? fd : -1;
+	if (io->fd < 0)
+		return;
+	ev_io_set(&io->watcher, fd, (readable ? EV_READ : 0) | (writable ? EV_WRITE : 0));
+	ev_io_start(r->loop, &io->watcher);
+}
+
+struct resolver *resolver_new(struct ev_loop *loop, resolve_done *done, void *ctx)
+{
+	struct resolver *r = calloc(1, sizeof(*r));
+	struct ares_options options = {.sock_state_cb = socket_state, .timeout = 2000, .tries = 2};
+
+	if (!r)
+		return NULL;
+	options.sock_state_cb_data = r;
+	r->loop = loop;
+	r->done = done;
+	r->ctx = ctx;
+	ev_timer_init(&r->timer, timed_out, 0., 0.);
+	r->timer.data = r;
+	for (size_t i = 0; i < SOCKETS_MAX; i++) {
+		r->io[i].owner = r;
+		r->io[i].fd = -1;
+		ev_init(&r->io[i].watcher, ready);
+		r->io[i].watcher.data = &r->io[i];
+	}
+	if (ares_library_init(ARES_LIB_INIT_ALL) != ARES_SUCCESS ||
+	    ares_init_options(&r->channel, &options,
+			      ARES_OPT_SOCK_STATE_CB | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES) !=
+		    ARES_SUCCESS) {
+		free(r);
+		return NULL;
+	}
+	return r;
+}
+
+void resolver_free(struct resolver *r)
+{
+	if (!r)
+		return;
+	r->closing = true;
+	ares_destroy(r->channel);
+	ev_timer_stop(r->loop, &r->timer);
+	free(r);
+	ares_library_cleanup();
+}
+
+static void answered(void *arg, int status, int timeouts, struct ares_addrinfo *result)
+{
+	struct query *q = arg;
+	struct resolver *r = q->owner;
+	struct addr addrs[RESOLVE_MAX];
+	unsigned n = 0;
+
+	(void)timeouts;
+	for (struct ares_addrinfo_node *a = result ? result->nodes : NULL; a; a = a->ai_next) {
+		struct endpoint e;
+
+		if (n < RESOLVE_MAX && endpoint_from_sockaddr(a->ai_addr, &e))
+			addrs[n++] = e.addr;
+	}
+	if (result)
+		ares_freeaddrinfo(result);
+	if (!r->closing)
+		r->done(r->ctx, q->id, n, addrs, n ? "" : ares_strerror(status));
+	free(q);
+}
+
+void resolver_query(struct resolver *r, uint64_t query, const char *name, int family)
+{
+	struct ares_addrinfo_hints hints = {.ai_family = family ? family : AF_UNSPEC};
+	struct query *q;
+	struct addr a;
+
+	if (addr_parse(name, &a)) {
+		r->done(r->ctx, query, 1, &a, "");
+		return;
+	}
+	q = malloc(sizeof(*q));
+	if (!q) {
+		r->done(r->ctx, query, 0, NULL, "out of memory");
+		return;
+	}
+	*q = (struct query){.owner = r, .id = query};
+	ares_getaddrinfo(r->channel, name, NULL, &hints, answered, q);
+	arm_timer(r);
+}

@@ -1,0 +1,55 @@
+/* The UDP sockets of IKE: port 500 and the NAT-T port 4500 (RFC 3948), both
+ * families. Owns the descriptors and the framing that tells IKE from ESP on 4500:
+ * four zero bytes (the non-ESP marker) stand before IKE, one byte 0xff is a
+ * keepalive, everything else is ESP. Knows nothing of what is inside.
+ *
+ * Endpoints carry addresses in network order and ports as host integers. Sends
+ * are non-blocking: a full socket buffer drops, as the network would. */
+#ifndef DETOUR_UDP_H
+#define DETOUR_UDP_H
+
+#include "lib/addr.h"
+#include "lib/log.h"
+#include "lib/mono.h"
+
+#define UDP_PORT_IKE  500
+#define UDP_PORT_NATT 4500
+
+struct ev_loop;
+struct udp;
+
+struct udp_host {
+	/* A datagram without marker; `local.port` says which socket it came by. Valid during the
+	 * call. */
+	void (*ike)(void *ctx, const struct endpoint *local, const struct endpoint *remote,
+		    struct span datagram, mono_time now);
+	/* An ESP packet from the SPI on; may be changed in place during the call. */
+	void (*esp)(void *ctx, const struct endpoint *local, const struct endpoint *remote,
+		    uint8_t *packet, size_t len, mono_time now);
+	/* Once after each batch of datagrams. */
+	void (*batch_done)(void *ctx);
+	void *ctx;
+	const struct log_sink *log;
+};
+
+struct udp_counters {
+	uint64_t received, sent, send_failed, truncated, runt, keepalives;
+};
+
+/* NULL and the reason in `why` when no socket could be bound. A missing family (no
+ * IPv6 here) is not an error. */
+struct udp *udp_open(struct ev_loop *loop, const struct udp_host *host, char *why, size_t size);
+void udp_close(struct udp *u);
+
+/* Sends from local to remote; on the NAT-T port the marker is put before it. */
+bool udp_send_ike(struct udp *u, const struct endpoint *local, const struct endpoint *remote,
+		  struct span datagram);
+bool udp_send_esp(struct udp *u, const struct endpoint *local, const struct endpoint *remote,
+		  struct span esp);
+bool udp_send_keepalive(struct udp *u, const struct endpoint *local, const struct endpoint *remote);
+const struct udp_counters *udp_counters(const struct udp *u);
+
+/* The monotonic clock of this machine. */
+mono_time udp_now(void);
+
+#endif

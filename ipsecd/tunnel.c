@@ -1,0 +1,351 @@
+/* Tunnels: devices per conn, and link state counted per CHILD_SA object.
+ *
+ * Owns: which tunnels exist, their ids, which CHILD_SAs each has. Single writer of a
+ * tunnel's state: set_state. Knows neither IKE nor how a plane works. */
+#include "ipsecd/tunnel.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <uthash.h>
+
+struct tunnel {
+	uint32_t id;
+	char *conn; /* NULL once condemned: the name may be taken by a new tunnel */
+	struct tunnel_config config;
+	enum tunnel_state state;
+	unsigned usable, children;
+	UT_hash_handle hh;
+};
+
+struct tunnel_child {
+	uint64_t id;
+	struct tunnel *tunnel;
+	bool outbound;
+	UT_hash_handle hh;
+};
+
+struct tunnels {
+	const struct dataplane_ops *ops;
+	struct dataplane *plane;
+	struct tunnels_host host;
+	struct tunnel *by_id;
+	struct tunnel_child *children;
+	uint32_t last_id;
+};
+
+static const char *const state_names[] = {"down", "up", "draining"};
+
+struct tunnels *tunnels_new(const struct dataplane_ops *ops, struct dataplane *plane,
+			    const struct tunnels_host *host)
+{
+	struct tunnels *t = calloc(1, sizeof(*t));
+
+	if (t)
+		*t = (struct tunnels){.ops = ops, .plane = plane, .host = *host};
+	return t;
+}
+
+static void forget(struct tunnels *t, struct tunnel *tunnel)
+{
+	HASH_DEL(t->by_id, tunnel);
+	free(tunnel->conn);
+	free(tunnel);
+}
+
+void tunnels_free(struct tunnels *t)
+{
+	struct tunnel_child *child, *next_child;
+	struct tunnel *tunnel, *next;
+
+	if (!t)
+		return;
+	HASH_ITER (hh, t->children, child, next_child) {
+		HASH_DEL(t->children, child);
+		free(child);
+	}
+	HASH_ITER (hh, t->by_id, tunnel, next)
+		forget(t, tunnel);
+	free(t);
+}
+
+/* Peers number in the hundreds, look-ups by name come with commands and reloads. */
+static struct tunnel *find(const struct tunnels *t, const char *conn)
+{
+	struct tunnel *tunnel, *next;
+
+	HASH_ITER (hh, t->by_id, tunnel, next) {
+		if (tunnel->conn && strcmp(tunnel->conn, conn) == 0)
+			return tunnel;
+	}
+	return NULL;
+}
+
+static void view_of(const struct tunnels *t, const struct tunnel *tunnel, struct tunnel_view *out)
+{
+	*out = (struct tunnel_view){
+		.id = tunnel->id,
+		.conn = tunnel->conn ? tunnel->conn : "",
+		.config = &tunnel->config,
+		.state = tunnel->state,
+		.usable = tunnel->usable,
+	};
+	t->ops->tunnel_info(t->plane, tunnel->id, &out->info);
+}
+
+/* The only writer of a tunnel's state and of its link. Routing is told of a loss before
+ * the device shows it, and of an arrival after. */
+static void set_state(struct tunnels *t, struct tunnel *tunnel, enum tunnel_state state,
+		      const char *reason)
+{
+	bool was_up = tunnel->state == TUNNEL_UP, up = state == TUNNEL_UP;
+	struct tunnel_view view;
+
+	if (tunnel->state == state)
+		return;
+	log_to(t->host.log, LOG_LEVEL_NOTICE, "tun", tunnel->conn, "%s: %s -> %s (%s)",
+	       tunnel->config.name, state_names[tunnel->state], state_names[state], reason);
+	tunnel->state = state;
+	if (was_up == up)
+		return;
+	view_of(t, tunnel, &view);
+	if (!up)
+		t->host.link(t->host.ctx, &view, false, reason);
+	if (t->ops->tunnel_set_link(t->plane, tunnel->id, up) != DATAPLANE_OK)
+		log_to(t->host.log, LOG_LEVEL_ERROR, "tun", tunnel->conn,
+		       "%s: setting the link %s failed: %s", tunnel->config.name,
+		       up ? "up" : "dormant", t->ops->last_error(t->plane));
+	if (up) {
+		view_of(t, tunnel, &view);
+		t->host.link(t->host.ctx, &view, true, reason);
+	}
+}
+
+/* ---- devices ---- */
+
+static struct tunnel *create(struct tunnels *t, const struct conn *conn, char *why, size_t size)
+{
+	struct tunnel *tunnel = calloc(1, sizeof(*tunnel));
+
+	if (tunnel)
+		tunnel->conn = strdup(conn->name);
+	if (!tunnel || !tunnel->conn) {
+		free(tunnel);
+		snprintf(why, size, "out of memory");
+		return NULL;
+	}
+	tunnel->id = ++t->last_id;
+	tunnel->config = conn->tunnel;
+	if (t->ops->tunnel_create(t->plane, tunnel->id, &conn->tunnel) != DATAPLANE_OK) {
+		snprintf(why, size, "%s", t->ops->last_error(t->plane));
+		free(tunnel->conn);
+		free(tunnel);
+		return NULL;
+	}
+	HASH_ADD(hh, t->by_id, id, sizeof(tunnel->id), tunnel);
+	return tunnel;
+}
+
+static bool change(struct tunnels *t, struct tunnel *tunnel, const struct tunnel_config *config,
+		   char *why, size_t size)
+{
+	if (t->ops->tunnel_update(t->plane, tunnel->id, config) != DATAPLANE_OK) {
+		snprintf(why, size, "%s", t->ops->last_error(t->plane));
+		return false;
+	}
+	tunnel->config = *config;
+	return true;
+}
+
+bool tunnels_ensure(struct tunnels *t, const struct conn *conn, uint32_t *id, char *why,
+		    size_t size)
+{
+	struct tunnel *tunnel = find(t, conn->name);
+
+	if (tunnel && strcmp(tunnel->config.name, conn->tunnel.name) != 0) {
+		tunnels_condemn(t, conn->name); /* another device name is another device */
+		tunnel = NULL;
+	}
+	if (tunnel && !change(t, tunnel, &conn->tunnel, why, size))
+		return false;
+	if (!tunnel)
+		tunnel = create(t, conn, why, size);
+	if (!tunnel)
+		return false;
+	*id = tunnel->id;
+	return true;
+}
+
+static void remove_device(struct tunnels *t, struct tunnel *tunnel)
+{
+	t->ops->tunnel_remove(t->plane, tunnel->id);
+	forget(t, tunnel);
+}
+
+void tunnels_condemn(struct tunnels *t, const char *conn)
+{
+	struct tunnel *tunnel = find(t, conn);
+
+	if (!tunnel)
+		return;
+	set_state(t, tunnel, TUNNEL_DOWN, "no longer configured");
+	free(tunnel->conn);
+	tunnel->conn = NULL;
+	if (tunnel->children == 0)
+		remove_device(t, tunnel);
+}
+
+/* ---- CHILD_SAs ---- */
+
+static struct tunnel *by_id(const struct tunnels *t, uint32_t id)
+{
+	struct tunnel *tunnel;
+
+	HASH_FIND(hh, t->by_id, &id, sizeof(id), tunnel);
+	return tunnel;
+}
+
+static void count(struct tunnel_child *child, bool outbound)
+{
+	if (child->outbound == outbound)
+		return;
+	child->outbound = outbound;
+	child->tunnel->usable += outbound ? 1 : (unsigned)-1;
+}
+
+static struct tunnel_child *child_of(const struct tunnels *t, uint64_t id)
+{
+	struct tunnel_child *child;
+
+	HASH_FIND(hh, t->children, &id, sizeof(id), child);
+	return child;
+}
+
+bool tunnels_child_install(struct tunnels *t, const struct child_sa *sa)
+{
+	struct tunnel *tunnel = by_id(t, sa->tunnel);
+	struct tunnel_child *child;
+
+	if (!tunnel || t->ops->child_install(t->plane, sa) != DATAPLANE_OK) {
+		log_to(t->host.log, LOG_LEVEL_ERROR, "tun", tunnel ? tunnel->conn : "",
+		       "installing CHILD_SA %08x/%08x failed: %s", sa->spi_in, sa->spi_out,
+		       tunnel ? t->ops->last_error(t->plane) : "its tunnel is gone");
+		return false;
+	}
+	child = calloc(1, sizeof(*child));
+	if (!child) {
+		t->ops->child_remove(t->plane, sa->id);
+		return false;
+	}
+	child->id = sa->id;
+	child->tunnel = tunnel;
+	tunnel->children++;
+	count(child, sa->outbound);
+	HASH_ADD(hh, t->children, id, sizeof(child->id), child);
+	return true;
+}
+
+void tunnels_child_update(struct tunnels *t, const struct child_sa *sa)
+{
+	struct tunnel_child *child = child_of(t, sa->id);
+
+	if (!child)
+		return;
+	if (t->ops->child_update(t->plane, sa) != DATAPLANE_OK)
+		log_to(t->host.log, LOG_LEVEL_ERROR, "tun", child->tunnel->conn,
+		       "updating a CHILD_SA failed: %s", t->ops->last_error(t->plane));
+	count(child, sa->outbound);
+}
+
+void tunnels_child_remove(struct tunnels *t, uint64_t id)
+{
+	struct tunnel_child *child = child_of(t, id);
+
+	if (!child)
+		return;
+	t->ops->child_remove(t->plane, id);
+	count(child, false);
+	child->tunnel->children--;
+	HASH_DEL(t->children, child);
+	free(child);
+}
+
+void tunnels_settle(struct tunnels *t, const char *reason)
+{
+	struct tunnel *tunnel, *next;
+
+	HASH_ITER (hh, t->by_id, tunnel, next) {
+		if (!tunnel->conn) {
+			if (tunnel->children == 0)
+				remove_device(t, tunnel);
+		} else if (tunnel->usable == 0) {
+			set_state(t, tunnel, TUNNEL_DOWN, reason);
+		} else if (tunnel->state == TUNNEL_DOWN) {
+			set_state(t, tunnel, TUNNEL_UP, reason);
+		}
+	}
+}
+
+/* ---- drain ---- */
+
+bool tunnels_drain(struct tunnels *t, const char *conn, const char *reason)
+{
+	struct tunnel *tunnel = find(t, conn);
+
+	if (!tunnel || tunnel->state != TUNNEL_UP)
+		return false;
+	set_state(t, tunnel, TUNNEL_DRAINING, reason);
+	return true;
+}
+
+void tunnels_drain_end(struct tunnels *t, const char *conn, const char *reason)
+{
+	struct tunnel *tunnel = find(t, conn);
+
+	if (tunnel && tunnel->state == TUNNEL_DRAINING)
+		set_state(t, tunnel, tunnel->usable ? TUNNEL_UP : TUNNEL_DOWN, reason);
+}
+
+/* ---- views ---- */
+
+bool tunnels_view(const struct tunnels *t, const char *conn, struct tunnel_view *out)
+{
+	struct tunnel *tunnel = find(t, conn);
+
+	if (tunnel)
+		view_of(t, tunnel, out);
+	return tunnel != NULL;
+}
+
+const char *tunnels_conn(const struct tunnels *t, uint32_t id)
+{
+	struct tunnel *tunnel = by_id(t, id);
+
+	return tunnel ? tunnel->conn : NULL;
+}
+
+bool tunnels_child_stats(const struct tunnels *t, uint64_t child, struct dataplane_child_stats *out)
+{
+	return t->ops->child_stats(t->plane, child, out);
+}
+
+unsigned tunnels_up(const struct tunnels *t)
+{
+	struct tunnel *tunnel, *next;
+	unsigned n = 0;
+
+	HASH_ITER (hh, t->by_id, tunnel, next)
+		n += tunnel->state == TUNNEL_UP;
+	return n;
+}
+
+void tunnels_each(const struct tunnels *t, void (*cb)(void *ctx, const struct tunnel_view *tunnel),
+		  void *ctx)
+{
+	struct tunnel *tunnel, *next;
+	struct tunnel_view view;
+
+	HASH_ITER (hh, t->by_id, tunnel, next) {
+		view_of(t, tunnel, &view);
+		cb(ctx, &view);
+	}
+}

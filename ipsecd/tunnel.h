@@ -1,0 +1,71 @@
+/* Tunnels: one device per configured conn, and whether it may carry traffic.
+ *
+ * The table stands between the engine's CHILD_SA outputs and the data plane. It
+ * counts, per CHILD_SA object, which ones can send; the first brings the link up, the
+ * end of the last makes it DORMANT. So a stale SA's end never takes a live tunnel
+ * down, and a rekey is no event at all. A drain takes the link down first and leaves
+ * the SAs passing, so that routing moves before the tunnel dies.
+ *
+ * Link changes are decided only in tunnels_settle, when all outputs of one input
+ * have been carried out: what happens between two SAs of one exchange is not seen. */
+#ifndef DETOUR_TUNNEL_H
+#define DETOUR_TUNNEL_H
+
+#include "ipsecd/dataplane/dataplane.h"
+
+struct tunnels;
+
+enum tunnel_state {
+	TUNNEL_DOWN,	 /* no usable CHILD_SA: DORMANT */
+	TUNNEL_UP,	 /* UP */
+	TUNNEL_DRAINING, /* DORMANT, though packets still pass */
+};
+
+struct tunnel_view {
+	uint32_t id;
+	const char *conn;
+	const struct tunnel_config *config;
+	enum tunnel_state state;
+	unsigned usable; /* CHILD_SAs that can send */
+	struct dataplane_tunnel_info info;
+};
+
+struct tunnels_host {
+	/* Before the link goes DORMANT, after it came UP: tell whoever routes. */
+	void (*link)(void *ctx, const struct tunnel_view *tunnel, bool up, const char *reason);
+	void *ctx;
+	const struct log_sink *log;
+};
+
+struct tunnels *tunnels_new(const struct dataplane_ops *ops, struct dataplane *plane,
+			    const struct tunnels_host *host);
+void tunnels_free(struct tunnels *t); /* devices go with the plane */
+
+/* The device for a conn: created, or changed where the configuration differs; *id is
+ * what the engine puts into child_sa.tunnel. false: the reason is in `why`. */
+bool tunnels_ensure(struct tunnels *t, const struct conn *conn, uint32_t *id, char *why,
+		    size_t size);
+/* The conn is gone: its device goes with its last CHILD_SA. */
+void tunnels_condemn(struct tunnels *t, const char *conn);
+
+bool tunnels_child_install(struct tunnels *t, const struct child_sa *child);
+void tunnels_child_update(struct tunnels *t, const struct child_sa *child);
+void tunnels_child_remove(struct tunnels *t, uint64_t child);
+/* Decides links after a round of outputs. `reason` is why, for the log and events. */
+void tunnels_settle(struct tunnels *t, const char *reason);
+
+/* Takes the link down while packets still pass. false: it was not up. */
+bool tunnels_drain(struct tunnels *t, const char *conn, const char *reason);
+/* The drain is over (the SAs go now) or was called off: count decides again. */
+void tunnels_drain_end(struct tunnels *t, const char *conn, const char *reason);
+
+bool tunnels_view(const struct tunnels *t, const char *conn, struct tunnel_view *out);
+/* Conn name of a tunnel id, NULL if unknown. */
+const char *tunnels_conn(const struct tunnels *t, uint32_t id);
+bool tunnels_child_stats(const struct tunnels *t, uint64_t child,
+			 struct dataplane_child_stats *out);
+unsigned tunnels_up(const struct tunnels *t);
+void tunnels_each(const struct tunnels *t, void (*cb)(void *ctx, const struct tunnel_view *tunnel),
+		  void *ctx);
+
+#endif
