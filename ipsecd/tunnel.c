@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <uthash.h>
+#include <utlist.h>
 
 struct tunnel {
 	uint32_t id;
@@ -14,7 +15,9 @@ struct tunnel {
 	struct tunnel_config config;
 	enum tunnel_state state;
 	unsigned usable, children;
-	UT_hash_handle hh;
+	bool touched; /* stands in tunnels.touched until the next settle */
+	struct tunnel *next_touched;
+	UT_hash_handle hh, hh_conn;
 };
 
 struct tunnel_child {
@@ -28,7 +31,8 @@ struct tunnels {
 	const struct dataplane_ops *ops;
 	struct dataplane *plane;
 	struct tunnels_host host;
-	struct tunnel *by_id;
+	struct tunnel *by_id, *by_conn; /* condemned tunnels are in the first only */
+	struct tunnel *touched;
 	struct tunnel_child *children;
 	uint32_t last_id;
 };
@@ -45,8 +49,22 @@ struct tunnels *tunnels_new(const struct dataplane_ops *ops, struct dataplane *p
 	return t;
 }
 
+/* A settle that looked at every tunnel after every datagram would cost more than the
+ * datagram: only what an output changed is looked at. */
+static void touch(struct tunnels *t, struct tunnel *tunnel)
+{
+	if (tunnel->touched)
+		return;
+	tunnel->touched = true;
+	LL_PREPEND2(t->touched, tunnel, next_touched);
+}
+
 static void forget(struct tunnels *t, struct tunnel *tunnel)
 {
+	if (tunnel->touched)
+		LL_DELETE2(t->touched, tunnel, next_touched);
+	if (tunnel->conn)
+		HASH_DELETE(hh_conn, t->by_conn, tunnel);
 	HASH_DEL(t->by_id, tunnel);
 	free(tunnel->conn);
 	free(tunnel);
@@ -68,16 +86,12 @@ void tunnels_free(struct tunnels *t)
 	free(t);
 }
 
-/* Peers number in the hundreds, look-ups by name come with commands and reloads. */
 static struct tunnel *find(const struct tunnels *t, const char *conn)
 {
-	struct tunnel *tunnel, *next;
+	struct tunnel *tunnel;
 
-	HASH_ITER (hh, t->by_id, tunnel, next) {
-		if (tunnel->conn && strcmp(tunnel->conn, conn) == 0)
-			return tunnel;
-	}
-	return NULL;
+	HASH_FIND(hh_conn, t->by_conn, conn, strlen(conn), tunnel);
+	return tunnel;
 }
 
 static void view_of(const struct tunnels *t, const struct tunnel *tunnel, struct tunnel_view *out)
@@ -142,6 +156,7 @@ static struct tunnel *create(struct tunnels *t, const struct conn *conn, char *w
 		return NULL;
 	}
 	HASH_ADD(hh, t->by_id, id, sizeof(tunnel->id), tunnel);
+	HASH_ADD_KEYPTR(hh_conn, t->by_conn, tunnel->conn, strlen(tunnel->conn), tunnel);
 	return tunnel;
 }
 
@@ -188,6 +203,7 @@ void tunnels_condemn(struct tunnels *t, const char *conn)
 	if (!tunnel)
 		return;
 	set_state(t, tunnel, TUNNEL_DOWN, "no longer configured");
+	HASH_DELETE(hh_conn, t->by_conn, tunnel);
 	free(tunnel->conn);
 	tunnel->conn = NULL;
 	if (tunnel->children == 0)
@@ -204,8 +220,9 @@ static struct tunnel *by_id(const struct tunnels *t, uint32_t id)
 	return tunnel;
 }
 
-static void count(struct tunnel_child *child, bool outbound)
+static void count(struct tunnels *t, struct tunnel_child *child, bool outbound)
 {
+	touch(t, child->tunnel);
 	if (child->outbound == outbound)
 		return;
 	child->outbound = outbound;
@@ -239,7 +256,7 @@ bool tunnels_child_install(struct tunnels *t, const struct child_sa *sa)
 	child->id = sa->id;
 	child->tunnel = tunnel;
 	tunnel->children++;
-	count(child, sa->outbound);
+	count(t, child, sa->outbound);
 	HASH_ADD(hh, t->children, id, sizeof(child->id), child);
 	return true;
 }
@@ -253,7 +270,7 @@ void tunnels_child_update(struct tunnels *t, const struct child_sa *sa)
 	if (t->ops->child_update(t->plane, sa) != DATAPLANE_OK)
 		log_to(t->host.log, LOG_LEVEL_ERROR, "tun", child->tunnel->conn,
 		       "updating a CHILD_SA failed: %s", t->ops->last_error(t->plane));
-	count(child, sa->outbound);
+	count(t, child, sa->outbound);
 }
 
 void tunnels_child_remove(struct tunnels *t, uint64_t id)
@@ -263,25 +280,32 @@ void tunnels_child_remove(struct tunnels *t, uint64_t id)
 	if (!child)
 		return;
 	t->ops->child_remove(t->plane, id);
-	count(child, false);
+	count(t, child, false);
 	child->tunnel->children--;
 	HASH_DEL(t->children, child);
 	free(child);
 }
 
+static void settle(struct tunnels *t, struct tunnel *tunnel, const char *reason)
+{
+	if (!tunnel->conn) {
+		if (tunnel->children == 0)
+			remove_device(t, tunnel);
+	} else if (tunnel->usable == 0) {
+		set_state(t, tunnel, TUNNEL_DOWN, reason);
+	} else if (tunnel->state == TUNNEL_DOWN) {
+		set_state(t, tunnel, TUNNEL_UP, reason);
+	}
+}
+
 void tunnels_settle(struct tunnels *t, const char *reason)
 {
-	struct tunnel *tunnel, *next;
+	while (t->touched) {
+		struct tunnel *tunnel = t->touched;
 
-	HASH_ITER (hh, t->by_id, tunnel, next) {
-		if (!tunnel->conn) {
-			if (tunnel->children == 0)
-				remove_device(t, tunnel);
-		} else if (tunnel->usable == 0) {
-			set_state(t, tunnel, TUNNEL_DOWN, reason);
-		} else if (tunnel->state == TUNNEL_DOWN) {
-			set_state(t, tunnel, TUNNEL_UP, reason);
-		}
+		LL_DELETE2(t->touched, tunnel, next_touched);
+		tunnel->touched = false;
+		settle(t, tunnel, reason);
 	}
 }
 
