@@ -1,0 +1,91 @@
+#!/usr/bin/env bash
+# Layout, dependency directions, sizes, banned functions, the engine's symbols.
+# Prints each finding as file:line and reason; exit 1 when there is one.
+set -u
+build=${1:-build}
+findings=0
+
+finding() {
+	findings=$((findings + 1))
+	echo "$1"
+}
+
+mapfile -t sources < <(git ls-files --cached --others --exclude-standard '*.c' '*.h')
+mapfile -t own < <(printf '%s\n' "${sources[@]}" | grep -Ev '^tests/')
+
+# ---- layout
+for f in "${sources[@]}"; do
+	clang-format --dry-run -Werror "$f" >/dev/null 2>&1 || finding "$f: not as clang-format lays it out (make format)"
+done
+
+# ---- directions: which folder may include which (left: the folder, right: allowed)
+allowed() {
+	case $1 in
+	lib) echo lib ;;
+	ipsecd/model) echo "lib ipsecd/model" ;;
+	ipsecd/wire) echo "lib ipsecd/model ipsecd/wire" ;;
+	ipsecd/crypto) echo "lib ipsecd/model ipsecd/crypto" ;;
+	ipsecd/ike) echo "lib ipsecd/model ipsecd/wire ipsecd/crypto/crypto.h ipsecd/ike" ;;
+	ipsecd/dataplane) echo "lib ipsecd/model ipsecd/crypto/crypto.h ipsecd/dataplane" ;;
+	ipsecd/net) echo "lib ipsecd/net" ;;
+	ipsecd/config) echo "lib ipsecd/model ipsecd/config" ;;
+	ipsecd/control) echo "lib ipsecd/model ipsecd/control ipsecd/crypto/crypto.h ipsecd/ike/engine.h ipsecd/dataplane/dataplane.h" ;;
+	ipsecd/ctl) echo "lib ipsecd/ctl" ;;
+	ipsecd) echo "lib ipsecd" ;;
+	routed-bridge) echo "lib routed-bridge" ;;
+	topology) echo "lib topology" ;;
+	labs) echo "lib labs" ;;
+	*) echo "" ;;
+	esac
+}
+
+for f in "${own[@]}"; do
+	dir=$(dirname "$f")
+	ok=$(allowed "$dir")
+	while IFS=: read -r line target; do
+		pass=
+		for a in $ok; do
+			case $target in "$a" | "$a"/*) pass=1 ;; esac
+		done
+		[ -n "$pass" ] || finding "$f:$line: $dir must not include $target"
+	done < <(grep -nE '^#include "' "$f" | sed -E 's/^([0-9]+):#include "([^"]+)".*/\1:\2/')
+	case $dir in
+	ipsecd/crypto) ;;
+	*) grep -nE '^#include <openssl/' "$f" | while IFS= read -r l; do echo "$f:$l: only ipsecd/crypto includes OpenSSL"; done | grep . && findings=$((findings + 1)) ;;
+	esac
+	n=$(grep -cE '^#include "' "$f")
+	case $f in *.c) [ "$n" -le 8 ] || [ "$dir" = ipsecd ] || finding "$f: $n own includes, at most 8" ;; esac
+done
+
+# ---- sizes
+for f in "${own[@]}"; do
+	n=$(wc -l <"$f")
+	[ "$n" -le 600 ] || finding "$f: $n lines, at most 600"
+done
+if command -v ctags >/dev/null; then
+	while read -r lines name where; do
+		finding "$where: $name has $lines lines, at most 100"
+	done < <(printf '%s\n' "${own[@]}" | grep '\.c$' |
+		ctags -L - --languages=C --kinds-C=f --fields=+ne -o - 2>/dev/null |
+		awk -F'\t' '{l=0;e=0;for(i=4;i<=NF;i++){if($i~/^line:/)l=substr($i,6);if($i~/^end:/)e=substr($i,5)}
+			if(e-l+1>100) print e-l+1, $1, $2 ":" l}')
+else
+	finding "lint: no ctags (package universal-ctags), function sizes unchecked"
+fi
+
+# ---- banned words
+banned='\b(strcpy|strcat|sprintf|vsprintf|gets|strtok|atoi|atol|alloca|system|popen)\('
+while IFS= read -r hit; do finding "$hit: banned function"; done < <(grep -nE "$banned" "${own[@]}" /dev/null | grep -vE '^\S+:[0-9]+:\s*(/?\*|//)' | cut -c1-120)
+while IFS= read -r hit; do finding "$hit"; done < <(grep -nE '\b(TODO|FIXME|XXX)\b' "${own[@]}" /dev/null | cut -c1-120)
+
+# ---- the engine is sans-I/O
+if [ -f "$build/libike.a" ]; then
+	mk/check-libike.sh "$build/libike.a" || findings=$((findings + 1))
+fi
+
+if [ $findings -eq 0 ]; then
+	echo "lint: ${#sources[@]} passed, 0 failed"
+else
+	echo "lint: ${#sources[@]} files, $findings findings"
+	exit 1
+fi
