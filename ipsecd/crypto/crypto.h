@@ -15,7 +15,7 @@
 struct crypto_cipher; /* one direction of one SA: key schedule kept, only the IV set per message */
 struct crypto_ke;     /* one side's private value of one key exchange */
 
-/* Enough random bytes for any ke_new (MODP-4096 uses 512 bits, P-521 66+8 bytes). */
+/* Enough random bytes for any ke_new (MODP uses 64 bytes, P-521 66+8). */
 #define CRYPTO_KE_RANDOM 80
 
 struct crypto_ops {

@@ -1,0 +1,215 @@
+/* The ciphers of ESP and IKE: AEADs (RFC 4106, RFC 5282, RFC 7634) and AES-CBC with
+ * HMAC-SHA2 (RFC 3602, RFC 4868). One context per direction, which keeps key schedule
+ * and HMAC state; a message sets only the IV. Knows no packet format. */
+#include "ipsecd/crypto/openssl_ops.h"
+
+#include <limits.h>
+#include <openssl/core_names.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/params.h>
+#include <stdlib.h>
+
+#define NONCE_LEN 12 /* of every AEAD here: salt and explicit IV */
+
+struct crypto_cipher {
+	EVP_CIPHER_CTX *evp;
+	EVP_MAC_CTX *mac; /* NULL with an AEAD */
+	bool encrypt;
+	uint8_t iv_len, icv_len, block, salt_len;
+	uint8_t salt[NONCE_LEN];
+};
+
+const char *openssl_encr_name(uint16_t encr_id, uint16_t key_bits)
+{
+	switch (encr_id << 16 | key_bits) {
+	case ENCR_AES_CBC << 16 | 128:
+		return "AES-128-CBC";
+	case ENCR_AES_CBC << 16 | 192:
+		return "AES-192-CBC";
+	case ENCR_AES_CBC << 16 | 256:
+		return "AES-256-CBC";
+	case ENCR_AES_GCM_16 << 16 | 128:
+		return "AES-128-GCM";
+	case ENCR_AES_GCM_16 << 16 | 192:
+		return "AES-192-GCM";
+	case ENCR_AES_GCM_16 << 16 | 256:
+		return "AES-256-GCM";
+	case ENCR_CHACHA20_POLY1305 << 16:
+		return "ChaCha20-Poly1305";
+	default:
+		return NULL;
+	}
+}
+
+const char *openssl_integ_digest(uint16_t integ_id)
+{
+	switch (integ_id) {
+	case INTEG_HMAC_SHA2_256_128:
+		return "SHA256";
+	case INTEG_HMAC_SHA2_384_192:
+		return "SHA384";
+	case INTEG_HMAC_SHA2_512_256:
+		return "SHA512";
+	default:
+		return NULL;
+	}
+}
+
+static bool cipher_set_key(struct crypto_cipher *c, const char *name, struct span key)
+{
+	EVP_CIPHER *cipher = EVP_CIPHER_fetch(NULL, name, NULL);
+	bool ok = false;
+
+	c->evp = cipher ? EVP_CIPHER_CTX_new() : NULL;
+	if (c->evp) {
+		ok = EVP_CipherInit_ex2(c->evp, cipher, key.ptr, NULL, c->encrypt, NULL) == 1 &&
+		     EVP_CIPHER_CTX_set_padding(c->evp, 0) == 1;
+	}
+	EVP_CIPHER_free(cipher);
+	return ok;
+}
+
+static bool cipher_set_mac(struct crypto_cipher *c, const char *digest, struct span key)
+{
+	OSSL_PARAM params[] = {
+		OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)digest, 0),
+		OSSL_PARAM_construct_end(),
+	};
+	EVP_MAC *mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+
+	c->mac = mac ? EVP_MAC_CTX_new(mac) : NULL;
+	EVP_MAC_free(mac);
+	return c->mac && EVP_MAC_init(c->mac, key.ptr, key.len, params) == 1;
+}
+
+/* Do the lengths and the pairing of cipher and integrity fit? */
+static bool cipher_fits(const struct algorithm_encr *encr, const struct algorithm_integ *integ,
+			struct span key, struct span integ_key)
+{
+	if (key.len != (size_t)encr->key_len + encr->salt_len || encr->salt_len > NONCE_LEN)
+		return false;
+	if (encr->icv_len)
+		return !integ && !integ_key.len && encr->salt_len + encr->iv_len == NONCE_LEN;
+	return integ && integ_key.len == integ->key_len && openssl_integ_digest(integ->id);
+}
+
+struct crypto_cipher *openssl_cipher_new(const struct algorithm_encr *encr,
+					 const struct algorithm_integ *integ, struct span key,
+					 struct span integ_key, bool encrypt)
+{
+	const char *name = openssl_encr_name(encr->id, encr->key_bits);
+	struct crypto_cipher *c;
+
+	if (!name || !cipher_fits(encr, integ, key, integ_key))
+		return NULL;
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		return NULL;
+	c->encrypt = encrypt;
+	c->iv_len = encr->iv_len;
+	c->icv_len = integ ? integ->icv_len : encr->icv_len;
+	c->block = encr->block;
+	c->salt_len = encr->salt_len;
+	memcpy(c->salt, key.ptr + encr->key_len, encr->salt_len);
+	if (!cipher_set_key(c, name, key) ||
+	    (integ && !cipher_set_mac(c, openssl_integ_digest(integ->id), integ_key))) {
+		openssl_cipher_free(c);
+		return NULL;
+	}
+	return c;
+}
+
+void openssl_cipher_free(struct crypto_cipher *c)
+{
+	if (!c)
+		return;
+	EVP_CIPHER_CTX_free(c->evp); /* cleanses the key schedule */
+	EVP_MAC_CTX_free(c->mac);
+	explicit_bzero(c, sizeof(*c));
+	free(c);
+}
+
+static bool cipher_start(struct crypto_cipher *c, struct span iv)
+{
+	uint8_t nonce[NONCE_LEN];
+
+	if (!c->salt_len)
+		return EVP_CipherInit_ex2(c->evp, NULL, NULL, iv.ptr, -1, NULL) == 1;
+	memcpy(nonce, c->salt, c->salt_len);
+	memcpy(nonce + c->salt_len, iv.ptr, iv.len);
+	return EVP_CipherInit_ex2(c->evp, NULL, NULL, nonce, -1, NULL) == 1;
+}
+
+static bool cipher_run(struct crypto_cipher *c, uint8_t *data, size_t len)
+{
+	uint8_t tail[EVP_MAX_BLOCK_LENGTH];
+	int n = 0, last = 0;
+
+	if (len && (EVP_CipherUpdate(c->evp, data, &n, data, (int)len) != 1 || (size_t)n != len))
+		return false;
+	return EVP_CipherFinal_ex(c->evp, tail, &last) == 1 && last == 0;
+}
+
+static bool aead_aad(struct crypto_cipher *c, struct span aad)
+{
+	int n;
+
+	return !aad.len || EVP_CipherUpdate(c->evp, NULL, &n, aad.ptr, (int)aad.len) == 1;
+}
+
+/* RFC 4303 3.3.2.1: over all from the header to the ciphertext, then ESN's high half. */
+static bool mac_compute(struct crypto_cipher *c, struct span iv, struct span aad,
+			struct span aad_tail, const uint8_t *data, size_t len, uint8_t *out)
+{
+	size_t n;
+
+	return EVP_MAC_init(c->mac, NULL, 0, NULL) == 1 &&
+	       EVP_MAC_update(c->mac, aad.ptr, aad.len) == 1 &&
+	       EVP_MAC_update(c->mac, iv.ptr, iv.len) == 1 &&
+	       EVP_MAC_update(c->mac, data, len) == 1 &&
+	       EVP_MAC_update(c->mac, aad_tail.ptr, aad_tail.len) == 1 &&
+	       EVP_MAC_final(c->mac, out, &n, EVP_MAX_MD_SIZE) == 1;
+}
+
+static bool lengths_fit(const struct crypto_cipher *c, bool encrypt, struct span iv,
+			struct span aad, struct span aad_tail, size_t len)
+{
+	return c->encrypt == encrypt && iv.len == c->iv_len && len % c->block == 0 &&
+	       len <= INT_MAX && aad.len <= INT_MAX && (c->mac || !aad_tail.len);
+}
+
+bool openssl_seal(struct crypto_cipher *c, struct span iv, struct span aad, struct span aad_tail,
+		  uint8_t *data, size_t len, uint8_t *icv)
+{
+	uint8_t mac[EVP_MAX_MD_SIZE];
+
+	if (!lengths_fit(c, true, iv, aad, aad_tail, len) || !cipher_start(c, iv))
+		return false;
+	if (!c->mac) {
+		return aead_aad(c, aad) && cipher_run(c, data, len) &&
+		       EVP_CIPHER_CTX_ctrl(c->evp, EVP_CTRL_AEAD_GET_TAG, c->icv_len, icv) == 1;
+	}
+	if (!cipher_run(c, data, len) || !mac_compute(c, iv, aad, aad_tail, data, len, mac))
+		return false;
+	memcpy(icv, mac, c->icv_len);
+	return true;
+}
+
+bool openssl_open(struct crypto_cipher *c, struct span iv, struct span aad, struct span aad_tail,
+		  uint8_t *data, size_t len, const uint8_t *icv)
+{
+	uint8_t mac[EVP_MAX_MD_SIZE];
+
+	if (!lengths_fit(c, false, iv, aad, aad_tail, len))
+		return false;
+	if (!c->mac) {
+		return cipher_start(c, iv) &&
+		       EVP_CIPHER_CTX_ctrl(c->evp, EVP_CTRL_AEAD_SET_TAG, c->icv_len,
+					   (void *)icv) == 1 &&
+		       aead_aad(c, aad) && cipher_run(c, data, len);
+	}
+	return mac_compute(c, iv, aad, aad_tail, data, len, mac) &&
+	       CRYPTO_memcmp(mac, icv, c->icv_len) == 0 && cipher_start(c, iv) &&
+	       cipher_run(c, data, len);
+}
