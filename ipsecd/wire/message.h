@@ -176,7 +176,8 @@ struct wire_message {
 	struct wire_id idi, idr;
 	struct wire_auth auth;
 	struct ts_list tsi, tsr;
-	bool tsi_skipped, tsr_skipped; /* selectors of unknown type were left out */
+	bool tsi_skipped, tsr_skipped; /* selectors of unknown type, OPAQUE ports, or
+					more than TS_LIST_MAX were left out */
 	struct span sk;		       /* body of SK: IV, ciphertext, ICV */
 	uint8_t sk_next;	       /* first payload type inside SK */
 	size_t sk_offset;	       /* of SK's body in the parsed span */
@@ -193,7 +194,8 @@ struct wire_message {
 struct wire_fault wire_parse_header(struct span datagram, struct wire_header *out);
 /* Walks a chain that starts with type `first`. A proposal or transform that we don't
  * know is kept as numbers; proposals with attributes we don't know make the transform
- * unusable (RFC 7296 3.3.6), which parsing expresses by type 0. */
+ * unusable (RFC 7296 3.3.6), which parsing expresses by type 0. After a fault *out is
+ * half filled and not to be used. */
 struct wire_fault wire_parse_payloads(uint8_t first, struct span chain, struct wire_message *out);
 /* The first notify of that type, or NULL. */
 const struct wire_notify *wire_find_notify(const struct wire_message *m, uint16_t type);
@@ -209,7 +211,8 @@ struct wire_writer {
 };
 
 void wire_begin(struct wire_writer *w, void *memory, size_t cap, const struct wire_header *h);
-/* Chains without a header, for the inside of an SK payload built apart. */
+/* Payloads, appended in order; behind wire_open_sk they are inside SK. A proposal whose
+ * number is 0 is numbered by its place. */
 void wire_put_sa(struct wire_writer *w, const struct proposal_list *l, struct span spi);
 void wire_put_ke(struct wire_writer *w, uint16_t group, struct span data);
 void wire_put_nonce(struct wire_writer *w, struct span nonce);
