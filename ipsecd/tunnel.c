@@ -15,7 +15,8 @@ struct tunnel {
 	struct tunnel_config config;
 	enum tunnel_state state;
 	unsigned usable, children;
-	bool touched; /* stands in tunnels.touched until the next settle */
+	unsigned draining; /* CHILD_SAs that were there when the drain began */
+	bool touched;	   /* stands in tunnels.touched until the next settle */
 	struct tunnel *next_touched;
 	UT_hash_handle hh, hh_conn;
 };
@@ -23,7 +24,7 @@ struct tunnel {
 struct tunnel_child {
 	uint64_t id;
 	struct tunnel *tunnel;
-	bool outbound;
+	bool outbound, draining;
 	UT_hash_handle hh;
 };
 
@@ -282,6 +283,7 @@ void tunnels_child_remove(struct tunnels *t, uint64_t id)
 	t->ops->child_remove(t->plane, id);
 	count(t, child, false);
 	child->tunnel->children--;
+	child->tunnel->draining -= child->draining;
 	HASH_DEL(t->children, child);
 	free(child);
 }
@@ -293,7 +295,8 @@ static void settle(struct tunnels *t, struct tunnel *tunnel, const char *reason)
 			remove_device(t, tunnel);
 	} else if (tunnel->usable == 0) {
 		set_state(t, tunnel, TUNNEL_DOWN, reason);
-	} else if (tunnel->state == TUNNEL_DOWN) {
+	} else if (tunnel->state == TUNNEL_DOWN ||
+		   (tunnel->state == TUNNEL_DRAINING && tunnel->draining == 0)) {
 		set_state(t, tunnel, TUNNEL_UP, reason);
 	}
 }
@@ -311,12 +314,26 @@ void tunnels_settle(struct tunnels *t, const char *reason)
 
 /* ---- drain ---- */
 
+/* Which CHILD_SAs are to go is known by object: one that comes later, from a peer that
+ * wants the tunnel up, brings the link up when they are gone. */
+static void mark_draining(struct tunnels *t, struct tunnel *tunnel, bool draining)
+{
+	struct tunnel_child *child, *next;
+
+	tunnel->draining = draining ? tunnel->children : 0;
+	HASH_ITER (hh, t->children, child, next) {
+		if (child->tunnel == tunnel)
+			child->draining = draining;
+	}
+}
+
 bool tunnels_drain(struct tunnels *t, const char *conn, const char *reason)
 {
 	struct tunnel *tunnel = find(t, conn);
 
 	if (!tunnel || tunnel->state != TUNNEL_UP)
 		return false;
+	mark_draining(t, tunnel, true);
 	set_state(t, tunnel, TUNNEL_DRAINING, reason);
 	return true;
 }
@@ -325,8 +342,10 @@ void tunnels_drain_end(struct tunnels *t, const char *conn, const char *reason)
 {
 	struct tunnel *tunnel = find(t, conn);
 
-	if (tunnel && tunnel->state == TUNNEL_DRAINING)
-		set_state(t, tunnel, tunnel->usable ? TUNNEL_UP : TUNNEL_DOWN, reason);
+	if (!tunnel || tunnel->state != TUNNEL_DRAINING)
+		return;
+	mark_draining(t, tunnel, false);
+	set_state(t, tunnel, tunnel->usable ? TUNNEL_UP : TUNNEL_DOWN, reason);
 }
 
 /* ---- views ---- */

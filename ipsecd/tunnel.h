@@ -56,7 +56,8 @@ void tunnels_settle(struct tunnels *t, const char *reason);
 
 /* Takes the link down while packets still pass. false: it was not up. */
 bool tunnels_drain(struct tunnels *t, const char *conn, const char *reason);
-/* The drain is over (the SAs go now) or was called off: count decides again. */
+/* The drain is called off: the count decides again. A drain that runs its course ends
+ * with the last of the CHILD_SAs that were there when it began. */
 void tunnels_drain_end(struct tunnels *t, const char *conn, const char *reason);
 
 bool tunnels_view(const struct tunnels *t, const char *conn, struct tunnel_view *out);

@@ -1,0 +1,206 @@
+/* Graceful down: link DORMANT first, SAs deleted when routing has moved.
+ *
+ * Owns the pending drains and their timers. Which tunnels a command would leave
+ * without a usable CHILD_SA is asked of the engine's list; carrying it out is the
+ * daemon's. */
+#include "ipsecd/drain.h"
+
+#include <ev.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <utlist.h>
+
+#define CONNS_MAX 256 /* one command's tunnels; more than that are not drained */
+
+struct drain {
+	struct drains *owner;
+	struct ike_command command;
+	char *ike, *child; /* what command.select points to */
+	char **conns;
+	unsigned n_conns;
+	ev_timer timer;
+	struct drain *prev, *next;
+};
+
+struct drains {
+	struct ev_loop *loop;
+	const struct ike_engine *engine;
+	struct tunnels *tunnels;
+	struct drains_host host;
+	struct drain *list;
+};
+
+/* One conn seen in the engine's list: its children, and those the command selects. */
+struct tally {
+	const char *conn;
+	unsigned all, selected;
+};
+
+struct survey {
+	const struct ike_select *select;
+	struct tally tallies[CONNS_MAX];
+	unsigned n;
+};
+
+static bool selects(const struct ike_select *s, const struct ike_sa_info *ike,
+		    const struct ike_child_info *child)
+{
+	if (s->ike && strcmp(s->ike, ike->conn) != 0)
+		return false;
+	if (s->ike_id && s->ike_id != ike->id)
+		return false;
+	if (s->child && strcmp(s->child, child->name) != 0)
+		return false;
+	return !s->child_id || s->child_id == child->id;
+}
+
+static struct tally *tally_of(struct survey *v, const char *conn)
+{
+	for (unsigned i = 0; i < v->n; i++) {
+		if (strcmp(v->tallies[i].conn, conn) == 0)
+			return &v->tallies[i];
+	}
+	if (v->n == CONNS_MAX)
+		return NULL;
+	v->tallies[v->n] = (struct tally){.conn = conn};
+	return &v->tallies[v->n++];
+}
+
+/* Replaced CHILD_SAs that only linger carry nothing out: they do not count. */
+static bool carries(const struct ike_child_info *child)
+{
+	return strcmp(child->state, "INSTALLED") == 0 || strcmp(child->state, "REKEYING") == 0;
+}
+
+static void survey_child(void *ctx, const struct ike_sa_info *ike,
+			 const struct ike_child_info *child)
+{
+	struct survey *v = ctx;
+	struct tally *t;
+
+	if (!child || !carries(child))
+		return;
+	t = tally_of(v, ike->conn);
+	if (!t)
+		return;
+	t->all++;
+	t->selected += selects(v->select, ike, child);
+}
+
+static void drain_free(struct drain *d)
+{
+	ev_timer_stop(d->owner->loop, &d->timer);
+	DL_DELETE(d->owner->list, d);
+	for (unsigned i = 0; i < d->n_conns; i++)
+		free(d->conns[i]);
+	free(d->conns);
+	free(d->ike);
+	free(d->child);
+	free(d);
+}
+
+/* The count decides again only behind the command: a link must not come back up
+ * between the end of the drain and the removal of the SAs. */
+static void over(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct drain *d = w->data;
+
+	(void)loop;
+	(void)revents;
+	d->owner->host.terminate(d->owner->host.ctx, &d->command);
+	drain_free(d);
+}
+
+static struct drain *drain_new(struct drains *owner, const struct ike_command *command)
+{
+	struct drain *d = calloc(1, sizeof(*d));
+
+	if (!d)
+		return NULL;
+	d->conns = calloc(CONNS_MAX, sizeof(*d->conns));
+	d->owner = owner;
+	d->command = *command;
+	if (command->select.ike)
+		d->command.select.ike = d->ike = strdup(command->select.ike);
+	if (command->select.child)
+		d->command.select.child = d->child = strdup(command->select.child);
+	ev_timer_init(&d->timer, over, (double)DRAIN_TIME / (double)MONO_S, 0.);
+	d->timer.data = d;
+	DL_APPEND(owner->list, d);
+	return d;
+}
+
+bool drains_start(struct drains *owner, const struct ike_command *command)
+{
+	struct survey *v = calloc(1, sizeof(*v));
+	struct drain *d = v ? drain_new(owner, command) : NULL;
+	unsigned n;
+
+	if (!d || !d->conns) {
+		free(v);
+		return false;
+	}
+	v->select = &command->select;
+	ike_engine_each_sa(owner->engine, survey_child, v);
+	for (unsigned i = 0; i < v->n; i++) {
+		const struct tally *t = &v->tallies[i];
+		char *name = t->selected == t->all ? strdup(t->conn) : NULL;
+
+		if (name && tunnels_drain(owner->tunnels, name, "taken down by command"))
+			d->conns[d->n_conns++] = name;
+		else
+			free(name);
+	}
+	n = d->n_conns;
+	free(v);
+	if (n)
+		ev_timer_start(owner->loop, &d->timer);
+	else
+		drain_free(d);
+	return n != 0;
+}
+
+static bool concerns(const struct drain *d, const char *conn)
+{
+	for (unsigned i = 0; i < d->n_conns; i++) {
+		if (strcmp(d->conns[i], conn) == 0)
+			return true;
+	}
+	return false;
+}
+
+void drains_call_off(struct drains *owner, const char *conn)
+{
+	struct drain *d, *next;
+
+	DL_FOREACH_SAFE (owner->list, d, next) {
+		if (!concerns(d, conn))
+			continue;
+		for (unsigned i = 0; i < d->n_conns; i++)
+			tunnels_drain_end(owner->tunnels, d->conns[i], "initiated again");
+		owner->host.called_off(owner->host.ctx, d->command.tag);
+		drain_free(d);
+	}
+}
+
+struct drains *drains_new(struct ev_loop *loop, const struct ike_engine *engine,
+			  struct tunnels *tunnels, const struct drains_host *host)
+{
+	struct drains *d = calloc(1, sizeof(*d));
+
+	if (d)
+		*d = (struct drains){
+			.loop = loop, .engine = engine, .tunnels = tunnels, .host = *host};
+	return d;
+}
+
+void drains_free(struct drains *owner)
+{
+	struct drain *d, *next;
+
+	if (!owner)
+		return;
+	DL_FOREACH_SAFE (owner->list, d, next)
+		drain_free(d);
+	free(owner);
+}

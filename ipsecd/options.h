@@ -1,0 +1,21 @@
+/* The command line of ipsecd. */
+#ifndef DETOUR_OPTIONS_H
+#define DETOUR_OPTIONS_H
+
+#include "lib/log.h"
+
+struct dataplane_ops;
+
+struct options {
+	const char *config, *secrets, *vici;
+	bool config_given, secrets_given;
+	const char *plane; /* auto, kernel, userspace */
+	bool foreground, check;
+	enum log_level log_level;
+};
+
+/* Parses argv. Returns -1 to go on, else the exit status to leave with at once (0 after
+ * --help and --version, 2 after an error, which is then on stderr). */
+int options_parse(int argc, char **argv, struct options *out);
+
+#endif
