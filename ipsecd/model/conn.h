@@ -98,7 +98,9 @@ void conn_default_tunnel_name(struct conn *c);
 /* What a reload has to do for this difference. */
 enum conn_difference {
 	CONN_SAME,
-	CONN_CHILDREN_DIFFER, /* only children were added, removed or changed */
+	CONN_CHILDREN_DIFFER, /* children were added, removed or changed, or timers of the conn,
+				 which hold from the next exchange on; the IKE SA stays. The
+				 device may differ as well. */
 	CONN_DEVICE_DIFFERS,  /* only addresses or MTU of the device */
 	CONN_DIFFERS,	      /* identities, addresses, proposals...: the IKE SA must go */
 };

@@ -1,0 +1,289 @@
+/* Connections and children: defaults, copies, comparison. Knows neither where a
+ * connection comes from nor what runs from it. */
+#include "ipsecd/model/conn.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define IKE_PORT      500
+#define MINUTES(n)    ((mono_time)(n)*60 * MONO_S)
+#define REPLAY_WINDOW 32
+
+struct conn *conn_new(const char *name)
+{
+	struct conn *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return NULL;
+	c->name = strdup(name);
+	if (!c->name) {
+		free(c);
+		return NULL;
+	}
+	c->n_local = c->n_remote = 1;
+	c->local_port = c->remote_port = IKE_PORT;
+	proposal_list_default(PROTOCOL_IKE, &c->proposals);
+	c->rekey = true;
+	c->rekey_time = MINUTES(240);
+	c->over_time = c->rand_time = MINUTES(24);
+	c->dpd_delay = CONN_DPD_DELAY;
+	c->retransmit_interval = CONN_RETRANSMIT_INTERVAL;
+	c->retransmit_timeout = CONN_RETRANSMIT_TIMEOUT;
+	c->unique = UNIQUE_REPLACE;
+	conn_default_tunnel_name(c);
+	return c;
+}
+
+static bool copy_string(char **out, const char *text)
+{
+	*out = text ? strdup(text) : NULL;
+	return *out || !text;
+}
+
+static bool copy_host_names(struct host *to, const struct host *from, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		if (!copy_string(&to[i].name, from[i].name))
+			return false;
+	}
+	return true;
+}
+
+static bool copy_children(struct conn *to, const struct conn *from)
+{
+	to->children = calloc(from->n_children ? from->n_children : 1, sizeof(*to->children));
+	if (!to->children)
+		return false;
+	for (unsigned i = 0; i < from->n_children; i++) {
+		to->children[i] = from->children[i];
+		to->children[i].name = NULL;
+		to->n_children++;
+		if (!copy_string(&to->children[i].name, from->children[i].name))
+			return false;
+	}
+	return true;
+}
+
+struct conn *conn_copy(const struct conn *c)
+{
+	struct conn *copy = malloc(sizeof(*copy));
+
+	if (!copy)
+		return NULL;
+	*copy = *c;
+	copy->name = copy->source = NULL;
+	copy->children = NULL;
+	copy->n_children = 0;
+	for (unsigned i = 0; i < CONN_ADDRS_MAX; i++)
+		copy->local[i].name = copy->remote[i].name = NULL;
+	if (copy_string(&copy->name, c->name) && copy_string(&copy->source, c->source) &&
+	    copy_host_names(copy->local, c->local, c->n_local) &&
+	    copy_host_names(copy->remote, c->remote, c->n_remote) && copy_children(copy, c))
+		return copy;
+	conn_free(copy);
+	return NULL;
+}
+
+void conn_free(struct conn *c)
+{
+	if (!c)
+		return;
+	for (unsigned i = 0; i < CONN_ADDRS_MAX; i++) {
+		free(c->local[i].name);
+		free(c->remote[i].name);
+	}
+	for (unsigned i = 0; i < c->n_children; i++)
+		free(c->children[i].name);
+	free(c->children);
+	free(c->source);
+	free(c->name);
+	free(c);
+}
+
+struct child_config *conn_add_child(struct conn *c, const char *name)
+{
+	struct child_config *children, *child;
+	char *copy = strdup(name);
+
+	if (!copy || c->n_children == UINT16_MAX) {
+		free(copy);
+		return NULL;
+	}
+	children = reallocarray(c->children, c->n_children + 1u, sizeof(*children));
+	if (!children) {
+		free(copy);
+		return NULL;
+	}
+	c->children = children;
+	child = &children[c->n_children++];
+	*child = (struct child_config){
+		.name = copy,
+		.rekey_time = MINUTES(60),
+		.life_time = MINUTES(66),
+		.rand_time = MINUTES(6),
+		.replay_window = REPLAY_WINDOW,
+	};
+	child->local_ts.n = child->remote_ts.n = 1;
+	ts_parse("%dynamic", &child->local_ts.ts[0]);
+	child->remote_ts.ts[0] = child->local_ts.ts[0];
+	proposal_list_default(PROTOCOL_ESP, &child->proposals);
+	return child;
+}
+
+const struct child_config *conn_child(const struct conn *c, const char *name)
+{
+	for (unsigned i = 0; i < c->n_children; i++) {
+		if (strcmp(c->children[i].name, name) == 0)
+			return &c->children[i];
+	}
+	return NULL;
+}
+
+/* FNV-1a: a name must stay the same over restarts, nothing more. */
+static uint32_t hash_name(const char *name)
+{
+	uint32_t h = 2166136261u;
+
+	for (; *name; name++)
+		h = (h ^ (uint8_t)*name) * 16777619u;
+	return h;
+}
+
+static bool device_char(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+	       c == '-' || c == '_' || c == '.';
+}
+
+void conn_default_tunnel_name(struct conn *c)
+{
+	char *out = c->tunnel.name;
+	size_t n = 0, len = strlen(c->name);
+	bool same = len > 0 && len < IF_NAMESIZE;
+
+	if (c->tunnel.named)
+		return;
+	for (; n < len && n < IF_NAMESIZE - 1; n++) {
+		out[n] = c->name[n];
+		if (!device_char(out[n])) {
+			out[n] = '_';
+			same = false;
+		}
+	}
+	out[n] = '\0';
+	if (same && strcmp(out, ".") != 0 && strcmp(out, "..") != 0)
+		return;
+	/* Cut or changed: six digits of hash keep such names apart. */
+	if (n > IF_NAMESIZE - 8)
+		n = IF_NAMESIZE - 8;
+	snprintf(out + n, IF_NAMESIZE - n, "-%06x", hash_name(c->name) & 0xffffff);
+}
+
+static bool host_equal(const struct host *a, const struct host *b)
+{
+	if (a->kind != b->kind)
+		return false;
+	switch (a->kind) {
+	case HOST_ADDR:
+		return addr_equal(&a->addr, &b->addr);
+	case HOST_PREFIX:
+		return prefix_equal(&a->prefix, &b->prefix);
+	case HOST_NAME:
+		return strcmp(a->name, b->name) == 0;
+	default:
+		return true;
+	}
+}
+
+static bool hosts_equal(const struct host *a, unsigned na, const struct host *b, unsigned nb)
+{
+	if (na != nb)
+		return false;
+	for (unsigned i = 0; i < na; i++) {
+		if (!host_equal(&a[i], &b[i]))
+			return false;
+	}
+	return true;
+}
+
+static bool mark_equal(struct mark a, struct mark b)
+{
+	return a.value == b.value && a.mask == b.mask;
+}
+
+static bool device_equal(const struct tunnel_config *a, const struct tunnel_config *b)
+{
+	if (a->mtu != b->mtu || a->n_addrs != b->n_addrs)
+		return false;
+	for (unsigned i = 0; i < a->n_addrs; i++) {
+		if (!prefix_equal(&a->addrs[i], &b->addrs[i]))
+			return false;
+	}
+	return true;
+}
+
+static bool ends_equal(const struct conn *a, const struct conn *b)
+{
+	return hosts_equal(a->local, a->n_local, b->local, b->n_local) &&
+	       hosts_equal(a->remote, a->n_remote, b->remote, b->n_remote) &&
+	       a->local_port == b->local_port && a->remote_port == b->remote_port &&
+	       id_equal(&a->local_id, &b->local_id) && id_equal(&a->remote_id, &b->remote_id) &&
+	       a->remote_id_set == b->remote_id_set;
+}
+
+static bool ike_equal(const struct conn *a, const struct conn *b)
+{
+	return strcmp(a->name, b->name) == 0 && ends_equal(a, b) &&
+	       a->local_auth == b->local_auth && a->remote_auth == b->remote_auth &&
+	       proposal_list_equal(&a->proposals, &b->proposals) && a->encap == b->encap &&
+	       strcmp(a->tunnel.name, b->tunnel.name) == 0 &&
+	       mark_equal(a->tunnel.mark_in, b->tunnel.mark_in) &&
+	       mark_equal(a->tunnel.mark_out, b->tunnel.mark_out);
+}
+
+/* What a running IKE SA may take over without being made anew. */
+static bool policy_equal(const struct conn *a, const struct conn *b)
+{
+	return a->rekey == b->rekey && a->reauth == b->reauth && a->rekey_time == b->rekey_time &&
+	       a->over_time == b->over_time && a->rand_time == b->rand_time &&
+	       a->reauth_time == b->reauth_time && a->dpd_delay == b->dpd_delay &&
+	       a->retransmit_interval == b->retransmit_interval &&
+	       a->retransmit_timeout == b->retransmit_timeout &&
+	       a->keying_tries == b->keying_tries && a->unique == b->unique;
+}
+
+static bool children_equal(const struct conn *a, const struct conn *b)
+{
+	if (a->n_children != b->n_children)
+		return false;
+	for (unsigned i = 0; i < a->n_children; i++) {
+		const struct child_config *other = conn_child(b, a->children[i].name);
+
+		if (!other || !child_config_equal(&a->children[i], other))
+			return false;
+	}
+	return true;
+}
+
+bool child_config_equal(const struct child_config *a, const struct child_config *b)
+{
+	return strcmp(a->name, b->name) == 0 && ts_list_equal(&a->local_ts, &b->local_ts) &&
+	       ts_list_equal(&a->remote_ts, &b->remote_ts) &&
+	       proposal_list_equal(&a->proposals, &b->proposals) &&
+	       a->rekey_time == b->rekey_time && a->life_time == b->life_time &&
+	       a->rand_time == b->rand_time && a->life_bytes == b->life_bytes &&
+	       a->rekey_bytes == b->rekey_bytes && a->life_packets == b->life_packets &&
+	       a->rekey_packets == b->rekey_packets && a->start_action == b->start_action &&
+	       a->dpd_action == b->dpd_action && a->close_action == b->close_action &&
+	       a->replay_window == b->replay_window && a->reqid == b->reqid;
+}
+
+enum conn_difference conn_compare(const struct conn *a, const struct conn *b)
+{
+	if (!ike_equal(a, b))
+		return CONN_DIFFERS;
+	if (!children_equal(a, b) || !policy_equal(a, b))
+		return CONN_CHILDREN_DIFFER;
+	return device_equal(&a->tunnel, &b->tunnel) ? CONN_SAME : CONN_DEVICE_DIFFERS;
+}
