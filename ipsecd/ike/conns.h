@@ -1,0 +1,56 @@
+/* Loaded conns and secrets, and what the engine wants of them: which ones should be
+ * up, the attempt in flight, back-off between attempts, commands that wait. */
+#ifndef DETOUR_CONNS_H
+#define DETOUR_CONNS_H
+
+#include "ipsecd/ike/sa.h"
+
+/* A command that waits for a conn or a child of it to come up (or all SAs to go). */
+struct waiter {
+	struct waiter *prev, *next;
+	uint64_t tag;
+	char *child; /* NULL: the IKE_SA is enough */
+};
+
+/* A version of a conn; SAs keep the version they were made with alive. */
+struct conn_version {
+	struct conn *conn;
+	unsigned refs;
+};
+
+struct conn_entry {
+	struct conn_entry *prev, *next;
+	UT_hash_handle hh; /* by conn->name */
+	struct conn *conn; /* the current version */
+	char *name;
+	uint32_t tunnel;
+	unsigned n_sas;		/* IKE_SAs that refer to it */
+	bool unloaded;		/* out of the tables; freed with its last SA */
+	bool wanted;		/* should be up: auto=start or INITIATE */
+	bool held;		/* taken down by TERMINATE: not even answered until INITIATE */
+	char *wanted_child;	/* first CHILD_SA of the next attempt; NULL: the first to start */
+	struct ike_sa *attempt; /* our initiation in flight: at most one */
+	uint64_t query;		/* the name is being resolved; 0: no */
+	struct addr remote, local; /* what the next attempt uses once resolved */
+	unsigned next_remote;	   /* round robin over conn->remote */
+	unsigned tries;
+	mono_time back_off;
+	struct timer retry_timer;
+	enum ike_reason reason; /* of the last failure */
+	char detail[IKE_DETAIL];
+	struct waiter *waiters;
+};
+
+/* ---- loading (conns.c) ---- */
+bool conns_load(struct ike_engine *e, struct conn *conn, uint32_t tunnel, const char **error);
+bool conns_unload(struct ike_engine *e, const char *name, const char **error);
+bool conns_load_secret(struct ike_engine *e, struct secret *secret, const char **error);
+bool conns_unload_secret(struct ike_engine *e, const char *unique, const char **error);
+void conns_free(struct ike_engine *e);
+struct conn_entry *conns_named(const struct ike_engine *e, const char *name);
+struct conn_entry *conns_by_tunnel(const struct ike_engine *e, uint32_t tunnel);
+/* The pre-shared key that serves this pair best, NULL if none does. */
+const struct secret *conns_secret(const struct ike_engine *e, const struct id *local,
+				  const struct id *remote, const struct ike_path *path);
+
+#endif

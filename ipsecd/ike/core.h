@@ -1,0 +1,68 @@
+/* The engine's own state and the small services that every file of ike/ uses. Not
+ * for anybody outside ike/. `now` is the time of the input being handled. */
+#ifndef DETOUR_CORE_H
+#define DETOUR_CORE_H
+
+#include "ipsecd/ike/engine.h"
+#include "ipsecd/ike/timer.h"
+
+struct ike_sa;
+struct child;
+struct conn_entry;
+struct output;
+struct waiter;
+
+#define IKE_NONCE_LEN	32   /* ours; RFC 7296 2.10: at least half the PRF key, >= 16 */
+#define IKE_NONCE_MAX	256  /* the peer's, RFC 7296 3.9 */
+#define IKE_COOKIE_MAX	64   /* RFC 7296 2.6 */
+#define IKE_MESSAGE_MAX 4096 /* what we build; UDP without fragmentation support is smaller */
+#define IKE_DETAIL	160
+
+struct cookie_jar {
+	uint8_t secret[2][32]; /* current, previous */
+	uint32_t version;
+	bool filled;
+	mono_time rotate_at;
+};
+
+struct ike_engine {
+	struct ike_env env;
+	struct ike_settings settings; /* defaults filled in */
+	mono_time now;
+	struct timer_heap timers;
+	struct ike_counters counters;
+	struct cookie_jar cookies;
+
+	struct ike_sa *sas_by_spi;  /* uthash hh_spi: our own SPI */
+	struct ike_sa *half_open;   /* uthash hh_init: peer's SPI and address, before IKE_AUTH */
+	struct ike_sa *sas;	    /* utlist, in order of creation */
+	struct child *children;	    /* uthash hh: child_sa.id */
+	struct child *children_spi; /* uthash hh_spi: spi_in */
+	struct conn_entry *conns;   /* utlist, in order of loading */
+	struct conn_entry *conns_by_name; /* uthash hh */
+	struct secret **secrets;
+	unsigned n_secrets;
+
+	struct output *outputs;	 /* utlist queue */
+	struct output *current;	 /* handed out last, freed by the next call */
+	struct ike_sa *dead_sas; /* freed when no output can point to them */
+	struct child *dead_children;
+	struct conn_entry *dead_conns;
+
+	uint32_t next_sa_id, next_child_unique, next_reqid;
+	uint64_t next_child_id, next_query;
+	uint64_t shutdown_tag;
+	bool shutting_down;
+};
+
+/* One line: "conn" of sa or "" as the name, subsystem ike. sa may be NULL. */
+void ike_log(const struct ike_engine *e, const struct ike_sa *sa, enum log_level level,
+	     const char *format, ...) __attribute__((format(printf, 4, 5)));
+void engine_random(struct ike_engine *e, void *dst, size_t n);
+/* Even in 0..limit (0 for a limit of 0), from env's random. */
+mono_time engine_random_below(struct ike_engine *e, mono_time limit);
+/* Fresh, not 0, not in use. */
+uint64_t engine_new_ike_spi(struct ike_engine *e);
+uint32_t engine_new_child_spi(struct ike_engine *e);
+
+#endif

@@ -1,0 +1,158 @@
+/* Exchanges: how a request is started, how a response is built, who does what.
+ *
+ * As initiator. Work waits as struct task in sa->tasks; one request is in flight
+ * (window 1, RFC 7296 2.3). exchange_run takes the first task that is due, calls its
+ * ops->create_request, protects, sends; window.c retransmits. The response with the
+ * right message id comes back through ops->consume_response; the task is freed behind
+ * that unless the handler asked for another round with exchange_again. A request that
+ * stays without an answer ends the IKE_SA (PEER_DEAD) and every task through ops->abandon.
+ *
+ * As responder. The dispatcher (engine.c) decrypts, checks id and window, parses,
+ * looks (state, kind, role) up in transitions.c, refuses what the table does not have
+ * and calls the row's `respond` with x->out open inside SK. What the handler writes is
+ * the response; it is protected, cached for retransmissions and sent after the handler
+ * returned, behind all outputs that the handler queued. A handler refuses with
+ * exchange_refuse before it wrote anything and before it changed anything.
+ *
+ * Handlers are written in pairs (create_x_request, consume_x_request, create_x_response,
+ * consume_x_response); `respond` calls consume_x_request and create_x_response.
+ *
+ * Who owns which file:
+ *	engine.c exchange.c transitions.c sa.c child.c child_setup.c window.c init.c
+ *	auth.c keymat.c sk.c natd.c cookie.c conns.c peers.c command.c keepalive.c info.c
+ *	output.c timer.c					the core
+ *	create_child.c rekey_child.c rekey_ike.c collide.c	CREATE_CHILD_SA
+ *	informational.c						deletes and liveness
+ */
+#ifndef DETOUR_EXCHANGE_H
+#define DETOUR_EXCHANGE_H
+
+#include "ipsecd/ike/sa.h"
+#include "ipsecd/wire/message.h"
+
+/* What a message means, once its payloads are seen (CREATE_CHILD_SA has three uses). */
+enum exchange_kind {
+	KIND_IKE_SA_INIT,
+	KIND_IKE_AUTH,
+	KIND_CREATE_CHILD, /* a further CHILD_SA */
+	KIND_REKEY_CHILD,  /* CREATE_CHILD_SA with N(REKEY_SA) */
+	KIND_REKEY_IKE,	   /* CREATE_CHILD_SA without traffic selectors */
+	KIND_INFORMATIONAL,
+	KIND_COUNT
+};
+
+/* What a handler gets. */
+struct exchange {
+	struct ike_engine *e;
+	struct ike_sa *sa;
+	struct task *task;	       /* initiator; NULL as responder */
+	const struct wire_message *in; /* NULL in create_request */
+	struct wire_writer *out;       /* NULL in consume_response */
+	const struct ike_path *path;   /* of the message that came; NULL in create_request */
+	mono_time now;
+};
+
+struct exchange_ops {
+	const char *name;
+	enum exchange_kind kind;
+	/* Writes the payloads of the request (inside SK). false: there is nothing to do any
+	 * more; the task is dropped without a message. */
+	bool (*create_request)(struct exchange *x);
+	void (*consume_response)(struct exchange *x);
+	/* The SA ended, or the task is dropped unsent; may be NULL. Must not end the SA.
+	 * task->tag is answered by the caller. */
+	void (*abandon)(struct ike_engine *e, struct ike_sa *sa, struct task *t);
+};
+
+struct task {
+	struct task *prev, *next;
+	const struct exchange_ops *ops;
+	uint64_t child;	  /* handle: which CHILD_SA is rekeyed or deleted; 0 */
+	char *child_name; /* create_child: the child_config's name; owned; may be NULL */
+	uint64_t tag;	  /* COMMAND_DONE when it is over; 0 */
+	unsigned tries;
+	mono_time not_before;
+	enum ike_reason reason; /* deletes: why */
+	bool again;		/* set by exchange_again */
+
+	/* The request in flight (create_child, rekey_*). */
+	uint8_t nonce[IKE_NONCE_LEN];
+	const struct algorithm_ke *ke_alg; /* NULL: none */
+	struct crypto_ke *ke;
+	uint8_t ke_public[ALGORITHM_PUBLIC_MAX];
+	uint16_t ke_group;     /* asked for by INVALID_KE_PAYLOAD; 0: our first */
+	uint32_t spi;	       /* new inbound CHILD_SA SPI */
+	struct ike_sa *new_sa; /* rekey_ike: the IKE_SA in the making */
+	uint64_t collision;    /* handle of what the peer made meanwhile; 0 */
+	bool peer_deleted;     /* the SA to be rekeyed was deleted by the peer meanwhile */
+};
+
+/* Queues a task and runs the queue. An equal waiting task (ops, child, name) is kept and
+ * the new one not added; its tag then is added to the running one when that has none. NULL:
+ * out of memory or the SA is ending. */
+struct task *exchange_enqueue(struct ike_engine *e, struct ike_sa *sa,
+			      const struct exchange_ops *ops, uint64_t child,
+			      const char *child_name, uint64_t tag);
+/* Sends the next due request if none is in flight. */
+void exchange_run(struct ike_engine *e, struct ike_sa *sa);
+/* In consume_response: keep the task and send it anew after `delay` (0: at once), as for
+ * INVALID_KE_PAYLOAD or TEMPORARY_FAILURE (RFC 7296 2.25). The KE and nonce are renewed by
+ * create_request. */
+void exchange_again(struct exchange *x, mono_time delay);
+/* Ends the task's command, if one waits. */
+void exchange_done(struct ike_engine *e, struct task *t, bool ok, enum ike_reason reason,
+		   const char *detail);
+/* A task of these ops for `child` is waiting or running: returns it, else NULL. */
+struct task *exchange_find(const struct ike_sa *sa, const struct exchange_ops *ops, uint64_t child);
+/* Drops waiting (not running) tasks for a CHILD_SA that went. */
+void exchange_drop_child(struct ike_engine *e, struct ike_sa *sa, uint64_t child);
+void task_free(struct ike_engine *e, struct task *t);
+
+/* Writes an error notify as the whole response and logs the reason, which is static or
+ * formatted text that says who wanted what. */
+void exchange_refuse(struct exchange *x, uint16_t notify, struct span data, const char *reason);
+
+/* Fresh nonce into t->nonce, and KE of group `ke` (NULL: none) into t. false: crypto failed. */
+bool task_new_secrets(struct ike_engine *e, struct task *t, const struct algorithm_ke *ke);
+
+/* ---- the table (transitions.c) ---- */
+
+enum exchange_role { ROLE_REQUEST, ROLE_RESPONSE }; /* what came in */
+
+struct transition {
+	enum ike_sa_state state;
+	enum exchange_kind kind;
+	enum exchange_role role;
+	uint64_t required, allowed; /* WIRE_BIT masks; NOTIFY and VENDOR_ID are always allowed */
+	void (*handle)(struct exchange *x);
+	enum ike_sa_state next; /* the state after success; the handler sets it */
+};
+
+const struct transition *transition_find(enum ike_sa_state state, enum exchange_kind kind,
+					 enum exchange_role role);
+/* From the exchange type and the decrypted payloads; false: not one of ours. */
+bool exchange_classify(uint8_t exchange, const struct wire_message *m, enum exchange_kind *kind);
+
+/* ---- handlers ---- */
+
+void init_consume_response(struct exchange *x);
+void auth_respond(struct exchange *x);
+extern const struct exchange_ops init_ops, auth_ops, auth_failed_ops;
+
+/* create_child.c, rekey_child.c, rekey_ike.c, informational.c */
+void create_child_respond(struct exchange *x);
+void rekey_child_respond(struct exchange *x);
+void rekey_ike_respond(struct exchange *x);
+void informational_respond(struct exchange *x);
+extern const struct exchange_ops create_child_ops, rekey_child_ops, rekey_ike_ops;
+extern const struct exchange_ops delete_child_ops, delete_ike_ops, liveness_ops;
+
+/* informational.c: liveness (RFC 7296 2.4). Armed by ike_sa_establish; the timer sends an empty
+ * INFORMATIONAL when nothing was heard (sa->last_heard, set for every authenticated message
+ * and IKE_CHILD_ALIVE) for conn->dpd_delay. */
+void liveness_arm(struct ike_engine *e, struct ike_sa *sa);
+void liveness_expire(struct ike_engine *e, void *sa);
+/* rekey_child.c: the data plane saw the first packet on a new inbound SA. */
+void rekey_child_used_new(struct ike_engine *e, struct child *c);
+
+#endif

@@ -1,0 +1,30 @@
+/* The output queue. Order is the contract: what a handler queues comes out before the
+ * response that the dispatcher sends for it, so an install precedes the datagram
+ * that makes the peer use it. */
+#ifndef DETOUR_OUTPUT_H
+#define DETOUR_OUTPUT_H
+
+#include "ipsecd/ike/sa.h"
+
+void output_send(struct ike_engine *e, const struct ike_path *path, struct span datagram);
+void output_keepalive(struct ike_engine *e, const struct ike_path *path);
+/* Copies; the caller cleanses its own child_sa. */
+void output_child_install(struct ike_engine *e, const struct child_sa *child);
+void output_child_update(struct ike_engine *e, const struct child *child);
+void output_child_remove(struct ike_engine *e, const struct child *child);
+void output_resolve(struct ike_engine *e, uint64_t query, const char *name, uint8_t family);
+
+/* Events carry a view of the SAs as they are now. old may be NULL. detail may be NULL. */
+void output_event_ike(struct ike_engine *e, enum ike_event_kind kind, const struct ike_sa *sa,
+		      const struct ike_sa *old, enum ike_reason reason, const char *detail);
+void output_event_child(struct ike_engine *e, enum ike_event_kind kind, const struct child *child,
+			const struct child *old, enum ike_reason reason, const char *detail);
+/* FAILED: conn's name, or the SA's when sa is given. */
+void output_event_failed(struct ike_engine *e, const char *conn, const struct ike_sa *sa,
+			 enum ike_reason reason, const char *detail);
+/* Nothing for tag 0. */
+void output_command_done(struct ike_engine *e, uint64_t tag, bool ok, enum ike_reason reason,
+			 const char *detail);
+void output_shutdown_done(struct ike_engine *e);
+
+#endif

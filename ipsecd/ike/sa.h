@@ -1,0 +1,211 @@
+/* IKE_SA and CHILD_SA records, their states and the single writers of those.
+ *
+ * Ownership: the engine owns IKE_SAs, an IKE_SA owns its CHILD_SAs, tasks and cached
+ * messages. An SA that ended (ike_sa_end, child_end) is out of every table at once,
+ * but its memory stays until the next input, so that handlers on the stack and queued
+ * events may still read it; test `sa->state == IKE_SA_ENDED` after calls that may end it. */
+#ifndef DETOUR_SA_H
+#define DETOUR_SA_H
+
+#include "ipsecd/ike/core.h"
+#include "ipsecd/ike/keymat.h"
+
+#include <uthash.h>
+#include <utlist.h>
+
+struct task;
+
+enum ike_sa_state {
+	IKE_SA_CREATED,	  /* nothing sent or answered yet */
+	IKE_SA_INIT_SENT, /* initiator: IKE_SA_INIT in flight */
+	IKE_SA_HALF_OPEN, /* responder: IKE_SA_INIT answered, IKE_AUTH awaited */
+	IKE_SA_AUTH_SENT, /* initiator: IKE_AUTH in flight */
+	IKE_SA_ESTABLISHED,
+	IKE_SA_REKEYING, /* our rekey of it is in flight; works as ESTABLISHED does */
+	IKE_SA_REKEYED,	 /* replaced; waits for its delete, carries no new exchanges */
+	IKE_SA_DELETING, /* our delete is queued or in flight */
+	IKE_SA_ENDED,
+	IKE_SA_STATES
+};
+
+enum child_state {
+	CHILD_CREATED,
+	CHILD_INSTALLED,
+	CHILD_REKEYING, /* our rekey is in flight; still carries traffic */
+	CHILD_REKEYED,	/* replaced; receives until its delete and the linger are over */
+	CHILD_DELETING, /* our delete is in flight */
+	CHILD_DELETED,	/* deleted at the peer, lingers for late packets */
+	CHILD_ENDED,
+	CHILD_STATES
+};
+
+struct message_copy {
+	uint8_t *data;
+	size_t len;
+};
+
+/* The initiator half of the window (RFC 7296 2.1, 2.3): one request in flight. */
+struct window_tx {
+	uint32_t next_id;
+	bool in_flight;
+	bool resend_all; /* unused ids: none; kept false */
+	unsigned sent;	 /* transmissions of this request so far */
+	mono_time first_sent, interval;
+	struct message_copy request;
+	struct timer timer;
+};
+
+/* The responder half: the next id we accept and the last answer. */
+struct window_rx {
+	uint32_t next_id;
+	struct message_copy response; /* answer to next_id - 1, empty: none yet */
+};
+
+struct ike_sa {
+	struct ike_sa *prev, *next; /* engine's list */
+	UT_hash_handle hh_spi, hh_init;
+	uint32_t id; /* unique, small */
+	enum ike_sa_state state;
+	bool initiator; /* original initiator of this IKE_SA: its SPI is spi_i */
+	uint64_t spi_i, spi_r;
+	uint64_t own_spi;	  /* hash key: the one of the two that is ours */
+	struct conn_entry *entry; /* counted reference; never NULL once the conn is chosen */
+	const struct conn
+		*conn; /* the version this SA was made with; NULL on a half-open responder */
+	struct ike_path path;
+	struct id local_id, remote_id; /* ID_ANY where unknown */
+	bool nat_local, nat_remote, nat_faked;
+	bool peer_authenticated;
+
+	struct suite suite;
+	struct ike_keys keys;
+	struct crypto_cipher *seal, *open; /* SK payloads, out and in */
+	uint64_t iv_counter;		   /* AEAD IVs (RFC 5282 3.1); own direction */
+	uint8_t nonce_own[IKE_NONCE_LEN];
+	uint8_t nonce_peer[IKE_NONCE_MAX];
+	uint16_t nonce_peer_len;
+
+	struct window_tx tx;
+	struct window_rx rx;
+	struct task *tasks;   /* waiting, in order */
+	struct task *running; /* whose request is in flight */
+
+	struct child *children;
+	unsigned n_children;
+
+	mono_time created, established, last_heard;
+	mono_time rekey_at, expires_at;		/* 0: not planned */
+	struct timer rekey_timer, expire_timer; /* expire: also half-open and REKEYED ends */
+	struct timer dpd_timer;			/* informational.c */
+	struct timer task_timer;		/* the next task that waits for its time */
+	struct timer keepalive_timer;
+
+	enum ike_reason end_reason; /* of a delete that is queued or in flight */
+	struct ike_sa *successor;   /* REKEYED: by which, while that lives */
+	bool redundant;		    /* lost a simultaneous initiation or rekey */
+
+	struct init_state *init; /* IKE_SA_INIT and IKE_AUTH only: KE, messages, cookie; init.c */
+
+	/* Simultaneous IKE rekey (collide.c): the IKE_SA the peer made while ours was in
+	 * flight, and the lowest nonce of each exchange. */
+	struct ike_sa *collision;
+	uint8_t lowest_nonce[IKE_NONCE_MAX];
+	uint16_t lowest_nonce_len;
+};
+
+struct child {
+	struct child *prev, *next; /* of sa->children */
+	UT_hash_handle hh, hh_spi;
+	struct ike_sa *sa;
+	uint64_t id;	 /* child_sa.id */
+	uint32_t unique; /* for people */
+	enum child_state state;
+	const struct child_config *config; /* inside sa->conn */
+	bool initiator;			   /* we sent the request that made it */
+	uint32_t spi_in, spi_out, reqid, tunnel;
+	struct suite suite;
+	struct ts_list local_ts, remote_ts;
+	bool udp_encap;
+	bool outbound; /* we send on it */
+	bool in_plane; /* an install went out and no remove yet */
+	struct endpoint local, remote;
+	mono_time installed, rekey_at, expires_at;
+	struct timer rekey_timer, expire_timer, linger_timer;
+	enum ike_reason end_reason;
+	uint64_t replaces;    /* handle of the CHILD_SA this one rekeys, 0: none */
+	uint64_t replaced_by; /* handle, 0: none */
+	bool redundant;	      /* lost a rekey collision: its delete is no event for people */
+
+	/* Simultaneous CHILD rekey (collide.c). */
+	uint64_t collision;
+	uint8_t lowest_nonce[IKE_NONCE_MAX];
+	uint16_t lowest_nonce_len;
+};
+
+/* ---- IKE_SA ---- */
+
+/* A new IKE_SA in the list and, by its own fresh SPI, in the table. entry may be NULL for
+ * a responder that does not know its conn yet. NULL when out of memory. */
+struct ike_sa *ike_sa_new(struct ike_engine *e, struct conn_entry *entry, bool initiator,
+			  const struct ike_path *path);
+/* For an IKE rekey: a new IKE_SA with conn, path, identities and NAT view of `old`.
+ * `initiator` is this exchange's. Its SPIs, suite, keys and nonces are the caller's to set
+ * (spi_i or spi_r = own_spi is set already). Not established yet: ike_sa_establish. */
+struct ike_sa *ike_sa_new_rekeyed(struct ike_engine *e, const struct ike_sa *old, bool initiator);
+/* The only writer of sa->state; logs old -> new and the cause. */
+void ike_sa_set_state(struct ike_engine *e, struct ike_sa *sa, enum ike_sa_state state,
+		      const char *cause);
+/* Takes keys into use: builds the two ciphers from sa->suite and sa->keys. */
+bool ike_sa_install_keys(struct ike_engine *e, struct ike_sa *sa);
+/* State ESTABLISHED, lifetimes planned, liveness armed. No event: the caller knows which. */
+void ike_sa_establish(struct ike_engine *e, struct ike_sa *sa, const char *cause);
+/* All CHILD_SAs of `from` become those of `to` (RFC 7296 2.18); waiting tasks too. */
+void ike_sa_move_children(struct ike_engine *e, struct ike_sa *from, struct ike_sa *to);
+/* Polite end: queues the INFORMATIONAL exchange with DELETE; ends on the answer. */
+void ike_sa_delete(struct ike_engine *e, struct ike_sa *sa, enum ike_reason reason);
+/* At once: CHILD_SAs are removed (events), IKE_DOWN when it was up, waiting commands are
+ * told, the conn decides about a retry. detail may be NULL. */
+void ike_sa_end(struct ike_engine *e, struct ike_sa *sa, enum ike_reason reason,
+		const char *detail);
+/* Frees all memory of an ended SA; cleanses. */
+void ike_sa_free(struct ike_engine *e, struct ike_sa *sa);
+struct ike_sa *ike_sa_by_spi(const struct ike_engine *e, uint64_t own_spi);
+struct ike_sa *ike_sa_by_id(const struct ike_engine *e, uint32_t id);
+/* ESTABLISHED or REKEYING: may carry new exchanges. */
+bool ike_sa_usable(const struct ike_sa *sa);
+const char *ike_sa_state_name(enum ike_sa_state s);    /* our own, for logs */
+const char *ike_sa_conn_name(const struct ike_sa *sa); /* "" when unknown */
+
+/* ---- CHILD_SA (child.c) ---- */
+
+/* Links a record with a fresh handle and unique id to sa. NULL when out of memory.
+ * spi_in must be set at once with child_set_spi_in. */
+struct child *child_new(struct ike_engine *e, struct ike_sa *sa, const struct child_config *config);
+void child_set_spi_in(struct ike_engine *e, struct child *c, uint32_t spi);
+void child_set_state(struct ike_engine *e, struct child *c, enum child_state state,
+		     const char *cause);
+/* Queues CHILD_INSTALL from c and `keys` (a child_sa of which only in, out, esn are read), plans
+ * lifetimes, state INSTALLED. No event: the caller knows which (CHILD_UP, CHILD_REKEYED). */
+void child_install(struct ike_engine *e, struct child *c, const struct child_sa *keys,
+		   bool outbound, const char *cause);
+/* CHILD_UPDATE with outbound on or off; nothing when it is so already. */
+void child_set_outbound(struct ike_engine *e, struct child *c, bool outbound, const char *cause);
+/* CHILD_UPDATE with the IKE_SA's path. */
+void child_update_path(struct ike_engine *e, struct child *c);
+/* Polite end: queues the delete; ends on the answer. */
+void child_delete(struct ike_engine *e, struct child *c, enum ike_reason reason);
+/* A replaced CHILD_SA whose delete is done: stays installed for receiving (state DELETED)
+ * until settings.rekeyed_linger is over, then child_end(IKE_REASON_REPLACED). */
+void child_linger(struct ike_engine *e, struct child *c);
+/* At once: CHILD_REMOVE, CHILD_DOWN unless redundant or replaced, out of all tables. */
+void child_end(struct ike_engine *e, struct child *c, enum ike_reason reason, const char *detail);
+void child_free(struct ike_engine *e, struct child *c);
+struct child *child_by_id(const struct ike_engine *e, uint64_t id);
+/* The child of sa whose outbound SPI is `spi`: what DELETE and REKEY_SA from the peer name
+ * (RFC 7296 1.3.3, 1.4.1). */
+struct child *child_by_spi_out(const struct ike_sa *sa, uint32_t spi);
+/* CHILD_INSTALLED or CHILD_REKEYING. */
+bool child_usable(const struct child *c);
+const char *child_state_name(enum child_state s);
+
+#endif
