@@ -1,1 +1,2 @@
 FUZZ_fuzz_vici := tests/fuzz/fuzz_vici.c lib/vici_codec.c lib/buf.c
+FUZZ_fuzz_ike_message := tests/fuzz/fuzz_ike_message.c tests/support/wire_echo.c $(WIRE_SRC) ipsecd/model/id.c lib/buf.c lib/addr.c lib/words.c

@@ -1,1 +1,6 @@
 TEST_test_vici_codec := tests/unit/test_vici_codec.c lib/vici_codec.c lib/buf.c
+TEST_test_vici_client := tests/unit/test_vici_client.c lib/vici_client.c lib/vici_stream.c lib/vici_codec.c lib/buf.c
+TEST_test_crypto := tests/unit/test_crypto.c tests/support/crypto_null.c ipsecd/model/algorithm.c \
+	$(CRYPTO_SRC)
+LIBS_test_crypto := -lcrypto
+TEST_test_wire := tests/unit/test_wire.c tests/support/wire_echo.c $(WIRE_SRC) ipsecd/model/id.c lib/buf.c lib/addr.c lib/words.c
