@@ -1,0 +1,21 @@
+/* Names of the drop counters, as statistics, metrics and tests write them. */
+#include "ipsecd/dataplane/dataplane.h"
+
+const char *dataplane_counter_name(enum dataplane_counter c)
+{
+	static const char *const names[DROP_COUNTERS] = {
+		[DROP_NO_SA] = "drop-no-sa",
+		[DROP_NO_SELECTOR] = "drop-no-selector",
+		[DROP_UNKNOWN_SPI] = "drop-unknown-spi",
+		[DROP_REPLAY] = "drop-replay",
+		[DROP_ICV] = "drop-icv",
+		[DROP_MALFORMED] = "drop-malformed",
+		[DROP_SELECTOR_IN] = "drop-selector-in",
+		[DROP_SEND] = "drop-send",
+		[DROP_DEVICE] = "drop-device",
+		[DROP_EXPIRED] = "drop-expired",
+		[DROP_TOO_BIG] = "drop-too-big",
+	};
+
+	return c < DROP_COUNTERS ? names[c] : "drop-unknown";
+}

@@ -1,0 +1,57 @@
+/* The ESP packet in tunnel mode (RFC 4303 2), sealed and opened in place over struct
+ * crypto_ops: AES-GCM (RFC 4106), ChaCha20-Poly1305 (RFC 7634), AES-CBC with HMAC
+ * (RFC 3602, RFC 4868), each with extended sequence numbers or without. Pure: sequence
+ * numbers and IVs are given, windows and limits are the caller's.
+ *
+ *	SPI | sequence (low 32 bits) | IV | inner packet, padding, pad length, next header | ICV */
+#ifndef DETOUR_ESP_H
+#define DETOUR_ESP_H
+
+#include "ipsecd/crypto/crypto.h"
+
+#define ESP_HEADER_LEN 8
+#define ESP_HEADROOM   (ESP_HEADER_LEN + ALGORITHM_IV_MAX)
+#define ESP_TAILROOM   (16 + 2 + ALGORITHM_ICV_MAX)
+
+/* Next Header: RFC 4303 2.6; 59 marks a dummy packet. */
+enum { ESP_NEXT_IPV4 = 4, ESP_NEXT_IPV6 = 41, ESP_NEXT_DUMMY = 59 };
+
+/* One direction of one SA. */
+struct esp {
+	const struct crypto_ops *crypto;
+	struct crypto_cipher *cipher;
+	uint32_t spi; /* host order */
+	uint8_t iv_len, icv_len, alignment;
+	bool esn, aead;
+};
+
+enum esp_error { ESP_OK, ESP_TRUNCATED, ESP_UNALIGNED, ESP_ICV, ESP_PADDING };
+
+struct esp_payload {
+	uint8_t *data;
+	size_t len; /* without padding; traffic flow confidentiality bytes are still in */
+	uint8_t next_header;
+};
+
+const char *esp_strerror(enum esp_error e);
+
+/* Plaintext is padded to a multiple of this (RFC 4303 2.4: at least 4). */
+unsigned esp_alignment(const struct algorithm_encr *encr);
+
+/* key: key and salt. integ is NULL and integ_key empty with an AEAD. false: the
+ * sizes do not fit the algorithms, or the crypto provider refuses them. */
+bool esp_init(struct esp *e, const struct crypto_ops *crypto, const struct algorithm_encr *encr,
+	      const struct algorithm_integ *integ, struct span key, struct span integ_key,
+	      uint32_t spi, bool esn, bool encrypt);
+void esp_release(struct esp *e); /* cleanses; fine on a zeroed struct */
+
+/* Seals `inner` (len bytes) where it lies: ESP_HEADROOM bytes before it and
+ * ESP_TAILROOM behind it are the caller's to be overwritten. iv has iv_len bytes. The
+ * result begins at inner - iv_len - 8; it is empty when the cipher failed. */
+struct span esp_seal(const struct esp *e, uint64_t seq, const uint8_t *iv, uint8_t next_header,
+		     uint8_t *inner, size_t len);
+/* Opens a whole packet in place. seq: the inferred sequence number. */
+enum esp_error esp_open(const struct esp *e, uint64_t seq, uint8_t *packet, size_t len,
+			struct esp_payload *out);
+
+#endif

@@ -1,0 +1,408 @@
+/* The fake data plane: the real packet paths over devices in memory, every call
+ * recorded, any call refused on demand. For tests; owns its devices' queues. */
+#include "ipsecd/dataplane/fake.h"
+
+#include "ipsecd/dataplane/forward.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <utlist.h>
+
+#define FAKE_PACKET_MAX	   9000
+#define FAKE_QUEUE_MAX	   256
+#define FAKE_MTU_NO_SA	   1390
+#define FAKE_PATH_MTU	   1500
+#define FAKE_FIRST_IFINDEX 100
+
+struct packet {
+	struct packet *prev, *next;
+	size_t len;
+	uint8_t data[];
+};
+
+struct tunnel {
+	struct forward_tunnel forward; /* first: forward hands it back */
+	struct tunnel_config config;
+	struct dataplane_tunnel_info info;
+	struct packet *received;
+	unsigned n_received;
+};
+
+struct dataplane {
+	struct forward forward;
+	struct fake_call *calls;
+	unsigned n_calls, cap_calls;
+	enum dataplane_error refuse[FAKE_VERBS]; /* DATAPLANE_OK: don't */
+	int last_ifindex;
+};
+
+static bool fake_probe(char *why, size_t size)
+{
+	snprintf(why, size, "%s", "");
+	return true;
+}
+
+static bool queue_packet(struct forward_tunnel *f, const uint8_t *data, size_t len)
+{
+	struct tunnel *t = (struct tunnel *)f;
+	struct packet *p;
+
+	if (!t->info.admin_up || t->n_received >= FAKE_QUEUE_MAX)
+		return false;
+	p = malloc(sizeof(*p) + len);
+	if (!p)
+		return false;
+	p->len = len;
+	memcpy(p->data, data, len);
+	DL_APPEND(t->received, p);
+	t->n_received++;
+	return true;
+}
+
+static struct dataplane *fake_open(const struct dataplane_host *host)
+{
+	struct dataplane *d = calloc(1, sizeof(*d));
+
+	if (!d)
+		return NULL;
+	forward_init(&d->forward, host, queue_packet);
+	d->last_ifindex = FAKE_FIRST_IFINDEX;
+	return d;
+}
+
+static struct tunnel *tunnel_find(const struct dataplane *d, uint32_t id)
+{
+	return (struct tunnel *)forward_tunnel_find(&d->forward, id);
+}
+
+static void tunnel_free(struct dataplane *d, struct tunnel *t)
+{
+	struct packet *p, *next;
+
+	forward_tunnel_remove(&d->forward, &t->forward);
+	DL_FOREACH_SAFE (t->received, p, next)
+		free(p);
+	free(t);
+}
+
+static void fake_close(struct dataplane *d)
+{
+	while (d->forward.tunnels)
+		tunnel_free(d, (struct tunnel *)d->forward.tunnels);
+	free(d->calls);
+	free(d);
+}
+
+/* ---- recording ---- */
+
+static enum dataplane_error record(struct dataplane *d, struct fake_call call)
+{
+	if (d->n_calls == d->cap_calls) {
+		unsigned cap = d->cap_calls ? d->cap_calls * 2 : 64;
+		struct fake_call *more = realloc(d->calls, cap * sizeof(*more));
+
+		if (!more)
+			abort(); /* a test without its record proves nothing */
+		d->calls = more;
+		d->cap_calls = cap;
+	}
+	d->calls[d->n_calls++] = call;
+	return call.result;
+}
+
+/* The refusal that a test asked for, once; else DATAPLANE_OK. */
+static enum dataplane_error refused(struct dataplane *d, enum fake_verb verb)
+{
+	enum dataplane_error e = d->refuse[verb];
+
+	d->refuse[verb] = DATAPLANE_OK;
+	return e == DATAPLANE_OK ? e : forward_fail(&d->forward, e, "refused by the test");
+}
+
+const struct fake_call *fake_calls(const struct dataplane *d, unsigned *n)
+{
+	*n = d->n_calls;
+	return d->calls;
+}
+
+void fake_forget(struct dataplane *d)
+{
+	d->n_calls = 0;
+}
+
+void fake_refuse(struct dataplane *d, enum fake_verb verb, enum dataplane_error e)
+{
+	d->refuse[verb] = e;
+}
+
+/* ---- tunnels ---- */
+
+static void set_mtu(struct tunnel *t)
+{
+	uint16_t mtu = forward_tunnel_mtu(&t->forward, FAKE_PATH_MTU);
+
+	if (t->config.mtu)
+		t->info.mtu = t->config.mtu;
+	else if (mtu)
+		t->info.mtu = mtu;
+}
+
+static bool name_taken(const struct dataplane *d, const char *name)
+{
+	struct forward_tunnel *t, *next;
+
+	HASH_ITER (hh, d->forward.tunnels, t, next)
+		if (strcmp(((struct tunnel *)t)->config.name, name) == 0)
+			return true;
+	return false;
+}
+
+static enum dataplane_error create(struct dataplane *d, uint32_t id,
+				   const struct tunnel_config *config)
+{
+	enum dataplane_error e = refused(d, FAKE_TUNNEL_CREATE);
+	struct tunnel *t;
+
+	if (e != DATAPLANE_OK)
+		return e;
+	if (name_taken(d, config->name))
+		return forward_fail(&d->forward, DATAPLANE_EXISTS, "device %s exists already",
+				    config->name);
+	t = calloc(1, sizeof(*t));
+	if (!t)
+		return forward_fail(&d->forward, DATAPLANE_NO_MEMORY, "out of memory");
+	t->config = *config;
+	e = forward_tunnel_add(&d->forward, &t->forward, id, t->config.name);
+	if (e != DATAPLANE_OK) {
+		free(t);
+		return e;
+	}
+	t->info = (struct dataplane_tunnel_info){
+		.ifindex = ++d->last_ifindex, .mtu = FAKE_MTU_NO_SA, .admin_up = true};
+	set_mtu(t);
+	return DATAPLANE_OK;
+}
+
+static enum dataplane_error fake_tunnel_create(struct dataplane *d, uint32_t id,
+					       const struct tunnel_config *config)
+{
+	enum dataplane_error e = create(d, id, config);
+
+	return record(d, (struct fake_call){.verb = FAKE_TUNNEL_CREATE, .result = e, .tunnel = id});
+}
+
+/* The tunnel for a verb, or why there is none. */
+static struct tunnel *tunnel_for(struct dataplane *d, enum fake_verb verb, uint32_t id,
+				 enum dataplane_error *e)
+{
+	struct tunnel *t = tunnel_find(d, id);
+
+	*e = refused(d, verb);
+	if (*e == DATAPLANE_OK && !t)
+		*e = forward_fail(&d->forward, DATAPLANE_NOT_FOUND, "no tunnel %u", id);
+	return *e == DATAPLANE_OK ? t : NULL;
+}
+
+static enum dataplane_error fake_tunnel_update(struct dataplane *d, uint32_t id,
+					       const struct tunnel_config *config)
+{
+	enum dataplane_error e;
+	struct tunnel *t = tunnel_for(d, FAKE_TUNNEL_UPDATE, id, &e);
+
+	if (t && strcmp(t->config.name, config->name) != 0) {
+		e = forward_fail(&d->forward, DATAPLANE_UNSUPPORTED,
+				 "a device keeps its name (%s, not %s)", t->config.name,
+				 config->name);
+	} else if (t) {
+		t->config = *config;
+		set_mtu(t);
+	}
+	return record(d, (struct fake_call){.verb = FAKE_TUNNEL_UPDATE, .result = e, .tunnel = id});
+}
+
+static enum dataplane_error fake_tunnel_remove(struct dataplane *d, uint32_t id)
+{
+	enum dataplane_error e;
+	struct tunnel *t = tunnel_for(d, FAKE_TUNNEL_REMOVE, id, &e);
+
+	if (t)
+		tunnel_free(d, t);
+	return record(d, (struct fake_call){.verb = FAKE_TUNNEL_REMOVE, .result = e, .tunnel = id});
+}
+
+static enum dataplane_error fake_tunnel_set_link(struct dataplane *d, uint32_t id, bool up)
+{
+	enum dataplane_error e;
+	struct tunnel *t = tunnel_for(d, FAKE_TUNNEL_SET_LINK, id, &e);
+
+	if (t)
+		t->info.link_up = up;
+	return record(d,
+		      (struct fake_call){
+			      .verb = FAKE_TUNNEL_SET_LINK, .result = e, .tunnel = id, .on = up});
+}
+
+static bool fake_tunnel_info(struct dataplane *d, uint32_t id, struct dataplane_tunnel_info *out)
+{
+	const struct tunnel *t = tunnel_find(d, id);
+
+	if (!t)
+		return false;
+	*out = t->info;
+	return true;
+}
+
+/* ---- children ---- */
+
+static enum dataplane_error fake_child_install(struct dataplane *d, const struct child_sa *child)
+{
+	enum dataplane_error e = refused(d, FAKE_CHILD_INSTALL);
+
+	if (e == DATAPLANE_OK)
+		e = forward_child_install(&d->forward, child);
+	if (e == DATAPLANE_OK)
+		set_mtu(tunnel_find(d, child->tunnel));
+	return record(d, (struct fake_call){.verb = FAKE_CHILD_INSTALL,
+					    .result = e,
+					    .tunnel = child->tunnel,
+					    .child = child->id,
+					    .on = child->outbound});
+}
+
+/* Which tunnel a child serves; 0 when it is unknown. */
+static uint32_t tunnel_of(const struct dataplane *d, uint64_t child)
+{
+	const struct sa *sa = sadb_by_id(&d->forward.sadb, child);
+
+	return sa ? sa->child.tunnel : 0;
+}
+
+static enum dataplane_error fake_child_update(struct dataplane *d, const struct child_sa *child)
+{
+	enum dataplane_error e = refused(d, FAKE_CHILD_UPDATE);
+	uint32_t tunnel = tunnel_of(d, child->id);
+
+	if (e == DATAPLANE_OK)
+		e = forward_child_update(&d->forward, child);
+	if (e == DATAPLANE_OK)
+		set_mtu(tunnel_find(d, tunnel));
+	return record(d, (struct fake_call){.verb = FAKE_CHILD_UPDATE,
+					    .result = e,
+					    .tunnel = tunnel,
+					    .child = child->id,
+					    .on = child->outbound});
+}
+
+static enum dataplane_error fake_child_remove(struct dataplane *d, uint64_t child)
+{
+	enum dataplane_error e = refused(d, FAKE_CHILD_REMOVE);
+	uint32_t tunnel = tunnel_of(d, child);
+
+	if (e == DATAPLANE_OK)
+		e = forward_child_remove(&d->forward, child);
+	if (e == DATAPLANE_OK)
+		set_mtu(tunnel_find(d, tunnel));
+	return record(d, (struct fake_call){.verb = FAKE_CHILD_REMOVE,
+					    .result = e,
+					    .tunnel = tunnel,
+					    .child = child});
+}
+
+static bool fake_child_stats(struct dataplane *d, uint64_t child, struct dataplane_child_stats *out)
+{
+	return forward_child_stats(&d->forward, child, out);
+}
+
+/* ---- packets and events ---- */
+
+static void fake_esp_input(struct dataplane *d, const struct endpoint *local,
+			   const struct endpoint *remote, uint8_t *packet, size_t len,
+			   mono_time now)
+{
+	(void)local;
+	forward_input(&d->forward, remote, packet, len, now);
+}
+
+static void fake_tick(struct dataplane *d, mono_time now)
+{
+	forward_tick(&d->forward, now);
+}
+
+static const uint64_t *fake_counters(struct dataplane *d)
+{
+	return d->forward.drops;
+}
+
+static const char *fake_last_error(struct dataplane *d)
+{
+	return d->forward.error;
+}
+
+bool fake_transmit(struct dataplane *d, uint32_t id, struct span packet, mono_time now)
+{
+	uint8_t room[ESP_HEADROOM + FAKE_PACKET_MAX + ESP_TAILROOM];
+	struct tunnel *t = tunnel_find(d, id);
+
+	if (!t || packet.len > FAKE_PACKET_MAX)
+		return false;
+	if (!t->info.admin_up)
+		return true; /* as the kernel: a device that is down takes nothing */
+	memcpy(room + ESP_HEADROOM, packet.ptr, packet.len);
+	forward_output(&d->forward, &t->forward, room + ESP_HEADROOM, packet.len, now);
+	forward_report(&d->forward, now);
+	return true;
+}
+
+size_t fake_received(struct dataplane *d, uint32_t id, uint8_t *out, size_t size)
+{
+	struct tunnel *t = tunnel_find(d, id);
+	struct packet *p = t ? t->received : NULL;
+	size_t len;
+
+	if (!p)
+		return 0;
+	len = p->len < size ? p->len : size;
+	memcpy(out, p->data, len);
+	DL_DELETE(t->received, p);
+	t->n_received--;
+	free(p);
+	return len;
+}
+
+void fake_event(struct dataplane *d, const struct dataplane_event *event)
+{
+	d->forward.host.event(d->forward.host.ctx, event);
+}
+
+void fake_set_admin(struct dataplane *d, uint32_t id, bool up)
+{
+	struct tunnel *t = tunnel_find(d, id);
+	struct dataplane_event event = {
+		.kind = DATAPLANE_DEVICE_CHANGED, .tunnel = id, .admin_up = up, .present = true};
+
+	if (!t || t->info.admin_up == up)
+		return;
+	t->info.admin_up = up;
+	fake_event(d, &event);
+}
+
+const struct dataplane_ops dataplane_fake = {
+	.name = "fake",
+	.encap_only = true,
+	.probe = fake_probe,
+	.open = fake_open,
+	.close = fake_close,
+	.tunnel_create = fake_tunnel_create,
+	.tunnel_update = fake_tunnel_update,
+	.tunnel_remove = fake_tunnel_remove,
+	.tunnel_set_link = fake_tunnel_set_link,
+	.tunnel_info = fake_tunnel_info,
+	.child_install = fake_child_install,
+	.child_update = fake_child_update,
+	.child_remove = fake_child_remove,
+	.child_stats = fake_child_stats,
+	.esp_input = fake_esp_input,
+	.tick = fake_tick,
+	.counters = fake_counters,
+	.last_error = fake_last_error,
+};

@@ -1,0 +1,336 @@
+/* The packet paths: RFC 4301 5.1 and 5.2, RFC 4303 3.3 and 3.4. Owns the order of the
+ * checks, the drop counters and what is noted for a report; the SAs' own arithmetic is
+ * in sadb, replay and esp. Nothing here allocates. */
+#include "ipsecd/dataplane/forward.h"
+
+#include "lib/buf.h"
+
+#include <netinet/in.h>
+#include <utlist.h>
+
+#define ACQUIRE_INTERVAL MONO_S
+#define MOVED_INTERVAL	 MONO_S
+#define ALIVE_INTERVAL	 MONO_S
+#define ESP_OUT_MAX	 65507 /* largest UDP payload over IPv4 */
+
+static void note(struct forward *f, struct sa *sa, enum sa_due what)
+{
+	if (!sa->due)
+		DL_APPEND2(f->due, sa, due_prev, due_next);
+	sa->due |= 1u << what;
+}
+
+static void drop_out(struct forward *f, enum dataplane_counter c)
+{
+	f->drops[c]++;
+}
+
+/* Counts, and says so in at most five lines a second: what comes in may be hostile. */
+static void drop_in(struct forward *f, enum dataplane_counter c, const struct sa *sa, uint32_t spi,
+		    uint64_t seq, const struct endpoint *remote, const char *why, mono_time now)
+{
+	char from[ENDPOINT_TEXT];
+
+	f->drops[c]++;
+	if (!f->host.log || f->host.log->level < LOG_LEVEL_INFO ||
+	    !log_limit_pass(&f->drop_log, now))
+		return;
+	log_to(f->host.log, LOG_LEVEL_INFO, "esp", sa ? sa->tunnel->name : "",
+	       "%s: packet from %s, SPI 0x%08x, sequence number %llu: %s",
+	       dataplane_counter_name(c), endpoint_format(remote, from), spi,
+	       (unsigned long long)seq, why);
+}
+
+static bool reached(uint64_t value, uint64_t limit)
+{
+	return limit != 0 && value >= limit;
+}
+
+/* After each packet: RFC 4301 4.4.2.1 (lifetimes in bytes), RFC 4303 3.3.3. */
+static void check_limits(struct forward *f, struct sa *sa)
+{
+	const struct dataplane_child_stats *s = &sa->stats;
+	const struct child_sa *c = &sa->child;
+
+	sa->expired_out = reached(s->bytes_out, c->life_bytes) ||
+			  reached(s->packets_out, c->life_packets) ||
+			  sa->seq_out >= sa_seq_hard(sa);
+	sa->expired_in =
+		reached(s->bytes_in, c->life_bytes) || reached(s->packets_in, c->life_packets);
+	if ((sa->expired_in || sa->expired_out) && !sa->hard_reported) {
+		sa->hard_reported = true;
+		note(f, sa, DUE_HARD);
+	}
+	if (sa->soft_reported)
+		return;
+	if (reached(s->bytes_out, c->rekey_bytes) || reached(s->bytes_in, c->rekey_bytes) ||
+	    reached(s->packets_out, c->rekey_packets) || reached(s->packets_in, c->rekey_packets) ||
+	    sa->seq_out >= sa_seq_soft(sa)) {
+		sa->soft_reported = true;
+		note(f, sa, DUE_SOFT);
+	}
+}
+
+/* ---- outbound ---- */
+
+/* What the kernel says by itself on a new IPv6 device (MLD, router solicitations) is
+ * no traffic that asks for a tunnel. */
+static bool is_chatter(const struct inner *packet)
+{
+	return packet->protocol == IPPROTO_ICMPV6 && packet->dst.family == AF_INET6 &&
+	       packet->dst.bytes[0] == 0xff && packet->dst.bytes[1] == 0x02;
+}
+
+static void want_sa(struct forward *f, struct forward_tunnel *t, const struct inner *packet,
+		    mono_time now)
+{
+	if (t->acquire_due || (t->acquired && now - t->acquired < ACQUIRE_INTERVAL) ||
+	    is_chatter(packet))
+		return;
+	t->acquire_due = true;
+	f->acquires_due++;
+}
+
+/* RFC 4303 3.3.3, RFC 4106 3.1: a number is used once, whatever becomes of the packet;
+ * counters make the IVs of AEADs unique. RFC 3602 3: those of CBC are unpredictable. */
+static struct span seal(struct forward *f, struct sa *sa, uint8_t *packet, size_t len,
+			uint8_t next_header)
+{
+	uint8_t iv[ALGORITHM_IV_MAX];
+	uint64_t seq = ++sa->seq_out;
+
+	if (sa->out.aead)
+		be64_set(iv, seq);
+	else
+		f->host.random(f->host.ctx, iv, sa->out.iv_len);
+	return esp_seal(&sa->out, seq, iv, next_header, packet, len);
+}
+
+static void send_by(struct forward *f, struct sa *sa, uint8_t *packet, size_t len, uint8_t family,
+		    mono_time now)
+{
+	struct span esp;
+
+	if (sa->expired_out) {
+		drop_out(f, DROP_EXPIRED);
+		return;
+	}
+	if (len + ESP_HEADROOM + ESP_TAILROOM > ESP_OUT_MAX) {
+		drop_out(f, DROP_TOO_BIG);
+		return;
+	}
+	esp = seal(f, sa, packet, len, family == AF_INET6 ? ESP_NEXT_IPV6 : ESP_NEXT_IPV4);
+	if (esp.len == 0 ||
+	    !f->host.send_esp(f->host.ctx, &sa->child.local, &sa->child.remote, esp)) {
+		drop_out(f, DROP_SEND);
+	} else {
+		sa->stats.bytes_out += len;
+		sa->stats.packets_out++;
+		sa->stats.last_out = now;
+	}
+	check_limits(f, sa);
+}
+
+void forward_output(struct forward *f, struct forward_tunnel *t, uint8_t *packet, size_t len,
+		    mono_time now)
+{
+	struct inner inner;
+	struct sa *sa;
+	bool any;
+
+	if (inner_parse(span_of(packet, len), &inner) != INNER_OK) {
+		drop_out(f, DROP_MALFORMED);
+		return;
+	}
+	sa = sa_select(t->newest, &inner, &any);
+	if (!sa) {
+		drop_out(f, any ? DROP_NO_SELECTOR : DROP_NO_SA);
+		want_sa(f, t, &inner, now);
+		return;
+	}
+	send_by(f, sa, packet, inner.len, inner.src.family, now);
+}
+
+/* ---- inbound ---- */
+
+/* An authenticated packet inside the window; `newer`: higher than any before. */
+static void heard_from(struct forward *f, struct sa *sa, const struct endpoint *remote, bool newer,
+		       mono_time now)
+{
+	sa->heard = true;
+	sa->stats.last_in = now;
+	if (!sa->child.outbound && !sa->used_reported) {
+		sa->used_reported = true;
+		note(f, sa, DUE_USED_NEW);
+	}
+	/* RFC 7296 2.23: only a packet that is new and authentic may move the peer. */
+	if (!newer || endpoint_equal(remote, &sa->child.remote))
+		return;
+	if (sa->moved_reported && endpoint_equal(remote, &sa->moved_to) &&
+	    now - sa->moved_reported < MOVED_INTERVAL)
+		return;
+	sa->moved_to = *remote;
+	sa->moved_reported = now;
+	note(f, sa, DUE_PEER_MOVED);
+}
+
+/* RFC 4303 3.4.4.1, RFC 4301 5.2: what came out of the ESP packet goes to the device. */
+static void deliver(struct forward *f, struct sa *sa, uint64_t seq, const struct endpoint *remote,
+		    const struct esp_payload *payload, mono_time now)
+{
+	uint32_t spi = sa->child.spi_in;
+	enum inner_error e;
+	struct inner inner;
+
+	if (payload->next_header == ESP_NEXT_DUMMY) /* RFC 4303 2.6: dropped without notice */
+		return;
+	if (payload->next_header != ESP_NEXT_IPV4 && payload->next_header != ESP_NEXT_IPV6) {
+		drop_in(f, DROP_MALFORMED, sa, spi, seq, remote, "next header is not IP", now);
+		return;
+	}
+	e = inner_parse(span_of(payload->data, payload->len), &inner);
+	if (e == INNER_OK &&
+	    (inner.src.family == AF_INET) != (payload->next_header == ESP_NEXT_IPV4))
+		e = INNER_VERSION;
+	if (e != INNER_OK) {
+		drop_in(f, DROP_MALFORMED, sa, spi, seq, remote, inner_strerror(e), now);
+		return;
+	}
+	if (!sa_accepts(sa, &inner)) {
+		drop_in(f, DROP_SELECTOR_IN, sa, spi, seq, remote,
+			"outside the CHILD_SA's traffic selectors", now);
+		return;
+	}
+	if (!f->deliver(sa->tunnel, payload->data, inner.len))
+		f->drops[DROP_DEVICE]++;
+}
+
+/* RFC 4303 3.4.3, 3.4.4: window, ICV, window again, in this order. */
+static void input(struct forward *f, const struct endpoint *remote, uint8_t *packet, size_t len,
+		  mono_time now)
+{
+	uint32_t spi = be32_get(packet), low = be32_get(packet + 4);
+	struct sa *sa = sadb_by_spi(&f->sadb, spi);
+	struct esp_payload payload;
+	enum esp_error e;
+	uint64_t seq;
+	bool newer;
+
+	if (!sa) {
+		drop_in(f, DROP_UNKNOWN_SPI, NULL, spi, low, remote, "no such SPI", now);
+		return;
+	}
+	seq = replay_infer(&sa->replay, low);
+	if (!replay_check(&sa->replay, seq)) {
+		sa->stats.drop_replay++;
+		drop_in(f, DROP_REPLAY, sa, spi, low, remote, "seen before, or too old", now);
+		return;
+	}
+	if (sa->expired_in) {
+		drop_in(f, DROP_EXPIRED, sa, spi, seq, remote, "the SA has reached its limit", now);
+		return;
+	}
+	e = esp_open(&sa->in, seq, packet, len, &payload);
+	if (e == ESP_ICV) {
+		sa->stats.drop_icv++;
+		drop_in(f, DROP_ICV, sa, spi, seq, remote, esp_strerror(e), now);
+		return;
+	}
+	if (e == ESP_TRUNCATED || e == ESP_UNALIGNED) {
+		drop_in(f, DROP_MALFORMED, sa, spi, seq, remote, esp_strerror(e), now);
+		return;
+	}
+	newer = seq > sa->replay.top;
+	replay_commit(&sa->replay, seq);
+	heard_from(f, sa, remote, newer, now);
+	sa->stats.packets_in++;
+	sa->stats.bytes_in += e == ESP_OK ? payload.len : 0;
+	check_limits(f, sa);
+	if (e != ESP_OK)
+		drop_in(f, DROP_MALFORMED, sa, spi, seq, remote, esp_strerror(e), now);
+	else
+		deliver(f, sa, seq, remote, &payload, now);
+}
+
+void forward_input(struct forward *f, const struct endpoint *remote, uint8_t *packet, size_t len,
+		   mono_time now)
+{
+	if (len < ESP_HEADER_LEN)
+		drop_in(f, DROP_MALFORMED, NULL, 0, 0, remote, "shorter than an ESP header", now);
+	else
+		input(f, remote, packet, len, now);
+	if (f->due)
+		forward_report(f, now);
+}
+
+/* ---- reports ---- */
+
+void forward_tick(struct forward *f, mono_time now)
+{
+	struct sa *sa, *next;
+
+	HASH_ITER (by_id, f->sadb.by_id, sa, next) {
+		if (!sa->heard || (sa->alive_reported && now - sa->alive_reported < ALIVE_INTERVAL))
+			continue;
+		sa->heard = false;
+		sa->alive_reported = now;
+		note(f, sa, DUE_ALIVE);
+	}
+	forward_report(f, now);
+}
+
+static void tell(struct forward *f, struct sa *sa, enum sa_due what)
+{
+	static const enum dataplane_event_kind kinds[DUE_KINDS] = {
+		[DUE_SOFT] = DATAPLANE_CHILD_SOFT_EXPIRE,
+		[DUE_HARD] = DATAPLANE_CHILD_HARD_EXPIRE,
+		[DUE_USED_NEW] = DATAPLANE_CHILD_USED_NEW,
+		[DUE_PEER_MOVED] = DATAPLANE_CHILD_PEER_MOVED,
+		[DUE_ALIVE] = DATAPLANE_CHILD_ALIVE,
+	};
+	struct dataplane_event event = {
+		.kind = kinds[what],
+		.child = sa->child.id,
+		.tunnel = sa->child.tunnel,
+	};
+
+	if (what == DUE_PEER_MOVED)
+		event.remote = sa->moved_to;
+	f->host.event(f->host.ctx, &event);
+}
+
+static void tell_acquires(struct forward *f, mono_time now)
+{
+	struct forward_tunnel *t, *next;
+
+	/* The listener may install SAs, never create or remove tunnels, inside an ACQUIRE;
+	 * still, each round starts over from the table. */
+	HASH_ITER (hh, f->tunnels, t, next) {
+		struct dataplane_event event = {.kind = DATAPLANE_ACQUIRE, .tunnel = t->id};
+
+		if (!t->acquire_due)
+			continue;
+		t->acquire_due = false;
+		t->acquired = now;
+		f->acquires_due--;
+		f->host.event(f->host.ctx, &event);
+		return;
+	}
+	f->acquires_due = 0;
+}
+
+void forward_report(struct forward *f, mono_time now)
+{
+	while (f->due) {
+		struct sa *sa = f->due;
+		enum sa_due what = (enum sa_due)__builtin_ctz(sa->due);
+
+		/* The event may free the SA: it is taken off the list first. */
+		sa->due &= ~(1u << what);
+		if (!sa->due)
+			DL_DELETE2(f->due, sa, due_prev, due_next);
+		tell(f, sa, what);
+	}
+	while (f->acquires_due)
+		tell_acquires(f, now);
+}

@@ -1,0 +1,68 @@
+/* The packet paths of a data plane that does ESP itself: inner packet in, ESP packet
+ * out, and back, with the rules of RFC 4301 5 and RFC 4303 3. It knows SAs, selectors,
+ * windows, limits, counters and events; it does not know devices, sockets or clocks,
+ * so that the userspace plane puts a TUN device on it, and the fake plane and the
+ * fuzzer put memory.
+ *
+ * Events are collected while packets are handled and told in forward_report, because
+ * the listener may install and remove SAs from inside the call. forward_input and
+ * forward_tick report by themselves; after forward_output the caller does it, once a
+ * batch. */
+#ifndef DETOUR_FORWARD_H
+#define DETOUR_FORWARD_H
+
+#include "ipsecd/dataplane/sadb.h"
+
+struct forward_tunnel {
+	uint32_t id;
+	const char *name;   /* for log lines; borrowed */
+	struct sa *newest;  /* its SAs, newest first */
+	mono_time acquired; /* when ACQUIRE was reported last; 0: never */
+	bool acquire_due;
+	UT_hash_handle hh;
+};
+
+struct forward {
+	struct dataplane_host host;
+	/* Hands an inner packet to the tunnel's device; false: it did not take it. */
+	bool (*deliver)(struct forward_tunnel *t, const uint8_t *packet, size_t len);
+	struct sadb sadb;
+	struct forward_tunnel *tunnels;
+	struct sa *due; /* SAs with something to report */
+	unsigned acquires_due;
+	uint64_t drops[DROP_COUNTERS];
+	struct log_limit drop_log;
+	char error[192]; /* the words for the last error that a verb returned */
+};
+
+void forward_init(struct forward *f, const struct dataplane_host *host,
+		  bool (*deliver)(struct forward_tunnel *t, const uint8_t *packet, size_t len));
+/* Sets the words and gives `e` back. */
+enum dataplane_error forward_fail(struct forward *f, enum dataplane_error e, const char *format,
+				  ...) __attribute__((format(printf, 3, 4)));
+
+/* The tunnel belongs to the caller and must not move. */
+enum dataplane_error forward_tunnel_add(struct forward *f, struct forward_tunnel *t, uint32_t id,
+					const char *name);
+void forward_tunnel_remove(struct forward *f, struct forward_tunnel *t); /* and its SAs */
+struct forward_tunnel *forward_tunnel_find(const struct forward *f, uint32_t id);
+/* Smallest inner MTU of the tunnel's SAs over paths of `path_mtu`; 0 without SAs. */
+uint16_t forward_tunnel_mtu(const struct forward_tunnel *t, uint16_t path_mtu);
+
+/* dataplane_ops.child_* */
+enum dataplane_error forward_child_install(struct forward *f, const struct child_sa *child);
+enum dataplane_error forward_child_update(struct forward *f, const struct child_sa *child);
+enum dataplane_error forward_child_remove(struct forward *f, uint64_t id);
+bool forward_child_stats(const struct forward *f, uint64_t id, struct dataplane_child_stats *out);
+
+/* From the device to the network: `packet` is overwritten, and so are ESP_HEADROOM
+ * bytes before and ESP_TAILROOM behind it. */
+void forward_output(struct forward *f, struct forward_tunnel *t, uint8_t *packet, size_t len,
+		    mono_time now);
+/* From the network to the device: dataplane_ops.esp_input. */
+void forward_input(struct forward *f, const struct endpoint *remote, uint8_t *packet, size_t len,
+		   mono_time now);
+void forward_tick(struct forward *f, mono_time now);
+void forward_report(struct forward *f, mono_time now);
+
+#endif

@@ -1,0 +1,154 @@
+/* Tunnels and CHILD_SAs of a data plane that does ESP itself: the verbs of the seam
+ * that put SAs into the tables that forward.c reads, with the rules that hold on
+ * every plane (docs/dataplane.md). Allocates SAs; owns their lifetime. */
+#include "ipsecd/dataplane/forward.h"
+
+#include <stdio.h>
+#include <utlist.h>
+
+void forward_init(struct forward *f, const struct dataplane_host *host,
+		  bool (*deliver)(struct forward_tunnel *t, const uint8_t *packet, size_t len))
+{
+	memset(f, 0, sizeof(*f));
+	f->host = *host;
+	f->deliver = deliver;
+	f->drop_log.burst = 5;
+}
+
+enum dataplane_error forward_fail(struct forward *f, enum dataplane_error e, const char *format,
+				  ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(f->error, sizeof(f->error), format, args);
+	va_end(args);
+	return e;
+}
+
+enum dataplane_error forward_tunnel_add(struct forward *f, struct forward_tunnel *t, uint32_t id,
+					const char *name)
+{
+	if (forward_tunnel_find(f, id))
+		return forward_fail(f, DATAPLANE_EXISTS, "tunnel %u exists already", id);
+	*t = (struct forward_tunnel){.id = id, .name = name};
+	HASH_ADD(hh, f->tunnels, id, sizeof(t->id), t);
+	if (!t->hh.tbl)
+		return forward_fail(f, DATAPLANE_NO_MEMORY, "out of memory");
+	return DATAPLANE_OK;
+}
+
+static void remove_sa(struct forward *f, struct sa *sa)
+{
+	if (sa->due)
+		DL_DELETE2(f->due, sa, due_prev, due_next);
+	DL_DELETE2(sa->tunnel->newest, sa, tunnel_prev, tunnel_next);
+	sadb_remove(&f->sadb, sa);
+	sa_free(sa);
+}
+
+void forward_tunnel_remove(struct forward *f, struct forward_tunnel *t)
+{
+	while (t->newest)
+		remove_sa(f, t->newest);
+	if (t->acquire_due)
+		f->acquires_due--;
+	HASH_DELETE(hh, f->tunnels, t);
+}
+
+struct forward_tunnel *forward_tunnel_find(const struct forward *f, uint32_t id)
+{
+	struct forward_tunnel *t;
+
+	HASH_FIND(hh, f->tunnels, &id, sizeof(id), t);
+	return t;
+}
+
+uint16_t forward_tunnel_mtu(const struct forward_tunnel *t, uint16_t path_mtu)
+{
+	const struct sa *sa;
+	uint16_t least = 0;
+
+	DL_FOREACH2(t->newest, sa, tunnel_next)
+	{
+		const struct child_sa *c = &sa->child;
+		uint16_t mtu = dataplane_inner_mtu(path_mtu, c->remote.addr.family, c->udp_encap,
+						   c->encr_id, c->encr_key_bits, c->integ_id);
+
+		if (least == 0 || mtu < least)
+			least = mtu;
+	}
+	return least;
+}
+
+static enum dataplane_error check_free(struct forward *f, const struct child_sa *child)
+{
+	if (!forward_tunnel_find(f, child->tunnel))
+		return forward_fail(f, DATAPLANE_NOT_FOUND, "no tunnel %u", child->tunnel);
+	if (sadb_by_id(&f->sadb, child->id))
+		return forward_fail(f, DATAPLANE_EXISTS, "CHILD_SA %llu is installed already",
+				    (unsigned long long)child->id);
+	if (sadb_by_spi(&f->sadb, child->spi_in))
+		return forward_fail(f, DATAPLANE_EXISTS, "inbound SPI 0x%08x is in use",
+				    child->spi_in);
+	return DATAPLANE_OK;
+}
+
+enum dataplane_error forward_child_install(struct forward *f, const struct child_sa *child)
+{
+	enum dataplane_error e = check_free(f, child);
+	struct sa *sa;
+
+	if (e != DATAPLANE_OK)
+		return e;
+	sa = sa_new(child, f->host.crypto, &e, f->error, sizeof(f->error));
+	if (!sa)
+		return e;
+	if (!sadb_insert(&f->sadb, sa)) {
+		sa_free(sa);
+		return forward_fail(f, DATAPLANE_NO_MEMORY, "out of memory");
+	}
+	sa->tunnel = forward_tunnel_find(f, child->tunnel);
+	DL_PREPEND2(sa->tunnel->newest, sa, tunnel_prev, tunnel_next);
+	return DATAPLANE_OK;
+}
+
+enum dataplane_error forward_child_update(struct forward *f, const struct child_sa *child)
+{
+	struct sa *sa = sadb_by_id(&f->sadb, child->id);
+
+	if (!sa)
+		return forward_fail(f, DATAPLANE_NOT_FOUND, "no CHILD_SA %llu",
+				    (unsigned long long)child->id);
+	if (!child->udp_encap)
+		return forward_fail(f, DATAPLANE_UNSUPPORTED,
+				    "ESP without UDP is not for the userspace data plane");
+	if (child->local.addr.family != child->remote.addr.family || !child->local.addr.family)
+		return forward_fail(f, DATAPLANE_UNSUPPORTED,
+				    "the outer addresses are not of one family");
+	sa->child.outbound = child->outbound;
+	sa->child.local = child->local;
+	sa->child.remote = child->remote;
+	return DATAPLANE_OK;
+}
+
+enum dataplane_error forward_child_remove(struct forward *f, uint64_t id)
+{
+	struct sa *sa = sadb_by_id(&f->sadb, id);
+
+	if (!sa)
+		return forward_fail(f, DATAPLANE_NOT_FOUND, "no CHILD_SA %llu",
+				    (unsigned long long)id);
+	remove_sa(f, sa);
+	return DATAPLANE_OK;
+}
+
+bool forward_child_stats(const struct forward *f, uint64_t id, struct dataplane_child_stats *out)
+{
+	const struct sa *sa = sadb_by_id(&f->sadb, id);
+
+	if (!sa)
+		return false;
+	*out = sa->stats;
+	return true;
+}

@@ -1,0 +1,159 @@
+/* Security associations: owns their ciphers, windows and counters, and the two hash
+ * tables. Must not know of tunnels' devices, of time or of who is told what.
+ * RFC 4301 4.4.2 and 5, RFC 4303 3.3.3. */
+#include "ipsecd/dataplane/sadb.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <utlist.h>
+
+#define SPI_RESERVED_MAX 255 /* RFC 4303 2.1 */
+
+uint64_t sa_seq_hard(const struct sa *sa)
+{
+	return sa->child.esn ? UINT64_MAX : UINT32_MAX;
+}
+
+uint64_t sa_seq_soft(const struct sa *sa)
+{
+	/* A sixteenth is left for the rekey: four minutes at a million packets a second. */
+	return sa_seq_hard(sa) / 16 * 15;
+}
+
+static bool check(const struct child_sa *c, const struct crypto_ops *crypto, char *why, size_t size)
+{
+	char text[32];
+
+	if (!c->udp_encap)
+		snprintf(why, size, "ESP without UDP is not for the userspace data plane");
+	else if (c->spi_in <= SPI_RESERVED_MAX || c->spi_out <= SPI_RESERVED_MAX)
+		snprintf(why, size, "SPI %u is reserved (RFC 4303 2.1)",
+			 c->spi_in <= SPI_RESERVED_MAX ? c->spi_in : c->spi_out);
+	else if (!algorithm_encr(c->encr_id, c->encr_key_bits) ||
+		 !crypto->has(TRANSFORM_ENCR, c->encr_id, c->encr_key_bits))
+		snprintf(why, size, "no cipher %s here",
+			 algorithm_format(TRANSFORM_ENCR, c->encr_id, c->encr_key_bits, text));
+	else if (c->integ_id != INTEG_NONE &&
+		 (!algorithm_integ(c->integ_id) || !crypto->has(TRANSFORM_INTEG, c->integ_id, 0)))
+		snprintf(why, size, "no integrity algorithm %s here",
+			 algorithm_format(TRANSFORM_INTEG, c->integ_id, 0, text));
+	else if (c->local.addr.family != c->remote.addr.family || c->local.addr.family == 0)
+		snprintf(why, size, "the outer addresses are not of one family");
+	else
+		return true;
+	return false;
+}
+
+static bool direction_init(struct esp *e, const struct child_sa *c, bool encrypt,
+			   const struct crypto_ops *crypto)
+{
+	const struct child_keys *keys = encrypt ? &c->out : &c->in;
+
+	if (keys->encr_len > sizeof(keys->encr) || keys->integ_len > sizeof(keys->integ))
+		return false;
+	return esp_init(e, crypto, algorithm_encr(c->encr_id, c->encr_key_bits),
+			algorithm_integ(c->integ_id), span_of(keys->encr, keys->encr_len),
+			span_of(keys->integ, keys->integ_len), encrypt ? c->spi_out : c->spi_in,
+			c->esn, encrypt);
+}
+
+struct sa *sa_new(const struct child_sa *child, const struct crypto_ops *crypto,
+		  enum dataplane_error *error, char *why, size_t size)
+{
+	struct sa *sa;
+
+	*error = DATAPLANE_UNSUPPORTED;
+	if (!check(child, crypto, why, size))
+		return NULL;
+	sa = calloc(1, sizeof(*sa));
+	if (!sa) {
+		*error = DATAPLANE_NO_MEMORY;
+		snprintf(why, size, "out of memory");
+		return NULL;
+	}
+	if (!direction_init(&sa->in, child, false, crypto) ||
+	    !direction_init(&sa->out, child, true, crypto)) {
+		snprintf(why, size, "the keys do not fit the algorithms");
+		sa_free(sa);
+		return NULL;
+	}
+	sa->child = *child;
+	child_sa_cleanse(&sa->child);
+	replay_init(&sa->replay, child->replay_window, child->esn);
+	*error = DATAPLANE_OK;
+	return sa;
+}
+
+void sa_free(struct sa *sa)
+{
+	if (!sa)
+		return;
+	esp_release(&sa->in);
+	esp_release(&sa->out);
+	free(sa);
+}
+
+bool sadb_insert(struct sadb *db, struct sa *sa)
+{
+	HASH_ADD(by_id, db->by_id, child.id, sizeof(sa->child.id), sa);
+	if (!sa->by_id.tbl)
+		return false;
+	HASH_ADD(by_spi, db->by_spi, child.spi_in, sizeof(sa->child.spi_in), sa);
+	if (sa->by_spi.tbl)
+		return true;
+	HASH_DELETE(by_id, db->by_id, sa);
+	return false;
+}
+
+void sadb_remove(struct sadb *db, struct sa *sa)
+{
+	HASH_DELETE(by_id, db->by_id, sa);
+	HASH_DELETE(by_spi, db->by_spi, sa);
+}
+
+struct sa *sadb_by_id(const struct sadb *db, uint64_t id)
+{
+	struct sa *sa;
+
+	HASH_FIND(by_id, db->by_id, &id, sizeof(id), sa);
+	return sa;
+}
+
+struct sa *sadb_by_spi(const struct sadb *db, uint32_t spi)
+{
+	struct sa *sa;
+
+	HASH_FIND(by_spi, db->by_spi, &spi, sizeof(spi), sa);
+	return sa;
+}
+
+static bool matches(const struct ts_list *near, const struct ts_list *far,
+		    const struct addr *near_addr, uint16_t near_port, const struct addr *far_addr,
+		    uint16_t far_port, uint8_t protocol)
+{
+	return ts_list_match(near, near_addr, protocol, near_port) &&
+	       ts_list_match(far, far_addr, protocol, far_port);
+}
+
+struct sa *sa_select(struct sa *newest, const struct inner *packet, bool *any)
+{
+	struct sa *sa;
+
+	*any = false;
+	DL_FOREACH2(newest, sa, tunnel_next)
+	{
+		if (!sa->child.outbound)
+			continue;
+		*any = true;
+		if (matches(&sa->child.local_ts, &sa->child.remote_ts, &packet->src,
+			    packet->src_port, &packet->dst, packet->dst_port, packet->protocol))
+			return sa;
+	}
+	return NULL;
+}
+
+bool sa_accepts(const struct sa *sa, const struct inner *packet)
+{
+	return matches(&sa->child.local_ts, &sa->child.remote_ts, &packet->dst, packet->dst_port,
+		       &packet->src, packet->src_port, packet->protocol);
+}

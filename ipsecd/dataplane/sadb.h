@@ -1,0 +1,65 @@
+/* The security associations of the userspace plane (RFC 4301 4.4.2): one struct sa per
+ * CHILD_SA with both directions, found by id, by inbound SPI and, for outbound
+ * packets, by tunnel and selectors, newest first. Pure: no clock, socket or device. */
+#ifndef DETOUR_SADB_H
+#define DETOUR_SADB_H
+
+#include "ipsecd/dataplane/dataplane.h"
+#include "ipsecd/dataplane/esp.h"
+#include "ipsecd/dataplane/inner.h"
+#include "ipsecd/dataplane/replay.h"
+
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+
+struct forward_tunnel;
+
+/* Events that wait to be reported; bit numbers of sa.due. */
+enum sa_due { DUE_SOFT, DUE_HARD, DUE_USED_NEW, DUE_PEER_MOVED, DUE_ALIVE, DUE_KINDS };
+
+struct sa {
+	struct child_sa child; /* without its keys */
+	struct esp in, out;
+	uint64_t seq_out; /* last number used; the next packet takes seq_out + 1 */
+	struct replay replay;
+	struct dataplane_child_stats stats;
+	struct forward_tunnel *tunnel; /* whose device it serves; kept by forward */
+	bool expired_in, expired_out;  /* a hard limit of that direction is reached */
+	bool soft_reported, hard_reported, used_reported;
+	bool heard;			      /* authenticated packets since the last ALIVE */
+	mono_time alive_reported;	      /* 0: never */
+	struct endpoint moved_to;	      /* what PEER_MOVED reported last, and when */
+	mono_time moved_reported;	      /* 0: never */
+	unsigned due;			      /* 1 << enum sa_due */
+	struct sa *due_prev, *due_next;	      /* forward.due */
+	struct sa *tunnel_prev, *tunnel_next; /* forward_tunnel.newest */
+	UT_hash_handle by_id, by_spi;
+};
+
+struct sadb {
+	struct sa *by_id, *by_spi;
+};
+
+/* Sequence number at which a rekey is asked for, and the last that may be sent:
+ * RFC 4303 3.3.3 forbids to cycle. */
+uint64_t sa_seq_soft(const struct sa *sa);
+uint64_t sa_seq_hard(const struct sa *sa);
+
+/* A new SA from what was negotiated; copies no key but into the ciphers. NULL with
+ * *error and, in why (size bytes), the words. */
+struct sa *sa_new(const struct child_sa *child, const struct crypto_ops *crypto,
+		  enum dataplane_error *error, char *why, size_t size);
+void sa_free(struct sa *sa);
+
+bool sadb_insert(struct sadb *db, struct sa *sa); /* false: out of memory */
+void sadb_remove(struct sadb *db, struct sa *sa); /* does not free */
+struct sa *sadb_by_id(const struct sadb *db, uint64_t id);
+struct sa *sadb_by_spi(const struct sadb *db, uint32_t spi);
+
+/* The newest of the list that sends and whose selectors match; *any tells whether one
+ * sends at all. */
+struct sa *sa_select(struct sa *newest, const struct inner *packet, bool *any);
+/* RFC 4301 5.2: may this packet have come by this SA? */
+bool sa_accepts(const struct sa *sa, const struct inner *packet);
+
+#endif
