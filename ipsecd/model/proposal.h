@@ -51,15 +51,17 @@ enum proposal_error {
 					  use */
 	PROPOSAL_NO_KE,		       /* IKE without a group */
 	PROPOSAL_TOO_MANY,
-	PROPOSAL_MIXED_AEAD, /* AEAD and non-AEAD ciphers in one proposal (RFC 7296 3.3) */
+	PROPOSAL_MIXED_AEAD,	 /* AEAD and non-AEAD ciphers in one proposal (RFC 7296 3.3) */
+	PROPOSAL_WRONG_PROTOCOL, /* a PRF in ESP, ESN or no group at all in IKE */
 };
 
 const char *proposal_strerror(enum proposal_error e);
 
 /* One proposal of words joined by '-': "aes128gcm16-prfsha256-x25519",
  * "aes256-sha256-modp2048-esn". For IKE the PRF follows from the integrity word
- * when no prf word is given (as strongSwan does). On error *at and *len mark the
- * offending word inside text. */
+ * when no prf word is given (as strongSwan does), without either all PRFs are
+ * offered. ESP without esn or noesn means noesn. libreswan's separators ';' and '+'
+ * do what '-' does. On error *at and *len mark the offending word inside text. */
 enum proposal_error proposal_parse(enum proposal_protocol protocol, const char *text,
 				   struct proposal *out, size_t *at, size_t *len);
 /* A comma separated list; a final '!' (strict) is accepted and means nothing,
@@ -80,8 +82,10 @@ const char *suite_format(enum proposal_protocol protocol, const struct suite *s,
  * order of proposals) of which one transform per type is acceptable to any of
  * `ours`; inside a proposal our order of preference wins. without_ke: the
  * exchange has no KE (IKE_AUTH's CHILD_SA), so KE transforms are left out of the
- * comparison. On success *chosen is what goes back on the wire (number kept, one
- * transform per type) and *suite points into the algorithm tables. */
+ * comparison. An ESP proposal of ours without KE (no PFS) goes along with any KE
+ * method we know when the peer insists on one, so suite->ke may be set. On success
+ * *chosen is what goes back on the wire (number kept, one transform per type) and
+ * *suite points into the algorithm tables. */
 bool proposal_select(const struct proposal_list *ours, const struct proposal_list *offered,
 		     bool without_ke, struct proposal *chosen, struct suite *suite);
 /* The initiator's check: `chosen` (from the peer) is one of `ours`, one transform
