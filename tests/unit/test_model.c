@@ -1,0 +1,337 @@
+/* Algorithms, traffic selectors, identities, secrets, connections. */
+#include "ipsecd/model/conn.h"
+#include "ipsecd/model/secret.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+static struct ts ts(const char *text)
+{
+	struct ts out;
+
+	if (!ts_parse(text, &out))
+		fail_msg("not a traffic selector: %s", text);
+	return out;
+}
+
+static struct ts_list list(const char *a, const char *b)
+{
+	struct ts_list l = {.n = b ? 2 : 1};
+
+	l.ts[0] = ts(a);
+	if (b)
+		l.ts[1] = ts(b);
+	return l;
+}
+
+static struct id id(const char *text)
+{
+	struct id out;
+
+	if (!id_parse(text, &out))
+		fail_msg("not an identity: %s", text);
+	return out;
+}
+
+static struct addr addr(const char *text)
+{
+	struct addr a;
+
+	assert_true(addr_parse(text, &a));
+	return a;
+}
+
+static void test_algorithm_lookup(void **state)
+{
+	char text[32];
+
+	(void)state;
+	assert_int_equal(algorithm_encr(ENCR_AES_GCM_16, 256)->key_len, 32);
+	assert_null(algorithm_encr(ENCR_AES_GCM_16, 0));
+	assert_null(algorithm_encr(ENCR_CHACHA20_POLY1305, 256));
+	assert_int_equal(algorithm_ke(KE_ECP_521)->public_len, 132);
+	assert_string_equal(algorithm_format(TRANSFORM_ENCR, ENCR_AES_CBC, 128, text),
+			    "AES_CBC_128");
+	assert_string_equal(algorithm_format(TRANSFORM_ENCR, 3, 0, text), "ENCR_3");
+	assert_string_equal(algorithm_format(TRANSFORM_KE, 2, 0, text), "KE_2");
+	assert_string_equal(algorithm_format(250, 65535, 65535, text), "TYPE_250_65535");
+	for (unsigned i = 0; algorithm_ke_at(i); i++)
+		assert_true(algorithm_ke_at(i)->public_len <= ALGORITHM_PUBLIC_MAX);
+}
+
+static void test_ts_text(void **state)
+{
+	static const struct {
+		const char *in, *out;
+	} good[] = {
+		{"10.1.0.0/16", "10.1.0.0/16"},
+		{"10.1.2.3/16", "10.1.0.0/16"},
+		{"0.0.0.0/0", "0.0.0.0/0"},
+		{"192.0.2.1", "192.0.2.1/32"},
+		{"::/0", "::/0"},
+		{"2001:db8::/33", "2001:db8::/33"},
+		{"10.0.0.1-10.0.0.9", "10.0.0.1..10.0.0.9"},
+		{"10.0.0.0..10.0.0.255", "10.0.0.0/24"},
+		{"%dynamic", "dynamic"},
+		{"%dynamic[gre]", "dynamic[gre]"},
+		{"10.0.0.0/8[tcp/80]", "10.0.0.0/8[tcp/80]"},
+		{"10.0.0.0/8[udp/1000-2000]", "10.0.0.0/8[udp/1000-2000]"},
+		{"10.0.0.0/8[0/80]", "10.0.0.0/8[0/80]"},
+		{"10.0.0.0/8[17/0]", "10.0.0.0/8[udp]"},
+		{"10.0.0.0/8[icmp/8]", "10.0.0.0/8[icmp/8]"},
+		{"10.0.0.0/8[icmp/8(0)]", "10.0.0.0/8[icmp/8(0)]"},
+		{"10.0.0.0/8[tcp/opaque]", "10.0.0.0/8[tcp/opaque]"},
+	};
+	static const char *const bad[] = {
+		"",
+		"10.0.0.0/33",
+		"10.0.0.9-10.0.0.1",
+		"10.0.0.1-::1",
+		"10.0.0.0/8[",
+		"10.0.0.0/8[]",
+		"10.0.0.0/8[tcp/80",
+		"10.0.0.0/8[tcp/65536]",
+		"10.0.0.0/8[256]",
+		"10.0.0.0/8[tcp/9-1]",
+		"net",
+		"10.0.0.0/8[icmp/8(]",
+		"10.0.0.0/8[nope]",
+	};
+	char text[TS_TEXT];
+	struct ts t;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		t = ts(good[i].in);
+		assert_string_equal(ts_format(&t, text), good[i].out);
+		assert_true(ts_parse(text, &t));
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		if (ts_parse(bad[i], &t))
+			fail_msg("accepted: %s", bad[i]);
+	}
+}
+
+static void test_ts_narrow(void **state)
+{
+	struct ts_list ours = list("10.0.0.0/8", "192.0.2.0/24[tcp]"), out, offered;
+	char text[256];
+
+	(void)state;
+	offered = list("0.0.0.0/0", NULL);
+	assert_int_equal(ts_narrow(&ours, &offered, &out), 2);
+	assert_string_equal(ts_list_format(&out, text, sizeof(text)),
+			    "10.0.0.0/8 192.0.2.0/24[tcp]");
+	/* The specific selector of the triggering packet lies inside the other. */
+	offered = list("10.1.1.1[tcp/80]", "10.1.0.0/16");
+	assert_int_equal(ts_narrow(&ours, &offered, &out), 1);
+	assert_string_equal(ts_list_format(&out, text, sizeof(text)), "10.1.0.0/16");
+	offered = list("172.16.0.0/12", "::/0");
+	assert_int_equal(ts_narrow(&ours, &offered, &out), 0);
+	offered = list("192.0.2.0/25[udp]", NULL);
+	assert_int_equal(ts_narrow(&ours, &offered, &out), 0);
+}
+
+static void test_ts_sets(void **state)
+{
+	struct ts a = ts("10.0.0.0/8[tcp/80]"), b = ts("10.1.0.0/16[tcp]"), both;
+	struct ts_list l = list("10.0.0.0/8[tcp/80]", "::/0"), in;
+	struct addr v4 = addr("10.2.3.4"), v6 = addr("2001:db8::1");
+	char text[256];
+
+	(void)state;
+	assert_true(ts_intersect(&a, &b, &both));
+	assert_string_equal(ts_format(&both, text), "10.1.0.0/16[tcp/80]");
+	assert_false(ts_contains(&a, &b));
+	assert_true(ts_list_match(&l, &v4, 6, 80));
+	assert_false(ts_list_match(&l, &v4, 6, 81));
+	assert_false(ts_list_match(&l, &v4, 17, 80));
+	assert_true(ts_list_match(&l, &v6, 17, 53));
+	in = list("10.0.0.0/24[tcp/opaque]", NULL);
+	v4 = addr("10.0.0.1");
+	assert_true(ts_list_match(&in, &v4, 6, 0));
+	assert_false(ts_list_match(&in, &v4, 6, 80));
+	in = list("%dynamic[gre]", "10.0.0.0/8");
+	ts_resolve(&in, &v6, &l);
+	assert_string_equal(ts_list_format(&l, text, sizeof(text)),
+			    "2001:db8::1/128[gre] 10.0.0.0/8");
+}
+
+static void test_id_text(void **state)
+{
+	static const struct {
+		const char *in, *out;
+		uint8_t type;
+	} good[] = {
+		{"192.0.2.1", "192.0.2.1", ID_IPV4_ADDR},
+		{"2001:DB8::1", "2001:db8::1", ID_IPV6_ADDR},
+		{"@moon.example.org", "moon.example.org", ID_FQDN},
+		{"moon", "moon", ID_FQDN},
+		{"carol@example.org", "carol@example.org", ID_RFC822_ADDR},
+		{"@@carol", "carol", ID_RFC822_ADDR},
+		{"@#0A0b", "@#0a0b", ID_KEY_ID},
+		{"keyid:site A", "site A", ID_KEY_ID},
+		{"fqdn:192.0.2.1", "192.0.2.1", ID_FQDN},
+		{"ipv4:192.0.2.1", "192.0.2.1", ID_IPV4_ADDR},
+		{"%any", "%any", ID_ANY},
+		{"*", "%any", ID_ANY},
+		{"@a\\b", "a\\x5cb", ID_FQDN},
+	};
+	static const char *const bad[] = {"",	       "@",	    "C=CH, CN=moon", "@#0",
+					  "@#zz",      "ipv4:::1",  "2001:db8::zz",  "192.0.2.300",
+					  "%dynamics", "asn1dn:#00"};
+	char text[ID_TEXT];
+	struct id out;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		out = id(good[i].in);
+		assert_int_equal(out.type, good[i].type);
+		assert_string_equal(id_format(&out, text), good[i].out);
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		if (id_parse(bad[i], &out))
+			fail_msg("accepted: %s", bad[i]);
+	}
+}
+
+static void test_id_wire(void **state)
+{
+	uint8_t bytes[300];
+	char text[ID_TEXT];
+	struct id out;
+
+	(void)state;
+	memset(bytes, 0x1b, sizeof(bytes));
+	assert_false(id_from_wire(ID_IPV4_ADDR, span_of(bytes, 5), &out));
+	assert_false(id_from_wire(ID_FQDN, span_of(bytes, 0), &out));
+	assert_false(id_from_wire(ID_FQDN, span_of(bytes, 256), &out));
+	for (unsigned type = 1; type < 256; type++) {
+		if (id_from_wire((uint8_t)type, span_of(bytes, 255), &out))
+			assert_true(strlen(id_format(&out, text)) < ID_TEXT);
+	}
+	assert_true(id_from_wire(ID_FQDN, span_of("a\nb", 3), &out));
+	assert_string_equal(id_format(&out, text), "a\\x0ab");
+}
+
+static void test_id_match(void **state)
+{
+	struct id any = id("%any"), name = id("@Moon.Example.org"), same = id("@moon.example.ORG");
+	struct id star = id("@*.example.org"), bare = id("@.example.org"), mail = id("a@x.org");
+	struct id mails = id("*@x.org");
+
+	(void)state;
+	assert_true(id_equal(&name, &same));
+	assert_true(id_match(&same, &name) > id_match(&star, &name));
+	assert_true(id_match(&star, &name) > id_match(&any, &name));
+	assert_true(id_match(&any, &name) > 0);
+	assert_int_equal(id_match(&star, &bare), 0);
+	assert_int_equal(id_match(&name, &star), 0);
+	assert_true(id_match(&mails, &mail) > 0);
+	assert_int_equal(id_match(&star, &mail), 0);
+}
+
+static struct secret *secret(const char *a, const char *b)
+{
+	struct secret *s = secret_new("t:1", SECRET_IKE, span_str("key"));
+	struct id owner;
+
+	if (a) {
+		owner = id(a);
+		assert_true(secret_add_owner(s, &owner));
+	}
+	if (b) {
+		owner = id(b);
+		assert_true(secret_add_owner(s, &owner));
+	}
+	return s;
+}
+
+static unsigned match(const char *a, const char *b)
+{
+	struct id local = id("@a"), remote = id("@b");
+	struct addr here = addr("192.0.2.1"), there = addr("192.0.2.2");
+	struct secret *s = secret(a, b);
+	unsigned m = secret_match(s, &local, &remote, &here, &there);
+
+	secret_free(s);
+	return m;
+}
+
+static void test_secret_match(void **state)
+{
+	(void)state;
+	assert_true(match("@a", "@b") > match("@b", NULL));
+	assert_true(match("@b", NULL) > match("@a", NULL));
+	assert_true(match("@a", NULL) > match(NULL, NULL));
+	assert_true(match(NULL, NULL) > 0);
+	assert_int_equal(match("@c", NULL), 0);
+	assert_true(match("192.0.2.1", "192.0.2.2") > match("@b", NULL));
+	assert_true(match("@a", "@b") > match("%any", "@b"));
+	assert_true(match("%any", "@b") > match("@*", "@c"));
+	/* Another peer's secret is not this one's because we share it. */
+	assert_int_equal(match("@a", "@c"), 0);
+}
+
+static void test_conn_copy_compare(void **state)
+{
+	struct conn *a = conn_new("net-net"), *b;
+
+	(void)state;
+	assert_non_null(conn_add_child(a, "net-net"));
+	a->remote[0].kind = HOST_NAME;
+	a->remote[0].name = strdup("vpn.example.org");
+	a->source = strdup("ipsec.conf:3");
+	b = conn_copy(a);
+	assert_int_equal(conn_compare(a, b), CONN_SAME);
+	b->tunnel.mtu = 1400;
+	assert_int_equal(conn_compare(a, b), CONN_DEVICE_DIFFERS);
+	b->children[0].rekey_time++;
+	assert_int_equal(conn_compare(a, b), CONN_CHILDREN_DIFFER);
+	b->remote[0].name[0] = 'w';
+	assert_int_equal(conn_compare(a, b), CONN_DIFFERS);
+	assert_ptr_equal(conn_child(a, "net-net"), &a->children[0]);
+	assert_null(conn_child(a, "net"));
+	conn_free(a);
+	conn_free(b);
+}
+
+static void test_conn_tunnel_name(void **state)
+{
+	static const char *const names[] = {"a-very-long-connection-name",
+					    "a-very-long-connection-name2",
+					    "a:b",
+					    "a/b",
+					    ".",
+					    "..",
+					    "sp ace"};
+	char seen[7][IF_NAMESIZE];
+
+	(void)state;
+	for (size_t i = 0; i < 7; i++) {
+		struct conn *c = conn_new(names[i]);
+
+		strcpy(seen[i], c->tunnel.name);
+		assert_true(strlen(seen[i]) > 2 && !strpbrk(seen[i], "/: "));
+		for (size_t j = 0; j < i; j++)
+			assert_string_not_equal(seen[i], seen[j]);
+		conn_free(c);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_algorithm_lookup),  cmocka_unit_test(test_ts_text),
+		cmocka_unit_test(test_ts_narrow),	  cmocka_unit_test(test_ts_sets),
+		cmocka_unit_test(test_id_text),		  cmocka_unit_test(test_id_wire),
+		cmocka_unit_test(test_id_match),	  cmocka_unit_test(test_secret_match),
+		cmocka_unit_test(test_conn_copy_compare), cmocka_unit_test(test_conn_tunnel_name),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
