@@ -8,9 +8,8 @@
 #include <ev.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <uthash.h>
 #include <utlist.h>
-
-#define CONNS_MAX 256 /* one command's tunnels; more than that are not drained */
 
 struct drain {
 	struct drains *owner;
@@ -34,12 +33,12 @@ struct drains {
 struct tally {
 	const char *conn;
 	unsigned all, selected;
+	UT_hash_handle hh;
 };
 
 struct survey {
 	const struct ike_select *select;
-	struct tally tallies[CONNS_MAX];
-	unsigned n;
+	struct tally *tallies;
 };
 
 static bool selects(const struct ike_select *s, const struct ike_sa_info *ike,
@@ -56,14 +55,17 @@ static bool selects(const struct ike_select *s, const struct ike_sa_info *ike,
 
 static struct tally *tally_of(struct survey *v, const char *conn)
 {
-	for (unsigned i = 0; i < v->n; i++) {
-		if (strcmp(v->tallies[i].conn, conn) == 0)
-			return &v->tallies[i];
-	}
-	if (v->n == CONNS_MAX)
+	struct tally *t;
+
+	HASH_FIND_STR(v->tallies, conn, t);
+	if (t)
+		return t;
+	t = calloc(1, sizeof(*t));
+	if (!t)
 		return NULL;
-	v->tallies[v->n] = (struct tally){.conn = conn};
-	return &v->tallies[v->n++];
+	t->conn = conn;
+	HASH_ADD_KEYPTR(hh, v->tallies, conn, strlen(conn), t);
+	return t;
 }
 
 /* Replaced CHILD_SAs that only linger carry nothing out: they do not count. */
@@ -117,7 +119,6 @@ static struct drain *drain_new(struct drains *owner, const struct ike_command *c
 
 	if (!d)
 		return NULL;
-	d->conns = calloc(CONNS_MAX, sizeof(*d->conns));
 	d->owner = owner;
 	d->command = *command;
 	if (command->select.ike)
@@ -130,34 +131,39 @@ static struct drain *drain_new(struct drains *owner, const struct ike_command *c
 	return d;
 }
 
-bool drains_start(struct drains *owner, const struct ike_command *command)
+/* Drains the tunnels that the command leaves without a CHILD_SA; frees the tallies. */
+static void drain_tallied(struct drain *d, struct survey *v)
 {
-	struct survey *v = calloc(1, sizeof(*v));
-	struct drain *d = v ? drain_new(owner, command) : NULL;
-	unsigned n;
+	struct tally *t, *next;
 
-	if (!d || !d->conns) {
-		free(v);
-		return false;
-	}
-	v->select = &command->select;
-	ike_engine_each_sa(owner->engine, survey_child, v);
-	for (unsigned i = 0; i < v->n; i++) {
-		const struct tally *t = &v->tallies[i];
-		char *name = t->selected == t->all ? strdup(t->conn) : NULL;
+	d->conns = calloc(HASH_COUNT(v->tallies) + 1, sizeof(*d->conns));
+	HASH_ITER (hh, v->tallies, t, next) {
+		char *name = d->conns && t->selected == t->all ? strdup(t->conn) : NULL;
 
-		if (name && tunnels_drain(owner->tunnels, name, "taken down by command"))
+		if (name && tunnels_drain(d->owner->tunnels, name, "taken down by command"))
 			d->conns[d->n_conns++] = name;
 		else
 			free(name);
+		HASH_DEL(v->tallies, t);
+		free(t);
 	}
-	n = d->n_conns;
-	free(v);
-	if (n)
-		ev_timer_start(owner->loop, &d->timer);
-	else
+}
+
+bool drains_start(struct drains *owner, const struct ike_command *command)
+{
+	struct survey v = {.select = &command->select};
+	struct drain *d = drain_new(owner, command);
+
+	if (!d)
+		return false;
+	ike_engine_each_sa(owner->engine, survey_child, &v);
+	drain_tallied(d, &v);
+	if (d->n_conns == 0) {
 		drain_free(d);
-	return n != 0;
+		return false;
+	}
+	ev_timer_start(owner->loop, &d->timer);
+	return true;
 }
 
 static bool concerns(const struct drain *d, const char *conn)
