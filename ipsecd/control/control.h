@@ -1,0 +1,82 @@
+/* The vici server: strongSwan's control protocol on a unix socket, on libev. It shows
+ * what the engine, the data plane and the tunnels have, turns requests into commands
+ * for the shell (struct control_host) and hands events to whoever registered for them.
+ * docs/vici.md lists commands, events and differences.
+ *
+ * Nothing here blocks. A client that does not read is dropped when CONTROL_BACKLOG_MAX
+ * bytes wait for it; a malformed packet closes its sender's connection and no other. */
+#ifndef DETOUR_CONTROL_H
+#define DETOUR_CONTROL_H
+
+#include "ipsecd/dataplane/dataplane.h"
+#include "ipsecd/ike/engine.h"
+
+#define CONTROL_BACKLOG_MAX ((size_t)4 << 20) /* bytes queued for one client */
+#define CONTROL_CLIENTS_MAX 256
+
+struct control;
+struct ev_loop;
+
+/* What is to be told of a conn's tunnel device. */
+struct control_tunnel {
+	char interface[IF_NAMESIZE];
+	int ifindex; /* 0: no device */
+	uint16_t mtu;
+	bool up;       /* operstate UP, as asked of the data plane */
+	bool draining; /* DORMANT already, packets still pass */
+	bool admin_up;
+};
+
+/* What the shell lends. All callbacks run inside control_* calls or loop callbacks; the
+ * shell may call control_event from inside them. `why` and *error say what went wrong. */
+struct control_host {
+	void *ctx;
+	struct ev_loop *loop;
+	const struct ike_engine *engine; /* looked at only; changed through the callbacks */
+	const struct log_sink *log;
+	const char *plane; /* the data plane's name */
+
+	mono_time (*now)(void *ctx);
+	bool (*tunnel)(void *ctx, const char *conn, struct control_tunnel *out);
+	bool (*child_stats)(void *ctx, uint64_t child_sa, struct dataplane_child_stats *out);
+	const uint64_t *(*plane_counters)(void *ctx); /* DROP_COUNTERS entries, or NULL */
+
+	/* Each is followed by COMMAND_DONE with the tag when it returned true. `terminate` is
+	 * the graceful down: link DORMANT first, SAs deleted after the drain. */
+	bool (*initiate)(void *ctx, const struct ike_select *select, uint64_t tag,
+			 const char **error);
+	bool (*rekey)(void *ctx, const struct ike_select *select, uint64_t tag, const char **error);
+	bool (*terminate)(void *ctx, const struct ike_select *select, bool force, uint64_t tag,
+			  const char **error);
+	/* conn and secret are taken in any case. */
+	bool (*load_conn)(void *ctx, struct conn *conn, char *why, size_t size);
+	bool (*unload_conn)(void *ctx, const char *name, const char **error);
+	bool (*load_secret)(void *ctx, struct secret *secret, const char **error);
+	bool (*unload_secret)(void *ctx, const char *unique, const char **error);
+	bool (*reload)(void *ctx, char *why, size_t size);
+};
+
+/* Binds `path` (mode 0770) under a lock file beside it, so that a second daemon is
+ * refused and a socket that a dead one left is replaced. NULL and the reason. */
+struct control *control_open(const char *path, const struct control_host *host, char *why,
+			     size_t size);
+void control_close(struct control *c); /* removes socket and lock file */
+
+/* An IKE_OUTPUT_EVENT of the engine, COMMAND_DONE included. c may be NULL here and in the
+ * next two: the daemon has no control socket (yet). */
+void control_event(struct control *c, const struct ike_output *event);
+/* Our own event link-updown, and sent at once as far as the socket takes it: the shell
+ * calls it before a link goes DORMANT and after it came UP. */
+void control_link(struct control *c, const char *conn, const struct control_tunnel *tunnel, bool up,
+		  const char *reason);
+/* A log line, for events log and control-log. */
+void control_log(struct control *c, enum log_level level, const char *subsystem, const char *name,
+		 const char *text);
+
+struct control_counters {
+	uint64_t clients, dropped_slow, dropped_malformed, commands, events;
+};
+
+const struct control_counters *control_counters(const struct control *c);
+
+#endif
