@@ -1,0 +1,116 @@
+/* rtnetlink over libmnl, for what Detour does to links and addresses. Three layers,
+ * each usable alone:
+ *
+ *  - builders fill a buffer of the caller with one message, parsers read one back:
+ *    pure, so that tests check what would be sent without a kernel;
+ *  - struct netlink, a socket for requests: each call sends one message and waits for
+ *    the kernel's answer (which is there when send returns). Errors are negative
+ *    errno values, netlink_strerror gives the kernel's own words when it had some;
+ *  - struct netlink_monitor, a non-blocking socket that is told of changes.
+ *
+ * All of it works in the network namespace in which the socket was opened. Not
+ * thread-safe; open one per thread. */
+#ifndef DETOUR_NETLINK_H
+#define DETOUR_NETLINK_H
+
+#include "lib/addr.h"
+
+#include <linux/netlink.h>
+#include <net/if.h>
+
+#define NETLINK_BUFFER 8192 /* enough for any message built or asked for here */
+
+/* ---- messages ---- */
+
+struct netlink_link {
+	int ifindex;
+	char name[IF_NAMESIZE];
+	char kind[16];	   /* "tun", "veth", ...; "" for hardware and lo */
+	unsigned flags;	   /* IFF_UP, IFF_LOWER_UP, ... */
+	uint8_t operstate; /* IF_OPER_* (RFC 2863) */
+	uint8_t linkmode;  /* IF_LINK_MODE_* */
+	uint32_t mtu;
+	bool removed; /* RTM_DELLINK */
+};
+
+struct netlink_addr {
+	int ifindex;
+	struct prefix prefix; /* the own address, with host bits */
+	uint8_t scope;
+	uint32_t flags; /* IFA_F_* */
+	bool removed;	/* RTM_DELADDR */
+};
+
+/* What to change of a link; fields whose `set_` is false are left out of the message. */
+struct netlink_link_change {
+	bool set_up, up;
+	bool set_mtu;
+	uint32_t mtu;
+	bool set_linkmode;
+	uint8_t linkmode;
+	bool set_operstate;
+	uint8_t operstate;
+};
+
+/* Builders write into `buf` (size bytes, aligned as malloc does) and return the
+ * message, or NULL when it does not fit. */
+struct nlmsghdr *netlink_build_link_change(void *buf, size_t size, int ifindex,
+					   const struct netlink_link_change *change);
+/* By ifindex, or by name when ifindex is 0; both empty: a dump of all. */
+struct nlmsghdr *netlink_build_link_get(void *buf, size_t size, int ifindex, const char *name);
+/* add: replaces one that is there already; IPv6 without duplicate address detection. */
+struct nlmsghdr *netlink_build_addr(void *buf, size_t size, int ifindex,
+				    const struct prefix *prefix, bool add);
+struct nlmsghdr *netlink_build_addr_dump(void *buf, size_t size);
+
+/* false: another kind of message, or a malformed one. */
+bool netlink_parse_link(const struct nlmsghdr *h, struct netlink_link *out);
+bool netlink_parse_addr(const struct nlmsghdr *h, struct netlink_addr *out);
+
+/* ---- requests ---- */
+
+struct netlink;
+
+struct netlink *netlink_open(void); /* NULL: errno says why */
+void netlink_close(struct netlink *nl);
+/* Sends a built message and waits for the acknowledgement: 0 or -errno. */
+int netlink_request(struct netlink *nl, struct nlmsghdr *h);
+/* Sends a built get or dump; `cb` sees each answer. 0 or -errno. */
+int netlink_query(struct netlink *nl, struct nlmsghdr *h,
+		  void (*cb)(void *ctx, const struct nlmsghdr *answer), void *ctx);
+/* Words for what the last call of this socket returned. */
+const char *netlink_strerror(const struct netlink *nl, int error);
+
+/* -ENODEV when there is none. */
+int netlink_link_get(struct netlink *nl, int ifindex, struct netlink_link *out);
+int netlink_link_find(struct netlink *nl, const char *name, struct netlink_link *out);
+int netlink_link_change(struct netlink *nl, int ifindex, const struct netlink_link_change *change);
+int netlink_link_set_up(struct netlink *nl, int ifindex, bool up);
+int netlink_link_set_mtu(struct netlink *nl, int ifindex, uint32_t mtu);
+int netlink_link_set_linkmode(struct netlink *nl, int ifindex, uint8_t linkmode);
+int netlink_link_set_operstate(struct netlink *nl, int ifindex, uint8_t operstate);
+int netlink_addr_add(struct netlink *nl, int ifindex, const struct prefix *prefix);
+int netlink_addr_remove(struct netlink *nl, int ifindex, const struct prefix *prefix);
+/* Calls back for each address of the link (of all links when ifindex is 0). */
+int netlink_addr_list(struct netlink *nl, int ifindex,
+		      void (*cb)(void *ctx, const struct netlink_addr *addr), void *ctx);
+
+/* ---- changes ---- */
+
+struct netlink_monitor;
+
+struct netlink_monitor_host {
+	void (*link)(void *ctx, const struct netlink_link *link); /* NULL: not subscribed */
+	void (*addr)(void *ctx, const struct netlink_addr *addr); /* NULL: not subscribed */
+	/* Messages were lost (socket buffer full): look at everything anew. */
+	void (*lost)(void *ctx);
+	void *ctx;
+};
+
+struct netlink_monitor *netlink_monitor_open(const struct netlink_monitor_host *host);
+void netlink_monitor_close(struct netlink_monitor *m);
+int netlink_monitor_fd(const struct netlink_monitor *m); /* readable: call netlink_monitor_read */
+/* Reads until nothing is left. 0 or -errno (the socket is broken). */
+int netlink_monitor_read(struct netlink_monitor *m);
+
+#endif
