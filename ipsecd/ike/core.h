@@ -3,6 +3,7 @@
 #ifndef DETOUR_CORE_H
 #define DETOUR_CORE_H
 
+#include "ipsecd/ike/cookie.h"
 #include "ipsecd/ike/engine.h"
 #include "ipsecd/ike/timer.h"
 
@@ -17,13 +18,6 @@ struct waiter;
 #define IKE_COOKIE_MAX	64   /* RFC 7296 2.6 */
 #define IKE_MESSAGE_MAX 4096 /* what we build; UDP without fragmentation support is smaller */
 #define IKE_DETAIL	160
-
-struct cookie_jar {
-	uint8_t secret[2][32]; /* current, previous */
-	uint32_t version;
-	bool filled;
-	mono_time rotate_at;
-};
 
 struct ike_engine {
 	struct ike_env env;

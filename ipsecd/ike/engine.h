@@ -234,7 +234,8 @@ enum ike_reason ike_engine_conn_status(const struct ike_engine *e, const char *c
 #define IKE_COUNTERS(X)                                                                            \
 	X(ike_rekey_init, "ike-rekey-init")                                                        \
 	X(ike_rekey_resp, "ike-rekey-resp")                                                        \
-	X(child_rekey, "child-rekey") X(invalid, "invalid") X(invalid_spi, "invalid-spi") X(       \
+	X(child_rekey, "child-rekey")                                                              \
+	X(invalid, "invalid") X(invalid_spi, "invalid-spi") X(                                     \
 		ike_init_in_req, "ike-init-in-req") X(ike_init_in_resp,                            \
 						      "ike-init-in-resp") X(ike_init_out_req,      \
 									    "ike-init-out-req")    \

@@ -48,8 +48,7 @@ struct message_copy {
 struct window_tx {
 	uint32_t next_id;
 	bool in_flight;
-	bool resend_all; /* unused ids: none; kept false */
-	unsigned sent;	 /* transmissions of this request so far */
+	unsigned sent; /* transmissions of this request so far */
 	mono_time first_sent, interval;
 	struct message_copy request;
 	struct timer timer;

@@ -22,7 +22,7 @@ struct timer {
 
 struct timer_heap {
 	struct timer **slots; /* slots[0] unused */
-	size_t n, cap;
+	size_t n, cap, reserved;
 };
 
 static inline void timer_init(struct timer *t, timer_fire *fire, void *owner)
