@@ -11,12 +11,12 @@ struct ike_sa;
 struct child;
 struct conn_entry;
 struct output;
-struct waiter;
+struct command_wait;
 
-#define IKE_NONCE_LEN	32   /* ours; RFC 7296 2.10: at least half the PRF key, >= 16 */
-#define IKE_NONCE_MAX	256  /* the peer's, RFC 7296 3.9 */
-#define IKE_COOKIE_MAX	64   /* RFC 7296 2.6 */
-#define IKE_MESSAGE_MAX 4096 /* what we build; UDP without fragmentation support is smaller */
+#define IKE_NONCE_LEN	32    /* ours; RFC 7296 2.10: at least half the PRF key, >= 16 */
+#define IKE_NONCE_MAX	256   /* the peer's, RFC 7296 3.9 */
+#define IKE_COOKIE_MAX	64    /* RFC 7296 2.6 */
+#define IKE_MESSAGE_MAX 16384 /* what we build: large proposal lists and selectors fit */
 #define IKE_DETAIL	160
 
 struct ike_engine {
@@ -45,6 +45,7 @@ struct ike_engine {
 
 	uint32_t next_sa_id, next_child_unique, next_reqid;
 	uint64_t next_child_id, next_query;
+	struct command_wait *waits; /* uthash by tag */
 	uint64_t shutdown_tag;
 	bool shutting_down;
 };

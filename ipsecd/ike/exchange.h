@@ -80,11 +80,11 @@ struct task {
 	const struct algorithm_ke *ke_alg; /* NULL: none */
 	struct crypto_ke *ke;
 	uint8_t ke_public[ALGORITHM_PUBLIC_MAX];
-	uint16_t ke_group;     /* asked for by INVALID_KE_PAYLOAD; 0: our first */
-	uint32_t spi;	       /* new inbound CHILD_SA SPI */
-	struct ike_sa *new_sa; /* rekey_ike: the IKE_SA in the making */
-	uint64_t collision;    /* handle of what the peer made meanwhile; 0 */
-	bool peer_deleted;     /* the SA to be rekeyed was deleted by the peer meanwhile */
+	uint16_t ke_group;  /* asked for by INVALID_KE_PAYLOAD; 0: our first */
+	uint32_t spi;	    /* new inbound CHILD_SA SPI */
+	uint64_t new_sa;    /* rekey_ike: own_spi of the IKE_SA in the making; 0 */
+	uint64_t collision; /* handle of what the peer made meanwhile; 0 */
+	bool peer_deleted;  /* the SA to be rekeyed was deleted by the peer meanwhile */
 };
 
 /* Queues a task and runs the queue. An equal waiting task (ops, child, name) is kept and
@@ -135,9 +135,11 @@ bool exchange_classify(uint8_t exchange, const struct wire_message *m, enum exch
 
 /* ---- handlers ---- */
 
+/* init.c, auth.c; IKE_SA_INIT and IKE_AUTH are not tasks: init_start begins them. */
 void init_consume_response(struct exchange *x);
 void auth_respond(struct exchange *x);
-extern const struct exchange_ops init_ops, auth_ops, auth_failed_ops;
+void auth_consume_response(struct exchange *x);
+extern const struct exchange_ops auth_failed_ops;
 
 /* create_child.c, rekey_child.c, rekey_ike.c, informational.c */
 void create_child_respond(struct exchange *x);

@@ -13,6 +13,8 @@
 #include <uthash.h>
 #include <utlist.h>
 
+struct conn_version;
+struct init_state;
 struct task;
 
 enum ike_sa_state {
@@ -99,15 +101,19 @@ struct ike_sa {
 	struct timer task_timer;		/* the next task that waits for its time */
 	struct timer keepalive_timer;
 
-	enum ike_reason end_reason; /* of a delete that is queued or in flight */
-	struct ike_sa *successor;   /* REKEYED: by which, while that lives */
-	bool redundant;		    /* lost a simultaneous initiation or rekey */
+	enum ike_reason end_reason;   /* of a delete that is queued or in flight */
+	uint64_t successor;	      /* REKEYED: own_spi of the IKE_SA that replaced it */
+	bool redundant;		      /* lost a simultaneous initiation or rekey */
+	bool announced;		      /* people know it as up: its end is an event */
+	uint64_t tag;		      /* a command waits for its end; 0 */
+	struct timer redundant_timer; /* peers.c */
 
 	struct init_state *init; /* IKE_SA_INIT and IKE_AUTH only: KE, messages, cookie; init.c */
 
-	/* Simultaneous IKE rekey (collide.c): the IKE_SA the peer made while ours was in
-	 * flight, and the lowest nonce of each exchange. */
-	struct ike_sa *collision;
+	/* Simultaneous IKE rekey (collide.c): own_spi of the IKE_SA the peer made while ours
+	 * was in flight, and the lowest nonce of the exchange that made this one. IKE_SAs are
+	 * held by SPI and looked up (ike_sa_by_spi), never by pointer: they may be gone. */
+	uint64_t collision;
 	uint8_t lowest_nonce[IKE_NONCE_MAX];
 	uint16_t lowest_nonce_len;
 };
@@ -119,7 +125,8 @@ struct child {
 	uint64_t id;	 /* child_sa.id */
 	uint32_t unique; /* for people */
 	enum child_state state;
-	const struct child_config *config; /* inside sa->conn */
+	const struct child_config *config; /* inside version->conn */
+	struct conn_version *version;	   /* counted */
 	bool initiator;			   /* we sent the request that made it */
 	uint32_t spi_in, spi_out, reqid, tunnel;
 	struct suite suite;
@@ -133,7 +140,9 @@ struct child {
 	enum ike_reason end_reason;
 	uint64_t replaces;    /* handle of the CHILD_SA this one rekeys, 0: none */
 	uint64_t replaced_by; /* handle, 0: none */
-	bool redundant;	      /* lost a rekey collision: its delete is no event for people */
+	bool redundant;	      /* lost a rekey collision */
+	bool announced;	      /* people know it as up: its end is an event */
+	uint64_t tag;	      /* a command waits for its end; 0 */
 
 	/* Simultaneous CHILD rekey (collide.c). */
 	uint64_t collision;
@@ -158,6 +167,9 @@ void ike_sa_set_state(struct ike_engine *e, struct ike_sa *sa, enum ike_sa_state
 bool ike_sa_install_keys(struct ike_engine *e, struct ike_sa *sa);
 /* State ESTABLISHED, lifetimes planned, liveness armed. No event: the caller knows which. */
 void ike_sa_establish(struct ike_engine *e, struct ike_sa *sa, const char *cause);
+/* The event that people see: IKE_UP, or IKE_REKEYED when `old` is what it replaces; from then
+ * on the end of sa (and no more that of old) is an IKE_DOWN. */
+void ike_sa_announce(struct ike_engine *e, struct ike_sa *sa, struct ike_sa *old);
 /* All CHILD_SAs of `from` become those of `to` (RFC 7296 2.18); waiting tasks too. */
 void ike_sa_move_children(struct ike_engine *e, struct ike_sa *from, struct ike_sa *to);
 /* Polite end: queues the INFORMATIONAL exchange with DELETE; ends on the answer. */
@@ -196,7 +208,10 @@ void child_delete(struct ike_engine *e, struct child *c, enum ike_reason reason)
 /* A replaced CHILD_SA whose delete is done: stays installed for receiving (state DELETED)
  * until settings.rekeyed_linger is over, then child_end(IKE_REASON_REPLACED). */
 void child_linger(struct ike_engine *e, struct child *c);
-/* At once: CHILD_REMOVE, CHILD_DOWN unless redundant or replaced, out of all tables. */
+/* CHILD_UP, or CHILD_REKEYED when `old` is what it replaces; as ike_sa_announce. Commands and
+ * back-offs that waited for this child end with CHILD_UP. */
+void child_announce(struct ike_engine *e, struct child *c, struct child *old);
+/* At once: CHILD_REMOVE, CHILD_DOWN if it was announced, out of all tables. */
 void child_end(struct ike_engine *e, struct child *c, enum ike_reason reason, const char *detail);
 void child_free(struct ike_engine *e, struct child *c);
 struct child *child_by_id(const struct ike_engine *e, uint64_t id);

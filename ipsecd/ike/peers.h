@@ -1,0 +1,43 @@
+/* What should be up: attempts, back-off, duplicates of one peer, the responder's choice
+ * of a conn. */
+#ifndef DETOUR_PEERS_H
+#define DETOUR_PEERS_H
+
+#include "ipsecd/ike/conns.h"
+
+/* Starts whatever is wanted and missing: an attempt, or CHILD_SAs on the IKE_SA there. */
+void peers_review(struct ike_engine *e, struct conn_entry *entry);
+void peers_retry_expire(struct ike_engine *e, void *entry);
+/* The name of an attempt's peer (and the source address) is known. */
+void peers_answer(struct ike_engine *e, uint64_t query, const struct ike_answer *answer);
+/* A usable IKE_SA of this conn (ESTABLISHED or REKEYING, not redundant), NULL if none. */
+struct ike_sa *peers_usable_sa(const struct ike_engine *e, const struct conn_entry *entry);
+
+/* Hooks: an attempt or SA ended; a CHILD_SA came up, failed to, or went. */
+void peers_attempt_failed(struct ike_engine *e, struct ike_sa *sa, enum ike_reason reason,
+			  const char *detail);
+void peers_sa_up(struct ike_engine *e, struct ike_sa *sa);
+void peers_sa_gone(struct ike_engine *e, struct ike_sa *sa, enum ike_reason reason,
+		   const char *detail);
+void peers_child_up(struct ike_engine *e, struct child *c);
+/* The negotiation of a CHILD_SA (config's name) failed while the IKE_SA stays: FAILED event,
+ * waiting commands are told, a later attempt is planned when it is wanted. */
+void peers_child_failed(struct ike_engine *e, struct ike_sa *sa, const char *child,
+			enum ike_reason reason, const char *detail);
+void peers_child_gone(struct ike_engine *e, struct child *c, enum ike_reason reason);
+/* After `sa` was established: other IKE_SAs of the same peer (RFC 7296 2.4, and both ends
+ * starting at once). */
+void peers_resolve_duplicates(struct ike_engine *e, struct ike_sa *sa, bool initial_contact);
+void peers_redundant_expire(struct ike_engine *e, void *sa);
+/* Does another established IKE_SA of this peer forbid a new one (unique=keep)? */
+bool peers_refuses_duplicate(const struct ike_engine *e, const struct ike_sa *sa);
+
+/* Responder's choice. By addresses for IKE_SA_INIT: the n-th best conn (0: best); NULL behind
+ * the last. Conns that were taken down by command are left out; *held says if there were. */
+struct conn_entry *peers_match_path(const struct ike_engine *e, const struct ike_path *path,
+				    unsigned n, bool *held);
+/* By identities for IKE_AUTH among those that match the path: the best one. idr may be NULL. */
+struct conn_entry *peers_match_ids(const struct ike_engine *e, const struct ike_sa *sa,
+				   const struct id *idi, const struct id *idr);
+
+#endif

@@ -1,0 +1,32 @@
+/* Message IDs, the window of one, retransmission and the response cache (RFC 7296
+ * 2.1 - 2.3). */
+#ifndef DETOUR_WINDOW_H
+#define DETOUR_WINDOW_H
+
+#include "ipsecd/ike/sa.h"
+
+/* Sends a request (copied) under id sa->tx.next_id and retransmits it until an answer or the
+ * conn's retransmit_timeout. false: out of memory. */
+bool window_send_request(struct ike_engine *e, struct ike_sa *sa, struct span datagram);
+/* The answer came: stops retransmission; the next id is free. */
+void window_answered(struct ike_engine *e, struct ike_sa *sa);
+/* Stops without an answer; the id is not used up (IKE_SA_INIT's second round). */
+void window_stop(struct ike_engine *e, struct ike_sa *sa);
+void window_expire(struct ike_engine *e, void *sa);
+/* The next interval of a request that was sent `sent` times: x1.8 each time. */
+mono_time window_interval(mono_time first, unsigned sent);
+
+enum window_verdict {
+	WINDOW_NEW,	   /* process it */
+	WINDOW_RETRANSMIT, /* request again: send the cached response */
+	WINDOW_DROP,
+};
+
+enum window_verdict window_check_request(const struct ike_sa *sa, uint32_t id);
+bool window_check_response(const struct ike_sa *sa, uint32_t id);
+/* Caches and sends the answer to request rx.next_id and moves on. */
+void window_send_response(struct ike_engine *e, struct ike_sa *sa, const struct ike_path *path,
+			  struct span datagram);
+void window_free(struct ike_engine *e, struct ike_sa *sa);
+
+#endif
