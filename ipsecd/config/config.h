@@ -1,0 +1,91 @@
+/* ipsec.conf and ipsec.secrets -> connections, secrets, settings, or a list of
+ * errors with file, line and column. The parsers are pure: text in, values out;
+ * files that they include come through struct config_reader. load.c brings the file
+ * system. docs/config.md and docs/man/ describe the dialect.
+ *
+ *	struct config config = {0};
+ *	struct config_errors errors = {0};
+ *	bool ok = config_load("/etc/ipsec.conf", "/etc/ipsec.secrets", &config, &errors);
+ *	config_errors_print(&errors, stderr);
+ *	...
+ *	config_errors_free(&errors);
+ *	config_free(&config);
+ *
+ * Lines are counted from 1, columns too, in bytes. */
+#ifndef DETOUR_CONFIG_H
+#define DETOUR_CONFIG_H
+
+#include "ipsecd/model/conn.h"
+#include "ipsecd/model/secret.h"
+
+#include <stdio.h>
+
+#define CONFIG_ERRORS_MAX   50 /* then the rest is left out */
+#define CONFIG_INCLUDE_MAX  16 /* includes inside includes */
+#define CONFIG_FILE_BYTES   (4 * 1024 * 1024)
+#define CONFIG_SECRET_BYTES 1024
+
+struct config_message {
+	char *file;
+	unsigned line, column; /* line 0: the file as a whole */
+	bool warning;
+	char *text; /* one sentence */
+};
+
+struct config_errors {
+	unsigned n, n_errors, n_warnings; /* n: messages kept; the others count all */
+	struct config_message *list;
+};
+
+/* A conn and what its other end was given, in case the other end is ours. */
+struct config_conn {
+	struct conn *conn; /* owned; set to NULL to take it over */
+	bool left_id_set, swapped;
+	uint8_t n_right_addrs; /* right's interface-ip */
+	struct prefix right_addrs[CONN_IF_ADDRS_MAX];
+};
+
+struct config {
+	unsigned n_conns;
+	struct config_conn *conns; /* in the order of the file; auto=ignore is left out */
+	unsigned n_secrets;
+	struct secret **secrets; /* owned; an entry set to NULL is taken over */
+};
+
+/* How a parser gets at other files. */
+struct config_reader {
+	void *ctx;
+	/* Calls give(give_ctx, path, text) for each file that `pattern` names (a glob;
+	 * relative to the directory of the file `from`), in order. NULL when done, else why
+	 * not (valid until the next call). */
+	const char *(*include)(void *ctx, const char *pattern, const char *from,
+			       void (*give)(void *give_ctx, const char *path, struct span text),
+			       void *give_ctx);
+};
+
+/* Both add to *out and *errors; false when there was an error (warnings are none), and
+ * then *out holds nothing more than before. reader NULL: include is an error. */
+bool ipsec_conf_parse(const char *file, struct span text, const struct config_reader *reader,
+		      struct config *out, struct config_errors *errors);
+bool ipsec_secrets_parse(const char *file, struct span text, const struct config_reader *reader,
+			 struct config *out, struct config_errors *errors);
+
+/* Reads both files (NULL: not that one) with their includes. A secrets file that
+ * does not exist is a warning, a missing conf an error; so are unreadable ones. A
+ * secrets file that others may read gets a warning. */
+bool config_load(const char *conf, const char *secrets, struct config *out,
+		 struct config_errors *errors);
+void config_free(struct config *c);
+
+/* Decides which end is local: left, unless an address of right's is ours and none of
+ * left's is; then both ends change places. Call it once for each conn before it is
+ * used; calling it again with other addresses decides anew. A right=%defaultroute has
+ * been put on the local side already. */
+void config_orient(struct config_conn *c, bool (*is_local)(void *ctx, const struct addr *a),
+		   void *ctx);
+
+/* "file:line:column: error: sentence", one a line. */
+void config_errors_print(const struct config_errors *e, FILE *out);
+void config_errors_free(struct config_errors *e);
+
+#endif
