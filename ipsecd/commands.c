@@ -1,0 +1,220 @@
+/* What clients (vici) and configuration files ask of the daemon, as engine commands.
+ *
+ * Order matters in two places: a conn's device exists before the engine may install
+ * CHILD_SAs for it, and a tunnel that is taken down drains before its SAs go. */
+#include "ipsecd/net/udp.h"
+#include "ipsecd/shell.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* ---- commands of clients and files ---- */
+
+static bool load_conn(void *ctx, struct conn *conn, char *why, size_t size)
+{
+	struct ike_command c = {.kind = IKE_COMMAND_LOAD_CONN, .conn = conn};
+	const char *error = "";
+	struct daemon *d = ctx;
+
+	if (!tunnels_ensure(d->tunnels, conn, &c.tunnel, why, size)) {
+		log_to(d->log, LOG_LEVEL_ERROR, "cfg", conn->name, "no tunnel device: %s", why);
+		conn_free(conn);
+		return false;
+	}
+	if (shell_command(d, &c, &error))
+		return true;
+	snprintf(why, size, "%s", error);
+	return false;
+}
+
+static bool unload_conn(void *ctx, const char *name, const char **error)
+{
+	struct ike_command c = {.kind = IKE_COMMAND_UNLOAD_CONN, .name = name};
+	struct daemon *d = ctx;
+
+	if (!ike_engine_conn_named(d->engine, name)) {
+		*error = "no such connection";
+		return false;
+	}
+	tunnels_condemn(d->tunnels, name);
+	return shell_command(d, &c, error);
+}
+
+static bool load_secret(void *ctx, struct secret *secret, const char **error)
+{
+	struct ike_command c = {.kind = IKE_COMMAND_LOAD_SECRET, .secret = secret};
+
+	return shell_command(ctx, &c, error);
+}
+
+static bool unload_secret(void *ctx, const char *unique, const char **error)
+{
+	struct ike_command c = {.kind = IKE_COMMAND_UNLOAD_SECRET, .name = unique};
+
+	return shell_command(ctx, &c, error);
+}
+
+/* Someone wants it up: a drain under way is called off. */
+static void call_off_drains(struct daemon *d, const struct ike_select *select)
+{
+	const struct conn *conn;
+
+	for (unsigned n = 0; (conn = ike_engine_conn(d->engine, n)) != NULL; n++) {
+		if ((!select->ike || strcmp(select->ike, conn->name) == 0) &&
+		    (!select->child || conn_child(conn, select->child)))
+			drains_call_off(d->drains, conn->name);
+	}
+}
+
+static bool initiate(void *ctx, const struct ike_select *select, uint64_t tag, const char **error)
+{
+	struct ike_command c = {.kind = IKE_COMMAND_INITIATE, .select = *select, .tag = tag};
+
+	call_off_drains(ctx, select);
+	return shell_command(ctx, &c, error);
+}
+
+static bool rekey(void *ctx, const struct ike_select *select, uint64_t tag, const char **error)
+{
+	struct ike_command c = {.kind = IKE_COMMAND_REKEY, .select = *select, .tag = tag};
+
+	return shell_command(ctx, &c, error);
+}
+
+static bool terminate(void *ctx, const struct ike_select *select, bool force, uint64_t tag,
+		      const char **error)
+{
+	struct ike_command c = {
+		.kind = IKE_COMMAND_TERMINATE, .select = *select, .tag = tag, .force = force};
+	struct daemon *d = ctx;
+
+	return (!force && drains_start(d->drains, &c)) || shell_command(d, &c, error);
+}
+
+static void tell_done(struct daemon *d, uint64_t tag, const char *detail)
+{
+	struct ike_output *done = calloc(1, sizeof(*done));
+
+	if (!done)
+		return;
+	done->kind = IKE_OUTPUT_EVENT;
+	done->event = IKE_EVENT_COMMAND_DONE;
+	done->tag = tag;
+	done->reason = IKE_REASON_COMMAND;
+	snprintf(done->reason_detail, sizeof(done->reason_detail), "%s", detail);
+	control_event(d->control, done);
+	free(done);
+}
+
+static void drain_over(void *ctx, const struct ike_command *c)
+{
+	const char *error = "";
+
+	if (!shell_command(ctx, c, &error) && c->tag)
+		tell_done(ctx, c->tag, error);
+}
+
+static void drain_called_off(void *ctx, uint64_t tag)
+{
+	if (tag)
+		tell_done(ctx, tag, "called off: initiated again meanwhile");
+}
+
+static bool reload(void *ctx, char *why, size_t size)
+{
+	struct daemon *d = ctx;
+
+	if (reload_run(d->reload))
+		return true;
+	snprintf(why, size, "errors in the configuration files, see the log; nothing was changed");
+	return false;
+}
+
+/* ---- what clients see ---- */
+
+static mono_time now(void *ctx)
+{
+	(void)ctx;
+	return udp_now();
+}
+
+void commands_describe(const struct tunnel_view *view, struct control_tunnel *out)
+{
+	*out = (struct control_tunnel){
+		.ifindex = view->info.ifindex,
+		.mtu = view->info.mtu,
+		.up = view->state == TUNNEL_UP,
+		.draining = view->state == TUNNEL_DRAINING,
+		.admin_up = view->info.admin_up,
+	};
+	memcpy(out->interface, view->config->name, sizeof(out->interface));
+}
+
+static bool tunnel(void *ctx, const char *conn, struct control_tunnel *out)
+{
+	struct tunnel_view view;
+	struct daemon *d = ctx;
+
+	if (!tunnels_view(d->tunnels, conn, &view))
+		return false;
+	commands_describe(&view, out);
+	return true;
+}
+
+static bool child_stats(void *ctx, uint64_t child, struct dataplane_child_stats *out)
+{
+	struct daemon *d = ctx;
+
+	return tunnels_child_stats(d->tunnels, child, out);
+}
+
+static const uint64_t *plane_counters(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	return d->ops->counters(d->plane);
+}
+
+/* ---- the callbacks, for the modules that call them ---- */
+
+struct control_host commands_control_host(struct daemon *d)
+{
+	return (struct control_host){
+		.ctx = d,
+		.loop = d->loop,
+		.engine = d->engine,
+		.log = log_default(), /* not the tee: a line about a client must not go to it */
+		.plane = d->ops->name,
+		.now = now,
+		.tunnel = tunnel,
+		.child_stats = child_stats,
+		.plane_counters = plane_counters,
+		.initiate = initiate,
+		.rekey = rekey,
+		.terminate = terminate,
+		.load_conn = load_conn,
+		.unload_conn = unload_conn,
+		.load_secret = load_secret,
+		.unload_secret = unload_secret,
+		.reload = reload,
+	};
+}
+
+struct reload_host commands_reload_host(struct daemon *d)
+{
+	return (struct reload_host){
+		.load_conn = load_conn,
+		.unload_conn = unload_conn,
+		.load_secret = load_secret,
+		.unload_secret = unload_secret,
+		.ctx = d,
+		.engine = d->engine,
+		.log = d->log,
+	};
+}
+
+struct drains_host commands_drains_host(struct daemon *d)
+{
+	return (struct drains_host){
+		.terminate = drain_over, .called_off = drain_called_off, .ctx = d};
+}

@@ -1,0 +1,399 @@
+/* The shell: one libev loop that moves inputs and outputs between the modules.
+ *
+ * The only file that knows every module. It holds no protocol and no policy: inputs go
+ * into the engine with the time, and after each one `pump` carries out what comes back,
+ * in order, lets the tunnels settle their links once, and arms one timer. */
+#include "ipsecd/daemon.h"
+#include "ipsecd/net/resolve.h"
+#include "ipsecd/net/source.h"
+#include "ipsecd/net/udp.h"
+#include "ipsecd/plane.h"
+#include "ipsecd/shell.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define TICK_SECONDS	 1.
+#define SHUTDOWN_SECONDS 4. /* peers that do not answer are not waited for longer */
+
+/* ---- outputs of the engine ---- */
+
+static void out_send(struct daemon *d, const struct ike_output *out)
+{
+	udp_send_ike(d->udp, &out->path.local, &out->path.remote, out->datagram);
+}
+
+static void out_keepalive(struct daemon *d, const struct ike_output *out)
+{
+	udp_send_keepalive(d->udp, &out->path.local, &out->path.remote);
+}
+
+static void out_child_install(struct daemon *d, const struct ike_output *out)
+{
+	if (!tunnels_child_install(d->tunnels, &out->child))
+		ike_engine_child_event(d->engine, out->child.id, IKE_CHILD_INSTALL_FAILED, NULL,
+				       udp_now());
+}
+
+static void out_child_update(struct daemon *d, const struct ike_output *out)
+{
+	tunnels_child_update(d->tunnels, &out->child);
+}
+
+static void out_child_remove(struct daemon *d, const struct ike_output *out)
+{
+	tunnels_child_remove(d->tunnels, out->child.id);
+}
+
+static void out_query(struct daemon *d, const struct ike_output *out)
+{
+	resolver_query(d->resolver, out->query, out->name, out->path.remote.addr.family);
+}
+
+static void out_event(struct daemon *d, const struct ike_output *out)
+{
+	if (out->event == IKE_EVENT_CHILD_UP)
+		snprintf(d->cause, sizeof(d->cause), "CHILD_SA established");
+	else if (out->event == IKE_EVENT_CHILD_DOWN || out->event == IKE_EVENT_IKE_DOWN)
+		snprintf(d->cause, sizeof(d->cause), "%s", ike_reason_text(out->reason));
+	if (out->event == IKE_EVENT_SHUTDOWN_DONE) {
+		ev_break(d->loop, EVBREAK_ALL);
+		return;
+	}
+	control_event(d->control, out);
+}
+
+static void (*const carry_out[])(struct daemon *d, const struct ike_output *out) = {
+	[IKE_OUTPUT_SEND] = out_send,
+	[IKE_OUTPUT_KEEPALIVE] = out_keepalive,
+	[IKE_OUTPUT_CHILD_INSTALL] = out_child_install,
+	[IKE_OUTPUT_CHILD_UPDATE] = out_child_update,
+	[IKE_OUTPUT_CHILD_REMOVE] = out_child_remove,
+	[IKE_OUTPUT_QUERY_RESOLVE] = out_query,
+	[IKE_OUTPUT_EVENT] = out_event,
+};
+
+static void arm_deadline(struct daemon *d)
+{
+	mono_time when = ike_engine_deadline(d->engine), now = udp_now();
+
+	ev_timer_stop(d->loop, &d->deadline);
+	if (when == MONO_NEVER)
+		return;
+	ev_now_update(d->loop);
+	ev_timer_set(&d->deadline, when > now ? (double)(when - now) / (double)MONO_S : 0., 0.);
+	ev_timer_start(d->loop, &d->deadline);
+}
+
+/* After every input. Carrying an output out may be an input of its own (a failed
+ * install, a name that needs no look-up): the outer round takes its outputs too. */
+static void pump(struct daemon *d)
+{
+	struct ike_output *out;
+
+	if (d->pumping)
+		return;
+	out = calloc(1, sizeof(*out));
+	if (!out)
+		return;
+	d->pumping = true;
+	while (ike_engine_next(d->engine, out))
+		carry_out[out->kind](d, out);
+	explicit_bzero(out, sizeof(*out)); /* installs carry keys */
+	free(out);
+	tunnels_settle(d->tunnels, d->cause[0] ? d->cause : "SAs changed");
+	d->cause[0] = '\0';
+	d->pumping = false;
+	arm_deadline(d);
+}
+
+/* ---- inputs: network ---- */
+
+static void on_ike(void *ctx, const struct endpoint *local, const struct endpoint *remote,
+		   struct span datagram, mono_time now)
+{
+	struct ike_path path = {*local, *remote};
+	struct daemon *d = ctx;
+
+	ike_engine_datagram(d->engine, &path, datagram, now);
+	pump(d);
+}
+
+static void on_esp(void *ctx, const struct endpoint *local, const struct endpoint *remote,
+		   uint8_t *packet, size_t len, mono_time now)
+{
+	struct daemon *d = ctx;
+
+	d->ops->esp_input(d->plane, local, remote, packet, len, now);
+}
+
+static void on_resolved(void *ctx, uint64_t query, unsigned n, const struct addr *addrs,
+			const char *why)
+{
+	struct ike_answer answer = {.n = n < 8 ? n : 8};
+	struct daemon *d = ctx;
+
+	memcpy(answer.addrs, addrs, answer.n * sizeof(*addrs));
+	if (n == 0)
+		log_to(d->log, LOG_LEVEL_WARN, "net", "", "a peer's name does not resolve: %s",
+		       why);
+	else if (!source_towards(&addrs[0], &answer.local))
+		answer.local = (struct addr){0};
+	ike_engine_answer(d->engine, query, &answer, udp_now());
+	pump(d);
+}
+
+/* ---- inputs: data plane ---- */
+
+static bool send_esp(void *ctx, const struct endpoint *from, const struct endpoint *to,
+		     struct span esp)
+{
+	struct daemon *d = ctx;
+
+	return udp_send_esp(d->udp, from, to, esp);
+}
+
+static void on_device(struct daemon *d, const struct dataplane_event *event)
+{
+	const char *conn = tunnels_conn(d->tunnels, event->tunnel);
+
+	log_to(d->log, LOG_LEVEL_WARN, "tun", conn, "the device was %s by someone else",
+	       !event->present	 ? "removed"
+	       : event->admin_up ? "set up"
+				 : "set down");
+}
+
+static void on_plane_event(void *ctx, const struct dataplane_event *event)
+{
+	static const enum ike_child_event kinds[] = {
+		[DATAPLANE_CHILD_ALIVE] = IKE_CHILD_ALIVE,
+		[DATAPLANE_CHILD_USED_NEW] = IKE_CHILD_USED_NEW,
+		[DATAPLANE_CHILD_SOFT_EXPIRE] = IKE_CHILD_SOFT_EXPIRE,
+		[DATAPLANE_CHILD_HARD_EXPIRE] = IKE_CHILD_HARD_EXPIRE,
+		[DATAPLANE_CHILD_PEER_MOVED] = IKE_CHILD_PEER_MOVED,
+		[DATAPLANE_ACQUIRE] = IKE_CHILD_ACQUIRE,
+	};
+	struct ike_path path = {.remote = event->remote};
+	struct daemon *d = ctx;
+
+	if (event->kind == DATAPLANE_DEVICE_CHANGED) {
+		on_device(d, event);
+		return;
+	}
+	ike_engine_child_event(d->engine,
+			       event->kind == DATAPLANE_ACQUIRE ? event->tunnel : event->child,
+			       kinds[event->kind], &path, udp_now());
+	pump(d);
+}
+
+/* ---- inputs: time and signals ---- */
+
+static void on_deadline(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct daemon *d = w->data;
+
+	(void)loop;
+	(void)revents;
+	ike_engine_expire(d->engine, udp_now());
+	pump(d);
+}
+
+static void on_tick(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct daemon *d = w->data;
+
+	(void)loop;
+	(void)revents;
+	d->ops->tick(d->plane, udp_now());
+}
+
+static void on_shutdown(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct daemon *d = w->data;
+
+	(void)revents;
+	log_to(d->log, LOG_LEVEL_NOTICE, "ike", "", "peers did not answer in time, ending");
+	ev_break(loop, EVBREAK_ALL);
+}
+
+bool shell_command(struct daemon *d, const struct ike_command *c, const char **error)
+{
+	bool ok = ike_engine_command(d->engine, c, error, udp_now());
+
+	pump(d);
+	return ok;
+}
+
+static void on_term(struct ev_loop *loop, ev_signal *w, int revents)
+{
+	const struct ike_command terminate = {.kind = IKE_COMMAND_SHUTDOWN};
+	struct daemon *d = w->data;
+	const char *error;
+
+	(void)revents;
+	if (d->stopping) {
+		ev_break(loop, EVBREAK_ALL);
+		return;
+	}
+	d->stopping = true;
+	log_to(d->log, LOG_LEVEL_NOTICE, "ike", "", "ending: draining %u tunnels",
+	       tunnels_up(d->tunnels));
+	ev_timer_start(loop, &d->shutdown);
+	if (!drains_start(d->drains, &terminate))
+		shell_command(d, &terminate, &error);
+}
+
+static void on_hangup(struct ev_loop *loop, ev_signal *w, int revents)
+{
+	struct daemon *d = w->data;
+
+	(void)loop;
+	(void)revents;
+	reload_run(d->reload);
+}
+
+/* ---- links and log lines, for clients ---- */
+
+static void on_link(void *ctx, const struct tunnel_view *view, bool up, const char *reason)
+{
+	struct control_tunnel told;
+	struct daemon *d = ctx;
+
+	commands_describe(view, &told);
+	control_link(d->control, view->conn, &told, up, reason);
+}
+
+static void tee(void *ctx, enum log_level level, const char *subsystem, const char *name,
+		const char *text)
+{
+	struct log_sink *own = log_default();
+	struct daemon *d = ctx;
+
+	own->write(own->ctx, level, subsystem, name, text);
+	control_log(d->control, level, subsystem, name, text);
+}
+
+/* ---- life ---- */
+
+static bool fail(struct daemon *d, const char *what, const char *why)
+{
+	log_to(d->log, LOG_LEVEL_ERROR, "ike", "", "%s: %s", what, why);
+	return false;
+}
+
+static void batch_done(void *ctx)
+{
+	(void)ctx;
+}
+
+static bool open_plane(struct daemon *d, char *why, size_t size)
+{
+	const struct dataplane_host host = {
+		.send_esp = send_esp,
+		.event = on_plane_event,
+		.ctx = d,
+		.crypto = &crypto_openssl,
+		.random = crypto_random,
+		.log = d->log,
+		.loop = d->loop,
+	};
+	const struct tunnels_host tunnels_host = {.link = on_link, .ctx = d, .log = d->log};
+
+	d->ops = plane_choose(d->options->plane, d->log, why, size);
+	if (!d->ops)
+		return fail(d, "no data plane", why);
+	d->plane = d->ops->open(&host);
+	if (!d->plane)
+		return fail(d, "opening the data plane", d->ops->name);
+	d->tunnels = tunnels_new(d->ops, d->plane, &tunnels_host);
+	return d->tunnels || fail(d, "tunnels", "out of memory");
+}
+
+static bool open_engine(struct daemon *d)
+{
+	const struct ike_env env = {
+		.crypto = &crypto_openssl, .random = crypto_random, .log = d->log};
+	const struct ike_settings settings = {.encap_always = d->ops->encap_only};
+	const struct drains_host host = commands_drains_host(d);
+
+	d->engine = ike_engine_new(&env, &settings);
+	if (d->engine)
+		d->drains = drains_new(d->loop, d->engine, d->tunnels, &host);
+	return d->drains || fail(d, "the engine", "out of memory");
+}
+
+static bool open_network(struct daemon *d, char *why, size_t size)
+{
+	const struct udp_host host = {
+		.ike = on_ike, .esp = on_esp, .batch_done = batch_done, .ctx = d, .log = d->log};
+
+	d->udp = udp_open(d->loop, &host, why, size);
+	if (!d->udp)
+		return fail(d, "opening sockets", why);
+	d->resolver = resolver_new(d->loop, on_resolved, d);
+	return d->resolver || fail(d, "the resolver", "c-ares does not start");
+}
+
+static bool open_control(struct daemon *d, char *why, size_t size)
+{
+	const struct control_host host = commands_control_host(d);
+	const struct reload_host files = commands_reload_host(d);
+
+	d->control = control_open(d->options->vici, &host, why, size);
+	if (!d->control)
+		return fail(d, "the control socket", why);
+	d->reload = reload_new(d->options, &files);
+	return d->reload || fail(d, "reload", "out of memory");
+}
+
+static void start_watchers(struct daemon *d)
+{
+	ev_timer_init(&d->deadline, on_deadline, 0., 0.);
+	ev_timer_init(&d->tick, on_tick, TICK_SECONDS, TICK_SECONDS);
+	ev_timer_init(&d->shutdown, on_shutdown, SHUTDOWN_SECONDS, 0.);
+	ev_signal_init(&d->term, on_term, SIGTERM);
+	ev_signal_init(&d->interrupt, on_term, SIGINT);
+	ev_signal_init(&d->hangup, on_hangup, SIGHUP);
+	d->deadline.data = d->tick.data = d->shutdown.data = d;
+	d->term.data = d->interrupt.data = d->hangup.data = d;
+	ev_timer_start(d->loop, &d->tick);
+	ev_signal_start(d->loop, &d->term);
+	ev_signal_start(d->loop, &d->interrupt);
+	ev_signal_start(d->loop, &d->hangup);
+}
+
+static void close_all(struct daemon *d)
+{
+	control_close(d->control);
+	d->control = NULL;
+	reload_free(d->reload);
+	drains_free(d->drains);
+	ike_engine_free(d->engine);
+	tunnels_free(d->tunnels);
+	if (d->plane)
+		d->ops->close(d->plane);
+	resolver_free(d->resolver);
+	udp_close(d->udp);
+}
+
+int daemon_run(const struct options *options)
+{
+	struct daemon d = {.options = options, .loop = ev_default_loop(0)};
+	int status = 1;
+	char why[256];
+
+	d.sink = (struct log_sink){.write = tee, .ctx = &d, .level = options->log_level};
+	d.log = &d.sink;
+	if (!d.loop)
+		return 1;
+	start_watchers(&d);
+	if (open_plane(&d, why, sizeof(why)) && open_engine(&d) &&
+	    open_network(&d, why, sizeof(why)) && open_control(&d, why, sizeof(why)))
+		status = reload_run(d.reload) ? 0 : 2;
+	if (status == 0) {
+		log_to(d.log, LOG_LEVEL_NOTICE, "ike", "", "ipsecd " DETOUR_VERSION " runs");
+		ev_run(d.loop, 0);
+	}
+	close_all(&d);
+	return status;
+}

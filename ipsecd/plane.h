@@ -1,0 +1,12 @@
+/* Which data plane this machine gets. */
+#ifndef DETOUR_PLANE_H
+#define DETOUR_PLANE_H
+
+#include "ipsecd/dataplane/dataplane.h"
+
+/* `wanted`: auto, kernel or userspace. Tries, and logs what was taken and why. NULL when
+ * none works, with the reason in `why`. */
+const struct dataplane_ops *plane_choose(const char *wanted, const struct log_sink *log, char *why,
+					 size_t size);
+
+#endif

@@ -1,0 +1,31 @@
+/* Configuration files into the running daemon, by difference: what did not change is
+ * not touched, and files with errors change nothing. */
+#ifndef DETOUR_RELOAD_H
+#define DETOUR_RELOAD_H
+
+#include "ipsecd/ike/engine.h"
+#include "ipsecd/options.h"
+
+struct reload;
+
+struct reload_host {
+	/* Takes the conn (also on failure). The reason of a refusal in `why`. */
+	bool (*load_conn)(void *ctx, struct conn *conn, char *why, size_t size);
+	bool (*unload_conn)(void *ctx, const char *name, const char **error);
+	bool (*load_secret)(void *ctx, struct secret *secret, const char **error);
+	bool (*unload_secret)(void *ctx, const char *unique, const char **error);
+	void *ctx;
+	const struct ike_engine *engine; /* what is loaded now, to compare with */
+	const struct log_sink *log;
+};
+
+/* Reads and reports; the exit status of `ipsecd --check`. */
+int reload_check(const struct options *options);
+
+struct reload *reload_new(const struct options *options, const struct reload_host *host);
+void reload_free(struct reload *r);
+/* Reads the files and carries out the difference. false: errors in the files, reported
+ * to the log; nothing was changed. Connections loaded by vici stay as they are. */
+bool reload_run(struct reload *r);
+
+#endif

@@ -1,0 +1,46 @@
+/* The shell's inside, shared by daemon.c (the loop) and commands.c (what clients and
+ * files ask for). No one else includes this. */
+#ifndef DETOUR_SHELL_H
+#define DETOUR_SHELL_H
+
+#include "ipsecd/control/control.h"
+#include "ipsecd/drain.h"
+#include "ipsecd/options.h"
+#include "ipsecd/reload.h"
+
+#include <ev.h>
+
+struct udp;
+struct resolver;
+
+struct daemon {
+	const struct options *options;
+	struct ev_loop *loop;
+	const struct log_sink *log;
+	struct ike_engine *engine;
+	const struct dataplane_ops *ops;
+	struct dataplane *plane;
+	struct udp *udp;
+	struct resolver *resolver;
+	struct tunnels *tunnels;
+	struct drains *drains;
+	struct control *control;
+	struct reload *reload;
+	ev_timer deadline, tick, shutdown;
+	ev_signal term, interrupt, hangup;
+	struct log_sink sink; /* the process's own, and clients that listen */
+	bool pumping, stopping;
+	char cause[96]; /* of the link changes of this round */
+};
+
+/* Puts a command into the engine and carries out what comes of it. */
+bool shell_command(struct daemon *d, const struct ike_command *c, const char **error);
+
+/* commands.c: fills in the callbacks of the modules that give us commands. */
+struct control_host commands_control_host(struct daemon *d);
+struct reload_host commands_reload_host(struct daemon *d);
+struct drains_host commands_drains_host(struct daemon *d);
+/* A tunnel's view as clients see it. */
+void commands_describe(const struct tunnel_view *view, struct control_tunnel *out);
+
+#endif
