@@ -1,0 +1,34 @@
+/* One TUN device: /dev/net/tun for the packets, rtnetlink for the link. It lives as
+ * long as its descriptor. Knows no SA and no tunnel; errors are negative errno values,
+ * with the kernel's words in netlink_strerror when the call was rtnetlink's. */
+#ifndef DETOUR_TUN_H
+#define DETOUR_TUN_H
+
+#include "ipsecd/model/conn.h"
+
+struct netlink;
+
+struct tun {
+	int fd; /* -1: closed */
+	int ifindex;
+	char name[IF_NAMESIZE];
+};
+
+bool tun_probe(char *why, size_t size);
+/* Creates the device: linkmode and operstate DORMANT, rp_filter loose, no DAD, down.
+ * -EEXIST: there is a device of this name, whoever made it. */
+int tun_open(struct tun *t, struct netlink *nl, const char *name);
+void tun_close(struct tun *t);
+
+/* Makes the addresses of the device those of `to`, where those of `from` are what this
+ * function put there before: what an operator added stays. On failure nothing has
+ * changed, and *at is the address that the kernel refused. */
+int tun_set_addrs(const struct tun *t, struct netlink *nl, const struct tunnel_config *from,
+		  const struct tunnel_config *to, const struct prefix **at);
+int tun_set_link(const struct tun *t, struct netlink *nl, bool up);
+
+/* One packet from the device: its length, or -EAGAIN, or another error. */
+int tun_read(const struct tun *t, uint8_t *out, size_t size);
+bool tun_write(const struct tun *t, const uint8_t *packet, size_t len);
+
+#endif
