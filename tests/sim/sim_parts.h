@@ -1,0 +1,47 @@
+/* What the parts of the simulation owe each other; tests include sim.h. */
+#ifndef DETOUR_SIM_PARTS_H
+#define DETOUR_SIM_PARTS_H
+
+#include "tests/sim/sim.h"
+
+/* One datagram on its way, with the addresses the receiver will see. */
+struct sim_packet {
+	mono_time at;
+	uint64_t seq;
+	unsigned from;
+	struct endpoint src, dst;
+	bool esp;     /* a tunnelled packet instead: spi says by which CHILD_SA */
+	bool encap;   /* ESP in UDP: passes NATs */
+	uint32_t spi; /* of esp */
+	size_t len;
+	uint8_t data[];
+};
+
+uint64_t sim_random(uint64_t *state);
+/* Carries out all that the node's engine wants. */
+void sim_drain(struct sim *s, unsigned node);
+
+/* ---- sim_net.c ---- */
+void sim_net_send(struct sim *s, unsigned node, const struct ike_path *path, struct span datagram);
+void sim_net_send_esp(struct sim *s, unsigned node, const struct child_sa *c);
+mono_time sim_net_deadline(const struct sim *s);
+/* Delivers what has arrived by now. */
+void sim_net_deliver(struct sim *s);
+void sim_net_free(struct sim *s);
+
+/* ---- sim_plane.c ---- */
+void sim_plane_install(struct sim_node *n, const struct child_sa *sa);
+void sim_plane_update(struct sim_node *n, const struct child_sa *sa);
+void sim_plane_remove(struct sim_node *n, uint64_t id);
+void sim_plane_traffic(struct sim_node *n);
+void sim_plane_input(struct sim_node *n, const struct sim_packet *p);
+void sim_plane_free(struct sim_node *n);
+
+/* ---- sim_check.c ---- */
+void sim_check_mirror(struct sim *s, const struct sim_child *c);
+void sim_check_sent(struct sim_node *n, struct span datagram);
+void sim_check_received(struct sim_node *n, struct span datagram);
+void sim_transcribe(struct sim *s, unsigned node, const struct ike_output *o);
+void sim_windows_free(struct sim_node *n);
+
+#endif

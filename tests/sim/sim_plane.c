@@ -1,0 +1,188 @@
+/* The data plane of a simulated node: it keeps books on CHILD_SAs, sends counted packets
+ * by them as dataplane.h says (the newest with `outbound`), and reports what a real one
+ * would: first use, aliveness, byte limits, moved peers. */
+#include "tests/sim/sim_parts.h"
+
+#include <stdlib.h>
+
+#define PACKET_BYTES 1000
+#define ALIVE_EVERY  MONO_S
+
+static struct sim_child *find(const struct sim_node *n, uint64_t id)
+{
+	struct sim_child *c;
+
+	HASH_FIND(hh, n->plane, &id, sizeof(id), c);
+	return c;
+}
+
+void sim_plane_install(struct sim_node *n, const struct child_sa *sa)
+{
+	struct sim_child *c;
+
+	if (sa->id <= n->newest_id)
+		sim_fail(n->sim, "node%u: CHILD_SA handle %llu installed again", n->index,
+			 (unsigned long long)sa->id);
+	if (n->refuse_install) {
+		n->refuse_install = false;
+		n->newest_id = sa->id;
+		ike_engine_child_event(n->engine, sa->id, IKE_CHILD_INSTALL_FAILED, NULL,
+				       n->sim->now);
+		return;
+	}
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		abort();
+	c->sa = *sa;
+	c->node = n->index;
+	c->installed = n->sim->now;
+	c->spis[0] = sa->spi_in;
+	c->spis[1] = sa->spi_out;
+	n->newest_id = sa->id;
+	n->installs++;
+	HASH_ADD(hh, n->plane, sa.id, sizeof(c->sa.id), c);
+	HASH_ADD(hh_spi, n->sim->by_spis, spis, sizeof(c->spis), c);
+	DL_APPEND(n->order, c);
+	sim_check_mirror(n->sim, c);
+}
+
+void sim_plane_update(struct sim_node *n, const struct child_sa *sa)
+{
+	struct sim_child *c = find(n, sa->id);
+
+	if (!c) {
+		sim_fail(n->sim, "node%u: update of CHILD_SA %llu, which is not installed",
+			 n->index, (unsigned long long)sa->id);
+		return;
+	}
+	c->sa.outbound = sa->outbound;
+	c->sa.udp_encap = sa->udp_encap;
+	c->sa.local = sa->local;
+	c->sa.remote = sa->remote;
+}
+
+static void drop(struct sim_node *n, struct sim_child *c)
+{
+	HASH_DELETE(hh, n->plane, c);
+	HASH_DELETE(hh_spi, n->sim->by_spis, c);
+	DL_DELETE(n->order, c);
+	free(c);
+}
+
+void sim_plane_remove(struct sim_node *n, uint64_t id)
+{
+	struct sim_child *c = find(n, id);
+
+	if (!c) {
+		sim_fail(n->sim, "node%u: removal of CHILD_SA %llu, which is not installed",
+			 n->index, (unsigned long long)id);
+		return;
+	}
+	n->removes++;
+	drop(n, c);
+}
+
+void sim_plane_free(struct sim_node *n)
+{
+	while (n->order)
+		drop(n, n->order);
+}
+
+void sim_child_event(struct sim *s, unsigned node, uint64_t id, enum ike_child_event event)
+{
+	ike_engine_child_event(s->nodes[node].engine, id, event, NULL, s->now);
+	sim_drain(s, node);
+}
+
+/* Reports may end the CHILD_SA; c is not to be used behind a true return. */
+static bool report_limits(struct sim_node *n, struct sim_child *c)
+{
+	const struct child_sa *sa = &c->sa;
+
+	c->bytes += PACKET_BYTES;
+	if (sa->life_bytes && c->bytes >= sa->life_bytes && !c->hard_reported) {
+		c->hard_reported = true;
+		sim_child_event(n->sim, n->index, sa->id, IKE_CHILD_HARD_EXPIRE);
+		return true;
+	}
+	if (sa->rekey_bytes && c->bytes >= sa->rekey_bytes && !c->soft_reported) {
+		c->soft_reported = true;
+		sim_child_event(n->sim, n->index, sa->id, IKE_CHILD_SOFT_EXPIRE);
+		return true;
+	}
+	return false;
+}
+
+static bool newest_of_tunnel(const struct sim_child *c)
+{
+	for (const struct sim_child *later = c->next; later; later = later->next) {
+		if (later->sa.outbound && later->sa.tunnel == c->sa.tunnel)
+			return false;
+	}
+	return c->sa.outbound;
+}
+
+void sim_plane_traffic(struct sim_node *n)
+{
+	uint64_t ids[64];
+	unsigned n_ids = 0;
+	struct sim_child *c;
+
+	n->traffic_at = n->sim->now + n->traffic_every;
+	DL_FOREACH (n->order, c) {
+		if (newest_of_tunnel(c) && n_ids < 64)
+			ids[n_ids++] = c->sa.id;
+	}
+	if (!n_ids)
+		n->esp_no_sa++;
+	for (unsigned i = 0; i < n_ids; i++) {
+		c = find(n, ids[i]);
+		if (!c)
+			continue;
+		n->esp_sent++;
+		sim_net_send_esp(n->sim, n->index, &c->sa);
+		report_limits(n, c);
+	}
+}
+
+void sim_plane_input(struct sim_node *n, const struct sim_packet *p)
+{
+	struct ike_path path = {.local = p->dst, .remote = p->src};
+	struct sim_child *c;
+	bool moved;
+
+	DL_FOREACH (n->order, c) {
+		if (c->sa.spi_in == p->spi)
+			break;
+	}
+	if (!c) {
+		n->esp_unknown++;
+		return;
+	}
+	n->esp_received++;
+	moved = c->sa.udp_encap && !endpoint_equal(&c->sa.remote, &p->src);
+	if (!c->used) {
+		uint64_t id = c->sa.id;
+
+		c->used = true;
+		c->alive_at = n->sim->now;
+		sim_child_event(n->sim, n->index, id, IKE_CHILD_USED_NEW);
+		c = find(n, id);
+	} else if (n->sim->now - c->alive_at >= ALIVE_EVERY) {
+		c->alive_at = n->sim->now;
+		sim_child_event(n->sim, n->index, c->sa.id, IKE_CHILD_ALIVE);
+		c = find(n, c->sa.id);
+	}
+	if (c && moved) {
+		ike_engine_child_event(n->engine, c->sa.id, IKE_CHILD_PEER_MOVED, &path,
+				       n->sim->now);
+		sim_drain(n->sim, n->index);
+	}
+}
+
+struct sim_child *sim_newest_child(const struct sim *s, unsigned node)
+{
+	struct sim_child *order = s->nodes[node].order;
+
+	return order ? order->prev : NULL; /* a utlist head's prev is its tail */
+}
