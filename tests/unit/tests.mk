@@ -7,3 +7,8 @@ TEST_test_wire := tests/unit/test_wire.c tests/support/wire_echo.c $(WIRE_SRC) i
 TEST_test_model := tests/unit/test_model.c $(MODEL_SRC) lib/addr.c
 TEST_test_proposal := tests/unit/test_proposal.c ipsecd/model/proposal.c ipsecd/model/proposal_words.c \
 	ipsecd/model/algorithm.c
+TEST_test_tunnel := tests/unit/test_tunnel.c ipsecd/tunnel.c ipsecd/dataplane/fake.c \
+	ipsecd/dataplane/forward.c ipsecd/dataplane/forward_child.c ipsecd/dataplane/sadb.c \
+	ipsecd/dataplane/esp.c ipsecd/dataplane/replay.c ipsecd/dataplane/inner.c \
+	ipsecd/dataplane/mtu.c ipsecd/dataplane/counters.c tests/support/crypto_null.c \
+	$(MODEL_SRC) lib/addr.c lib/buf.c lib/log.c lib/words.c

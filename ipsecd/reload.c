@@ -1,0 +1,220 @@
+/* Configuration files into the daemon, by difference.
+ *
+ * Owns the memory of which conns and secrets came from the files, so that a reload can
+ * take out what is gone and never touches what vici clients loaded. Everything is read
+ * and checked before the first change. */
+#include "ipsecd/reload.h"
+#include "ipsecd/config/config.h"
+#include "ipsecd/net/source.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+#include <uthash.h>
+
+/* A name that the files gave at the last run. `seen`: this run gives it, too. */
+struct known {
+	char *name;
+	bool seen;
+	UT_hash_handle hh;
+};
+
+struct reload {
+	const struct options *options;
+	struct reload_host host;
+	struct known *conns, *secrets;
+};
+
+/* ---- reading ---- */
+
+static bool is_local(void *ctx, const struct addr *a)
+{
+	(void)ctx;
+	return source_is_local(a);
+}
+
+/* The default files may be absent: a daemon that only vici clients configure. */
+static const char *path(const char *name, bool given)
+{
+	return given || access(name, F_OK) == 0 ? name : NULL;
+}
+
+static bool read_files(const struct options *o, struct config *config, struct config_errors *errors)
+{
+	bool ok = config_load(path(o->config, o->config_given), path(o->secrets, o->secrets_given),
+			      config, errors);
+
+	for (unsigned i = 0; ok && i < config->n_conns; i++)
+		config_orient(&config->conns[i], is_local, NULL);
+	return ok;
+}
+
+int reload_check(const struct options *options)
+{
+	struct config_errors errors = {0};
+	struct config config = {0};
+	bool ok = read_files(options, &config, &errors);
+
+	config_errors_print(&errors, stderr);
+	if (ok)
+		printf("%s: %u connections, %u secrets, no errors\n", options->config,
+		       config.n_conns, config.n_secrets);
+	config_errors_free(&errors);
+	config_free(&config);
+	return ok ? 0 : 2;
+}
+
+static void report(const struct reload *r, const struct config_errors *errors)
+{
+	for (unsigned i = 0; i < errors->n; i++) {
+		const struct config_message *m = &errors->list[i];
+
+		log_to(r->host.log, m->warning ? LOG_LEVEL_WARN : LOG_LEVEL_ERROR, "cfg", "",
+		       "%s:%u:%u: %s", m->file, m->line, m->column, m->text);
+	}
+}
+
+/* ---- what was known ---- */
+
+static bool remember(struct known **set, const char *name)
+{
+	struct known *k;
+
+	HASH_FIND_STR(*set, name, k);
+	if (!k) {
+		k = calloc(1, sizeof(*k));
+		if (k)
+			k->name = strdup(name);
+		if (!k || !k->name) {
+			free(k);
+			return false;
+		}
+		HASH_ADD_KEYPTR(hh, *set, k->name, strlen(k->name), k);
+	}
+	k->seen = true;
+	return true;
+}
+
+static void forget(struct known **set, struct known *k)
+{
+	HASH_DEL(*set, k);
+	free(k->name);
+	free(k);
+}
+
+static void mark_unseen(struct known *set)
+{
+	for (struct known *k = set; k; k = k->hh.next)
+		k->seen = false;
+}
+
+/* ---- the difference ---- */
+
+static void load_secrets(struct reload *r, struct config *config)
+{
+	for (unsigned i = 0; i < config->n_secrets; i++) {
+		const struct secret *old = NULL;
+		struct secret *s = config->secrets[i];
+		const char *error = "";
+
+		if (!remember(&r->secrets, s->unique))
+			continue;
+		for (unsigned n = 0; (old = ike_engine_secret(r->host.engine, n)) != NULL; n++) {
+			if (strcmp(old->unique, s->unique) == 0)
+				break;
+		}
+		if (old && secret_equal(old, s))
+			continue;
+		config->secrets[i] = NULL;
+		if (!r->host.load_secret(r->host.ctx, s, &error))
+			log_to(r->host.log, LOG_LEVEL_ERROR, "cfg", "", "secret not loaded: %s",
+			       error);
+	}
+}
+
+static void load_conns(struct reload *r, struct config *config)
+{
+	for (unsigned i = 0; i < config->n_conns; i++) {
+		struct conn *conn = config->conns[i].conn;
+		const struct conn *old = ike_engine_conn_named(r->host.engine, conn->name);
+		char why[256];
+
+		if (!remember(&r->conns, conn->name) ||
+		    (old && conn_compare(old, conn) == CONN_SAME))
+			continue;
+		config->conns[i].conn = NULL;
+		if (!r->host.load_conn(r->host.ctx, conn, why, sizeof(why)))
+			log_to(r->host.log, LOG_LEVEL_ERROR, "cfg", "", "connection not loaded: %s",
+			       why);
+	}
+}
+
+static void unload_gone(struct reload *r)
+{
+	struct known *k, *next;
+	const char *error = "";
+
+	HASH_ITER (hh, r->conns, k, next) {
+		if (k->seen)
+			continue;
+		if (ike_engine_conn_named(r->host.engine, k->name) &&
+		    !r->host.unload_conn(r->host.ctx, k->name, &error))
+			log_to(r->host.log, LOG_LEVEL_ERROR, "cfg", k->name, "not unloaded: %s",
+			       error);
+		forget(&r->conns, k);
+	}
+	HASH_ITER (hh, r->secrets, k, next) {
+		if (k->seen)
+			continue;
+		r->host.unload_secret(r->host.ctx, k->name, &error);
+		forget(&r->secrets, k);
+	}
+}
+
+bool reload_run(struct reload *r)
+{
+	struct config_errors errors = {0};
+	struct config config = {0};
+	bool ok = read_files(r->options, &config, &errors);
+
+	report(r, &errors);
+	if (ok) {
+		mark_unseen(r->conns);
+		mark_unseen(r->secrets);
+		load_secrets(r, &config); /* before the conns that need them */
+		load_conns(r, &config);
+		unload_gone(r);
+		log_to(r->host.log, LOG_LEVEL_NOTICE, "cfg", "",
+		       "configuration in force: %u connections, %u secrets from files",
+		       HASH_COUNT(r->conns), HASH_COUNT(r->secrets));
+	} else {
+		log_to(r->host.log, LOG_LEVEL_ERROR, "cfg", "",
+		       "configuration not loaded: %u errors; nothing was changed", errors.n_errors);
+	}
+	config_errors_free(&errors);
+	config_free(&config);
+	return ok;
+}
+
+/* ---- life ---- */
+
+struct reload *reload_new(const struct options *options, const struct reload_host *host)
+{
+	struct reload *r = calloc(1, sizeof(*r));
+
+	if (r)
+		*r = (struct reload){.options = options, .host = *host};
+	return r;
+}
+
+void reload_free(struct reload *r)
+{
+	struct known *k, *next;
+
+	if (!r)
+		return;
+	HASH_ITER (hh, r->conns, k, next)
+		forget(&r->conns, k);
+	HASH_ITER (hh, r->secrets, k, next)
+		forget(&r->secrets, k);
+	free(r);
+}

@@ -1,0 +1,272 @@
+/* tunnel.c over the fake data plane: links are counted per CHILD_SA object. */
+#include "ipsecd/dataplane/fake.h"
+#include "ipsecd/tunnel.h"
+#include "tests/support/crypto_null.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+struct fixture {
+	struct dataplane *plane;
+	struct tunnels *tunnels;
+	uint32_t id;
+	unsigned ups, downs;
+	bool told_before_dormant;
+	struct conn *conn;
+};
+
+static void plane_event(void *ctx, const struct dataplane_event *event)
+{
+	(void)ctx;
+	(void)event;
+}
+
+static bool send_nowhere(void *ctx, const struct endpoint *from, const struct endpoint *to,
+			 struct span esp)
+{
+	(void)ctx;
+	(void)from;
+	(void)to;
+	(void)esp;
+	return true;
+}
+
+static void zeros(void *ctx, void *dst, size_t n)
+{
+	(void)ctx;
+	memset(dst, 0, n);
+}
+
+static void on_link(void *ctx, const struct tunnel_view *view, bool up, const char *reason)
+{
+	struct fixture *f = ctx;
+
+	(void)reason;
+	if (up)
+		f->ups++;
+	else
+		f->downs++;
+	/* The view is taken before the plane is told of a loss. */
+	if (!up)
+		f->told_before_dormant = view->info.link_up;
+}
+
+static struct child_sa child(struct fixture *f, uint64_t id, bool outbound)
+{
+	struct child_sa sa = {
+		.id = id,
+		.tunnel = f->id,
+		.spi_in = (uint32_t)(0x1000 + id),
+		.spi_out = (uint32_t)(0x2000 + id),
+		.encr_id = ENCR_AES_GCM_16,
+		.encr_key_bits = 128,
+		.udp_encap = true,
+		.outbound = outbound,
+		.local = {.addr = {.family = AF_INET, .bytes = {192, 0, 2, 1}}, .port = 4500},
+		.remote = {.addr = {.family = AF_INET, .bytes = {192, 0, 2, 2}}, .port = 4500},
+	};
+
+	sa.in.encr_len = sa.out.encr_len = 20;
+	assert_true(ts_parse("0.0.0.0/0", &sa.local_ts.ts[0]));
+	sa.remote_ts.ts[0] = sa.local_ts.ts[0];
+	sa.local_ts.n = sa.remote_ts.n = 1;
+	return sa;
+}
+
+static void install(struct fixture *f, uint64_t id, bool outbound)
+{
+	struct child_sa sa = child(f, id, outbound);
+
+	assert_true(tunnels_child_install(f->tunnels, &sa));
+}
+
+static void update(struct fixture *f, uint64_t id, bool outbound)
+{
+	struct child_sa sa = child(f, id, outbound);
+
+	tunnels_child_update(f->tunnels, &sa);
+}
+
+static enum tunnel_state state(struct fixture *f)
+{
+	struct tunnel_view view;
+
+	tunnels_settle(f->tunnels, "test");
+	assert_true(tunnels_view(f->tunnels, "a-b", &view));
+	assert_int_equal(view.info.link_up, view.state == TUNNEL_UP);
+	return view.state;
+}
+
+static int setup(void **ctx)
+{
+	struct dataplane_host host = {.send_esp = send_nowhere,
+				      .event = plane_event,
+				      .crypto = &crypto_null,
+				      .random = zeros};
+	struct fixture *f = calloc(1, sizeof(*f));
+	struct tunnels_host tunnels_host = {.link = on_link, .ctx = f};
+	char why[128];
+
+	f->plane = dataplane_fake.open(&host);
+	f->tunnels = tunnels_new(&dataplane_fake, f->plane, &tunnels_host);
+	f->conn = conn_new("a-b");
+	conn_default_tunnel_name(f->conn);
+	assert_true(tunnels_ensure(f->tunnels, f->conn, &f->id, why, sizeof(why)));
+	*ctx = f;
+	return 0;
+}
+
+static int teardown(void **ctx)
+{
+	struct fixture *f = *ctx;
+
+	tunnels_free(f->tunnels);
+	dataplane_fake.close(f->plane);
+	conn_free(f->conn);
+	free(f);
+	return 0;
+}
+
+static void first_sa_up_last_sa_down(void **ctx)
+{
+	struct fixture *f = *ctx;
+
+	assert_int_equal(state(f), TUNNEL_DOWN);
+	install(f, 1, true);
+	assert_int_equal(state(f), TUNNEL_UP);
+	tunnels_child_remove(f->tunnels, 1);
+	assert_int_equal(state(f), TUNNEL_DOWN);
+	assert_int_equal(f->ups, 1);
+	assert_int_equal(f->downs, 1);
+	assert_true(f->told_before_dormant);
+}
+
+static void stale_sa_end_keeps_link(void **ctx)
+{
+	struct fixture *f = *ctx;
+
+	install(f, 1, true);
+	install(f, 2, true);
+	assert_int_equal(state(f), TUNNEL_UP);
+	tunnels_child_remove(f->tunnels, 1);
+	assert_int_equal(state(f), TUNNEL_UP);
+	tunnels_child_remove(f->tunnels, 1); /* twice: no effect */
+	assert_int_equal(state(f), TUNNEL_UP);
+	assert_int_equal(f->downs, 0);
+}
+
+static void rekey_is_no_event(void **ctx)
+{
+	struct fixture *f = *ctx;
+
+	install(f, 1, true);
+	assert_int_equal(state(f), TUNNEL_UP);
+	install(f, 2, false); /* responder: not sent on yet */
+	assert_int_equal(state(f), TUNNEL_UP);
+	update(f, 1, false); /* in this order within one round: still no event */
+	update(f, 2, true);
+	assert_int_equal(state(f), TUNNEL_UP);
+	tunnels_child_remove(f->tunnels, 1);
+	assert_int_equal(state(f), TUNNEL_UP);
+	assert_int_equal(f->ups, 1);
+	assert_int_equal(f->downs, 0);
+}
+
+static void receive_only_sa_is_not_up(void **ctx)
+{
+	struct fixture *f = *ctx;
+
+	install(f, 1, false);
+	assert_int_equal(state(f), TUNNEL_DOWN);
+	update(f, 1, true);
+	assert_int_equal(state(f), TUNNEL_UP);
+}
+
+static void drain_runs_its_course(void **ctx)
+{
+	struct fixture *f = *ctx;
+
+	install(f, 1, true);
+	assert_int_equal(state(f), TUNNEL_UP);
+	assert_true(tunnels_drain(f->tunnels, "a-b", "test"));
+	assert_int_equal(state(f), TUNNEL_DRAINING);
+	assert_false(tunnels_drain(f->tunnels, "a-b", "test"));
+	install(f, 2, true); /* the peer starts a new one meanwhile */
+	assert_int_equal(state(f), TUNNEL_DRAINING);
+	tunnels_child_remove(f->tunnels, 1);
+	assert_int_equal(state(f), TUNNEL_UP);
+	tunnels_child_remove(f->tunnels, 2);
+	assert_int_equal(state(f), TUNNEL_DOWN);
+}
+
+static void drain_called_off(void **ctx)
+{
+	struct fixture *f = *ctx;
+
+	install(f, 1, true);
+	assert_int_equal(state(f), TUNNEL_UP);
+	assert_true(tunnels_drain(f->tunnels, "a-b", "test"));
+	tunnels_drain_end(f->tunnels, "a-b", "test");
+	assert_int_equal(state(f), TUNNEL_UP);
+	tunnels_child_remove(f->tunnels, 1);
+	assert_int_equal(state(f), TUNNEL_DOWN);
+}
+
+static void device_lives_until_last_sa(void **ctx)
+{
+	struct fixture *f = *ctx;
+	struct dataplane_tunnel_info info;
+
+	install(f, 1, true);
+	assert_int_equal(state(f), TUNNEL_UP);
+	tunnels_condemn(f->tunnels, "a-b");
+	tunnels_settle(f->tunnels, "test");
+	assert_int_equal(f->downs, 1);
+	assert_true(dataplane_fake.tunnel_info(f->plane, f->id, &info));
+	assert_null(tunnels_conn(f->tunnels, f->id));
+	tunnels_child_remove(f->tunnels, 1);
+	tunnels_settle(f->tunnels, "test");
+	assert_false(dataplane_fake.tunnel_info(f->plane, f->id, &info));
+}
+
+static void same_conn_keeps_its_device(void **ctx)
+{
+	struct fixture *f = *ctx;
+	uint32_t again = 0;
+	char why[128];
+
+	assert_true(tunnels_ensure(f->tunnels, f->conn, &again, why, sizeof(why)));
+	assert_int_equal(again, f->id);
+}
+
+static void refused_install_is_not_counted(void **ctx)
+{
+	struct fixture *f = *ctx;
+	struct child_sa sa = child(f, 1, true);
+
+	fake_refuse(f->plane, FAKE_CHILD_INSTALL, DATAPLANE_SYSTEM);
+	assert_false(tunnels_child_install(f->tunnels, &sa));
+	assert_int_equal(state(f), TUNNEL_DOWN);
+	sa.tunnel = 99;
+	assert_false(tunnels_child_install(f->tunnels, &sa));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(first_sa_up_last_sa_down, setup, teardown),
+		cmocka_unit_test_setup_teardown(stale_sa_end_keeps_link, setup, teardown),
+		cmocka_unit_test_setup_teardown(rekey_is_no_event, setup, teardown),
+		cmocka_unit_test_setup_teardown(receive_only_sa_is_not_up, setup, teardown),
+		cmocka_unit_test_setup_teardown(drain_runs_its_course, setup, teardown),
+		cmocka_unit_test_setup_teardown(drain_called_off, setup, teardown),
+		cmocka_unit_test_setup_teardown(device_lives_until_last_sa, setup, teardown),
+		cmocka_unit_test_setup_teardown(same_conn_keeps_its_device, setup, teardown),
+		cmocka_unit_test_setup_teardown(refused_install_is_not_counted, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
