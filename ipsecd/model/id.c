@@ -171,7 +171,7 @@ static void format_escaped(struct span s, char *text)
 		uint8_t c = s.ptr[i];
 
 		if (at + 4 + 4 > ID_TEXT) {
-			strcpy(text + at, "...");
+			memcpy(text + at, "...", 4);
 			return;
 		}
 		if (c >= 0x20 && c <= 0x7e && c != '\\')
@@ -188,7 +188,7 @@ static void format_hex(const char *head, struct span s, char *text)
 
 	for (size_t i = 0; i < s.len; i++) {
 		if (at + 2 + 4 > ID_TEXT) {
-			strcpy(text + at, "...");
+			memcpy(text + at, "...", 4);
 			return;
 		}
 		at += (size_t)snprintf(text + at, ID_TEXT - at, "%02x", s.ptr[i]);

@@ -168,7 +168,7 @@ bool ts_parse(const char *text, struct ts *out)
 
 	if (strlen(text) >= sizeof(head))
 		return false;
-	strcpy(head, text);
+	memcpy(head, text, strlen(text) + 1);
 	tail = strchr(head, '[');
 	if (tail) {
 		*tail++ = '\0';

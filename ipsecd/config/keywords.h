@@ -1,0 +1,85 @@
+/* Every keyword of ipsec.conf that is known here: what strongSwan 5.9 and libreswan 5
+ * understand and what is our own. A keyword of theirs that we do not implement is in
+ * the table too, with what is done about it and why. */
+#ifndef DETOUR_CONFIG_KEYWORDS_H
+#define DETOUR_CONFIG_KEYWORDS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum keyword_scope { SCOPE_SETUP = 1, SCOPE_CONN = 2, SCOPE_CA = 4 };
+
+enum keyword_rule {
+	RULE_VALUE,   /* the id says what it sets */
+	RULE_ONLY,    /* only the values in `accepts` are possible so far */
+	RULE_IGNORED, /* any value, with a warning */
+	RULE_REFUSED,
+};
+
+/* What RULE_VALUE keywords set. The first ones exist for either side. */
+enum keyword_id {
+	KEYWORD_HOST,
+	KEYWORD_ID,
+	KEYWORD_SUBNET,
+	KEYWORD_PROTOPORT,
+	KEYWORD_AUTH,
+	KEYWORD_SIDE_INTERFACE_IP,
+
+	KEYWORD_SINGLE, /* from here on without a side */
+	KEYWORD_ALSO = KEYWORD_SINGLE,
+	KEYWORD_AUTO,
+	KEYWORD_AUTHBY,
+	KEYWORD_IKE,
+	KEYWORD_ESP,
+	KEYWORD_PFS,
+	KEYWORD_IKELIFETIME,
+	KEYWORD_LIFETIME,
+	KEYWORD_LIFEBYTES,
+	KEYWORD_LIFEPACKETS,
+	KEYWORD_MARGINTIME,
+	KEYWORD_MARGINBYTES,
+	KEYWORD_MARGINPACKETS,
+	KEYWORD_REKEYFUZZ,
+	KEYWORD_REKEY,
+	KEYWORD_REAUTH,
+	KEYWORD_DPDACTION,
+	KEYWORD_DPDDELAY,
+	KEYWORD_DPDTIMEOUT,
+	KEYWORD_RETRANSMIT_INTERVAL,
+	KEYWORD_RETRANSMIT_TIMEOUT,
+	KEYWORD_CLOSEACTION,
+	KEYWORD_KEYINGTRIES,
+	KEYWORD_MARK,
+	KEYWORD_MARK_IN,
+	KEYWORD_MARK_OUT,
+	KEYWORD_FORCEENCAPS,
+	KEYWORD_REPLAY_WINDOW,
+	KEYWORD_REQID,
+	KEYWORD_INTERFACE,
+	KEYWORD_INTERFACE_IP,
+	KEYWORD_MTU,
+	KEYWORD_UNIQUEIDS, /* config setup */
+	KEYWORD_COUNT,
+	KEYWORD_NONE = KEYWORD_COUNT, /* of rules other than RULE_VALUE */
+};
+
+struct keyword {
+	const char *name;  /* with '-' where users may write '_' as well */
+	const char *right; /* the name for right where `name` is left's; else NULL */
+	unsigned scopes;
+	enum keyword_rule rule;
+	enum keyword_id id;
+	const char *accepts; /* RULE_ONLY: words, blanks between; "yes" and "no" as booleans */
+	const char *reason;  /* for the message of the other rules */
+};
+
+/* Finds by either name, '-' and '_' being the same; *right tells which. A keyword that
+ * exists in another scope only is found as well: look at `scopes`. NULL: unknown. */
+const struct keyword *keyword_find(const char *word, enum keyword_scope scope, bool *right);
+const struct keyword *keyword_at(size_t n); /* NULL behind the last */
+/* The nearest name that has a meaning in `scope`, or NULL. */
+const char *keyword_nearest(const char *word, enum keyword_scope scope);
+/* RULE_ONLY: whether the value is one of those accepted. */
+bool keyword_accepts(const struct keyword *k, const char *value);
+
+#endif
