@@ -1,0 +1,48 @@
+/* routed-bridge.conf: the file, as routed-bridge(8) documents it. Pure: text in,
+ * configuration or errors out. */
+#ifndef DETOUR_BRIDGE_CONFIG_H
+#define DETOUR_BRIDGE_CONFIG_H
+
+#include "lib/addr.h"
+#include "routed-bridge/zapi.h"
+
+#define BRIDGE_PATH_MAX	    108 /* sun_path with its NUL */
+#define BRIDGE_SESSIONS_MAX 16	/* different types (with instance) in one file */
+
+struct bridge_options {
+	enum zapi_route_type type;
+	uint16_t instance; /* ZAPI_TYPE_TABLE; else 0 */
+	uint32_t tag;
+	uint8_t distance;
+	uint32_t metric;
+	bool selectors;
+};
+
+struct bridge_section {
+	char *pattern;		     /* of connection names */
+	char interface[IF_NAMESIZE]; /* "": the daemon's word, else the connection's name */
+	struct bridge_options options;
+	size_t n_prefixes;
+	struct prefix *prefixes;
+};
+
+struct bridge_config {
+	char vici[BRIDGE_PATH_MAX];
+	char zserv[BRIDGE_PATH_MAX];
+	char vty_dir[BRIDGE_PATH_MAX];
+	size_t n_sections;
+	struct bridge_section *sections; /* in the file's order */
+};
+
+/* Parses; each error goes to the callback as one line "file:line:column: ...". NULL after
+ * any error, or when out of memory. `file` is only named. */
+struct bridge_config *bridge_config_parse(const char *file, struct span text,
+					  void (*error)(void *ctx, const char *line), void *ctx);
+void bridge_config_free(struct bridge_config *c); /* NULL allowed */
+
+/* The section of a connection: its own name, else the first pattern that matches; NULL. */
+const struct bridge_section *bridge_config_match(const struct bridge_config *c, const char *conn);
+/* "nhrp", "table 200", ...; text has room for 24 bytes. */
+const char *bridge_type_format(enum zapi_route_type type, uint16_t instance, char *text);
+
+#endif

@@ -1,0 +1,30 @@
+/* The interfaces as zebra sees them. An interface that is deleted and made again is a new
+ * one, even under the same name and ifindex: `generation` tells them apart. */
+#ifndef DETOUR_INTERFACES_H
+#define DETOUR_INTERFACES_H
+
+#include "routed-bridge/zapi.h"
+
+struct interfaces;
+
+struct interface {
+	char name[IF_NAMESIZE];
+	uint32_t ifindex;
+	uint32_t generation; /* rises whenever zebra meets the name anew */
+	bool present;
+	bool operative; /* IFF_UP and IFF_RUNNING: routes over it can work */
+	bool link_detect;
+};
+
+struct interfaces *interfaces_new(void); /* NULL when out of memory */
+void interfaces_free(struct interfaces *t);
+/* Takes an INTERFACE_* message in. Returns the interface if it changed in a way that
+ * matters, else NULL; valid until interfaces_free. */
+const struct interface *interfaces_update(struct interfaces *t, enum zapi_command command,
+					  const struct zapi_interface *report);
+/* Zebra is gone: nothing is known. */
+void interfaces_forget(struct interfaces *t);
+/* NULL for a name that was never seen. */
+const struct interface *interfaces_find(const struct interfaces *t, const char *name);
+
+#endif

@@ -1,0 +1,244 @@
+/* routed-bridge: options, signals, the loop. */
+#include "routed-bridge/bridge.h"
+#include "lib/words.h"
+
+#include <ev.h>
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define CONFIG_PATH "/etc/routed-bridge.conf"
+#define CONFIG_MAX  (16 << 20)
+
+struct program {
+	const char *config_path, *vici, *zserv, *vty_dir; /* NULL: as the file says */
+	bool foreground, check;
+	enum log_level level;
+	struct bridge *bridge;
+};
+
+static const char usage[] =
+	"usage: routed-bridge [options]\n"
+	"  --config FILE      configuration (" CONFIG_PATH ")\n"
+	"  --vici SOCKET      the IKE daemon's vici socket; wins over the file\n"
+	"  --zserv SOCKET     zebra's zserv socket; wins over the file\n"
+	"  --vty-dir DIR      the folder of zebra.vty; wins over the file\n"
+	"  --foreground       log to standard error instead of syslog\n"
+	"  --log-level LEVEL  error, warn, notice, info or debug (info)\n"
+	"  --check            read the configuration, report errors, end\n"
+	"  --version, --help\n"
+	"SIGHUP reads the configuration again; SIGTERM withdraws all routes and ends.\n";
+
+/* ---- options ---- */
+
+static const struct option options[] = {
+	{"config", required_argument, NULL, 'c'}, {"vici", required_argument, NULL, 'i'},
+	{"zserv", required_argument, NULL, 'z'},  {"vty-dir", required_argument, NULL, 'd'},
+	{"foreground", no_argument, NULL, 'f'},	  {"log-level", required_argument, NULL, 'l'},
+	{"check", no_argument, NULL, 'k'},	  {"version", no_argument, NULL, 'v'},
+	{"help", no_argument, NULL, 'h'},	  {NULL, 0, NULL, 0},
+};
+
+static void bad_option(const char *word)
+{
+	const char *names[sizeof(options) / sizeof(options[0])], *near;
+
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
+		names[i] = options[i].name;
+	while (*word == '-')
+		word++;
+	near = words_nearest(word, names);
+	fprintf(stderr, "routed-bridge: bad option or missing value: '%s'%s%s%s\n", word,
+		near ? "; did you mean '--" : "", near ? near : "", near ? "'?" : "");
+	exit(2);
+}
+
+static void set_path(const char **to, const char *value)
+{
+	if (value[0] != '/' || strlen(value) >= BRIDGE_PATH_MAX) {
+		fprintf(stderr,
+			"routed-bridge: '%s' is not an absolute path of at most %d characters\n",
+			value, BRIDGE_PATH_MAX - 1);
+		exit(2);
+	}
+	*to = value;
+}
+
+static void read_option(struct program *p, int option)
+{
+	switch (option) {
+	case 'c':
+		p->config_path = optarg;
+		break;
+	case 'i':
+		set_path(&p->vici, optarg);
+		break;
+	case 'z':
+		set_path(&p->zserv, optarg);
+		break;
+	case 'd':
+		set_path(&p->vty_dir, optarg);
+		break;
+	case 'f':
+		p->foreground = true;
+		break;
+	case 'k':
+		p->check = true;
+		break;
+	case 'l':
+		if (!log_parse_level(optarg, &p->level)) {
+			fprintf(stderr, "routed-bridge: unknown log level '%s'\n", optarg);
+			exit(2);
+		}
+		break;
+	case 'v':
+		puts("routed-bridge " DETOUR_VERSION);
+		exit(0);
+	case 'h':
+		fputs(usage, stdout);
+		exit(0);
+	}
+}
+
+static void read_options(struct program *p, int argc, char **argv)
+{
+	int option;
+
+	opterr = 0;
+	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (option == '?')
+			bad_option(argv[optind - 1]);
+		read_option(p, option);
+	}
+	if (optind < argc)
+		bad_option(argv[optind]);
+}
+
+/* ---- the file ---- */
+
+static void print_error(void *ctx, const char *line)
+{
+	(void)ctx;
+	fprintf(stderr, "%s\n", line);
+}
+
+static void log_error(void *ctx, const char *line)
+{
+	(void)ctx;
+	log_to(log_default(), LOG_LEVEL_ERROR, "config", "", "%s", line);
+}
+
+/* The whole file; NULL with errno set. The caller frees it. */
+static uint8_t *read_file(const char *path, size_t *len)
+{
+	FILE *f = fopen(path, "re");
+	uint8_t *text;
+
+	if (!f)
+		return NULL;
+	text = malloc(CONFIG_MAX);
+	*len = text ? fread(text, 1, CONFIG_MAX, f) : 0;
+	if (text && (ferror(f) || *len == CONFIG_MAX)) {
+		errno = ferror(f) ? EIO : EFBIG;
+		free(text);
+		text = NULL;
+	}
+	fclose(f);
+	return text;
+}
+
+static void override(char *to, const char *value)
+{
+	if (value)
+		snprintf(to, BRIDGE_PATH_MAX, "%s", value);
+}
+
+static struct bridge_config *load_config(const struct program *p,
+					 void (*error)(void *ctx, const char *line))
+{
+	struct bridge_config *c;
+	char line[256];
+	size_t len;
+	uint8_t *text = read_file(p->config_path, &len);
+
+	if (!text) {
+		snprintf(line, sizeof(line), "%s: %s", p->config_path, strerror(errno));
+		error(NULL, line);
+		return NULL;
+	}
+	c = bridge_config_parse(p->config_path, span_of(text, len), error, NULL);
+	free(text);
+	if (!c)
+		return NULL;
+	override(c->vici, p->vici);
+	override(c->zserv, p->zserv);
+	override(c->vty_dir, p->vty_dir);
+	return c;
+}
+
+/* ---- signals ---- */
+
+static void on_end(struct ev_loop *loop, ev_signal *signal, int events)
+{
+	(void)events;
+	log_to(log_default(), LOG_LEVEL_NOTICE, "main", "", "signal %d: withdrawing all routes",
+	       signal->signum);
+	ev_break(loop, EVBREAK_ALL);
+}
+
+static void on_reload(struct ev_loop *loop, ev_signal *signal, int events)
+{
+	struct program *p = signal->data;
+	struct bridge_config *c = load_config(p, log_error);
+
+	(void)loop;
+	(void)events;
+	if (!c) {
+		log_to(log_default(), LOG_LEVEL_ERROR, "config", "",
+		       "%s has errors: nothing is changed", p->config_path);
+		return;
+	}
+	log_to(log_default(), LOG_LEVEL_NOTICE, "config", "", "%s read again", p->config_path);
+	bridge_reload(p->bridge, c);
+}
+
+static int run(struct program *p, struct bridge_config *config)
+{
+	struct ev_loop *loop = ev_default_loop(EVFLAG_AUTO);
+	ev_signal term, interrupt, hup;
+	char why[256];
+
+	log_open("routed-bridge", !p->foreground, p->level);
+	p->bridge = bridge_new(loop, log_default(), config, why, sizeof(why));
+	if (!p->bridge) {
+		fprintf(stderr, "routed-bridge: %s\n", why);
+		return 1;
+	}
+	ev_signal_init(&term, on_end, SIGTERM);
+	ev_signal_init(&interrupt, on_end, SIGINT);
+	ev_signal_init(&hup, on_reload, SIGHUP);
+	hup.data = p;
+	ev_signal_start(loop, &term);
+	ev_signal_start(loop, &interrupt);
+	ev_signal_start(loop, &hup);
+	ev_run(loop, 0);
+	bridge_free(p->bridge);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct program p = {.config_path = CONFIG_PATH, .level = LOG_LEVEL_INFO};
+	struct bridge_config *config;
+
+	read_options(&p, argc, argv);
+	config = load_config(&p, print_error);
+	if (!config)
+		return 2;
+	if (!p.check)
+		return run(&p, config);
+	printf("%s: %zu sections, no errors\n", p.config_path, config->n_sections);
+	bridge_config_free(config);
+	return 0;
+}

@@ -1,0 +1,55 @@
+/* The route table: what tunnels want, what zebra was told, what zebra confirmed. Pure:
+ * claims, confirmations and the time go in; ADDs and DELETEs come out, withdrawals first.
+ *
+ * Each owner (a tunnel, by its connection's name) has a set of claims. Several owners may
+ * claim one prefix under one type: the claim with the lowest distance, then metric, then
+ * owner's name is the one that zebra gets. Nothing is sent for a session (type and
+ * instance) that is down; when it comes up everything is sent anew, because zebra forgets
+ * a client's routes with its socket. */
+#ifndef DETOUR_ROUTES_H
+#define DETOUR_ROUTES_H
+
+#include "lib/log.h"
+#include "lib/mono.h"
+#include "routed-bridge/zapi.h"
+
+struct routes;
+
+struct route_claim {
+	struct zapi_route route;
+	char interface[IF_NAMESIZE];
+	uint32_t generation; /* of the interface: another one is another device */
+};
+
+enum route_action_kind { ROUTE_ACTION_ADD, ROUTE_ACTION_DELETE };
+
+struct route_action {
+	enum route_action_kind kind;
+	struct zapi_route route;
+};
+
+struct routes_count {
+	unsigned wanted;    /* prefixes that someone claims */
+	unsigned installed; /* confirmed by zebra */
+	unsigned shadowed;  /* known to zebra, which prefers another protocol's */
+};
+
+struct routes *routes_new(const struct log_sink *log); /* NULL when out of memory */
+void routes_free(struct routes *r);
+
+/* The owner's claims are these and no others; what did not change is not touched. `cause`
+ * goes to the log beside each change. false: out of memory, some claims are missing. */
+bool routes_set(struct routes *r, const char *owner, const struct route_claim *claims, size_t n,
+		const char *cause);
+/* A session came up or went. */
+void routes_session(struct routes *r, enum zapi_route_type type, uint16_t instance, bool up);
+void routes_notify(struct routes *r, enum zapi_route_type type, uint16_t instance,
+		   const struct zapi_notify *notify, mono_time now);
+/* Makes failed and unanswered routes due again. */
+void routes_expire(struct routes *r, mono_time now);
+mono_time routes_deadline(const struct routes *r); /* MONO_NEVER if none */
+/* The next thing to tell zebra; false when there is none. */
+bool routes_next(struct routes *r, struct route_action *out, mono_time now);
+struct routes_count routes_count(const struct routes *r);
+
+#endif

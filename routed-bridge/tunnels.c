@@ -1,0 +1,620 @@
+/* Tunnel state out of vici events. Owns one object per connection and one per usable
+ * CHILD_SA; knows no socket, no route and no configuration. Field names are those of
+ * strongSwan's vici plugin; ipsecd adds `interface` to a connection's section and the
+ * event link-updown. */
+#include "routed-bridge/tunnels.h"
+#include "lib/vici_codec.h"
+#include "lib/words.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <uthash.h>
+#include <utlist.h>
+
+enum link_state { LINK_UNKNOWN, LINK_UP, LINK_DOWN };
+
+struct child {
+	uint32_t id, ike; /* vici's uniqueid of the CHILD_SA and of its IKE_SA */
+	uint32_t epoch;	  /* life of the daemon that the ids belong to */
+	uint32_t listing; /* last listing or event that mentioned it */
+	size_t n;
+	struct prefix *selectors;
+	struct child *prev, *next;
+};
+
+struct tunnel {
+	char *conn;
+	char interface[IF_NAMESIZE];
+	struct child *children;
+	enum link_state link;
+	char cause[96];
+	bool changed;
+	struct tunnel *prev, *next; /* in the queue of changed ones */
+	size_t n_union;
+	struct prefix *selectors_union;
+	UT_hash_handle hh;
+};
+
+struct tunnels {
+	struct tunnel *by_conn;
+	struct tunnel *queue;
+	uint32_t epoch, listing;
+};
+
+struct tunnels *tunnels_new(void)
+{
+	return calloc(1, sizeof(struct tunnels));
+}
+
+static void free_child(struct child *c)
+{
+	free(c->selectors);
+	free(c);
+}
+
+void tunnels_free(struct tunnels *t)
+{
+	struct tunnel *tunnel, *next;
+	struct child *c, *next_child;
+
+	if (!t)
+		return;
+	HASH_ITER (hh, t->by_conn, tunnel, next) {
+		HASH_DEL(t->by_conn, tunnel);
+		DL_FOREACH_SAFE (tunnel->children, c, next_child) {
+			free_child(c);
+		}
+		free(tunnel->selectors_union);
+		free(tunnel->conn);
+		free(tunnel);
+	}
+	free(t);
+}
+
+/* ---- tunnels ---- */
+
+static void mark(struct tunnels *t, struct tunnel *tunnel, const char *cause)
+{
+	if (cause)
+		snprintf(tunnel->cause, sizeof(tunnel->cause), "%s", cause);
+	if (tunnel->changed)
+		return;
+	tunnel->changed = true;
+	DL_APPEND(t->queue, tunnel);
+}
+
+static struct tunnel *find(const struct tunnels *t, struct span conn)
+{
+	struct tunnel *tunnel;
+
+	HASH_FIND(hh, t->by_conn, conn.ptr, conn.len, tunnel);
+	return tunnel;
+}
+
+static struct tunnel *find_or_add(struct tunnels *t, struct span conn)
+{
+	struct tunnel *tunnel = find(t, conn);
+
+	if (tunnel || memchr(conn.ptr, '\0', conn.len))
+		return tunnel;
+	tunnel = calloc(1, sizeof(*tunnel));
+	if (!tunnel)
+		return NULL;
+	tunnel->conn = strndup((const char *)conn.ptr, conn.len);
+	if (!tunnel->conn) {
+		free(tunnel);
+		return NULL;
+	}
+	HASH_ADD_KEYPTR(hh, t->by_conn, tunnel->conn, conn.len, tunnel);
+	return tunnel;
+}
+
+static unsigned count_children(const struct tunnel *tunnel)
+{
+	const struct child *c;
+	unsigned n = 0;
+
+	DL_FOREACH (tunnel->children, c) {
+		n++;
+	}
+	return n;
+}
+
+static void set_link(struct tunnels *t, struct tunnel *tunnel, enum link_state link,
+		     const char *cause)
+{
+	if (tunnel->link == link)
+		return;
+	tunnel->link = link;
+	mark(t, tunnel, cause);
+}
+
+/* ---- CHILD_SAs ---- */
+
+static void remove_child(struct tunnels *t, struct tunnel *tunnel, struct child *c,
+			 const char *cause)
+{
+	char text[96];
+
+	snprintf(text, sizeof(text), "%s, CHILD_SA {%u}, %u left", cause, c->id,
+		 count_children(tunnel) - 1);
+	DL_DELETE(tunnel->children, c);
+	free_child(c);
+	/* A link that was announced down comes up with the next CHILD_SA's announcement. */
+	if (!tunnel->children)
+		tunnel->link = LINK_UNKNOWN;
+	mark(t, tunnel, text);
+}
+
+static struct child *find_child(const struct tunnels *t, const struct tunnel *tunnel, uint32_t id)
+{
+	struct child *c;
+
+	DL_FOREACH (tunnel->children, c) {
+		if (c->id == id && c->epoch == t->epoch)
+			return c;
+	}
+	return NULL;
+}
+
+bool tunnels_parse_selector(struct span text, struct prefix *out)
+{
+	const uint8_t *bracket = memchr(text.ptr, '[', text.len);
+	size_t n = bracket ? (size_t)(bracket - text.ptr) : text.len;
+	char word[PREFIX_TEXT];
+
+	if (n == 0 || n >= sizeof(word) || memchr(text.ptr, '\0', n))
+		return false;
+	memcpy(word, text.ptr, n);
+	word[n] = '\0';
+	if (!prefix_parse(word, out))
+		return false;
+	*out = prefix_mask(out);
+	return true;
+}
+
+/* The remote-ts list of a CHILD_SA's section. Returns how many prefixes it has and, with
+ * room for them, writes them. */
+static size_t read_selectors(struct span section, struct prefix *out)
+{
+	struct vici_iter it = vici_iter(section);
+	struct vici_element e;
+	struct prefix p;
+	bool inside = false;
+	size_t n = 0;
+
+	while (vici_next(&it, &e) == VICI_OK && e.type != VICI_END) {
+		if (e.type == VICI_LIST_START)
+			inside = it.depth == 0 && span_equal(e.name, span_str("remote-ts"));
+		else if (e.type == VICI_LIST_END)
+			inside = false;
+		else if (inside && e.type == VICI_LIST_ITEM &&
+			 tunnels_parse_selector(e.value, &p)) {
+			if (out)
+				out[n] = p;
+			n++;
+		}
+	}
+	return n;
+}
+
+static bool get_number(struct span body, const char *key, uint32_t *out)
+{
+	char text[16];
+	uint64_t n;
+
+	if (!vici_get_str(body, key, text, sizeof(text)) ||
+	    !words_parse_number(text, UINT32_MAX, &n))
+		return false;
+	*out = (uint32_t)n;
+	return true;
+}
+
+/* Can it carry traffic? REKEYED is the replaced one: its successor counts. */
+static bool state_usable(struct span section)
+{
+	static const char *const usable[] = {"INSTALLED", "REKEYING", "UPDATING"};
+	struct span state;
+
+	if (!vici_get(section, "state", &state))
+		return false;
+	for (size_t i = 0; i < sizeof(usable) / sizeof(usable[0]); i++) {
+		if (span_equal(state, span_str(usable[i])))
+			return true;
+	}
+	return false;
+}
+
+static bool same_selectors(const struct child *c, const struct prefix *p, size_t n)
+{
+	return c->n == n && (n == 0 || memcmp(c->selectors, p, n * sizeof(*p)) == 0);
+}
+
+static void put_child(struct tunnels *t, struct tunnel *tunnel, uint32_t ike, uint32_t id,
+		      struct span section, const char *cause)
+{
+	struct child *c = find_child(t, tunnel, id);
+	size_t n = read_selectors(section, NULL);
+	struct prefix *selectors = calloc(n ? n : 1, sizeof(*selectors));
+	char text[96];
+
+	if (!selectors)
+		return;
+	read_selectors(section, selectors);
+	if (!c) {
+		c = calloc(1, sizeof(*c));
+		if (!c) {
+			free(selectors);
+			return;
+		}
+		DL_APPEND(tunnel->children, c);
+	} else if (same_selectors(c, selectors, n)) {
+		c->ike = ike;
+		c->listing = t->listing;
+		free(selectors);
+		return;
+	}
+	free(c->selectors);
+	*c = (struct child){.id = id,
+			    .ike = ike,
+			    .epoch = t->epoch,
+			    .listing = t->listing,
+			    .n = n,
+			    .selectors = selectors,
+			    .prev = c->prev,
+			    .next = c->next};
+	snprintf(text, sizeof(text), "%s, CHILD_SA {%u}, %u there", cause, id,
+		 count_children(tunnel));
+	mark(t, tunnel, text);
+}
+
+enum presence { GONE, THERE, AS_STATE_SAYS };
+
+/* Takes one CHILD_SA's section in. What an event says about it wins over the state that
+ * it was in at that moment (the new one of a rekey may still be INSTALLING). */
+static void take_child(struct tunnels *t, struct tunnel *tunnel, uint32_t ike, struct span section,
+		       enum presence presence, const char *cause)
+{
+	struct child *c;
+	uint32_t id;
+
+	if (!get_number(section, "uniqueid", &id))
+		return;
+	if (presence == AS_STATE_SAYS)
+		presence = state_usable(section) ? THERE : GONE;
+	if (presence == THERE) {
+		put_child(t, tunnel, ike, id, section, cause);
+		return;
+	}
+	c = find_child(t, tunnel, id);
+	if (c)
+		remove_child(t, tunnel, c, cause);
+}
+
+/* ---- walking the messages ---- */
+
+struct section_walk {
+	struct vici_iter it;
+	struct span name, body;
+};
+
+static const uint8_t *position(const struct vici_iter *it)
+{
+	return it->r.in.ptr + it->r.pos;
+}
+
+/* The next section directly inside the walked body. */
+static bool next_section(struct section_walk *w)
+{
+	struct vici_element e;
+	unsigned depth;
+	const uint8_t *end;
+
+	do {
+		if (vici_next(&w->it, &e) != VICI_OK || e.type == VICI_END)
+			return false;
+	} while (e.type != VICI_SECTION_START);
+	w->name = e.name;
+	depth = w->it.depth;
+	w->body.ptr = end = position(&w->it);
+	while (w->it.depth >= depth) {
+		end = position(&w->it);
+		if (vici_next(&w->it, &e) != VICI_OK || e.type == VICI_END)
+			return false;
+	}
+	w->body.len = (size_t)(end - w->body.ptr);
+	return true;
+}
+
+static struct section_walk sections(struct span body)
+{
+	return (struct section_walk){.it = vici_iter(body)};
+}
+
+static bool says_yes(struct span body, const char *key)
+{
+	char text[8];
+	bool yes;
+
+	return vici_get_str(body, key, text, sizeof(text)) && words_parse_bool(text, &yes) && yes;
+}
+
+static void take_interface(struct tunnels *t, struct tunnel *tunnel, struct span section)
+{
+	char name[IF_NAMESIZE];
+
+	if (!vici_get_str(section, "interface", name, sizeof(name)) || !*name ||
+	    strcmp(name, tunnel->interface) == 0)
+		return;
+	snprintf(tunnel->interface, sizeof(tunnel->interface), "%s", name);
+	mark(t, tunnel, NULL);
+}
+
+/* All CHILD_SAs below one IKE_SA's section. */
+static void take_children(struct tunnels *t, struct tunnel *tunnel, struct span ike_section,
+			  enum presence presence, const char *cause)
+{
+	struct section_walk w;
+	struct span children;
+	uint32_t ike = 0;
+
+	get_number(ike_section, "uniqueid", &ike);
+	take_interface(t, tunnel, ike_section);
+	if (!vici_section(ike_section, "child-sas", &children))
+		return;
+	w = sections(children);
+	while (next_section(&w))
+		take_child(t, tunnel, ike, w.body, presence, cause);
+}
+
+static void on_list_sa(struct tunnels *t, struct tunnel *tunnel, struct span body,
+		       struct span section)
+{
+	(void)body;
+	take_children(t, tunnel, section, AS_STATE_SAYS, "list-sas");
+}
+
+static void on_list_conn(struct tunnels *t, struct tunnel *tunnel, struct span body,
+			 struct span section)
+{
+	(void)body;
+	take_interface(t, tunnel, section);
+}
+
+static void on_child_updown(struct tunnels *t, struct tunnel *tunnel, struct span body,
+			    struct span section)
+{
+	bool up = says_yes(body, "up");
+
+	take_children(t, tunnel, section, up ? THERE : GONE,
+		      up ? "child-updown up" : "child-updown down");
+}
+
+/* child-sas.NAME holds `old` and `new`, each like a CHILD_SA of list-sas. New goes in
+ * first: the count must not touch zero. */
+static void on_child_rekey(struct tunnels *t, struct tunnel *tunnel, struct span body,
+			   struct span section)
+{
+	struct span children, half;
+	struct section_walk w;
+	uint32_t ike = 0;
+
+	(void)body;
+	get_number(section, "uniqueid", &ike);
+	if (!vici_section(section, "child-sas", &children))
+		return;
+	w = sections(children);
+	while (next_section(&w)) {
+		if (vici_section(w.body, "new", &half))
+			take_child(t, tunnel, ike, half, THERE, "child-rekey");
+		if (vici_section(w.body, "old", &half))
+			take_child(t, tunnel, ike, half, GONE, "child-rekey");
+	}
+}
+
+/* The end of an IKE_SA is the end of its CHILD_SAs, told or not. */
+static void on_ike_updown(struct tunnels *t, struct tunnel *tunnel, struct span body,
+			  struct span section)
+{
+	struct child *c, *next;
+	uint32_t ike;
+
+	take_interface(t, tunnel, section);
+	if (says_yes(body, "up") || !get_number(section, "uniqueid", &ike))
+		return;
+	DL_FOREACH_SAFE (tunnel->children, c, next) {
+		if (c->ike == ike && c->epoch == t->epoch)
+			remove_child(t, tunnel, c, "ike-updown down");
+	}
+}
+
+/* RFC 7296 2.18: the new IKE_SA inherits the CHILD_SAs of the old one. */
+static void on_ike_rekey(struct tunnels *t, struct tunnel *tunnel, struct span body,
+			 struct span section)
+{
+	struct child *c;
+	uint32_t from, to;
+
+	(void)body;
+	if (!get_number(section, "old.uniqueid", &from) ||
+	    !get_number(section, "new.uniqueid", &to))
+		return;
+	DL_FOREACH (tunnel->children, c) {
+		if (c->ike == from && c->epoch == t->epoch)
+			c->ike = to;
+	}
+}
+
+static void on_link_updown(struct tunnels *t, struct tunnel *tunnel, struct span body,
+			   struct span section)
+{
+	char reason[64] = "", text[96];
+	bool up = says_yes(body, "up");
+
+	take_interface(t, tunnel, section);
+	if (!vici_get_str(section, "reason", reason, sizeof(reason)))
+		reason[0] = '\0';
+	snprintf(text, sizeof(text), "link-updown %s%s%s", up ? "up" : "down", *reason ? ": " : "",
+		 reason);
+	set_link(t, tunnel, up ? LINK_UP : LINK_DOWN, text);
+}
+
+bool tunnels_event(struct tunnels *t, struct span name, struct span body)
+{
+	static const struct {
+		const char *name;
+		void (*take)(struct tunnels *t, struct tunnel *tunnel, struct span body,
+			     struct span section);
+	} events[] = {
+		{"list-sa", on_list_sa},	   {"list-conn", on_list_conn},
+		{"child-updown", on_child_updown}, {"child-rekey", on_child_rekey},
+		{"ike-updown", on_ike_updown},	   {"ike-rekey", on_ike_rekey},
+		{"link-updown", on_link_updown},
+	};
+	struct section_walk w = sections(body);
+	struct tunnel *tunnel;
+
+	for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
+		if (!span_equal(name, span_str(events[i].name)))
+			continue;
+		while (next_section(&w)) {
+			tunnel = w.name.len ? find_or_add(t, w.name) : NULL;
+			if (tunnel)
+				events[i].take(t, tunnel, body, w.body);
+		}
+		return true;
+	}
+	return false;
+}
+
+/* ---- listings ---- */
+
+void tunnels_connected(struct tunnels *t)
+{
+	struct tunnel *tunnel, *next;
+
+	t->epoch++;
+	HASH_ITER (hh, t->by_conn, tunnel, next) {
+		tunnel->link = LINK_UNKNOWN;
+	}
+}
+
+void tunnels_list_begin(struct tunnels *t)
+{
+	t->listing++;
+}
+
+void tunnels_list_end(struct tunnels *t)
+{
+	struct tunnel *tunnel, *next;
+	struct child *c, *next_child;
+
+	HASH_ITER (hh, t->by_conn, tunnel, next) {
+		DL_FOREACH_SAFE (tunnel->children, c, next_child) {
+			if (c->listing != t->listing)
+				remove_child(t, tunnel, c, "not in list-sas");
+		}
+	}
+}
+
+void tunnels_forget(struct tunnels *t, const char *cause)
+{
+	struct tunnel *tunnel, *next;
+	struct child *c, *next_child;
+
+	HASH_ITER (hh, t->by_conn, tunnel, next) {
+		DL_FOREACH_SAFE (tunnel->children, c, next_child) {
+			remove_child(t, tunnel, c, cause);
+		}
+	}
+}
+
+/* ---- output ---- */
+
+static bool has_prefix(const struct prefix *list, size_t n, const struct prefix *p)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (prefix_equal(&list[i], p))
+			return true;
+	}
+	return false;
+}
+
+static void unite_selectors(struct tunnel *tunnel)
+{
+	const struct child *c;
+	struct prefix *all;
+	size_t n = 0;
+
+	DL_FOREACH (tunnel->children, c) {
+		n += c->n;
+	}
+	tunnel->n_union = 0;
+	all = realloc(tunnel->selectors_union, (n ? n : 1) * sizeof(*all));
+	if (!all)
+		return;
+	tunnel->selectors_union = all;
+	n = 0;
+	DL_FOREACH (tunnel->children, c) {
+		for (size_t i = 0; i < c->n; i++) {
+			if (!has_prefix(all, n, &c->selectors[i]))
+				all[n++] = c->selectors[i];
+		}
+	}
+	tunnel->n_union = n;
+}
+
+static struct tunnel_view view(struct tunnel *tunnel)
+{
+	unite_selectors(tunnel);
+	return (struct tunnel_view){
+		.conn = tunnel->conn,
+		.interface = tunnel->interface,
+		.up = tunnel->children && tunnel->link != LINK_DOWN,
+		.children = count_children(tunnel),
+		.cause = tunnel->cause,
+		.n_selectors = tunnel->n_union,
+		.selectors = tunnel->selectors_union,
+	};
+}
+
+bool tunnels_changed(struct tunnels *t, struct tunnel_view *out)
+{
+	struct tunnel *tunnel = t->queue;
+
+	if (!tunnel)
+		return false;
+	DL_DELETE(t->queue, tunnel);
+	tunnel->changed = false;
+	*out = view(tunnel);
+	return true;
+}
+
+void tunnels_touch(struct tunnels *t, const char *cause)
+{
+	struct tunnel *tunnel, *next;
+
+	HASH_ITER (hh, t->by_conn, tunnel, next) {
+		mark(t, tunnel, cause);
+	}
+}
+
+void tunnels_touch_one(struct tunnels *t, const char *conn, const char *cause)
+{
+	struct tunnel *tunnel = find(t, span_str(conn));
+
+	if (tunnel)
+		mark(t, tunnel, cause);
+}
+
+void tunnels_each(struct tunnels *t, void (*cb)(void *ctx, const struct tunnel_view *tunnel),
+		  void *ctx)
+{
+	struct tunnel *tunnel, *next;
+	struct tunnel_view v;
+
+	HASH_ITER (hh, t->by_conn, tunnel, next) {
+		v = view(tunnel);
+		cb(ctx, &v);
+	}
+}

@@ -1,0 +1,61 @@
+/* Tunnels as the IKE daemon reports them over vici: which CHILD_SAs each connection has,
+ * and what the daemon says about the link. Pure: events and listings go in, changed
+ * tunnels come out.
+ *
+ * A tunnel is up while at least one usable CHILD_SA is there, counted by unique id, so
+ * that rekeys, duplicates and the end of a stale SA change nothing; and while the daemon
+ * has not said by link-updown that the link goes down (ipsecd does that before the device
+ * goes DORMANT; strongSwan has no such event, then the count decides alone).
+ *
+ * Ids belong to one life of the daemon. A listing that is complete sweeps away what it
+ * did not mention: whatever a lost connection made us miss is made good by the next. */
+#ifndef DETOUR_TUNNELS_H
+#define DETOUR_TUNNELS_H
+
+#include "lib/addr.h"
+#include "lib/span.h"
+
+#include <net/if.h>
+
+struct tunnels;
+
+struct tunnel_view {
+	const char *conn;
+	const char *interface; /* "" unless the daemon named it */
+	bool up;
+	unsigned children;  /* usable CHILD_SAs */
+	const char *cause;  /* of the last change */
+	size_t n_selectors; /* remote traffic selectors of the usable CHILD_SAs, each once */
+	const struct prefix *selectors;
+};
+
+struct tunnels *tunnels_new(void); /* NULL when out of memory */
+void tunnels_free(struct tunnels *t);
+
+/* A new connection to the daemon: ids start anew. What is known stays until a listing is
+ * complete or tunnels_forget. */
+void tunnels_connected(struct tunnels *t);
+void tunnels_list_begin(struct tunnels *t);
+void tunnels_list_end(struct tunnels *t);
+/* Every CHILD_SA is gone, as far as we know. */
+void tunnels_forget(struct tunnels *t, const char *cause);
+
+/* One vici event (body checked by vici_body_check): list-sa, list-conn, child-updown,
+ * child-rekey, ike-updown, ike-rekey, link-updown. false: not understood. */
+bool tunnels_event(struct tunnels *t, struct span name, struct span body);
+
+/* The next tunnel that changed since it was given last; false when there is none. The
+ * view is valid until the next call. */
+bool tunnels_changed(struct tunnels *t, struct tunnel_view *out);
+/* Makes tunnels count as changed: all, or one. */
+void tunnels_touch(struct tunnels *t, const char *cause);
+void tunnels_touch_one(struct tunnels *t, const char *conn, const char *cause);
+/* Calls back for each; the callback may touch but not add. */
+void tunnels_each(struct tunnels *t, void (*cb)(void *ctx, const struct tunnel_view *tunnel),
+		  void *ctx);
+
+/* A traffic selector as vici writes it: "10.0.0.0/24", "10.0.0.1/32[tcp/80]". false for
+ * ranges and other forms that are no prefix. */
+bool tunnels_parse_selector(struct span text, struct prefix *out);
+
+#endif

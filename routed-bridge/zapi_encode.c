@@ -1,0 +1,113 @@
+/* Encoding of what a client sends to zebra. Field order and widths: FRR lib/zclient.c
+ * (zclient_send_hello, zapi_route_encode); see zapi.h for what varies. */
+#include "routed-bridge/zapi.h"
+
+/* Presence bits of a route message and nexthop types. */
+enum {
+	ROUTE_HAS_NEXTHOP = 0x01,
+	ROUTE_HAS_DISTANCE = 0x02,
+	ROUTE_HAS_METRIC = 0x04,
+	ROUTE_HAS_TAG = 0x08,
+	NEXTHOP_IFINDEX = 1,
+	SAFI_UNICAST = 1,
+	AFI_IP = 1,
+	AFI_IP6 = 2,
+};
+
+/* Returns where the length stands, for message_end. */
+static size_t message_start(struct buf *b, const struct zapi_version *v, enum zapi_command command)
+{
+	size_t at = b->len;
+
+	buf_put_u16(b, 0);
+	buf_put_u8(b, ZAPI_MARKER);
+	buf_put_u8(b, ZAPI_HEADER_V6);
+	buf_put_u32(b, ZAPI_VRF_DEFAULT);
+	buf_put_u16(b, v->command[command]);
+	return at;
+}
+
+static void message_end(struct buf *b, size_t at)
+{
+	buf_set_u16(b, at, (uint16_t)(b->len - at));
+}
+
+void zapi_encode_hello(struct buf *b, const struct zapi_version *v, enum zapi_route_type type,
+		       uint16_t instance)
+{
+	size_t at = message_start(b, v, ZAPI_HELLO);
+
+	buf_put_u8(b, v->type[type]);
+	buf_put_u16(b, instance);
+	buf_put_u32(b, 0); /* session id */
+	if (v->hello_notify)
+		buf_put_u8(b, 1);
+	buf_put_u8(b, 0); /* not the synchronous channel */
+	message_end(b, at);
+}
+
+void zapi_encode_router_id_add(struct buf *b, const struct zapi_version *v, uint8_t family)
+{
+	size_t at = message_start(b, v, ZAPI_ROUTER_ID_ADD);
+
+	buf_put_u16(b, family == AF_INET6 ? AFI_IP6 : AFI_IP);
+	message_end(b, at);
+}
+
+void zapi_encode_interface_add(struct buf *b, const struct zapi_version *v)
+{
+	message_end(b, message_start(b, v, ZAPI_INTERFACE_ADD));
+}
+
+static void put_route_head(struct buf *b, const struct zapi_version *v,
+			   const struct zapi_route *route, uint32_t present)
+{
+	struct prefix p = prefix_mask(&route->prefix);
+
+	buf_put_u8(b, v->type[route->type]);
+	buf_put_u16(b, route->instance);
+	buf_put_u32(b, 0); /* flags: a nexthop that is a device needs no recursion */
+	buf_put_u32(b, present);
+	buf_put_u8(b, SAFI_UNICAST);
+	buf_put_u8(b, p.addr.family);
+	buf_put_u8(b, p.len);
+	buf_put(b, p.addr.bytes, (p.len + 7u) / 8);
+}
+
+static void put_nexthop(struct buf *b, const struct zapi_nexthop *nexthop)
+{
+	buf_put_u16(b, 1); /* how many */
+	buf_put_u32(b, ZAPI_VRF_DEFAULT);
+	buf_put_u8(b, NEXTHOP_IFINDEX);
+	buf_put_u8(b, 0); /* flags */
+	buf_put_u32(b, nexthop->ifindex);
+}
+
+void zapi_encode_route_add(struct buf *b, const struct zapi_version *v,
+			   const struct zapi_route *route)
+{
+	size_t at = message_start(b, v, ZAPI_ROUTE_ADD);
+	uint32_t present = ROUTE_HAS_NEXTHOP | ROUTE_HAS_METRIC;
+
+	if (route->distance)
+		present |= ROUTE_HAS_DISTANCE;
+	if (route->tag)
+		present |= ROUTE_HAS_TAG;
+	put_route_head(b, v, route, present);
+	put_nexthop(b, &route->nexthop);
+	if (route->distance)
+		buf_put_u8(b, route->distance);
+	buf_put_u32(b, route->metric);
+	if (route->tag)
+		buf_put_u32(b, route->tag);
+	message_end(b, at);
+}
+
+void zapi_encode_route_delete(struct buf *b, const struct zapi_version *v,
+			      const struct zapi_route *route)
+{
+	size_t at = message_start(b, v, ZAPI_ROUTE_DELETE);
+
+	put_route_head(b, v, route, 0);
+	message_end(b, at);
+}

@@ -1,0 +1,494 @@
+/* The zserv client: version, connect, HELLO, CAPABILITIES, then routes out and
+ * interfaces and confirmations in. Owns the socket, both buffers and the timers of one
+ * session; knows no tunnel and decides nothing about routes.
+ *
+ *	IDLE --timer--> ASKING (vty) --> GREETING (HELLO sent) --CAPABILITIES--> READY
+ *	any --error or EOF--> IDLE, with back-off */
+#include "routed-bridge/zebra.h"
+#include "routed-bridge/frr_version.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define BACKOFF_FIRST  0.1 /* seconds */
+#define BACKOFF_MAX    2.0
+#define GREETING_LIMIT 5.0
+#define OUT_MAX	       ((size_t)16 << 20) /* bytes that a zebra which reads nothing may leave */
+
+enum state { IDLE, ASKING, GREETING, READY };
+
+struct zebra {
+	const struct zebra_host *host;
+	char socket[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	char vty_dir[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	enum zapi_route_type type;
+	uint16_t instance;
+	bool subscribed;
+	enum state state;
+	int fd;
+	const struct zapi_version *version;
+	struct frr_query query;
+	ev_io readable, writable;
+	ev_timer timer; /* IDLE: next attempt; GREETING: patience */
+	double backoff;
+	char complaint[256]; /* said last, so that it is said once */
+	uint8_t *out;
+	size_t out_start, out_end, out_cap;
+	size_t in_len;
+	uint8_t in[2 * ZAPI_MESSAGE_MAX];
+};
+
+static void attempt(struct zebra *z);
+
+/* ---- state ---- */
+
+/* Says it once, however often it is tried again. */
+static void complain(struct zebra *z, enum log_level level, const char *why)
+{
+	if (strcmp(z->complaint, why) == 0)
+		return;
+	snprintf(z->complaint, sizeof(z->complaint), "%s", why);
+	log_to(z->host->log, level, "zebra", "", "%s", why);
+}
+
+static void on_timer(struct ev_loop *loop, ev_timer *timer, int events);
+
+static void arm(struct zebra *z, double seconds)
+{
+	ev_timer_stop(z->host->loop, &z->timer);
+	ev_timer_set(&z->timer, seconds, 0.);
+	ev_timer_start(z->host->loop, &z->timer);
+}
+
+static void disconnect(struct zebra *z)
+{
+	frr_query_stop(&z->query);
+	ev_timer_stop(z->host->loop, &z->timer);
+	if (z->fd >= 0) {
+		ev_io_stop(z->host->loop, &z->readable);
+		ev_io_stop(z->host->loop, &z->writable);
+		close(z->fd);
+		z->fd = -1;
+	}
+	z->in_len = z->out_start = z->out_end = 0;
+	z->state = IDLE;
+}
+
+/* The connection, or the attempt at one, is over; the next one is planned. */
+static void __attribute__((format(printf, 3, 4)))
+fail(struct zebra *z, enum log_level level, const char *format, ...)
+{
+	bool was_ready = z->state == READY;
+	char why[256];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(why, sizeof(why), format, args);
+	va_end(args);
+	disconnect(z);
+	complain(z, level, why);
+	arm(z, z->backoff);
+	z->backoff = z->backoff * 2 < BACKOFF_MAX ? z->backoff * 2 : BACKOFF_MAX;
+	if (was_ready)
+		z->host->lost(z->host->ctx, z);
+}
+
+/* ---- writing ---- */
+
+static bool make_room(struct zebra *z, size_t n)
+{
+	size_t used = z->out_end - z->out_start, cap = z->out_cap ? z->out_cap : 4096;
+	uint8_t *p;
+
+	if (z->out_cap - z->out_end >= n)
+		return true;
+	if (used)
+		memmove(z->out, z->out + z->out_start, used);
+	z->out_start = 0;
+	z->out_end = used;
+	while (cap - used < n)
+		cap *= 2;
+	if (cap > OUT_MAX)
+		return false;
+	p = realloc(z->out, cap);
+	if (!p)
+		return false;
+	z->out = p;
+	z->out_cap = cap;
+	return true;
+}
+
+static void queue(struct zebra *z, const struct buf *message)
+{
+	struct span m = buf_span(message);
+
+	if (!make_room(z, m.len)) {
+		fail(z, LOG_LEVEL_ERROR, "%s: zebra reads nothing, closing the connection",
+		     z->socket);
+		return;
+	}
+	memcpy(z->out + z->out_end, m.ptr, m.len);
+	z->out_end += m.len;
+}
+
+void zebra_push(struct zebra *z)
+{
+	while (z->fd >= 0 && z->out_start < z->out_end) {
+		ssize_t n = send(z->fd, z->out + z->out_start, z->out_end - z->out_start,
+				 MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		/* An error of the socket shows when it is read. */
+		if (n < 0 && errno != EINTR)
+			break;
+		if (n > 0)
+			z->out_start += (size_t)n;
+	}
+	if (z->fd < 0)
+		return;
+	if (z->out_start < z->out_end)
+		ev_io_start(z->host->loop, &z->writable);
+	else
+		ev_io_stop(z->host->loop, &z->writable);
+}
+
+static void on_writable(struct ev_loop *loop, ev_io *io, int events)
+{
+	(void)loop;
+	(void)events;
+	zebra_push(io->data);
+}
+
+bool zebra_drain(struct zebra *z, int timeout_ms)
+{
+	for (;;) {
+		struct pollfd p = {.fd = z->fd, .events = POLLOUT};
+
+		zebra_push(z);
+		if (z->fd < 0 || z->out_start == z->out_end)
+			return z->fd >= 0;
+		if (poll(&p, 1, timeout_ms) <= 0 || p.revents & (POLLERR | POLLHUP))
+			return false;
+	}
+}
+
+static void route_message(struct zebra *z, const struct zapi_route *route,
+			  void (*encode)(struct buf *b, const struct zapi_version *v,
+					 const struct zapi_route *route))
+{
+	uint8_t memory[128];
+	struct buf b = buf_over(memory, sizeof(memory));
+
+	if (z->state != READY)
+		return;
+	encode(&b, z->version, route);
+	queue(z, &b);
+}
+
+void zebra_route_add(struct zebra *z, const struct zapi_route *route)
+{
+	route_message(z, route, zapi_encode_route_add);
+}
+
+void zebra_route_delete(struct zebra *z, const struct zapi_route *route)
+{
+	route_message(z, route, zapi_encode_route_delete);
+}
+
+static void send_subscription(struct zebra *z)
+{
+	uint8_t memory[64];
+	struct buf b = buf_over(memory, sizeof(memory));
+
+	zapi_encode_router_id_add(&b, z->version, AF_INET);
+	zapi_encode_interface_add(&b, z->version);
+	queue(z, &b);
+	zebra_push(z);
+}
+
+void zebra_subscribe(struct zebra *z)
+{
+	if (z->subscribed)
+		return;
+	z->subscribed = true;
+	if (z->state == READY)
+		send_subscription(z);
+}
+
+/* ---- reading ---- */
+
+static void on_capabilities(struct zebra *z, const struct zapi_message *m)
+{
+	struct zapi_fault fault;
+
+	if (z->state != GREETING)
+		return;
+	if (zapi_parse_capabilities(m->body, z->version, &fault) != ZAPI_OK) {
+		fail(z, LOG_LEVEL_ERROR,
+		     "%s: zebra's CAPABILITIES have %llu bytes, FRR %u.%u's have %u: not talking "
+		     "to it",
+		     z->socket, (unsigned long long)fault.value, z->version->major,
+		     z->version->minor, z->version->capabilities_len);
+		return;
+	}
+	ev_timer_stop(z->host->loop, &z->timer);
+	z->state = READY;
+	z->backoff = BACKOFF_FIRST;
+	z->complaint[0] = '\0';
+	if (z->subscribed)
+		send_subscription(z);
+	z->host->ready(z->host->ctx, z);
+}
+
+static void on_error(struct zebra *z, const struct zapi_message *m)
+{
+	uint32_t code = 0;
+
+	if (zapi_parse_error(m->body, &code, NULL) == ZAPI_OK && code == ZAPI_ERROR_BAD_COMMAND)
+		fail(z, LOG_LEVEL_ERROR,
+		     "%s: zebra does not know a message that FRR %u.%u knows: not talking to it",
+		     z->socket, z->version->major, z->version->minor);
+	else
+		log_to(z->host->log, LOG_LEVEL_WARN, "zebra", "", "%s: zebra reports error %u",
+		       z->socket, code);
+}
+
+static enum zapi_error on_interface(struct zebra *z, const struct zapi_message *m,
+				    struct zapi_fault *fault)
+{
+	struct zapi_interface i;
+	enum zapi_error e = zapi_parse_interface(m->body, &i, fault);
+
+	if (e == ZAPI_OK)
+		z->host->interface(z->host->ctx, m->command, &i);
+	return e;
+}
+
+static enum zapi_error on_notify(struct zebra *z, const struct zapi_message *m,
+				 struct zapi_fault *fault)
+{
+	struct zapi_notify n;
+	enum zapi_error e = zapi_parse_notify(m->body, &n, fault);
+
+	if (e == ZAPI_OK)
+		z->host->notify(z->host->ctx, z, &n);
+	return e;
+}
+
+static enum zapi_error on_router_id(struct zebra *z, const struct zapi_message *m,
+				    struct zapi_fault *fault)
+{
+	struct prefix id;
+	enum zapi_error e = zapi_parse_router_id(m->body, &id, fault);
+	char text[ADDR_TEXT];
+
+	if (e == ZAPI_OK)
+		log_to(z->host->log, LOG_LEVEL_DEBUG, "zebra", "", "router id %s",
+		       addr_format(&id.addr, text));
+	return e;
+}
+
+static void on_message(struct zebra *z, const struct zapi_message *m)
+{
+	struct zapi_fault fault = {0};
+	enum zapi_error e = ZAPI_OK;
+
+	if (m->vrf != ZAPI_VRF_DEFAULT)
+		return;
+	switch (m->command) {
+	case ZAPI_CAPABILITIES:
+		on_capabilities(z, m);
+		break;
+	case ZAPI_ERROR:
+		on_error(z, m);
+		break;
+	case ZAPI_INTERFACE_ADD:
+	case ZAPI_INTERFACE_DELETE:
+	case ZAPI_INTERFACE_UP:
+	case ZAPI_INTERFACE_DOWN:
+		e = on_interface(z, m, &fault);
+		break;
+	case ZAPI_ROUTE_NOTIFY_OWNER:
+		e = on_notify(z, m, &fault);
+		break;
+	case ZAPI_ROUTER_ID_UPDATE:
+		e = on_router_id(z, m, &fault);
+		break;
+	default:
+		break;
+	}
+	if (e != ZAPI_OK)
+		log_to(z->host->log, LOG_LEVEL_WARN, "zebra", "",
+		       "%s ignored: %s (offset %zu, value %llu)", zapi_command_name(m->command),
+		       zapi_strerror(e), fault.offset, (unsigned long long)fault.value);
+}
+
+static void take_messages(struct zebra *z)
+{
+	struct zapi_message m;
+	struct zapi_fault fault = {0};
+	enum zapi_error e = ZAPI_OK;
+	size_t pos = 0;
+
+	while (z->fd >= 0) {
+		e = zapi_parse_message(span_of(z->in + pos, z->in_len - pos), z->version, &m,
+				       &fault);
+		if (e != ZAPI_OK)
+			break;
+		pos += m.size;
+		on_message(z, &m);
+	}
+	if (z->fd < 0)
+		return;
+	if (e != ZAPI_MORE) {
+		fail(z, LOG_LEVEL_ERROR, "%s: %s (%llu): not talking to it", z->socket,
+		     zapi_strerror(e), (unsigned long long)fault.value);
+		return;
+	}
+	memmove(z->in, z->in + pos, z->in_len - pos);
+	z->in_len -= pos;
+}
+
+static void on_readable(struct ev_loop *loop, ev_io *io, int events)
+{
+	struct zebra *z = io->data;
+	ssize_t n = recv(z->fd, z->in + z->in_len, sizeof(z->in) - z->in_len, 0);
+
+	(void)loop;
+	(void)events;
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) {
+		fail(z, LOG_LEVEL_WARN, "%s: %s", z->socket,
+		     n == 0 ? "zebra closed the connection" : strerror(errno));
+		return;
+	}
+	z->in_len += (size_t)n;
+	take_messages(z);
+	/* One push for everything that these messages caused. */
+	zebra_push(z);
+}
+
+/* ---- connecting ---- */
+
+static void greet(struct zebra *z)
+{
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	uint8_t memory[64];
+	struct buf b = buf_over(memory, sizeof(memory));
+
+	memcpy(un.sun_path, z->socket, sizeof(un.sun_path));
+	z->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (z->fd < 0 || connect(z->fd, (struct sockaddr *)&un, sizeof(un)) < 0) {
+		int error = errno;
+
+		if (z->fd >= 0)
+			close(z->fd);
+		z->fd = -1;
+		fail(z, LOG_LEVEL_NOTICE, "waiting for zebra: %s: %s", z->socket, strerror(error));
+		return;
+	}
+	ev_io_set(&z->readable, z->fd, EV_READ);
+	ev_io_set(&z->writable, z->fd, EV_WRITE);
+	ev_io_start(z->host->loop, &z->readable);
+	z->state = GREETING;
+	arm(z, GREETING_LIMIT);
+	zapi_encode_hello(&b, z->version, z->type, z->instance);
+	queue(z, &b);
+	zebra_push(z);
+}
+
+static void on_version(void *ctx, const struct frr_version *v, const char *why)
+{
+	struct zebra *z = ctx;
+
+	if (!v) {
+		fail(z, LOG_LEVEL_NOTICE, "waiting for zebra: %s", why);
+		return;
+	}
+	z->version = zapi_version_find(v->major, v->minor);
+	if (!z->version) {
+		fail(z, LOG_LEVEL_ERROR,
+		     "%s/zebra.vty says FRR %s; this program knows the zserv protocol of FRR %s "
+		     "and gives zebra nothing",
+		     z->vty_dir, v->text, zapi_versions_known());
+		return;
+	}
+	greet(z);
+}
+
+static void attempt(struct zebra *z)
+{
+	char why[192];
+
+	if (!z->host->may_connect(z->host->ctx, why, sizeof(why))) {
+		fail(z, LOG_LEVEL_NOTICE, "waiting for zebra: %s", why);
+		return;
+	}
+	z->state = ASKING;
+	frr_query_start(&z->query, z->vty_dir);
+}
+
+static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct zebra *z = timer->data;
+
+	(void)loop;
+	(void)events;
+	if (z->state == GREETING)
+		fail(z, LOG_LEVEL_ERROR, "%s: zebra does not answer HELLO", z->socket);
+	else
+		attempt(z);
+}
+
+struct zebra *zebra_new(const struct zebra_host *host, const struct zebra_config *config)
+{
+	struct zebra *z = calloc(1, sizeof(*z));
+
+	if (!z)
+		return NULL;
+	z->host = host;
+	snprintf(z->socket, sizeof(z->socket), "%s", config->socket);
+	snprintf(z->vty_dir, sizeof(z->vty_dir), "%s", config->vty_dir);
+	z->type = config->type;
+	z->instance = config->instance;
+	z->fd = -1;
+	z->backoff = BACKOFF_FIRST;
+	frr_query_init(&z->query, host->loop, on_version, z);
+	ev_io_init(&z->readable, on_readable, -1, EV_READ);
+	ev_io_init(&z->writable, on_writable, -1, EV_WRITE);
+	ev_timer_init(&z->timer, on_timer, 0., 0.);
+	z->readable.data = z->writable.data = z->timer.data = z;
+	arm(z, 0.);
+	return z;
+}
+
+void zebra_free(struct zebra *z)
+{
+	if (!z)
+		return;
+	disconnect(z);
+	free(z->out);
+	free(z);
+}
+
+bool zebra_is(const struct zebra *z, enum zapi_route_type type, uint16_t instance)
+{
+	return z->type == type && z->instance == instance;
+}
+
+void zebra_type(const struct zebra *z, enum zapi_route_type *type, uint16_t *instance)
+{
+	*type = z->type;
+	*instance = z->instance;
+}
+
+bool zebra_ready(const struct zebra *z)
+{
+	return z->state == READY;
+}
