@@ -61,6 +61,6 @@ $(BIN)/routed-bridge: $(call objects,$(BRIDGE_SRC)) $(BUILD)/libdetour.a
 	$(call link,-lev -lmnl)
 
 $(BIN)/topology: $(call objects,$(TOPOLOGY_SRC)) $(BUILD)/libdetour.a
-	$(call link,-lcyaml)
+	$(call link,-lcyaml -lyaml)
 
 -include $(patsubst %.c,$(OBJ)/%.d,$(ALL_SRC))

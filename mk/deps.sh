@@ -10,7 +10,7 @@ set -eu
 packages_of() {
 	case $1 in
 	build) echo gcc make pkg-config libc6-dev linux-libc-dev libssl-dev libmnl-dev \
-		libev-dev uthash-dev libc-ares-dev libcyaml-dev libjansson-dev ;;
+		libev-dev uthash-dev libc-ares-dev libcyaml-dev libyaml-dev libjansson-dev ;;
 	lab)   echo frr iproute2 iputils-ping procps python3 ;;
 	test)  echo libcmocka-dev clang clang-format libclang-rt-dev universal-ctags git \
 		charon-systemd strongswan-swanctl libcharon-extra-plugins \

@@ -1,0 +1,80 @@
+/* frr.conf and FRR's list of daemons for one site: eBGP over every tunnel between the
+ * two addresses of its /31, BFD beside it. The why of each line: docs/routed-bridge.md
+ * and docs/labs.md. Written for FRR 8.4. */
+#include "topology/emit.h"
+
+#define HOLD_TIME      9 /* seconds; BFD and the tunnel's link state are far quicker */
+#define KEEPALIVE_TIME 3
+
+static void emit_head(FILE *out, const struct plan *p, const struct plan_site *s)
+{
+	char text[ADDR_TEXT];
+
+	fprintf(out, "! FRR at site %s, made from the topology %s\n", s->site->name,
+		p->topology->name);
+	fprintf(out, "frr defaults traditional\nhostname %s\n", s->site->name);
+	fprintf(out, "! routes reach the kernel at once, not 10 ms later\n");
+	fprintf(out, "zebra work-queue 0\n");
+	fprintf(out, "! a default route must not hide that a peer is gone\n");
+	fprintf(out, "no ip nht resolve-via-default\n!\n");
+	fprintf(out, "interface lo\n ip address %s/32\nexit\n!\n", addr_format(&s->router, text));
+}
+
+static void emit_neighbor(FILE *out, const struct plan *p, const struct plan_link *link, int end)
+{
+	const struct plan_site *peer = &p->sites[link->end[1 - end].site];
+	char n[ADDR_TEXT];
+
+	addr_format(&link->end[1 - end].address.addr, n);
+	fprintf(out, " neighbor %s remote-as %u\n", n, peer->site->as);
+	fprintf(out, " neighbor %s description %s over %s\n", n, peer->site->name,
+		link->end[end].interface);
+	fprintf(out, " neighbor %s bfd\n neighbor %s bfd profile tunnel\n", n, n);
+	fprintf(out, " neighbor %s timers connect 1\n", n);
+}
+
+static void emit_family(FILE *out, const struct plan_site *s)
+{
+	char text[PREFIX_TEXT];
+
+	fprintf(out, " !\n address-family ipv4 unicast\n");
+	for (unsigned i = 0; i < s->n_lans; i++)
+		fprintf(out, "  network %s\n", prefix_format(&s->site->lans[i], text));
+	fprintf(out, "  network %s/32\n", addr_format(&s->router, text));
+	fprintf(out,
+		"  redistribute nhrp route-map tunnel-routes\n exit-address-family\nexit\n!\n");
+}
+
+void emit_frr_conf(FILE *out, const struct plan *p, unsigned site)
+{
+	const struct plan_site *s = &p->sites[site];
+	char text[ADDR_TEXT];
+
+	emit_head(out, p, s);
+	fprintf(out, "router bgp %u\n bgp router-id %s\n", s->site->as,
+		addr_format(&s->router, text));
+	fprintf(out, " no bgp ebgp-requires-policy\n timers bgp %d %d\n", KEEPALIVE_TIME,
+		HOLD_TIME);
+	for (unsigned i = 0; i < p->n_links; i++) {
+		int end = plan_end_at(&p->links[i], site);
+
+		if (end >= 0)
+			emit_neighbor(out, p, &p->links[i], end);
+	}
+	emit_family(out, s);
+	fprintf(out, "! routed-bridge's routes, and nobody else's\n");
+	fprintf(out, "route-map tunnel-routes permit 10\n match tag %d\nexit\n!\n", PLAN_TAG);
+	fprintf(out,
+		"bfd\n profile tunnel\n  detect-multiplier %u\n  transmit-interval %u\n"
+		"  receive-interval %u\n exit\nexit\n!\nend\n",
+		p->topology->bfd_multiplier, p->topology->bfd_interval, p->topology->bfd_interval);
+}
+
+void emit_frr_daemons(FILE *out, const struct plan *p, unsigned site)
+{
+	fprintf(out, "# FRR's daemons at site %s, made from the topology %s\n",
+		p->sites[site].site->name, p->topology->name);
+	fprintf(out, "bgpd=yes\nbfdd=yes\nvtysh_enable=yes\n");
+	fprintf(out, "zebra_options=\"-A 127.0.0.1 -s 90000000\"\n");
+	fprintf(out, "bgpd_options=\"-A 127.0.0.1\"\nbfdd_options=\"-A 127.0.0.1\"\n");
+}
