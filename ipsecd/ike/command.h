@@ -25,5 +25,6 @@ void command_progress(struct ike_engine *e, uint64_t tag, bool ok, enum ike_reas
 /* After an SA went: SHUTDOWN_DONE when it was the last one of a shutdown. */
 void command_sa_gone(struct ike_engine *e);
 void commands_free(struct ike_engine *e);
+bool command_run(struct ike_engine *e, const struct ike_command *c, const char **error);
 
 #endif

@@ -12,6 +12,11 @@ struct waiter {
 	char *child; /* NULL: the IKE_SA is enough */
 };
 
+struct held_child {
+	struct held_child *next;
+	char *name;
+};
+
 /* A version of a conn; SAs keep the version they were made with alive. */
 struct conn_version {
 	struct conn *conn;
@@ -20,8 +25,8 @@ struct conn_version {
 
 struct conn_entry {
 	struct conn_entry *prev, *next;
-	UT_hash_handle hh; /* by conn->name */
-	struct conn *conn; /* the current version */
+	UT_hash_handle hh;	      /* by conn->name */
+	struct conn_version *version; /* the current one */
 	char *name;
 	uint32_t tunnel;
 	unsigned n_sas;		/* IKE_SAs that refer to it */
@@ -42,6 +47,11 @@ struct conn_entry {
 };
 
 /* ---- loading (conns.c) ---- */
+struct conn_version *conn_version_ref(struct conn_version *v); /* NULL allowed */
+void conn_version_unref(struct conn_version *v);
+/* Counts sa in and out of its conn. */
+void conns_attach(struct ike_sa *sa, struct conn_entry *entry);
+void conns_detach(struct ike_engine *e, struct ike_sa *sa);
 bool conns_load(struct ike_engine *e, struct conn *conn, uint32_t tunnel, const char **error);
 bool conns_unload(struct ike_engine *e, const char *name, const char **error);
 bool conns_load_secret(struct ike_engine *e, struct secret *secret, const char **error);
@@ -52,5 +62,16 @@ struct conn_entry *conns_by_tunnel(const struct ike_engine *e, uint32_t tunnel);
 /* The pre-shared key that serves this pair best, NULL if none does. */
 const struct secret *conns_secret(const struct ike_engine *e, const struct id *local,
 				  const struct id *remote, const struct ike_path *path);
+
+/* TERMINATE's mark and INITIATE's release (child NULL: the whole conn). */
+void conns_hold(struct ike_engine *e, struct conn_entry *entry);
+void conns_hold_child(struct conn_entry *entry, const char *child);
+void conns_release_hold(struct conn_entry *entry, const char *child);
+bool conns_child_held(const struct conn_entry *entry, const char *child);
+/* Commands that wait for `child` to come up (NULL: for the IKE_SA). */
+bool conns_add_waiter(struct conn_entry *entry, uint64_t tag, const char *child);
+/* Ends those that wait for `child` (NULL: for the IKE_SA alone), or all of them. */
+void conns_end_waiters(struct ike_engine *e, struct conn_entry *entry, const char *child, bool all,
+		       bool ok, enum ike_reason reason, const char *detail);
 
 #endif

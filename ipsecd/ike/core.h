@@ -47,7 +47,7 @@ struct ike_engine {
 	uint64_t next_child_id, next_query;
 	struct command_wait *waits; /* uthash by tag */
 	uint64_t shutdown_tag;
-	bool shutting_down;
+	bool shutting_down, shutdown_told;
 };
 
 /* One line: "conn" of sa or "" as the name, subsystem ike. sa may be NULL. */

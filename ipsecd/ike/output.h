@@ -27,4 +27,7 @@ void output_command_done(struct ike_engine *e, uint64_t tag, bool ok, enum ike_r
 			 const char *detail);
 void output_shutdown_done(struct ike_engine *e);
 
+void outputs_release_current(struct ike_engine *e); /* what ike_engine_next handed out last */
+void outputs_free(struct ike_engine *e);
+
 #endif

@@ -7,6 +7,8 @@
 
 /* Starts whatever is wanted and missing: an attempt, or CHILD_SAs on the IKE_SA there. */
 void peers_review(struct ike_engine *e, struct conn_entry *entry);
+/* INITIATE, an ACQUIRE: from now on it should be up; child NULL: its first one. */
+void peers_want(struct ike_engine *e, struct conn_entry *entry, const char *child);
 void peers_retry_expire(struct ike_engine *e, void *entry);
 /* The name of an attempt's peer (and the source address) is known. */
 void peers_answer(struct ike_engine *e, uint64_t query, const struct ike_answer *answer);

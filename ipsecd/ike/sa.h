@@ -41,6 +41,8 @@ enum child_state {
 	CHILD_STATES
 };
 
+#define IKE_INIT_KEY 27
+
 struct message_copy {
 	uint8_t *data;
 	size_t len;
@@ -64,15 +66,17 @@ struct window_rx {
 
 struct ike_sa {
 	struct ike_sa *prev, *next; /* engine's list */
+	struct ike_sa *dead_next;   /* ended, not yet freed */
 	UT_hash_handle hh_spi, hh_init;
-	uint32_t id; /* unique, small */
+	uint8_t init_key[IKE_INIT_KEY]; /* half-open responder: peer's SPI, address and port */
+	uint32_t id;			/* unique, small */
 	enum ike_sa_state state;
 	bool initiator; /* original initiator of this IKE_SA: its SPI is spi_i */
 	uint64_t spi_i, spi_r;
-	uint64_t own_spi;	  /* hash key: the one of the two that is ours */
-	struct conn_entry *entry; /* counted reference; never NULL once the conn is chosen */
-	const struct conn
-		*conn; /* the version this SA was made with; NULL on a half-open responder */
+	uint64_t own_spi;	      /* hash key: the one of the two that is ours */
+	struct conn_entry *entry;     /* counted reference; never NULL once the conn is chosen */
+	const struct conn *conn;      /* the version it works by; NULL while unknown */
+	struct conn_version *version; /* counted: keeps conn alive */
 	struct ike_path path;
 	struct id local_id, remote_id; /* ID_ANY where unknown */
 	bool nat_local, nat_remote, nat_faked;
@@ -120,6 +124,7 @@ struct ike_sa {
 
 struct child {
 	struct child *prev, *next; /* of sa->children */
+	struct child *dead_next;   /* ended, not yet freed */
 	UT_hash_handle hh, hh_spi;
 	struct ike_sa *sa;
 	uint64_t id;	 /* child_sa.id */
@@ -180,7 +185,12 @@ void ike_sa_end(struct ike_engine *e, struct ike_sa *sa, enum ike_reason reason,
 		const char *detail);
 /* Frees all memory of an ended SA; cleanses. */
 void ike_sa_free(struct ike_engine *e, struct ike_sa *sa);
+/* The peer's NAT mapping changed (RFC 7296 2.23): CHILD_SAs and people are told. */
+void ike_sa_move(struct ike_engine *e, struct ike_sa *sa, const struct ike_path *path);
 struct ike_sa *ike_sa_by_spi(const struct ike_engine *e, uint64_t own_spi);
+/* The half-open SA of this peer's SPI and address, for IKE_SA_INIT retransmissions. */
+struct ike_sa *ike_sa_half_open(const struct ike_engine *e, uint64_t spi_i,
+				const struct endpoint *remote);
 struct ike_sa *ike_sa_by_id(const struct ike_engine *e, uint32_t id);
 /* ESTABLISHED or REKEYING: may carry new exchanges. */
 bool ike_sa_usable(const struct ike_sa *sa);

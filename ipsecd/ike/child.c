@@ -1,0 +1,260 @@
+/* CHILD_SA records: life from child_new to child_free, the one writer of the state,
+ * what the data plane has of it, lifetimes. Must not know how it was negotiated. */
+#include "ipsecd/ike/command.h"
+#include "ipsecd/ike/conns.h"
+#include "ipsecd/ike/exchange.h"
+#include "ipsecd/ike/output.h"
+#include "ipsecd/ike/peers.h"
+
+#include <stdlib.h>
+
+#define CHILD_TIMERS 3
+
+static void rekey_due(struct ike_engine *e, void *owner)
+{
+	struct child *c = owner;
+
+	if (c->state == CHILD_INSTALLED)
+		exchange_enqueue(e, c->sa, &rekey_child_ops, c->id, NULL, 0);
+}
+
+static void expired(struct ike_engine *e, void *owner)
+{
+	child_delete(e, owner, IKE_REASON_EXPIRED);
+}
+
+static void linger_over(struct ike_engine *e, void *owner)
+{
+	struct child *c = owner;
+
+	child_end(e, c, c->end_reason ? c->end_reason : IKE_REASON_REPLACED, NULL);
+}
+
+struct child *child_new(struct ike_engine *e, struct ike_sa *sa, const struct child_config *config)
+{
+	struct child *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return NULL;
+	if (!timer_heap_reserve(&e->timers, CHILD_TIMERS)) {
+		free(c);
+		return NULL;
+	}
+	timer_init(&c->rekey_timer, rekey_due, c);
+	timer_init(&c->expire_timer, expired, c);
+	timer_init(&c->linger_timer, linger_over, c);
+	c->sa = sa;
+	c->id = ++e->next_child_id;
+	c->unique = ++e->next_child_unique;
+	c->config = config;
+	c->version = conn_version_ref(sa->version);
+	c->tunnel = sa->entry->tunnel;
+	c->local = sa->path.local;
+	c->remote = sa->path.remote;
+	HASH_ADD(hh, e->children, id, sizeof(c->id), c);
+	DL_APPEND(sa->children, c);
+	sa->n_children++;
+	e->counters.child_sas++;
+	return c;
+}
+
+void child_set_spi_in(struct ike_engine *e, struct child *c, uint32_t spi)
+{
+	c->spi_in = spi;
+	HASH_ADD(hh_spi, e->children_spi, spi_in, sizeof(c->spi_in), c);
+}
+
+const char *child_state_name(enum child_state s)
+{
+	static const char *const names[CHILD_STATES] = {
+		"CREATED", "INSTALLED", "REKEYING", "REKEYED", "DELETING", "DELETED", "DESTROYING",
+	};
+
+	return names[s];
+}
+
+void child_set_state(struct ike_engine *e, struct child *c, enum child_state state,
+		     const char *cause)
+{
+	if (c->state == state)
+		return;
+	ike_log(e, c->sa, LOG_LEVEL_DEBUG, "CHILD_SA %s #%u %s -> %s: %s", c->config->name,
+		c->unique, child_state_name(c->state), child_state_name(state), cause);
+	c->state = state;
+}
+
+static void plan_lifetimes(struct ike_engine *e, struct child *c)
+{
+	const struct child_config *config = c->config;
+
+	c->installed = e->now;
+	if (config->life_time) {
+		c->expires_at = e->now + config->life_time;
+		timer_set(&e->timers, &c->expire_timer, c->expires_at);
+	}
+	if (!config->rekey_time || !c->sa->conn->rekey)
+		return;
+	c->rekey_at = e->now + config->rekey_time;
+	if (config->rand_time < config->rekey_time)
+		c->rekey_at -= engine_random_below(e, config->rand_time);
+	timer_set(&e->timers, &c->rekey_timer, c->rekey_at);
+}
+
+void child_install(struct ike_engine *e, struct child *c, const struct child_sa *keys,
+		   bool outbound, const char *cause)
+{
+	struct child_sa out = *keys;
+
+	out.id = c->id;
+	out.tunnel = c->tunnel;
+	out.reqid = c->reqid;
+	out.spi_in = c->spi_in;
+	out.spi_out = c->spi_out;
+	out.encr_id = c->suite.encr->id;
+	out.encr_key_bits = c->suite.encr->key_bits;
+	out.integ_id = c->suite.integ ? c->suite.integ->id : INTEG_NONE;
+	out.esn = c->suite.esn;
+	out.udp_encap = c->udp_encap;
+	out.outbound = c->outbound = outbound;
+	out.replay_window = c->config->replay_window;
+	out.local = c->local;
+	out.remote = c->remote;
+	out.local_ts = c->local_ts;
+	out.remote_ts = c->remote_ts;
+	out.life_bytes = c->config->life_bytes;
+	out.life_packets = c->config->life_packets;
+	out.rekey_bytes = c->config->rekey_bytes;
+	out.rekey_packets = c->config->rekey_packets;
+	output_child_install(e, &out);
+	child_sa_cleanse(&out);
+	c->in_plane = true;
+	plan_lifetimes(e, c);
+	child_set_state(e, c, CHILD_INSTALLED, cause);
+}
+
+void child_set_outbound(struct ike_engine *e, struct child *c, bool outbound, const char *cause)
+{
+	if (c->outbound == outbound || !c->in_plane)
+		return;
+	ike_log(e, c->sa, LOG_LEVEL_DEBUG, "CHILD_SA %s #%u outbound %s: %s", c->config->name,
+		c->unique, outbound ? "on" : "off", cause);
+	c->outbound = outbound;
+	output_child_update(e, c);
+}
+
+void child_update_path(struct ike_engine *e, struct child *c)
+{
+	if (endpoint_equal(&c->local, &c->sa->path.local) &&
+	    endpoint_equal(&c->remote, &c->sa->path.remote))
+		return;
+	c->local = c->sa->path.local;
+	c->remote = c->sa->path.remote;
+	if (c->in_plane)
+		output_child_update(e, c);
+}
+
+void child_announce(struct ike_engine *e, struct child *c, struct child *old)
+{
+	char local[TS_TEXT * 2], remote[TS_TEXT * 2];
+
+	c->announced = true;
+	if (old)
+		old->announced = false;
+	ike_log(e, c->sa, LOG_LEVEL_NOTICE,
+		"CHILD_SA %s #%u %s, SPIs %08x in %08x out, %s === %s%s", c->config->name,
+		c->unique, old ? "rekeyed" : "established", c->spi_in, c->spi_out,
+		ts_list_format(&c->local_ts, local, sizeof(local)),
+		ts_list_format(&c->remote_ts, remote, sizeof(remote)),
+		c->udp_encap ? ", ESP in UDP" : "");
+	output_event_child(e, old ? IKE_EVENT_CHILD_REKEYED : IKE_EVENT_CHILD_UP, c, old,
+			   IKE_REASON_NONE, NULL);
+	if (!old)
+		peers_child_up(e, c);
+}
+
+void child_delete(struct ike_engine *e, struct child *c, enum ike_reason reason)
+{
+	if (c->state == CHILD_DELETING || c->state == CHILD_ENDED)
+		return;
+	/* The IKE_SA's own delete takes its CHILD_SAs along (RFC 7296 1.4.1). */
+	if (c->sa->state == IKE_SA_DELETING)
+		return;
+	c->end_reason = reason;
+	if (c->state == CHILD_DELETED || !ike_sa_usable(c->sa)) {
+		child_end(e, c, reason, NULL);
+		return;
+	}
+	timer_cancel(&e->timers, &c->rekey_timer);
+	exchange_drop_child(e, c->sa, c->id);
+	if (!exchange_enqueue(e, c->sa, &delete_child_ops, c->id, NULL, 0))
+		child_end(e, c, reason, "out of memory");
+}
+
+void child_linger(struct ike_engine *e, struct child *c)
+{
+	child_set_state(e, c, CHILD_DELETED, "replaced; late packets are still received");
+	timer_cancel(&e->timers, &c->rekey_timer);
+	timer_cancel(&e->timers, &c->expire_timer);
+	timer_set(&e->timers, &c->linger_timer, e->now + e->settings.rekeyed_linger);
+}
+
+void child_end(struct ike_engine *e, struct child *c, enum ike_reason reason, const char *detail)
+{
+	if (c->state == CHILD_ENDED)
+		return;
+	child_set_state(e, c, CHILD_ENDED, detail ? detail : ike_reason_text(reason));
+	HASH_DEL(e->children, c);
+	if (c->spi_in)
+		HASH_DELETE(hh_spi, e->children_spi, c);
+	DL_DELETE(c->sa->children, c);
+	c->sa->n_children--;
+	e->counters.child_sas--;
+	timer_cancel(&e->timers, &c->rekey_timer);
+	timer_cancel(&e->timers, &c->expire_timer);
+	timer_cancel(&e->timers, &c->linger_timer);
+	if (c->in_plane)
+		output_child_remove(e, c);
+	c->in_plane = false;
+	if (c->announced) {
+		ike_log(e, c->sa, LOG_LEVEL_NOTICE, "CHILD_SA %s #%u is down: %s%s%s",
+			c->config->name, c->unique, ike_reason_text(reason), detail ? ": " : "",
+			detail ? detail : "");
+		output_event_child(e, IKE_EVENT_CHILD_DOWN, c, NULL, reason, detail);
+	}
+	exchange_drop_child(e, c->sa, c->id);
+	command_progress(e, c->tag, true, reason, NULL);
+	c->dead_next = e->dead_children;
+	e->dead_children = c;
+	if (c->announced)
+		peers_child_gone(e, c, reason);
+}
+
+void child_free(struct ike_engine *e, struct child *c)
+{
+	conn_version_unref(c->version);
+	timer_heap_release(&e->timers, CHILD_TIMERS);
+	free(c);
+}
+
+struct child *child_by_id(const struct ike_engine *e, uint64_t id)
+{
+	struct child *c;
+
+	HASH_FIND(hh, e->children, &id, sizeof(id), c);
+	return c;
+}
+
+struct child *child_by_spi_out(const struct ike_sa *sa, uint32_t spi)
+{
+	struct child *c;
+
+	DL_FOREACH (sa->children, c)
+		if (c->spi_out == spi)
+			return c;
+	return NULL;
+}
+
+bool child_usable(const struct child *c)
+{
+	return c->state == CHILD_INSTALLED || c->state == CHILD_REKEYING;
+}

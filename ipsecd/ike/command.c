@@ -1,0 +1,299 @@
+/* Commands: what a client asks for, carried over to conns, SAs and tasks, and the
+ * accounting of what a command waits for. */
+#include "ipsecd/ike/command.h"
+#include "ipsecd/ike/exchange.h"
+#include "ipsecd/ike/output.h"
+#include "ipsecd/ike/peers.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* ---- waiting ---- */
+
+bool command_expect(struct ike_engine *e, uint64_t tag)
+{
+	struct command_wait *w;
+
+	if (!tag)
+		return true;
+	HASH_FIND(hh, e->waits, &tag, sizeof(tag), w);
+	if (!w) {
+		w = calloc(1, sizeof(*w));
+		if (!w)
+			return false;
+		w->tag = tag;
+		w->ok = true;
+		HASH_ADD(hh, e->waits, tag, sizeof(tag), w);
+	}
+	w->left++;
+	return true;
+}
+
+void command_progress(struct ike_engine *e, uint64_t tag, bool ok, enum ike_reason reason,
+		      const char *detail)
+{
+	struct command_wait *w = NULL;
+
+	if (tag)
+		HASH_FIND(hh, e->waits, &tag, sizeof(tag), w);
+	if (!w)
+		return;
+	if (!ok && w->ok) {
+		w->ok = false;
+		w->reason = reason;
+		snprintf(w->detail, sizeof(w->detail), "%s", detail ? detail : "");
+	}
+	if (--w->left > 0)
+		return;
+	HASH_DEL(e->waits, w);
+	output_command_done(e, tag, w->ok, w->ok ? IKE_REASON_NONE : w->reason, w->detail);
+	free(w);
+}
+
+void commands_free(struct ike_engine *e)
+{
+	struct command_wait *w, *tmp;
+
+	HASH_ITER (hh, e->waits, w, tmp) {
+		HASH_DEL(e->waits, w);
+		free(w);
+	}
+}
+
+/* ---- which SAs are meant ---- */
+
+static bool selects_ike(const struct ike_select *s, const struct ike_sa *sa)
+{
+	return (!s->ike || strcmp(s->ike, ike_sa_conn_name(sa)) == 0) &&
+	       (!s->ike_id || s->ike_id == sa->id);
+}
+
+static bool selects_child(const struct ike_select *s, const struct child *c)
+{
+	return (!s->child || strcmp(s->child, c->config->name) == 0) &&
+	       (!s->child_id || s->child_id == c->unique);
+}
+
+static bool wants_child(const struct ike_select *s)
+{
+	return s->child || s->child_id;
+}
+
+/* The conn a name pair means: by its own name, or as the one that has the child. */
+static struct conn_entry *entry_of(const struct ike_engine *e, const struct ike_select *s)
+{
+	struct conn_entry *entry;
+
+	if (s->ike) {
+		entry = conns_named(e, s->ike);
+		return entry && (!s->child || conn_child(entry->version->conn, s->child)) ? entry
+											  : NULL;
+	}
+	DL_FOREACH (e->conns, entry)
+		if (s->child && conn_child(entry->version->conn, s->child))
+			return entry;
+	return NULL;
+}
+
+/* ---- initiate ---- */
+
+static const struct child *find_child(const struct ike_sa *sa, const char *name)
+{
+	const struct child *c;
+
+	DL_FOREACH (sa->children, c)
+		if (child_usable(c) && strcmp(c->config->name, name) == 0)
+			return c;
+	return NULL;
+}
+
+static bool initiate(struct ike_engine *e, const struct ike_command *c, const char **error)
+{
+	struct conn_entry *entry = entry_of(e, &c->select);
+	struct ike_sa *sa;
+
+	if (!entry) {
+		*error = "no such connection or child";
+		return false;
+	}
+	if (e->shutting_down) {
+		*error = "shutting down";
+		return false;
+	}
+	if (!command_expect(e, c->tag)) {
+		*error = "out of memory";
+		return false;
+	}
+	sa = peers_usable_sa(e, entry);
+	conns_release_hold(entry, c->select.child);
+	if (sa && (!c->select.child || find_child(sa, c->select.child))) {
+		command_progress(e, c->tag, true, IKE_REASON_NONE, NULL);
+		peers_review(e, entry);
+		return true;
+	}
+	if (!conns_add_waiter(entry, c->tag, c->select.child)) {
+		command_progress(e, c->tag, false, IKE_REASON_INTERNAL, "out of memory");
+		return true;
+	}
+	peers_want(e, entry, c->select.child);
+	return true;
+}
+
+/* ---- terminate ---- */
+
+static void terminate_child(struct ike_engine *e, struct child *c, const struct ike_command *cmd)
+{
+	if (!cmd->reset_retry && c->sa->entry)
+		conns_hold_child(c->sa->entry, c->config->name);
+	/* One command at a time can wait for an SA's end; a later one is told at once. */
+	if (cmd->tag && !c->tag && command_expect(e, cmd->tag))
+		c->tag = cmd->tag;
+	if (cmd->force)
+		child_end(e, c, IKE_REASON_COMMAND, NULL);
+	else
+		child_delete(e, c, IKE_REASON_COMMAND);
+}
+
+static void terminate_ike(struct ike_engine *e, struct ike_sa *sa, const struct ike_command *cmd)
+{
+	if (sa->entry && cmd->reset_retry)
+		sa->entry->wanted = true;
+	if (cmd->tag && !sa->tag && command_expect(e, cmd->tag))
+		sa->tag = cmd->tag;
+	ike_sa_delete(e, sa, IKE_REASON_COMMAND);
+	if (cmd->force)
+		ike_sa_end(e, sa, IKE_REASON_COMMAND, NULL);
+}
+
+static bool terminate(struct ike_engine *e, const struct ike_command *cmd, const char **error)
+{
+	const struct ike_select *s = &cmd->select;
+	struct conn_entry *entry = entry_of(e, s);
+	struct ike_sa *sa, *next_sa;
+	struct child *c, *next_child;
+	bool found = entry && !wants_child(s);
+
+	/* Held until all are through, so that COMMAND_DONE is one and comes last. */
+	if (!command_expect(e, cmd->tag)) {
+		*error = "out of memory";
+		return false;
+	}
+	if (found && !cmd->reset_retry)
+		conns_hold(e, entry);
+	DL_FOREACH_SAFE (e->sas, sa, next_sa) {
+		if (sa->state == IKE_SA_ENDED || !selects_ike(s, sa))
+			continue;
+		if (!wants_child(s)) {
+			if (sa->entry && !cmd->reset_retry)
+				conns_hold(e, sa->entry);
+			terminate_ike(e, sa, cmd);
+			found = true;
+			continue;
+		}
+		DL_FOREACH_SAFE (sa->children, c, next_child) {
+			if (!selects_child(s, c))
+				continue;
+			terminate_child(e, c, cmd);
+			found = true;
+		}
+	}
+	command_progress(e, cmd->tag, found, IKE_REASON_NONE, "no matching SA");
+	return true;
+}
+
+/* ---- rekey ---- */
+
+static bool rekey(struct ike_engine *e, const struct ike_command *cmd, const char **error)
+{
+	const struct ike_select *s = &cmd->select;
+	struct ike_sa *sa, *next_sa;
+	struct child *c, *next_child;
+	bool found = false;
+
+	if (!command_expect(e, cmd->tag)) {
+		*error = "out of memory";
+		return false;
+	}
+	DL_FOREACH_SAFE (e->sas, sa, next_sa) {
+		if (!ike_sa_usable(sa) || !selects_ike(s, sa))
+			continue;
+		if (!wants_child(s)) {
+			found |= exchange_enqueue(e, sa, &rekey_ike_ops, 0, NULL, cmd->tag) != NULL;
+			continue;
+		}
+		DL_FOREACH_SAFE (sa->children, c, next_child)
+			if (child_usable(c) && selects_child(s, c))
+				found |= exchange_enqueue(e, sa, &rekey_child_ops, c->id, NULL,
+							  cmd->tag) != NULL;
+	}
+	command_progress(e, cmd->tag, found, IKE_REASON_NONE, "no matching SA");
+	return true;
+}
+
+/* ---- shutdown, retry ---- */
+
+static bool shutdown_all(struct ike_engine *e, const struct ike_command *cmd)
+{
+	struct ike_sa *sa, *next;
+	struct conn_entry *entry;
+
+	e->shutting_down = true;
+	if (cmd->tag && command_expect(e, cmd->tag))
+		e->shutdown_tag = cmd->tag;
+	DL_FOREACH (e->conns, entry)
+		timer_cancel(&e->timers, &entry->retry_timer);
+	DL_FOREACH_SAFE (e->sas, sa, next)
+		ike_sa_delete(e, sa, IKE_REASON_SHUTDOWN);
+	command_sa_gone(e);
+	return true;
+}
+
+void command_sa_gone(struct ike_engine *e)
+{
+	uint64_t tag = e->shutdown_tag;
+
+	if (!e->shutting_down || e->sas || e->shutdown_told)
+		return;
+	e->shutdown_told = true;
+	e->shutdown_tag = 0;
+	output_shutdown_done(e);
+	command_progress(e, tag, true, IKE_REASON_NONE, NULL);
+}
+
+static bool retry_now(struct ike_engine *e)
+{
+	struct conn_entry *entry;
+
+	DL_FOREACH (e->conns, entry) {
+		entry->back_off = 0;
+		if (timer_armed(&entry->retry_timer))
+			peers_retry_expire(e, entry);
+	}
+	return true;
+}
+
+bool command_run(struct ike_engine *e, const struct ike_command *c, const char **error)
+{
+	switch (c->kind) {
+	case IKE_COMMAND_LOAD_CONN:
+		return conns_load(e, c->conn, c->tunnel, error);
+	case IKE_COMMAND_UNLOAD_CONN:
+		return conns_unload(e, c->name, error);
+	case IKE_COMMAND_LOAD_SECRET:
+		return conns_load_secret(e, c->secret, error);
+	case IKE_COMMAND_UNLOAD_SECRET:
+		return conns_unload_secret(e, c->name, error);
+	case IKE_COMMAND_INITIATE:
+		return initiate(e, c, error);
+	case IKE_COMMAND_TERMINATE:
+		return terminate(e, c, error);
+	case IKE_COMMAND_REKEY:
+		return rekey(e, c, error);
+	case IKE_COMMAND_RETRY_NOW:
+		return retry_now(e);
+	case IKE_COMMAND_SHUTDOWN:
+		return shutdown_all(e, c);
+	}
+	*error = "unknown command";
+	return false;
+}

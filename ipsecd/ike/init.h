@@ -1,0 +1,31 @@
+/* What IKE_SA_INIT and IKE_AUTH share and nobody needs afterwards. */
+#ifndef DETOUR_INIT_H
+#define DETOUR_INIT_H
+
+#include "ipsecd/ike/exchange.h"
+
+struct init_state {
+	struct crypto_ke *ke; /* initiator */
+	const struct algorithm_ke *ke_alg;
+	uint8_t ke_public[ALGORITHM_PUBLIC_MAX];
+	/* The first messages as sent, for AUTH (RFC 7296 2.15). */
+	struct message_copy request, response;
+	uint8_t cookie[IKE_COOKIE_MAX];
+	uint8_t cookie_len;
+	unsigned rounds;  /* of IKE_SA_INIT: COOKIE and INVALID_KE_PAYLOAD make further ones */
+	char *child_name; /* initiator: the first CHILD_SA */
+	uint32_t child_spi;
+};
+
+/* Begins as initiator: first message of a new IKE_SA of entry's conn. NULL: out of memory or the
+ * attempt failed at once (peers_attempt_failed was called). */
+struct ike_sa *init_start(struct ike_engine *e, struct conn_entry *entry,
+			  const struct ike_path *path, const char *child);
+/* An IKE_SA_INIT request, for a new or a half-open IKE_SA. */
+void init_consume_request(struct ike_engine *e, const struct ike_path *path,
+			  const struct wire_header *h, struct span datagram);
+void init_state_free(struct ike_engine *e, struct ike_sa *sa);
+/* auth.c: the initiator's IKE_AUTH. */
+void auth_start(struct ike_engine *e, struct ike_sa *sa);
+
+#endif

@@ -1,0 +1,208 @@
+/* The output queue and ike_engine_next. Entries own what they carry, but for the
+ * strings and selectors inside event views, which stay with SAs and conns that are
+ * kept until the queue was drained. Key material is cleansed with its entry. */
+#include "ipsecd/ike/output.h"
+#include "ipsecd/ike/info.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct output {
+	struct output *prev, *next;
+	struct ike_output out;
+	uint8_t datagram[];
+};
+
+static struct output *put(struct ike_engine *e, enum ike_output_kind kind, size_t extra)
+{
+	struct output *o = calloc(1, sizeof(*o) + extra);
+
+	if (!o) {
+		ike_log(e, NULL, LOG_LEVEL_ERROR, "out of memory, an output is lost");
+		return NULL;
+	}
+	o->out.kind = kind;
+	DL_APPEND(e->outputs, o);
+	return o;
+}
+
+void output_send(struct ike_engine *e, const struct ike_path *path, struct span datagram)
+{
+	struct output *o = put(e, IKE_OUTPUT_SEND, datagram.len);
+
+	if (!o)
+		return;
+	o->out.path = *path;
+	memcpy(o->datagram, datagram.ptr, datagram.len);
+	o->out.datagram = span_of(o->datagram, datagram.len);
+}
+
+void output_keepalive(struct ike_engine *e, const struct ike_path *path)
+{
+	struct output *o = put(e, IKE_OUTPUT_KEEPALIVE, 1);
+
+	if (!o)
+		return;
+	o->out.path = *path;
+	o->datagram[0] = 0xff; /* RFC 3948 2.3 */
+	o->out.datagram = span_of(o->datagram, 1);
+}
+
+void output_child_install(struct ike_engine *e, const struct child_sa *child)
+{
+	struct output *o = put(e, IKE_OUTPUT_CHILD_INSTALL, 0);
+
+	if (o)
+		o->out.child = *child;
+}
+
+void output_child_update(struct ike_engine *e, const struct child *c)
+{
+	struct output *o = put(e, IKE_OUTPUT_CHILD_UPDATE, 0);
+
+	if (!o)
+		return;
+	o->out.child = (struct child_sa){
+		.id = c->id,
+		.tunnel = c->tunnel,
+		.outbound = c->outbound,
+		.udp_encap = c->udp_encap,
+		.local = c->local,
+		.remote = c->remote,
+	};
+}
+
+void output_child_remove(struct ike_engine *e, const struct child *c)
+{
+	struct output *o = put(e, IKE_OUTPUT_CHILD_REMOVE, 0);
+
+	if (!o)
+		return;
+	o->out.child.id = c->id;
+	o->out.child.tunnel = c->tunnel;
+}
+
+void output_resolve(struct ike_engine *e, uint64_t query, const char *name, uint8_t family)
+{
+	size_t size = strlen(name) + 1;
+	struct output *o = put(e, IKE_OUTPUT_QUERY_RESOLVE, size);
+
+	if (!o)
+		return;
+	memcpy(o->datagram, name, size);
+	o->out.query = query;
+	o->out.name = (const char *)o->datagram;
+	o->out.child.local.addr.family = family;
+}
+
+static struct ike_output *event(struct ike_engine *e, enum ike_event_kind kind,
+				enum ike_reason reason, const char *detail)
+{
+	struct output *o = put(e, IKE_OUTPUT_EVENT, 0);
+
+	if (!o)
+		return NULL;
+	o->out.event = kind;
+	o->out.reason = reason;
+	if (detail)
+		snprintf(o->out.reason_detail, sizeof(o->out.reason_detail), "%s", detail);
+	return &o->out;
+}
+
+void output_event_ike(struct ike_engine *e, enum ike_event_kind kind, const struct ike_sa *sa,
+		      const struct ike_sa *old, enum ike_reason reason, const char *detail)
+{
+	struct ike_output *out = event(e, kind, reason, detail);
+
+	if (!out)
+		return;
+	out->have_ike = true;
+	info_ike(sa, &out->ike);
+	out->conn = out->ike.conn;
+	if (old)
+		info_ike(old, &out->ike_old);
+}
+
+void output_event_child(struct ike_engine *e, enum ike_event_kind kind, const struct child *child,
+			const struct child *old, enum ike_reason reason, const char *detail)
+{
+	struct ike_output *out = event(e, kind, reason, detail);
+
+	if (!out)
+		return;
+	out->have_ike = out->have_child = true;
+	info_ike(child->sa, &out->ike);
+	out->conn = out->ike.conn;
+	info_child(child, &out->sa);
+	if (old)
+		info_child(old, &out->sa_old);
+}
+
+void output_event_failed(struct ike_engine *e, const char *conn, const struct ike_sa *sa,
+			 enum ike_reason reason, const char *detail)
+{
+	struct ike_output *out = event(e, IKE_EVENT_FAILED, reason, detail);
+
+	if (!out)
+		return;
+	out->conn = conn;
+	if (sa) {
+		out->have_ike = true;
+		info_ike(sa, &out->ike);
+		out->conn = out->ike.conn;
+	}
+}
+
+void output_command_done(struct ike_engine *e, uint64_t tag, bool ok, enum ike_reason reason,
+			 const char *detail)
+{
+	struct ike_output *out = tag ? event(e, IKE_EVENT_COMMAND_DONE, reason, detail) : NULL;
+
+	if (!out)
+		return;
+	out->tag = tag;
+	out->ok = ok;
+}
+
+void output_shutdown_done(struct ike_engine *e)
+{
+	event(e, IKE_EVENT_SHUTDOWN_DONE, IKE_REASON_SHUTDOWN, NULL);
+}
+
+static void output_free(struct output *o)
+{
+	if (!o)
+		return;
+	child_sa_cleanse(&o->out.child);
+	free(o);
+}
+
+void outputs_release_current(struct ike_engine *e)
+{
+	output_free(e->current);
+	e->current = NULL;
+}
+
+void outputs_free(struct ike_engine *e)
+{
+	struct output *o, *tmp;
+
+	outputs_release_current(e);
+	DL_FOREACH_SAFE (e->outputs, o, tmp) {
+		DL_DELETE(e->outputs, o);
+		output_free(o);
+	}
+}
+
+bool ike_engine_next(struct ike_engine *e, struct ike_output *out)
+{
+	struct output *o = e->outputs;
+
+	outputs_release_current(e);
+	if (!o)
+		return false;
+	DL_DELETE(e->outputs, o);
+	e->current = o;
+	*out = o->out;
+	return true;
+}

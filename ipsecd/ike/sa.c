@@ -1,0 +1,379 @@
+/* IKE_SA records: life from ike_sa_new to ike_sa_free, the one writer of the state,
+ * lifetimes. Must not know how exchanges are encoded. */
+#include "ipsecd/ike/command.h"
+#include "ipsecd/ike/exchange.h"
+#include "ipsecd/ike/init.h"
+#include "ipsecd/ike/keepalive.h"
+#include "ipsecd/ike/output.h"
+#include "ipsecd/ike/peers.h"
+#include "ipsecd/ike/window.h"
+
+#include <stdlib.h>
+
+#define SA_TIMERS 7
+
+static void rekey_due(struct ike_engine *e, void *owner)
+{
+	struct ike_sa *sa = owner;
+
+	if (ike_sa_usable(sa))
+		exchange_enqueue(e, sa, &rekey_ike_ops, 0, NULL, 0);
+}
+
+/* The hard lifetime, a half-open SA's patience, or that of a replaced one whose delete
+ * does not come. */
+static void expired(struct ike_engine *e, void *owner)
+{
+	struct ike_sa *sa = owner;
+
+	switch (sa->state) {
+	case IKE_SA_HALF_OPEN:
+		ike_sa_end(e, sa, IKE_REASON_NO_ANSWER, "IKE_AUTH did not come");
+		break;
+	case IKE_SA_ESTABLISHED:
+	case IKE_SA_REKEYING:
+		ike_sa_delete(e, sa, IKE_REASON_EXPIRED);
+		break;
+	case IKE_SA_REKEYED:
+		ike_sa_delete(e, sa, IKE_REASON_REPLACED);
+		break;
+	default:
+		ike_sa_end(e, sa, sa->end_reason, "not answered in time");
+	}
+}
+
+static void tasks_due(struct ike_engine *e, void *owner)
+{
+	exchange_run(e, owner);
+}
+
+static void timers_init(struct ike_sa *sa)
+{
+	timer_init(&sa->tx.timer, window_expire, sa);
+	timer_init(&sa->rekey_timer, rekey_due, sa);
+	timer_init(&sa->expire_timer, expired, sa);
+	timer_init(&sa->dpd_timer, liveness_expire, sa);
+	timer_init(&sa->task_timer, tasks_due, sa);
+	timer_init(&sa->keepalive_timer, keepalive_expire, sa);
+	timer_init(&sa->redundant_timer, peers_redundant_expire, sa);
+}
+
+static void timers_cancel(struct ike_engine *e, struct ike_sa *sa)
+{
+	struct timer *all[SA_TIMERS] = {&sa->tx.timer,	     &sa->rekey_timer, &sa->expire_timer,
+					&sa->dpd_timer,	     &sa->task_timer,  &sa->keepalive_timer,
+					&sa->redundant_timer};
+
+	for (unsigned i = 0; i < SA_TIMERS; i++)
+		timer_cancel(&e->timers, all[i]);
+}
+
+struct ike_sa *ike_sa_new(struct ike_engine *e, struct conn_entry *entry, bool initiator,
+			  const struct ike_path *path)
+{
+	struct ike_sa *sa = calloc(1, sizeof(*sa));
+
+	if (!sa)
+		return NULL;
+	if (!timer_heap_reserve(&e->timers, SA_TIMERS)) {
+		free(sa);
+		return NULL;
+	}
+	timers_init(sa);
+	sa->id = ++e->next_sa_id;
+	sa->initiator = initiator;
+	sa->path = *path;
+	sa->created = sa->last_heard = e->now;
+	sa->own_spi = engine_new_ike_spi(e);
+	if (initiator)
+		sa->spi_i = sa->own_spi;
+	else
+		sa->spi_r = sa->own_spi;
+	if (entry)
+		conns_attach(sa, entry);
+	HASH_ADD(hh_spi, e->sas_by_spi, own_spi, sizeof(sa->own_spi), sa);
+	DL_APPEND(e->sas, sa);
+	e->counters.ike_sas++;
+	return sa;
+}
+
+struct ike_sa *ike_sa_new_rekeyed(struct ike_engine *e, const struct ike_sa *old, bool initiator)
+{
+	struct ike_sa *sa = ike_sa_new(e, NULL, initiator, &old->path);
+
+	if (!sa)
+		return NULL;
+	sa->entry = old->entry;
+	if (sa->entry)
+		sa->entry->n_sas++;
+	sa->version = conn_version_ref(old->version);
+	sa->conn = old->conn;
+	sa->local_id = old->local_id;
+	sa->remote_id = old->remote_id;
+	sa->nat_local = old->nat_local;
+	sa->nat_remote = old->nat_remote;
+	sa->nat_faked = old->nat_faked;
+	sa->peer_authenticated = old->peer_authenticated;
+	return sa;
+}
+
+const char *ike_sa_state_name(enum ike_sa_state s)
+{
+	static const char *const names[IKE_SA_STATES] = {
+		"CREATED",  "INIT_SENT", "HALF_OPEN", "AUTH_SENT", "ESTABLISHED",
+		"REKEYING", "REKEYED",	 "DELETING",  "ENDED",
+	};
+
+	return names[s];
+}
+
+static void ike_sa_init_key(uint64_t spi_i, const struct endpoint *remote, uint8_t *key)
+{
+	memset(key, 0, IKE_INIT_KEY);
+	be64_set(key, spi_i);
+	key[8] = remote->addr.family;
+	memcpy(key + 9, remote->addr.bytes, sizeof(remote->addr.bytes));
+	be16_set(key + 25, remote->port);
+}
+
+struct ike_sa *ike_sa_half_open(const struct ike_engine *e, uint64_t spi_i,
+				const struct endpoint *remote)
+{
+	uint8_t key[IKE_INIT_KEY];
+	struct ike_sa *sa;
+
+	ike_sa_init_key(spi_i, remote, key);
+	HASH_FIND(hh_init, e->half_open, key, IKE_INIT_KEY, sa);
+	return sa;
+}
+
+void ike_sa_set_state(struct ike_engine *e, struct ike_sa *sa, enum ike_sa_state state,
+		      const char *cause)
+{
+	if (sa->state == state)
+		return;
+	ike_log(e, sa, LOG_LEVEL_DEBUG, "IKE_SA #%u %s -> %s: %s", sa->id,
+		ike_sa_state_name(sa->state), ike_sa_state_name(state), cause);
+	if (sa->state == IKE_SA_HALF_OPEN) {
+		e->counters.half_open--;
+		HASH_DELETE(hh_init, e->half_open, sa);
+		timer_cancel(&e->timers, &sa->expire_timer);
+	}
+	if (state == IKE_SA_HALF_OPEN) {
+		e->counters.half_open++;
+		ike_sa_init_key(sa->spi_i, &sa->path.remote, sa->init_key);
+		HASH_ADD(hh_init, e->half_open, init_key, IKE_INIT_KEY, sa);
+		timer_set(&e->timers, &sa->expire_timer, e->now + e->settings.half_open_timeout);
+	}
+	sa->state = state;
+}
+
+bool ike_sa_install_keys(struct ike_engine *e, struct ike_sa *sa)
+{
+	const struct crypto_ops *crypto = e->env.crypto;
+	const struct ike_keys *k = &sa->keys;
+	struct span ei = span_of(k->ei, k->e_len), er = span_of(k->er, k->e_len);
+	struct span ai = span_of(k->ai, k->a_len), ar = span_of(k->ar, k->a_len);
+
+	crypto->cipher_free(sa->seal);
+	crypto->cipher_free(sa->open);
+	sa->seal = crypto->cipher_new(sa->suite.encr, sa->suite.integ, sa->initiator ? ei : er,
+				      sa->initiator ? ai : ar, true);
+	sa->open = crypto->cipher_new(sa->suite.encr, sa->suite.integ, sa->initiator ? er : ei,
+				      sa->initiator ? ar : ai, false);
+	return sa->seal && sa->open;
+}
+
+/* Rekey at rekey_time less up to rand_time, so that both ends seldom meet; the end is
+ * over_time behind it. rekey=no starts no rekey of its own. */
+static void plan_lifetimes(struct ike_engine *e, struct ike_sa *sa)
+{
+	const struct conn *c = sa->conn;
+
+	if (!c->rekey_time)
+		return;
+	sa->expires_at = c->over_time ? e->now + c->rekey_time + c->over_time : 0;
+	if (sa->expires_at)
+		timer_set(&e->timers, &sa->expire_timer, sa->expires_at);
+	if (!c->rekey)
+		return;
+	sa->rekey_at = e->now + c->rekey_time;
+	if (c->rand_time < c->rekey_time)
+		sa->rekey_at -= engine_random_below(e, c->rand_time);
+	timer_set(&e->timers, &sa->rekey_timer, sa->rekey_at);
+}
+
+void ike_sa_establish(struct ike_engine *e, struct ike_sa *sa, const char *cause)
+{
+	ike_sa_set_state(e, sa, IKE_SA_ESTABLISHED, cause);
+	sa->established = sa->last_heard = e->now;
+	init_state_free(e, sa);
+	plan_lifetimes(e, sa);
+	liveness_arm(e, sa);
+	keepalive_arm(e, sa);
+}
+
+void ike_sa_announce(struct ike_engine *e, struct ike_sa *sa, struct ike_sa *old)
+{
+	sa->announced = true;
+	if (old)
+		old->announced = false;
+	ike_log(e, sa, LOG_LEVEL_NOTICE, "IKE_SA #%u %s", sa->id,
+		old ? "established by rekey" : "established");
+	output_event_ike(e, old ? IKE_EVENT_IKE_REKEYED : IKE_EVENT_IKE_UP, sa, old,
+			 IKE_REASON_NONE, NULL);
+}
+
+static bool moves_along(const struct task *t)
+{
+	return t->ops == &create_child_ops || t->ops == &rekey_child_ops ||
+	       t->ops == &delete_child_ops;
+}
+
+void ike_sa_move_children(struct ike_engine *e, struct ike_sa *from, struct ike_sa *to)
+{
+	struct child *c, *next;
+	struct task *t, *next_task;
+
+	DL_FOREACH_SAFE (from->children, c, next) {
+		DL_DELETE(from->children, c);
+		DL_APPEND(to->children, c);
+		c->sa = to;
+	}
+	to->n_children += from->n_children;
+	from->n_children = 0;
+	DL_FOREACH_SAFE (from->tasks, t, next_task) {
+		if (!moves_along(t))
+			continue;
+		DL_DELETE(from->tasks, t);
+		DL_APPEND(to->tasks, t);
+	}
+	exchange_run(e, to);
+}
+
+static bool talks_to_peer(enum ike_sa_state s)
+{
+	return s == IKE_SA_ESTABLISHED || s == IKE_SA_REKEYING || s == IKE_SA_REKEYED;
+}
+
+void ike_sa_delete(struct ike_engine *e, struct ike_sa *sa, enum ike_reason reason)
+{
+	if (sa->state == IKE_SA_DELETING || sa->state == IKE_SA_ENDED)
+		return;
+	if (!talks_to_peer(sa->state)) {
+		ike_sa_end(e, sa, reason, NULL);
+		return;
+	}
+	sa->end_reason = reason;
+	timer_cancel(&e->timers, &sa->rekey_timer);
+	timer_cancel(&e->timers, &sa->dpd_timer);
+	ike_sa_set_state(e, sa, IKE_SA_DELETING, ike_reason_text(reason));
+	if (!exchange_enqueue(e, sa, &delete_ike_ops, 0, NULL, 0))
+		ike_sa_end(e, sa, reason, "out of memory");
+}
+
+static void end_tasks(struct ike_engine *e, struct ike_sa *sa, enum ike_reason reason,
+		      const char *detail)
+{
+	struct task *t, *next;
+
+	if (sa->running)
+		DL_PREPEND(sa->tasks, sa->running);
+	sa->running = NULL;
+	DL_FOREACH_SAFE (sa->tasks, t, next) {
+		DL_DELETE(sa->tasks, t);
+		if (t->ops->abandon)
+			t->ops->abandon(e, sa, t);
+		exchange_done(e, t, false, reason, detail);
+		task_free(e, t);
+	}
+}
+
+static void end_children(struct ike_engine *e, struct ike_sa *sa, enum ike_reason reason)
+{
+	struct child *c, *next;
+
+	DL_FOREACH_SAFE (sa->children, c, next)
+		child_end(e, c, reason, NULL);
+}
+
+void ike_sa_end(struct ike_engine *e, struct ike_sa *sa, enum ike_reason reason, const char *detail)
+{
+	if (sa->state == IKE_SA_ENDED)
+		return;
+	/* First out of the tables and timers: nothing below can find it again. */
+	ike_sa_set_state(e, sa, IKE_SA_ENDED, detail ? detail : ike_reason_text(reason));
+	sa->end_reason = reason;
+	HASH_DELETE(hh_spi, e->sas_by_spi, sa);
+	DL_DELETE(e->sas, sa);
+	e->counters.ike_sas--;
+	timers_cancel(e, sa);
+	end_tasks(e, sa, reason, detail);
+	end_children(e, sa, reason);
+	if (sa->announced) {
+		ike_log(e, sa, LOG_LEVEL_NOTICE, "IKE_SA #%u is down: %s%s%s", sa->id,
+			ike_reason_text(reason), detail ? ": " : "", detail ? detail : "");
+		output_event_ike(e, IKE_EVENT_IKE_DOWN, sa, NULL, reason, detail);
+	}
+	command_progress(e, sa->tag, true, reason, NULL);
+	sa->dead_next = e->dead_sas;
+	e->dead_sas = sa;
+	peers_sa_gone(e, sa, reason, detail);
+	command_sa_gone(e);
+}
+
+void ike_sa_free(struct ike_engine *e, struct ike_sa *sa)
+{
+	init_state_free(e, sa);
+	window_free(e, sa);
+	e->env.crypto->cipher_free(sa->seal);
+	e->env.crypto->cipher_free(sa->open);
+	conns_detach(e, sa);
+	timer_heap_release(&e->timers, SA_TIMERS);
+	explicit_bzero(sa, sizeof(*sa));
+	free(sa);
+}
+
+struct ike_sa *ike_sa_by_spi(const struct ike_engine *e, uint64_t own_spi)
+{
+	struct ike_sa *sa;
+
+	HASH_FIND(hh_spi, e->sas_by_spi, &own_spi, sizeof(own_spi), sa);
+	return sa;
+}
+
+struct ike_sa *ike_sa_by_id(const struct ike_engine *e, uint32_t id)
+{
+	struct ike_sa *sa;
+
+	DL_FOREACH (e->sas, sa)
+		if (sa->id == id)
+			return sa;
+	return NULL;
+}
+
+bool ike_sa_usable(const struct ike_sa *sa)
+{
+	return sa->state == IKE_SA_ESTABLISHED || sa->state == IKE_SA_REKEYING;
+}
+
+const char *ike_sa_conn_name(const struct ike_sa *sa)
+{
+	return sa->entry ? sa->entry->name : "";
+}
+
+void ike_sa_move(struct ike_engine *e, struct ike_sa *sa, const struct ike_path *path)
+{
+	char from[ENDPOINT_TEXT], to[ENDPOINT_TEXT];
+	struct child *c;
+
+	if (endpoint_equal(&sa->path.remote, &path->remote) &&
+	    endpoint_equal(&sa->path.local, &path->local))
+		return;
+	ike_log(e, sa, LOG_LEVEL_NOTICE, "peer moved from %s to %s",
+		endpoint_format(&sa->path.remote, from), endpoint_format(&path->remote, to));
+	sa->path = *path;
+	DL_FOREACH (sa->children, c)
+		child_update_path(e, c);
+	output_event_ike(e, IKE_EVENT_IKE_MOVED, sa, NULL, IKE_REASON_NONE, NULL);
+}

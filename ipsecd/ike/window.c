@@ -1,0 +1,160 @@
+/* Message IDs, retransmission with back-off and jitter, response cache (RFC 7296 2.1 - 2.3),
+ * and the verdict that a peer is dead (2.4). Must not know what the messages mean. */
+#include "ipsecd/ike/window.h"
+#include "ipsecd/ike/output.h"
+#include "ipsecd/ike/peers.h"
+
+#include <stdlib.h>
+
+/* How long an engine that shuts down waits for answers to its deletes. */
+#define SHUTDOWN_WAIT (3 * MONO_S)
+
+static bool copy_set(struct message_copy *c, struct span s)
+{
+	uint8_t *data = malloc(s.len);
+
+	if (!data)
+		return false;
+	memcpy(data, s.ptr, s.len);
+	free(c->data);
+	*c = (struct message_copy){.data = data, .len = s.len};
+	return true;
+}
+
+static void copy_clear(struct message_copy *c)
+{
+	free(c->data);
+	*c = (struct message_copy){0};
+}
+
+mono_time window_interval(mono_time first, unsigned sent)
+{
+	mono_time interval = first;
+
+	for (unsigned i = 1; i < sent && interval < 3600 * MONO_S; i++)
+		interval = interval * 9 / 5;
+	return interval;
+}
+
+static mono_time first_interval(const struct ike_sa *sa)
+{
+	return sa->conn && sa->conn->retransmit_interval ? sa->conn->retransmit_interval
+							 : CONN_RETRANSMIT_INTERVAL;
+}
+
+static mono_time timeout_of(const struct ike_engine *e, const struct ike_sa *sa)
+{
+	mono_time timeout = sa->conn && sa->conn->retransmit_timeout ? sa->conn->retransmit_timeout
+								     : CONN_RETRANSMIT_TIMEOUT;
+
+	return e->shutting_down && timeout > SHUTDOWN_WAIT ? SHUTDOWN_WAIT : timeout;
+}
+
+/* The interval varies by a tenth either way, so that many SAs that lost one peer do not
+ * retransmit in step. */
+static void arm(struct ike_engine *e, struct ike_sa *sa)
+{
+	mono_time interval = window_interval(first_interval(sa), sa->tx.sent);
+	mono_time give_up = sa->tx.first_sent + timeout_of(e, sa);
+	mono_time at = e->now + interval - interval / 10 + engine_random_below(e, interval / 5);
+
+	timer_set(&e->timers, &sa->tx.timer, at < give_up ? at : give_up);
+}
+
+static void transmit(struct ike_engine *e, struct ike_sa *sa)
+{
+	sa->tx.sent++;
+	output_send(e, &sa->path, span_of(sa->tx.request.data, sa->tx.request.len));
+	arm(e, sa);
+}
+
+bool window_send_request(struct ike_engine *e, struct ike_sa *sa, struct span datagram)
+{
+	if (!copy_set(&sa->tx.request, datagram))
+		return false;
+	sa->tx.in_flight = true;
+	sa->tx.sent = 0;
+	sa->tx.first_sent = e->now;
+	transmit(e, sa);
+	return true;
+}
+
+void window_stop(struct ike_engine *e, struct ike_sa *sa)
+{
+	timer_cancel(&e->timers, &sa->tx.timer);
+	sa->tx.in_flight = false;
+	copy_clear(&sa->tx.request);
+}
+
+void window_answered(struct ike_engine *e, struct ike_sa *sa)
+{
+	window_stop(e, sa);
+	sa->tx.next_id++;
+}
+
+/* RFC 7296 2.4: after repeated attempts without an answer over a time, the peer is dead. */
+static void give_up(struct ike_engine *e, struct ike_sa *sa)
+{
+	enum ike_sa_state state = sa->state;
+
+	ike_log(e, sa, LOG_LEVEL_WARN, "no answer to message %u after %u transmissions in %llu ms",
+		sa->tx.next_id, sa->tx.sent,
+		(unsigned long long)((e->now - sa->tx.first_sent) / MONO_MS));
+	if (state == IKE_SA_INIT_SENT || state == IKE_SA_AUTH_SENT) {
+		peers_attempt_failed(e, sa, IKE_REASON_NO_ANSWER,
+				     state == IKE_SA_INIT_SENT ? "peer does not answer IKE_SA_INIT"
+							       : "peer does not answer IKE_AUTH");
+		return;
+	}
+	if (state == IKE_SA_DELETING || state == IKE_SA_REKEYED) {
+		ike_sa_end(e, sa, sa->end_reason, "the peer did not answer the delete");
+		return;
+	}
+	e->counters.peers_dead++;
+	ike_sa_end(e, sa, IKE_REASON_PEER_DEAD, NULL);
+}
+
+void window_expire(struct ike_engine *e, void *owner)
+{
+	struct ike_sa *sa = owner;
+
+	if (!sa->tx.in_flight)
+		return;
+	if (e->now >= sa->tx.first_sent + timeout_of(e, sa)) {
+		give_up(e, sa);
+		return;
+	}
+	e->counters.retransmits_sent++;
+	ike_log(e, sa, LOG_LEVEL_INFO, "retransmit %u of message %u", sa->tx.sent, sa->tx.next_id);
+	transmit(e, sa);
+}
+
+/* RFC 7296 2.3: the window is one until SET_WINDOW_SIZE, which we never send. */
+enum window_verdict window_check_request(const struct ike_sa *sa, uint32_t id)
+{
+	if (id == sa->rx.next_id)
+		return WINDOW_NEW;
+	if (id + 1 == sa->rx.next_id && sa->rx.response.data)
+		return WINDOW_RETRANSMIT;
+	return WINDOW_DROP;
+}
+
+bool window_check_response(const struct ike_sa *sa, uint32_t id)
+{
+	return sa->tx.in_flight && id == sa->tx.next_id;
+}
+
+void window_send_response(struct ike_engine *e, struct ike_sa *sa, const struct ike_path *path,
+			  struct span datagram)
+{
+	sa->rx.next_id++;
+	if (!copy_set(&sa->rx.response, datagram))
+		copy_clear(&sa->rx.response);
+	output_send(e, path, datagram);
+}
+
+void window_free(struct ike_engine *e, struct ike_sa *sa)
+{
+	window_stop(e, sa);
+	copy_clear(&sa->rx.response);
+}
