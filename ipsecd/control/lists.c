@@ -1,0 +1,175 @@
+/* list-sas and list-conns: streams of events, and the response when all are out. A
+ * client gets as much as it reads: behind LISTING_PAUSE waiting bytes the stream stops
+ * and goes on from its mark when they are gone, so that ten thousand SAs need no memory
+ * of their own. SAs are told in order of their ids, which the engine keeps them in. */
+#include "ipsecd/control/bodies.h"
+#include "ipsecd/control/server.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#define LISTING_PAUSE ((size_t)256 << 10)
+
+/* ---- SAs ---- */
+
+struct sa_walk {
+	struct client *client;
+	struct listing *listing;
+	mono_time now;
+	struct buf event;
+	bool open; /* an event is under construction: its IKE_SA's children may follow */
+	bool more; /* stopped for the client's sake */
+};
+
+static void close_sa(struct sa_walk *w)
+{
+	if (!w->open)
+		return;
+	w->open = false;
+	vici_put_section_end(&w->event); /* child-sas */
+	vici_put_section_end(&w->event);
+	client_send_event(w->client, &w->event);
+}
+
+static void open_sa(struct sa_walk *w, const struct ike_sa_info *ike)
+{
+	if (queue_len(&w->client->out) > LISTING_PAUSE) {
+		w->more = true;
+		return;
+	}
+	w->listing->after_id = ike->id;
+	w->event = control_begin_event(w->client->control, EVENT_LIST_SA);
+	vici_put_section(&w->event, ike->conn);
+	body_put_ike(&w->event, ike, w->now);
+	vici_put_section(&w->event, "child-sas");
+	w->open = true;
+}
+
+static void put_child(struct sa_walk *w, const struct ike_child_info *child)
+{
+	const struct control_host *host = &w->client->control->host;
+	struct dataplane_child_stats stats;
+	char section[CONTROL_NAME_MAX + 16];
+	bool have = host->child_stats(host->ctx, child->child_sa, &stats);
+
+	snprintf(section, sizeof(section), "%.*s-%" PRIu32, VICI_NAME_MAX - 11, child->name,
+		 child->id);
+	vici_put_section(&w->event, section);
+	body_put_child(&w->event, child, have ? &stats : NULL, w->now);
+	vici_put_section_end(&w->event);
+}
+
+static void on_sa(void *ctx, const struct ike_sa_info *ike, const struct ike_child_info *child)
+{
+	struct sa_walk *w = ctx;
+
+	if (!child) {
+		close_sa(w);
+		if (!w->more && ike->id > w->listing->after_id &&
+		    selection_has(&w->listing->filter, ike, NULL))
+			open_sa(w, ike);
+	} else if (w->open && selection_has(&w->listing->filter, ike, child)) {
+		put_child(w, child);
+	}
+}
+
+static bool stream_sas(struct client *c)
+{
+	const struct control_host *host = &c->control->host;
+	struct sa_walk w = {.client = c, .listing = &c->listing, .now = host->now(host->ctx)};
+
+	if (client_wants(c, EVENT_LIST_SA))
+		ike_engine_each_sa(host->engine, on_sa, &w);
+	close_sa(&w);
+	return !w.more;
+}
+
+/* ---- conns ---- */
+
+static void put_why_down(struct buf *b, const struct control_host *host, const char *conn)
+{
+	mono_time next = 0, now = host->now(host->ctx);
+	char detail[160] = "";
+	enum ike_reason reason = ike_engine_conn_status(host->engine, conn, &next, detail);
+
+	if (reason != IKE_REASON_NONE)
+		vici_put(b, "reason", ike_reason_text(reason));
+	if (detail[0])
+		vici_put(b, "reason-detail", detail);
+	if (next && next != MONO_NEVER)
+		vici_put_format(b, "next-attempt", "%" PRIu64,
+				next > now ? (next - now + MONO_S - 1) / MONO_S : 0);
+}
+
+static void send_conn(struct client *c, const struct conn *conn)
+{
+	const struct control_host *host = &c->control->host;
+	struct buf b = control_begin_event(c->control, EVENT_LIST_CONN);
+	struct control_tunnel tunnel;
+
+	vici_put_section(&b, conn->name);
+	if (host->tunnel(host->ctx, conn->name, &tunnel)) {
+		body_put_tunnel(&b, &tunnel);
+		if (!tunnel.up)
+			put_why_down(&b, host, conn->name);
+	}
+	body_put_conn(&b, conn);
+	vici_put_section_end(&b);
+	client_send_event(c, &b);
+}
+
+static bool stream_conns(struct client *c)
+{
+	const char *only = c->listing.filter.ike;
+	const struct conn *conn;
+
+	if (!client_wants(c, EVENT_LIST_CONN))
+		return true;
+	while ((conn = ike_engine_conn(c->control->host.engine, c->listing.next_conn))) {
+		if (queue_len(&c->out) > LISTING_PAUSE)
+			return false;
+		if (!only[0] || strcmp(only, conn->name) == 0)
+			send_conn(c, conn);
+		c->listing.next_conn++;
+	}
+	return true;
+}
+
+/* ---- both ---- */
+
+void listing_continue(struct client *c)
+{
+	bool done;
+
+	c->corked = true;
+	done = c->listing.kind == LISTING_SAS ? stream_sas(c) : stream_conns(c);
+	c->corked = false;
+	if (done) {
+		struct buf b = client_response(c);
+
+		c->listing.kind = LISTING_NONE;
+		client_respond(c, &b);
+	} else {
+		client_flush(c);
+	}
+}
+
+static void listing_start(struct client *c, enum listing_kind kind, struct span body)
+{
+	struct listing l = {.kind = kind};
+
+	if (!selection_read(c, body, &l.filter))
+		return;
+	c->listing = l;
+	listing_continue(c);
+}
+
+void command_list_sas(struct client *c, struct span body)
+{
+	listing_start(c, LISTING_SAS, body);
+}
+
+void command_list_conns(struct client *c, struct span body)
+{
+	listing_start(c, LISTING_CONNS, body);
+}
