@@ -16,7 +16,7 @@ struct child_offer {
 	uint16_t error;	     /* NOTIFY_* when the negotiation failed */
 	uint16_t want_group; /* with INVALID_KE_PAYLOAD: the group we take */
 	enum ike_reason reason;
-	char detail[IKE_DETAIL];
+	char detail[IKE_WORDS];
 };
 
 /* Our selectors for `config` on this SA's path (dynamic ones resolved). */

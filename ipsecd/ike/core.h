@@ -17,7 +17,8 @@ struct command_wait;
 #define IKE_NONCE_MAX	256   /* the peer's, RFC 7296 3.9 */
 #define IKE_COOKIE_MAX	64    /* RFC 7296 2.6 */
 #define IKE_MESSAGE_MAX 16384 /* what we build: large proposal lists and selectors fit */
-#define IKE_DETAIL	160
+#define IKE_DETAIL	160   /* of events and conns */
+#define IKE_WORDS	800   /* of log lines: both sides' wishes in full */
 
 struct ike_engine {
 	struct ike_env env;
@@ -41,6 +42,7 @@ struct ike_engine {
 	struct output *current;	 /* handed out last, freed by the next call */
 	struct ike_sa *dead_sas; /* freed when no output can point to them */
 	struct child *dead_children;
+	struct ike_sa *run_first; /* task queues to be run at the end of this input */
 	struct conn_entry *dead_conns;
 
 	uint32_t next_sa_id, next_child_unique, next_reqid;

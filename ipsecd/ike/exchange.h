@@ -45,10 +45,12 @@ enum exchange_kind {
 struct exchange {
 	struct ike_engine *e;
 	struct ike_sa *sa;
-	struct task *task;	       /* initiator; NULL as responder */
-	const struct wire_message *in; /* NULL in create_request */
-	struct wire_writer *out;       /* NULL in consume_response */
-	const struct ike_path *path;   /* of the message that came; NULL in create_request */
+	struct task *task;		  /* initiator; NULL as responder */
+	const struct wire_message *in;	  /* NULL in create_request */
+	struct wire_writer *out;	  /* NULL in consume_response */
+	const struct ike_path *path;	  /* of the message that came; NULL in create_request */
+	const struct wire_header *header; /* of the message that came */
+	struct span datagram;		  /* IKE_SA_INIT: as it came */
 	mono_time now;
 };
 
@@ -93,8 +95,21 @@ struct task {
 struct task *exchange_enqueue(struct ike_engine *e, struct ike_sa *sa,
 			      const struct exchange_ops *ops, uint64_t child,
 			      const char *child_name, uint64_t tag);
-/* Sends the next due request if none is in flight. */
+/* Lets the next due request be sent, at the end of this input, if none is in flight. */
 void exchange_run(struct ike_engine *e, struct ike_sa *sa);
+/* At the end of each input: runs the queues that exchange_run marked. A request never
+ * overtakes the response that is being built. */
+void exchange_run_marked(struct ike_engine *e);
+/* The running task's response came: hands it to the task, then goes on. */
+void exchange_consume_response(struct exchange *x);
+/* The same on an IKE_SA that is being deleted: the task is abandoned. */
+void exchange_discard_response(struct exchange *x);
+/* Starts a protected message: header and the open SK payload. */
+void exchange_begin(struct ike_engine *e, const struct ike_sa *sa, struct wire_writer *w,
+		    void *memory, size_t size, uint8_t exchange, uint32_t id, bool response);
+/* Closes and encrypts it. false: too long, or crypto failed. */
+bool exchange_seal(struct ike_engine *e, struct ike_sa *sa, struct wire_writer *w,
+		   struct span *datagram);
 /* In consume_response: keep the task and send it anew after `delay` (0: at once), as for
  * INVALID_KE_PAYLOAD or TEMPORARY_FAILURE (RFC 7296 2.25). The KE and nonce are renewed by
  * create_request. */
@@ -130,12 +145,16 @@ struct transition {
 
 const struct transition *transition_find(enum ike_sa_state state, enum exchange_kind kind,
 					 enum exchange_role role);
+/* Payload bits that the row requires and m lacks, or that it does not allow. */
+uint64_t transition_missing(const struct transition *t, const struct wire_message *m);
+uint64_t transition_unexpected(const struct transition *t, const struct wire_message *m);
 /* From the exchange type and the decrypted payloads; false: not one of ours. */
 bool exchange_classify(uint8_t exchange, const struct wire_message *m, enum exchange_kind *kind);
 
 /* ---- handlers ---- */
 
 /* init.c, auth.c; IKE_SA_INIT and IKE_AUTH are not tasks: init_start begins them. */
+void init_respond(struct exchange *x); /* x->sa is NULL: makes one */
 void init_consume_response(struct exchange *x);
 void auth_respond(struct exchange *x);
 void auth_consume_response(struct exchange *x);

@@ -21,9 +21,6 @@ struct init_state {
  * attempt failed at once (peers_attempt_failed was called). */
 struct ike_sa *init_start(struct ike_engine *e, struct conn_entry *entry,
 			  const struct ike_path *path, const char *child);
-/* An IKE_SA_INIT request, for a new or a half-open IKE_SA. */
-void init_consume_request(struct ike_engine *e, const struct ike_path *path,
-			  const struct wire_header *h, struct span datagram);
 void init_state_free(struct ike_engine *e, struct ike_sa *sa);
 /* auth.c: the initiator's IKE_AUTH. */
 void auth_start(struct ike_engine *e, struct ike_sa *sa);

@@ -92,8 +92,10 @@ struct ike_sa {
 
 	struct window_tx tx;
 	struct window_rx rx;
-	struct task *tasks;   /* waiting, in order */
-	struct task *running; /* whose request is in flight */
+	struct task *tasks;	 /* waiting, in order */
+	struct task *running;	 /* whose request is in flight */
+	struct ike_sa *run_next; /* engine's list of queues to be run */
+	bool run_marked;
 
 	struct child *children;
 	unsigned n_children;

@@ -1,0 +1,287 @@
+/* Negotiating and installing a CHILD_SA: the part that IKE_AUTH (RFC 7296 1.2) and
+ * CREATE_CHILD_SA (1.3.1, 1.3.3) share. Decisions are made on locals; child_setup_commit
+ * is the only function here that changes anything. */
+#include "ipsecd/ike/child_setup.h"
+#include "ipsecd/ike/conns.h"
+
+#include <stdio.h>
+
+void child_setup_selectors(const struct ike_sa *sa, const struct child_config *config,
+			   struct ts_list *local, struct ts_list *remote)
+{
+	ts_resolve(&config->local_ts, &sa->path.local.addr, local);
+	ts_resolve(&config->remote_ts, &sa->path.remote.addr, remote);
+}
+
+static void drop_ke(struct proposal *p)
+{
+	uint8_t n = 0;
+
+	for (uint8_t i = 0; i < p->n_transforms; i++)
+		if (p->transforms[i].type != TRANSFORM_KE)
+			p->transforms[n++] = p->transforms[i];
+	p->n_transforms = n;
+}
+
+static void put_sa(struct wire_writer *w, const struct proposal_list *l, uint32_t spi)
+{
+	uint8_t bytes[4];
+
+	be32_set(bytes, spi);
+	wire_put_sa(w, l, span_of(bytes, sizeof(bytes)));
+}
+
+void child_setup_put_sa(struct wire_writer *w, const struct child_config *config, uint32_t spi,
+			bool without_ke)
+{
+	struct proposal_list l = config->proposals;
+
+	for (uint8_t i = 0; without_ke && i < l.n; i++)
+		drop_ke(&l.p[i]);
+	put_sa(w, &l, spi);
+}
+
+void child_setup_put_ts(struct wire_writer *w, const struct ts_list *tsi, const struct ts_list *tsr)
+{
+	wire_put_ts(w, PAYLOAD_TSI, tsi);
+	wire_put_ts(w, PAYLOAD_TSR, tsr);
+}
+
+void child_setup_put_choice(struct wire_writer *w, const struct child_offer *offer)
+{
+	struct proposal_list l = {.n = 1, .p[0] = offer->chosen};
+
+	put_sa(w, &l, offer->spi_in);
+}
+
+/* ---- why not ---- */
+
+static bool refuse(struct child_offer *out, uint16_t error, enum ike_reason reason)
+{
+	out->error = error;
+	out->reason = reason;
+	return false;
+}
+
+static void words(struct child_offer *out, const char *what, const char *theirs, const char *ours)
+{
+	snprintf(out->detail, sizeof(out->detail), "peer %s %.360s, we accept %.360s", what, theirs,
+		 ours);
+}
+
+static bool refuse_proposals(struct child_offer *out, const char *what,
+			     const struct proposal_list *theirs, const struct proposal_list *ours)
+{
+	char a[PROPOSAL_TEXT], b[PROPOSAL_TEXT];
+
+	words(out, what, proposal_list_format(theirs, a, sizeof(a)),
+	      proposal_list_format(ours, b, sizeof(b)));
+	return refuse(out, NOTIFY_NO_PROPOSAL_CHOSEN, IKE_REASON_NO_PROPOSAL);
+}
+
+/* Selectors from our point of view: local === remote. */
+static bool refuse_selectors(struct child_offer *out, const char *what,
+			     const struct ts_list *their_local, const struct ts_list *their_remote,
+			     const struct ts_list *our_local, const struct ts_list *our_remote)
+{
+	char a[TS_TEXT], b[TS_TEXT], theirs[2 * TS_TEXT + 8], ours[2 * TS_TEXT + 8];
+
+	snprintf(theirs, sizeof(theirs), "%s === %s", ts_list_format(their_local, a, sizeof(a)),
+		 ts_list_format(their_remote, b, sizeof(b)));
+	snprintf(ours, sizeof(ours), "%s === %s", ts_list_format(our_local, a, sizeof(a)),
+		 ts_list_format(our_remote, b, sizeof(b)));
+	words(out, what, theirs, ours);
+	return refuse(out, NOTIFY_TS_UNACCEPTABLE, IKE_REASON_TS_UNACCEPTABLE);
+}
+
+/* ---- responder ---- */
+
+static bool spi_of(const struct wire_message *in, uint8_t number, uint32_t *spi)
+{
+	for (uint8_t i = 0; i < in->sa.n; i++) {
+		/* RFC 7296 3.3.1: four bytes for ESP; 0 and the low ones are reserved
+		 * (RFC 4303 2.1). */
+		if (in->sa.p[i].number != number || in->sa_spis[i].len != 4)
+			continue;
+		*spi = be32_get(in->sa_spis[i].ptr);
+		return *spi > 255;
+	}
+	return false;
+}
+
+static bool narrow(const struct ike_sa *sa, const struct wire_message *in,
+		   const struct child_config *config, struct child_offer *out, bool *whole)
+{
+	struct ts_list local, remote;
+
+	child_setup_selectors(sa, config, &local, &remote);
+	*whole = ts_list_contains(&local, &in->tsr) && ts_list_contains(&remote, &in->tsi);
+	if (ts_narrow(&local, &in->tsr, &out->local_ts) &&
+	    ts_narrow(&remote, &in->tsi, &out->remote_ts))
+		return true;
+	return refuse_selectors(out, "offers", &in->tsr, &in->tsi, &local, &remote);
+}
+
+static bool choose_suite(const struct wire_message *in, const struct child_config *config,
+			 bool without_ke, struct child_offer *out)
+{
+	if (!proposal_select(&config->proposals, &in->sa, without_ke, &out->chosen, &out->suite))
+		return refuse_proposals(out, "offers", &in->sa, &config->proposals);
+	if (!spi_of(in, out->chosen.number, &out->spi_out)) {
+		snprintf(out->detail, sizeof(out->detail), "peer's proposal %u has no usable SPI",
+			 out->chosen.number);
+		return refuse(out, NOTIFY_INVALID_SYNTAX, IKE_REASON_INVALID_SYNTAX);
+	}
+	if (without_ke)
+		out->suite.ke = NULL;
+	if (!out->suite.ke)
+		return true;
+	/* RFC 7296 1.3: the KE payload must be of the group that was chosen. */
+	if (!(in->present & WIRE_BIT(PAYLOAD_KE)) || in->ke.group != out->suite.ke->id) {
+		out->want_group = out->suite.ke->id;
+		snprintf(out->detail, sizeof(out->detail), "peer sent KE group %u, we want %s",
+			 in->present & WIRE_BIT(PAYLOAD_KE) ? in->ke.group : 0,
+			 out->suite.ke->name);
+		return refuse(out, NOTIFY_INVALID_KE_PAYLOAD, IKE_REASON_NO_PROPOSAL);
+	}
+	return true;
+}
+
+static bool try_config(const struct ike_sa *sa, const struct wire_message *in,
+		       const struct child_config *config, bool without_ke, struct child_offer *out,
+		       bool *whole)
+{
+	*out = (struct child_offer){.config = config};
+	return narrow(sa, in, config, out, whole) && choose_suite(in, config, without_ke, out);
+}
+
+/* A failure that came further says more: wrong KE over no proposal over no selectors. */
+static bool better_failure(const struct child_offer *a, const struct child_offer *b)
+{
+	static const uint16_t order[] = {0, NOTIFY_TS_UNACCEPTABLE, NOTIFY_NO_PROPOSAL_CHOSEN,
+					 NOTIFY_INVALID_SYNTAX, NOTIFY_INVALID_KE_PAYLOAD};
+	unsigned ra = 0, rb = 0;
+
+	for (unsigned i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
+		ra = order[i] == a->error ? i : ra;
+		rb = order[i] == b->error ? i : rb;
+	}
+	return ra > rb;
+}
+
+static bool has_live_child(const struct ike_sa *sa, const struct child_config *config)
+{
+	const struct child *c;
+
+	DL_FOREACH (sa->children, c)
+		if (c->config == config && child_usable(c))
+			return true;
+	return false;
+}
+
+/* Best: covers all that is offered and has no CHILD_SA yet. */
+static unsigned rank(const struct ike_sa *sa, const struct child_config *config, bool whole)
+{
+	return (whole ? 2u : 0u) + (has_live_child(sa, config) ? 0u : 1u) + 1u;
+}
+
+bool child_setup_select(struct ike_engine *e, const struct ike_sa *sa,
+			const struct wire_message *in, const struct child_config *only,
+			bool without_ke, struct child_offer *out)
+{
+	struct child_offer one;
+	unsigned best = 0;
+	bool whole;
+
+	*out = (struct child_offer){0};
+	refuse(out, NOTIFY_TS_UNACCEPTABLE, IKE_REASON_TS_UNACCEPTABLE);
+	snprintf(out->detail, sizeof(out->detail), "no child of this connection is to be up");
+	for (uint16_t i = 0; i < sa->conn->n_children; i++) {
+		const struct child_config *config = &sa->conn->children[i];
+
+		if (only ? config != only : conns_child_held(sa->entry, config->name))
+			continue;
+		if (try_config(sa, in, config, without_ke, &one, &whole)) {
+			if (rank(sa, config, whole) > best) {
+				best = rank(sa, config, whole);
+				*out = one;
+			}
+		} else if (!best && (better_failure(&one, out) || !out->config)) {
+			*out = one;
+		}
+	}
+	if (best)
+		out->spi_in = engine_new_child_spi(e);
+	return best > 0;
+}
+
+/* ---- initiator ---- */
+
+bool child_setup_accept(struct ike_engine *e, const struct ike_sa *sa,
+			const struct wire_message *in, const struct child_config *config,
+			uint32_t spi_in, bool without_ke, struct child_offer *out)
+{
+	struct ts_list local, remote;
+
+	(void)e;
+	*out = (struct child_offer){.config = config, .spi_in = spi_in};
+	/* RFC 7296 2.7: one proposal, one transform of each type, all of them offered. */
+	if (in->sa.n != 1 ||
+	    !proposal_accept(&config->proposals, &in->sa.p[0], without_ke, &out->suite))
+		return refuse_proposals(out, "chose", &in->sa, &config->proposals);
+	if (without_ke)
+		out->suite.ke = NULL;
+	out->chosen = in->sa.p[0];
+	if (!spi_of(in, out->chosen.number, &out->spi_out)) {
+		snprintf(out->detail, sizeof(out->detail), "peer's choice has no usable SPI");
+		return refuse(out, NOTIFY_INVALID_SYNTAX, IKE_REASON_INVALID_SYNTAX);
+	}
+	/* RFC 7296 2.9: the responder may narrow, not widen. */
+	child_setup_selectors(sa, config, &local, &remote);
+	if (!in->tsi.n || !in->tsr.n || !ts_list_contains(&local, &in->tsi) ||
+	    !ts_list_contains(&remote, &in->tsr))
+		return refuse_selectors(out, "chose", &in->tsi, &in->tsr, &local, &remote);
+	out->local_ts = in->tsi;
+	out->remote_ts = in->tsr;
+	return true;
+}
+
+/* ---- commit ---- */
+
+static void fill(struct ike_engine *e, const struct ike_sa *sa, const struct child_offer *offer,
+		 bool initiator, struct child *old, struct child *c)
+{
+	c->initiator = initiator;
+	c->suite = offer->suite;
+	c->spi_out = offer->spi_out;
+	c->local_ts = offer->local_ts;
+	c->remote_ts = offer->remote_ts;
+	c->udp_encap = sa->nat_local || sa->nat_remote || sa->nat_faked;
+	c->reqid = old ? old->reqid : offer->config->reqid;
+	if (!c->reqid)
+		c->reqid = ++e->next_reqid;
+	if (old) {
+		c->replaces = old->id;
+		old->replaced_by = c->id;
+	}
+}
+
+struct child *child_setup_commit(struct ike_engine *e, struct ike_sa *sa,
+				 const struct child_offer *offer, struct span nonce_i,
+				 struct span nonce_r, struct span shared, bool initiator,
+				 bool outbound, struct child *old)
+{
+	struct child_sa keys = {0};
+	struct child *c = NULL;
+
+	if (keymat_child(e->env.crypto, sa->suite.prf, span_of(sa->keys.d, sa->keys.d_len), shared,
+			 nonce_i, nonce_r, &offer->suite, initiator, &keys))
+		c = child_new(e, sa, offer->config);
+	if (c) {
+		fill(e, sa, offer, initiator, old, c);
+		child_set_spi_in(e, c, offer->spi_in);
+		child_install(e, c, &keys, outbound, initiator ? "negotiated" : "peer asked");
+	}
+	child_sa_cleanse(&keys);
+	return c;
+}
