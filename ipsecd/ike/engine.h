@@ -239,14 +239,34 @@ enum ike_reason ike_engine_conn_status(const struct ike_engine *e, const char *c
 	X(invalid, "invalid") \
 	X(invalid_spi, "invalid-spi") \
 	X(ike_init_in_req, "ike-init-in-req") \
+	X(ike_init_in_resp, "ike-init-in-resp") \
+	X(ike_init_out_req, "ike-init-out-req") \
+	X(ike_init_out_resp, "ike-init-out-resp") \
 	X(ike_auth_in_req, "ike-auth-in-req") \
 	X(ike_auth_in_resp, "ike-auth-in-resp") \
+	X(ike_auth_out_req, "ike-auth-out-req") \
+	X(ike_auth_out_resp, "ike-auth-out-resp") \
+	X(create_child_in_req, "create-child-in-req") \
 	X(create_child_in_resp, "create-child-in-resp") \
+	X(create_child_out_req, "create-child-out-req") \
+	X(create_child_out_resp, "create-child-out-resp") \
 	X(info_in_req, "info-in-req") \
 	X(info_in_resp, "info-in-resp") \
+	X(info_out_req, "info-out-req") \
+	X(info_out_resp, "info-out-resp") \
+	X(drop_malformed, "drop-malformed") \
 	X(drop_unknown_spi, "drop-unknown-spi") \
+	X(drop_version, "drop-version") \
+	X(drop_window, "drop-window") \
 	X(drop_auth, "drop-integrity") \
-	X(drop_half_open, "drop-half-open")
+	X(drop_state, "drop-state") \
+	X(drop_cookie, "drop-cookie") \
+	X(drop_half_open, "drop-half-open") \
+	X(drop_critical, "drop-critical") \
+	X(retransmits_sent, "retransmits-sent") \
+	X(retransmits_seen, "retransmits-seen") \
+	X(peers_dead, "peers-dead") \
+	X(auth_failed, "auth-failed")
 /* clang-format on */
 
 struct ike_counters {
