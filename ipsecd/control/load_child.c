@@ -1,0 +1,117 @@
+/* The children of load-conn: their keys, and what swanctl.conf(5) makes of lifetimes that
+ * are left out. */
+#include "ipsecd/control/load_keys.h"
+
+#include <stddef.h>
+#include <stdio.h>
+
+#define CHILD(field) offsetof(struct child_config, field)
+
+static const char no_xfrm_interface[] = "only 0: xfrm interfaces are not supported yet";
+
+static const struct load_key child_keys[] = {
+	{"ah_proposals", load_refused, .text = "AH is not supported", .list = true},
+	{"esp_proposals", load_proposals, .offset = CHILD(proposals), .list = true},
+	{"sha256_96", load_fixed, .text = "no"},
+	{"local_ts", load_ts, .offset = CHILD(local_ts), .list = true},
+	{"remote_ts", load_ts, .offset = CHILD(remote_ts), .list = true},
+	{"rekey_time", load_duration, .offset = CHILD(rekey_time)},
+	{"life_time", load_duration, .offset = CHILD(life_time)},
+	{"rand_time", load_duration, .offset = CHILD(rand_time)},
+	{"rekey_bytes", load_size, .offset = CHILD(rekey_bytes)},
+	{"life_bytes", load_size, .offset = CHILD(life_bytes)},
+	{"rand_bytes", load_noted, .text = "only the time of rekeying is varied"},
+	{"rekey_packets", load_size, .offset = CHILD(rekey_packets)},
+	{"life_packets", load_size, .offset = CHILD(life_packets)},
+	{"rand_packets", load_noted, .text = "only the time of rekeying is varied"},
+	{"updown", load_refused, .text = "scripts are not run; see the event link-updown"},
+	{"hostaccess", .parse = load_ignored}, /* only scripts read it */
+	{"mode", load_fixed, .text = "tunnel"},
+	{"policies", load_fixed, .text = "yes"},
+	{"policies_fwd_out", load_fixed, .text = "no"},
+	{"dpd_action", load_action, .offset = CHILD(dpd_action)},
+	{"ipcomp", load_fixed, .text = "no"},
+	{"inactivity", .parse = load_zero},
+	{"reqid", load_u32, .offset = CHILD(reqid)},
+	{"priority", .parse = load_zero},
+	{"interface", .parse = load_interface},
+	{"interface_ip", load_interface_ip, .list = true},
+	{"mtu", .parse = load_mtu},
+	{"mark_in", load_mark, .offset = offsetof(struct tunnel_config, mark_in)},
+	{"mark_in_sa", load_fixed, .text = "no"},
+	{"mark_out", load_mark, .offset = offsetof(struct tunnel_config, mark_out)},
+	{"set_mark_in", .parse = load_zero},
+	{"set_mark_out", .parse = load_zero},
+	{"if_id_in", load_zero, .text = no_xfrm_interface},
+	{"if_id_out", load_zero, .text = no_xfrm_interface},
+	{"label", load_refused, .text = "security labels are not supported"},
+	{"label_mode", .parse = load_ignored},
+	{"tfc_padding", .parse = load_zero},
+	{"replay_window", load_u16, .offset = CHILD(replay_window)},
+	{"per_cpu_sas", load_fixed, .text = "no"},
+	{"hw_offload", load_fixed, .text = "no|auto"},
+	{"copy_df", load_fixed, .text = "yes"},
+	{"copy_ecn", load_fixed, .text = "yes"},
+	{"copy_dscp", load_fixed, .text = "out"},
+	{"icmp", load_fixed, .text = "no"},
+	{"start_action", load_action, .offset = CHILD(start_action)},
+	{"close_action", load_action, .offset = CHILD(close_action)},
+	{0},
+};
+
+/* Either follows from the other: soft is hard less 10 %, hard is soft and 10 %. */
+static void fill_pair(bool soft_given, uint64_t *soft, bool hard_given, uint64_t *hard)
+{
+	if (soft_given && !hard_given)
+		*hard = *soft + *soft / 10;
+	else if (hard_given && !soft_given)
+		*soft = *hard - *hard / 10;
+}
+
+static bool fill_limit(struct load *l, const char *soft_key, uint64_t *soft, const char *hard_key,
+		       uint64_t *hard)
+{
+	fill_pair(load_seen(l, child_keys, soft_key), soft, load_seen(l, child_keys, hard_key),
+		  hard);
+	if (*soft && *hard && *soft >= *hard)
+		return load_error(l, "%s: not less than %s", soft_key, hard_key);
+	return true;
+}
+
+static bool fill_limits(struct load *l)
+{
+	struct child_config *c = l->child;
+
+	if (!fill_limit(l, "rekey_time", &c->rekey_time, "life_time", &c->life_time) ||
+	    !fill_limit(l, "rekey_bytes", &c->rekey_bytes, "life_bytes", &c->life_bytes) ||
+	    !fill_limit(l, "rekey_packets", &c->rekey_packets, "life_packets", &c->life_packets))
+		return false;
+	if (!load_seen(l, child_keys, "rand_time"))
+		c->rand_time = c->life_time > c->rekey_time ? c->life_time - c->rekey_time : 0;
+	if (c->rekey_time && c->rand_time >= c->rekey_time)
+		return load_error(l, "rand_time: not less than rekey_time");
+	return true;
+}
+
+bool load_child_section(struct load *l, struct vici_iter *it, struct span name)
+{
+	char text[VICI_NAME_MAX + 1];
+	bool ok;
+
+	memcpy(text, name.ptr, name.len);
+	text[name.len] = '\0';
+	if (strlen(text) != name.len || name.len == 0)
+		return load_error(l, " a name is empty or contains a NUL");
+	snprintf(l->path, sizeof(l->path), "children.%s.", text);
+	if (conn_child(l->conn, text))
+		return load_error(l, " given twice");
+	l->child = conn_add_child(l->conn, text);
+	if (!l->child)
+		return load_error(l, " out of memory");
+	l->seen = 0;
+	ok = load_elements(l, it, child_keys, load_no_section) && fill_limits(l);
+	l->child = NULL;
+	if (ok)
+		snprintf(l->path, sizeof(l->path), "children.");
+	return ok;
+}

@@ -1,0 +1,414 @@
+/* load-conn: swanctl.conf's words to struct conn, and what is refused with which words. */
+#include "ipsecd/control/load_conn.h"
+#include "lib/vici_codec.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static uint8_t message[65536];
+static char why[LOAD_CONN_WHY];
+static char notes[4096];
+
+/* ---- messages from text: "name {", "}", "key = value", "key = [a, b]", one a line ---- */
+
+static void put_list(struct buf *b, const char *key, char *items)
+{
+	vici_put_list(b, key);
+	for (char *w = strtok(items, ", ]"); w; w = strtok(NULL, ", ]"))
+		vici_put_item(b, w);
+	vici_put_list_end(b);
+}
+
+static void put_line(struct buf *b, char *line)
+{
+	char *equals = strstr(line, " = "), *brace = strchr(line, '{');
+
+	if (strcmp(line, "}") == 0) {
+		vici_put_section_end(b);
+	} else if (equals) {
+		*equals = '\0';
+		if (equals[3] == '[')
+			put_list(b, line, equals + 4);
+		else
+			vici_put(b, line, equals + 3);
+	} else if (brace) {
+		brace[-1] = '\0';
+		vici_put_section(b, line);
+	}
+}
+
+static struct span build(const char *text)
+{
+	struct buf b = buf_over(message, sizeof(message));
+	char *copy = strdup(text), *next = copy, *line;
+	size_t offset;
+
+	assert_non_null(copy);
+	while ((line = next) && *line) {
+		next = strchr(line, '\n');
+		if (next)
+			*next++ = '\0';
+		put_line(&b, line);
+	}
+	free(copy);
+	assert_false(b.overflow);
+	assert_int_equal(vici_body_check(buf_span(&b), &offset), VICI_OK);
+	return buf_span(&b);
+}
+
+static void take_note(void *ctx, const char *conn, const char *text)
+{
+	size_t n = strlen(notes);
+
+	(void)ctx;
+	snprintf(notes + n, sizeof(notes) - n, "%s: %s\n", conn, text);
+}
+
+static struct conn *parse(const char *text)
+{
+	static const struct load_notes sink = {.note = take_note};
+
+	notes[0] = why[0] = '\0';
+	return load_conn_parse(build(text), &sink, why, sizeof(why));
+}
+
+#define AUTH "local {\nauth = psk\n}\nremote {\nauth = psk\n}\n"
+
+static struct conn *accept_conn(const char *text)
+{
+	struct conn *c = parse(text);
+
+	if (!c)
+		fail_msg("refused: %s", why);
+	return c;
+}
+
+/* `keys` inside a conn that is otherwise right. */
+static void refuse(const char *keys, const char *want)
+{
+	char text[4096];
+	struct conn *c;
+
+	snprintf(text, sizeof(text), "gw {\n" AUTH "%s\n}\n", keys);
+	c = parse(text);
+	if (c)
+		fail_msg("accepted: %s", keys);
+	assert_string_equal(why, want);
+}
+
+static void refuse_child(const char *keys, const char *want)
+{
+	char text[4096];
+
+	snprintf(text, sizeof(text), "children {\nnet {\n%s\n}\n}", keys);
+	refuse(text, want);
+}
+
+/* ---- what is accepted ---- */
+
+static void test_whole(void **state)
+{
+	struct conn *c = accept_conn("gw {\n"
+				     "version = 2\n"
+				     "local_addrs = [192.0.2.1]\n"
+				     "remote_addrs = [203.0.113.7, peer.example.org]\n"
+				     "proposals = [aes128gcm16-prfsha256-x25519, default]\n"
+				     "dpd_delay = 5s\n"
+				     "rekey_time = 2h\n"
+				     "encap = yes\n"
+				     "unique = keep\n"
+				     "keyingtries = 3\n"
+				     "interface = vpn0\n"
+				     "interface_ip = [10.255.0.1/30, fd00::1/64]\n"
+				     "mtu = 1400\n"
+				     "local-1 {\nauth = psk\nid = a.example.org\n}\n"
+				     "remote-1 {\nauth = psk\nid = b.example.org\n}\n"
+				     "children {\nnet {\n"
+				     "esp_proposals = [aes128gcm16]\n"
+				     "local_ts = [10.1.0.0/16, fd01::/48]\n"
+				     "remote_ts = [0.0.0.0/0]\n"
+				     "rekey_time = 30m\n"
+				     "life_bytes = 1000M\n"
+				     "start_action = trap|start\n"
+				     "dpd_action = restart\n"
+				     "close_action = none\n"
+				     "mark_in = 42\nmark_out = 0x2a/0xff\n"
+				     "replay_window = 1024\n"
+				     "reqid = 7\n"
+				     "}\n}\n}\n");
+	const struct child_config *ch = &c->children[0];
+
+	(void)state;
+	assert_string_equal(c->name, "gw");
+	assert_string_equal(c->source, "vici");
+	assert_int_equal(c->n_local, 1);
+	assert_int_equal(c->local[0].kind, HOST_ADDR);
+	assert_int_equal(c->n_remote, 2);
+	assert_int_equal(c->remote[1].kind, HOST_NAME);
+	assert_string_equal(c->remote[1].name, "peer.example.org");
+	assert_true(c->proposals.n > 1);
+	assert_true(c->dpd_delay == 5 * MONO_S);
+	assert_true(c->rekey_time == 7200 * MONO_S);
+	assert_true(c->over_time == 720 * MONO_S && c->rand_time == 720 * MONO_S);
+	assert_true(c->encap);
+	assert_int_equal(c->unique, UNIQUE_KEEP);
+	assert_int_equal(c->keying_tries, 3);
+	assert_int_equal(c->local_id.type, ID_FQDN);
+	assert_true(c->remote_id_set);
+	assert_string_equal(c->tunnel.name, "vpn0");
+	assert_true(c->tunnel.named);
+	assert_int_equal(c->tunnel.n_addrs, 2);
+	assert_int_equal(c->tunnel.mtu, 1400);
+	assert_int_equal(c->tunnel.mark_in.value, 42);
+	assert_int_equal(c->tunnel.mark_in.mask, UINT32_MAX);
+	assert_int_equal(c->tunnel.mark_out.mask, 0xff);
+	assert_int_equal(c->n_children, 1);
+	assert_string_equal(ch->name, "net");
+	assert_int_equal(ch->proposals.n, 1);
+	assert_int_equal(ch->local_ts.n, 2);
+	assert_int_equal(ch->remote_ts.n, 1);
+	assert_true(ch->rekey_time == 1800 * MONO_S);
+	assert_true(ch->life_time == 1980 * MONO_S);
+	assert_true(ch->rand_time == 180 * MONO_S);
+	assert_true(ch->life_bytes == (uint64_t)1000 << 20);
+	assert_true(ch->rekey_bytes == ch->life_bytes - ch->life_bytes / 10);
+	assert_int_equal(ch->start_action, ACTION_START);
+	assert_int_equal(ch->dpd_action, ACTION_START);
+	assert_int_equal(ch->close_action, ACTION_NONE);
+	assert_int_equal(ch->replay_window, 1024);
+	assert_int_equal(ch->reqid, 7);
+	assert_string_equal(notes, "");
+	conn_free(c);
+}
+
+static void test_minimal(void **state)
+{
+	struct conn *c = accept_conn("gw {\n" AUTH "children {\nnet {\n}\n}\n}\n");
+
+	(void)state;
+	assert_int_equal(c->n_children, 1);
+	assert_true(c->children[0].local_ts.ts[0].dynamic);
+	assert_true(c->children[0].rekey_time == 3600 * MONO_S);
+	assert_true(c->children[0].life_time == 3960 * MONO_S);
+	assert_true(c->dpd_delay == CONN_DPD_DELAY);
+	assert_false(c->tunnel.named);
+	assert_string_equal(c->tunnel.name, "gw");
+	assert_false(c->remote_id_set);
+	conn_free(c);
+}
+
+/* What stock configurations say and what is the default here. */
+static void test_harmless(void **state)
+{
+	struct conn *c = accept_conn(
+		"gw {\n" AUTH "version = 0\nmobike = no\nfragmentation = no\naggressive = no\n"
+		"pools = []\nvips = []\ndpd_timeout = 30s\nsend_cert = ifasked\n"
+		"send_certreq = no\nif_id_in = 0\nif_id_out = 0x0\ndscp = 000000\n"
+		"mediation = no\nchildless = allow\nppk_required = no\n"
+		"children {\nnet {\nmode = tunnel\npolicies = yes\nipcomp = no\n"
+		"hw_offload = auto\ninactivity = 0s\npriority = 0\ntfc_padding = 0\n"
+		"updown = \nah_proposals = []\nset_mark_in = 0\ncopy_df = yes\n"
+		"sha256_96 = no\nif_id_in = 0\n}\n}\n}\n");
+
+	(void)state;
+	assert_string_equal(notes, "");
+	conn_free(c);
+	c = accept_conn("gw {\n" AUTH "mobike = yes\nfragmentation = yes\nreauth_time = 1d\n}\n");
+	assert_string_equal(notes,
+			    "gw: mobike=yes has no effect: MOBIKE is not supported yet\n"
+			    "gw: fragmentation=yes has no effect: IKE fragmentation is not "
+			    "supported yet\n"
+			    "gw: reauth_time: reauthentication is not supported yet, the IKE_SA is "
+			    "rekeyed only\n");
+	conn_free(c);
+}
+
+/* A client may send a list as one value with commas. */
+static void test_lists_as_values(void **state)
+{
+	struct conn *c = accept_conn("gw {\n" AUTH "remote_addrs = 192.0.2.1, 192.0.2.2\n"
+				     "children {\nnet {\n"
+				     "local_ts = 10.1.0.0/16,10.2.0.0/16\n"
+				     "esp_proposals = aes128gcm16,aes256gcm16\n}\n}\n}\n");
+
+	(void)state;
+	assert_int_equal(c->n_remote, 2);
+	assert_int_equal(c->children[0].local_ts.n, 2);
+	assert_int_equal(c->children[0].proposals.n, 2);
+	conn_free(c);
+}
+
+static void test_hosts(void **state)
+{
+	struct conn *c = accept_conn("gw {\n" AUTH "local_addrs = [%any]\n"
+				     "remote_addrs = [10.0.0.0/8, 2001:db8::1, 0.0.0.0/0]\n}\n");
+
+	(void)state;
+	assert_int_equal(c->local[0].kind, HOST_ANY);
+	assert_int_equal(c->remote[0].kind, HOST_PREFIX);
+	assert_int_equal(c->remote[1].kind, HOST_ADDR);
+	assert_int_equal(c->remote[2].kind, HOST_ANY);
+	conn_free(c);
+}
+
+static void test_shared_device(void **state)
+{
+	struct conn *c = accept_conn("gw {\n" AUTH "children {\n"
+				     "a {\ninterface = vpn1\nmark_in = 5\n}\n"
+				     "b {\ninterface = vpn1\nmark_in = 5\n}\n}\n}\n");
+
+	(void)state;
+	assert_int_equal(c->n_children, 2);
+	assert_string_equal(c->tunnel.name, "vpn1");
+	conn_free(c);
+}
+
+/* ---- what is refused ---- */
+
+static void test_unknown(void **state)
+{
+	(void)state;
+	refuse("remote_adrs = [192.0.2.1]", "remote_adrs: unknown key, nearest is 'remote_addrs'");
+	refuse("xyzzyplugh = 1", "xyzzyplugh: unknown key");
+	refuse("childs {\n}", "childs: unknown section, expected local..., remote... or children");
+	refuse_child("start_acton = start",
+		     "children.net.start_acton: unknown key, nearest is 'start_action'");
+	refuse("children {\nfoo = bar\n}", "children.foo: unknown key");
+	refuse_child("inner {\n}", "children.net.inner: unknown section");
+}
+
+static void test_bad_values(void **state)
+{
+	(void)state;
+	refuse("version = 1", "version=1: only 0|2 is supported yet");
+	refuse("encap = maybe", "encap='maybe': expected yes or no");
+	refuse("dpd_delay = soon", "dpd_delay='soon': expected a time such as 30s, 5m, 1h or 1d");
+	refuse("remote_port = 70000", "remote_port='70000': expected a number from 1 to 65535");
+	refuse("unique = sometimes", "unique='sometimes': expected no, never, keep or replace");
+	refuse("remote_addrs = [192.0.2.300]",
+	       "remote_addrs='192.0.2.300': expected an address, a prefix, a name or %any");
+	refuse("remote_addrs = [1.1.1.1, 1.1.1.2, 1.1.1.3, 1.1.1.4, 1.1.1.5]",
+	       "remote_addrs: at most 4 addresses");
+	refuse("remote_port = [1, 2]", "remote_port: expected one value, there are 2");
+	refuse("mtu = 100", "mtu='100': expected a number from 576 to 65535");
+	refuse("interface = a/b", "interface='a/b': expected a device name of 1 to 15 characters");
+	refuse("interface_ip = [10.0.0.300/8]",
+	       "interface_ip='10.0.0.300/8': expected an address with its prefix length, "
+	       "such as 10.0.0.1/30");
+	refuse("encap = yes\nencap = no", "encap: given twice");
+	refuse("rekey_time = 10s\nrand_time = 10s", "rand_time: not less than rekey_time");
+	refuse_child("local_ts = [10.0.0.0/33]",
+		     "children.net.local_ts='10.0.0.0/33': expected a prefix, a range or dynamic, "
+		     "with or without [protocol/port]");
+	refuse_child("start_action = go",
+		     "children.net.start_action='go': expected none, trap, start or trap|start");
+	refuse_child("mark_in = %unique", "children.net.mark_in='%unique': expected a mark such as "
+					  "42 or 0x2a/0xff");
+	refuse_child("rekey_time = 2h\nlife_time = 1h",
+		     "children.net.rekey_time: not less than life_time");
+	refuse_child("rekey_bytes = 10Q", "children.net.rekey_bytes='10Q': expected a number such "
+					  "as 1000, 500K, 2M or 1G");
+}
+
+static void test_proposals(void **state)
+{
+	(void)state;
+	refuse("proposals = [aes12gcm16-prfsha256-x25519]",
+	       "proposals='aes12gcm16-prfsha256-x25519': unknown word 'aes12gcm16', nearest is "
+	       "'aes128gcm16'");
+	refuse_child("esp_proposals = [xyzzyplugh]",
+		     "children.net.esp_proposals='xyzzyplugh': unknown word 'xyzzyplugh'");
+}
+
+static void test_later(void **state)
+{
+	(void)state;
+	refuse("vips = [0.0.0.0]", "vips=0.0.0.0: virtual addresses are not supported yet");
+	refuse("pools = [p]", "pools=p: address pools are not supported yet");
+	refuse("ppk_id = x", "ppk_id=x: postquantum preshared keys are not supported yet");
+	refuse("if_id_in = 5", "if_id_in=5: only 0 is supported yet");
+	refuse_child("mode = transport",
+		     "children.net.mode=transport: only tunnel is supported yet");
+	refuse_child("updown = /bin/true", "children.net.updown=/bin/true: scripts are not run; "
+					   "see the event link-updown");
+	refuse_child("ah_proposals = [sha256]",
+		     "children.net.ah_proposals=sha256: AH is not supported");
+	refuse_child("ipcomp = yes", "children.net.ipcomp=yes: only no is supported yet");
+}
+
+static void test_authentication(void **state)
+{
+	(void)state;
+	assert_null(parse("gw {\nlocal {\nauth = psk\n}\n}\n"));
+	assert_string_equal(why, "remote: missing section with auth=psk");
+	assert_null(parse("gw {\nlocal {\n}\nremote {\nauth = psk\n}\n}\n"));
+	assert_string_equal(why, "local.auth: missing; the default, pubkey, is not supported yet, "
+				 "expected psk");
+	assert_null(parse("gw {\nlocal {\nauth = pubkey\n}\n}\n"));
+	assert_string_equal(why, "local.auth=pubkey: only psk is supported yet");
+	assert_null(parse("gw {\nremote-x {\nauth = eap-mschapv2\n}\n}\n"));
+	assert_string_equal(why, "remote-x.auth=eap-mschapv2: only psk is supported yet");
+	assert_null(parse("gw {\nlocal {\nauth = pks\n}\n}\n"));
+	assert_string_equal(why, "local.auth='pks': unknown, expected psk");
+	refuse("local-2 {\nauth = psk\n}",
+	       "local-2: a second round of authentication is not supported yet");
+	assert_null(parse("gw {\nlocal {\nauth = psk\ncerts = [x]\n}\n}\n"));
+	assert_string_equal(why, "local.certs=x: certificates are not supported yet");
+}
+
+static void test_device_conflicts(void **state)
+{
+	(void)state;
+	refuse("children {\na {\ninterface = x1\n}\nb {\ninterface = x2\n}\n}",
+	       "children.b.interface=x2: the connection's device is 'x1' already");
+	refuse("children {\na {\nmark_in = 1\n}\nb {\nmark_in = 2\n}\n}",
+	       "children.b.mark_in=2: the children of a connection share its device and so its "
+	       "marks");
+	refuse("children {\na {\n}\na {\n}\n}", "children.a. given twice");
+}
+
+static void test_shapes(void **state)
+{
+	static const uint8_t nul[] = {1,   2,	'g', 'w', 3,   5, 'e', 'n', 'c',
+				      'a', 'p', 0,   3,	  'y', 0, 's', 2};
+
+	(void)state;
+	assert_null(parse(""));
+	assert_string_equal(why, "expected a section: the connection");
+	assert_null(parse("a = b\n"));
+	assert_null(parse("gw {\n" AUTH "}\ngw2 {\n" AUTH "}\n"));
+	assert_string_equal(why, "expected one section, the connection, and nothing behind it");
+	assert_null(load_conn_parse(span_of(nul, sizeof(nul)), NULL, why, sizeof(why)));
+	assert_string_equal(why, "encap: the value contains a NUL");
+}
+
+/* No prefix of a request's bytes crashes or leaks, checked or not. */
+static void test_truncated(void **state)
+{
+	struct span whole = build("gw {\n" AUTH "remote_addrs = [a.b, 192.0.2.1]\n"
+				  "children {\nnet {\nlocal_ts = [10.0.0.0/8]\n}\n}\n}\n");
+
+	(void)state;
+	for (size_t n = 0; n < whole.len; n++)
+		assert_null(load_conn_parse(span_of(whole.ptr, n), NULL, why, sizeof(why)));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_whole),	       cmocka_unit_test(test_minimal),
+		cmocka_unit_test(test_harmless),       cmocka_unit_test(test_lists_as_values),
+		cmocka_unit_test(test_hosts),	       cmocka_unit_test(test_shared_device),
+		cmocka_unit_test(test_unknown),	       cmocka_unit_test(test_bad_values),
+		cmocka_unit_test(test_proposals),      cmocka_unit_test(test_later),
+		cmocka_unit_test(test_authentication), cmocka_unit_test(test_device_conflicts),
+		cmocka_unit_test(test_shapes),	       cmocka_unit_test(test_truncated),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
