@@ -33,7 +33,6 @@ struct dataplane {
 	struct fake_call *calls;
 	unsigned n_calls, cap_calls;
 	enum dataplane_error refuse[FAKE_VERBS]; /* DATAPLANE_OK: don't */
-	int last_ifindex;
 };
 
 static bool fake_probe(char *why, size_t size)
@@ -66,7 +65,6 @@ static struct dataplane *fake_open(const struct dataplane_host *host)
 	if (!d)
 		return NULL;
 	forward_init(&d->forward, host, queue_packet);
-	d->last_ifindex = FAKE_FIRST_IFINDEX;
 	return d;
 }
 
@@ -161,6 +159,7 @@ static enum dataplane_error create(struct dataplane *d, uint32_t id,
 				   const struct tunnel_config *config)
 {
 	enum dataplane_error e = refused(d, FAKE_TUNNEL_CREATE);
+	static int last_ifindex = FAKE_FIRST_IFINDEX; /* one host: no two devices share it */
 	struct tunnel *t;
 
 	if (e != DATAPLANE_OK)
@@ -178,7 +177,7 @@ static enum dataplane_error create(struct dataplane *d, uint32_t id,
 		return e;
 	}
 	t->info = (struct dataplane_tunnel_info){
-		.ifindex = ++d->last_ifindex, .mtu = FAKE_MTU_NO_SA, .admin_up = true};
+		.ifindex = ++last_ifindex, .mtu = FAKE_MTU_NO_SA, .admin_up = true};
 	set_mtu(t);
 	return DATAPLANE_OK;
 }
