@@ -1,0 +1,409 @@
+/* CREATE_CHILD_SA for further CHILD_SAs (RFC 7296 1.3.1), in both roles, and what rekeys
+ * share with it (create_child.h). Simultaneous creation of the same child is settled as
+ * simultaneous rekeys are (2.8.1). Knows nothing of timers and messages' protection. */
+#include "ipsecd/ike/create_child.h"
+#include "ipsecd/ike/collide.h"
+#include "ipsecd/ike/peers.h"
+
+#include <stdio.h>
+
+#define ROUNDS_MAX	 4u  /* INVALID_KE_PAYLOAD answers that we follow */
+#define TRIES_MAX	 24u /* TEMPORARY_FAILURE over some minutes: the peers are out of step */
+#define BACK_OFF_FIRST	 (500 * MONO_MS)
+#define BACK_OFF_LONGEST (10 * MONO_S)
+
+/* ---- initiator: the offer ---- */
+
+const struct algorithm_ke *create_child_group(const struct task *t,
+					      const struct proposal_list *ours,
+					      const struct algorithm_ke *used)
+{
+	if (t->ke_group)
+		return algorithm_ke(t->ke_group);
+	if (used && proposal_list_has_ke(ours, used->id))
+		return used;
+	return proposal_first_ke(ours);
+}
+
+bool create_child_put_offer(struct exchange *x, const struct child_config *config,
+			    const struct algorithm_ke *used)
+{
+	struct task *t = x->task;
+	struct ts_list local, remote;
+
+	if (!task_new_secrets(x->e, t, create_child_group(t, &config->proposals, used)))
+		return false;
+	t->spi = engine_new_child_spi(x->e);
+	child_setup_put_sa(x->out, config, t->spi, false);
+	wire_put_nonce(x->out, span_of(t->nonce, sizeof(t->nonce)));
+	if (t->ke_alg)
+		wire_put_ke(x->out, t->ke_alg->id, span_of(t->ke_public, t->ke_alg->public_len));
+	child_setup_selectors(x->sa, config, &local, &remote);
+	child_setup_put_ts(x->out, &local, &remote);
+	return true;
+}
+
+/* ---- initiator: refusals ---- */
+
+static enum ike_reason reason_of(uint16_t notify)
+{
+	switch (notify) {
+	case NOTIFY_NO_PROPOSAL_CHOSEN:
+	case NOTIFY_INVALID_KE_PAYLOAD:
+		return IKE_REASON_NO_PROPOSAL;
+	case NOTIFY_TS_UNACCEPTABLE:
+	case NOTIFY_SINGLE_PAIR_REQUIRED:
+		return IKE_REASON_TS_UNACCEPTABLE;
+	case NOTIFY_INVALID_SYNTAX:
+		return IKE_REASON_INVALID_SYNTAX;
+	default:
+		return IKE_REASON_PEER_REFUSED;
+	}
+}
+
+mono_time create_child_back_off(struct ike_engine *e, unsigned tries)
+{
+	mono_time wait = BACK_OFF_FIRST;
+
+	for (; tries && wait < BACK_OFF_LONGEST; tries--)
+		wait *= 2;
+	if (wait > BACK_OFF_LONGEST)
+		wait = BACK_OFF_LONGEST;
+	return wait / 2 + engine_random_below(e, wait);
+}
+
+/* RFC 7296 1.3: the group must be one that we proposed, else following it would let anybody
+ * on the path choose. */
+static bool follow_group(struct exchange *x, const struct wire_notify *n,
+			 const struct proposal_list *ours, struct refusal_cause *cause)
+{
+	uint16_t group = n->data.len == 2 ? be16_get(n->data.ptr) : 0;
+	struct task *t = x->task;
+
+	if (!group || !algorithm_ke(group) || !proposal_list_has_ke(ours, group)) {
+		snprintf(cause->detail, sizeof(cause->detail),
+			 "the peer wants KE method %u, which we don't propose", group);
+		return false;
+	}
+	if (t->ke_group == group || t->tries >= ROUNDS_MAX) {
+		snprintf(cause->detail, sizeof(cause->detail),
+			 "the peer asks for KE method %u and refuses it", group);
+		return false;
+	}
+	t->ke_group = group;
+	exchange_again(x, 0);
+	return true;
+}
+
+/* RFC 7296 2.25: not at once, and not for ever. */
+static bool wait_for_peer(struct exchange *x, struct refusal_cause *cause)
+{
+	if (x->task->tries >= TRIES_MAX) {
+		snprintf(cause->detail, sizeof(cause->detail),
+			 "the peer answered TEMPORARY_FAILURE %u times", x->task->tries);
+		return false;
+	}
+	exchange_again(x, create_child_back_off(x->e, x->task->tries));
+	return true;
+}
+
+enum refusal create_child_refusal(struct exchange *x, const struct proposal_list *ours,
+				  struct refusal_cause *cause)
+{
+	const struct wire_notify *n = wire_find_error(x->in);
+	char text[32];
+
+	*cause = (struct refusal_cause){0};
+	if (!n)
+		return REFUSAL_NONE;
+	cause->notify = n->type;
+	cause->reason = reason_of(n->type);
+	if (n->type == NOTIFY_INVALID_KE_PAYLOAD)
+		return follow_group(x, n, ours, cause) ? REFUSAL_AGAIN : REFUSAL_FINAL;
+	if (n->type == NOTIFY_TEMPORARY_FAILURE)
+		return wait_for_peer(x, cause) ? REFUSAL_AGAIN : REFUSAL_FINAL;
+	snprintf(cause->detail, sizeof(cause->detail), "the peer answered %s",
+		 wire_notify_name(n->type, text));
+	return REFUSAL_FINAL;
+}
+
+/* ---- initiator: the choice ---- */
+
+static bool derive(struct exchange *x, const struct algorithm_ke *alg, uint8_t *shared,
+		   size_t *shared_len, struct refusal_cause *cause)
+{
+	struct task *t = x->task;
+
+	*shared_len = 0;
+	if (!alg)
+		return true;
+	cause->reason = IKE_REASON_INVALID_SYNTAX;
+	if (!(x->in->present & WIRE_BIT(PAYLOAD_KE)) || !t->ke || alg != t->ke_alg ||
+	    x->in->ke.group != alg->id) {
+		snprintf(cause->detail, sizeof(cause->detail),
+			 "the peer chose %s, its KE payload has method %u and ours %u", alg->name,
+			 x->in->ke.group, t->ke_alg ? t->ke_alg->id : 0);
+		return false;
+	}
+	if (!x->e->env.crypto->ke_derive(t->ke, x->in->ke.data, shared)) {
+		snprintf(cause->detail, sizeof(cause->detail), "the peer's KE value is invalid");
+		return false;
+	}
+	*shared_len = alg->shared_len;
+	cause->reason = IKE_REASON_NONE;
+	return true;
+}
+
+bool create_child_consume_choice(struct exchange *x, const struct child_config *config,
+				 struct child_offer *offer, uint8_t *shared, size_t *shared_len,
+				 struct refusal_cause *cause)
+{
+	const uint64_t needed = WIRE_BIT(PAYLOAD_SA) | WIRE_BIT(PAYLOAD_NONCE) |
+				WIRE_BIT(PAYLOAD_TSI) | WIRE_BIT(PAYLOAD_TSR);
+
+	*cause = (struct refusal_cause){0};
+	if ((x->in->present & needed) != needed) { /* RFC 7296 1.3.1 */
+		cause->reason = IKE_REASON_INVALID_SYNTAX;
+		snprintf(cause->detail, sizeof(cause->detail),
+			 "the response lacks one of SA, Nr, TSi, TSr");
+		return false;
+	}
+	if (!child_setup_accept(x->e, x->sa, x->in, config, x->task->spi, false, offer)) {
+		cause->reason = offer->reason;
+		memcpy(cause->detail, offer->detail, sizeof(cause->detail));
+		return false;
+	}
+	return derive(x, offer->suite.ke, shared, shared_len, cause);
+}
+
+void create_child_undo_at_peer(struct exchange *x, const struct child_config *config,
+			       enum ike_reason reason)
+{
+	struct child *c;
+
+	if (!config || !x->in->sa.n || x->in->sa_spis[0].len != 4)
+		return;
+	c = child_new(x->e, x->sa, config);
+	if (!c)
+		return;
+	child_set_spi_in(x->e, c, x->task->spi);
+	c->spi_out = be32_get(x->in->sa_spis[0].ptr);
+	c->redundant = true;
+	child_delete(x->e, c, reason);
+}
+
+/* ---- responder ---- */
+
+bool create_child_answer_ke(struct exchange *x, const struct algorithm_ke *alg,
+			    uint8_t *public_value, uint8_t *shared)
+{
+	const struct crypto_ops *crypto = x->e->env.crypto;
+	uint8_t random[CRYPTO_KE_RANDOM];
+	struct crypto_ke *ke;
+	bool ok;
+
+	engine_random(x->e, random, sizeof(random));
+	ke = crypto->ke_new(alg->id, random, public_value);
+	ok = ke && crypto->ke_derive(ke, x->in->ke.data, shared);
+	crypto->ke_free(ke);
+	explicit_bzero(random, sizeof(random));
+	if (!ok) /* RFC 6989 2 */
+		exchange_refuse(x, NOTIFY_INVALID_SYNTAX, span_of(NULL, 0),
+				"the peer's KE value is invalid");
+	return ok;
+}
+
+void create_child_keep_lowest(struct span a, struct span b, uint8_t *out, uint16_t *len)
+{
+	struct span lowest = collide_lowest(a, b);
+
+	*len = (uint16_t)(lowest.len < IKE_NONCE_MAX ? lowest.len : IKE_NONCE_MAX);
+	memcpy(out, lowest.ptr, *len);
+}
+
+static void put_answer(struct exchange *x, const struct child_offer *offer, struct span nonce,
+		       const uint8_t *public_value)
+{
+	child_setup_put_choice(x->out, offer);
+	wire_put_nonce(x->out, nonce);
+	if (offer->suite.ke)
+		wire_put_ke(x->out, offer->suite.ke->id,
+			    span_of(public_value, offer->suite.ke->public_len));
+	child_setup_put_ts(x->out, &offer->remote_ts, &offer->local_ts);
+}
+
+static void refuse_offer(struct exchange *x, const struct child_offer *offer)
+{
+	uint8_t group[2];
+
+	be16_set(group, offer->want_group);
+	exchange_refuse(x, offer->error,
+			span_of(group, offer->error == NOTIFY_INVALID_KE_PAYLOAD ? 2 : 0),
+			offer->detail);
+}
+
+struct child *create_child_answer(struct exchange *x, const struct child_config *only,
+				  struct child *old, bool outbound)
+{
+	uint8_t nonce[IKE_NONCE_LEN], shared[ALGORITHM_SHARED_MAX],
+		public_value[ALGORITHM_PUBLIC_MAX];
+	struct span own = span_of(nonce, sizeof(nonce));
+	struct child_offer offer;
+	struct child *c;
+
+	if (!child_setup_select(x->e, x->sa, x->in, only, false, &offer)) {
+		refuse_offer(x, &offer);
+		return NULL;
+	}
+	if (offer.suite.ke && !create_child_answer_ke(x, offer.suite.ke, public_value, shared))
+		return NULL;
+	engine_random(x->e, nonce, sizeof(nonce));
+	c = child_setup_commit(x->e, x->sa, &offer, x->in->nonce, own,
+			       span_of(shared, offer.suite.ke ? offer.suite.ke->shared_len : 0),
+			       false, outbound, old);
+	explicit_bzero(shared, sizeof(shared));
+	if (!c) {
+		exchange_refuse(x, NOTIFY_TEMPORARY_FAILURE, span_of(NULL, 0),
+				"the CHILD_SA's keys can't be made");
+		return NULL;
+	}
+	create_child_keep_lowest(x->in->nonce, own, c->lowest_nonce, &c->lowest_nonce_len);
+	put_answer(x, &offer, own, public_value);
+	return c;
+}
+
+/* ---- further CHILD_SAs ---- */
+
+static const struct child_config *task_config(const struct exchange *x)
+{
+	return x->task->child_name ? conn_child(x->sa->conn, x->task->child_name) : NULL;
+}
+
+static struct child *usable_child(const struct ike_sa *sa, const char *name)
+{
+	struct child *c;
+
+	DL_FOREACH (sa->children, c) {
+		if (child_usable(c) && !c->redundant && strcmp(c->config->name, name) == 0)
+			return c;
+	}
+	return NULL;
+}
+
+static bool create_create_child_request(struct exchange *x)
+{
+	const struct child_config *config = task_config(x);
+
+	x->task->collision = 0;
+	if (!config) {
+		exchange_done(x->e, x->task, false, IKE_REASON_CONFIG, "no such child any more");
+		return false;
+	}
+	if (usable_child(x->sa, config->name)) { /* the peer was faster */
+		exchange_done(x->e, x->task, true, IKE_REASON_NONE, NULL);
+		return false;
+	}
+	return create_child_put_offer(x, config, NULL);
+}
+
+static void fail(struct exchange *x, const struct refusal_cause *cause)
+{
+	peers_child_failed(x->e, x->sa, x->task->child_name, cause->reason, cause->detail);
+	exchange_done(x->e, x->task, false, cause->reason, cause->detail);
+	/* RFC 7296 1.3: a peer that makes no further CHILD_SAs makes its only one in IKE_AUTH. */
+	if (cause->notify == NOTIFY_NO_ADDITIONAL_SAS && !x->sa->children)
+		ike_sa_delete(x->e, x->sa, cause->reason);
+}
+
+/* Both ends made the same child at once: one goes, by the rule of RFC 7296 2.8.1. */
+static bool ours_goes(const struct exchange *x, const struct child *theirs)
+{
+	struct span own = span_of(x->task->nonce, sizeof(x->task->nonce));
+
+	return theirs && collide_ours_goes(collide_lowest(own, x->in->nonce),
+					   span_of(theirs->lowest_nonce, theirs->lowest_nonce_len));
+}
+
+static void commit_choice(struct exchange *x, const struct child_offer *offer, struct span shared)
+{
+	struct child *theirs = child_by_id(x->e, x->task->collision);
+	bool goes = ours_goes(x, theirs);
+	struct child *c;
+
+	c = child_setup_commit(x->e, x->sa, offer, span_of(x->task->nonce, sizeof(x->task->nonce)),
+			       x->in->nonce, shared, true, !goes, NULL);
+	if (!c) {
+		struct refusal_cause cause = {.reason = IKE_REASON_INTERNAL};
+
+		create_child_undo_at_peer(x, offer->config, cause.reason);
+		fail(x, &cause);
+		return;
+	}
+	if (goes) {
+		c->redundant = true;
+		child_delete(x->e, c, IKE_REASON_REPLACED);
+	} else {
+		child_announce(x->e, c, theirs);
+		if (theirs)
+			theirs->redundant = true; /* its maker deletes it */
+	}
+	exchange_done(x->e, x->task, true, IKE_REASON_NONE, NULL);
+}
+
+static void consume_create_child_response(struct exchange *x)
+{
+	const struct child_config *config = task_config(x);
+	uint8_t shared[ALGORITHM_SHARED_MAX];
+	struct refusal_cause cause;
+	struct child_offer offer;
+	size_t shared_len;
+
+	if (!config) { /* unloaded meanwhile; the child record needs a config: take the IKE_SA's end
+			*/
+		exchange_done(x->e, x->task, false, IKE_REASON_CONFIG, "no such child any more");
+		return;
+	}
+	switch (create_child_refusal(x, &config->proposals, &cause)) {
+	case REFUSAL_AGAIN:
+		return;
+	case REFUSAL_FINAL:
+		fail(x, &cause);
+		return;
+	case REFUSAL_NONE:
+		break;
+	}
+	if (create_child_consume_choice(x, config, &offer, shared, &shared_len, &cause)) {
+		commit_choice(x, &offer, span_of(shared, shared_len));
+	} else {
+		create_child_undo_at_peer(x, config, cause.reason);
+		fail(x, &cause);
+	}
+	explicit_bzero(shared, sizeof(shared));
+}
+
+const struct exchange_ops create_child_ops = {
+	.name = "CREATE_CHILD_SA",
+	.kind = KIND_CREATE_CHILD,
+	.create_request = create_create_child_request,
+	.consume_response = consume_create_child_response,
+};
+
+void create_child_respond(struct exchange *x)
+{
+	struct task *own = x->sa->running;
+	struct child *c;
+
+	if (collide_create_child(collide_ike_activity(x->sa)) != VERDICT_ANSWER) {
+		exchange_refuse(x, NOTIFY_TEMPORARY_FAILURE, span_of(NULL, 0),
+				"a new CHILD_SA while the IKE_SA is rekeyed or closed");
+		return;
+	}
+	/* There is no older CHILD_SA that could carry packets until the peer has this one. */
+	c = create_child_answer(x, NULL, NULL, true);
+	if (!c)
+		return;
+	if (own && own->ops == &create_child_ops && own->child_name &&
+	    strcmp(own->child_name, c->config->name) == 0)
+		own->collision = c->id;
+	child_announce(x->e, c, NULL);
+}

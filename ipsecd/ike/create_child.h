@@ -1,0 +1,63 @@
+/* The parts of CREATE_CHILD_SA that its three uses share (RFC 7296 1.3): nonces, KE,
+ * refusals that are worth another round, negotiated CHILD_SAs on both sides. */
+#ifndef DETOUR_CREATE_CHILD_H
+#define DETOUR_CREATE_CHILD_H
+
+#include "ipsecd/ike/child_setup.h"
+
+/* The group to start with: asked for by the peer, else `used` before if still configured, else
+ * the first of `ours`; NULL: none. */
+const struct algorithm_ke *create_child_group(const struct task *t,
+					      const struct proposal_list *ours,
+					      const struct algorithm_ke *used);
+
+/* ---- initiator ---- */
+
+/* SA Ni [KEi] TSi TSr of a request for `config`; makes the secrets and the SPI of x->task.
+ * false: crypto failed, nothing was written. */
+bool create_child_put_offer(struct exchange *x, const struct child_config *config,
+			    const struct algorithm_ke *used);
+
+enum refusal {
+	REFUSAL_NONE,  /* not refused */
+	REFUSAL_AGAIN, /* goes into another round: exchange_again was called */
+	REFUSAL_FINAL, /* reason and detail say why */
+};
+
+struct refusal_cause {
+	uint16_t notify;
+	enum ike_reason reason;
+	char detail[IKE_DETAIL];
+};
+
+/* Looks for an error notify. INVALID_KE_PAYLOAD for a group of `ours` and TEMPORARY_FAILURE
+ * (RFC 7296 1.3, 2.25) are answered with another round. */
+enum refusal create_child_refusal(struct exchange *x, const struct proposal_list *ours,
+				  struct refusal_cause *cause);
+/* The moment of the next try after TEMPORARY_FAILURE, with jitter so that two peers that
+ * refused each other don't meet again. */
+mono_time create_child_back_off(struct ike_engine *e, unsigned tries);
+
+/* Checks the peer's choice and derives: *offer and shared (ALGORITHM_SHARED_MAX bytes) with its
+ * length are set. false: cause says why, nothing changed. */
+bool create_child_consume_choice(struct exchange *x, const struct child_config *config,
+				 struct child_offer *offer, uint8_t *shared, size_t *shared_len,
+				 struct refusal_cause *cause);
+/* The peer made a CHILD_SA that we can't take: has it deleted (RFC 7296 1.4.1). */
+void create_child_undo_at_peer(struct exchange *x, const struct child_config *config,
+			       enum ike_reason reason);
+
+/* ---- responder ---- */
+
+/* Negotiates, installs, writes the response SA Nr [KEr] TSi TSr. NULL: it was refused, and
+ * nothing changed. */
+struct child *create_child_answer(struct exchange *x, const struct child_config *only,
+				  struct child *old, bool outbound);
+/* Our half of a KE for the group of x->in->ke. false: refused with INVALID_SYNTAX. */
+bool create_child_answer_ke(struct exchange *x, const struct algorithm_ke *alg,
+			    uint8_t *public_value, uint8_t *shared);
+
+/* Remembers the lower nonce of an exchange (RFC 7296 2.8.1). */
+void create_child_keep_lowest(struct span a, struct span b, uint8_t *out, uint16_t *len);
+
+#endif

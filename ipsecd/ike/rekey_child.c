@@ -1,0 +1,303 @@
+/* Rekeying of CHILD_SAs (RFC 7296 1.3.3, 2.8), in both roles, without losing a packet:
+ * the responder receives on the new CHILD_SA before it answers and sends on it once the
+ * initiator surely has it, that is when the old one is deleted or a packet came by the new
+ * one; the initiator sends on it at once and then deletes the old one, which still
+ * receives for a while (child_linger).
+ *
+ * Simultaneous rekeys (2.8.1): while ours is in flight the peer's is answered, too;
+ * task->collision names the CHILD_SA it made. It is settled when our answer comes. */
+#include "ipsecd/ike/collide.h"
+#include "ipsecd/ike/create_child.h"
+#include "ipsecd/ike/rekey_child.h"
+
+#include <stdlib.h>
+
+/* A refused rekey is tried again while the CHILD_SA lives. */
+#define RETRY_AFTER (20 * MONO_S)
+
+/* ---- settling ---- */
+
+/* `c` replaces `old` for good. old NULL: it went meanwhile. */
+static void take_over(struct ike_engine *e, struct child *c, struct child *old)
+{
+	e->counters.child_rekey++;
+	child_announce(e, c, old);
+	if (!old)
+		return;
+	old->replaced_by = c->id;
+	timer_cancel(&e->timers, &old->rekey_timer);
+	if (child_usable(old))
+		child_set_state(e, old, CHILD_REKEYED, "replaced");
+}
+
+/* The peer's rekey stands: it deletes the old CHILD_SA. */
+static void theirs_stays(struct exchange *x, struct child *theirs, struct child *old)
+{
+	if (!theirs->announced)
+		take_over(x->e, theirs, old);
+}
+
+void rekey_child_peer_deletes(struct ike_engine *e, struct ike_sa *sa, struct child *old)
+{
+	struct task *t = exchange_find(sa, &rekey_child_ops, old->id);
+	struct child *next = child_by_id(e, old->replaced_by);
+
+	if (t)
+		t->peer_deleted = true;
+	if (!next && t && t->collision) { /* the peer did not see the collision, or won it */
+		next = child_by_id(e, t->collision);
+		if (next)
+			take_over(e, next, old);
+	}
+	if (next)
+		child_set_outbound(e, next, true, "the peer deletes the old one");
+}
+
+void rekey_child_used_new(struct ike_engine *e, struct child *c)
+{
+	if (c->replaces && !c->redundant && child_usable(c))
+		child_set_outbound(e, c, true, "the peer sends on it");
+}
+
+/* ---- initiator ---- */
+
+static bool create_rekey_child_request(struct exchange *x)
+{
+	struct child *c = child_by_id(x->e, x->task->child);
+	struct task *t = x->task;
+	uint8_t spi[4];
+	char *name;
+
+	t->collision = 0;
+	if (!c || c->state != CHILD_INSTALLED || c->redundant) {
+		/* replaced or deleted by the peer meanwhile; a command has what it wanted */
+		exchange_done(x->e, t, c && c->replaced_by, IKE_REASON_PEER_DELETED, NULL);
+		return false;
+	}
+	name = strdup(c->config->name);
+	if (!name)
+		return false;
+	free(t->child_name);
+	t->child_name = name;
+	/* RFC 7296 1.3.3: the SPI as the peer sends to it. */
+	be32_set(spi, c->spi_in);
+	wire_put_notify(x->out, PROTOCOL_ESP, NOTIFY_REKEY_SA, span_of(spi, sizeof(spi)),
+			span_of(NULL, 0));
+	if (!create_child_put_offer(x, c->config, c->suite.ke))
+		return false;
+	child_set_state(x->e, c, CHILD_REKEYING, "our rekey is sent");
+	return true;
+}
+
+static void back_to_installed(struct exchange *x, struct child *old)
+{
+	if (old && old->state == CHILD_REKEYING)
+		child_set_state(x->e, old, CHILD_INSTALLED, "the rekey was refused");
+}
+
+/* RFC 7296 2.25: CHILD_SA_NOT_FOUND means that the peer has lost it; ours goes without a
+ * word and a new one is made from scratch. */
+static void start_from_scratch(struct exchange *x, struct child *old)
+{
+	const struct child_config *config = old->config;
+	struct child *c;
+
+	child_end(x->e, old, IKE_REASON_PEER_DELETED, "the peer does not know it");
+	DL_FOREACH (x->sa->children, c) {
+		if (child_usable(c) && c->config == config)
+			return;
+	}
+	exchange_enqueue(x->e, x->sa, &create_child_ops, 0, config->name, 0);
+}
+
+static void refused(struct exchange *x, struct child *old, const struct refusal_cause *cause)
+{
+	ike_log(x->e, x->sa, LOG_LEVEL_WARN, "rekeying CHILD_SA %s failed: %s", x->task->child_name,
+		cause->detail);
+	exchange_done(x->e, x->task, false, cause->reason, cause->detail);
+	if (!old)
+		return;
+	if (cause->notify == NOTIFY_CHILD_SA_NOT_FOUND)
+		start_from_scratch(x, old);
+	else if (old->state == CHILD_INSTALLED && x->sa->conn->rekey)
+		timer_set(&x->e->timers, &old->rekey_timer,
+			  x->e->now + RETRY_AFTER + engine_random_below(x->e, RETRY_AFTER));
+}
+
+/* Which of two goes; with theirs gone already (its maker deleted it) ours stays. */
+static bool ours_goes(const struct exchange *x, const struct child *theirs)
+{
+	struct span own = span_of(x->task->nonce, sizeof(x->task->nonce));
+
+	if (!theirs)
+		return false;
+	if (theirs->announced) /* the peer deleted the old one in favour of theirs */
+		return true;
+	return collide_ours_goes(collide_lowest(own, x->in->nonce),
+				 span_of(theirs->lowest_nonce, theirs->lowest_nonce_len));
+}
+
+static void settle(struct exchange *x, struct child *ours, struct child *theirs, struct child *old,
+		   bool goes)
+{
+	if (goes) {
+		ours->redundant = true;
+		theirs_stays(x, theirs, old);
+		child_delete(x->e, ours, IKE_REASON_REPLACED);
+		return;
+	}
+	if (theirs) {
+		theirs->redundant = true; /* its maker deletes it */
+		timer_cancel(&x->e->timers, &theirs->rekey_timer);
+		child_set_outbound(x->e, theirs, false, "lost a simultaneous rekey");
+	}
+	take_over(x->e, ours, old);
+	if (old)
+		child_delete(x->e, old, IKE_REASON_REPLACED);
+}
+
+static const struct child_config *task_config(const struct exchange *x, const struct child *old)
+{
+	if (old)
+		return old->config;
+	return x->task->child_name ? conn_child(x->sa->conn, x->task->child_name) : NULL;
+}
+
+static void commit_choice(struct exchange *x, const struct child_offer *offer, struct span shared,
+			  struct child *old, struct child *theirs)
+{
+	bool goes = ours_goes(x, theirs);
+	struct child *ours;
+
+	ours = child_setup_commit(x->e, x->sa, offer,
+				  span_of(x->task->nonce, sizeof(x->task->nonce)), x->in->nonce,
+				  shared, true, !goes, old);
+	if (!ours) {
+		create_child_undo_at_peer(x, offer->config, IKE_REASON_INTERNAL);
+		back_to_installed(x, old);
+		return;
+	}
+	settle(x, ours, theirs, old, goes);
+	exchange_done(x->e, x->task, true, IKE_REASON_NONE, NULL);
+}
+
+/* The peer's answer is a choice, not a refusal. */
+static void consume_choice(struct exchange *x, struct child *old, struct child *theirs)
+{
+	const struct child_config *config = task_config(x, old);
+	uint8_t shared[ALGORITHM_SHARED_MAX];
+	struct refusal_cause cause;
+	struct child_offer offer;
+	size_t shared_len;
+
+	if (!config)
+		return;
+	if (create_child_consume_choice(x, config, &offer, shared, &shared_len, &cause)) {
+		commit_choice(x, &offer, span_of(shared, shared_len), old, theirs);
+	} else {
+		create_child_undo_at_peer(x, config, cause.reason);
+		if (theirs)
+			theirs_stays(x, theirs, old);
+		else
+			back_to_installed(x, old);
+		refused(x, old, &cause);
+	}
+	explicit_bzero(shared, sizeof(shared));
+}
+
+static void consume_rekey_child_response(struct exchange *x)
+{
+	struct child *old = child_by_id(x->e, x->task->child);
+	struct child *theirs = child_by_id(x->e, x->task->collision);
+	static const struct proposal_list none;
+	const struct child_config *config = task_config(x, old);
+	struct refusal_cause cause;
+	enum refusal refusal;
+
+	if (theirs && wire_find_error(x->in)) {
+		/* RFC 7296 2.8.1: the peer had finished its own rekey first. */
+		theirs_stays(x, theirs, old);
+		exchange_done(x->e, x->task, true, IKE_REASON_NONE, NULL);
+		return;
+	}
+	refusal = create_child_refusal(x, config ? &config->proposals : &none, &cause);
+	if (refusal == REFUSAL_NONE) {
+		consume_choice(x, old, theirs);
+		return;
+	}
+	back_to_installed(x, old);
+	if (refusal == REFUSAL_FINAL)
+		refused(x, old, &cause);
+}
+
+const struct exchange_ops rekey_child_ops = {
+	.name = "CREATE_CHILD_SA (rekey of a CHILD_SA)",
+	.kind = KIND_REKEY_CHILD,
+	.create_request = create_rekey_child_request,
+	.consume_response = consume_rekey_child_response,
+};
+
+/* ---- responder ---- */
+
+/* RFC 7296 1.3.3: the notify names the SA by protocol and by the SPI to which we send. */
+static struct child *named_child(const struct exchange *x, struct span *spi)
+{
+	const struct wire_notify *n = wire_find_notify(x->in, NOTIFY_REKEY_SA);
+
+	*spi = n->spi;
+	if (n->protocol != PROTOCOL_ESP || n->spi.len != 4)
+		return NULL;
+	return child_by_spi_out(x->sa, be32_get(n->spi.ptr));
+}
+
+/* RFC 7296 2.25: CHILD_SA_NOT_FOUND carries the SPI that was not found. */
+static void refuse_unknown(struct exchange *x, struct span spi)
+{
+	wire_put_notify(x->out, PROTOCOL_ESP, NOTIFY_CHILD_SA_NOT_FOUND,
+			span_of(spi.ptr, spi.len == 4 ? 4 : 0), span_of(NULL, 0));
+	ike_log(x->e, x->sa, LOG_LEVEL_INFO,
+		"the peer rekeys a CHILD_SA that is not there: CHILD_SA_NOT_FOUND");
+}
+
+static void answer(struct exchange *x, struct child *old, bool collision)
+{
+	struct child *c = create_child_answer(x, old->config, old, false);
+	struct task *own;
+
+	if (!c)
+		return;
+	if (!collision) {
+		take_over(x->e, c, old);
+		return;
+	}
+	own = exchange_find(x->sa, &rekey_child_ops, old->id);
+	old->replaced_by = 0;
+	if (own)
+		own->collision = c->id;
+}
+
+void rekey_child_respond(struct exchange *x)
+{
+	struct span spi;
+	struct child *old = named_child(x, &spi);
+	struct task *own = old ? exchange_find(x->sa, &rekey_child_ops, old->id) : NULL;
+	enum activity activity = collide_child_activity(old);
+	enum verdict verdict = collide_rekey_child(activity, collide_ike_activity(x->sa));
+
+	/* One rekey of the peer meets ours; a second one would be its own mistake. */
+	if (verdict == VERDICT_COLLISION && own && own->collision)
+		verdict = VERDICT_TEMPORARY_FAILURE;
+	switch (verdict) {
+	case VERDICT_NOT_FOUND:
+		refuse_unknown(x, spi);
+		break;
+	case VERDICT_ANSWER:
+	case VERDICT_COLLISION:
+		answer(x, old, verdict == VERDICT_COLLISION);
+		break;
+	default:
+		exchange_refuse(
+			x, NOTIFY_TEMPORARY_FAILURE, span_of(NULL, 0),
+			"a rekey of a CHILD_SA that is replaced or closed, or whose IKE_SA is");
+	}
+}

@@ -1,0 +1,11 @@
+/* What the end of an IKE_SA means for a rekey of it in progress. */
+#ifndef DETOUR_REKEY_IKE_H
+#define DETOUR_REKEY_IKE_H
+
+#include "ipsecd/ike/exchange.h"
+
+/* The peer deletes `sa` while our rekey of it is in flight: if the peer has rekeyed it, too,
+ * its IKE_SA stands and inherits the CHILD_SAs (RFC 7296 2.8.2, 2.25.2). */
+void rekey_ike_peer_deletes(struct ike_engine *e, struct ike_sa *sa);
+
+#endif
