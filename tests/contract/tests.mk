@@ -6,3 +6,5 @@ TEST_contract_fake := tests/contract/driver_fake.c $(CONTRACT_SRC)
 LIBS_contract_fake := -lcrypto -lmnl -lev
 TEST_contract_userspace := tests/contract/driver_userspace.c tests/contract/kernel.c $(CONTRACT_SRC)
 LIBS_contract_userspace := -lcrypto -lmnl -lev
+TEST_test_tun := tests/contract/test_tun.c tests/contract/kernel.c $(CONTRACT_SRC)
+LIBS_test_tun := -lcrypto -lmnl -lev

@@ -1,0 +1,432 @@
+/* The userspace plane and the kernel it runs on: what goes beyond the contract because
+ * no other plane has it. Real devices in a namespace of this program's own; root. */
+#include "tests/contract/contract.h"
+#include "tests/contract/kernel.h"
+#include "ipsecd/crypto/crypto.h"
+
+#include <errno.h>
+#include <ev.h>
+#include <fcntl.h>
+#include <linux/if.h>
+#include <stdio.h>
+#include <unistd.h>
+
+static const struct dataplane_ops *const ops = &dataplane_userspace;
+static struct ev_loop *loop;
+
+/* ---- a plane that counts ---- */
+
+struct owner {
+	struct dataplane *plane;
+	unsigned n_sent, n_changed;
+	struct dataplane_event changed;
+};
+
+static bool send_esp(void *ctx, const struct endpoint *from, const struct endpoint *to,
+		     struct span esp)
+{
+	struct owner *h = ctx;
+
+	(void)from;
+	(void)to;
+	(void)esp;
+	h->n_sent++;
+	return true;
+}
+
+static void take_event(void *ctx, const struct dataplane_event *event)
+{
+	struct owner *h = ctx;
+
+	if (event->kind != DATAPLANE_DEVICE_CHANGED)
+		return;
+	h->changed = *event;
+	h->n_changed++;
+}
+
+static void open_plane(struct owner *h)
+{
+	struct dataplane_host host = {.send_esp = send_esp,
+				      .event = take_event,
+				      .ctx = h,
+				      .crypto = &crypto_openssl,
+				      .random = crypto_random,
+				      .loop = loop};
+
+	*h = (struct owner){.plane = ops->open(&host)};
+	assert_non_null(h->plane);
+}
+
+static struct tunnel_config config(const char *name, unsigned n, const char *const *addrs)
+{
+	struct tunnel_config c = {.named = true, .n_addrs = (uint8_t)n};
+
+	snprintf(c.name, sizeof(c.name), "%s", name);
+	for (unsigned i = 0; i < n; i++)
+		assert_true(prefix_parse(addrs[i], &c.addrs[i]));
+	return c;
+}
+
+static void create(struct owner *h, uint32_t id, const struct tunnel_config *c)
+{
+	if (ops->tunnel_create(h->plane, id, c) != DATAPLANE_OK)
+		fail_msg("tunnel_create: %s", ops->last_error(h->plane));
+}
+
+static void on_timeout(struct ev_loop *l, ev_timer *w, int revents)
+{
+	(void)revents;
+	*(bool *)w->data = true;
+	ev_break(l, EVBREAK_ALL);
+}
+
+/* Runs the loop until *counter reaches `least`, or says that it did not. */
+static void run_until(const unsigned *counter, unsigned least)
+{
+	bool late = false;
+	ev_timer timer;
+
+	ev_timer_init(&timer, on_timeout, 2., 0.);
+	timer.data = &late;
+	ev_timer_start(loop, &timer);
+	while (*counter < least && !late)
+		ev_run(loop, EVRUN_ONCE);
+	ev_timer_stop(loop, &timer);
+	assert_false(late);
+}
+
+static uint8_t operstate(const char *device)
+{
+	return kernel_link(device).operstate;
+}
+
+/* ---- addresses ---- */
+
+struct list {
+	unsigned n;
+	char text[16][PREFIX_TEXT];
+};
+
+static void take_addr(void *ctx, const struct netlink_addr *addr)
+{
+	struct list *l = ctx;
+
+	if (addr->scope == 0) /* not link-local */
+		prefix_format(&addr->prefix, l->text[l->n++]);
+}
+
+static void expect_addrs(const char *device, unsigned n, const char *const *want)
+{
+	struct list list = {0};
+
+	assert_int_equal(
+		netlink_addr_list(kernel_netlink(), kernel_link(device).ifindex, take_addr, &list),
+		0);
+	assert_int_equal(list.n, n);
+	for (unsigned i = 0; i < n; i++) {
+		bool found = false;
+
+		for (unsigned j = 0; j < n; j++)
+			found = found || strcmp(list.text[j], want[i]) == 0;
+		if (!found)
+			fail_msg("%s lacks %s", device, want[i]);
+	}
+}
+
+static void enable_ipv6(const char *value)
+{
+	int fd = open("/proc/sys/net/ipv6/conf/default/disable_ipv6", O_WRONLY | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, value, 1), 1);
+	close(fd);
+}
+
+static void addresses_by_difference(void **state)
+{
+	const char *const first[] = {"10.9.1.1/30", "10.9.2.1/24", "fd00:9::1/64"};
+	const char *const second[] = {"10.9.2.1/24", "10.9.3.1/32", "fd00:9::1/96", "fd00:a::1/64"};
+	const char *const with_operators[] = {"10.9.2.1/24", "10.9.3.1/32", "fd00:9::1/96",
+					      "fd00:a::1/64", "172.16.0.1/24"};
+	const char *const operators_own[] = {"172.16.0.1/24"};
+	struct tunnel_config c = config("dp-t", 3, first);
+	struct prefix foreign;
+	struct owner h;
+	int ifindex;
+
+	(void)state;
+	enable_ipv6("0");
+	open_plane(&h);
+	create(&h, 1, &c);
+	ifindex = kernel_link("dp-t").ifindex;
+	expect_addrs("dp-t", 3, first);
+	c = config("dp-t", 4, second);
+	assert_int_equal(ops->tunnel_update(h.plane, 1, &c), DATAPLANE_OK);
+	expect_addrs("dp-t", 4, second);
+	assert_true(prefix_parse("172.16.0.1/24", &foreign));
+	assert_int_equal(netlink_addr_add(kernel_netlink(), ifindex, &foreign), 0);
+	assert_int_equal(ops->tunnel_update(h.plane, 1, &c), DATAPLANE_OK);
+	expect_addrs("dp-t", 5, with_operators);
+	c = config("dp-t", 0, NULL);
+	assert_int_equal(ops->tunnel_update(h.plane, 1, &c), DATAPLANE_OK);
+	expect_addrs("dp-t", 1, operators_own);
+	assert_int_equal(kernel_link("dp-t").ifindex, ifindex);
+	ops->close(h.plane);
+	enable_ipv6("1");
+}
+
+/* IPv6 addresses go with `ip link set down` unless somebody cares. */
+static void addresses_outlive_the_operators_down(void **state)
+{
+	const char *const addrs[] = {"10.9.1.1/30", "fd00:9::1/64"};
+	struct tunnel_config c = config("dp-t", 2, addrs);
+	struct owner h;
+	int ifindex;
+
+	(void)state;
+	enable_ipv6("0");
+	open_plane(&h);
+	create(&h, 1, &c);
+	ifindex = kernel_link("dp-t").ifindex;
+	netlink_link_set_up(kernel_netlink(), ifindex, false);
+	run_until(&h.n_changed, 1);
+	netlink_link_set_up(kernel_netlink(), ifindex, true);
+	run_until(&h.n_changed, 2);
+	expect_addrs("dp-t", 2, addrs);
+	ops->close(h.plane);
+	enable_ipv6("1");
+}
+
+static void a_refused_address_changes_nothing(void **state)
+{
+	const char *const good[] = {"10.9.1.1/30"};
+	const char *const bad[] = {"10.9.2.1/30", "fd00:9::1/64"}; /* IPv6 is off here */
+	struct tunnel_config c = config("dp-t", 1, good);
+	struct owner h;
+
+	(void)state;
+	open_plane(&h);
+	create(&h, 1, &c);
+	c = config("dp-t", 2, bad);
+	assert_int_equal(ops->tunnel_update(h.plane, 1, &c), DATAPLANE_SYSTEM);
+	assert_non_null(strstr(ops->last_error(h.plane), "fd00:9::1/64"));
+	expect_addrs("dp-t", 1, good);
+	snprintf(c.name, sizeof(c.name), "dp-u");
+	assert_int_equal(ops->tunnel_create(h.plane, 2, &c), DATAPLANE_SYSTEM);
+	assert_int_equal(netlink_link_find(kernel_netlink(), "dp-u", &(struct netlink_link){0}),
+			 -ENODEV);
+	ops->close(h.plane);
+}
+
+/* ---- devices ---- */
+
+static void a_foreign_device_is_left_alone(void **state)
+{
+	struct tunnel_config c = config("lo", 0, NULL);
+	struct owner h, other;
+
+	(void)state;
+	open_plane(&h);
+	open_plane(&other);
+	assert_int_equal(ops->tunnel_create(h.plane, 1, &c), DATAPLANE_EXISTS);
+	assert_non_null(strstr(ops->last_error(h.plane), "lo exists already"));
+	c = config("dp-t", 0, NULL);
+	create(&other, 1, &c);
+	assert_int_equal(ops->tunnel_create(h.plane, 1, &c), DATAPLANE_EXISTS);
+	c = config("dp-%d", 0, NULL); /* the kernel would make a number of it */
+	assert_int_equal(ops->tunnel_create(h.plane, 1, &c), DATAPLANE_SYSTEM);
+	ops->close(h.plane);
+	assert_int_equal(kernel_link("dp-t").linkmode, IF_LINK_MODE_DORMANT);
+	ops->close(other.plane);
+}
+
+static void closing_removes_the_devices(void **state)
+{
+	struct tunnel_config c = config("dp-t", 0, NULL);
+	struct netlink_link link;
+	struct owner h;
+
+	(void)state;
+	open_plane(&h);
+	create(&h, 1, &c);
+	assert_string_equal(kernel_link("dp-t").kind, "tun");
+	ops->close(h.plane);
+	assert_int_equal(netlink_link_find(kernel_netlink(), "dp-t", &link), -ENODEV);
+}
+
+static void knob(const char *path, const char *want)
+{
+	char text[16] = "";
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_true(read(fd, text, sizeof(text) - 1) > 0);
+	close(fd);
+	assert_string_equal(text, want);
+}
+
+static void device_settings(void **state)
+{
+	struct tunnel_config c = config("dp-t", 0, NULL);
+	struct owner h;
+
+	(void)state;
+	open_plane(&h);
+	create(&h, 1, &c);
+	knob("/proc/sys/net/ipv4/conf/dp-t/rp_filter", "2\n");
+	knob("/proc/sys/net/ipv6/conf/dp-t/accept_dad", "0\n");
+	knob("/proc/sys/net/ipv6/conf/dp-t/router_solicitations", "0\n");
+	ops->close(h.plane);
+}
+
+/* ---- link state ---- */
+
+static void oper(void *ctx, const struct netlink_link *link)
+{
+	struct list *l = ctx;
+
+	if (strcmp(link->name, "dp-t") == 0 && !link->removed && (link->flags & IFF_UP))
+		snprintf(l->text[l->n++ % 16], PREFIX_TEXT, "%u", link->operstate);
+}
+
+/* A routing daemon sees DORMANT, UP, DORMANT, and nothing in between. */
+static void what_a_routing_daemon_sees(void **state)
+{
+	struct list seen = {0};
+	struct netlink_monitor_host host = {.link = oper, .ctx = &seen};
+	struct netlink_monitor *m = netlink_monitor_open(&host);
+	struct tunnel_config c = config("dp-t", 0, NULL);
+	char dormant[8], up[8];
+	struct owner h;
+
+	(void)state;
+	snprintf(dormant, sizeof(dormant), "%u", IF_OPER_DORMANT);
+	snprintf(up, sizeof(up), "%u", IF_OPER_UP);
+	open_plane(&h);
+	create(&h, 1, &c);
+	ops->tunnel_set_link(h.plane, 1, true);
+	ops->tunnel_set_link(h.plane, 1, true);
+	ops->tunnel_set_link(h.plane, 1, false);
+	assert_int_equal(netlink_monitor_read(m), 0);
+	assert_true(seen.n >= 3);
+	assert_string_equal(seen.text[0], dormant);
+	assert_string_equal(seen.text[seen.n - 1], dormant);
+	assert_string_equal(seen.text[seen.n - 2], up);
+	netlink_monitor_close(m);
+	ops->close(h.plane);
+}
+
+static void operstate_is_put_right(void **state)
+{
+	struct tunnel_config c = config("dp-t", 0, NULL);
+	struct owner h;
+	int ifindex;
+
+	(void)state;
+	open_plane(&h);
+	create(&h, 1, &c);
+	ops->tunnel_set_link(h.plane, 1, true);
+	ifindex = kernel_link("dp-t").ifindex;
+	netlink_link_set_operstate(kernel_netlink(), ifindex, IF_OPER_DORMANT);
+	for (unsigned n = 0; n < 10 && operstate("dp-t") != IF_OPER_UP; n++)
+		ev_run(loop, EVRUN_ONCE);
+	assert_int_equal(operstate("dp-t"), IF_OPER_UP);
+	assert_int_equal(h.n_changed, 0);
+	ops->close(h.plane);
+}
+
+static void a_removed_device_is_told_and_made_again(void **state)
+{
+	const char *const addrs[] = {"10.9.1.1/30"};
+	struct tunnel_config c = config("dp-t", 1, addrs);
+	struct dataplane_tunnel_info info;
+	struct owner h;
+
+	(void)state;
+	open_plane(&h);
+	create(&h, 1, &c);
+	ops->tunnel_set_link(h.plane, 1, true);
+	assert_int_equal(system("ip link del dp-t"), 0);
+	run_until(&h.n_changed, 1);
+	assert_false(h.changed.present);
+	assert_int_equal(ops->tunnel_set_link(h.plane, 1, true), DATAPLANE_SYSTEM);
+	assert_int_equal(ops->tunnel_update(h.plane, 1, &c), DATAPLANE_OK);
+	assert_true(ops->tunnel_info(h.plane, 1, &info) && info.admin_up);
+	expect_addrs("dp-t", 1, addrs);
+	assert_int_equal(operstate("dp-t"), IF_OPER_UP);
+	ops->close(h.plane);
+}
+
+/* ---- draining ---- */
+
+static void send_to(const char *text)
+{
+	struct endpoint to = {.port = 7};
+	struct sockaddr_storage ss;
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	socklen_t len;
+
+	assert_true(addr_parse(text, &to.addr));
+	len = endpoint_to_sockaddr(&to, &ss);
+	assert_int_equal(sendto(fd, "ping", 4, 0, (struct sockaddr *)&ss, len), 4);
+	close(fd);
+}
+
+/* The drain of an announced down relies on it: with the link DORMANT the kernel still
+ * routes into the device, and takes what comes out of it. */
+static void the_kernel_routes_while_dormant(void **state)
+{
+	static const struct suite_case gcm = {ENCR_AES_GCM_16, 128, 0, false};
+	const char *const addrs[] = {"10.1.0.1/16"};
+	struct tunnel_config c = config("dp-t", 1, addrs);
+	uint8_t memory[128], got[128];
+	struct endpoint here = {.addr.family = AF_INET, .port = 7};
+	struct sockaddr_storage ss;
+	struct child_sa a, b;
+	struct packet p;
+	struct owner h;
+	socklen_t len = endpoint_to_sockaddr(&here, &ss);
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	(void)state;
+	open_plane(&h);
+	create(&h, TUNNEL, &c);
+	child_pair(1, &gcm, &a, &b);
+	a.remote_ts = a.local_ts;
+	assert_int_equal(ops->child_install(h.plane, &a), DATAPLANE_OK);
+	assert_int_equal(operstate("dp-t"), IF_OPER_DORMANT);
+	send_to("10.1.0.2");
+	run_until(&h.n_sent, 1);
+
+	assert_int_equal(bind(fd, (struct sockaddr *)&ss, len), 0);
+	udp_packet(memory, AF_INET, 2, 48, true);
+	memory[13] = 1; /* from 10.1.0.2 to 10.1.0.1 */
+	memory[19] = 1;
+	memory[10] = 0x66; /* header checksum */
+	memory[11] = 0xb9;
+	p = forge(&a, 1, 4, span_of(memory, 48));
+	ops->esp_input(h.plane, &a.local, &a.remote, p.data, p.len, kernel_now());
+	assert_int_equal(recv(fd, got, sizeof(got), 0), 20);
+	close(fd);
+	ops->close(h.plane);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(addresses_by_difference),
+		cmocka_unit_test(addresses_outlive_the_operators_down),
+		cmocka_unit_test(a_refused_address_changes_nothing),
+		cmocka_unit_test(a_foreign_device_is_left_alone),
+		cmocka_unit_test(closing_removes_the_devices),
+		cmocka_unit_test(device_settings),
+		cmocka_unit_test(what_a_routing_daemon_sees),
+		cmocka_unit_test(operstate_is_put_right),
+		cmocka_unit_test(a_removed_device_is_told_and_made_again),
+		cmocka_unit_test(the_kernel_routes_while_dormant),
+	};
+
+	kernel_namespace("test_tun");
+	loop = ev_loop_new(0);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
