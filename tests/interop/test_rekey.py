@@ -1,0 +1,98 @@
+#!/usr/bin/env python3
+"""Rekeying the IKE SA and the CHILD_SA, with and without PFS, started by either side
+and by both at once, while a ping every 10 ms runs through the tunnel: none is lost,
+one SA of each kind is in use, the same on both sides, and in the end nothing else is left.
+
+Limits of the peer: charon 5.9.8 keeps the CHILD_SA that a rekeying replaced for
+charon.delete_rekeyed_delay (5 s by default) before it forgets it; it is set to 1 s.
+"""
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
+from tests.support.pair import Pair, one_of_each  # noqa: E402
+from tests.support.poll import until  # noqa: E402
+from tests.support.suite import Suite, check  # noqa: E402
+from tests.support.tunnel import change, tunnel  # noqa: E402
+
+
+def child_spis(peer, name):
+    return {(c["spi-in"], c["spi-out"]) for c in peer.children(name)}
+
+
+def ike_spis(peer, name):
+    return {(sa["initiator-spi"], sa["responder-spi"]) for sa in peer.sas(name)}
+
+
+def settled(pair, name):
+    """One installed CHILD_SA and one IKE SA, the same on both sides. (A replaced
+    CHILD_SA lingers as REKEYED for packets that are still under way.)"""
+    def same():
+        ours, theirs = child_spis(pair.ours, name), child_spis(pair.theirs, name)
+        ikes = ike_spis(pair.ours, name)
+        return (len(ours) == 1 and ours == {(o, i) for i, o in theirs}
+                and len(ikes) == 1 and ikes == ike_spis(pair.theirs, name))
+    until("one CHILD_SA and one IKE SA, the same on both sides", same, 15)
+
+
+def nothing_left_over(pair, names):
+    for name in names:
+        one_of_each(pair.ours, name)
+        one_of_each(pair.theirs, name)
+
+
+def rekey(pair, name, spis, start, peers):
+    """Rekeys three times in a row; `spis` reads what must change, `start` begins it."""
+    with pair.pinging(name) as pinging:
+        for _ in range(3):
+            before = spis(pair.ours, name)
+            for peer in peers:
+                start(peer)
+            until("new SPIs", lambda: not before & spis(pair.ours, name), 15)
+            settled(pair, name)
+    pinging.check_no_loss()
+
+
+def rekey_child(pair, name, peers):
+    rekey(pair, name, child_spis, lambda peer: peer.rekey_child(name), peers)
+
+
+def rekey_ike(pair, name, peers):
+    rekey(pair, name, ike_spis, lambda peer: peer.rekey_ike(name), peers)
+
+
+def by_lifetimes(pair, name):
+    """Nobody asks: the lifetimes in the configuration do."""
+    with pair.pinging(name) as pinging:
+        for _ in range(2):
+            children, ikes = child_spis(pair.ours, name), ike_spis(pair.ours, name)
+            until("new CHILD_SA", lambda: not children & child_spis(pair.ours, name), 15)
+            until("new IKE SA", lambda: not ikes & ike_spis(pair.ours, name), 15)
+    pinging.check_no_loss()
+    check(len(pair.ours.sas(name)) <= 2, "old IKE SAs go away")
+
+
+def main():
+    suite = Suite("rekey")
+    short = tunnel("lifetimes", 3)
+    tunnels = [tunnel("pfs", 1, esp="aes128gcm16-ecp256"), tunnel("no-pfs", 2),
+               (change(short[0], child_rekey=2, ike_rekey=3), short[1])]
+    with Pair(tunnels, charon_settings="delete_rekeyed_delay = 1") as pair:
+        who = [("by us", [pair.ours]), ("by them", [pair.theirs]),
+               ("by both at once", [pair.ours, pair.theirs])]
+        logs = (pair.ours, pair.theirs)
+        for name in ("pfs", "no-pfs"):
+            pair.ours.initiate(name)
+            pair.both_up(name)
+            for by, peers in who:
+                suite.case(f"CHILD_SA, {name}, {by}", rekey_child, pair, name, peers, logs=logs)
+                suite.case(f"IKE SA, {name}, {by}", rekey_ike, pair, name, peers, logs=logs)
+        suite.case("replaced SAs are gone", nothing_left_over, pair, ("pfs", "no-pfs"), logs=logs)
+        pair.ours.initiate("lifetimes")
+        pair.both_up("lifetimes")
+        suite.case("by lifetimes", by_lifetimes, pair, "lifetimes", logs=logs)
+    return suite.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

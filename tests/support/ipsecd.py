@@ -1,0 +1,97 @@
+"""Our ipsecd: configured by ipsec.conf and ipsec.secrets, userspace data plane."""
+import json
+import os
+import signal
+
+from .peer import Peer
+from .poll import until
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BINARY = os.environ.get("IPSECD", os.path.join(ROOT, "build/bin/ipsecd"))
+
+CONN = """
+conn {end.name}
+    left={end.local}
+    right={end.remote}
+    leftid=@{end.local_id}
+    rightid=@{end.remote_id}
+    authby=secret
+    leftsubnet={end.local_ts}
+    rightsubnet={end.remote_ts}
+    ike={end.ike}
+    esp={end.esp}
+    interface={end.device}
+    interface-ip={inside}
+    auto={end.auto}
+    dpddelay={end.dpd}s
+    {extra}
+"""
+
+LIFETIMES = """margintime=2s
+    rekeyfuzz=0%
+    lifetime={child}s
+    ikelifetime={ike}s"""
+
+
+class Ipsecd(Peer):
+    """ipsecd in a namespace; load() is a reload by SIGHUP, as an operator does it."""
+
+    kind = "ipsecd"
+
+    def __init__(self, namespace, folder, options=()):
+        super().__init__(namespace, folder)
+        self.options = list(options)
+        self.ends = []
+
+    def start(self, ends=()):
+        self._write(ends)
+        self.launch([BINARY, "--config", self.path("ipsec.conf"),
+                     "--secrets", self.path("ipsec.secrets"), "--vici", self.socket_path,
+                     "--plane", "userspace", "--foreground", "--log-level", "debug",
+                     *self.options])
+        self._settle()
+        return self
+
+    def load(self, ends):
+        self._write(ends)
+        self.daemon.kill(signal.SIGHUP)
+        self._settle()
+
+    def _write(self, ends):
+        self.ends = list(ends)
+        conf = "".join(map(self._connection, self.ends))
+        secrets = "".join(f'@{end.local_id} @{end.remote_id} : PSK "{end.secret}"\n'
+                          for end in self.ends)
+        self.write("ipsec.conf", conf)
+        self.write("ipsec.secrets", secrets)
+
+    @staticmethod
+    def _connection(end):
+        extra = list(end.extra)
+        if end.child_rekey or end.ike_rekey:
+            extra.append(LIFETIMES.format(child=(end.child_rekey or 3600) + 2,
+                                          ike=(end.ike_rekey or 3600) + 2))
+        return CONN.format(end=end, inside=",".join(end.inside), extra="\n    ".join(extra))
+
+    def _settle(self):
+        """Waits for conns and devices, then routes the networks behind the peers."""
+        names = {end.name for end in self.ends}
+        until("ipsecd has loaded its connections",
+              lambda: set(self.control.request("get-conns").get("conns", [])) == names)
+        for end in self.ends:
+            until(f"device {end.device}", lambda end=end: self.link(end.device))
+            for network in end.remote_ts.split(","):
+                self.namespace.route(network, "dev", end.device)
+
+    def link(self, device):
+        """The device as the kernel shows it ({} if there is none)."""
+        text = self.namespace.ip("-j", "link", "show", "dev", device, check=False)
+        return json.loads(text)[0] if text.startswith("[") else {}
+
+    def operstate(self, device):
+        return self.link(device).get("operstate")
+
+    def counters(self):
+        """get-counters, all connections together."""
+        answer = self.control.request("get-counters")
+        return {k: int(v) for k, v in answer["counters"][""].items() if v.isdigit()}

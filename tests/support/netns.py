@@ -1,0 +1,83 @@
+"""Network namespaces: created and wired for a test, and removed on every way out."""
+import os
+import re
+import subprocess
+
+PREFIX = "interop"
+
+
+def run(*argv, check=True, stdin=None):
+    """Runs a command, returns its output; the error names the command and its words."""
+    done = subprocess.run(argv, input=stdin, text=True, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT)
+    if check and done.returncode:
+        raise RuntimeError(f"{' '.join(argv)}: exit {done.returncode}: {done.stdout.strip()}")
+    return done.stdout
+
+
+class Namespace:
+    """A namespace with its loopback up. Addresses need no duplicate detection."""
+
+    def __init__(self, role):
+        self.name = f"{PREFIX}-{os.getpid()}-{role}"
+        run("ip", "netns", "add", self.name)
+        self.ip("link", "set", "lo", "up")
+        for conf in ("all", "default"):
+            self.sysctl(f"net.ipv6.conf.{conf}.accept_dad", 0)
+
+    def argv(self, *argv):
+        return ["ip", "netns", "exec", self.name, *argv]
+
+    def run(self, *argv, **options):
+        return run(*self.argv(*argv), **options)
+
+    def ip(self, *argv, **options):
+        return run("ip", "-n", self.name, *argv, **options)
+
+    def sysctl(self, key, value):
+        self.run("sysctl", "-q", "-w", f"{key}={value}")
+
+    def address(self, device, *prefixes):
+        for prefix in prefixes:
+            self.ip("address", "add", prefix, "dev", device)
+
+    def address_once(self, device, address):
+        """Adds a host address unless it is there."""
+        length = 128 if ":" in address else 32
+        self.ip("address", "replace", f"{address}/{length}", "dev", device)
+
+    def route(self, *words):
+        self.ip(*(["-6"] if ":" in words[0] else []), "route", "replace", *words)
+
+    def nft(self, rules):
+        """Loads nftables rules; nft_clear() takes them all away again."""
+        self.run("nft", "-f", "-", stdin=rules)
+
+    def nft_clear(self):
+        self.run("nft", "flush", "ruleset")
+
+    def remove(self):
+        """Ends what still runs inside (a daemon's child, a ping) and the namespace."""
+        pids = run("ip", "netns", "pids", self.name, check=False).split()
+        for pid in pids:
+            try:
+                os.kill(int(pid), 9)
+            except (ProcessLookupError, ValueError):
+                pass
+        run("ip", "netns", "delete", self.name, check=False)
+
+
+def veth(a, device_a, b, device_b):
+    """A cable between two namespaces, both ends up."""
+    run("ip", "link", "add", device_a, "netns", a.name, "type", "veth",
+        "peer", "name", device_b, "netns", b.name)
+    a.ip("link", "set", device_a, "up")
+    b.ip("link", "set", device_b, "up")
+
+
+def remove_stale():
+    """Takes away namespaces of test processes that no longer live (kill -9)."""
+    for line in run("ip", "netns", "list").splitlines():
+        match = re.match(rf"({PREFIX}-(\d+)-\S+)", line)
+        if match and not os.path.exists(f"/proc/{match[2]}"):
+            run("ip", "netns", "delete", match[1], check=False)

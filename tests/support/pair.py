@@ -1,0 +1,169 @@
+"""Two gateways: our ipsecd and their charon, by cable or through a router.
+
+    direct:  ours eth0 172.16.1.x/16 ---- 172.16.2.x/16 eth0 theirs
+    routed:  ours eth0 172.16.1.x/24 -- 172.16.1.254 router 172.16.2.254 -- theirs
+
+Each tunnel has outer addresses of its own (tunnel.py), so that a pair of daemons
+holds many connections that can't be mistaken for one another.
+"""
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+
+from . import netns
+from .ipsecd import Ipsecd
+from .poll import until
+from .strongswan import Charon
+from .suite import check
+
+
+class Pair:
+    """Use as `with Pair(tunnels) as pair:`; everything is gone behind the block."""
+
+    def __init__(self, tunnels, routed=False, charon_settings="", ipsecd_options=(),
+                 retransmit_timeout=1.0):
+        self.tunnels = tunnels
+        self.routed = routed
+        self.folder = tempfile.mkdtemp(prefix="interop-")
+        self.namespaces = []
+        self.router = None
+        self.options = (charon_settings, tuple(ipsecd_options), retransmit_timeout)
+        self.ours = self.theirs = None
+
+    def __enter__(self):
+        try:
+            self._wire()
+            settings, options, timeout = self.options
+            self.theirs = Charon(self.namespaces[1], os.path.join(self.folder, "theirs"),
+                                 settings, timeout)
+            self.ours = self._our_daemon(options)
+            # The responder first: a NO_PROPOSAL_CHOSEN would end auto=start's attempt.
+            self.theirs.start([theirs for _, theirs in self.tunnels])
+            self.ours.start([ours for ours, _ in self.tunnels])
+        except BaseException:
+            self._dump()
+            self.__exit__()
+            raise
+        return self
+
+    def _our_daemon(self, options):
+        folder = os.path.join(self.folder, "ours")
+        if os.environ.get("INTEROP_OURS") == "charon":
+            # To tell a fault of the harness from one of ours: charon on both ends.
+            return Charon(self.namespaces[0], folder)
+        return Ipsecd(self.namespaces[0], folder, options)
+
+    def _dump(self):
+        for peer in (self.ours, self.theirs):
+            if peer and peer.daemon:
+                print(f"{peer.kind}: {peer.log()[-1500:]}")
+
+    def __exit__(self, *_exception):
+        for peer in (self.ours, self.theirs):
+            if peer and peer.daemon:
+                peer.stop()
+        for namespace in self.namespaces:
+            namespace.remove()
+        if not os.environ.get("INTEROP_KEEP"):
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    # -- wiring --
+
+    def _namespace(self, role):
+        namespace = netns.Namespace(role)
+        self.namespaces.append(namespace)
+        return namespace
+
+    def _wire(self):
+        netns.remove_stale()
+        ours, theirs = self._namespace("ours"), self._namespace("theirs")
+        if self.routed:
+            self.router = self._namespace("router")
+            for side, gateway in ((1, ours), (2, theirs)):
+                netns.veth(gateway, "eth0", self.router, f"eth{side}")
+                self.router.address(f"eth{side}", f"172.16.{side}.254/24")
+                gateway.address("eth0", *self._outer(side - 1))
+                gateway.route("default", "via", f"172.16.{side}.254")
+            self.router.sysctl("net.ipv4.ip_forward", 1)
+        else:
+            netns.veth(ours, "eth0", theirs, "eth0")
+            ours.address("eth0", *self._outer(0))
+            theirs.address("eth0", *self._outer(1))
+
+    def _outer(self, index):
+        length = "/24" if self.routed else "/16"
+        found = {ends[index].local for ends in self.tunnels}
+        return sorted(a + ("/64" if ":" in a else length) for a in found if not a.startswith("%"))
+
+    # -- traffic --
+
+    def ping(self, name, count=2):
+        """From our inside address to theirs, through the tunnel; every one answered."""
+        ours, theirs = next(t for t in self.tunnels if t[0].name == name)
+        for source, target in zip(ours.inside, ours.ping):
+            output = self.namespaces[0].run(
+                "ping", "-n", "-c", str(count), "-i", "0.02", "-W", "2",
+                "-I", source.split("/")[0], target, check=False)
+            check(f" {count} received" in output, f"ping {target}: {output.strip()}")
+        return theirs
+
+    def pinging(self, name, interval="0.01"):
+        ours, _ = next(t for t in self.tunnels if t[0].name == name)
+        return Pinging(self.namespaces[0], ours.inside[0].split("/")[0], ours.ping[0], interval)
+
+    def both_up(self, name, timeout=10.0):
+        self.ours.wait_up(name, timeout)
+        self.theirs.wait_up(name, timeout)
+
+    def both_down(self, name, timeout=10.0):
+        self.ours.wait_down(name, timeout)
+        self.theirs.wait_down(name, timeout)
+
+    def take_down(self, name):
+        """Whatever is left of the tunnel, without asking how it got there."""
+        for peer in (self.ours, self.theirs):
+            if peer.sas(name):
+                peer.terminate(name)
+        self.both_down(name)
+
+
+class Pinging:
+    """Pings in the background of a `with` block; afterwards .sent and .lost are known."""
+
+    def __init__(self, namespace, source, target, interval):
+        self.child = subprocess.Popen(
+            namespace.argv("ping", "-n", "-i", interval, "-W", "1", "-I", source, target),
+            text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.sent = self.lost = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_exception):
+        # The last request may still be on its way: ping counts it as lost, so the
+        # answers that matter are those before it.
+        self.child.send_signal(signal.SIGINT)
+        output = self.child.communicate(timeout=10)[0]
+        numbers = re.search(r"(\d+) packets transmitted, (\d+) received", output)
+        check(numbers, f"ping said: {output[-300:]}")
+        replies = [int(n) for n in re.findall(r"icmp_seq=(\d+) ttl", output)]
+        self.sent = int(numbers[1])
+        self.lost = (max(replies) if replies else self.sent) - len(set(replies))
+        self.tail = self.sent - (max(replies) if replies else 0)
+
+    def check_no_loss(self):
+        check(self.sent > 0, "no ping was sent")
+        check(self.lost == 0 and self.tail <= 3,
+              f"{self.lost} of {self.sent} pings lost, {self.tail} unanswered at the end")
+
+
+def one_of_each(peer, name):
+    """The peer has exactly one IKE SA and one installed CHILD_SA of that name."""
+    def settled():
+        sas = peer.sas(name)
+        children = [c for sa in sas for c in sa.get("child-sas", {}).values()]
+        return len(sas) == 1 and len(children) == 1 and sas[0]["state"] == "ESTABLISHED"
+    until(f"{peer.kind}: one IKE SA and one CHILD_SA of '{name}'", settled, 15)

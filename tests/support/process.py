@@ -1,0 +1,53 @@
+"""Daemons that tests start: output in a file, stopped by pid, never left behind."""
+import os
+import signal
+import subprocess
+
+from .poll import until
+
+
+class Daemon:
+    """One process. Its stdout and stderr go to `log_path`, read back by log()."""
+
+    def __init__(self, name, argv, log_path, env=None):
+        self.name = name
+        self.log_path = log_path
+        self.log_file = open(log_path, "ab")
+        self.child = subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=self.log_file,
+            stderr=subprocess.STDOUT, env={**os.environ, **(env or {})})
+
+    def running(self):
+        return self.child.poll() is None
+
+    def log(self, since=0):
+        with open(self.log_path, "rb") as file:
+            file.seek(since)
+            return file.read().decode(errors="replace")
+
+    def log_mark(self):
+        """A place in the log, for log(since=...)."""
+        return os.path.getsize(self.log_path)
+
+    def wait_log(self, text, since=0, timeout=10.0):
+        def seen():
+            for line in self.log(since).splitlines():
+                if text in line:
+                    return line
+            return None
+        return until(f"'{text}' in the log of {self.name}", seen, timeout)
+
+    def kill(self, sig=signal.SIGKILL):
+        if self.running():
+            self.child.send_signal(sig)
+
+    def stop(self, timeout=5.0):
+        """TERM, and KILL if that is not obeyed in time. Returns the exit status."""
+        self.kill(signal.SIGTERM)
+        try:
+            self.child.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            self.child.wait()
+        self.log_file.close()
+        return self.child.returncode

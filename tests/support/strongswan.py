@@ -1,0 +1,121 @@
+"""strongSwan's charon as the peer: charon-systemd with kernel-libipsec, stock swanctl.
+
+kernel-libipsec is strongSwan's own userspace ESP: always UDP-encapsulated, no
+extended sequence numbers. The kernel's IPsec is not used.
+"""
+from .netns import run
+from .peer import Peer
+
+PLUGINS = ("random nonce drbg openssl kdf curve25519 chapoly gcm aes sha2 hmac pem pkcs1 "
+           "x509 revocation constraints pubkey counters kernel-libipsec kernel-netlink "
+           "socket-default vici")
+
+CONNECTION = """
+    {end.name} {{
+        version = 2
+        local_addrs = {end.local}
+        remote_addrs = {end.remote}
+        proposals = {end.ike}
+        dpd_delay = {end.dpd}s
+        rekey_time = {ike_rekey}s
+        {extra}
+        local {{
+            auth = psk
+            id = {end.local_id}
+        }}
+        remote {{
+            auth = psk
+            id = {end.remote_id}
+        }}
+        children {{
+            {end.name} {{
+                local_ts = {end.local_ts}
+                remote_ts = {end.remote_ts}
+                esp_proposals = {end.esp}
+                rekey_time = {child_rekey}s
+                start_action = {start}
+            }}
+        }}
+    }}
+"""
+
+SECRET = """
+    ike-{end.name} {{
+        id-1 = {end.local_id}
+        id-2 = {end.remote_id}
+        secret = "{end.secret}"
+    }}
+"""
+
+SETTINGS = """
+charon-systemd {{
+    load = {plugins}
+    install_virtual_ip = no
+    retransmit_timeout = {retransmit_timeout}
+    retransmit_base = 1.2
+    retransmit_tries = 4
+    half_open_timeout = 15
+    {settings}
+    journal {{
+        default = -1
+    }}
+    filelog {{
+        log {{
+            path = {log}
+            default = 1
+            ike = 2
+            cfg = 1
+            flush_line = yes
+            append = yes
+        }}
+    }}
+    plugins {{
+        vici {{
+            socket = unix://{socket}
+        }}
+    }}
+}}
+swanctl {{
+    load = pem pkcs1 x509 openssl random
+}}
+"""
+
+
+class Charon(Peer):
+    """charon in a namespace of its own, with nothing of the machine's own /run."""
+
+    kind = "charon"
+
+    def __init__(self, namespace, folder, settings="", retransmit_timeout=1.0):
+        super().__init__(namespace, folder)
+        self.write("strongswan.conf", SETTINGS.format(
+            plugins=PLUGINS, log=self.path("log"), socket=self.socket_path,
+            settings=settings, retransmit_timeout=retransmit_timeout))
+        self.env = {"STRONGSWAN_CONF": self.path("strongswan.conf")}
+        open(self.path("log"), "w", encoding="utf-8").close()
+
+    def start(self, ends=()):
+        self.launch(["sh", "-c", "mount -t tmpfs run /run && exec charon-systemd"], self.env)
+        self.load(ends)
+        return self
+
+    def load(self, ends):
+        """Loads these ends with stock swanctl; what is not among them goes away."""
+        self.ends = list(ends)
+        for end in self.ends:
+            for address in end.inside:
+                self.namespace.address_once("lo", address.split("/")[0])
+        return self.swanctl("--load-all", "--file", self.write("swanctl.conf", "".join(
+            ["connections {", *map(self._connection, self.ends), "}\nsecrets {",
+             *(SECRET.format(end=end) for end in self.ends), "}\n"])))
+
+    @staticmethod
+    def _connection(end):
+        start = "start" if end.auto == "start" else "none"
+        return CONNECTION.format(end=end, start=start, extra="\n        ".join(end.extra),
+                                 child_rekey=end.child_rekey or 3600,
+                                 ike_rekey=end.ike_rekey or 14400)
+
+    def swanctl(self, *words):
+        return run("env", *(f"{k}={v}" for k, v in self.env.items()),
+                   "swanctl", *words, "--uri", f"unix://{self.socket_path}")
