@@ -41,7 +41,8 @@ struct config_errors {
 struct config_conn {
 	struct conn *conn; /* owned; set to NULL to take it over */
 	bool left_id_set, swapped;
-	uint8_t n_right_addrs; /* right's interface-ip */
+	bool sided_addrs; /* the device's addresses are left's, these are right's: */
+	uint8_t n_right_addrs;
 	struct prefix right_addrs[CONN_IF_ADDRS_MAX];
 };
 

@@ -1,0 +1,162 @@
+/* The file system under the parsers: reading, globbing, permissions. */
+#include "ipsecd/config/errors.h"
+
+#include <errno.h>
+#include <glob.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+struct files {
+	bool secret; /* cleanse what was read, and look at permissions */
+	struct config_errors *errors;
+	char message[128];
+};
+
+/* Reads a whole file. NULL when done, else why not. */
+static const char *read_whole(const char *path, char **text, size_t *len, struct stat *st)
+{
+	FILE *f = fopen(path, "re");
+	const char *error = NULL;
+
+	if (!f)
+		return strerror(errno);
+	*text = NULL;
+	if (fstat(fileno(f), st) != 0)
+		error = strerror(errno);
+	else if (!S_ISREG(st->st_mode))
+		error = "not a regular file";
+	else if (st->st_size > CONFIG_FILE_BYTES)
+		error = "the file is too large";
+	else if (!(*text = malloc((size_t)st->st_size + 1)))
+		error = "out of memory";
+	if (!error) {
+		*len = fread(*text, 1, (size_t)st->st_size, f);
+		if (ferror(f))
+			error = strerror(errno);
+	}
+	if (error) {
+		free(*text);
+		*text = NULL;
+	}
+	fclose(f);
+	return error;
+}
+
+static void release(const struct files *files, char *text, size_t len)
+{
+	if (files->secret)
+		explicit_bzero(text, len);
+	free(text);
+}
+
+static void check_mode(const struct files *files, const char *path, const struct stat *st)
+{
+	struct config_pos at = {.file = path};
+
+	if (files->secret && (st->st_mode & (S_IRGRP | S_IROTH | S_IWGRP | S_IWOTH)))
+		config_warning(files->errors, &at,
+			       "other users may read or write these secrets (mode %03o); use 600",
+			       (unsigned)st->st_mode & 0777);
+}
+
+/* A pattern is relative to the folder of the file that it stands in. */
+static bool absolute(const char *pattern, const char *from, char *out, size_t size)
+{
+	const char *slash = strrchr(from, '/');
+	int n;
+
+	if (pattern[0] == '/' || !slash)
+		n = snprintf(out, size, "%s", pattern);
+	else
+		n = snprintf(out, size, "%.*s/%s", (int)(slash - from), from, pattern);
+	return n >= 0 && (size_t)n < size;
+}
+
+static const char *give_file(struct files *files, const char *path,
+			     void (*give)(void *give_ctx, const char *path, struct span text),
+			     void *give_ctx)
+{
+	const char *error;
+	struct stat st;
+	size_t len = 0;
+	char *text;
+
+	error = read_whole(path, &text, &len, &st);
+	if (error) {
+		snprintf(files->message, sizeof(files->message), "%.60s: %.60s", path, error);
+		return files->message;
+	}
+	check_mode(files, path, &st);
+	give(give_ctx, path, span_of(text, len));
+	release(files, text, len);
+	return NULL;
+}
+
+/* No match is fine for a pattern with wildcards, an error for a name. */
+static const char *include(void *ctx, const char *pattern, const char *from,
+			   void (*give)(void *give_ctx, const char *path, struct span text),
+			   void *give_ctx)
+{
+	struct files *files = ctx;
+	const char *error = NULL;
+	char path[PATH_MAX];
+	glob_t found;
+	int rc;
+
+	if (!absolute(pattern, from, path, sizeof(path)))
+		return "the name is too long";
+	rc = glob(path, 0, NULL, &found);
+	if (rc == GLOB_NOMATCH)
+		return strpbrk(pattern, "*?[") ? NULL : "no such file";
+	if (rc != 0)
+		return "the file names can't be read";
+	for (size_t i = 0; i < found.gl_pathc && !error; i++)
+		error = give_file(files, found.gl_pathv[i], give, give_ctx);
+	globfree(&found);
+	return error;
+}
+
+typedef bool parser(const char *file, struct span text, const struct config_reader *reader,
+		    struct config *out, struct config_errors *errors);
+
+static bool load(const char *path, bool secret, parser *parse, struct config *out,
+		 struct config_errors *errors)
+{
+	struct files files = {.secret = secret, .errors = errors};
+	struct config_reader reader = {.ctx = &files, .include = include};
+	struct config_pos at = {.file = path};
+	const char *error;
+	struct stat st;
+	size_t len = 0;
+	char *text;
+	bool ok;
+
+	errno = 0;
+	error = read_whole(path, &text, &len, &st);
+	if (error && secret && errno == ENOENT) {
+		config_warning(errors, &at, "%s: there are no secrets", error);
+		return true;
+	}
+	if (error) {
+		config_error(errors, &at, "%s", error);
+		return false;
+	}
+	check_mode(&files, path, &st);
+	ok = parse(path, span_of(text, len), &reader, out, errors);
+	release(&files, text, len);
+	return ok;
+}
+
+bool config_load(const char *conf, const char *secrets, struct config *out,
+		 struct config_errors *errors)
+{
+	bool ok = true;
+
+	if (conf)
+		ok = load(conf, false, ipsec_conf_parse, out, errors);
+	if (secrets)
+		ok = load(secrets, true, ipsec_secrets_parse, out, errors) && ok;
+	return ok;
+}

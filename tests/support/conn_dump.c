@@ -1,0 +1,128 @@
+/* Prints conns and secrets for golden files: one line a fact, defaults too. */
+#include "tests/support/conn_dump.h"
+
+static const char *seconds(mono_time t, char *text)
+{
+	snprintf(text, 32, "%llu.%03llus", (unsigned long long)(t / MONO_S),
+		 (unsigned long long)(t % MONO_S / MONO_MS));
+	return text;
+}
+
+static void dump_time(const char *name, mono_time t, FILE *out)
+{
+	char text[32];
+
+	fprintf(out, " %s=%s", name, seconds(t, text));
+}
+
+static void dump_host(const struct host *h, FILE *out)
+{
+	char text[PREFIX_TEXT];
+
+	switch (h->kind) {
+	case HOST_ANY:
+		fprintf(out, " %%any");
+		break;
+	case HOST_DEFAULT_ROUTE:
+		fprintf(out, " %%defaultroute");
+		break;
+	case HOST_ADDR:
+		fprintf(out, " %s", addr_format(&h->addr, text));
+		break;
+	case HOST_PREFIX:
+		fprintf(out, " %s", prefix_format(&h->prefix, text));
+		break;
+	case HOST_NAME:
+		fprintf(out, " name:%s", h->name);
+		break;
+	}
+}
+
+static void dump_end(const char *name, const struct host *hosts, unsigned n, const struct id *id,
+		     uint16_t port, FILE *out)
+{
+	char text[ID_TEXT];
+
+	fprintf(out, "\t%s", name);
+	for (unsigned i = 0; i < n; i++)
+		dump_host(&hosts[i], out);
+	fprintf(out, " port=%u id=%u:%s\n", port, id->type, id_format(id, text));
+}
+
+static void dump_tunnel(const struct tunnel_config *t, FILE *out)
+{
+	char text[PREFIX_TEXT];
+
+	fprintf(out, "\ttunnel %s named=%d mtu=%u mark_in=%#x/%#x mark_out=%#x/%#x", t->name,
+		t->named, t->mtu, t->mark_in.value, t->mark_in.mask, t->mark_out.value,
+		t->mark_out.mask);
+	for (unsigned i = 0; i < t->n_addrs; i++)
+		fprintf(out, " %s", prefix_format(&t->addrs[i], text));
+	fputc('\n', out);
+}
+
+static const char *action(enum start_action a)
+{
+	return a == ACTION_START ? "start" : a == ACTION_TRAP ? "trap" : "none";
+}
+
+static void dump_child(const struct child_config *c, FILE *out)
+{
+	char text[4096];
+
+	fprintf(out, "\tchild %s start=%s dpd=%s close=%s window=%u reqid=%u\n", c->name,
+		action(c->start_action), action(c->dpd_action), action(c->close_action),
+		c->replay_window, c->reqid);
+	fprintf(out, "\t\tlocal %s\n", ts_list_format(&c->local_ts, text, sizeof(text)));
+	fprintf(out, "\t\tremote %s\n", ts_list_format(&c->remote_ts, text, sizeof(text)));
+	fprintf(out, "\t\tesp %s\n", proposal_list_format(&c->proposals, text, sizeof(text)));
+	fprintf(out, "\t\tlife");
+	dump_time("rekey", c->rekey_time, out);
+	dump_time("rand", c->rand_time, out);
+	dump_time("hard", c->life_time, out);
+	fprintf(out, " bytes=%llu/%llu packets=%llu/%llu\n", (unsigned long long)c->rekey_bytes,
+		(unsigned long long)c->life_bytes, (unsigned long long)c->rekey_packets,
+		(unsigned long long)c->life_packets);
+}
+
+void conn_dump(const struct conn *c, FILE *out)
+{
+	static const char *const unique[] = {"no", "never", "keep", "replace"};
+	char text[4096];
+
+	fprintf(out, "conn %s (%s)\n", c->name, c->source);
+	dump_end("local", c->local, c->n_local, &c->local_id, c->local_port, out);
+	dump_end("remote", c->remote, c->n_remote, &c->remote_id, c->remote_port, out);
+	fprintf(out,
+		"\tauth %d %d remote_id_set=%d encap=%d rekey=%d reauth=%d tries=%u unique=%s\n",
+		c->local_auth, c->remote_auth, c->remote_id_set, c->encap, c->rekey, c->reauth,
+		c->keying_tries, unique[c->unique]);
+	fprintf(out, "\tike %s\n", proposal_list_format(&c->proposals, text, sizeof(text)));
+	fprintf(out, "\tlife");
+	dump_time("rekey", c->rekey_time, out);
+	dump_time("rand", c->rand_time, out);
+	dump_time("over", c->over_time, out);
+	dump_time("reauth", c->reauth_time, out);
+	fprintf(out, "\n\tpeer");
+	dump_time("dpd", c->dpd_delay, out);
+	dump_time("interval", c->retransmit_interval, out);
+	dump_time("timeout", c->retransmit_timeout, out);
+	fputc('\n', out);
+	dump_tunnel(&c->tunnel, out);
+	for (unsigned i = 0; i < c->n_children; i++)
+		dump_child(&c->children[i], out);
+}
+
+void secret_dump(const struct secret *s, FILE *out)
+{
+	static const char *const kinds[] = {"IKE", "EAP", "XAUTH", "NTLM", "PPK"};
+	char text[ID_TEXT];
+
+	fprintf(out, "secret %s (%s)", kinds[s->kind], s->unique);
+	for (unsigned i = 0; i < s->n_owners; i++)
+		fprintf(out, " %u:%s", s->owners[i].type, id_format(&s->owners[i], text));
+	fprintf(out, " = ");
+	for (size_t i = 0; i < s->len; i++)
+		fprintf(out, "%02x", s->data[i]);
+	fputc('\n', out);
+}
