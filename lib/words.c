@@ -61,7 +61,7 @@ static const char *leading_number(const char *text, uint64_t *out)
 	if (*text < '0' || *text > '9')
 		return NULL;
 	*out = strtoull(text, &end, 10);
-	return *out > UINT64_MAX / 86400 / MONO_S ? NULL : end;
+	return end;
 }
 
 bool words_parse_duration(const char *text, mono_time *out)
@@ -75,7 +75,7 @@ bool words_parse_duration(const char *text, mono_time *out)
 	const char *unit = leading_number(text, &n);
 
 	for (size_t i = 0; unit && i < sizeof(units) / sizeof(units[0]); i++) {
-		if (strcmp(unit, units[i].unit) == 0) {
+		if (strcmp(unit, units[i].unit) == 0 && n <= UINT64_MAX / units[i].ns) {
 			*out = n * units[i].ns;
 			return true;
 		}
