@@ -1,0 +1,101 @@
+/* Hostile packets to a plane's esp_input, and hostile inner packets that the real peer
+ * sealed. First byte: suite and kind; the rest is the packet. What the peer did not
+ * seal never comes out; what it did, only inside the selectors. */
+#include "ipsecd/dataplane/esp.h"
+#include "ipsecd/dataplane/fake.h"
+#include "ipsecd/dataplane/inner.h"
+
+#include <stdlib.h>
+
+static bool send_esp(void *ctx, const struct endpoint *from, const struct endpoint *to,
+		     struct span esp)
+{
+	return !ctx && from->port == to->port && esp.len != 0;
+}
+
+static void ignore_event(void *ctx, const struct dataplane_event *event)
+{
+	(void)ctx;
+	(void)event;
+}
+
+static void child_make(struct child_sa *c, uint8_t kind)
+{
+	bool cbc = kind & 1;
+
+	*c = (struct child_sa){.id = 1,
+			       .tunnel = 1,
+			       .spi_in = 0x1000,
+			       .spi_out = 0x1000,
+			       .udp_encap = true,
+			       .encr_id = cbc ? ENCR_AES_CBC : ENCR_AES_GCM_16,
+			       .encr_key_bits = 128,
+			       .integ_id = cbc ? INTEG_HMAC_SHA2_256_128 : 0,
+			       .esn = (kind & 4) != 0,
+			       .outbound = true,
+			       .replay_window = 64,
+			       .local.addr.family = AF_INET,
+			       .remote.addr.family = AF_INET,
+			       .local_ts.n = 1,
+			       .remote_ts.n = 1,
+			       .in.encr_len = cbc ? 16 : 20,
+			       .in.integ_len = cbc ? 32 : 0};
+	c->out = c->in;
+	if (!ts_parse("10.1.0.0/16", &c->local_ts.ts[0]) ||
+	    !ts_parse("10.2.0.0/16[udp]", &c->remote_ts.ts[0]))
+		abort();
+}
+
+/* Seals in `room`, at whose ESP_HEADROOM the packet lies. */
+static struct span seal(const struct child_sa *c, uint8_t next_header, uint8_t *room, size_t len)
+{
+	const uint8_t iv[16] = {3};
+	struct span sealed;
+	struct esp e;
+
+	if (!esp_init(&e, &crypto_openssl, algorithm_encr(c->encr_id, 128),
+		      algorithm_integ(c->integ_id), span_of(c->in.encr, c->in.encr_len),
+		      span_of(c->in.integ, c->in.integ_len), c->spi_in, c->esn, true))
+		abort();
+	sealed = esp_seal(&e, 1, iv, next_header, room + ESP_HEADROOM, len);
+	esp_release(&e);
+	return sealed;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static uint8_t room[ESP_HEADROOM + 4096 + ESP_TAILROOM], got[4096];
+	const struct dataplane_host host = {.send_esp = send_esp,
+					    .event = ignore_event,
+					    .crypto = &crypto_openssl,
+					    .random = crypto_random};
+	const struct tunnel_config config = {.name = "t"};
+	const struct dataplane_ops *ops = &dataplane_fake;
+	struct span packet = span_of(data + 1, size - 1);
+	struct dataplane *d = NULL;
+	struct child_sa c;
+	struct inner inner;
+	uint8_t *copy;
+	size_t len;
+
+	if (size < 2 || size > 4000)
+		return 0;
+	child_make(&c, data[0]);
+	d = ops->open(&host);
+	if (ops->tunnel_create(d, 1, &config) || ops->child_install(d, &c))
+		abort();
+	memcpy(room + ESP_HEADROOM, packet.ptr, packet.len);
+	if (data[0] & 2)
+		packet = seal(&c, data[0] & 8 ? ESP_NEXT_IPV6 : ESP_NEXT_IPV4, room, packet.len);
+	copy = malloc(packet.len); /* an allocation of its own: every overread is seen */
+	memcpy(copy, packet.ptr, packet.len);
+	ops->esp_input(d, &c.local, &c.remote, copy, packet.len, 1);
+	free(copy);
+	len = fake_received(d, 1, got, sizeof(got));
+	if (len && (!(data[0] & 2) || inner_parse(span_of(got, len), &inner) != INNER_OK ||
+		    !ts_list_match(&c.remote_ts, &inner.src, inner.protocol, inner.src_port)))
+		abort();
+	fake_transmit(d, 1, span_of(data + 1, size - 1), 2);
+	ops->close(d);
+	return 0;
+}

@@ -1,0 +1,251 @@
+/* The packet paths where no contract case can look: the ends of the sequence number
+ * space, intervals in virtual time, many SAs. Over the cheap cipher of the simulations. */
+#include "ipsecd/dataplane/forward.h"
+#include "tests/support/crypto_null.h"
+
+#include "lib/buf.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+struct tap {
+	struct forward f;
+	struct forward_tunnel tunnel;
+	unsigned sent, events[16];
+	uint32_t last_seq;
+	uint64_t last_child;
+};
+
+static bool take_sent(void *ctx, const struct endpoint *from, const struct endpoint *to,
+		      struct span esp)
+{
+	struct tap *t = ctx;
+
+	(void)from;
+	(void)to;
+	t->sent++;
+	t->last_seq = be32_get(esp.ptr + 4);
+	return true;
+}
+
+static void take_event(void *ctx, const struct dataplane_event *event)
+{
+	struct tap *t = ctx;
+
+	t->events[event->kind]++;
+	t->last_child = event->child;
+}
+
+static void no_random(void *ctx, void *dst, size_t n)
+{
+	(void)ctx;
+	memset(dst, 0x11, n);
+}
+
+static bool take_delivered(struct forward_tunnel *t, const uint8_t *packet, size_t len)
+{
+	(void)t;
+	(void)packet;
+	(void)len;
+	return true;
+}
+
+static int setup(void **state)
+{
+	struct tap *t = calloc(1, sizeof(*t));
+	struct dataplane_host host = {.send_esp = take_sent,
+				      .event = take_event,
+				      .ctx = t,
+				      .crypto = &crypto_null,
+				      .random = no_random};
+
+	if (!t)
+		return -1;
+	forward_init(&t->f, &host, take_delivered);
+	*state = t;
+	return forward_tunnel_add(&t->f, &t->tunnel, 1, "t");
+}
+
+static int teardown(void **state)
+{
+	struct tap *t = *state;
+
+	forward_tunnel_remove(&t->f, &t->tunnel);
+	free(t);
+	return 0;
+}
+
+static struct sa *install(struct tap *t, uint64_t id, bool esn)
+{
+	struct child_sa c = {.id = id,
+			     .tunnel = 1,
+			     .spi_in = 0x1000 + (uint32_t)id,
+			     .spi_out = 0x2000,
+			     .encr_id = ENCR_AES_GCM_16,
+			     .encr_key_bits = 128,
+			     .esn = esn,
+			     .udp_encap = true,
+			     .outbound = true,
+			     .replay_window = 64,
+			     .local = {.addr.family = AF_INET},
+			     .remote = {.addr.family = AF_INET},
+			     .local_ts.n = 1,
+			     .remote_ts.n = 1,
+			     .in.encr_len = 20,
+			     .out.encr_len = 20};
+
+	assert_true(ts_parse("10.0.0.0/8", &c.local_ts.ts[0]));
+	c.remote_ts = c.local_ts;
+	assert_int_equal(forward_child_install(&t->f, &c), DATAPLANE_OK);
+	return sadb_by_id(&t->f.sadb, id);
+}
+
+static void transmit_len(struct tap *t, size_t len, mono_time now)
+{
+	static uint8_t room[ESP_HEADROOM + 65535 + ESP_TAILROOM];
+	uint8_t *p = room + ESP_HEADROOM;
+
+	memset(p, 0, 20);
+	p[0] = 0x45;
+	be16_set(p + 2, (uint16_t)len);
+	p[12] = p[16] = 10;
+	forward_output(&t->f, &t->tunnel, p, len, now);
+	forward_report(&t->f, now);
+}
+
+static void transmit(struct tap *t, mono_time now)
+{
+	transmit_len(t, 100, now);
+}
+
+/* RFC 4303 3.3.3: without ESN the counter must not cycle. */
+static void sequence_numbers_end(void **state)
+{
+	struct tap *t = *state;
+	struct sa *sa = install(t, 1, false);
+
+	sa->seq_out = sa_seq_soft(sa) - 2;
+	transmit(t, 1);
+	assert_int_equal(t->events[DATAPLANE_CHILD_SOFT_EXPIRE], 0);
+	transmit(t, 1);
+	assert_int_equal(t->events[DATAPLANE_CHILD_SOFT_EXPIRE], 1);
+	sa->seq_out = UINT32_MAX - 2;
+	transmit(t, 1);
+	assert_int_equal(t->events[DATAPLANE_CHILD_HARD_EXPIRE], 0);
+	transmit(t, 1);
+	assert_int_equal(t->last_seq, UINT32_MAX);
+	assert_int_equal(t->events[DATAPLANE_CHILD_HARD_EXPIRE], 1);
+	transmit(t, 1);
+	transmit(t, 1);
+	assert_int_equal(t->sent, 4);
+	assert_int_equal(sa->seq_out, UINT32_MAX);
+	assert_int_equal(t->f.drops[DROP_EXPIRED], 2);
+	assert_int_equal(t->events[DATAPLANE_CHILD_SOFT_EXPIRE], 1);
+	assert_int_equal(t->events[DATAPLANE_CHILD_HARD_EXPIRE], 1);
+}
+
+static void extended_numbers_go_on(void **state)
+{
+	struct tap *t = *state;
+	struct sa *sa = install(t, 1, true);
+
+	sa->seq_out = UINT32_MAX - 1;
+	for (unsigned n = 0; n < 3; n++)
+		transmit(t, 1);
+	assert_int_equal(sa->seq_out, UINT64_C(0x100000001));
+	assert_int_equal(t->last_seq, 1);
+	assert_int_equal(t->events[DATAPLANE_CHILD_SOFT_EXPIRE], 0);
+	sa->seq_out = UINT64_MAX - 1;
+	transmit(t, 1);
+	assert_int_equal(t->events[DATAPLANE_CHILD_HARD_EXPIRE], 1);
+	transmit(t, 1);
+	assert_int_equal(sa->seq_out, UINT64_MAX);
+	assert_int_equal(t->f.drops[DROP_EXPIRED], 1);
+}
+
+static void acquire_once_a_second(void **state)
+{
+	struct tap *t = *state;
+
+	for (mono_time now = MONO_S; now < 4 * MONO_S; now += MONO_S / 10)
+		transmit(t, now);
+	assert_int_equal(t->events[DATAPLANE_ACQUIRE], 3);
+	assert_int_equal(t->f.drops[DROP_NO_SA], 30);
+}
+
+/* What the kernel itself says on an IPv6 device asks for no tunnel. */
+static void router_solicitations_do_not_acquire(void **state)
+{
+	struct tap *t = *state;
+	uint8_t room[ESP_HEADROOM + 48 + ESP_TAILROOM] = {0}, *p = room + ESP_HEADROOM;
+
+	p[0] = 0x60;
+	p[5] = 8;
+	p[6] = 58;
+	p[24] = 0xff;
+	p[25] = 0x02;
+	p[39] = 2;
+	p[40] = 133;
+	forward_output(&t->f, &t->tunnel, p, 48, MONO_S);
+	forward_report(&t->f, MONO_S);
+	assert_int_equal(t->events[DATAPLANE_ACQUIRE], 0);
+	assert_int_equal(t->f.drops[DROP_NO_SA], 1);
+}
+
+static void too_big_for_udp(void **state)
+{
+	struct tap *t = *state;
+	struct sa *sa = install(t, 1, false);
+
+	transmit_len(t, 65535, 1);
+	assert_int_equal(t->f.drops[DROP_TOO_BIG], 1);
+	assert_int_equal(sa->seq_out, 0);
+	transmit_len(t, 65000, 1);
+	assert_int_equal(t->sent, 1);
+}
+
+static void keys_are_not_kept(void **state)
+{
+	struct tap *t = *state;
+	struct child_sa c, zero = {0};
+	struct sa *sa = install(t, 1, false);
+
+	c = sa->child;
+	assert_memory_equal(&c.in, &zero.in, sizeof(c.in));
+	assert_memory_equal(&c.out, &zero.out, sizeof(c.out));
+}
+
+static void many_children_report_once_each(void **state)
+{
+	struct tap *t = *state;
+
+	for (uint64_t id = 1; id <= 1000; id++)
+		install(t, id, false)->heard = true;
+	forward_tick(&t->f, MONO_S);
+	assert_int_equal(t->events[DATAPLANE_CHILD_ALIVE], 1000);
+	assert_int_equal(t->last_child, 1000);
+	for (uint64_t id = 1; id <= 1000; id += 2)
+		assert_int_equal(forward_child_remove(&t->f, id), DATAPLANE_OK);
+	forward_tick(&t->f, 3 * MONO_S);
+	assert_int_equal(t->events[DATAPLANE_CHILD_ALIVE], 1000);
+}
+
+#define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(sequence_numbers_end),
+		CASE(extended_numbers_go_on),
+		CASE(acquire_once_a_second),
+		CASE(router_solicitations_do_not_acquire),
+		CASE(too_big_for_udp),
+		CASE(keys_are_not_kept),
+		CASE(many_children_report_once_each),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
