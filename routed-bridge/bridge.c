@@ -275,10 +275,10 @@ static void on_zebra_ready(void *ctx, struct zebra *z)
 	char text[24];
 
 	zebra_type(z, &type, &instance);
-	log_to(b->log, LOG_LEVEL_NOTICE, "zebra", "", "connected as %s",
-	       bridge_type_format(type, instance, text));
+	bridge_type_format(type, instance, text);
+	log_to(b->log, LOG_LEVEL_NOTICE, "zebra", text, "connected");
 	if (type == ZAPI_TYPE_NHRP && frr_daemon_runs(b->config->vty_dir, "nhrpd"))
-		log_to(b->log, LOG_LEVEL_WARN, "zebra", "",
+		log_to(b->log, LOG_LEVEL_WARN, "zebra", text,
 		       "nhrpd runs and has the type nhrp, too: when one of the two ends, zebra "
 		       "removes the routes of both; use 'type table N'");
 	routes_session(b->routes, type, instance, true);
@@ -384,7 +384,9 @@ static void close_session(struct bridge *b, unsigned n)
 
 static void open_session(struct bridge *b, const struct bridge_options *o)
 {
+	char name[24];
 	struct zebra_config c = {
+		.name = bridge_type_format(o->type, o->instance, name),
 		.socket = b->config->zserv,
 		.vty_dir = b->config->vty_dir,
 		.type = o->type,

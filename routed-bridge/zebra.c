@@ -29,6 +29,7 @@ struct zebra {
 	char vty_dir[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	enum zapi_route_type type;
 	uint16_t instance;
+	char name[24]; /* the type, for the log */
 	bool subscribed;
 	enum state state;
 	int fd;
@@ -54,7 +55,7 @@ static void complain(struct zebra *z, enum log_level level, const char *why)
 	if (strcmp(z->complaint, why) == 0)
 		return;
 	snprintf(z->complaint, sizeof(z->complaint), "%s", why);
-	log_to(z->host->log, level, "zebra", "", "%s", why);
+	log_to(z->host->log, level, "zebra", z->name, "%s", why);
 }
 
 static void on_timer(struct ev_loop *loop, ev_timer *timer, int events);
@@ -254,7 +255,7 @@ static void on_error(struct zebra *z, const struct zapi_message *m)
 		     "%s: zebra does not know a message that FRR %u.%u knows: not talking to it",
 		     z->socket, z->version->major, z->version->minor);
 	else
-		log_to(z->host->log, LOG_LEVEL_WARN, "zebra", "", "%s: zebra reports error %u",
+		log_to(z->host->log, LOG_LEVEL_WARN, "zebra", z->name, "%s: zebra reports error %u",
 		       z->socket, code);
 }
 
@@ -288,7 +289,7 @@ static enum zapi_error on_router_id(struct zebra *z, const struct zapi_message *
 	char text[ADDR_TEXT];
 
 	if (e == ZAPI_OK)
-		log_to(z->host->log, LOG_LEVEL_DEBUG, "zebra", "", "router id %s",
+		log_to(z->host->log, LOG_LEVEL_DEBUG, "zebra", z->name, "router id %s",
 		       addr_format(&id.addr, text));
 	return e;
 }
@@ -323,7 +324,7 @@ static void on_message(struct zebra *z, const struct zapi_message *m)
 		break;
 	}
 	if (e != ZAPI_OK)
-		log_to(z->host->log, LOG_LEVEL_WARN, "zebra", "",
+		log_to(z->host->log, LOG_LEVEL_WARN, "zebra", z->name,
 		       "%s ignored: %s (offset %zu, value %llu)", zapi_command_name(m->command),
 		       zapi_strerror(e), fault.offset, (unsigned long long)fault.value);
 }
@@ -456,6 +457,7 @@ struct zebra *zebra_new(const struct zebra_host *host, const struct zebra_config
 	snprintf(z->socket, sizeof(z->socket), "%s", config->socket);
 	snprintf(z->vty_dir, sizeof(z->vty_dir), "%s", config->vty_dir);
 	z->type = config->type;
+	snprintf(z->name, sizeof(z->name), "%s", config->name);
 	z->instance = config->instance;
 	z->fd = -1;
 	z->backoff = BACKOFF_FIRST;

@@ -29,7 +29,8 @@ struct zebra_host {
 };
 
 struct zebra_config {
-	const char *socket, *vty_dir; /* copied */
+	const char *socket, *vty_dir; /* copied, as is the name */
+	const char *name;	      /* of the type, for the log */
 	enum zapi_route_type type;
 	uint16_t instance;
 };
