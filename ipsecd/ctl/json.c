@@ -1,0 +1,107 @@
+/* vici messages as JSON. Every value of vici is text; those that count or measure become
+ * numbers, the rest stay strings (hex SPIs look like numbers and are none). */
+#include "ipsecd/ctl/ctl.h"
+
+#include <stdlib.h>
+
+static bool is_count(struct span name)
+{
+	static const char *const keys[] = {
+		"uniqueid",	 "reqid",	"local-port", "remote-port",  "established",
+		"rekey-time",	 "reauth-time", "life-time",  "install-time", "bytes-in",
+		"packets-in",	 "use-in",	"bytes-out",  "packets-out",  "use-out",
+		"encr-keysize",	 "mtu",		"ifindex",    "next-attempt", "local_port",
+		"remote_port",	 "reauth_time", "rekey_time", "dpd_delay",    "rekey_bytes",
+		"rekey_packets", "level",
+	};
+
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		if (span_equal(name, span_str(keys[i])))
+			return true;
+	}
+	return false;
+}
+
+static json_t *value_of(struct span name, struct span value)
+{
+	char text[24], *end;
+	json_int_t n;
+	json_t *s;
+
+	if (is_count(name) && value.len > 0 && value.len < sizeof(text)) {
+		memcpy(text, value.ptr, value.len);
+		text[value.len] = '\0';
+		n = strtoll(text, &end, 10);
+		if (*end == '\0')
+			return json_integer(n);
+	}
+	s = json_stringn((const char *)value.ptr, value.len);
+	/* Not UTF-8: as the bytes are, one character each. */
+	return s ? s : json_sprintf("(%zu bytes)", value.len);
+}
+
+static bool add(json_t *object, struct span name, json_t *value)
+{
+	char key[VICI_NAME_MAX + 1];
+
+	memcpy(key, name.ptr, name.len);
+	key[name.len] = '\0';
+	return json_object_set_new(object, key, value) == 0;
+}
+
+static json_t *list_at(struct vici_iter *it)
+{
+	json_t *list = json_array();
+	struct vici_element e;
+
+	while (list && !vici_next(it, &e) && e.type == VICI_LIST_ITEM) {
+		if (json_array_append_new(list, value_of((struct span){0}, e.value)) < 0) {
+			json_decref(list);
+			return NULL;
+		}
+	}
+	return list;
+}
+
+/* Depth is bounded by the body check: at most VICI_DEPTH_MAX. */
+static json_t *object_at(struct vici_iter *it)
+{
+	json_t *object = json_object();
+	struct vici_element e;
+	bool ok = object != NULL;
+
+	while (ok && !vici_next(it, &e) && e.type != VICI_END && e.type != VICI_SECTION_END) {
+		if (e.type == VICI_SECTION_START)
+			ok = add(object, e.name, object_at(it));
+		else if (e.type == VICI_LIST_START)
+			ok = add(object, e.name, list_at(it));
+		else if (e.type == VICI_KEY_VALUE)
+			ok = add(object, e.name, value_of(e.name, e.value));
+	}
+	if (!ok) {
+		json_decref(object);
+		return NULL;
+	}
+	return object;
+}
+
+json_t *json_from_vici(struct span body)
+{
+	struct vici_iter it = vici_iter(body);
+
+	return object_at(&it);
+}
+
+const char *json_text(const json_t *object, const char *key)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	return text ? text : "";
+}
+
+json_int_t json_number(const json_t *object, const char *key, json_int_t missing)
+{
+	const json_t *value = json_object_get(object, key);
+
+	return json_is_integer(value) ? json_integer_value(value) : missing;
+}

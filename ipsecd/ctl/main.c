@@ -1,0 +1,187 @@
+/* ipsecctl: the operator's command. Options, and the table of commands. */
+#include "ipsecd/ctl/ctl.h"
+#include "lib/words.h"
+
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define DEFAULT_TIMEOUT 30
+
+enum {
+	OPT_VICI = 1,
+	OPT_JSON,
+	OPT_IKE,
+	OPT_CHILD,
+	OPT_TIMEOUT,
+	OPT_VERBOSE,
+	OPT_VERSION,
+	OPT_HELP
+};
+
+static const struct option options[] = {
+	{"vici", required_argument, NULL, OPT_VICI},
+	{"json", no_argument, NULL, OPT_JSON},
+	{"ike", no_argument, NULL, OPT_IKE},
+	{"child", no_argument, NULL, OPT_CHILD},
+	{"timeout", required_argument, NULL, OPT_TIMEOUT},
+	{"verbose", no_argument, NULL, OPT_VERBOSE},
+	{"version", no_argument, NULL, OPT_VERSION},
+	{"help", no_argument, NULL, OPT_HELP},
+	{0},
+};
+
+static const struct {
+	const char *name;
+	int (*run)(struct ctl *c);
+	int min_args, max_args;
+	bool needs_daemon;
+} commands[] = {
+	{"status", command_status, 0, 1, true},	  {"up", command_up, 1, 1, true},
+	{"down", command_down, 1, 1, true},	  {"rekey", command_rekey, 1, 1, true},
+	{"monitor", command_monitor, 0, 0, true}, {"log", command_log, 0, 0, true},
+	{"check", command_check, 0, 1, false},
+};
+
+#define COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+static const char usage[] =
+	"usage: ipsecctl [options] command\n"
+	"  status [NAME]     connections and their tunnels; with NAME, exit status 4 if not up\n"
+	"  up NAME           bring a connection up (or one child of it)\n"
+	"  down NAME         take it down: routes move first, then the SAs are deleted\n"
+	"  rekey NAME        new keys for the CHILD_SAs and the IKE_SA\n"
+	"  monitor           SAs and links coming and going, until interrupted\n"
+	"  log               the daemon's log, until interrupted\n"
+	"  check [FILE]      check a configuration without using it (default /etc/ipsec.conf)\n"
+	"options:\n"
+	"  --vici SOCKET     the daemon's control socket (default " VICI_SOCKET_PATH ")\n"
+	"  --json            status, monitor: as JSON\n"
+	"  --ike, --child    rekey: only the IKE_SA, only the CHILD_SAs\n"
+	"  --timeout S       up, down, rekey: seconds to wait for the result (default 30)\n"
+	"  --verbose         up, down: the daemon's log meanwhile\n"
+	"  --version         show the version\n"
+	"  --help            show this\n";
+
+static int bad_word(const char *what, const char *word, const char *const *known)
+{
+	const char *near = words_nearest(word, known);
+
+	fprintf(stderr, "ipsecctl: %s '%s' is not known%s%s%s\n", what, word,
+		near ? "; did you mean '" : " (see ipsecctl --help)", near ? near : "",
+		near ? "'?" : "");
+	return CTL_USAGE;
+}
+
+static int bad_option(const char *word)
+{
+	const char *names[sizeof(options) / sizeof(options[0])] = {0};
+
+	for (unsigned i = 0; options[i].name; i++)
+		names[i] = options[i].name;
+	return bad_word("option", word + strspn(word, "-"), names);
+}
+
+static int bad_command(const char *word)
+{
+	const char *names[COMMANDS + 1] = {0};
+
+	for (unsigned i = 0; i < COMMANDS; i++)
+		names[i] = commands[i].name;
+	return bad_word("command", word, names);
+}
+
+static int take_timeout(struct ctl *c, const char *text)
+{
+	mono_time t;
+
+	if (!words_parse_duration(text, &t) || t < MONO_S || t > 86400 * MONO_S) {
+		ctl_error("--timeout '%s': expected a time from 1s to 1d", text);
+		return CTL_USAGE;
+	}
+	c->timeout_s = (int)(t / MONO_S);
+	return -1;
+}
+
+/* -1: go on; else the exit status. */
+static int take_option(struct ctl *c, int option, char **argv)
+{
+	switch (option) {
+	case OPT_VICI:
+		c->socket = optarg;
+		return -1;
+	case OPT_JSON:
+		c->json = true;
+		return -1;
+	case OPT_IKE:
+		c->ike_only = true;
+		return -1;
+	case OPT_CHILD:
+		c->child_only = true;
+		return -1;
+	case OPT_TIMEOUT:
+		return take_timeout(c, optarg);
+	case OPT_VERBOSE:
+		c->verbose = true;
+		return -1;
+	case OPT_VERSION:
+		printf("ipsecctl (Detour) %s\n", DETOUR_VERSION);
+		return CTL_OK;
+	case OPT_HELP:
+		fputs(usage, stdout);
+		return CTL_OK;
+	case ':':
+		ctl_error("option '%s' needs a value", argv[optind - 1]);
+		return CTL_USAGE;
+	default:
+		return bad_option(argv[optind - 1]);
+	}
+}
+
+static int run(struct ctl *c, const char *word)
+{
+	for (unsigned i = 0; i < COMMANDS; i++) {
+		int status;
+
+		if (strcmp(word, commands[i].name) != 0)
+			continue;
+		if (c->argc < commands[i].min_args || c->argc > commands[i].max_args) {
+			ctl_error("%s: %s (see ipsecctl --help)", word,
+				  c->argc < commands[i].min_args
+					  ? "the connection's name is missing"
+					  : "too many words");
+			return CTL_USAGE;
+		}
+		status = commands[i].needs_daemon ? ctl_connect(c) : CTL_OK;
+		if (!status)
+			status = commands[i].run(c);
+		vici_client_close(c->client);
+		return status;
+	}
+	return bad_command(word);
+}
+
+int main(int argc, char **argv)
+{
+	struct ctl c = {.socket = VICI_SOCKET_PATH, .timeout_s = DEFAULT_TIMEOUT};
+	int option, status = -1;
+
+	signal(SIGPIPE, SIG_DFL);
+	opterr = 0;
+	while (status < 0 && (option = getopt_long(argc, argv, ":", options, NULL)) != -1)
+		status = take_option(&c, option, argv);
+	if (status >= 0)
+		return status;
+	if (c.ike_only && c.child_only) {
+		ctl_error("--ike and --child exclude each other");
+		return CTL_USAGE;
+	}
+	if (optind == argc) {
+		fputs(usage, stderr);
+		return CTL_USAGE;
+	}
+	c.argc = argc - optind - 1;
+	c.argv = argv + optind + 1;
+	return run(&c, argv[optind]);
+}

@@ -1,0 +1,168 @@
+/* The daemon's connections and SAs in one picture: list-conns and list-sas, joined by
+ * name, with a state for each. Understands strongSwan's answers too, which have no link
+ * and no reason. */
+#include "ipsecd/ctl/ctl.h"
+#include "lib/words.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct reading {
+	json_t *conns; /* array, in order */
+	bool failed;
+};
+
+static json_t *find(json_t *conns, const char *name)
+{
+	json_t *conn;
+	size_t i;
+
+	json_array_foreach (conns, i, conn) {
+		if (strcmp(json_text(conn, "name"), name) == 0)
+			return conn;
+	}
+	return NULL;
+}
+
+static json_t *add_conn(json_t *conns, const char *name, json_t *config)
+{
+	json_t *conn = json_pack("{s:s, s:O, s:[]}", "name", name, "config", config, "sas");
+
+	if (!conn || json_array_append_new(conns, conn) < 0)
+		return NULL;
+	return conn;
+}
+
+static void on_conn(void *ctx, struct span name, struct span body)
+{
+	struct reading *r = ctx;
+	json_t *all = json_from_vici(body), *config;
+	const char *key;
+
+	(void)name;
+	json_object_foreach (all, key, config) {
+		r->failed |= !add_conn(r->conns, key, config);
+	}
+	r->failed |= !all;
+	json_decref(all);
+}
+
+static void on_sa(void *ctx, struct span name, struct span body)
+{
+	struct reading *r = ctx;
+	json_t *all = json_from_vici(body), *sa, *conn, *none = json_object();
+	const char *key;
+
+	(void)name;
+	json_object_foreach (all, key, sa) {
+		conn = find(r->conns, key);
+		if (!conn)
+			conn = add_conn(r->conns, key, none);
+		if (!conn || json_array_append(json_object_get(conn, "sas"), sa) < 0)
+			r->failed = true;
+	}
+	r->failed |= !all;
+	json_decref(none);
+	json_decref(all);
+}
+
+static bool has_installed(const json_t *conn)
+{
+	json_t *sa, *child;
+	const char *key;
+	size_t i;
+
+	json_array_foreach (json_object_get(conn, "sas"), i, sa) {
+		json_object_foreach (json_object_get(sa, "child-sas"), key, child) {
+			const char *state = json_text(child, "state");
+
+			if (strcmp(state, "INSTALLED") == 0 || strcmp(state, "REKEYING") == 0 ||
+			    strcmp(state, "REKEYED") == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
+static bool has_established(const json_t *conn)
+{
+	json_t *sa;
+	size_t i;
+
+	json_array_foreach (json_object_get(conn, "sas"), i, sa) {
+		if (strcmp(json_text(sa, "state"), "CONNECTING") != 0 &&
+		    strcmp(json_text(sa, "state"), "CREATED") != 0)
+			return true;
+	}
+	return false;
+}
+
+/* up: packets may pass; draining: the link is down already, packets still pass;
+ * established: an IKE_SA without a usable CHILD_SA; connecting; waiting: for the next
+ * attempt; down. */
+static const char *state_of(const json_t *conn)
+{
+	const json_t *config = json_object_get(conn, "config");
+
+	if (strcmp(json_text(config, "draining"), "yes") == 0)
+		return "draining";
+	if (has_installed(conn))
+		return "up";
+	if (has_established(conn))
+		return "established";
+	if (json_array_size(json_object_get(conn, "sas")) > 0)
+		return "connecting";
+	return json_object_get(config, "next-attempt") ? "waiting" : "down";
+}
+
+int model_read(struct ctl *c, json_t **out)
+{
+	struct reading r = {.conns = json_array()};
+	const struct span none = {0};
+	json_t *conn;
+	size_t i;
+	int status;
+
+	if (!r.conns)
+		return ctl_error("out of memory");
+	status = ctl_stream(c, "list-conns", none, "list-conn", on_conn, &r);
+	if (!status)
+		status = ctl_stream(c, "list-sas", none, "list-sa", on_sa, &r);
+	if (!status && r.failed)
+		status = ctl_error("out of memory");
+	if (status) {
+		json_decref(r.conns);
+		return status;
+	}
+	json_array_foreach (r.conns, i, conn) {
+		json_object_set_new(conn, "state", json_string(state_of(conn)));
+	}
+	*out = r.conns;
+	return CTL_OK;
+}
+
+static void say_unknown(json_t *conns, const char *name)
+{
+	const char **names = calloc(json_array_size(conns) + 1, sizeof(*names)), *near = NULL;
+	json_t *conn;
+	size_t i;
+
+	if (names) {
+		json_array_foreach (conns, i, conn) {
+			names[i] = json_text(conn, "name");
+		}
+		near = words_nearest(name, names);
+	}
+	ctl_error("there is no connection '%s'%s%s%s", name, near ? ", did you mean '" : "",
+		  near ? near : "", near ? "'?" : "");
+	free(names);
+}
+
+json_t *model_find(json_t *conns, const char *name)
+{
+	json_t *conn = find(conns, name);
+
+	if (!conn)
+		say_unknown(conns, name);
+	return conn;
+}

@@ -1,0 +1,205 @@
+/* ipsecctl status: the table, or the same as JSON. */
+#include "ipsecd/ctl/ctl.h"
+
+#include <stdio.h>
+
+#define COLUMNS 8
+#define CELL	64
+
+struct row {
+	char cell[COLUMNS][CELL];
+	char note[512]; /* a line of its own below, "" for none */
+};
+
+/* ---- cells ---- */
+
+static void format_bytes(char *out, size_t size, json_int_t n)
+{
+	static const char units[] = "BKMGTP";
+	double value = (double)n;
+	unsigned unit = 0;
+
+	while (value >= 10000 && units[unit + 1]) {
+		value /= 1024;
+		unit++;
+	}
+	if (unit == 0)
+		snprintf(out, size, "%lld", (long long)n);
+	else
+		snprintf(out, size, "%.0f%c", value, units[unit]);
+}
+
+static void format_seconds(char *out, size_t size, json_int_t s)
+{
+	if (s < 0)
+		snprintf(out, size, "-");
+	else if (s < 120)
+		snprintf(out, size, "%llds", (long long)s);
+	else if (s < 7200)
+		snprintf(out, size, "%lldm", (long long)s / 60);
+	else if (s < 172800)
+		snprintf(out, size, "%lldh%02lldm", (long long)s / 3600, (long long)s % 3600 / 60);
+	else
+		snprintf(out, size, "%lldd%02lldh", (long long)s / 86400,
+			 (long long)s % 86400 / 3600);
+}
+
+struct sums {
+	json_int_t ikes, children, in, out;
+	json_int_t age, rekey; /* oldest IKE_SA, soonest rekeying; -1: none */
+};
+
+static json_int_t sooner(json_int_t a, json_int_t b)
+{
+	return a < 0 || (b >= 0 && b < a) ? b : a;
+}
+
+static struct sums add_up(const json_t *conn)
+{
+	struct sums s = {.age = -1, .rekey = -1};
+	json_t *sa, *child;
+	const char *key;
+	size_t i;
+
+	json_array_foreach (json_object_get(conn, "sas"), i, sa) {
+		json_int_t age = json_number(sa, "established", -1);
+
+		s.ikes++;
+		s.age = age > s.age ? age : s.age;
+		s.rekey = sooner(s.rekey, json_number(sa, "rekey-time", -1));
+		json_object_foreach (json_object_get(sa, "child-sas"), key, child) {
+			s.children++;
+			s.in += json_number(child, "bytes-in", 0);
+			s.out += json_number(child, "bytes-out", 0);
+			s.rekey = sooner(s.rekey, json_number(child, "rekey-time", -1));
+		}
+	}
+	return s;
+}
+
+/* The address in use, else the configured one. */
+static const char *peer_of(const json_t *conn)
+{
+	const json_t *sa = json_array_get(json_object_get(conn, "sas"), 0);
+	const json_t *addrs = json_object_get(json_object_get(conn, "config"), "remote_addrs");
+	const char *configured = json_string_value(json_array_get(addrs, 0));
+
+	if (sa && json_text(sa, "remote-host")[0])
+		return json_text(sa, "remote-host");
+	return configured ? configured : "-";
+}
+
+static void fill_note(const json_t *conn, char *out, size_t size)
+{
+	const json_t *config = json_object_get(conn, "config");
+	const char *reason = json_text(config, "reason");
+	const char *detail = json_text(config, "reason-detail");
+	json_int_t next = json_number(config, "next-attempt", -1);
+	char when[48] = "";
+
+	out[0] = '\0';
+	if (strcmp(json_text(conn, "state"), "up") == 0)
+		return;
+	if (next >= 0)
+		snprintf(when, sizeof(when), "next attempt in %llds", (long long)next);
+	snprintf(out, size, "%s%s%s%s%s", reason, detail[0] ? ": " : "", detail,
+		 reason[0] && when[0] ? "; " : "", when);
+}
+
+static void fill_row(const json_t *conn, struct row *r)
+{
+	const json_t *config = json_object_get(conn, "config");
+	struct sums s = add_up(conn);
+	char in[16], out[16];
+
+	format_bytes(in, sizeof(in), s.in);
+	format_bytes(out, sizeof(out), s.out);
+	snprintf(r->cell[0], CELL, "%s", json_text(conn, "name"));
+	snprintf(r->cell[1], CELL, "%s", json_text(conn, "state"));
+	snprintf(r->cell[2], CELL, "%s", peer_of(conn));
+	snprintf(r->cell[3], CELL, "%s%s%s",
+		 json_text(config, "interface")[0] ? json_text(config, "interface") : "-",
+		 json_text(config, "link")[0] ? " " : "", json_text(config, "link"));
+	snprintf(r->cell[4], CELL, "%lld/%lld", (long long)s.ikes, (long long)s.children);
+	snprintf(r->cell[5], CELL, "%s/%s", in, out);
+	format_seconds(r->cell[6], CELL, s.age);
+	format_seconds(r->cell[7], CELL, s.rekey);
+	fill_note(conn, r->note, sizeof(r->note));
+}
+
+/* ---- the table ---- */
+
+static const struct row head = {.cell = {"CONNECTION", "STATE", "PEER", "INTERFACE", "IKE/CHILD",
+					 "BYTES IN/OUT", "AGE", "REKEY IN"}};
+
+static void widen(size_t widths[COLUMNS], const struct row *r)
+{
+	for (unsigned i = 0; i < COLUMNS; i++) {
+		if (strlen(r->cell[i]) > widths[i])
+			widths[i] = strlen(r->cell[i]);
+	}
+}
+
+static void print_row(const size_t widths[COLUMNS], const struct row *r)
+{
+	for (unsigned i = 0; i + 1 < COLUMNS; i++)
+		printf("%-*s  ", (int)widths[i], r->cell[i]);
+	printf("%s\n", r->cell[COLUMNS - 1]);
+	if (r->note[0])
+		printf("    %s\n", r->note);
+}
+
+static bool is_shown(const json_t *conn, const char *only)
+{
+	return !only || strcmp(json_text(conn, "name"), only) == 0;
+}
+
+static void print_table(json_t *conns, const char *only)
+{
+	size_t widths[COLUMNS] = {0}, i;
+	struct row r;
+	json_t *conn;
+
+	widen(widths, &head);
+	json_array_foreach (conns, i, conn) {
+		fill_row(conn, &r);
+		if (is_shown(conn, only))
+			widen(widths, &r);
+	}
+	print_row(widths, &head);
+	json_array_foreach (conns, i, conn) {
+		fill_row(conn, &r);
+		if (is_shown(conn, only))
+			print_row(widths, &r);
+	}
+}
+
+static int print_json(json_t *conns, const json_t *only)
+{
+	json_t *all = only ? json_pack("{s:[O]}", "connections", only)
+			   : json_pack("{s:O}", "connections", conns);
+	int failed = !all || json_dumpf(all, stdout, JSON_INDENT(2)) < 0 || putchar('\n') < 0;
+
+	json_decref(all);
+	return failed ? ctl_error("can't write") : CTL_OK;
+}
+
+int command_status(struct ctl *c)
+{
+	const char *name = c->argc ? c->argv[0] : NULL;
+	json_t *conns, *only = NULL;
+	int status = model_read(c, &conns);
+
+	if (status)
+		return status;
+	if (name && !(only = model_find(conns, name)))
+		status = CTL_FAILED;
+	else if (c->json)
+		status = print_json(conns, only);
+	else
+		print_table(conns, name);
+	if (!status && only && strcmp(json_text(only, "state"), "up") != 0)
+		status = CTL_DOWN;
+	json_decref(conns);
+	return status;
+}
