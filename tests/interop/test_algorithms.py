@@ -40,13 +40,6 @@ def suites(peer, name):
             for sa in (peer.sas(name)[0], peer.children(name)[0])]
 
 
-def bring_up(pair, name, initiator):
-    initiator.initiate(name)
-    pair.both_up(name)
-    pair.ping(name)
-    check_equal(suites(pair.ours, name), suites(pair.theirs, name), "algorithms")
-
-
 def rekey_with_pfs(pair, name, initiator):
     before = initiator.children(name)[0]["spi-in"]
     initiator.rekey_child(name)
@@ -57,12 +50,10 @@ def rekey_with_pfs(pair, name, initiator):
 
 
 def one_tunnel(pair, name, initiator):
-    try:
-        bring_up(pair, name, initiator)
+    with pair.up(name, initiator):
+        check_equal(suites(pair.ours, name), suites(pair.theirs, name), "algorithms")
         if name.startswith("group-"):
             rekey_with_pfs(pair, name, initiator)
-    finally:
-        pair.take_down(name)
 
 
 def main():

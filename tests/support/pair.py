@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from contextlib import contextmanager
 
 from . import netns
 from .ipsecd import Ipsecd
@@ -32,6 +33,11 @@ class Pair:
         self.router = None
         self.options = (charon_settings, tuple(ipsecd_options), retransmit_timeout)
         self.ours = self.theirs = None
+
+    def end(self, name, peer):
+        """What this peer's configuration says of the tunnel."""
+        ours, theirs = next(t for t in self.tunnels if t[0].name == name)
+        return ours if peer is self.ours else theirs
 
     def __enter__(self):
         try:
@@ -102,16 +108,15 @@ class Pair:
 
     def ping(self, name, count=2):
         """From our inside address to theirs, through the tunnel; every one answered."""
-        ours, theirs = next(t for t in self.tunnels if t[0].name == name)
+        ours = self.end(name, self.ours)
         for source, target in zip(ours.inside, ours.ping):
             output = self.namespaces[0].run(
                 "ping", "-n", "-c", str(count), "-i", "0.02", "-W", "2",
                 "-I", source.split("/")[0], target, check=False)
             check(f" {count} received" in output, f"ping {target}: {output.strip()}")
-        return theirs
 
     def pinging(self, name, interval="0.01"):
-        ours, _ = next(t for t in self.tunnels if t[0].name == name)
+        ours = self.end(name, self.ours)
         return Pinging(self.namespaces[0], ours.inside[0].split("/")[0], ours.ping[0], interval)
 
     def both_up(self, name, timeout=10.0):
@@ -121,6 +126,17 @@ class Pair:
     def both_down(self, name, timeout=10.0):
         self.ours.wait_down(name, timeout)
         self.theirs.wait_down(name, timeout)
+
+    @contextmanager
+    def up(self, name, initiator):
+        """The tunnel, brought up and pinged; taken down again behind the block."""
+        try:
+            initiator.initiate(name)
+            self.both_up(name)
+            self.ping(name)
+            yield
+        finally:
+            self.take_down(name)
 
     def take_down(self, name):
         """Whatever is left of the tunnel, without asking how it got there."""

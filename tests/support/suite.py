@@ -38,7 +38,7 @@ class Suite:
             where = traceback.extract_tb(error.__traceback__)[-1 if len(marks) == 0 else 1]
             print(f"      {where.filename}:{where.lineno}: {where.line}")
             for peer, mark in marks:
-                lines = peer.log(mark).splitlines()[-40:]
+                lines = peer.log(mark).splitlines()[-30:]
                 print("\n".join(f"      {peer.kind}| {line}" for line in lines), flush=True)
         else:
             self.passed += 1
