@@ -11,11 +11,11 @@ packages_of() {
 	case $1 in
 	build) echo gcc make pkg-config libc6-dev linux-libc-dev libssl-dev libmnl-dev \
 		libev-dev uthash-dev libc-ares-dev libcyaml-dev libyaml-dev libjansson-dev ;;
-	lab)   echo frr iproute2 iputils-ping procps python3 ;;
+	lab)   echo frr iproute2 iputils-ping procps python3 python3-yaml ;;
 	test)  echo libcmocka-dev clang clang-format libclang-rt-dev universal-ctags git \
 		charon-systemd strongswan-swanctl libcharon-extra-plugins \
 		libstrongswan-extra-plugins libstrongswan-standard-plugins \
-		iperf3 tcpdump nftables python3-yaml ;;
+		iperf3 tcpdump nftables ;;
 	*)     echo "deps.sh: unknown group '$1' (build, lab, test)" >&2; exit 2 ;;
 	esac
 }

@@ -144,6 +144,34 @@ struct complaint {
 	struct position at;
 };
 
+/* libcyaml speaks of events; people of lists and words. */
+static const char *plain_word(const char *event)
+{
+	static const char *const words[][2] = {
+		{"SEQUENCE", "a list"},		{"SEQUENCE_START", "a list"},
+		{"MAPPING", "keys and values"}, {"SCALAR", "a lone value"},
+		{"STRING", "a value"},		{"MAPPING_START", "keys and values"},
+	};
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (strcmp(words[i][0], event) == 0)
+			return words[i][1];
+	return event;
+}
+
+static void take_sentence(struct complaint *c, const char *line)
+{
+	char wanted[32], got[32];
+
+	if (strncmp(line, "Load: ", 6) == 0)
+		line += 6;
+	if (sscanf(line, "Expecting %31[A-Z_], got event: %31[A-Z_]", wanted, got) == 2)
+		snprintf(c->text, sizeof(c->text), "expected %s, found %s", plain_word(wanted),
+			 plain_word(got));
+	else
+		snprintf(c->text, sizeof(c->text), "%s", line);
+}
+
 static void listen(cyaml_log_t level, void *ctx, const char *format, va_list args)
 {
 	struct complaint *c = ctx;
@@ -156,8 +184,7 @@ static void listen(cyaml_log_t level, void *ctx, const char *format, va_list arg
 	line[strcspn(line, "\n")] = '\0';
 	place = strstr(line, "(line: ");
 	if (!c->text[0])
-		snprintf(c->text, sizeof(c->text), "%s",
-			 strncmp(line, "Load: ", 6) == 0 ? line + 6 : line);
+		take_sentence(c, line);
 	else if (!c->at.line && place &&
 		 sscanf(place, "(line: %u, column: %u)", &at_line, &at_column) == 2)
 		c->at = (struct position){at_line, at_column};

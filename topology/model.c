@@ -6,6 +6,7 @@
 
 #include <ctype.h>
 #include <stdlib.h>
+#include <strings.h>
 
 #define PATH	       64	   /* of a site or link */
 #define AT	       (PATH + 32) /* of a value in it */
@@ -118,6 +119,12 @@ static void read_lans(struct problems *p, const char *path, const struct file_si
 	}
 }
 
+/* Nodes of the containerlab file that are no sites. */
+static bool name_taken(const char *name)
+{
+	return strcasecmp(name, "internet") == 0 || strncasecmp(name, "host-", 5) == 0;
+}
+
 static void read_site(struct problems *p, unsigned n, const struct file_site *from, struct site *to)
 {
 	char path[PATH], at[AT], what[PATH];
@@ -136,6 +143,9 @@ static void read_site(struct problems *p, unsigned n, const struct file_site *fr
 	else if (!name_ok(from->name, SITE_NAME_MAX))
 		problem_add(p, at,
 			    "site name '%s': expected letters, digits and '-', a letter first",
+			    from->name);
+	else if (name_taken(from->name))
+		problem_add(p, at, "site name '%s' is taken: the lab has a node of that name",
 			    from->name);
 	snprintf(at, sizeof(at), "%s.as", path);
 	if (!from->as)

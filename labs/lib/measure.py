@@ -1,0 +1,123 @@
+"""What the lab measures, from outside: datagrams between LAN hosts, the way packets take,
+the kernel's route changes with their times."""
+import datetime
+import json
+import os
+import re
+import subprocess
+import threading
+
+from shell import LabError, inside, run, show, wait_until
+
+ECHO_PORT = 7007
+
+
+def background(words, **streams):
+    show(words + ["&"])
+    return subprocess.Popen(words, text=True, start_new_session=True, **streams)
+
+
+class Echo:
+    """The far host's end; lives as long as the lab."""
+
+    def __init__(self, lab, host, address, program):
+        self.process = background(
+            inside(lab.namespace(host), [program, "echo", address, str(ECHO_PORT)]),
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        if self.process.stdout.readline().strip() != "ready":
+            raise LabError(f"the probe's echo on {host} did not start")
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
+
+
+class Probe:
+    """Numbered datagrams at a steady rate, from start to stop."""
+
+    def __init__(self, lab, host, address, program, rate):
+        self.process = background(
+            inside(lab.namespace(host), [program, "send", address, str(ECHO_PORT), str(rate)]),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def stop(self):
+        out, _ = self.process.communicate()  # closes its standard input
+        if self.process.returncode != 0:
+            raise LabError(f"the probe ended with {self.process.returncode}")
+        return json.loads(out)
+
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+class Tracer:
+    """The sites that packets pass, told by the addresses that answer for each hop. What
+    address belongs to which site is asked of the sites' kernels, not of a plan."""
+
+    def __init__(self, lab, sites, host, address, program):
+        self.words = inside(lab.namespace(host), [program, "trace", address, str(ECHO_PORT)])
+        self.sites, self.address = sites, address
+        self.names = {}
+
+    def _site(self, address):
+        if address not in self.names:
+            self.names = {a: site.name for site in self.sites for a in site.addresses()}
+        return self.names.get(address, address)
+
+    def path(self):
+        """Site names; ends with '*' when a hop did not answer."""
+        hops = run(self.words, quiet=True, check=False).split()
+        return [self._site(h) for h in hops if h != self.address]
+
+
+class RouteWatch:
+    """Changes of one route in a site's kernel, as rtnetlink reports them."""
+
+    STAMP = re.compile(r"^\[(\S+)\] (.*)$")
+
+    def __init__(self, namespace, prefix):
+        self.prefix, self.changes = prefix, []
+        self.process = background(
+            ["ip", "-n", namespace, "-ts", "monitor", "route"], stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, env=dict(os.environ, TZ="UTC"))
+        self.thread = threading.Thread(target=self._read, daemon=True)
+        self.thread.start()
+
+    def _read(self):
+        for line in self.process.stdout:
+            match = self.STAMP.match(line.strip())
+            if not match:
+                continue
+            words = match[2].split()
+            deleted = words[:1] == ["Deleted"]
+            words = words[1:] if deleted else words
+            if words[:1] == [self.prefix]:
+                at = datetime.datetime.fromisoformat(match[1]).replace(
+                    tzinfo=datetime.timezone.utc).timestamp()
+                device = words[words.index("dev") + 1] if "dev" in words else "?"
+                self.changes.append((at, None if deleted else device))
+
+    def first_change(self, since, device_before):
+        """Milliseconds from `since` (time.time()) until the kernel had another next hop."""
+        for at, device in list(self.changes):
+            if at >= since and device and device != device_before:
+                return round((at - since) * 1000, 1)
+        return None
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
+
+
+def kernel_device(namespace, prefix):
+    """The device of the route, None without one."""
+    routes = json.loads(run(["ip", "-n", namespace, "-j", "route", "show", prefix], quiet=True)
+                        or "[]")
+    return routes[0].get("dev") if routes else None
+
+
+def wait_for_path(tracer, wanted, seconds, daemons):
+    wait_until(f"packets going {' -> '.join(wanted)}", lambda: tracer.path() == wanted, seconds,
+               daemons)

@@ -1,0 +1,156 @@
+"""One site: its FRR daemons, ipsecd and routed-bridge, in its namespace, configured by
+topology's files alone."""
+import json
+import os
+import shutil
+
+from shell import Daemon, LabError, inside, run, wait_until
+
+FRR = "/usr/lib/frr"
+START_SECONDS = 20
+
+
+class Site:
+    def __init__(self, lab, name, programs, sockets, logs, plane):
+        self.name, self.lab, self.plane = name, lab, plane
+        self.namespace = lab.namespace(name)
+        self.sockets = os.path.join(sockets, name)
+        self.frr = os.path.join(self.sockets, "frr")
+        self.vici = os.path.join(self.sockets, "vici")
+        self.programs = programs
+        self.config = os.path.join(lab.folder, name)
+        self.logs = logs
+        self.daemons = {}
+
+    # ---- starting
+
+    def prepare(self):
+        os.makedirs(self.frr)
+        shutil.chown(self.frr, "frr", "frr")
+
+    def _start(self, name, words):
+        log = os.path.join(self.logs, f"{self.name}-{name}.log")
+        daemon = self.daemons.get(name) or Daemon(f"{name} of {self.name}",
+                                                  inside(self.namespace, words), log)
+        self.daemons[name] = daemon
+        daemon.start()
+        return daemon
+
+    def _start_frr_daemon(self, name):
+        words = [f"{FRR}/{name}", "--vty_socket", self.frr, "-z", f"{self.frr}/zserv.api",
+                 "-i", f"{self.frr}/{name}.pid", "--log", "stdout", "-A", "127.0.0.1"]
+        if name == "bfdd":
+            words += ["--bfdctl", f"{self.frr}/bfdd.sock"]
+        daemon = self._start(name, words)
+        wait_until(f"{name}'s vty socket at {self.name}",
+                   lambda: os.path.exists(f"{self.frr}/{name}.vty"), START_SECONDS, [daemon])
+
+    def frr_daemons(self):
+        """zebra and those that topology's file of daemons asks for."""
+        with open(os.path.join(self.config, "daemons")) as source:
+            asked = [line.split("=")[0] for line in source if line.strip().endswith("d=yes")]
+        return ["zebra"] + asked
+
+    def start_frr(self):
+        for name in self.frr_daemons():
+            self._start_frr_daemon(name)
+        self.load_frr()
+
+    def load_frr(self):
+        run(["vtysh", "--vty_socket", self.frr, "-f", os.path.join(self.config, "frr.conf")])
+
+    def start_ipsecd(self):
+        daemon = self._start("ipsecd", [
+            f"{self.programs}/ipsecd", "--foreground", "--plane", self.plane,
+            "--config", f"{self.config}/ipsec.conf", "--secrets", f"{self.config}/ipsec.secrets",
+            "--vici", self.vici])
+        wait_until(f"ipsecd's socket at {self.name}", lambda: os.path.exists(self.vici),
+                   START_SECONDS, [daemon])
+
+    def start_bridge(self):
+        self._start("routed-bridge", [
+            f"{self.programs}/routed-bridge", "--foreground",
+            "--config", f"{self.config}/routed-bridge.conf", "--vici", self.vici,
+            "--zserv", f"{self.frr}/zserv.api", "--vty-dir", self.frr])
+
+    # ---- restarting
+
+    def restart_zebra(self):
+        self.daemons["zebra"].stop()
+        self._start_frr_daemon("zebra")
+        self.load_frr()
+
+    def restart_bridge(self):
+        self.daemons["routed-bridge"].stop()
+        self.start_bridge()
+
+    def say_stop(self):
+        """All tunnels drain at the same time."""
+        if "ipsecd" in self.daemons:
+            self.daemons["ipsecd"].terminate()
+
+    def stop(self):
+        """In the order that lets each part tell the others: tunnels drain first."""
+        for name in ["ipsecd", "routed-bridge", "bfdd", "bgpd", "zebra"]:
+            if name in self.daemons and self.daemons[name].process:
+                self.daemons[name].stop()
+
+    # ---- asking
+
+    def vtysh(self, command, quiet=True):
+        return run(["vtysh", "--vty_socket", self.frr, "-c", command], quiet=quiet)
+
+    def vtysh_json(self, command):
+        text = self.vtysh(command + " json")
+        try:
+            return json.loads(text)
+        except json.JSONDecodeError as error:
+            raise LabError(f"vtysh '{command} json' at {self.name} gave no JSON") from error
+
+    def ipsecctl(self, *words, quiet=False):
+        return run(inside(self.namespace, [f"{self.programs}/ipsecctl", "--vici", self.vici]
+                          + list(words)), quiet=quiet)
+
+    def _status(self, conn):
+        """ipsecctl's view of one connection's SAs."""
+        sas = json.loads(self.ipsecctl("status", "--json", quiet=True))
+        return [sa for sa in sas if sa["name"] == conn]
+
+    def ike_spis(self, conn):
+        return {sa["initiator-spi"] for sa in self._status(conn)}
+
+    def child_spis(self, conn):
+        return {child["spi-in"] for sa in self._status(conn) for child in sa["children"]}
+
+    def addresses(self):
+        """Every IPv4 address of the site's router, with its interface."""
+        links = json.loads(run(["ip", "-n", self.namespace, "-j", "-4", "address", "show"],
+                               quiet=True))
+        return {info["local"]: link["ifname"] for link in links if link
+                for info in link["addr_info"]}
+
+    def operstate(self, interface):
+        links = json.loads(run(["ip", "-n", self.namespace, "-j", "link", "show", "dev",
+                                interface], quiet=True))
+        return links[0]["operstate"]
+
+    def peers_established(self):
+        peers = self.vtysh_json("show bgp ipv4 unicast summary").get("peers", {})
+        return bool(peers) and all(p["state"] == "Established" for p in peers.values())
+
+    def bgp_routes(self):
+        """Prefixes that zebra has from bgpd and has given to the kernel."""
+        routes = self.vtysh_json("show ip route bgp")
+        return {prefix for prefix, ways in routes.items() if any(w.get("installed") for w in ways)}
+
+    def bridge_routes(self):
+        """Prefixes that routed-bridge has given to zebra."""
+        return set(self.vtysh_json("show ip route nhrp"))
+
+    def bridge_wanted(self):
+        with open(f"{self.config}/routed-bridge.conf") as source:
+            words = [line.split() for line in source]
+        return {w[1] for w in words if w and w[0] == "prefix"}
+
+    def running(self):
+        return [d for d in self.daemons.values() if d.process]
