@@ -4,6 +4,7 @@
 include tests/unit/tests.mk
 -include tests/sim/tests.mk
 -include tests/contract/tests.mk
+-include tests/bench/bench.mk
 
 UNIT_TESTS := $(patsubst TEST_%,%,$(filter TEST_%,$(.VARIABLES)))
 

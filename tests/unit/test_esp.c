@@ -208,7 +208,7 @@ static void round_trips(void **state)
 		}
 		pair_free(&p);
 	}
-	assert_int_equal(n, 2 * (2 + 1 + 2 * 3)); /* GCM x 2, ChaCha, CBC x 2 with 3 HMACs */
+	assert_true(n >= 2 * (2 + 1 + 2 * 3)); /* GCM x 2, ChaCha, CBC x 2 with 3 HMACs */
 }
 
 static void truncated_at_every_byte(void **state)
