@@ -111,16 +111,20 @@ class Site:
         return run(inside(self.namespace, [f"{self.programs}/ipsecctl", "--vici", self.vici]
                           + list(words)), quiet=quiet)
 
-    def _status(self, conn):
-        """ipsecctl's view of one connection's SAs."""
-        sas = json.loads(self.ipsecctl("status", "--json", quiet=True))
-        return [sa for sa in sas if sa["name"] == conn]
+    def _sas(self, conn):
+        """ipsecctl's view of one connection's IKE_SAs."""
+        status = json.loads(self.ipsecctl("status", "--json", quiet=True))
+        for known in status["connections"]:
+            if known["name"] == conn:
+                return known["sas"]
+        raise LabError(f"ipsecctl at {self.name} knows no connection {conn}")
 
     def ike_spis(self, conn):
-        return {sa["initiator-spi"] for sa in self._status(conn)}
+        return {sa["initiator-spi"] for sa in self._sas(conn)}
 
     def child_spis(self, conn):
-        return {child["spi-in"] for sa in self._status(conn) for child in sa["children"]}
+        return {child["spi-in"] for sa in self._sas(conn)
+                for child in sa["child-sas"].values()}
 
     def addresses(self):
         """Every IPv4 address of the site's router, with its interface."""
