@@ -7,3 +7,9 @@ FUZZ_fuzz_esp := tests/fuzz/fuzz_esp.c ipsecd/dataplane/fake.c ipsecd/dataplane/
 	ipsecd/dataplane/counters.c ipsecd/model/algorithm.c ipsecd/model/ts.c lib/addr.c lib/buf.c \
 	lib/log.c $(CRYPTO_SRC)
 FUZZLIBS_fuzz_esp := -lcrypto
+FUZZ_fuzz_ipsec_conf := tests/fuzz/fuzz_ipsec_conf.c $(CONFIG_SRC) $(MODEL_SRC) lib/addr.c lib/words.c
+FUZZ_fuzz_ipsec_secrets := tests/fuzz/fuzz_ipsec_secrets.c $(CONFIG_SRC) $(MODEL_SRC) lib/addr.c lib/words.c
+FUZZ_fuzz_topology := tests/fuzz/fuzz_topology.c topology/file.c topology/locate.c topology/problem.c \
+	topology/model.c topology/check.c topology/plan.c topology/emit_ipsec.c topology/emit_frr.c \
+	topology/emit_bridge.c topology/emit_clab.c topology/emit_diagram.c lib/addr.c lib/words.c
+FUZZLIBS_fuzz_topology := -lcyaml -lyaml
