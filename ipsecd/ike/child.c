@@ -186,6 +186,8 @@ void child_delete(struct ike_engine *e, struct child *c, enum ike_reason reason)
 	}
 	timer_cancel(&e->timers, &c->rekey_timer);
 	exchange_drop_child(e, c->sa, c->id);
+	/* Queued is as good as sent: a rekey that comes now is refused (RFC 7296 2.25.1). */
+	child_set_state(e, c, CHILD_DELETING, ike_reason_text(reason));
 	if (!exchange_enqueue(e, c->sa, &delete_child_ops, c->id, NULL, 0))
 		child_end(e, c, reason, "out of memory");
 }

@@ -310,6 +310,8 @@ static void fail(struct exchange *x, const struct refusal_cause *cause)
 {
 	peers_child_failed(x->e, x->sa, x->task->child_name, cause->reason, cause->detail);
 	exchange_done(x->e, x->task, false, cause->reason, cause->detail);
+	if (cause->notify == NOTIFY_TEMPORARY_FAILURE) /* RFC 7296 2.25: out of step */
+		ike_sa_delete(x->e, x->sa, cause->reason);
 	/* RFC 7296 1.3: a peer that makes no further CHILD_SAs makes its only one in IKE_AUTH. */
 	if (cause->notify == NOTIFY_NO_ADDITIONAL_SAS && !x->sa->children)
 		ike_sa_delete(x->e, x->sa, cause->reason);

@@ -27,7 +27,7 @@ enum refusal {
 struct refusal_cause {
 	uint16_t notify;
 	enum ike_reason reason;
-	char detail[IKE_DETAIL];
+	char detail[IKE_WORDS];
 };
 
 /* Looks for an error notify. INVALID_KE_PAYLOAD for a group of `ours` and TEMPORARY_FAILURE

@@ -15,6 +15,14 @@
 /* A refused rekey is tried again while the CHILD_SA lives. */
 #define RETRY_AFTER (20 * MONO_S)
 
+/* Our rekey of it that is in flight, NULL if there is none. */
+static struct task *own_rekey(const struct ike_sa *sa, const struct child *c)
+{
+	struct task *t = sa->running;
+
+	return t && c && t->ops == &rekey_child_ops && t->child == c->id ? t : NULL;
+}
+
 /* ---- settling ---- */
 
 /* `c` replaces `old` for good. old NULL: it went meanwhile. */
@@ -35,15 +43,15 @@ static void theirs_stays(struct exchange *x, struct child *theirs, struct child 
 {
 	if (!theirs->announced)
 		take_over(x->e, theirs, old);
+	else if (old)
+		old->replaced_by = theirs->id;
 }
 
 void rekey_child_peer_deletes(struct ike_engine *e, struct ike_sa *sa, struct child *old)
 {
-	struct task *t = exchange_find(sa, &rekey_child_ops, old->id);
+	struct task *t = own_rekey(sa, old);
 	struct child *next = child_by_id(e, old->replaced_by);
 
-	if (t)
-		t->peer_deleted = true;
 	if (!next && t && t->collision) { /* the peer did not see the collision, or won it */
 		next = child_by_id(e, t->collision);
 		if (next)
@@ -64,6 +72,7 @@ void rekey_child_used_new(struct ike_engine *e, struct child *c)
 static bool create_rekey_child_request(struct exchange *x)
 {
 	struct child *c = child_by_id(x->e, x->task->child);
+	const struct child_config *config;
 	struct task *t = x->task;
 	uint8_t spi[4];
 	char *name;
@@ -74,7 +83,8 @@ static bool create_rekey_child_request(struct exchange *x)
 		exchange_done(x->e, t, c && c->replaced_by, IKE_REASON_PEER_DELETED, NULL);
 		return false;
 	}
-	name = strdup(c->config->name);
+	config = conn_child(x->sa->conn, c->config->name);
+	name = config ? strdup(config->name) : NULL;
 	if (!name)
 		return false;
 	free(t->child_name);
@@ -83,7 +93,7 @@ static bool create_rekey_child_request(struct exchange *x)
 	be32_set(spi, c->spi_in);
 	wire_put_notify(x->out, PROTOCOL_ESP, NOTIFY_REKEY_SA, span_of(spi, sizeof(spi)),
 			span_of(NULL, 0));
-	if (!create_child_put_offer(x, c->config, c->suite.ke))
+	if (!create_child_put_offer(x, config, c->suite.ke))
 		return false;
 	child_set_state(x->e, c, CHILD_REKEYING, "our rekey is sent");
 	return true;
@@ -99,15 +109,8 @@ static void back_to_installed(struct exchange *x, struct child *old)
  * word and a new one is made from scratch. */
 static void start_from_scratch(struct exchange *x, struct child *old)
 {
-	const struct child_config *config = old->config;
-	struct child *c;
-
 	child_end(x->e, old, IKE_REASON_PEER_DELETED, "the peer does not know it");
-	DL_FOREACH (x->sa->children, c) {
-		if (child_usable(c) && c->config == config)
-			return;
-	}
-	exchange_enqueue(x->e, x->sa, &create_child_ops, 0, config->name, 0);
+	exchange_enqueue(x->e, x->sa, &create_child_ops, 0, x->task->child_name, 0);
 }
 
 static void refused(struct exchange *x, struct child *old, const struct refusal_cause *cause)
@@ -115,6 +118,10 @@ static void refused(struct exchange *x, struct child *old, const struct refusal_
 	ike_log(x->e, x->sa, LOG_LEVEL_WARN, "rekeying CHILD_SA %s failed: %s", x->task->child_name,
 		cause->detail);
 	exchange_done(x->e, x->task, false, cause->reason, cause->detail);
+	if (cause->notify == NOTIFY_TEMPORARY_FAILURE) { /* RFC 7296 2.25: out of step */
+		ike_sa_delete(x->e, x->sa, cause->reason);
+		return;
+	}
 	if (!old)
 		return;
 	if (cause->notify == NOTIFY_CHILD_SA_NOT_FOUND)
@@ -156,10 +163,9 @@ static void settle(struct exchange *x, struct child *ours, struct child *theirs,
 		child_delete(x->e, old, IKE_REASON_REPLACED);
 }
 
-static const struct child_config *task_config(const struct exchange *x, const struct child *old)
+/* As configured now: a reload counts from the next rekey on. NULL: taken out meanwhile. */
+static const struct child_config *task_config(const struct exchange *x)
 {
-	if (old)
-		return old->config;
 	return x->task->child_name ? conn_child(x->sa->conn, x->task->child_name) : NULL;
 }
 
@@ -184,7 +190,7 @@ static void commit_choice(struct exchange *x, const struct child_offer *offer, s
 /* The peer's answer is a choice, not a refusal. */
 static void consume_choice(struct exchange *x, struct child *old, struct child *theirs)
 {
-	const struct child_config *config = task_config(x, old);
+	const struct child_config *config = task_config(x);
 	uint8_t shared[ALGORITHM_SHARED_MAX];
 	struct refusal_cause cause;
 	struct child_offer offer;
@@ -210,7 +216,7 @@ static void consume_rekey_child_response(struct exchange *x)
 	struct child *old = child_by_id(x->e, x->task->child);
 	struct child *theirs = child_by_id(x->e, x->task->collision);
 	static const struct proposal_list none;
-	const struct child_config *config = task_config(x, old);
+	const struct child_config *config = task_config(x);
 	struct refusal_cause cause;
 	enum refusal refusal;
 
@@ -261,16 +267,23 @@ static void refuse_unknown(struct exchange *x, struct span spi)
 
 static void answer(struct exchange *x, struct child *old, bool collision)
 {
-	struct child *c = create_child_answer(x, old->config, old, false);
+	const struct child_config *config = conn_child(x->sa->conn, old->config->name);
 	struct task *own;
+	struct child *c;
 
+	if (!config) {
+		exchange_refuse(x, NOTIFY_TS_UNACCEPTABLE, span_of(NULL, 0),
+				"a rekey of a child that is no longer configured");
+		return;
+	}
+	c = create_child_answer(x, config, old, false);
 	if (!c)
 		return;
 	if (!collision) {
 		take_over(x->e, c, old);
 		return;
 	}
-	own = exchange_find(x->sa, &rekey_child_ops, old->id);
+	own = own_rekey(x->sa, old);
 	old->replaced_by = 0;
 	if (own)
 		own->collision = c->id;
@@ -280,7 +293,7 @@ void rekey_child_respond(struct exchange *x)
 {
 	struct span spi;
 	struct child *old = named_child(x, &spi);
-	struct task *own = old ? exchange_find(x->sa, &rekey_child_ops, old->id) : NULL;
+	struct task *own = own_rekey(x->sa, old);
 	enum activity activity = collide_child_activity(old);
 	enum verdict verdict = collide_rekey_child(activity, collide_ike_activity(x->sa));
 

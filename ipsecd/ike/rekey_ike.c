@@ -32,13 +32,27 @@ static void drop_new_sa(struct ike_engine *e, struct task *t, const char *why)
 
 /* ---- settling ---- */
 
+/* A task that wanted this IKE_SA rekeyed has it. */
+static void satisfy(struct ike_engine *e, struct task *t)
+{
+	if (!t || t->ops != &rekey_ike_ops)
+		return;
+	drop_new_sa(e, t, "the peer's rekey was faster");
+	exchange_done(e, t, true, IKE_REASON_NONE, NULL);
+}
+
 /* `next` inherits; the DELETE of `old` is the rekey initiator's. */
 static void take_over(struct ike_engine *e, struct ike_sa *next, struct ike_sa *old, bool ours)
 {
+	struct task *t;
+
 	if (ours)
 		e->counters.ike_rekey_init++;
 	else
 		e->counters.ike_rekey_resp++;
+	satisfy(e, old->running);
+	DL_FOREACH (old->tasks, t)
+		satisfy(e, t);
 	old->successor = next->own_spi;
 	old->collision = 0;
 	timer_cancel(&e->timers, &old->rekey_timer);
@@ -199,12 +213,22 @@ static void refused(struct exchange *x, const struct refusal_cause *cause)
 			  x->e->now + RETRY_AFTER + engine_random_below(x->e, RETRY_AFTER));
 }
 
-/* RFC 7296 2.8.2: the peer finished its rekey before it saw ours; it deletes the old one. */
-static void leave_to_peer(struct exchange *x, struct ike_sa *theirs)
+/* The answer came while the IKE_SA is being deleted: what the peer made goes, too. */
+static void close_all(struct exchange *x, struct ike_sa *made, struct ike_sa *theirs)
 {
-	drop_new_sa(x->e, x->task, "the peer's rekey was faster");
-	take_over(x->e, theirs, x->sa, false);
-	exchange_done(x->e, x->task, true, IKE_REASON_NONE, NULL);
+	enum ike_reason reason = x->sa->end_reason;
+	struct refusal_cause cause;
+
+	if (theirs)
+		ike_sa_delete(x->e, theirs, reason);
+	if (!made || wire_find_error(x->in) || !consume_choice(x, made, &cause)) {
+		drop_new_sa(x->e, x->task, "the IKE_SA is being deleted");
+		return;
+	}
+	x->task->new_sa = 0;
+	made->redundant = true;
+	ike_sa_establish(x->e, made, "rekeyed by us");
+	ike_sa_delete(x->e, made, reason);
 }
 
 static void consume_rekey_ike_response(struct exchange *x)
@@ -214,8 +238,13 @@ static void consume_rekey_ike_response(struct exchange *x)
 	struct refusal_cause cause;
 	enum refusal refusal;
 
+	if (x->sa->state == IKE_SA_DELETING) {
+		close_all(x, made, theirs);
+		return;
+	}
 	if (theirs && wire_find_error(x->in)) {
-		leave_to_peer(x, theirs);
+		/* RFC 7296 2.8.2: the peer had finished before it saw ours; it deletes. */
+		take_over(x->e, theirs, x->sa, false);
 		return;
 	}
 	refusal = create_child_refusal(x, &x->sa->conn->proposals, &cause);
@@ -239,8 +268,11 @@ static void consume_rekey_ike_response(struct exchange *x)
 
 static void abandon_rekey_ike(struct ike_engine *e, struct ike_sa *sa, struct task *t)
 {
-	(void)sa;
+	struct ike_sa *theirs = theirs_of(e, sa);
+
 	drop_new_sa(e, t, "the IKE_SA ended");
+	if (theirs)
+		ike_sa_delete(e, theirs, sa->end_reason);
 }
 
 const struct exchange_ops rekey_ike_ops = {

@@ -65,7 +65,7 @@ static const struct transition table[] = {
 	{IKE_SA_DELETING,     KIND_INFORMATIONAL, ROLE_REQUEST,	0,	     INFO_MAY,	 informational_respond,	    IKE_SA_DELETING},
 	{IKE_SA_DELETING,     KIND_CREATE_CHILD, ROLE_RESPONSE,	0,	     CHILD_MAY,	 exchange_discard_response, IKE_SA_DELETING},
 	{IKE_SA_DELETING,     KIND_REKEY_CHILD,	 ROLE_RESPONSE,	0,	     CHILD_MAY,	 exchange_discard_response, IKE_SA_DELETING},
-	{IKE_SA_DELETING,     KIND_REKEY_IKE,	 ROLE_RESPONSE,	0,	     IKE_MAY,	 exchange_discard_response, IKE_SA_DELETING},
+	{IKE_SA_DELETING,     KIND_REKEY_IKE,	 ROLE_RESPONSE,	0,	     IKE_MAY,	 exchange_consume_response, IKE_SA_DELETING},
 	{IKE_SA_DELETING,     KIND_INFORMATIONAL, ROLE_RESPONSE, 0,	     INFO_MAY,	 exchange_consume_response, IKE_SA_ENDED},
 	/* clang-format on */
 };
