@@ -363,10 +363,11 @@ static void send_to(const char *text)
 {
 	struct endpoint to = {.port = 7};
 	struct sockaddr_storage ss;
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	socklen_t len;
+	int fd;
 
 	assert_true(addr_parse(text, &to.addr));
+	fd = socket(to.addr.family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	len = endpoint_to_sockaddr(&to, &ss);
 	assert_int_equal(sendto(fd, "ping", 4, 0, (struct sockaddr *)&ss, len), 4);
 	close(fd);
@@ -411,6 +412,34 @@ static void the_kernel_routes_while_dormant(void **state)
 	ops->close(h.plane);
 }
 
+/* IPv6 is choosier: it calls a link that is not UP not ready. */
+static void ipv6_is_routed_while_dormant(void **state)
+{
+	static const struct suite_case gcm = {ENCR_AES_GCM_16, 128, 0, false};
+	const char *const addrs[] = {"fd00:1::1/64"};
+	struct tunnel_config c = config("dp-t", 1, addrs);
+	struct child_sa a, b;
+	struct owner h;
+
+	(void)state;
+	enable_ipv6("0");
+	open_plane(&h);
+	create(&h, TUNNEL, &c);
+	child_pair(1, &gcm, &a, &b);
+	a.remote_ts = a.local_ts;
+	assert_int_equal(ops->child_install(h.plane, &a), DATAPLANE_OK);
+	send_to("fd00:1::2"); /* never was UP */
+	run_until(&h.n_sent, 1);
+	ops->tunnel_set_link(h.plane, TUNNEL, true);
+	send_to("fd00:1::2");
+	run_until(&h.n_sent, 2);
+	ops->tunnel_set_link(h.plane, TUNNEL, false);
+	send_to("fd00:1::2");
+	run_until(&h.n_sent, 3);
+	ops->close(h.plane);
+	enable_ipv6("1");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -424,6 +453,7 @@ int main(void)
 		cmocka_unit_test(operstate_is_put_right),
 		cmocka_unit_test(a_removed_device_is_told_and_made_again),
 		cmocka_unit_test(the_kernel_routes_while_dormant),
+		cmocka_unit_test(ipv6_is_routed_while_dormant),
 	};
 
 	kernel_namespace("test_tun");
