@@ -6,34 +6,33 @@
 
 #define WORD_MAX 64 /* longer words have no neighbours */
 
-static size_t min3(size_t a, size_t b, size_t c)
+static size_t min2(size_t a, size_t b)
 {
-	size_t m = a < b ? a : b;
-
-	return m < c ? m : c;
+	return a < b ? a : b;
 }
 
-/* Levenshtein distance by one row. */
+/* Edit distance, two swapped neighbours being one edit (optimal string alignment);
+ * three rows of the matrix are enough. */
 static size_t distance(const char *a, const char *b)
 {
-	size_t row[WORD_MAX + 1], na = strlen(a), nb = strlen(b);
+	size_t rows[3][WORD_MAX + 1], na = strlen(a), nb = strlen(b);
 
 	if (na > WORD_MAX || nb > WORD_MAX)
 		return WORD_MAX;
 	for (size_t j = 0; j <= nb; j++)
-		row[j] = j;
+		rows[0][j] = j;
 	for (size_t i = 1; i <= na; i++) {
-		size_t diagonal = row[0];
+		size_t *row = rows[i % 3], *above = rows[(i + 2) % 3], *second = rows[(i + 1) % 3];
 
 		row[0] = i;
 		for (size_t j = 1; j <= nb; j++) {
-			size_t above = row[j];
-
-			row[j] = min3(above + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1]));
-			diagonal = above;
+			row[j] = min2(min2(above[j], row[j - 1]) + 1,
+				      above[j - 1] + (a[i - 1] != b[j - 1]));
+			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+				row[j] = min2(row[j], second[j - 2] + 1);
 		}
 	}
-	return row[nb];
+	return rows[na % 3][nb];
 }
 
 const char *words_nearest(const char *word, const char *const *list)

@@ -90,6 +90,22 @@ const char *config_quote(struct span word, char *text)
 	return text;
 }
 
+static int by_place(const void *a, const void *b)
+{
+	const struct config_message *x = a, *y = b;
+	int order = strcmp(x->file, y->file);
+
+	if (order == 0)
+		order = (x->line > y->line) - (x->line < y->line);
+	return order ? order : (x->column > y->column) - (x->column < y->column);
+}
+
+void config_errors_sort(struct config_errors *e)
+{
+	if (e->n > 1)
+		qsort(e->list, e->n, sizeof(*e->list), by_place);
+}
+
 void config_errors_print(const struct config_errors *e, FILE *out)
 {
 	unsigned all = e->n_errors + e->n_warnings;

@@ -16,6 +16,9 @@ void config_error(struct config_errors *e, const struct config_pos *at, const ch
 void config_warning(struct config_errors *e, const struct config_pos *at, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/* By file, line and column: what is found in several passes reads in one. */
+void config_errors_sort(struct config_errors *e);
+
 #define CONFIG_QUOTE 64
 /* A word of the user's as a message may show it: cut, without control characters;
  * `text` has CONFIG_QUOTE bytes and is returned. */

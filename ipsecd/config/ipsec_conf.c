@@ -72,6 +72,8 @@ static void check_devices(const struct sections *sections, const struct config *
 			continue;
 		}
 		HASH_FIND_STR(sections->conns, c->name, s);
+		if (!s || strcmp(c->name, same->conn) == 0)
+			continue; /* check_names said it */
 		config_error(errors, &s->pos, "conn %s: device %s is that of conn %s already",
 			     c->name, c->tunnel.name, same->conn);
 	}
@@ -114,6 +116,7 @@ bool ipsec_conf_parse(const char *file, struct span text, const struct config_re
 		take_conn(s, unique, out, errors);
 	check_devices(&sections, out, errors);
 	sections_free(&sections);
+	config_errors_sort(errors);
 	if (errors->n_errors == errors_before)
 		return true;
 	drop_behind(out, n_before);

@@ -235,18 +235,18 @@ static const struct {
 	bool supported;
 	enum secret_kind kind;
 } kinds[] = {
-	{"PSK", true, SECRET_IKE},    {"EAP", true, SECRET_EAP},   {"XAUTH", true, SECRET_XAUTH},
-	{"NTLM", true, SECRET_NTLM},  {"RSA", false, SECRET_IKE},  {"ECDSA", false, SECRET_IKE},
-	{"PKCS8", false, SECRET_IKE}, {"P12", false, SECRET_IKE},  {"PIN", false, SECRET_IKE},
-	{"BLISS", false, SECRET_IKE}, {"PPKS", false, SECRET_IKE},
+	{"PSK", true, SECRET_IKE},    {"EAP", true, SECRET_EAP},  {"XAUTH", true, SECRET_XAUTH},
+	{"NTLM", true, SECRET_NTLM},  {"RSA", false, SECRET_IKE}, {"ECDSA", false, SECRET_IKE},
+	{"PKCS8", false, SECRET_IKE}, {"P12", false, SECRET_IKE}, {"PIN", false, SECRET_IKE},
+
 };
 
 #define N_KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
-static void unknown_kind(struct reading *r)
+static void unknown_kind(struct reading *r, const struct entry *e)
 {
 	const char *words[N_KINDS + 1] = {NULL}, *nearest;
-	struct config_pos at = here(r);
+	struct config_pos at = in_entry(r) ? here(r) : e->at;
 	char quote[CONFIG_QUOTE];
 
 	for (size_t i = 0; i < N_KINDS; i++)
@@ -284,24 +284,24 @@ static void read_kind(struct reading *r, const struct entry *e)
 		}
 		return;
 	}
-	unknown_kind(r);
+	unknown_kind(r, e);
 }
 
 static void read_included(void *ctx, const char *path, struct span text);
 
 static void include(struct reading *r)
 {
-	struct config_pos at;
+	struct config_pos at = here(r);
 	const char *error;
 	char pattern[512];
 
 	next(r);
-	at = here(r);
 	if (!in_entry(r) || r->token.kind != TOKEN_WORD ||
 	    r->token.word.text.len >= sizeof(pattern)) {
 		config_error(r->errors, &at, "expected a file name behind include");
 		return;
 	}
+	at = here(r);
 	memcpy(pattern, r->token.word.text.ptr, r->token.word.text.len);
 	pattern[r->token.word.text.len] = '\0';
 	if (!r->reader)
@@ -397,6 +397,7 @@ bool ipsec_secrets_parse(const char *file, struct span text, const struct config
 	struct reading r = {.out = out, .errors = errors, .reader = reader, .file = file};
 
 	read_file(&r, text);
+	config_errors_sort(errors);
 	if (errors->n_errors == errors_before)
 		return true;
 	while (out->n_secrets > n_before)

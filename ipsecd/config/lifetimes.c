@@ -62,6 +62,8 @@ static struct life life_of(struct build *b, enum keyword_id id, mono_time otherw
 		return (struct life){hard - margin, random, hard};
 	if (build_get(b, id, false))
 		at = build_get(b, id, false)->at;
+	else if (build_get(b, KEYWORD_MARGINTIME, false))
+		at = build_get(b, KEYWORD_MARGINTIME, false)->at;
 	if (hard == 0)
 		config_error(b->errors, &at, "a lifetime of 0 is not possible");
 	else
@@ -98,6 +100,12 @@ static void limits(struct build *b, enum keyword_id life_id, enum keyword_id mar
 	*rekey = *life - (margin < *life ? margin : *life);
 }
 
+static void never_rekeyed(struct child_config *child)
+{
+	child->rekey_time = child->rand_time = 0;
+	child->rekey_bytes = child->rekey_packets = 0;
+}
+
 void build_lifetimes(struct build *b)
 {
 	const struct setting *margin = build_get(b, KEYWORD_MARGINTIME, false);
@@ -123,7 +131,7 @@ void build_lifetimes(struct build *b)
 	if (rekey)
 		value_bool(b->errors, rekey, &c->rekey);
 	if (!c->rekey)
-		b->child->rekey_bytes = b->child->rekey_packets = 0;
+		never_rekeyed(b->child);
 	if (reauth && value_bool(b->errors, reauth, &c->reauth) && c->reauth)
 		config_warning(b->errors, &reauth->key,
 			       "reauth=yes: the IKE SA is rekeyed without a new authentication");

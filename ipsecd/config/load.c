@@ -149,6 +149,37 @@ static bool load(const char *path, bool secret, parser *parse, struct config *ou
 	return ok;
 }
 
+static bool has_secret(const struct config *config, const struct conn *c)
+{
+	const struct addr *local = c->local[0].kind == HOST_ADDR ? &c->local[0].addr : NULL;
+	const struct addr *remote = c->remote[0].kind == HOST_ADDR ? &c->remote[0].addr : NULL;
+
+	/* Where an end is not known yet, any secret may be the one. */
+	if (config->n_secrets &&
+	    ((!local && c->local_id.type == ID_ANY) || (!remote && c->remote_id.type == ID_ANY)))
+		return true;
+	for (unsigned i = 0; i < config->n_secrets; i++) {
+		const struct secret *s = config->secrets[i];
+
+		if (s->kind == SECRET_IKE &&
+		    secret_match(s, &c->local_id, &c->remote_id, local, remote))
+			return true;
+	}
+	return false;
+}
+
+static void check_secrets(const struct config *config, struct config_errors *errors)
+{
+	for (unsigned i = 0; i < config->n_conns; i++) {
+		const struct conn *c = config->conns[i].conn;
+		struct config_pos at = {.file = c->source};
+
+		if (!has_secret(config, c))
+			config_warning(errors, &at, "conn %s: no secret fits its two ends",
+				       c->name);
+	}
+}
+
 bool config_load(const char *conf, const char *secrets, struct config *out,
 		 struct config_errors *errors)
 {
@@ -158,5 +189,7 @@ bool config_load(const char *conf, const char *secrets, struct config *out,
 		ok = load(conf, false, ipsec_conf_parse, out, errors);
 	if (secrets)
 		ok = load(secrets, true, ipsec_secrets_parse, out, errors) && ok;
+	if (conf && secrets && ok)
+		check_secrets(out, errors);
 	return ok;
 }

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <strings.h>
 
+#define DURATION_MAX (366 * 86400 * MONO_S)
+
 const char *setting_name(const struct setting *s)
 {
 	return s->right ? s->keyword->right : s->keyword->name;
@@ -57,11 +59,11 @@ bool value_duration(struct config_errors *e, const struct setting *s, mono_time 
 	bool lone = s->value[strspn(s->value, "0123456789")] == '\0';
 	mono_time t;
 
-	if (words_parse_duration(s->value, &t)) {
+	if (words_parse_duration(s->value, &t) && t <= DURATION_MAX) {
 		*out = lone ? t / MONO_S * unit : t;
 		return true;
 	}
-	value_error(e, s, "a time such as 200ms, 30s, 5m, 3h or 1d");
+	value_error(e, s, "a time such as 200ms, 30s, 5m, 3h or 1d, at most 366d");
 	return false;
 }
 

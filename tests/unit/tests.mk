@@ -24,3 +24,11 @@ TEST_test_forward := tests/unit/test_forward.c tests/support/crypto_null.c ipsec
 	ipsecd/dataplane/forward_child.c ipsecd/dataplane/sadb.c ipsecd/dataplane/esp.c \
 	ipsecd/dataplane/replay.c ipsecd/dataplane/inner.c ipsecd/dataplane/mtu.c \
 	ipsecd/dataplane/counters.c ipsecd/model/algorithm.c ipsecd/model/ts.c lib/addr.c lib/buf.c lib/log.c
+TEST_test_config := tests/unit/test_config.c tests/support/conn_dump.c $(CONFIG_SRC) $(MODEL_SRC) \
+	lib/addr.c lib/words.c
+TEST_test_collide := tests/unit/test_collide.c ipsecd/ike/collide.c
+TEST_test_zapi := tests/unit/test_zapi.c routed-bridge/zapi_version.c routed-bridge/zapi_encode.c \
+	routed-bridge/zapi_parse.c routed-bridge/frr_version.c lib/addr.c lib/buf.c
+LIBS_test_zapi := -lev
+TEST_test_routes := tests/unit/test_routes.c routed-bridge/routes.c routed-bridge/interfaces.c \
+	routed-bridge/zapi_parse.c lib/addr.c lib/buf.c lib/log.c
