@@ -1,0 +1,120 @@
+/* Bad networks over many seeds: whatever was lost, doubled, late, out of order or
+ * damaged, in the end there is exactly one IKE_SA with one CHILD_SA, the same at both
+ * ends. And many tunnels in one engine. */
+#include "tests/sim/sim_test.h"
+
+#include <stdio.h>
+
+#define SEEDS	1000u
+#define TUNNELS 1000u
+
+static void load_short_lived(struct sim *s)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		struct conn *conn = sim_conn(s, i, 1 - i, 0);
+
+		conn->rekey_time = 100 * MONO_S;
+		conn->over_time = 60 * MONO_S;
+		conn->rand_time = 30 * MONO_S;
+		conn->children[0].rekey_time = 35 * MONO_S;
+		conn->children[0].life_time = 60 * MONO_S;
+		conn->children[0].rand_time = 10 * MONO_S;
+		conn->children[0].start_action = ACTION_START;
+		conn->children[0].close_action = ACTION_START;
+		sim_load(s, i, conn, 1);
+	}
+}
+
+static void chaos(uint64_t seed)
+{
+	const struct sim_link bad = {.latency = 5 * MONO_MS,
+				     .jitter = 60 * MONO_MS,
+				     .loss = 300,
+				     .duplicate = 150,
+				     .reorder = 150,
+				     .corrupt = 20};
+	const struct sim_link good = {.latency = 10 * MONO_MS};
+	struct sim *s = sim_new(seed, 2, &crypto_null, NULL);
+
+	sim_all_links(s, &bad);
+	load_short_lived(s);
+	sim_run(s, 240 * MONO_S);
+	sim_all_links(s, &good);
+	sim_run(s, 40 * MONO_S);
+	assert_agreed_within(s, 1, 60 * MONO_S);
+	sim_free(s);
+}
+
+static void test_chaos(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 1; seed <= SEEDS; seed++)
+		chaos(seed);
+}
+
+static bool all_up(struct sim *s)
+{
+	return ike_engine_counters(s->nodes[0].engine)->child_sas >= TUNNELS &&
+	       ike_engine_counters(s->nodes[1].engine)->child_sas >= TUNNELS;
+}
+
+static void check_tunnels(struct sim *s)
+{
+	assert_holds(s);
+	for (unsigned i = 0; i < 2; i++) {
+		struct sim_view v = sim_look(s, i, NULL);
+
+		assert_int_equal(v.ike, TUNNELS);
+		assert_int_equal(v.ike_established, TUNNELS);
+		assert_int_equal(v.children_installed, TUNNELS);
+		assert_int_equal(HASH_CNT(hh, s->nodes[i].plane), TUNNELS);
+	}
+}
+
+/* A thousand peers of one engine, all at once (COOKIEs come into play), rekeyed all at
+ * once, and each taken for itself. */
+static void test_thousand_tunnels(void **state)
+{
+	struct sim *s = sim_new(4711, 2, &crypto_null, NULL);
+
+	(void)state;
+	for (unsigned n = 0; n < TUNNELS; n++)
+		sim_load(s, 1, sim_conn(s, 1, 0, n), n + 1);
+	for (unsigned n = 0; n < TUNNELS; n++) {
+		struct conn *conn = sim_conn(s, 0, 1, n);
+
+		conn->children[0].start_action = ACTION_START;
+		sim_load(s, 0, conn, n + 1);
+	}
+	assert_true(sim_run_until(s, all_up, 60 * MONO_S));
+	sim_run(s, MONO_S);
+	check_tunnels(s);
+	sim_command(s, 0, IKE_COMMAND_REKEY, NULL, NULL);
+	sim_run(s, 10 * MONO_S);
+	check_tunnels(s);
+	for (unsigned n = 0; n < TUNNELS; n += 10) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "to0-%u", n);
+		sim_command(s, 1, IKE_COMMAND_REKEY, name, "net");
+	}
+	sim_run(s, 10 * MONO_S);
+	check_tunnels(s);
+	sim_command(s, 1, IKE_COMMAND_SHUTDOWN, NULL, NULL);
+	sim_run(s, 5 * MONO_S);
+	assert_int_equal(s->nodes[1].events[IKE_EVENT_SHUTDOWN_DONE], 1);
+	assert_int_equal(sim_look(s, 1, NULL).ike, 0);
+	assert_null(s->nodes[1].plane);
+	assert_holds(s);
+	sim_free(s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_thousand_tunnels),
+		cmocka_unit_test(test_chaos),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
