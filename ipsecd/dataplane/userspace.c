@@ -240,11 +240,12 @@ static bool device_refresh(struct tunnel *t)
 	struct dataplane *d = t->plane;
 	struct netlink_link link;
 	bool up, was = t->info.admin_up;
+	int e = netlink_link_get(d->netlink, t->tun.ifindex, &link);
 
-	if (netlink_link_get(d->netlink, t->tun.ifindex, &link) != 0) {
+	if (e == -ENODEV)
 		device_detach(t);
-		return true;
-	}
+	if (e)
+		return e == -ENODEV;
 	up = (link.flags & IFF_UP) != 0;
 	if (up && link.operstate != (t->info.link_up ? IF_OPER_UP : IF_OPER_DORMANT))
 		tun_set_link(&t->tun, d->netlink, t->info.link_up);
