@@ -75,8 +75,8 @@ enum vici_error vici_next(struct vici_iter *it, struct vici_element *out);
 
 /* ---- looking up in a checked body ---- */
 
-/* The value at a path of section names and the final key, '.' between ("" sections are
- * not addressable): vici_get(body, "child-sas.net.state", &v). */
+/* The value at a path of section names and the final key, '.' between (so that names
+ * with a '.' are not addressable): vici_get(body, "child-sas.net.state", &v). */
 bool vici_get(struct span body, const char *path, struct span *value);
 /* The body of the named section directly inside `body`. */
 bool vici_section(struct span body, const char *name, struct span *section);
