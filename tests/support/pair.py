@@ -115,6 +115,18 @@ class Pair:
                 "-I", source.split("/")[0], target, check=False)
             check(f" {count} received" in output, f"ping {target}: {output.strip()}")
 
+    def ping_sizes(self, name):
+        """Packets from tiny to as large as the tunnel device lets through, unfragmented."""
+        ours = self.end(name, self.ours)
+        for source, target in zip(ours.inside, ours.ping):
+            head = 48 if ":" in target else 28
+            largest = self.ours.link(ours.device)["mtu"] - head
+            for size in (0, 1, 63, 512, largest - 1, largest):
+                output = self.namespaces[0].run(
+                    "ping", "-n", "-c", "1", "-W", "2", "-M", "do", "-s", str(size),
+                    "-I", source.split("/")[0], target, check=False)
+                check(" 1 received" in output, f"ping of {size} bytes: {output.strip()}")
+
     def pinging(self, name, interval="0.01"):
         ours = self.end(name, self.ours)
         return Pinging(self.namespaces[0], ours.inside[0].split("/")[0], ours.ping[0], interval)

@@ -1,0 +1,149 @@
+#!/usr/bin/env python3
+"""Begin and end of SAs: deletes from both sides (CHILD_SA, IKE SA, shutdown of a daemon),
+both sides initiating at once, several children in one IKE SA, a reload that changes
+nothing, and what the tunnel device shows at each step.
+"""
+import os
+import sys
+import threading
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
+from tests.support.pair import Pair, one_of_each  # noqa: E402
+from tests.support.poll import until  # noqa: E402
+from tests.support.suite import Suite, check, check_equal  # noqa: E402
+from tests.support.tunnel import change, tunnel  # noqa: E402
+
+
+def device_shows(pair, name, state):
+    device = pair.end(name, pair.ours).device
+    until(f"{device} shows {state}", lambda: pair.ours.operstate(device) == state)
+
+
+def device_index(pair, name):
+    return pair.ours.link(pair.end(name, pair.ours).device)["ifindex"]
+
+
+def delete_ike_sa(pair, name, who):
+    index = device_index(pair, name)
+    device_shows(pair, name, "DORMANT")
+    pair.ours.initiate(name)
+    pair.both_up(name)
+    device_shows(pair, name, "UP")
+    pair.ping(name)
+    who.terminate(name)
+    pair.both_down(name)
+    device_shows(pair, name, "DORMANT")
+    check_equal(device_index(pair, name), index, "ifindex of the device")
+
+
+def delete_child(pair, name, who):
+    """The IKE SA may stay or go; the CHILD_SA is gone on both sides."""
+    with pair.up(name, pair.ours):
+        who.terminate_child(name)
+        for peer in (pair.ours, pair.theirs):
+            until(f"{peer.kind} has no CHILD_SA", lambda peer=peer: not peer.children(name))
+        device_shows(pair, name, "DORMANT")
+
+
+def child_again(pair, name, initiator):
+    """After its CHILD_SA was deleted, the IKE SA makes a new one by CREATE_CHILD_SA."""
+    with pair.up(name, initiator):
+        initiator.terminate_child(name)
+        until("no CHILD_SA", lambda: not pair.theirs.children(name))
+        initiator.initiate(name)
+        pair.both_up(name)
+        one_of_each(pair.ours, name)
+        one_of_each(pair.theirs, name)
+        pair.ping(name)
+
+
+def both_at_once(pair, name):
+    """RFC 7296 2.8.2 in spirit: two first exchanges that cross end as one IKE SA and one
+    CHILD_SA, and both sides keep the same."""
+    for _ in range(5):
+        ready = threading.Barrier(2)
+
+        def start(peer):
+            ready.wait()
+            try:
+                peer.initiate(name)
+            except RuntimeError:
+                pass  # the loser's attempt may be reported as failed
+
+        threads = [threading.Thread(target=start, args=(peer,))
+                   for peer in (pair.ours, pair.theirs)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        one_of_each(pair.ours, name)
+        one_of_each(pair.theirs, name)
+        pair.ping(name)
+        check_equal(*[peer.sas(name)[0]["initiator-spi"] for peer in (pair.ours, pair.theirs)],
+                    "the IKE SA that survived")
+        pair.take_down(name)
+
+
+def initiate_twice(pair, name):
+    """Asking for what is there already makes no second one."""
+    with pair.up(name, pair.ours):
+        pair.ours.initiate(name)
+        one_of_each(pair.ours, name)
+        one_of_each(pair.theirs, name)
+
+
+def reload_changes_nothing(pair, name):
+    """SIGHUP with the same files: SAs, SPIs, device and pings stay."""
+    with pair.up(name, pair.ours):
+        index = device_index(pair, name)
+        spi = pair.ours.children(name)[0]["spi-in"]
+        with pair.pinging(name) as pinging:
+            pair.ours.load(pair.ours.ends)
+            pair.ping(name)
+        pinging.check_no_loss()
+        check_equal(pair.ours.children(name)[0]["spi-in"], spi, "SPI")
+        check_equal(device_index(pair, name), index, "ifindex of the device")
+
+
+def their_shutdown(pair, name):
+    pair.ours.initiate(name)
+    pair.both_up(name)
+    pair.theirs.stop()
+    pair.ours.wait_down(name)
+    device_shows(pair, name, "DORMANT")
+    pair.theirs.start(pair.theirs.ends)
+
+
+def our_shutdown(pair, name):
+    """TERM: peers are told, the exit status is 0."""
+    pair.ours.initiate(name)
+    pair.both_up(name)
+    check_equal(pair.ours.stop(), 0, "exit status")
+    pair.theirs.wait_down(name)
+    pair.ours.start(pair.ours.ends)
+
+
+def main():
+    suite = Suite("lifecycle")
+    ours, theirs = tunnel("crossing", 2)
+    tunnels = [tunnel("plain", 1), (ours, change(theirs, extra=("unique = replace",)))]
+    with Pair(tunnels) as pair:
+        def case(name, *words):
+            suite.case(name, *words, logs=(pair.ours, pair.theirs))
+
+        case("we delete the IKE SA", delete_ike_sa, pair, "plain", pair.ours)
+        case("they delete the IKE SA", delete_ike_sa, pair, "plain", pair.theirs)
+        case("we delete the CHILD_SA", delete_child, pair, "plain", pair.ours)
+        case("they delete the CHILD_SA", delete_child, pair, "plain", pair.theirs)
+        case("a new CHILD_SA, by us", child_again, pair, "plain", pair.ours)
+        case("a new CHILD_SA, by them", child_again, pair, "plain", pair.theirs)
+        case("both initiate at once", both_at_once, pair, "crossing")
+        case("initiate what is up", initiate_twice, pair, "plain")
+        case("reload without a change", reload_changes_nothing, pair, "plain")
+        case("their shutdown", their_shutdown, pair, "plain")
+        case("our shutdown", our_shutdown, pair, "plain")
+    return suite.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
