@@ -4,7 +4,7 @@
  * event link-updown. */
 #include "routed-bridge/tunnels.h"
 #include "lib/vici_codec.h"
-#include "lib/words.h"
+#include "routed-bridge/vici_body.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -157,74 +157,6 @@ static struct child *find_child(const struct tunnels *t, const struct tunnel *tu
 	return NULL;
 }
 
-bool tunnels_parse_selector(struct span text, struct prefix *out)
-{
-	const uint8_t *bracket = memchr(text.ptr, '[', text.len);
-	size_t n = bracket ? (size_t)(bracket - text.ptr) : text.len;
-	char word[PREFIX_TEXT];
-
-	if (n == 0 || n >= sizeof(word) || memchr(text.ptr, '\0', n))
-		return false;
-	memcpy(word, text.ptr, n);
-	word[n] = '\0';
-	if (!prefix_parse(word, out))
-		return false;
-	*out = prefix_mask(out);
-	return true;
-}
-
-/* The remote-ts list of a CHILD_SA's section. Returns how many prefixes it has and, with
- * room for them, writes them. */
-static size_t read_selectors(struct span section, struct prefix *out)
-{
-	struct vici_iter it = vici_iter(section);
-	struct vici_element e;
-	struct prefix p;
-	bool inside = false;
-	size_t n = 0;
-
-	while (vici_next(&it, &e) == VICI_OK && e.type != VICI_END) {
-		if (e.type == VICI_LIST_START)
-			inside = it.depth == 0 && span_equal(e.name, span_str("remote-ts"));
-		else if (e.type == VICI_LIST_END)
-			inside = false;
-		else if (inside && e.type == VICI_LIST_ITEM &&
-			 tunnels_parse_selector(e.value, &p)) {
-			if (out)
-				out[n] = p;
-			n++;
-		}
-	}
-	return n;
-}
-
-static bool get_number(struct span body, const char *key, uint32_t *out)
-{
-	char text[16];
-	uint64_t n;
-
-	if (!vici_get_str(body, key, text, sizeof(text)) ||
-	    !words_parse_number(text, UINT32_MAX, &n))
-		return false;
-	*out = (uint32_t)n;
-	return true;
-}
-
-/* Can it carry traffic? REKEYED is the replaced one: its successor counts. */
-static bool state_usable(struct span section)
-{
-	static const char *const usable[] = {"INSTALLED", "REKEYING", "UPDATING"};
-	struct span state;
-
-	if (!vici_get(section, "state", &state))
-		return false;
-	for (size_t i = 0; i < sizeof(usable) / sizeof(usable[0]); i++) {
-		if (span_equal(state, span_str(usable[i])))
-			return true;
-	}
-	return false;
-}
-
 static bool same_selectors(const struct child *c, const struct prefix *p, size_t n)
 {
 	return c->n == n && (n == 0 || memcmp(c->selectors, p, n * sizeof(*p)) == 0);
@@ -234,13 +166,13 @@ static void put_child(struct tunnels *t, struct tunnel *tunnel, uint32_t ike, ui
 		      struct span section, const char *cause)
 {
 	struct child *c = find_child(t, tunnel, id);
-	size_t n = read_selectors(section, NULL);
+	size_t n = body_selectors(section, NULL);
 	struct prefix *selectors = calloc(n ? n : 1, sizeof(*selectors));
 	char text[96];
 
 	if (!selectors)
 		return;
-	read_selectors(section, selectors);
+	body_selectors(section, selectors);
 	if (!c) {
 		c = calloc(1, sizeof(*c));
 		if (!c) {
@@ -278,10 +210,10 @@ static void take_child(struct tunnels *t, struct tunnel *tunnel, uint32_t ike, s
 	struct child *c;
 	uint32_t id;
 
-	if (!get_number(section, "uniqueid", &id))
+	if (!body_number(section, "uniqueid", &id))
 		return;
 	if (presence == AS_STATE_SAYS)
-		presence = state_usable(section) ? THERE : GONE;
+		presence = body_usable(section) ? THERE : GONE;
 	if (presence == THERE) {
 		put_child(t, tunnel, ike, id, section, cause);
 		return;
@@ -291,53 +223,7 @@ static void take_child(struct tunnels *t, struct tunnel *tunnel, uint32_t ike, s
 		remove_child(t, tunnel, c, cause);
 }
 
-/* ---- walking the messages ---- */
-
-struct section_walk {
-	struct vici_iter it;
-	struct span name, body;
-};
-
-static const uint8_t *position(const struct vici_iter *it)
-{
-	return it->r.in.ptr + it->r.pos;
-}
-
-/* The next section directly inside the walked body. */
-static bool next_section(struct section_walk *w)
-{
-	struct vici_element e;
-	unsigned depth;
-	const uint8_t *end;
-
-	do {
-		if (vici_next(&w->it, &e) != VICI_OK || e.type == VICI_END)
-			return false;
-	} while (e.type != VICI_SECTION_START);
-	w->name = e.name;
-	depth = w->it.depth;
-	w->body.ptr = end = position(&w->it);
-	while (w->it.depth >= depth) {
-		end = position(&w->it);
-		if (vici_next(&w->it, &e) != VICI_OK || e.type == VICI_END)
-			return false;
-	}
-	w->body.len = (size_t)(end - w->body.ptr);
-	return true;
-}
-
-static struct section_walk sections(struct span body)
-{
-	return (struct section_walk){.it = vici_iter(body)};
-}
-
-static bool says_yes(struct span body, const char *key)
-{
-	char text[8];
-	bool yes;
-
-	return vici_get_str(body, key, text, sizeof(text)) && words_parse_bool(text, &yes) && yes;
-}
+/* ---- events ---- */
 
 static void take_interface(struct tunnels *t, struct tunnel *tunnel, struct span section)
 {
@@ -354,16 +240,16 @@ static void take_interface(struct tunnels *t, struct tunnel *tunnel, struct span
 static void take_children(struct tunnels *t, struct tunnel *tunnel, struct span ike_section,
 			  enum presence presence, const char *cause)
 {
-	struct section_walk w;
+	struct body_walk w;
 	struct span children;
 	uint32_t ike = 0;
 
-	get_number(ike_section, "uniqueid", &ike);
+	body_number(ike_section, "uniqueid", &ike);
 	take_interface(t, tunnel, ike_section);
 	if (!vici_section(ike_section, "child-sas", &children))
 		return;
-	w = sections(children);
-	while (next_section(&w))
+	w = body_walk(children);
+	while (body_next(&w))
 		take_child(t, tunnel, ike, w.body, presence, cause);
 }
 
@@ -384,7 +270,7 @@ static void on_list_conn(struct tunnels *t, struct tunnel *tunnel, struct span b
 static void on_child_updown(struct tunnels *t, struct tunnel *tunnel, struct span body,
 			    struct span section)
 {
-	bool up = says_yes(body, "up");
+	bool up = body_says_yes(body, "up");
 
 	take_children(t, tunnel, section, up ? THERE : GONE,
 		      up ? "child-updown up" : "child-updown down");
@@ -396,15 +282,15 @@ static void on_child_rekey(struct tunnels *t, struct tunnel *tunnel, struct span
 			   struct span section)
 {
 	struct span children, half;
-	struct section_walk w;
+	struct body_walk w;
 	uint32_t ike = 0;
 
 	(void)body;
-	get_number(section, "uniqueid", &ike);
+	body_number(section, "uniqueid", &ike);
 	if (!vici_section(section, "child-sas", &children))
 		return;
-	w = sections(children);
-	while (next_section(&w)) {
+	w = body_walk(children);
+	while (body_next(&w)) {
 		if (vici_section(w.body, "new", &half))
 			take_child(t, tunnel, ike, half, THERE, "child-rekey");
 		if (vici_section(w.body, "old", &half))
@@ -420,7 +306,7 @@ static void on_ike_updown(struct tunnels *t, struct tunnel *tunnel, struct span 
 	uint32_t ike;
 
 	take_interface(t, tunnel, section);
-	if (says_yes(body, "up") || !get_number(section, "uniqueid", &ike))
+	if (body_says_yes(body, "up") || !body_number(section, "uniqueid", &ike))
 		return;
 	DL_FOREACH_SAFE (tunnel->children, c, next) {
 		if (c->ike == ike && c->epoch == t->epoch)
@@ -436,8 +322,8 @@ static void on_ike_rekey(struct tunnels *t, struct tunnel *tunnel, struct span b
 	uint32_t from, to;
 
 	(void)body;
-	if (!get_number(section, "old.uniqueid", &from) ||
-	    !get_number(section, "new.uniqueid", &to))
+	if (!body_number(section, "old.uniqueid", &from) ||
+	    !body_number(section, "new.uniqueid", &to))
 		return;
 	DL_FOREACH (tunnel->children, c) {
 		if (c->ike == from && c->epoch == t->epoch)
@@ -449,7 +335,7 @@ static void on_link_updown(struct tunnels *t, struct tunnel *tunnel, struct span
 			   struct span section)
 {
 	char reason[64] = "", text[96];
-	bool up = says_yes(body, "up");
+	bool up = body_says_yes(body, "up");
 
 	take_interface(t, tunnel, section);
 	if (!vici_get_str(section, "reason", reason, sizeof(reason)))
@@ -471,13 +357,13 @@ bool tunnels_event(struct tunnels *t, struct span name, struct span body)
 		{"ike-updown", on_ike_updown},	   {"ike-rekey", on_ike_rekey},
 		{"link-updown", on_link_updown},
 	};
-	struct section_walk w = sections(body);
+	struct body_walk w = body_walk(body);
 	struct tunnel *tunnel;
 
 	for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
 		if (!span_equal(name, span_str(events[i].name)))
 			continue;
-		while (next_section(&w)) {
+		while (body_next(&w)) {
 			tunnel = w.name.len ? find_or_add(t, w.name) : NULL;
 			if (tunnel)
 				events[i].take(t, tunnel, body, w.body);

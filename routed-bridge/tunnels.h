@@ -54,8 +54,4 @@ void tunnels_touch_one(struct tunnels *t, const char *conn, const char *cause);
 void tunnels_each(struct tunnels *t, void (*cb)(void *ctx, const struct tunnel_view *tunnel),
 		  void *ctx);
 
-/* A traffic selector as vici writes it: "10.0.0.0/24", "10.0.0.1/32[tcp/80]". false for
- * ranges and other forms that are no prefix. */
-bool tunnels_parse_selector(struct span text, struct prefix *out);
-
 #endif
