@@ -29,10 +29,11 @@ struct conn_entry {
 	struct conn_version *version; /* the current one */
 	char *name;
 	uint32_t tunnel;
-	unsigned n_sas;		/* IKE_SAs that refer to it */
-	bool unloaded;		/* out of the tables; freed with its last SA */
-	bool wanted;		/* should be up: auto=start or INITIATE */
-	bool held;		/* taken down by TERMINATE: not even answered until INITIATE */
+	unsigned n_sas; /* IKE_SAs that refer to it */
+	bool unloaded;	/* out of the tables; freed with its last SA */
+	bool wanted;	/* should be up: auto=start or INITIATE */
+	bool held;	/* taken down by TERMINATE: not even answered until INITIATE */
+	struct held_child *held_children; /* taken down by TERMINATE, by name */
 	char *wanted_child;	/* first CHILD_SA of the next attempt; NULL: the first to start */
 	struct ike_sa *attempt; /* our initiation in flight: at most one */
 	uint64_t query;		/* the name is being resolved; 0: no */
@@ -57,6 +58,7 @@ bool conns_unload(struct ike_engine *e, const char *name, const char **error);
 bool conns_load_secret(struct ike_engine *e, struct secret *secret, const char **error);
 bool conns_unload_secret(struct ike_engine *e, const char *unique, const char **error);
 void conns_free(struct ike_engine *e);
+void conns_reap(struct ike_engine *e); /* frees unloaded ones when no output points to them */
 struct conn_entry *conns_named(const struct ike_engine *e, const char *name);
 struct conn_entry *conns_by_tunnel(const struct ike_engine *e, uint32_t tunnel);
 /* The pre-shared key that serves this pair best, NULL if none does. */

@@ -10,6 +10,8 @@ void peers_review(struct ike_engine *e, struct conn_entry *entry);
 /* INITIATE, an ACQUIRE: from now on it should be up; child NULL: its first one. */
 void peers_want(struct ike_engine *e, struct conn_entry *entry, const char *child);
 void peers_retry_expire(struct ike_engine *e, void *entry);
+/* Traffic wants the tunnel: starts conns with auto=route. */
+void peers_acquire(struct ike_engine *e, uint32_t tunnel);
 /* The name of an attempt's peer (and the source address) is known. */
 void peers_answer(struct ike_engine *e, uint64_t query, const struct ike_answer *answer);
 /* A usable IKE_SA of this conn (ESTABLISHED or REKEYING, not redundant), NULL if none. */
@@ -18,6 +20,9 @@ struct ike_sa *peers_usable_sa(const struct ike_engine *e, const struct conn_ent
 /* Hooks: an attempt or SA ended; a CHILD_SA came up, failed to, or went. */
 void peers_attempt_failed(struct ike_engine *e, struct ike_sa *sa, enum ike_reason reason,
 			  const char *detail);
+/* The same without ending sa. sa may be NULL when none was made yet. */
+void peers_report_failure(struct ike_engine *e, struct conn_entry *entry, struct ike_sa *sa,
+			  enum ike_reason reason, const char *detail);
 void peers_sa_up(struct ike_engine *e, struct ike_sa *sa);
 void peers_sa_gone(struct ike_engine *e, struct ike_sa *sa, enum ike_reason reason,
 		   const char *detail);
@@ -38,6 +43,8 @@ bool peers_refuses_duplicate(const struct ike_engine *e, const struct ike_sa *sa
  * the last. Conns that were taken down by command are left out; *held says if there were. */
 struct conn_entry *peers_match_path(const struct ike_engine *e, const struct ike_path *path,
 				    unsigned n, bool *held);
+/* Our identity under this conn on this path: the configured one or our address. */
+void peers_own_id(const struct conn *c, const struct ike_path *path, struct id *out);
 /* By identities for IKE_AUTH among those that match the path: the best one. idr may be NULL. */
 struct conn_entry *peers_match_ids(const struct ike_engine *e, const struct ike_sa *sa,
 				   const struct id *idi, const struct id *idr);

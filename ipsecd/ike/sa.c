@@ -207,6 +207,7 @@ void ike_sa_establish(struct ike_engine *e, struct ike_sa *sa, const char *cause
 {
 	ike_sa_set_state(e, sa, IKE_SA_ESTABLISHED, cause);
 	sa->established = sa->last_heard = e->now;
+	sa->last_id = e->next_sa_id;
 	init_state_free(e, sa);
 	plan_lifetimes(e, sa);
 	liveness_arm(e, sa);

@@ -111,6 +111,7 @@ struct ike_sa {
 	uint64_t successor;	      /* REKEYED: own_spi of the IKE_SA that replaced it */
 	bool redundant;		      /* lost a simultaneous initiation or rekey */
 	bool announced;		      /* people know it as up: its end is an event */
+	uint32_t last_id;	      /* of the newest IKE_SA when this one was established */
 	uint64_t tag;		      /* a command waits for its end; 0 */
 	struct timer redundant_timer; /* peers.c */
 

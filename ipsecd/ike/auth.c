@@ -1,0 +1,407 @@
+/* IKE_AUTH (RFC 7296 1.2, 2.15, 2.16) in both roles with pre-shared keys, and the first
+ * CHILD_SA. An IKE_SA whose CHILD_SA fails stays (1.2); one whose AUTH fails goes.
+ *
+ *	HDR, SK{IDi, [N(INITIAL_CONTACT)], [IDr], AUTH, SAi2, TSi, TSr}	-->
+ *		<--	HDR, SK{IDr, AUTH, SAr2, TSi, TSr  or  N(error)} */
+#include "ipsecd/ike/child_setup.h"
+#include "ipsecd/ike/init.h"
+#include "ipsecd/ike/output.h"
+#include "ipsecd/ike/peers.h"
+#include "ipsecd/ike/window.h"
+
+#include <stdio.h>
+
+/* How long a refused IKE_SA can repeat its answer to retransmissions. */
+#define REFUSED_LINGER (5 * MONO_S)
+
+/* AUTH of the side `of_initiator`: over its first message, the other side's nonce and its own
+ * identity (RFC 7296 2.15). */
+static bool compute_auth(struct ike_engine *e, const struct ike_sa *sa, bool of_initiator,
+			 const struct secret *psk, struct span id_body, uint8_t *out)
+{
+	bool own = of_initiator == sa->initiator;
+	const struct message_copy *m = of_initiator ? &sa->init->request : &sa->init->response;
+	struct span nonce = own ? span_of(sa->nonce_peer, sa->nonce_peer_len)
+				: span_of(sa->nonce_own, sizeof(sa->nonce_own));
+	const uint8_t *sk_p = of_initiator ? sa->keys.pi : sa->keys.pr;
+
+	return keymat_auth_psk(e->env.crypto, sa->suite.prf, span_of(psk->data, psk->len),
+			       span_of(m->data, m->len), nonce, span_of(sk_p, sa->keys.p_len),
+			       id_body, out);
+}
+
+static bool put_own_auth(struct ike_engine *e, struct ike_sa *sa, const struct secret *psk,
+			 struct wire_writer *w)
+{
+	uint8_t body[ID_DATA_MAX + 4], auth[ALGORITHM_PRF_MAX];
+	size_t n = wire_id_body(&sa->local_id, body, sizeof(body));
+
+	if (!compute_auth(e, sa, sa->initiator, psk, span_of(body, n), auth))
+		return false;
+	wire_put_auth(w, AUTH_SHARED_KEY, span_of(auth, sa->suite.prf->out_len));
+	return true;
+}
+
+static bool peer_auth_ok(struct ike_engine *e, const struct ike_sa *sa,
+			 const struct wire_message *m, const struct secret *psk)
+{
+	const struct wire_id *id = sa->initiator ? &m->idr : &m->idi;
+	uint8_t want[ALGORITHM_PRF_MAX], difference = 0;
+
+	if (m->auth.method != AUTH_SHARED_KEY || m->auth.data.len != sa->suite.prf->out_len)
+		return false;
+	if (!compute_auth(e, sa, !sa->initiator, psk, id->body, want))
+		return false;
+	for (size_t i = 0; i < m->auth.data.len; i++)
+		difference |= (uint8_t)(want[i] ^ m->auth.data.ptr[i]);
+	explicit_bzero(want, sizeof(want));
+	return difference == 0;
+}
+
+/* ---- initiator ---- */
+
+static const struct child_config *first_config(const struct ike_sa *sa)
+{
+	return conn_child(sa->conn, sa->init->child_name);
+}
+
+/* No other IKE_SA with this peer is known here (RFC 7296 2.4). */
+static bool is_initial_contact(const struct ike_engine *e, const struct ike_sa *sa)
+{
+	return sa->conn->unique != UNIQUE_NEVER && !peers_usable_sa(e, sa->entry);
+}
+
+static bool names_one(const struct id *id)
+{
+	return id->type != ID_ANY && !(id->len && id->data[0] == '*');
+}
+
+static bool create_auth_request(struct ike_engine *e, struct ike_sa *sa, const struct secret *psk,
+				struct wire_writer *w)
+{
+	const struct child_config *config = first_config(sa);
+	struct ts_list local, remote;
+
+	if (!config)
+		return false;
+	wire_put_id(w, PAYLOAD_IDI, &sa->local_id);
+	if (is_initial_contact(e, sa))
+		wire_put_notify(w, PROTOCOL_NONE, NOTIFY_INITIAL_CONTACT, span_of(NULL, 0),
+				span_of(NULL, 0));
+	if (names_one(&sa->conn->remote_id))
+		wire_put_id(w, PAYLOAD_IDR, &sa->conn->remote_id);
+	if (!put_own_auth(e, sa, psk, w))
+		return false;
+	sa->init->child_spi = engine_new_child_spi(e);
+	child_setup_selectors(sa, config, &local, &remote);
+	child_setup_put_sa(w, config, sa->init->child_spi, true);
+	child_setup_put_ts(w, &local, &remote);
+	return true;
+}
+
+static void no_secret(struct ike_sa *sa, const struct id *remote, char *detail, size_t size)
+{
+	char own[ID_TEXT], peer[ID_TEXT];
+
+	snprintf(detail, size, "no secret for %.60s and %.60s", id_format(&sa->local_id, own),
+		 id_format(remote, peer));
+}
+
+void auth_start(struct ike_engine *e, struct ike_sa *sa)
+{
+	const struct secret *psk = conns_secret(e, &sa->local_id, &sa->conn->remote_id, &sa->path);
+	uint8_t memory[IKE_MESSAGE_MAX];
+	char detail[IKE_DETAIL];
+	struct wire_writer w;
+	struct span datagram;
+
+	if (!psk) {
+		no_secret(sa, &sa->conn->remote_id, detail, sizeof(detail));
+		peers_attempt_failed(e, sa, IKE_REASON_NO_SECRET, detail);
+		return;
+	}
+	exchange_begin(e, sa, &w, memory, sizeof(memory), EXCHANGE_IKE_AUTH, sa->tx.next_id, false);
+	ike_sa_set_state(e, sa, IKE_SA_AUTH_SENT, "IKE_SA_INIT answered");
+	if (!create_auth_request(e, sa, psk, &w) || !exchange_seal(e, sa, &w, &datagram) ||
+	    !window_send_request(e, sa, datagram)) {
+		peers_attempt_failed(e, sa, IKE_REASON_INTERNAL, "IKE_AUTH could not be built");
+		return;
+	}
+	e->counters.ike_auth_out_req++;
+}
+
+/* The responder's identity or AUTH is wrong: it believes in an IKE_SA that we refuse, and is
+ * told in an exchange of its own (RFC 7296 2.21.2). */
+static void reject_peer(struct exchange *x, const char *detail)
+{
+	struct ike_sa *sa = x->sa;
+
+	x->e->counters.auth_failed++;
+	peers_report_failure(x->e, sa->entry, sa, IKE_REASON_AUTH_FAILED, detail);
+	sa->end_reason = IKE_REASON_AUTH_FAILED;
+	ike_sa_set_state(x->e, sa, IKE_SA_DELETING, "the peer's authentication failed");
+	if (!exchange_enqueue(x->e, sa, &auth_failed_ops, 0, NULL, 0))
+		ike_sa_end(x->e, sa, IKE_REASON_AUTH_FAILED, detail);
+}
+
+static bool create_auth_failed_request(struct exchange *x)
+{
+	wire_put_notify(x->out, PROTOCOL_NONE, NOTIFY_AUTHENTICATION_FAILED, span_of(NULL, 0),
+			span_of(NULL, 0));
+	return true;
+}
+
+static void consume_auth_failed_response(struct exchange *x)
+{
+	ike_sa_end(x->e, x->sa, IKE_REASON_AUTH_FAILED, NULL);
+}
+
+const struct exchange_ops auth_failed_ops = {
+	.name = "authentication failed",
+	.kind = KIND_INFORMATIONAL,
+	.create_request = create_auth_failed_request,
+	.consume_response = consume_auth_failed_response,
+};
+
+/* The whole IKE_AUTH was refused: an error without AUTH. */
+static void consume_refusal(struct exchange *x, const struct wire_notify *n)
+{
+	char own[ID_TEXT], name[32], detail[IKE_DETAIL];
+	bool auth = n->type == NOTIFY_AUTHENTICATION_FAILED;
+
+	if (auth)
+		snprintf(detail, sizeof(detail),
+			 "peer does not accept our identity %.60s or our key",
+			 id_format(&x->sa->local_id, own));
+	else
+		snprintf(detail, sizeof(detail), "peer answers IKE_AUTH with %s",
+			 wire_notify_name(n->type, name));
+	x->e->counters.auth_failed += auth;
+	peers_attempt_failed(x->e, x->sa, auth ? IKE_REASON_AUTH_FAILED : IKE_REASON_PEER_REFUSED,
+			     detail);
+}
+
+static bool peer_id_ok(struct exchange *x, char *detail, size_t size)
+{
+	const struct id *want = &x->sa->conn->remote_id, *is = &x->in->idr.id;
+	char a[ID_TEXT], b[ID_TEXT];
+
+	if (want->type == ID_ANY || id_match(want, is))
+		return true;
+	snprintf(detail, size, "peer says it is %.60s, we want %.60s", id_format(is, a),
+		 id_format(want, b));
+	return false;
+}
+
+static bool authenticate_responder(struct exchange *x, char *detail, size_t size)
+{
+	struct ike_sa *sa = x->sa;
+	const struct secret *psk;
+
+	if (!peer_id_ok(x, detail, size))
+		return false;
+	sa->remote_id = x->in->idr.id;
+	/* The key must be the one that we used, or the one for the identity now known. */
+	psk = conns_secret(x->e, &sa->local_id, &sa->remote_id, &sa->path);
+	if (psk && peer_auth_ok(x->e, sa, x->in, psk))
+		return true;
+	snprintf(detail, size, "the peer's AUTH does not verify: keys differ");
+	return false;
+}
+
+/* What a failed first CHILD_SA means in words, for the side that asked for it. */
+static void child_refused(struct exchange *x, const struct child_config *config, uint16_t notify)
+{
+	enum ike_reason reason = notify == NOTIFY_NO_PROPOSAL_CHOSEN ? IKE_REASON_NO_PROPOSAL
+				 : notify == NOTIFY_TS_UNACCEPTABLE  ? IKE_REASON_TS_UNACCEPTABLE
+								     : IKE_REASON_PEER_REFUSED;
+	char text[PROPOSAL_TEXT], a[TS_TEXT], b[TS_TEXT], name[32], detail[IKE_WORDS];
+	struct ts_list local, remote;
+
+	child_setup_selectors(x->sa, config, &local, &remote);
+	if (reason == IKE_REASON_NO_PROPOSAL)
+		snprintf(detail, sizeof(detail), "peer accepts none of our %s",
+			 proposal_list_format(&config->proposals, text, sizeof(text)));
+	else if (reason == IKE_REASON_TS_UNACCEPTABLE)
+		snprintf(detail, sizeof(detail), "peer does not accept our %s === %s",
+			 ts_list_format(&local, a, sizeof(a)),
+			 ts_list_format(&remote, b, sizeof(b)));
+	else
+		snprintf(detail, sizeof(detail), "peer answers %s", wire_notify_name(notify, name));
+	peers_child_failed(x->e, x->sa, config->name, reason, detail);
+}
+
+static void consume_first_child(struct exchange *x, const struct child_config *config,
+				uint32_t spi_in)
+{
+	const struct wire_notify *error = wire_find_error(x->in);
+	struct ike_sa *sa = x->sa;
+	struct child_offer offer;
+	struct child *c = NULL;
+
+	if (error || !config) {
+		if (config)
+			child_refused(x, config, error->type);
+		return;
+	}
+	if (child_setup_accept(x->e, sa, x->in, config, spi_in, true, &offer))
+		c = child_setup_commit(x->e, sa, &offer,
+				       span_of(sa->nonce_own, sizeof(sa->nonce_own)),
+				       span_of(sa->nonce_peer, sa->nonce_peer_len),
+				       span_of(NULL, 0), true, true, NULL);
+	if (c) {
+		child_announce(x->e, c, NULL);
+		return;
+	}
+	/* The peer has a CHILD_SA that we can't use: begin anew rather than half. */
+	peers_child_failed(x->e, sa, config->name, offer.reason, offer.detail);
+	ike_sa_delete(x->e, sa, offer.reason ? offer.reason : IKE_REASON_INTERNAL);
+}
+
+void auth_consume_response(struct exchange *x)
+{
+	const struct wire_notify *error = wire_find_error(x->in);
+	const struct child_config *config = first_config(x->sa);
+	struct ike_sa *sa = x->sa;
+	uint32_t spi_in = sa->init->child_spi;
+	char detail[IKE_DETAIL];
+
+	x->e->counters.ike_auth_in_resp++;
+	if (!(x->in->present & WIRE_BIT(PAYLOAD_AUTH))) {
+		consume_refusal(x, error);
+		return;
+	}
+	if (!(x->in->present & WIRE_BIT(PAYLOAD_IDR)) ||
+	    !authenticate_responder(x, detail, sizeof(detail))) {
+		if (!(x->in->present & WIRE_BIT(PAYLOAD_IDR)))
+			snprintf(detail, sizeof(detail), "the peer sent no identity");
+		reject_peer(x, detail);
+		return;
+	}
+	sa->peer_authenticated = true;
+	ike_sa_establish(x->e, sa, "IKE_AUTH answered");
+	ike_sa_announce(x->e, sa, NULL);
+	consume_first_child(x, config, spi_in);
+	if (!ike_sa_usable(sa))
+		return;
+	peers_sa_up(x->e, sa);
+	peers_resolve_duplicates(x->e, sa, wire_find_notify(x->in, NOTIFY_INITIAL_CONTACT) != NULL);
+}
+
+/* ---- responder ---- */
+
+/* Answers AUTHENTICATION_FAILED and nothing more (RFC 7296 2.21.2); who and why is for our
+ * log alone. The SA stays a little to repeat the answer. */
+static void refuse_peer(struct exchange *x, const char *name, const char *detail)
+{
+	struct ike_sa *sa = x->sa;
+
+	x->e->counters.auth_failed++;
+	exchange_refuse(x, NOTIFY_AUTHENTICATION_FAILED, span_of(NULL, 0), detail);
+	output_event_failed(x->e, name, sa, IKE_REASON_AUTH_FAILED, detail);
+	sa->end_reason = IKE_REASON_AUTH_FAILED;
+	ike_sa_set_state(x->e, sa, IKE_SA_DELETING, "authentication failed");
+	timer_set(&x->e->timers, &sa->expire_timer, x->now + REFUSED_LINGER);
+}
+
+/* Chooses the conn by identities; *detail says what did not fit. */
+static const struct secret *identify(struct exchange *x, char *detail, size_t size)
+{
+	const struct wire_message *m = x->in;
+	const struct id *idr = m->present & WIRE_BIT(PAYLOAD_IDR) ? &m->idr.id : NULL;
+	struct ike_sa *sa = x->sa;
+	struct conn_entry *entry;
+	const struct secret *psk;
+	char a[ID_TEXT], b[ID_TEXT], c[ID_TEXT];
+
+	sa->path = *x->path;
+	entry = peers_match_ids(x->e, sa, &m->idi.id, idr);
+	if (!entry) {
+		snprintf(detail, size, "peer says %.50s%s%.50s, we want %.50s",
+			 id_format(&m->idi.id, a), idr ? " and wants " : "",
+			 idr ? id_format(idr, b) : "", id_format(&sa->conn->remote_id, c));
+		return NULL;
+	}
+	if (entry != sa->entry)
+		conns_attach(sa, entry);
+	peers_own_id(sa->conn, &sa->path, &sa->local_id);
+	psk = conns_secret(x->e, &sa->local_id, &m->idi.id, &sa->path);
+	if (!psk)
+		no_secret(sa, &m->idi.id, detail, size);
+	return psk;
+}
+
+static bool authenticate_initiator(struct exchange *x, const struct secret *psk, char *detail,
+				   size_t size)
+{
+	struct ike_sa *sa = x->sa;
+	char a[ID_TEXT];
+
+	if (!(x->in->present & WIRE_BIT(PAYLOAD_AUTH))) {
+		snprintf(detail, size, "peer %.60s wants EAP, we want a pre-shared key",
+			 id_format(&x->in->idi.id, a));
+		return false;
+	}
+	if (!peer_auth_ok(x->e, sa, x->in, psk)) {
+		snprintf(detail, size, "AUTH of %.60s does not verify: keys differ",
+			 id_format(&x->in->idi.id, a));
+		return false;
+	}
+	sa->remote_id = x->in->idi.id;
+	if (peers_refuses_duplicate(x->e, sa)) {
+		snprintf(detail, size, "%.60s has an IKE_SA already (unique=keep)",
+			 id_format(&sa->remote_id, a));
+		return false;
+	}
+	return true;
+}
+
+static struct child *create_first_child(struct exchange *x)
+{
+	struct ike_sa *sa = x->sa;
+	struct child_offer offer;
+	struct child *c;
+
+	if (!child_setup_select(x->e, sa, x->in, NULL, true, &offer)) {
+		exchange_refuse(x, offer.error, span_of(NULL, 0), offer.detail);
+		output_event_failed(x->e, NULL, sa, offer.reason, offer.detail);
+		return NULL;
+	}
+	c = child_setup_commit(x->e, sa, &offer, span_of(sa->nonce_peer, sa->nonce_peer_len),
+			       span_of(sa->nonce_own, sizeof(sa->nonce_own)), span_of(NULL, 0),
+			       false, true, NULL);
+	if (!c) {
+		exchange_refuse(x, NOTIFY_TEMPORARY_FAILURE, span_of(NULL, 0), "out of memory");
+		return NULL;
+	}
+	child_setup_put_choice(x->out, &offer);
+	child_setup_put_ts(x->out, &offer.remote_ts, &offer.local_ts);
+	return c;
+}
+
+void auth_respond(struct exchange *x)
+{
+	struct ike_sa *sa = x->sa;
+	char detail[IKE_DETAIL] = "";
+	const struct secret *psk = identify(x, detail, sizeof(detail));
+	struct child *c;
+
+	x->e->counters.ike_auth_in_req++;
+	if (!psk || !authenticate_initiator(x, psk, detail, sizeof(detail))) {
+		refuse_peer(x, sa->entry->name, detail);
+		return;
+	}
+	wire_put_id(x->out, PAYLOAD_IDR, &sa->local_id);
+	if (!put_own_auth(x->e, sa, psk, x->out)) {
+		ike_sa_end(x->e, sa, IKE_REASON_INTERNAL, "AUTH could not be computed");
+		return;
+	}
+	sa->peer_authenticated = true;
+	c = create_first_child(x);
+	ike_sa_establish(x->e, sa, "peer authenticated");
+	ike_sa_announce(x->e, sa, NULL);
+	if (c)
+		child_announce(x->e, c, NULL);
+	peers_sa_up(x->e, sa);
+	peers_resolve_duplicates(x->e, sa, wire_find_notify(x->in, NOTIFY_INITIAL_CONTACT) != NULL);
+}

@@ -1,0 +1,285 @@
+/* The engine's outside: its life, and the inputs other than datagrams. Each input ends
+ * with the task queues that it marked, so that requests never overtake responses. */
+#include "ipsecd/ike/command.h"
+#include "ipsecd/ike/dispatch.h"
+#include "ipsecd/ike/exchange.h"
+#include "ipsecd/ike/output.h"
+#include "ipsecd/ike/peers.h"
+
+#include <stdlib.h>
+
+#define DROP_LOGS_PER_SECOND	10
+#define BARE_ANSWERS_PER_SECOND 20
+
+/* ---- services for the rest of ike/ ---- */
+
+void ike_log(const struct ike_engine *e, const struct ike_sa *sa, enum log_level level,
+	     const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	log_to_v(e->env.log, level, "ike", sa ? ike_sa_conn_name(sa) : "", format, args);
+	va_end(args);
+}
+
+void engine_random(struct ike_engine *e, void *dst, size_t n)
+{
+	e->env.random(e->env.random_ctx, dst, n);
+}
+
+mono_time engine_random_below(struct ike_engine *e, mono_time limit)
+{
+	uint64_t r;
+
+	if (!limit)
+		return 0;
+	engine_random(e, &r, sizeof(r));
+	return r % limit;
+}
+
+uint64_t engine_new_ike_spi(struct ike_engine *e)
+{
+	uint64_t spi;
+
+	do
+		engine_random(e, &spi, sizeof(spi));
+	while (!spi || ike_sa_by_spi(e, spi));
+	return spi;
+}
+
+/* RFC 4303 2.1: 0 is local use and 1..255 are reserved. */
+uint32_t engine_new_child_spi(struct ike_engine *e)
+{
+	struct child *c;
+	uint32_t spi;
+
+	do {
+		engine_random(e, &spi, sizeof(spi));
+		HASH_FIND(hh_spi, e->children_spi, &spi, sizeof(spi), c);
+	} while (spi < 256 || c);
+	return spi;
+}
+
+/* ---- life ---- */
+
+static void set_default(mono_time *v, mono_time value)
+{
+	if (!*v)
+		*v = value;
+}
+
+static void settings_defaults(struct ike_settings *s)
+{
+	if (!s->cookie_threshold)
+		s->cookie_threshold = 32;
+	if (!s->half_open_max)
+		s->half_open_max = 4096;
+	set_default(&s->half_open_timeout, 30 * MONO_S);
+	set_default(&s->keepalive_interval, 20 * MONO_S);
+	set_default(&s->retry_min, 1 * MONO_S);
+	set_default(&s->retry_max, 60 * MONO_S);
+	set_default(&s->rekeyed_linger, 5 * MONO_S);
+	if (s->retry_max < s->retry_min)
+		s->retry_max = s->retry_min;
+}
+
+struct ike_engine *ike_engine_new(const struct ike_env *env, const struct ike_settings *settings)
+{
+	struct ike_engine *e = calloc(1, sizeof(*e));
+
+	if (!e)
+		return NULL;
+	e->scratch = malloc(WIRE_MESSAGE_MAX);
+	if (!e->scratch) {
+		free(e);
+		return NULL;
+	}
+	e->env = *env;
+	if (settings)
+		e->settings = *settings;
+	settings_defaults(&e->settings);
+	e->drop_log.burst = DROP_LOGS_PER_SECOND;
+	e->answer_limit.burst = BARE_ANSWERS_PER_SECOND;
+	return e;
+}
+
+static void free_dead(struct ike_engine *e)
+{
+	struct ike_sa *sa, *next_sa;
+	struct child *c, *next;
+
+	for (c = e->dead_children; c; c = next) {
+		next = c->dead_next;
+		child_free(e, c);
+	}
+	e->dead_children = NULL;
+	for (sa = e->dead_sas; sa; sa = next_sa) {
+		next_sa = sa->dead_next;
+		ike_sa_free(e, sa);
+	}
+	e->dead_sas = NULL;
+	conns_reap(e);
+}
+
+static void free_live_sa(struct ike_engine *e, struct ike_sa *sa)
+{
+	struct child *c, *next;
+	struct task *t, *next_task;
+
+	timer_cancel(&e->timers, &sa->tx.timer);
+	if (sa->running)
+		task_free(e, sa->running);
+	DL_FOREACH_SAFE (sa->tasks, t, next_task)
+		task_free(e, t);
+	DL_FOREACH_SAFE (sa->children, c, next)
+		child_free(e, c);
+	ike_sa_free(e, sa);
+}
+
+void ike_engine_free(struct ike_engine *e)
+{
+	struct ike_sa *sa, *next;
+
+	if (!e)
+		return;
+	outputs_free(e);
+	free_dead(e);
+	HASH_CLEAR(hh_init, e->half_open);
+	HASH_CLEAR(hh_spi, e->sas_by_spi);
+	HASH_CLEAR(hh, e->children);
+	HASH_CLEAR(hh_spi, e->children_spi);
+	DL_FOREACH_SAFE (e->sas, sa, next)
+		free_live_sa(e, sa);
+	conns_free(e);
+	commands_free(e);
+	timer_heap_free(&e->timers);
+	explicit_bzero(e->scratch, WIRE_MESSAGE_MAX);
+	free(e->scratch);
+	explicit_bzero(e, sizeof(*e));
+	free(e);
+}
+
+/* ---- inputs ---- */
+
+/* What ended during earlier inputs can go once no queued output points to it. */
+static void input_begin(struct ike_engine *e, mono_time now)
+{
+	if (now > e->now)
+		e->now = now;
+	outputs_release_current(e);
+	if (!e->outputs)
+		free_dead(e);
+}
+
+static void input_end(struct ike_engine *e)
+{
+	exchange_run_marked(e);
+}
+
+void ike_engine_datagram(struct ike_engine *e, const struct ike_path *path, struct span datagram,
+			 mono_time now)
+{
+	input_begin(e, now);
+	dispatch_datagram(e, path, datagram);
+	input_end(e);
+}
+
+void ike_engine_expire(struct ike_engine *e, mono_time now)
+{
+	struct timer *t;
+
+	input_begin(e, now);
+	while ((t = timer_first(&e->timers)) && t->at <= e->now) {
+		timer_cancel(&e->timers, t);
+		t->fire(e, t->owner);
+	}
+	input_end(e);
+}
+
+bool ike_engine_command(struct ike_engine *e, const struct ike_command *command, const char **error,
+			mono_time now)
+{
+	const char *ignored;
+	bool ok;
+
+	input_begin(e, now);
+	ok = command_run(e, command, error ? error : &ignored);
+	input_end(e);
+	return ok;
+}
+
+static void install_failed(struct ike_engine *e, struct child *c)
+{
+	ike_log(e, c->sa, LOG_LEVEL_ERROR, "CHILD_SA %s #%u: the data plane refused the install",
+		c->config->name, c->unique);
+	c->in_plane = false;
+	output_event_failed(e, NULL, c->sa, IKE_REASON_INSTALL_FAILED, c->config->name);
+	child_delete(e, c, IKE_REASON_INSTALL_FAILED);
+}
+
+static void child_event(struct ike_engine *e, struct child *c, enum ike_child_event event,
+			const struct ike_path *path)
+{
+	struct ike_path moved = c->sa->path;
+
+	switch (event) {
+	case IKE_CHILD_INSTALL_FAILED:
+		install_failed(e, c);
+		break;
+	case IKE_CHILD_ALIVE:
+		c->sa->last_heard = e->now;
+		break;
+	case IKE_CHILD_USED_NEW:
+		c->sa->last_heard = e->now;
+		rekey_child_used_new(e, c);
+		break;
+	case IKE_CHILD_SOFT_EXPIRE:
+		if (c->state == CHILD_INSTALLED)
+			exchange_enqueue(e, c->sa, &rekey_child_ops, c->id, NULL, 0);
+		break;
+	case IKE_CHILD_HARD_EXPIRE:
+		child_delete(e, c, IKE_REASON_EXPIRED);
+		break;
+	case IKE_CHILD_PEER_MOVED:
+		/* RFC 7296 2.23: only a peer behind a NAT moves, and not under our own. */
+		if (!path || !c->sa->nat_remote || c->sa->nat_local || !ike_sa_usable(c->sa))
+			break;
+		moved.remote = path->remote;
+		ike_sa_move(e, c->sa, &moved);
+		break;
+	case IKE_CHILD_ACQUIRE:
+		break;
+	}
+}
+
+void ike_engine_child_event(struct ike_engine *e, uint64_t id, enum ike_child_event event,
+			    const struct ike_path *path, mono_time now)
+{
+	struct child *c;
+
+	input_begin(e, now);
+	if (event == IKE_CHILD_ACQUIRE) {
+		peers_acquire(e, (uint32_t)id);
+	} else {
+		c = child_by_id(e, id);
+		if (c)
+			child_event(e, c, event, path);
+	}
+	input_end(e);
+}
+
+void ike_engine_answer(struct ike_engine *e, uint64_t query, const struct ike_answer *answer,
+		       mono_time now)
+{
+	input_begin(e, now);
+	peers_answer(e, query, answer);
+	input_end(e);
+}
+
+mono_time ike_engine_deadline(const struct ike_engine *e)
+{
+	const struct timer *t = timer_first(&e->timers);
+
+	return t ? t->at : MONO_NEVER;
+}

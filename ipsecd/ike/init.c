@@ -1,0 +1,503 @@
+/* IKE_SA_INIT (RFC 7296 1.2) in both roles: proposals, key exchange, nonces, the
+ * COOKIE round (2.6), the INVALID_KE_PAYLOAD round (1.3), NAT detection (2.23).
+ *
+ *	HDR, [N(COOKIE)], SAi1, KEi, Ni, N(NATD)+	-->
+ *			<--	HDR, SAr1, KEr, Nr, N(NATD)+
+ *
+ * Nothing here is authenticated before IKE_AUTH, so nothing here changes another SA. */
+#include "ipsecd/ike/init.h"
+#include "ipsecd/ike/natd.h"
+#include "ipsecd/ike/output.h"
+#include "ipsecd/ike/peers.h"
+#include "ipsecd/ike/window.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define PORT_IKE   500
+#define PORT_NATT  4500
+#define ROUNDS_MAX 5 /* further IKE_SA_INIT rounds that a peer can ask for */
+
+void init_state_free(struct ike_engine *e, struct ike_sa *sa)
+{
+	struct init_state *init = sa->init;
+
+	if (!init)
+		return;
+	e->env.crypto->ke_free(init->ke);
+	free(init->request.data);
+	free(init->response.data);
+	free(init->child_name);
+	explicit_bzero(init, sizeof(*init));
+	free(init);
+	sa->init = NULL;
+}
+
+static bool keep(struct message_copy *c, struct span s)
+{
+	uint8_t *data = malloc(s.len);
+
+	if (!data)
+		return false;
+	memcpy(data, s.ptr, s.len);
+	free(c->data);
+	*c = (struct message_copy){.data = data, .len = s.len};
+	return true;
+}
+
+static bool new_ke(struct ike_engine *e, struct init_state *init, const struct algorithm_ke *alg)
+{
+	uint8_t random[CRYPTO_KE_RANDOM];
+
+	e->env.crypto->ke_free(init->ke);
+	engine_random(e, random, sizeof(random));
+	init->ke_alg = alg;
+	init->ke = e->env.crypto->ke_new(alg->id, random, init->ke_public);
+	explicit_bzero(random, sizeof(random));
+	return init->ke != NULL;
+}
+
+/* A data plane that can only do ESP in UDP, or forceencaps: claim a NAT. */
+static bool fakes_nat(const struct ike_engine *e, const struct conn *c)
+{
+	return e->settings.encap_always || c->encap;
+}
+
+static void put_proposal_ke_nonce(struct wire_writer *w, const struct proposal_list *l,
+				  const struct init_state *init, const uint8_t *nonce)
+{
+	wire_put_sa(w, l, span_of(NULL, 0));
+	wire_put_ke(w, init->ke_alg->id, span_of(init->ke_public, init->ke_alg->public_len));
+	wire_put_nonce(w, span_of(nonce, IKE_NONCE_LEN));
+}
+
+/* ---- initiator ---- */
+
+static bool create_request(struct ike_engine *e, struct ike_sa *sa)
+{
+	struct init_state *init = sa->init;
+	uint8_t memory[IKE_MESSAGE_MAX];
+	struct wire_writer w;
+	struct wire_header h = {.spi_i = sa->spi_i,
+				.version = WIRE_VERSION,
+				.exchange = EXCHANGE_IKE_SA_INIT,
+				.flags = FLAG_INITIATOR};
+	struct span message;
+
+	wire_begin(&w, memory, sizeof(memory), &h);
+	/* RFC 7296 2.6: the cookie first, all else unchanged. */
+	if (init->cookie_len)
+		wire_put_notify(&w, PROTOCOL_NONE, NOTIFY_COOKIE, span_of(NULL, 0),
+				span_of(init->cookie, init->cookie_len));
+	put_proposal_ke_nonce(&w, &sa->conn->proposals, init, sa->nonce_own);
+	natd_put(e->env.crypto, &w, sa->spi_i, 0, &sa->path.local, &sa->path.remote,
+		 fakes_nat(e, sa->conn));
+	message = wire_end(&w);
+	e->counters.ike_init_out_req++;
+	return message.len && keep(&init->request, message) && window_send_request(e, sa, message);
+}
+
+static bool prepare(struct ike_engine *e, struct ike_sa *sa, const char *child)
+{
+	const struct algorithm_ke *alg = proposal_first_ke(&sa->conn->proposals);
+
+	sa->init = calloc(1, sizeof(*sa->init));
+	if (!sa->init || !alg)
+		return false;
+	sa->init->child_name = strdup(child);
+	engine_random(e, sa->nonce_own, sizeof(sa->nonce_own));
+	return sa->init->child_name && new_ke(e, sa->init, alg);
+}
+
+struct ike_sa *init_start(struct ike_engine *e, struct conn_entry *entry,
+			  const struct ike_path *path, const char *child)
+{
+	struct ike_sa *sa = ike_sa_new(e, entry, true, path);
+	char from[ENDPOINT_TEXT], to[ENDPOINT_TEXT];
+
+	if (!sa) {
+		peers_report_failure(e, entry, NULL, IKE_REASON_INTERNAL, "out of memory");
+		return NULL;
+	}
+	entry->attempt = sa;
+	peers_own_id(sa->conn, path, &sa->local_id);
+	sa->remote_id = sa->conn->remote_id;
+	ike_log(e, sa, LOG_LEVEL_INFO, "initiating IKE_SA #%u from %s to %s", sa->id,
+		endpoint_format(&path->local, from), endpoint_format(&path->remote, to));
+	ike_sa_set_state(e, sa, IKE_SA_INIT_SENT, "initiating");
+	if (prepare(e, sa, child) && create_request(e, sa))
+		return sa;
+	peers_attempt_failed(e, sa, IKE_REASON_INTERNAL, "IKE_SA_INIT could not be built");
+	return NULL;
+}
+
+/* Another round: same SPI and nonce, the id 0 again (RFC 7296 2.6). */
+static void again(struct ike_engine *e, struct ike_sa *sa, const char *why)
+{
+	if (++sa->init->rounds > ROUNDS_MAX) {
+		peers_attempt_failed(e, sa, IKE_REASON_PEER_REFUSED,
+				     "the peer asks for IKE_SA_INIT again and again");
+		return;
+	}
+	ike_log(e, sa, LOG_LEVEL_INFO, "IKE_SA_INIT again: %s", why);
+	window_stop(e, sa);
+	if (!create_request(e, sa))
+		peers_attempt_failed(e, sa, IKE_REASON_INTERNAL, "IKE_SA_INIT could not be built");
+}
+
+static void consume_cookie(struct exchange *x, const struct wire_notify *n)
+{
+	struct init_state *init = x->sa->init;
+
+	/* RFC 7296 2.6: 1 to 64 bytes. */
+	if (n->data.len == 0 || n->data.len > IKE_COOKIE_MAX) {
+		x->e->counters.drop_malformed++;
+		return;
+	}
+	memcpy(init->cookie, n->data.ptr, n->data.len);
+	init->cookie_len = (uint8_t)n->data.len;
+	again(x->e, x->sa, "the peer wants a cookie");
+}
+
+static void consume_invalid_ke(struct exchange *x, const struct wire_notify *n)
+{
+	struct ike_sa *sa = x->sa;
+	uint16_t group = n->data.len == 2 ? be16_get(n->data.ptr) : 0;
+	const struct algorithm_ke *alg = algorithm_ke(group);
+	char detail[IKE_DETAIL], name[32];
+
+	/* Only a group that we offered, and not the one that was refused. */
+	if (!alg || alg == sa->init->ke_alg || !proposal_list_has_ke(&sa->conn->proposals, group)) {
+		snprintf(detail, sizeof(detail), "peer wants KE %s, which we do not offer",
+			 algorithm_format(TRANSFORM_KE, group, 0, name));
+		peers_attempt_failed(x->e, sa, IKE_REASON_NO_PROPOSAL, detail);
+		return;
+	}
+	if (!new_ke(x->e, sa->init, alg)) {
+		peers_attempt_failed(x->e, sa, IKE_REASON_INTERNAL, "key exchange failed");
+		return;
+	}
+	again(x->e, sa, "the peer wants another KE");
+}
+
+static void consume_error(struct exchange *x, const struct wire_notify *n)
+{
+	char name[32], detail[IKE_DETAIL], ours[PROPOSAL_TEXT];
+
+	if (n->type == NOTIFY_NO_PROPOSAL_CHOSEN) {
+		snprintf(detail, sizeof(detail), "peer accepts none of our %s",
+			 proposal_list_format(&x->sa->conn->proposals, ours, 100));
+		peers_attempt_failed(x->e, x->sa, IKE_REASON_NO_PROPOSAL, detail);
+		return;
+	}
+	snprintf(detail, sizeof(detail), "peer answers IKE_SA_INIT with %s",
+		 wire_notify_name(n->type, name));
+	peers_attempt_failed(x->e, x->sa, IKE_REASON_PEER_REFUSED, detail);
+}
+
+/* g^ir and SK_* from both public values and nonces. */
+static bool derive(struct ike_engine *e, struct ike_sa *sa, struct crypto_ke *ke,
+		   struct span peer_public)
+{
+	uint8_t shared[ALGORITHM_SHARED_MAX];
+	struct span own = span_of(sa->nonce_own, sizeof(sa->nonce_own));
+	struct span peer = span_of(sa->nonce_peer, sa->nonce_peer_len);
+	struct keymat_ike_input in = {
+		.suite = &sa->suite,
+		.nonce_i = sa->initiator ? own : peer,
+		.nonce_r = sa->initiator ? peer : own,
+		.shared = span_of(shared, sa->suite.ke->shared_len),
+		.spi_i = sa->spi_i,
+		.spi_r = sa->spi_r,
+	};
+	bool ok = peer_public.len == sa->suite.ke->public_len &&
+		  e->env.crypto->ke_derive(ke, peer_public, shared) &&
+		  keymat_ike(e->env.crypto, &in, &sa->keys) && ike_sa_install_keys(e, sa);
+
+	explicit_bzero(shared, sizeof(shared));
+	return ok;
+}
+
+static void keep_nonce(struct ike_sa *sa, struct span nonce)
+{
+	memcpy(sa->nonce_peer, nonce.ptr, nonce.len);
+	sa->nonce_peer_len = (uint16_t)nonce.len;
+}
+
+static void take_nat_view(struct ike_engine *e, struct ike_sa *sa, const struct wire_message *m,
+			  const struct ike_path *path, uint64_t spi_r)
+{
+	struct natd_view v =
+		natd_detect(e->env.crypto, m, sa->spi_i, spi_r, &path->local, &path->remote);
+
+	sa->nat_local = v.nat_local;
+	sa->nat_remote = v.nat_remote;
+	sa->nat_faked = v.supported && fakes_nat(e, sa->conn);
+	if (v.nat_local || v.nat_remote || sa->nat_faked)
+		ike_log(e, sa, LOG_LEVEL_INFO, "NAT: %s%s%s",
+			v.nat_local ? "we are behind one " : "",
+			v.nat_remote ? "the peer is behind one " : "",
+			sa->nat_faked ? "claimed by us" : "");
+}
+
+/* RFC 7296 2.23: with a NAT, the initiator goes on on port 4500. */
+static void float_ports(struct ike_sa *sa)
+{
+	if (!sa->nat_local && !sa->nat_remote && !sa->nat_faked)
+		return;
+	sa->path.local.port = PORT_NATT;
+	sa->path.remote.port = PORT_NATT;
+}
+
+static void consume_choice(struct exchange *x)
+{
+	const struct wire_message *m = x->in;
+	struct ike_sa *sa = x->sa;
+	char theirs[PROPOSAL_TEXT], detail[IKE_DETAIL];
+	struct suite suite;
+
+	if (m->sa.n != 1 || !proposal_accept(&sa->conn->proposals, &m->sa.p[0], false, &suite) ||
+	    suite.ke != sa->init->ke_alg || m->ke.group != suite.ke->id) {
+		snprintf(detail, sizeof(detail), "peer chose %.90s, which we did not offer",
+			 proposal_list_format(&m->sa, theirs, sizeof(theirs)));
+		peers_attempt_failed(x->e, sa, IKE_REASON_NO_PROPOSAL, detail);
+		return;
+	}
+	sa->suite = suite;
+	sa->spi_r = x->header->spi_r;
+	keep_nonce(sa, m->nonce);
+	if (!derive(x->e, sa, sa->init->ke, m->ke.data)) {
+		peers_attempt_failed(x->e, sa, IKE_REASON_INTERNAL,
+				     "the peer's public value is not usable");
+		return;
+	}
+	take_nat_view(x->e, sa, m, x->path, sa->spi_r);
+	if (!keep(&sa->init->response, x->datagram)) {
+		peers_attempt_failed(x->e, sa, IKE_REASON_INTERNAL, "out of memory");
+		return;
+	}
+	window_answered(x->e, sa);
+	float_ports(sa);
+	auth_start(x->e, sa);
+}
+
+void init_consume_response(struct exchange *x)
+{
+	const struct wire_notify *cookie = wire_find_notify(x->in, NOTIFY_COOKIE);
+	const struct wire_notify *error = wire_find_error(x->in);
+
+	x->e->counters.ike_init_in_resp++;
+	if (error && error->type == NOTIFY_INVALID_KE_PAYLOAD)
+		consume_invalid_ke(x, error);
+	else if (error)
+		consume_error(x, error);
+	else if (cookie && !(x->in->present & WIRE_BIT(PAYLOAD_SA)))
+		consume_cookie(x, cookie);
+	else if (!x->header->spi_r ||
+		 transition_missing(transition_find(IKE_SA_CREATED, KIND_IKE_SA_INIT, ROLE_REQUEST),
+				    x->in))
+		x->e->counters.drop_malformed++;
+	else
+		consume_choice(x);
+}
+
+/* ---- responder ---- */
+
+/* Without a word of state: responder's SPI 0, one notify (RFC 7296 2.6, 2.21.1). */
+static void answer(struct exchange *x, uint16_t type, struct span data)
+{
+	uint8_t memory[256];
+	struct wire_writer w;
+	struct wire_header h = {.spi_i = x->header->spi_i,
+				.version = WIRE_VERSION,
+				.exchange = EXCHANGE_IKE_SA_INIT,
+				.flags = FLAG_RESPONSE};
+	struct span message;
+
+	wire_begin(&w, memory, sizeof(memory), &h);
+	wire_put_notify(&w, PROTOCOL_NONE, type, span_of(NULL, 0), data);
+	message = wire_end(&w);
+	x->e->counters.ike_init_out_resp++;
+	if (message.len)
+		output_send(x->e, x->path, message);
+}
+
+static void refuse(struct exchange *x, uint16_t type, struct span data, const char *name,
+		   const char *reason)
+{
+	char from[ENDPOINT_TEXT], notify[32];
+
+	log_to(x->e->env.log, LOG_LEVEL_WARN, "ike", name,
+	       "IKE_SA_INIT from %s refused with %s: %s", endpoint_format(&x->path->remote, from),
+	       wire_notify_name(type, notify), reason);
+	answer(x, type, data);
+}
+
+/* RFC 7296 2.6: under load only a peer that returns our cookie gets state. */
+static bool passes_cookie(struct exchange *x)
+{
+	struct ike_engine *e = x->e;
+	const struct wire_notify *n = wire_find_notify(x->in, NOTIFY_COOKIE);
+	uint8_t fresh[32], cookie[COOKIE_LEN];
+
+	if (e->counters.half_open < e->settings.cookie_threshold)
+		return true;
+	if (cookie_due(&e->cookies, x->now)) {
+		engine_random(e, fresh, sizeof(fresh));
+		cookie_rotate(&e->cookies, fresh, x->now);
+		explicit_bzero(fresh, sizeof(fresh));
+	}
+	if (n && cookie_check(e->env.crypto, &e->cookies, n->data, x->in->nonce,
+			      &x->path->remote.addr, x->header->spi_i))
+		return true;
+	e->counters.drop_cookie++;
+	if (cookie_make(e->env.crypto, &e->cookies, x->in->nonce, &x->path->remote.addr,
+			x->header->spi_i, cookie))
+		answer(x, NOTIFY_COOKIE, span_of(cookie, sizeof(cookie)));
+	return false;
+}
+
+/* The best conn for these addresses that accepts one of the proposals. */
+static struct conn_entry *choose(struct exchange *x, struct proposal *chosen, struct suite *suite)
+{
+	struct conn_entry *entry, *first = NULL;
+	char theirs[IKE_WORDS / 2], ours[IKE_WORDS / 2], reason[IKE_WORDS + 64];
+	char local[ADDR_TEXT], remote[ADDR_TEXT];
+	bool held;
+
+	for (unsigned n = 0; (entry = peers_match_path(x->e, x->path, n, &held)); n++) {
+		if (!first)
+			first = entry;
+		if (proposal_select(&entry->version->conn->proposals, &x->in->sa, false, chosen,
+				    suite))
+			return entry;
+	}
+	if (!first && held) {
+		/* Taken down by command: as silent as an interface that is shut. */
+		x->e->counters.drop_state++;
+		log_to(x->e->env.log, LOG_LEVEL_INFO, "ike", "",
+		       "IKE_SA_INIT from %s ignored: its connection was taken down by command",
+		       addr_format(&x->path->remote.addr, remote));
+		return NULL;
+	}
+	if (first)
+		snprintf(
+			reason, sizeof(reason), "peer offers %s, we accept %s",
+			proposal_list_format(&x->in->sa, theirs, sizeof(theirs)),
+			proposal_list_format(&first->version->conn->proposals, ours, sizeof(ours)));
+	else
+		snprintf(reason, sizeof(reason), "no connection for %s === %s",
+			 addr_format(&x->path->local.addr, local),
+			 addr_format(&x->path->remote.addr, remote));
+	refuse(x, NOTIFY_NO_PROPOSAL_CHOSEN, span_of(NULL, 0), first ? first->name : "", reason);
+	if (first)
+		output_event_failed(x->e, first->name, NULL, IKE_REASON_NO_PROPOSAL, reason);
+	return NULL;
+}
+
+static bool wants_other_ke(struct exchange *x, const struct conn_entry *entry,
+			   const struct suite *suite)
+{
+	uint8_t group[2];
+	char reason[96], name[32];
+
+	if (x->in->ke.group == suite->ke->id)
+		return false;
+	be16_set(group, suite->ke->id);
+	snprintf(reason, sizeof(reason), "peer sent KE %s, we want %s",
+		 algorithm_format(TRANSFORM_KE, x->in->ke.group, 0, name), suite->ke->name);
+	refuse(x, NOTIFY_INVALID_KE_PAYLOAD, span_of(group, sizeof(group)), entry->name, reason);
+	return true;
+}
+
+static bool create_response(struct exchange *x, struct ike_sa *sa, const struct proposal *chosen)
+{
+	struct proposal_list l = {.n = 1, .p[0] = *chosen};
+	uint8_t memory[IKE_MESSAGE_MAX];
+	struct wire_writer w;
+	struct wire_header h = {.spi_i = sa->spi_i,
+				.spi_r = sa->spi_r,
+				.version = WIRE_VERSION,
+				.exchange = EXCHANGE_IKE_SA_INIT,
+				.flags = FLAG_RESPONSE};
+	struct span message;
+
+	wire_begin(&w, memory, sizeof(memory), &h);
+	put_proposal_ke_nonce(&w, &l, sa->init, sa->nonce_own);
+	natd_put(x->e->env.crypto, &w, sa->spi_i, sa->spi_r, &x->path->local, &x->path->remote,
+		 fakes_nat(x->e, sa->conn));
+	message = wire_end(&w);
+	if (!message.len || !keep(&sa->init->response, message) ||
+	    !keep(&sa->init->request, x->datagram))
+		return false;
+	x->e->counters.ike_init_out_resp++;
+	window_send_response(x->e, sa, x->path, message);
+	return true;
+}
+
+static void accept_peer(struct exchange *x, struct conn_entry *entry, const struct proposal *chosen,
+			const struct suite *suite)
+{
+	struct ike_engine *e = x->e;
+	struct ike_sa *sa = ike_sa_new(e, entry, false, x->path);
+	bool ok;
+
+	if (!sa)
+		return;
+	sa->spi_i = x->header->spi_i;
+	sa->suite = *suite;
+	keep_nonce(sa, x->in->nonce);
+	engine_random(e, sa->nonce_own, sizeof(sa->nonce_own));
+	sa->init = calloc(1, sizeof(*sa->init));
+	ok = sa->init && new_ke(e, sa->init, suite->ke) &&
+	     derive(e, sa, sa->init->ke, x->in->ke.data);
+	/* RFC 7296 2.23: the responder's SPI was still 0 when the request was hashed. */
+	if (ok)
+		take_nat_view(e, sa, x->in, x->path, 0);
+	if (ok && create_response(x, sa, chosen)) {
+		ike_sa_set_state(e, sa, IKE_SA_HALF_OPEN, "IKE_SA_INIT answered");
+		return;
+	}
+	e->counters.invalid++;
+	ike_sa_end(e, sa, IKE_REASON_INVALID_SYNTAX, "the peer's public value is not usable");
+}
+
+/* The same request again: the same answer (RFC 7296 2.1). Another one under the same SPI and
+ * address is dropped, so that nobody can push a half-open SA aside. */
+static bool is_retransmission(struct exchange *x)
+{
+	struct ike_sa *sa = ike_sa_half_open(x->e, x->header->spi_i, &x->path->remote);
+
+	if (!sa)
+		return false;
+	if (span_equal(x->datagram, span_of(sa->init->request.data, sa->init->request.len))) {
+		x->e->counters.retransmits_seen++;
+		output_send(x->e, x->path,
+			    span_of(sa->init->response.data, sa->init->response.len));
+	} else {
+		x->e->counters.drop_state++;
+	}
+	return true;
+}
+
+void init_respond(struct exchange *x)
+{
+	struct ike_engine *e = x->e;
+	struct conn_entry *entry;
+	struct proposal chosen;
+	struct suite suite;
+
+	e->counters.ike_init_in_req++;
+	if (is_retransmission(x))
+		return;
+	if (e->shutting_down || e->counters.half_open >= e->settings.half_open_max) {
+		e->counters.drop_half_open++;
+		return;
+	}
+	if (!passes_cookie(x))
+		return;
+	entry = choose(x, &chosen, &suite);
+	if (!entry || wants_other_ke(x, entry, &suite))
+		return;
+	accept_peer(x, entry, &chosen, &suite);
+}

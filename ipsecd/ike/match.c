@@ -1,0 +1,144 @@
+/* The responder's choice of a conn: by the addresses of the path for IKE_SA_INIT, and
+ * by identities for IKE_AUTH. Pure: looks, changes nothing. */
+#include "ipsecd/ike/peers.h"
+
+/* How well a configured host fits an address: 0 not at all, higher is narrower. */
+static unsigned host_score(const struct host *h, const struct addr *a)
+{
+	switch (h->kind) {
+	case HOST_ANY:
+	case HOST_DEFAULT_ROUTE:
+		return 1;
+	case HOST_ADDR:
+		return addr_equal(&h->addr, a) ? 200 : 0;
+	case HOST_PREFIX:
+		return prefix_contains(&h->prefix, a) ? 2u + h->prefix.len : 0;
+	case HOST_NAME:
+		/* Unresolved, it says nothing about the address: identities decide. */
+		return h->addr.family ? (addr_equal(&h->addr, a) ? 200 : 0) : 1;
+	}
+	return 0;
+}
+
+static unsigned hosts_score(const struct host *hosts, uint8_t n, const struct addr *a)
+{
+	unsigned best = n ? 0 : 1;
+
+	for (uint8_t i = 0; i < n; i++) {
+		unsigned score = host_score(&hosts[i], a);
+
+		best = score > best ? score : best;
+	}
+	return best;
+}
+
+static unsigned path_score(const struct conn_entry *entry, const struct ike_path *path)
+{
+	const struct conn *c = entry->version->conn;
+	unsigned local = hosts_score(c->local, c->n_local, &path->local.addr);
+	unsigned remote = hosts_score(c->remote, c->n_remote, &path->remote.addr);
+
+	if (entry->remote.family && addr_equal(&entry->remote, &path->remote.addr))
+		remote = 200;
+	return local && remote ? remote * 1000 + local : 0;
+}
+
+struct conn_entry *peers_match_path(const struct ike_engine *e, const struct ike_path *path,
+				    unsigned n, bool *held)
+{
+	struct conn_entry *entry, *found = NULL;
+	unsigned below = UINT32_MAX, skip = 0;
+
+	*held = false;
+	/* Each round finds the best score below the last one's; equal scores in order of loading.
+	 */
+	for (;;) {
+		unsigned best = 0, equal = 0;
+
+		DL_FOREACH (e->conns, entry) {
+			unsigned score = path_score(entry, path);
+
+			if (score && entry->held)
+				*held = true;
+			if (!score || entry->held || score >= below || score < best)
+				continue;
+			equal = score == best ? equal + 1 : 1;
+			best = score;
+		}
+		if (!best)
+			return NULL;
+		if (n - skip < equal) {
+			unsigned want = n - skip;
+
+			DL_FOREACH (e->conns, entry) {
+				if (entry->held || path_score(entry, path) != best)
+					continue;
+				found = entry;
+				if (want-- == 0)
+					return found;
+			}
+		}
+		skip += equal;
+		below = best;
+	}
+}
+
+void peers_own_id(const struct conn *c, const struct ike_path *path, struct id *out)
+{
+	if (c->local_id.type == ID_ANY)
+		id_from_addr(&path->local.addr, out);
+	else
+		*out = c->local_id;
+}
+
+/* The IKE suite that was chosen before the identity was known. */
+static bool accepts_suite(const struct conn *c, const struct suite *s)
+{
+	struct proposal p = {.protocol = PROTOCOL_IKE, .number = 1};
+	struct suite same;
+
+	p.transforms[p.n_transforms++] =
+		(struct transform){TRANSFORM_ENCR, s->encr->id, s->encr->key_bits};
+	p.transforms[p.n_transforms++] = (struct transform){TRANSFORM_PRF, s->prf->id, 0};
+	if (s->integ)
+		p.transforms[p.n_transforms++] =
+			(struct transform){TRANSFORM_INTEG, s->integ->id, 0};
+	p.transforms[p.n_transforms++] = (struct transform){TRANSFORM_KE, s->ke->id, 0};
+	return proposal_accept(&c->proposals, &p, false, &same);
+}
+
+static unsigned id_score(const struct conn *c, const struct ike_path *path, const struct id *idi,
+			 const struct id *idr)
+{
+	unsigned remote = c->remote_id.type == ID_ANY ? 1 : 1 + id_match(&c->remote_id, idi);
+	struct id own;
+
+	if (c->remote_id.type != ID_ANY && remote == 1)
+		return 0;
+	if (!idr)
+		return remote * 2;
+	/* RFC 7296 1.2: the initiator names whom it wants to talk to. */
+	peers_own_id(c, path, &own);
+	return id_equal(&own, idr) ? remote * 2 + 1 : 0;
+}
+
+struct conn_entry *peers_match_ids(const struct ike_engine *e, const struct ike_sa *sa,
+				   const struct id *idi, const struct id *idr)
+{
+	struct conn_entry *entry, *best = NULL;
+	uint64_t best_score = 0;
+
+	DL_FOREACH (e->conns, entry) {
+		const struct conn *c = entry->version->conn;
+		uint64_t ids = id_score(c, &sa->path, idi, idr);
+		uint64_t path = path_score(entry, &sa->path);
+		uint64_t score = ids << 32 | path;
+
+		if (!ids || !path || entry->held || score <= best_score ||
+		    !accepts_suite(c, &sa->suite))
+			continue;
+		best_score = score;
+		best = entry;
+	}
+	return best;
+}

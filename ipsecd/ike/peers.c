@@ -1,0 +1,529 @@
+/* What should be up and is not: attempts, one at a time per conn, with back-off for
+ * ever; what to do with two IKE_SAs of one peer. Must not know how messages look. */
+#include "ipsecd/ike/peers.h"
+#include "ipsecd/ike/exchange.h"
+#include "ipsecd/ike/init.h"
+#include "ipsecd/ike/output.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* The loser of a simultaneous initiation goes after this time, so that both ends have the
+ * winner in use: its initiator deletes it; the responder only if that never comes. */
+#define REDUNDANT_WAIT	  (1 * MONO_S)
+#define REDUNDANT_PATIENT (25 * MONO_S)
+
+/* ---- what is there ---- */
+
+struct ike_sa *peers_usable_sa(const struct ike_engine *e, const struct conn_entry *entry)
+{
+	struct ike_sa *sa;
+
+	if (entry->n_sas == 0)
+		return NULL;
+	DL_FOREACH (e->sas, sa)
+		if (sa->entry == entry && ike_sa_usable(sa) && !sa->redundant)
+			return sa;
+	return NULL;
+}
+
+static bool child_present(const struct ike_sa *sa, const char *name)
+{
+	const struct child *c;
+	const struct task *t;
+
+	DL_FOREACH (sa->children, c)
+		if (child_usable(c) && strcmp(c->config->name, name) == 0)
+			return true;
+	if (sa->running && sa->running->child_name && strcmp(sa->running->child_name, name) == 0)
+		return true;
+	DL_FOREACH (sa->tasks, t)
+		if (t->child_name && strcmp(t->child_name, name) == 0)
+			return true;
+	return false;
+}
+
+static bool waited_for(const struct conn_entry *entry, const char *name)
+{
+	const struct waiter *w;
+
+	DL_FOREACH (entry->waiters, w)
+		if (w->child && strcmp(w->child, name) == 0)
+			return true;
+	return false;
+}
+
+static void fill_children(struct ike_engine *e, struct conn_entry *entry, struct ike_sa *sa)
+{
+	const struct conn *c = entry->version->conn;
+
+	for (uint16_t i = 0; i < c->n_children; i++) {
+		const struct child_config *config = &c->children[i];
+		bool want =
+			config->start_action == ACTION_START ||
+			(entry->wanted_child && strcmp(entry->wanted_child, config->name) == 0) ||
+			waited_for(entry, config->name);
+
+		if (want && !conns_child_held(entry, config->name) &&
+		    !child_present(sa, config->name))
+			exchange_enqueue(e, sa, &create_child_ops, 0, config->name, 0);
+	}
+}
+
+/* The CHILD_SA of IKE_AUTH: the one asked for, else the first to start, else the first. */
+static const char *first_child(const struct conn_entry *entry)
+{
+	const struct conn *c = entry->version->conn;
+	const char *first = NULL;
+
+	if (entry->wanted_child && conn_child(c, entry->wanted_child))
+		return entry->wanted_child;
+	for (uint16_t i = 0; i < c->n_children; i++) {
+		if (conns_child_held(entry, c->children[i].name))
+			continue;
+		if (c->children[i].start_action == ACTION_START)
+			return c->children[i].name;
+		if (!first)
+			first = c->children[i].name;
+	}
+	return first;
+}
+
+/* ---- attempts ---- */
+
+static bool may_start(const struct ike_engine *e, const struct conn_entry *entry)
+{
+	return !e->shutting_down && !entry->unloaded && !entry->held;
+}
+
+static mono_time next_back_off(struct ike_engine *e, struct conn_entry *entry)
+{
+	mono_time min = e->settings.retry_min, max = e->settings.retry_max;
+
+	entry->back_off = entry->back_off ? entry->back_off * 2 : min;
+	if (entry->back_off > max)
+		entry->back_off = max;
+	/* From half to one and a half: ends that failed together do not retry together. */
+	return entry->back_off / 2 + engine_random_below(e, entry->back_off);
+}
+
+static void plan_retry(struct ike_engine *e, struct conn_entry *entry, mono_time delay)
+{
+	const struct conn *c = entry->version->conn;
+
+	if (!may_start(e, entry) || !entry->wanted)
+		return;
+	if (c->keying_tries && entry->tries >= c->keying_tries) {
+		log_to(e->env.log, LOG_LEVEL_WARN, "ike", entry->name,
+		       "given up after %u attempts (keyingtries)", entry->tries);
+		entry->wanted = false;
+		return;
+	}
+	timer_set(&e->timers, &entry->retry_timer, e->now + delay);
+}
+
+void peers_report_failure(struct ike_engine *e, struct conn_entry *entry, struct ike_sa *sa,
+			  enum ike_reason reason, const char *detail)
+{
+	log_to(e->env.log, LOG_LEVEL_WARN, "ike", entry->name, "attempt failed: %s%s%s",
+	       ike_reason_text(reason), detail ? ": " : "", detail ? detail : "");
+	if (entry->attempt == sa)
+		entry->attempt = NULL;
+	entry->reason = reason;
+	snprintf(entry->detail, sizeof(entry->detail), "%s", detail ? detail : "");
+	entry->tries++;
+	output_event_failed(e, entry->name, sa, reason, detail);
+	conns_end_waiters(e, entry, NULL, true, false, reason, detail);
+	if (!peers_usable_sa(e, entry))
+		plan_retry(e, entry, next_back_off(e, entry));
+}
+
+void peers_attempt_failed(struct ike_engine *e, struct ike_sa *sa, enum ike_reason reason,
+			  const char *detail)
+{
+	peers_report_failure(e, sa->entry, sa, reason, detail);
+	ike_sa_end(e, sa, reason, detail);
+}
+
+static void begin(struct ike_engine *e, struct conn_entry *entry, const struct addr *local,
+		  const struct addr *remote)
+{
+	const struct conn *c = entry->version->conn;
+	struct ike_path path = {.local = {.addr = *local, .port = c->local_port},
+				.remote = {.addr = *remote, .port = c->remote_port}};
+
+	init_start(e, entry, &path, first_child(entry));
+}
+
+/* The configured own address of that family, NULL when the route decides. */
+static const struct addr *fixed_local(const struct conn *c, uint8_t family)
+{
+	for (uint8_t i = 0; i < c->n_local; i++) {
+		const struct host *h = &c->local[i];
+
+		if ((h->kind == HOST_ADDR || h->kind == HOST_NAME) && h->addr.family &&
+		    (!family || h->addr.family == family))
+			return &h->addr;
+	}
+	return NULL;
+}
+
+static void ask(struct ike_engine *e, struct conn_entry *entry, const char *name, uint8_t family)
+{
+	entry->query = ++e->next_query;
+	output_resolve(e, entry->query, name, family);
+}
+
+/* The next of the configured remote hosts that has or may get an address. */
+static const struct host *next_remote(struct conn_entry *entry)
+{
+	const struct conn *c = entry->version->conn;
+
+	for (uint8_t i = 0; i < c->n_remote; i++) {
+		const struct host *h = &c->remote[entry->next_remote++ % c->n_remote];
+
+		if (h->kind == HOST_ADDR || h->kind == HOST_NAME)
+			return h;
+	}
+	return NULL;
+}
+
+static void start_attempt(struct ike_engine *e, struct conn_entry *entry)
+{
+	const struct conn *c = entry->version->conn;
+	const struct host *remote = next_remote(entry);
+	const struct addr *local;
+	char text[ADDR_TEXT];
+
+	timer_cancel(&e->timers, &entry->retry_timer);
+	if (!remote || !c->n_children) {
+		entry->wanted = false;
+		peers_report_failure(e, entry, NULL, IKE_REASON_CONFIG,
+				     remote ? "the connection has no child"
+					    : "the connection has no address to initiate to");
+		return;
+	}
+	local = fixed_local(c, remote->kind == HOST_ADDR ? remote->addr.family : 0);
+	if (remote->kind == HOST_NAME)
+		ask(e, entry, remote->name, local ? local->family : 0);
+	else if (!local)
+		ask(e, entry, addr_format(&remote->addr, text), remote->addr.family);
+	else
+		begin(e, entry, local, &remote->addr);
+}
+
+void peers_review(struct ike_engine *e, struct conn_entry *entry)
+{
+	struct ike_sa *sa;
+
+	if (!may_start(e, entry))
+		return;
+	sa = peers_usable_sa(e, entry);
+	if (sa)
+		fill_children(e, entry, sa);
+	else if (!entry->attempt && !entry->query)
+		start_attempt(e, entry);
+}
+
+void peers_retry_expire(struct ike_engine *e, void *owner)
+{
+	struct conn_entry *entry = owner;
+
+	timer_cancel(&e->timers, &entry->retry_timer);
+	peers_review(e, entry);
+}
+
+void peers_want(struct ike_engine *e, struct conn_entry *entry, const char *child)
+{
+	entry->wanted = true;
+	entry->tries = 0;
+	entry->back_off = 0;
+	free(entry->wanted_child);
+	entry->wanted_child = child ? strdup(child) : NULL;
+	timer_cancel(&e->timers, &entry->retry_timer);
+	peers_review(e, entry);
+}
+
+static bool traps(const struct conn *c)
+{
+	for (uint16_t i = 0; i < c->n_children; i++)
+		if (c->children[i].start_action == ACTION_TRAP ||
+		    c->children[i].dpd_action == ACTION_TRAP ||
+		    c->children[i].close_action == ACTION_TRAP)
+			return true;
+	return false;
+}
+
+void peers_acquire(struct ike_engine *e, uint32_t tunnel)
+{
+	struct conn_entry *entry = conns_by_tunnel(e, tunnel);
+
+	/* Packets keep coming: what runs or is planned already is not begun anew. */
+	if (!entry || !may_start(e, entry) || !traps(entry->version->conn) || entry->attempt ||
+	    entry->query || timer_armed(&entry->retry_timer))
+		return;
+	if (!peers_usable_sa(e, entry))
+		peers_want(e, entry, NULL);
+}
+
+void peers_answer(struct ike_engine *e, uint64_t query, const struct ike_answer *answer)
+{
+	const struct addr *local, *remote;
+	struct conn_entry *entry;
+	char detail[IKE_DETAIL], text[ADDR_TEXT];
+
+	DL_FOREACH (e->conns, entry)
+		if (query && entry->query == query)
+			break;
+	if (!entry)
+		return;
+	entry->query = 0;
+	if (answer->n == 0) {
+		peers_report_failure(e, entry, NULL, IKE_REASON_RESOLVE_FAILED, NULL);
+		return;
+	}
+	/* A name with several addresses: another one at each try. */
+	remote = &answer->addrs[entry->tries % answer->n];
+	local = fixed_local(entry->version->conn, remote->family);
+	if (!local)
+		local = &answer->local;
+	if (local->family != remote->family) {
+		snprintf(detail, sizeof(detail), "no own address towards %s",
+			 addr_format(remote, text));
+		peers_report_failure(e, entry, NULL, IKE_REASON_RESOLVE_FAILED, detail);
+		return;
+	}
+	entry->remote = *remote;
+	if (!entry->attempt && !peers_usable_sa(e, entry) && may_start(e, entry))
+		begin(e, entry, local, remote);
+}
+
+/* ---- hooks ---- */
+
+/* Our own attempt is not needed any more when the peer was faster; if it got as far as
+ * IKE_AUTH, it goes on and peers_resolve_duplicates decides. */
+static void drop_attempt(struct ike_engine *e, struct conn_entry *entry, const struct ike_sa *sa)
+{
+	struct ike_sa *attempt = entry->attempt;
+
+	if (!attempt || attempt == sa)
+		return;
+	if (attempt->state != IKE_SA_INIT_SENT && attempt->state != IKE_SA_CREATED)
+		return;
+	entry->attempt = NULL;
+	ike_sa_end(e, attempt, IKE_REASON_REPLACED, "the peer's initiation was faster");
+}
+
+void peers_sa_up(struct ike_engine *e, struct ike_sa *sa)
+{
+	struct conn_entry *entry = sa->entry;
+
+	drop_attempt(e, entry, sa);
+	if (entry->attempt == sa)
+		entry->attempt = NULL;
+	entry->tries = 0;
+	entry->back_off = 0;
+	entry->reason = IKE_REASON_NONE;
+	entry->detail[0] = '\0';
+	timer_cancel(&e->timers, &entry->retry_timer);
+	conns_end_waiters(e, entry, NULL, false, true, IKE_REASON_NONE, NULL);
+	if (sa->initiator)
+		fill_children(e, entry, sa);
+}
+
+static bool restart_after(const struct conn *c, enum ike_reason reason)
+{
+	for (uint16_t i = 0; i < c->n_children; i++) {
+		if (reason == IKE_REASON_PEER_DEAD && c->children[i].dpd_action == ACTION_START)
+			return true;
+		if (reason == IKE_REASON_PEER_DELETED &&
+		    c->children[i].close_action == ACTION_START)
+			return true;
+	}
+	return false;
+}
+
+void peers_sa_gone(struct ike_engine *e, struct ike_sa *sa, enum ike_reason reason,
+		   const char *detail)
+{
+	struct conn_entry *entry = sa->entry;
+
+	if (!entry)
+		return;
+	if (entry->attempt == sa)
+		entry->attempt = NULL;
+	if (!sa->announced || !may_start(e, entry) || entry->attempt || entry->query ||
+	    peers_usable_sa(e, entry))
+		return;
+	entry->reason = reason;
+	snprintf(entry->detail, sizeof(entry->detail), "%s", detail ? detail : "");
+	if (restart_after(sa->conn, reason))
+		entry->wanted = true;
+	if (timer_armed(&entry->retry_timer))
+		return;
+	/* A peer that died or an SA that ran out is tried anew at once; a peer that deleted
+	 * the SA or a data plane that refused it had a reason that may last. */
+	if (reason == IKE_REASON_PEER_DEAD || reason == IKE_REASON_EXPIRED ||
+	    reason == IKE_REASON_REPLACED || reason == IKE_REASON_CONFIG)
+		plan_retry(e, entry, 0);
+	else
+		plan_retry(e, entry, next_back_off(e, entry));
+}
+
+void peers_child_up(struct ike_engine *e, struct child *c)
+{
+	struct conn_entry *entry = c->sa->entry;
+
+	conns_end_waiters(e, entry, c->config->name, false, true, IKE_REASON_NONE, NULL);
+	entry->reason = IKE_REASON_NONE;
+	entry->detail[0] = '\0';
+	entry->back_off = 0;
+}
+
+void peers_child_failed(struct ike_engine *e, struct ike_sa *sa, const char *child,
+			enum ike_reason reason, const char *detail)
+{
+	struct conn_entry *entry = sa->entry;
+
+	ike_log(e, sa, LOG_LEVEL_WARN, "CHILD_SA %s failed, the IKE_SA stays: %s%s%s", child,
+		ike_reason_text(reason), detail && *detail ? ": " : "", detail ? detail : "");
+	entry->reason = reason;
+	snprintf(entry->detail, sizeof(entry->detail), "%s", detail ? detail : "");
+	output_event_failed(e, entry->name, sa, reason, detail);
+	conns_end_waiters(e, entry, child, false, false, reason, detail);
+	plan_retry(e, entry, next_back_off(e, entry));
+}
+
+void peers_child_gone(struct ike_engine *e, struct child *c, enum ike_reason reason)
+{
+	struct ike_sa *sa = c->sa;
+	struct conn_entry *entry = sa->entry;
+	const struct child_config *now;
+
+	if (!ike_sa_usable(sa) || sa->redundant || !may_start(e, entry))
+		return;
+	now = conn_child(entry->version->conn, c->config->name);
+	if (!now || conns_child_held(entry, now->name))
+		return;
+	switch (reason) {
+	case IKE_REASON_PEER_DELETED:
+		if (now->close_action == ACTION_START)
+			exchange_enqueue(e, sa, &create_child_ops, 0, now->name, 0);
+		break;
+	case IKE_REASON_EXPIRED:
+	case IKE_REASON_CONFIG:
+		if (now->start_action == ACTION_START)
+			exchange_enqueue(e, sa, &create_child_ops, 0, now->name, 0);
+		break;
+	case IKE_REASON_INSTALL_FAILED:
+		plan_retry(e, entry, next_back_off(e, entry));
+		break;
+	case IKE_REASON_COMMAND:
+		if (now->start_action == ACTION_START)
+			plan_retry(e, entry, next_back_off(e, entry));
+		break;
+	default:
+		break;
+	}
+}
+
+/* ---- two IKE_SAs of one peer ---- */
+
+static bool same_peer(const struct ike_sa *a, const struct ike_sa *b)
+{
+	return a != b && a->entry == b->entry && id_equal(&a->remote_id, &b->remote_id) &&
+	       id_equal(&a->local_id, &b->local_id);
+}
+
+static int nonce_compare(struct span a, struct span b)
+{
+	size_t n = a.len < b.len ? a.len : b.len;
+	int c = memcmp(a.ptr, b.ptr, n);
+
+	if (c)
+		return c;
+	return a.len == b.len ? 0 : a.len < b.len ? -1 : 1;
+}
+
+static struct span lowest_nonce(const struct ike_sa *sa)
+{
+	struct span own = span_of(sa->nonce_own, sizeof(sa->nonce_own));
+	struct span peer = span_of(sa->nonce_peer, sa->nonce_peer_len);
+
+	return nonce_compare(own, peer) < 0 ? own : peer;
+}
+
+/* Both ends started at once: one IKE_SA of each end, and the later one was begun before
+ * the earlier one was up. Both ends see it so: AUTH of the one was sent before AUTH of
+ * the other was answered. */
+static bool crossing(const struct ike_sa *later, const struct ike_sa *earlier)
+{
+	return later->initiator != earlier->initiator && later->id <= earlier->last_id;
+}
+
+/* As RFC 7296 2.8.2 does for rekeys: the IKE_SA with the lowest of the four nonces goes,
+ * and its initiator deletes it. */
+static void resolve_crossing(struct ike_engine *e, struct ike_sa *a, struct ike_sa *b)
+{
+	struct ike_sa *loser = nonce_compare(lowest_nonce(a), lowest_nonce(b)) < 0 ? a : b;
+
+	loser->redundant = true;
+	ike_log(e, loser, LOG_LEVEL_INFO, "both ends initiated at once: IKE_SA #%u goes, #%u stays",
+		loser->id, loser == a ? b->id : a->id);
+	timer_set(&e->timers, &loser->redundant_timer,
+		  e->now + (loser->initiator ? REDUNDANT_WAIT : REDUNDANT_PATIENT));
+}
+
+static void replace_old(struct ike_engine *e, struct ike_sa *sa, struct ike_sa *old,
+			bool initial_contact)
+{
+	int unique = sa->conn->unique;
+
+	if (initial_contact && unique != UNIQUE_NEVER) {
+		/* RFC 7296 2.4: the peer has no other IKE_SA any more; nobody to tell. */
+		ike_sa_end(e, old, IKE_REASON_REPLACED, "the peer says INITIAL_CONTACT");
+	} else if (unique == UNIQUE_REPLACE) {
+		ike_sa_delete(e, old, IKE_REASON_REPLACED);
+	}
+}
+
+void peers_resolve_duplicates(struct ike_engine *e, struct ike_sa *sa, bool initial_contact)
+{
+	struct ike_sa *other, *next;
+
+	DL_FOREACH_SAFE (e->sas, other, next) {
+		if (other->state == IKE_SA_ENDED || !same_peer(sa, other))
+			continue;
+		if (!ike_sa_usable(other))
+			continue;
+		if (crossing(sa, other))
+			resolve_crossing(e, sa, other);
+		else
+			replace_old(e, sa, other, initial_contact);
+	}
+}
+
+void peers_redundant_expire(struct ike_engine *e, void *owner)
+{
+	struct ike_sa *sa = owner, *other;
+
+	DL_FOREACH (e->sas, other) {
+		if (same_peer(sa, other) && ike_sa_usable(other) && !other->redundant) {
+			ike_sa_delete(e, sa, IKE_REASON_REPLACED);
+			return;
+		}
+	}
+	sa->redundant = false; /* the other one went meanwhile */
+}
+
+bool peers_refuses_duplicate(const struct ike_engine *e, const struct ike_sa *sa)
+{
+	const struct ike_sa *other;
+
+	if (sa->conn->unique != UNIQUE_KEEP)
+		return false;
+	DL_FOREACH (e->sas, other)
+		if (same_peer(sa, other) && ike_sa_usable(other) && !crossing(sa, other))
+			return true;
+	return false;
+}
