@@ -131,7 +131,11 @@ static void build_rest(struct build *b)
 
 static bool reachable(const struct conn *c)
 {
-	return c->remote[0].kind == HOST_ADDR || c->remote[0].kind == HOST_NAME;
+	for (unsigned i = 0; i < c->n_remote; i++) {
+		if (c->remote[i].kind == HOST_ADDR || c->remote[i].kind == HOST_NAME)
+			return true;
+	}
+	return false;
 }
 
 static void check(struct build *b, enum build_auto mode)
