@@ -76,8 +76,7 @@ class Ipsecd(Peer):
     def _settle(self):
         """Waits for conns and devices, then routes the networks behind the peers."""
         names = {end.name for end in self.ends}
-        until("ipsecd has loaded its connections",
-              lambda: set(self.control.request("get-conns").get("conns", [])) == names)
+        until("ipsecd has loaded its connections", lambda: set(self.conns()) == names)
         for end in self.ends:
             until(f"device {end.device}", lambda end=end: self.link(end.device))
             for network in end.remote_ts.split(","):

@@ -76,6 +76,13 @@ class Pair:
         if not os.environ.get("INTEROP_KEEP"):
             shutil.rmtree(self.folder, ignore_errors=True)
 
+    def add_tunnel(self, ours, theirs):
+        """One more tunnel for charon; our side is up to the test."""
+        self.tunnels.append((ours, theirs))
+        for namespace, end in zip(self.namespaces, (ours, theirs)):
+            namespace.address("eth0", end.local + "/16")
+        self.theirs.load([theirs for _, theirs in self.tunnels])
+
     # -- wiring --
 
     def _namespace(self, role):

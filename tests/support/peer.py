@@ -91,6 +91,11 @@ class Peer:
     def rekey_ike(self, name):
         self.control.request("rekey", {"ike": name})
 
+    def conns(self):
+        """Loaded connections by name."""
+        return {name: conn for event in self.control.stream("list-conns", "list-conn")
+                for name, conn in event.items()}
+
     def sas(self, name=None):
         """IKE SAs as list-sas gives them, one dict each, its name under 'name'."""
         found = []

@@ -81,6 +81,25 @@ swanctl {{
 """
 
 
+def connections(ends):
+    """A swanctl.conf for these ends, secrets included."""
+    return "".join(["connections {", *map(_connection, ends), "}\nsecrets {",
+                    *(SECRET.format(end=end) for end in ends), "}\n"])
+
+
+def _connection(end):
+    return CONNECTION.format(end=end, start="start" if end.auto == "start" else "none",
+                             child_rekey=end.child_rekey or 3600,
+                             ike_rekey=end.ike_rekey or 14400,
+                             extra="\n        ".join(end.extra))
+
+
+def swanctl(socket_path, *words, env=None):
+    """Stock swanctl against any vici socket; its output."""
+    settings = (f"{key}={value}" for key, value in (env or {}).items())
+    return run("env", *settings, "swanctl", *words, "--uri", f"unix://{socket_path}")
+
+
 class Charon(Peer):
     """charon in a namespace of its own, with nothing of the machine's own /run."""
 
@@ -105,17 +124,5 @@ class Charon(Peer):
         for end in self.ends:
             for address in end.inside:
                 self.namespace.address_once("lo", address.split("/")[0])
-        return self.swanctl("--load-all", "--file", self.write("swanctl.conf", "".join(
-            ["connections {", *map(self._connection, self.ends), "}\nsecrets {",
-             *(SECRET.format(end=end) for end in self.ends), "}\n"])))
-
-    @staticmethod
-    def _connection(end):
-        start = "start" if end.auto == "start" else "none"
-        return CONNECTION.format(end=end, start=start, extra="\n        ".join(end.extra),
-                                 child_rekey=end.child_rekey or 3600,
-                                 ike_rekey=end.ike_rekey or 14400)
-
-    def swanctl(self, *words):
-        return run("env", *(f"{k}={v}" for k, v in self.env.items()),
-                   "swanctl", *words, "--uri", f"unix://{self.socket_path}")
+        conf = self.write("swanctl.conf", connections(self.ends))
+        return swanctl(self.socket_path, "--load-all", "--file", conf, env=self.env)
