@@ -189,6 +189,16 @@ static void put_child_config(struct buf *b, const struct conn *conn, const struc
 	vici_put_section_end(b);
 }
 
+static const char *unique_name(const struct conn *conn)
+{
+	static const char *const names[] = {[UNIQUE_NO] = "UNIQUE_NO",
+					    [UNIQUE_NEVER] = "UNIQUE_NEVER",
+					    [UNIQUE_KEEP] = "UNIQUE_KEEP",
+					    [UNIQUE_REPLACE] = "UNIQUE_REPLACE"};
+
+	return names[conn->unique];
+}
+
 void body_put_conn(struct buf *b, const struct conn *conn)
 {
 	put_hosts(b, "local_addrs", conn->local, conn->n_local);
@@ -199,8 +209,7 @@ void body_put_conn(struct buf *b, const struct conn *conn)
 	vici_put_format(b, "reauth_time", "%" PRIu64, conn->reauth_time / MONO_S);
 	vici_put_format(b, "rekey_time", "%" PRIu64, conn->rekey_time / MONO_S);
 	vici_put_format(b, "dpd_delay", "%" PRIu64, conn->dpd_delay / MONO_S);
-	vici_put(b, "unique",
-		 (const char *const[]){"no", "never", "keep", "replace"}[conn->unique]);
+	vici_put(b, "unique", unique_name(conn));
 	if (conn->source)
 		vici_put(b, "source", conn->source);
 	put_auth(b, "local-1", &conn->local_id);

@@ -29,7 +29,7 @@ static int act(struct ctl *c, const char *command, const char *conn, const char 
 	if (child)
 		vici_put(&b, "child", child);
 	vici_put_format(&b, "timeout", "%d", c->timeout_s * 1000);
-	vici_put(&b, "loglevel", c->verbose ? "2" : "1");
+	vici_put(&b, "loglevel", "1");
 	if (b.overflow)
 		return ctl_error("%s: the name is too long", command);
 	snprintf(what, sizeof(what), "%s %s", command, child ? child : conn);
