@@ -149,8 +149,10 @@ static bool load(const char *path, bool secret, parser *parse, struct config *ou
 	return ok;
 }
 
-static bool has_secret(const struct config *config, const struct conn *c)
+/* Secrets mostly come in the order of the conns: the search starts at the n-th. */
+static bool has_secret(const struct config *config, unsigned n)
 {
+	const struct conn *c = config->conns[n].conn;
 	const struct addr *local = c->local[0].kind == HOST_ADDR ? &c->local[0].addr : NULL;
 	const struct addr *remote = c->remote[0].kind == HOST_ADDR ? &c->remote[0].addr : NULL;
 
@@ -159,7 +161,7 @@ static bool has_secret(const struct config *config, const struct conn *c)
 	    ((!local && c->local_id.type == ID_ANY) || (!remote && c->remote_id.type == ID_ANY)))
 		return true;
 	for (unsigned i = 0; i < config->n_secrets; i++) {
-		const struct secret *s = config->secrets[i];
+		const struct secret *s = config->secrets[(n + i) % config->n_secrets];
 
 		if (s->kind == SECRET_IKE &&
 		    secret_match(s, &c->local_id, &c->remote_id, local, remote))
@@ -174,7 +176,7 @@ static void check_secrets(const struct config *config, struct config_errors *err
 		const struct conn *c = config->conns[i].conn;
 		struct config_pos at = {.file = c->source};
 
-		if (!has_secret(config, c))
+		if (!has_secret(config, i))
 			config_warning(errors, &at, "conn %s: no secret fits its two ends",
 				       c->name);
 	}
