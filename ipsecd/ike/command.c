@@ -171,15 +171,19 @@ static bool terminate(struct ike_engine *e, const struct ike_command *cmd, const
 	struct conn_entry *entry = entry_of(e, s);
 	struct ike_sa *sa, *next_sa;
 	struct child *c, *next_child;
-	bool found = entry && !wants_child(s);
+	bool found = entry != NULL; /* being down already is success */
 
 	/* Held until all are through, so that COMMAND_DONE is one and comes last. */
 	if (!command_expect(e, cmd->tag)) {
 		*error = "out of memory";
 		return false;
 	}
-	if (found && !cmd->reset_retry)
-		conns_hold(e, entry);
+	if (found && !cmd->reset_retry) {
+		if (s->child)
+			conns_hold_child(entry, s->child);
+		else
+			conns_hold(e, entry);
+	}
 	DL_FOREACH_SAFE (e->sas, sa, next_sa) {
 		if (sa->state == IKE_SA_ENDED || !selects_ike(s, sa))
 			continue;

@@ -331,6 +331,14 @@ void peers_sa_up(struct ike_engine *e, struct ike_sa *sa)
 		fill_children(e, entry, sa);
 }
 
+static bool starts(const struct conn *c)
+{
+	for (uint16_t i = 0; i < c->n_children; i++)
+		if (c->children[i].start_action == ACTION_START)
+			return true;
+	return false;
+}
+
 static bool restart_after(const struct conn *c, enum ike_reason reason)
 {
 	for (uint16_t i = 0; i < c->n_children; i++) {
@@ -341,6 +349,15 @@ static bool restart_after(const struct conn *c, enum ike_reason reason)
 			return true;
 	}
 	return false;
+}
+
+/* Is an IKE_SA that went for this reason to come again? auto=start says always; a conn that
+ * was initiated by hand is retried when it was lost, not when the peer took it down. */
+static bool comes_again(struct conn_entry *entry, const struct conn *c, enum ike_reason reason)
+{
+	if (restart_after(c, reason) || starts(entry->version->conn))
+		return true;
+	return entry->wanted && reason != IKE_REASON_PEER_DELETED;
 }
 
 void peers_sa_gone(struct ike_engine *e, struct ike_sa *sa, enum ike_reason reason,
@@ -357,8 +374,7 @@ void peers_sa_gone(struct ike_engine *e, struct ike_sa *sa, enum ike_reason reas
 		return;
 	entry->reason = reason;
 	snprintf(entry->detail, sizeof(entry->detail), "%s", detail ? detail : "");
-	if (restart_after(sa->conn, reason))
-		entry->wanted = true;
+	entry->wanted = comes_again(entry, sa->conn, reason);
 	if (timer_armed(&entry->retry_timer))
 		return;
 	/* A peer that died or an SA that ran out is tried anew at once; a peer that deleted
@@ -409,6 +425,8 @@ void peers_child_gone(struct ike_engine *e, struct child *c, enum ike_reason rea
 	case IKE_REASON_PEER_DELETED:
 		if (now->close_action == ACTION_START)
 			exchange_enqueue(e, sa, &create_child_ops, 0, now->name, 0);
+		else if (now->start_action == ACTION_START)
+			plan_retry(e, entry, next_back_off(e, entry));
 		break;
 	case IKE_REASON_EXPIRED:
 	case IKE_REASON_CONFIG:
