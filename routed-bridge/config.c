@@ -93,8 +93,10 @@ static bool number_value(struct parser *p, unsigned word, uint64_t min, uint64_t
 static void read_path(struct parser *p, char *out)
 {
 	const struct word *w = &p->words[1];
+	char form[64];
 
-	if (!expect_words(p, 1, "KEYWORD /absolute/path"))
+	snprintf(form, sizeof(form), "%.31s /absolute/path", p->words[0].text);
+	if (!expect_words(p, 1, form))
 		return;
 	if (w->text[0] != '/')
 		complain(p, w->column, "'%s': '%s' is not an absolute path", p->words[0].text,
@@ -103,7 +105,7 @@ static void read_path(struct parser *p, char *out)
 		complain(p, w->column, "'%s': a socket path has at most %d characters",
 			 p->words[0].text, BRIDGE_PATH_MAX - 1);
 	else
-		snprintf(out, BRIDGE_PATH_MAX, "%s", w->text);
+		memcpy(out, w->text, strlen(w->text) + 1);
 }
 
 static void read_vici(struct parser *p, struct bridge_options *options)
@@ -211,7 +213,7 @@ static void read_interface(struct parser *p, struct bridge_options *options)
 	else if (strchr(w->text, '/'))
 		complain(p, w->column, "'interface': '%s' is no name of a device", w->text);
 	else
-		snprintf(p->section->interface, sizeof(p->section->interface), "%s", w->text);
+		memcpy(p->section->interface, w->text, strlen(w->text) + 1);
 }
 
 static void read_prefix(struct parser *p, struct bridge_options *options)
@@ -257,6 +259,7 @@ static void read_conn(struct parser *p, struct bridge_options *options)
 	(void)options;
 	p->section = NULL;
 	p->section_bad = true;
+	p->seen = 0;
 	if (!expect_words(p, 1, "conn NAME-OR-PATTERN"))
 		return;
 	for (size_t i = 0; i < c->n_sections; i++) {
@@ -278,7 +281,6 @@ static void read_conn(struct parser *p, struct bridge_options *options)
 	}
 	p->section = &c->sections[c->n_sections++];
 	p->section_bad = false;
-	p->seen = 0;
 }
 
 /* ---- statements ---- */

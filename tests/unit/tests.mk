@@ -34,3 +34,6 @@ TEST_test_routes := tests/unit/test_routes.c routed-bridge/routes.c routed-bridg
 	routed-bridge/zapi_parse.c lib/addr.c lib/buf.c lib/log.c
 TEST_test_control := tests/unit/test_control.c $(CONTROL_SRC) $(MODEL_SRC) ipsecd/dataplane/counters.c $(addprefix lib/,addr.c buf.c log.c vici_client.c vici_codec.c vici_stream.c words.c)
 LIBS_test_control := -lev
+TEST_test_bridge_tunnels := tests/unit/test_bridge_tunnels.c routed-bridge/tunnels.c \
+	routed-bridge/vici_body.c lib/vici_codec.c lib/addr.c lib/buf.c lib/words.c
+TEST_test_bridge_config := tests/unit/test_bridge_config.c routed-bridge/config.c lib/addr.c lib/words.c
