@@ -1,0 +1,169 @@
+#!/usr/bin/env python3
+"""ipsecctl as an operator uses it: against our ipsecd, and against strongSwan's charon,
+whose vici it speaks as well. Looks at output and exit statuses, as scripts would.
+"""
+import json
+import os
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
+from tests.support.ipsecd import BINARY  # noqa: E402
+from tests.support.pair import Pair  # noqa: E402
+from tests.support.poll import until  # noqa: E402
+from tests.support.suite import Suite, check, check_equal  # noqa: E402
+from tests.support.tunnel import change, tunnel  # noqa: E402
+
+IPSECCTL = os.path.join(os.path.dirname(BINARY), "ipsecctl")
+OK, FAILED, USAGE, NO_DAEMON, DOWN = range(5)
+
+
+def ipsecctl(peer, *words, status=OK):
+    """Its standard output; on a failure that is expected, standard error."""
+    done = subprocess.run([IPSECCTL, "--vici", peer.socket_path, *words], text=True,
+                          capture_output=True, timeout=60)
+    check_equal(done.returncode, status, f"ipsecctl {' '.join(words)}: {done.stderr.strip()}")
+    return done.stdout if status in (OK, DOWN) else done.stderr
+
+
+def row(peer, name, status=OK):
+    """The line of a connection in the table, as words."""
+    lines = ipsecctl(peer, "status", name, status=status).splitlines()
+    return lines[1].split()
+
+
+def shown(peer, name):
+    everything = json.loads(ipsecctl(peer, "status", "--json"))
+    return next(c for c in everything["connections"] if c["name"] == name)
+
+
+def life(pair):
+    """down, up, rekeyed, down: in the table, as JSON and as exit statuses."""
+    check_equal(row(pair.ours, "a", DOWN)[:6], ["a", "down", "172.16.2.1", "tun1", "dormant",
+                                               "0/0"], "the table")
+    output = ipsecctl(pair.ours, "up", "a", "--verbose")
+    check("established" in output, f"--verbose shows the log: {output}")
+    pair.both_up("a")
+    pair.ping("a")
+    check_equal(row(pair.ours, "a")[:6], ["a", "up", "172.16.2.1", "tun1", "up", "1/1"],
+                "the table")
+    before = shown(pair.ours, "a")
+    check_equal(before["state"], "up", "state")
+    child = next(iter(before["sas"][0]["child-sas"].values()))
+    check(child["bytes-in"] > 0 and child["packets-out"] > 0, f"traffic is counted: {child}")
+    ipsecctl(pair.ours, "up", "a")  # there is nothing to do, and that is success
+    ipsecctl(pair.ours, "rekey", "a")
+    after = shown(pair.ours, "a")
+    check(after["sas"][0]["initiator-spi"] != before["sas"][0]["initiator-spi"],
+          "a new IKE_SA")
+    check(child["spi-in"] not in [c["spi-in"] for c in pair.ours.children("a")],
+          "a new CHILD_SA")
+    pair.ping("a")
+    ipsecctl(pair.ours, "rekey", "a", "--child")
+    check_equal(shown(pair.ours, "a")["sas"][0]["initiator-spi"],
+                after["sas"][0]["initiator-spi"], "--child leaves the IKE_SA alone")
+    ipsecctl(pair.ours, "down", "a")
+    check_equal(row(pair.ours, "a", DOWN)[1], "down", "state")
+    pair.both_down("a")
+
+
+def reason(pair):
+    """A connection that can't come up says why, and what the peer said."""
+    error = ipsecctl(pair.ours, "up", "broken", "--timeout", "5", status=FAILED)
+    check("initiate broken: establishing CHILD_SA 'broken' failed" in error, error)
+    output = ipsecctl(pair.ours, "status", "broken", status=DOWN)
+    check("proposal" in output.lower(), f"the table tells the reason: {output}")
+
+
+def mistakes(pair):
+    error = ipsecctl(pair.ours, "up", "brokn", status=FAILED)
+    check("there is no connection 'brokn', did you mean 'broken'?" in error, error)
+    error = ipsecctl(pair.ours, "stat", status=USAGE)
+    check("command 'stat' is not known" in error, error)
+    error = ipsecctl(pair.ours, "up", status=USAGE)
+    check("the connection's name is missing" in error, error)
+    error = ipsecctl(pair.ours, "--jsn", "status", status=USAGE)
+    check("did you mean 'json'?" in error, error)
+    error = ipsecctl(pair.ours, "up", "a", "--timeout", "long", status=USAGE)
+    check("expected a time" in error, error)
+    done = subprocess.run([IPSECCTL, "--vici", pair.ours.path("nobody"), "status"],
+                          text=True, capture_output=True)
+    check_equal(done.returncode, NO_DAEMON, done.stderr)
+
+
+def watched(pair, words, act):
+    """What a command that runs until interrupted prints while act() goes on."""
+    with open(pair.ours.path("watched"), "w+", encoding="utf-8") as file:
+        watcher = subprocess.Popen([IPSECCTL, "--vici", pair.ours.socket_path, *words],
+                                   stdout=file)
+        try:
+            # Registered when the daemon has answered: an event more than before.
+            until("the watcher is registered", lambda: act(file))
+        finally:
+            watcher.terminate()
+            watcher.wait()
+
+
+def contents(file):
+    with open(file.name, encoding="utf-8") as again:
+        return again.read()
+
+
+def up_and_down(pair):
+    ipsecctl(pair.ours, "up", "a")
+    ipsecctl(pair.ours, "down", "a")
+
+
+def monitor(pair):
+    def act(file):
+        up_and_down(pair)
+        text = contents(file)
+        wanted = ("a IKE_SA #", "a CHILD_SA a #", "a link tun1 is up", "a link tun1 is dormant")
+        return all(word in text for word in wanted)
+    watched(pair, ["monitor"], act)
+
+    def act_json(file):
+        up_and_down(pair)
+        lines = [json.loads(line) for line in contents(file).splitlines()]
+        links = [line["body"] for line in lines if line["event"] == "link-updown"]
+        return any(body.get("up") == "yes" and body["a"]["ifindex"] > 0 for body in links)
+    watched(pair, ["monitor", "--json"], act_json)
+
+
+def log(pair):
+    def act(file):
+        up_and_down(pair)
+        return "IKE[a] " in contents(file)
+    watched(pair, ["log"], act)
+
+
+def checking(pair):
+    good, bad = pair.ours.path("ipsec.conf"), pair.ours.write("bad.conf", "conn x\n  lft=%any\n")
+    ipsecctl(pair.ours, "check", good)
+    error = ipsecctl(pair.ours, "check", bad, status=USAGE)
+    check(f"{bad}:2:" in error and "left" in error, error)
+
+
+def charon(pair):
+    """The same words for strongSwan, which has no devices to show."""
+    check_equal(row(pair.theirs, "a", DOWN)[:4], ["a", "down", "172.16.1.1", "-"], "the table")
+    ipsecctl(pair.theirs, "up", "a")
+    check_equal(row(pair.theirs, "a")[:5], ["a", "up", "172.16.1.1", "-", "1/1"], "the table")
+    ipsecctl(pair.theirs, "rekey", "a")
+    ipsecctl(pair.theirs, "down", "a")
+    check_equal(row(pair.theirs, "a", DOWN)[1], "down", "state")
+
+
+def main():
+    suite = Suite("ipsecctl")
+    ours, theirs = tunnel("broken", 2)
+    broken = (change(ours, ike="aes256-sha512-modp4096"), theirs)
+    with Pair([tunnel("a", 1), broken]) as pair:
+        # charon first: what an operator of ours took down stays down for the peer, too.
+        for function in (charon, life, reason, mistakes, monitor, log, checking):
+            suite.case(function.__name__, function, pair, logs=(pair.ours,))
+    return suite.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
