@@ -30,6 +30,13 @@ static void linger_over(struct ike_engine *e, void *owner)
 	child_end(e, c, c->end_reason ? c->end_reason : IKE_REASON_REPLACED, NULL);
 }
 
+static void timers_cancel(struct ike_engine *e, struct child *c)
+{
+	timer_cancel(&e->timers, &c->rekey_timer);
+	timer_cancel(&e->timers, &c->expire_timer);
+	timer_cancel(&e->timers, &c->linger_timer);
+}
+
 struct child *child_new(struct ike_engine *e, struct ike_sa *sa, const struct child_config *config)
 {
 	struct child *c = calloc(1, sizeof(*c));
@@ -211,9 +218,7 @@ void child_end(struct ike_engine *e, struct child *c, enum ike_reason reason, co
 	DL_DELETE(c->sa->children, c);
 	c->sa->n_children--;
 	e->counters.child_sas--;
-	timer_cancel(&e->timers, &c->rekey_timer);
-	timer_cancel(&e->timers, &c->expire_timer);
-	timer_cancel(&e->timers, &c->linger_timer);
+	timers_cancel(e, c);
 	if (c->in_plane)
 		output_child_remove(e, c);
 	c->in_plane = false;
@@ -233,6 +238,7 @@ void child_end(struct ike_engine *e, struct child *c, enum ike_reason reason, co
 
 void child_free(struct ike_engine *e, struct child *c)
 {
+	timers_cancel(e, c);
 	conn_version_unref(c->version);
 	timer_heap_release(&e->timers, CHILD_TIMERS);
 	free(c);

@@ -325,6 +325,7 @@ void ike_sa_end(struct ike_engine *e, struct ike_sa *sa, enum ike_reason reason,
 
 void ike_sa_free(struct ike_engine *e, struct ike_sa *sa)
 {
+	timers_cancel(e, sa);
 	init_state_free(e, sa);
 	window_free(e, sa);
 	e->env.crypto->cipher_free(sa->seal);
