@@ -45,6 +45,15 @@ static void emit_family(FILE *out, const struct plan_site *s)
 		"  redistribute nhrp route-map tunnel-routes\n exit-address-family\nexit\n!\n");
 }
 
+/* What is redistributed has weight 32768 and counts as local, so that bgpd would prefer it
+ * to what the peer itself says and never install the latter. */
+static void emit_route_map(FILE *out)
+{
+	fprintf(out, "! routed-bridge's routes and nobody else's; what peers say is preferred\n");
+	fprintf(out, "route-map tunnel-routes permit 10\n match tag %d\n", PLAN_TAG);
+	fprintf(out, " set weight 0\n set local-preference 50\nexit\n!\n");
+}
+
 void emit_frr_conf(FILE *out, const struct plan *p, unsigned site)
 {
 	const struct plan_site *s = &p->sites[site];
@@ -62,8 +71,7 @@ void emit_frr_conf(FILE *out, const struct plan *p, unsigned site)
 			emit_neighbor(out, p, &p->links[i], end);
 	}
 	emit_family(out, s);
-	fprintf(out, "! routed-bridge's routes, and nobody else's\n");
-	fprintf(out, "route-map tunnel-routes permit 10\n match tag %d\nexit\n!\n", PLAN_TAG);
+	emit_route_map(out);
 	fprintf(out,
 		"bfd\n profile tunnel\n  detect-multiplier %u\n  transmit-interval %u\n"
 		"  receive-interval %u\n exit\nexit\n!\nend\n",
