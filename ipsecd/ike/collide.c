@@ -9,7 +9,7 @@ enum verdict collide_create_child(enum activity ike)
 }
 
 /* RFC 7296 2.25.1, 2.25.2 */
-enum verdict collide_rekey_child(enum activity child, enum activity ike)
+enum verdict collide_rekey_child(enum activity child, enum activity ike, bool making)
 {
 	if (ike != ACTIVITY_NONE)
 		return VERDICT_TEMPORARY_FAILURE;
@@ -24,7 +24,7 @@ enum verdict collide_rekey_child(enum activity child, enum activity ike)
 	case ACTIVITIES:
 		break;
 	}
-	return VERDICT_NOT_FOUND;
+	return making ? VERDICT_TEMPORARY_FAILURE : VERDICT_NOT_FOUND;
 }
 
 /* RFC 7296 2.25.1, 1.4.1. Closing here means that our own DELETE is under way. */
@@ -98,6 +98,13 @@ enum activity collide_ike_activity(const struct ike_sa *sa)
 	default:
 		return ACTIVITY_GONE;
 	}
+}
+
+bool collide_making_child(const struct ike_sa *sa)
+{
+	const struct exchange_ops *ops = sa->running ? sa->running->ops : NULL;
+
+	return ops && (ops->kind == KIND_CREATE_CHILD || ops->kind == KIND_REKEY_CHILD);
 }
 
 int collide_nonce_compare(struct span a, struct span b)

@@ -25,7 +25,9 @@ enum verdict {
 };
 
 enum verdict collide_create_child(enum activity ike);
-enum verdict collide_rekey_child(enum activity child, enum activity ike);
+/* making: our request that makes a CHILD_SA is in flight, so that the peer may know one that we
+ * don't know yet. */
+enum verdict collide_rekey_child(enum activity child, enum activity ike, bool making);
 enum verdict collide_delete_child(enum activity child);
 /* children_busy: our request that creates, rekeys or closes a CHILD_SA is in flight. */
 enum verdict collide_rekey_ike(enum activity ike, bool children_busy);
@@ -33,6 +35,7 @@ enum verdict collide_delete_ike(enum activity ike);
 
 enum activity collide_child_activity(const struct child *c); /* NULL: GONE */
 enum activity collide_ike_activity(const struct ike_sa *sa);
+bool collide_making_child(const struct ike_sa *sa);
 
 /* Octet by octet; when one nonce is the beginning of the other, the shorter one is lower
  * (RFC 7296 2.8.1). As memcmp. */

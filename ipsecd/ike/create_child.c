@@ -34,6 +34,7 @@ bool create_child_put_offer(struct exchange *x, const struct child_config *confi
 	if (!task_new_secrets(x->e, t, create_child_group(t, &config->proposals, used)))
 		return false;
 	t->spi = engine_new_child_spi(x->e);
+	t->gone_spi = 0;
 	child_setup_put_sa(x->out, config, t->spi, false);
 	wire_put_nonce(x->out, span_of(t->nonce, sizeof(t->nonce)));
 	if (t->ke_alg)
@@ -332,6 +333,12 @@ static void commit_choice(struct exchange *x, const struct child_offer *offer, s
 	bool goes = ours_goes(x, theirs);
 	struct child *c;
 
+	if (offer->spi_out == x->task->gone_spi) { /* deleted before we knew it */
+		struct refusal_cause cause = {.reason = IKE_REASON_PEER_DELETED};
+
+		fail(x, &cause);
+		return;
+	}
 	c = child_setup_commit(x->e, x->sa, offer, span_of(x->task->nonce, sizeof(x->task->nonce)),
 			       x->in->nonce, shared, true, !goes, NULL);
 	if (!c) {

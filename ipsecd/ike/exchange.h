@@ -86,6 +86,7 @@ struct task {
 	uint32_t spi;	    /* new inbound CHILD_SA SPI */
 	uint64_t new_sa;    /* rekey_ike: own_spi of the IKE_SA in the making; 0 */
 	uint64_t collision; /* handle of what the peer made meanwhile; 0 */
+	uint32_t gone_spi;  /* the peer deleted this one, unknown to us: the one in the making? */
 };
 
 /* Queues a task and runs the queue. An equal waiting task (ops, child, name) is kept and

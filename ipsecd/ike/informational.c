@@ -150,6 +150,8 @@ static bool respond_delete_child(struct exchange *x, uint32_t spi, uint32_t *ans
 	if (collide_delete_child(delete_activity(x, c)) == VERDICT_WITHOUT_DELETE) {
 		if (c) /* RFC 7296 1.4.1: the outgoing half now, the incoming with our answer */
 			child_set_outbound(x->e, c, false, "both ends delete it");
+		else if (collide_making_child(x->sa))
+			x->sa->running->gone_spi = spi;
 		else
 			ike_log(x->e, x->sa, LOG_LEVEL_DEBUG,
 				"the peer deletes CHILD_SA %08x, which is not there", spi);

@@ -175,6 +175,11 @@ static void commit_choice(struct exchange *x, const struct child_offer *offer, s
 	bool goes = ours_goes(x, theirs);
 	struct child *ours;
 
+	if (offer->spi_out == x->task->gone_spi) { /* deleted before we knew it */
+		if (old)
+			child_delete(x->e, old, IKE_REASON_PEER_DELETED);
+		return;
+	}
 	ours = child_setup_commit(x->e, x->sa, offer,
 				  span_of(x->task->nonce, sizeof(x->task->nonce)), x->in->nonce,
 				  shared, true, !goes, old);
@@ -295,7 +300,8 @@ void rekey_child_respond(struct exchange *x)
 	struct child *old = named_child(x, &spi);
 	struct task *own = own_rekey(x->sa, old);
 	enum activity activity = collide_child_activity(old);
-	enum verdict verdict = collide_rekey_child(activity, collide_ike_activity(x->sa));
+	enum verdict verdict = collide_rekey_child(activity, collide_ike_activity(x->sa),
+						   collide_making_child(x->sa));
 
 	/* One rekey of the peer meets ours; a second one would be its own mistake. */
 	if (verdict == VERDICT_COLLISION && own && own->collision)

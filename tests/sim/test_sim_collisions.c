@@ -69,7 +69,9 @@ static void check_left(struct sim *s, enum action a, enum action b, mono_time di
 	if (a == DELETE_CHILD || b == DELETE_CHILD)
 		children--;
 	if (a == DELETE_IKE || b == DELETE_IKE)
-		ok = !views[0].ike && !views[1].ike && !s->nodes[0].plane && !s->nodes[1].plane;
+		/* An end that still wants it may be knocking, but is not let in. */
+		ok = !views[0].ike_established && !views[1].ike_established && !s->nodes[0].plane &&
+		     !s->nodes[1].plane;
 	else
 		ok = sim_agree(s, 0, 1, children, why);
 	if (s->violation[0] || !ok)

@@ -343,8 +343,8 @@ static void test_lost_answers(void **state)
 			sim_run(s, type == 34 ? 10 * MONO_MS : 20 * MONO_S);
 		}
 		assert_agreed(s, 1);
-		for (unsigned i = 0; i < 4; i++) {
-			for (uint8_t type = 36; type <= 37; type++) {
+		for (uint8_t type = 36; type <= 37; type++) {
+			for (unsigned i = 0; i < 4; i++) {
 				uint64_t tag;
 
 				s->links[1][0].drop_exchange = type;
@@ -409,7 +409,7 @@ static void test_encap_always(void **state)
 	sim_free(s);
 }
 
-/* Both conns get a child more; esp: its proposals at each end; ts_b: node 1's idea of the
+/* Both conns get a child more; esp_b: its proposals at node 1, ts_b: node 1's idea of its
  * remote selector. */
 static struct sim *two_children(uint64_t seed, const char *esp_b, const char *ts_b)
 {
@@ -418,16 +418,16 @@ static struct sim *two_children(uint64_t seed, const char *esp_b, const char *ts
 	for (unsigned i = 0; i < 2; i++) {
 		struct conn *conn = sim_conn(s, i, 1 - i, 0);
 		struct child_config *second = conn_add_child(conn, "second");
+		const char *esp = i ? esp_b : "aes128gcm16";
 		size_t at, len;
 
 		second->local_ts.n = second->remote_ts.n = 1;
 		assert_true(
 			ts_parse(i ? "192.168.2.0/24" : "192.168.1.0/24", &second->local_ts.ts[0]));
 		assert_true(ts_parse(i ? ts_b : "192.168.2.0/24", &second->remote_ts.ts[0]));
-		if (i && esp_b)
-			assert_int_equal(proposal_list_parse(PROTOCOL_ESP, esp_b,
-							     &second->proposals, &at, &len),
-					 PROPOSAL_OK);
+		assert_int_equal(
+			proposal_list_parse(PROTOCOL_ESP, esp, &second->proposals, &at, &len),
+			PROPOSAL_OK);
 		if (i == 0)
 			conn->children[0].start_action = ACTION_START;
 		sim_load(s, i, conn, 1);
@@ -439,7 +439,7 @@ static struct sim *two_children(uint64_t seed, const char *esp_b, const char *ts
 
 static void test_further_child(void **state)
 {
-	struct sim *s = two_children(40, NULL, "192.168.1.0/24");
+	struct sim *s = two_children(40, "aes128gcm16", "192.168.1.0/24");
 	uint64_t tag;
 
 	(void)state;
@@ -479,14 +479,22 @@ static void test_refused_child(void **state)
 {
 	(void)state;
 	refused_child(41, "aes256-sha512", "192.168.1.0/24", IKE_REASON_NO_PROPOSAL);
-	refused_child(42, NULL, "192.168.77.0/24", IKE_REASON_TS_UNACCEPTABLE);
+	refused_child(42, "aes128gcm16", "192.168.77.0/24", IKE_REASON_TS_UNACCEPTABLE);
 }
 
 static void test_install_failed(void **state)
 {
-	struct sim *s = sim_established(43);
+	struct sim *s = sim_new(43, 2, &crypto_null, NULL);
 
 	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		struct conn *conn = sim_conn(s, i, 1 - i, 0);
+
+		conn->children[0].start_action = ACTION_START;
+		conn->children[0].close_action = ACTION_START;
+		sim_load(s, i, conn, 1);
+	}
+	assert_agreed_within(s, 1, 10 * MONO_S);
 	s->nodes[1].refuse_install = true;
 	sim_command(s, 0, IKE_COMMAND_REKEY, "to1-0", "net");
 	sim_run(s, 60 * MONO_S);

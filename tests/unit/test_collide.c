@@ -16,11 +16,20 @@ static void test_rekey_child(void **state)
 
 	(void)state;
 	for (enum activity child = ACTIVITY_NONE; child < ACTIVITIES; child++) {
-		assert_int_equal(collide_rekey_child(child, ACTIVITY_NONE), idle[child]);
+		assert_int_equal(collide_rekey_child(child, ACTIVITY_NONE, false), idle[child]);
 		for (enum activity ike = ACTIVITY_REKEYING; ike < ACTIVITIES; ike++)
-			assert_int_equal(collide_rekey_child(child, ike),
+			assert_int_equal(collide_rekey_child(child, ike, false),
 					 VERDICT_TEMPORARY_FAILURE);
 	}
+}
+
+/* What the peer names may be what our own request in flight is making. */
+static void test_rekey_of_child_in_the_making(void **state)
+{
+	(void)state;
+	assert_int_equal(collide_rekey_child(ACTIVITY_GONE, ACTIVITY_NONE, true),
+			 VERDICT_TEMPORARY_FAILURE);
+	assert_int_equal(collide_rekey_child(ACTIVITY_NONE, ACTIVITY_NONE, true), VERDICT_ANSWER);
 }
 
 static void test_create_child(void **state)
@@ -101,9 +110,13 @@ static void test_nonces(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_rekey_child),  cmocka_unit_test(test_create_child),
-		cmocka_unit_test(test_delete_child), cmocka_unit_test(test_rekey_ike),
-		cmocka_unit_test(test_delete_ike),   cmocka_unit_test(test_activities),
+		cmocka_unit_test(test_rekey_child),
+		cmocka_unit_test(test_rekey_of_child_in_the_making),
+		cmocka_unit_test(test_create_child),
+		cmocka_unit_test(test_delete_child),
+		cmocka_unit_test(test_rekey_ike),
+		cmocka_unit_test(test_delete_ike),
+		cmocka_unit_test(test_activities),
 		cmocka_unit_test(test_nonces),
 	};
 
