@@ -402,7 +402,7 @@ def unknown_frr_is_refused():
         vty = f"{s.frr.dir}/zebra.vty"
         os.unlink(vty)
         server = FakeVty(vty, "FRRouting 10.4.1 (other) on Linux(6.1).\nCopyright\n")
-        s.vici = FakeVici(f"{s.dir}/vici")
+        s.vici = FakeVici(s.vici_path)
         s.start_bridge()
         s.wait_log("says FRR 10.4.1")
         line = next(l for l in s.log().splitlines() if "says FRR 10.4.1" in l)
@@ -417,7 +417,7 @@ def nhrpd_is_warned_about():
     with Site("a") as s:
         s.frr.start("zebra")
         s.frr.start("nhrpd")
-        s.vici = FakeVici(f"{s.dir}/vici")
+        s.vici = FakeVici(s.vici_path)
         s.start_bridge()
         s.wait_log("nhrpd runs")
 

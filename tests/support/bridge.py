@@ -29,14 +29,19 @@ conn a-b
 
 
 class Site:
-    """A namespace with zebra, a fake IKE daemon and a bridge. `with Site("a") as site:`."""
+    """A namespace with zebra, a fake IKE daemon and a bridge. `with Site("a") as site:`.
 
-    def __init__(self, role, config=CONFIG, ours=True):
+    With a peer (tests/support/peer.py) that daemon and its namespace take the place of
+    the fake one's."""
+
+    def __init__(self, role, config=CONFIG, ours=True, peer=None):
         self.config = config
         self.ours = ours
+        self.peer = peer
         self.dir = tempfile.mkdtemp(prefix=f"bridge-{role}-")
         os.chmod(self.dir, 0o755)
-        self.ns = netns.Namespace(f"bridge-{role}")
+        self.ns = peer.namespace if peer else netns.Namespace(f"bridge-{role}")
+        self.vici_path = peer.socket_path if peer else f"{self.dir}/vici"
         self.frr = Frr(self.ns, f"{self.dir}/frr")
         self.vici = None
         self.tuns = {}
@@ -55,14 +60,16 @@ class Site:
             self.vici.stop()
         for tun in self.tuns.values():
             tun.remove()
-        self.ns.remove()
+        if not self.peer:
+            self.ns.remove()
         shutil.rmtree(self.dir, ignore_errors=True)
 
     def start(self):
         self.frr.start("zebra")
-        self.vici = FakeVici(f"{self.dir}/vici", self.ours)
-        self.tun("tun-ab", "10.9.0.0/31")
-        self.vici.conn("a-b", "tun-ab")
+        if not self.peer:
+            self.vici = FakeVici(self.vici_path, self.ours)
+            self.tun("tun-ab", "10.9.0.0/31")
+            self.vici.conn("a-b", "tun-ab")
         self.start_bridge()
         return self
 
@@ -72,7 +79,7 @@ class Site:
 
     def write_config(self):
         with open(f"{self.dir}/bridge.conf", "w", encoding="utf-8") as file:
-            file.write(f"vici {self.dir}/vici\nzserv {self.frr.zserv}\n"
+            file.write(f"vici {self.vici_path}\nzserv {self.frr.zserv}\n"
                        f"vty-dir {self.frr.dir}\n{self.config}")
 
     def reload(self, config):
