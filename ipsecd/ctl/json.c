@@ -24,7 +24,7 @@ static bool is_count(struct span name)
 
 static json_t *value_of(struct span name, struct span value)
 {
-	char text[24], *end;
+	char text[19], *end; /* what surely fits a json_int_t */
 	json_int_t n;
 	json_t *s;
 
@@ -36,7 +36,7 @@ static json_t *value_of(struct span name, struct span value)
 			return json_integer(n);
 	}
 	s = json_stringn((const char *)value.ptr, value.len);
-	/* Not UTF-8: as the bytes are, one character each. */
+	/* Not UTF-8, so not a JSON string: its size is all that can be said. */
 	return s ? s : json_sprintf("(%zu bytes)", value.len);
 }
 
