@@ -84,8 +84,13 @@ static bool rekey(void *ctx, const struct ike_select *select, uint64_t tag, cons
 static bool terminate(void *ctx, const struct ike_select *select, bool force, uint64_t tag,
 		      const char **error)
 {
-	struct ike_command c = {
-		.kind = IKE_COMMAND_TERMINATE, .select = *select, .tag = tag, .force = force};
+	/* A name means the connection, which stays down until it is initiated; an id means one
+	 * SA (nhrpd deletes duplicates so), whose connection goes on. */
+	struct ike_command c = {.kind = IKE_COMMAND_TERMINATE,
+				.select = *select,
+				.tag = tag,
+				.force = force,
+				.reset_retry = !select->ike && !select->child};
 	struct daemon *d = ctx;
 
 	return (!force && drains_start(d->drains, &c)) || shell_command(d, &c, error);

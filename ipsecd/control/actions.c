@@ -281,17 +281,11 @@ static bool has_selector(const struct selection *s)
 	return s->ike[0] || s->child[0] || s->ike_id || s->child_id;
 }
 
-/* A conn that only waits for its next attempt has no SA, and yet it can be stopped. */
-static bool is_retrying(const struct control *c, const struct selection *s)
+/* A configured connection or child without an SA: the peer or the next attempt could
+ * bring it up, and it is that which is taken down. */
+static bool names_config(const struct control *c, const struct selection *s)
 {
-	char detail[160];
-	mono_time next = 0;
-
-	if (!s->ike[0] || s->child[0] || s->ike_id || s->child_id ||
-	    !ike_engine_conn_named(c->host.engine, s->ike))
-		return false;
-	ike_engine_conn_status(c->host.engine, s->ike, &next, detail);
-	return next != 0 && next != MONO_NEVER;
+	return (s->ike[0] || s->child[0]) && !s->ike_id && !s->child_id && find_conn(c, s);
 }
 
 static bool read_target(struct client *c, struct span body, struct pending *p, const char *verb)
@@ -308,7 +302,7 @@ static bool read_target(struct client *c, struct span body, struct pending *p, c
 	snprintf(p->conn, sizeof(p->conn), "%s", p->selection.ike);
 	if (p->matches)
 		return true;
-	if (p->kind == PENDING_TERMINATE && is_retrying(c->control, &p->selection))
+	if (p->kind == PENDING_TERMINATE && names_config(c->control, &p->selection))
 		return true;
 	snprintf(text, sizeof(text), "no matching SAs to %s found", verb);
 	respond_counts(c, p, text);

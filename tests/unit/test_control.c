@@ -892,13 +892,15 @@ static void test_terminate(void **state)
 	expect_key(p, "matches", "1");
 	expect_key(p, "terminated", "1");
 
-	/* No SA, but an attempt is planned: that is what is stopped. */
+	/* No SA, but it is configured: it is to stay down. */
 	send_packet(p, VICI_CMD_REQUEST, "terminate", pairs("ike", "gw", NULL));
 	assert_true(quiet(p));
 	command_done(true);
 	expect(p, VICI_CMD_RESPONSE, NULL);
 	expect_key(p, "matches", "0");
-	call(p, "terminate", pairs("child", "net", NULL));
+	call(p, "terminate", pairs("child", "other", NULL));
+	expect_key(p, "errmsg", "no matching SAs to terminate found");
+	call(p, "terminate", pairs("ike-id", "5", NULL));
 	expect_key(p, "errmsg", "no matching SAs to terminate found");
 	call(p, "terminate", none);
 	expect_key(p, "errmsg", "missing terminate selector");
