@@ -39,3 +39,18 @@ TEST_test_bridge_tunnels := tests/unit/test_bridge_tunnels.c routed-bridge/tunne
 TEST_test_bridge_config := tests/unit/test_bridge_config.c routed-bridge/config.c lib/addr.c lib/words.c
 TEST_test_ctl_json := tests/unit/test_ctl_json.c ipsecd/ctl/json.c lib/vici_codec.c lib/buf.c
 LIBS_test_ctl_json := -ljansson
+TEST_test_keymat := tests/unit/test_keymat.c ipsecd/ike/keymat.c ipsecd/model/algorithm.c lib/buf.c \
+	$(CRYPTO_SRC)
+LIBS_test_keymat := -lcrypto
+TEST_test_sk := tests/unit/test_sk.c ipsecd/ike/sk.c $(WIRE_SRC) ipsecd/model/algorithm.c ipsecd/model/id.c \
+	lib/addr.c lib/buf.c lib/words.c $(CRYPTO_SRC)
+LIBS_test_sk := -lcrypto
+TEST_test_cookie := tests/unit/test_cookie.c ipsecd/ike/cookie.c tests/support/crypto_null.c \
+	ipsecd/model/algorithm.c lib/addr.c lib/buf.c
+TEST_test_natd := tests/unit/test_natd.c ipsecd/ike/natd.c $(WIRE_SRC) ipsecd/model/algorithm.c \
+	ipsecd/model/id.c lib/addr.c lib/buf.c lib/words.c $(CRYPTO_SRC)
+LIBS_test_natd := -lcrypto
+TEST_test_timer := tests/unit/test_timer.c ipsecd/ike/timer.c
+TEST_test_window := tests/unit/test_window.c ipsecd/ike/window.c ipsecd/ike/timer.c
+TEST_test_transitions := tests/unit/test_transitions.c ipsecd/ike/transitions.c $(WIRE_SRC) \
+	ipsecd/model/id.c lib/addr.c lib/buf.c lib/words.c
