@@ -104,23 +104,18 @@ static void settle(struct bridge *b)
 
 /* ---- tunnels to claims ---- */
 
-static const char *interface_of(const struct bridge_section *section,
-				const struct tunnel_view *tunnel)
+/* The file's word, else the daemon's, else the device is named like the connection. */
+static const char *interface_of(const struct bridge_section *section, const char *conn,
+				const char *named)
 {
 	if (section->interface[0])
 		return section->interface;
-	return tunnel->interface[0] ? tunnel->interface : tunnel->conn;
+	return named[0] ? named : conn;
 }
 
-static void add_claim(struct route_claim *claims, size_t *n, const struct bridge_options *o,
+static void put_claim(struct route_claim *c, const struct bridge_options *o,
 		      const struct interface *i, const struct prefix *prefix)
 {
-	struct route_claim *c = &claims[*n];
-
-	for (size_t k = 0; k < *n; k++) {
-		if (prefix_equal(&claims[k].route.prefix, prefix))
-			return;
-	}
 	*c = (struct route_claim){
 		.route =
 			{
@@ -135,7 +130,19 @@ static void add_claim(struct route_claim *claims, size_t *n, const struct bridge
 		.generation = i->generation,
 	};
 	memcpy(c->interface, i->name, sizeof(c->interface));
-	++*n;
+}
+
+/* A selector of everything is how routed tunnels are negotiated; as a route it would carry
+ * the tunnel's own packets into the tunnel. */
+static bool selector_wanted(const struct bridge_section *s, const struct prefix *selector)
+{
+	if (!s->options.selectors || selector->len == 0)
+		return false;
+	for (size_t i = 0; i < s->n_prefixes; i++) {
+		if (prefix_equal(&s->prefixes[i], selector))
+			return false;
+	}
+	return true;
 }
 
 /* What the tunnel claims now; the caller frees it. *n is 0 for nothing. */
@@ -143,19 +150,17 @@ static struct route_claim *claims_of(const struct bridge_section *s,
 				     const struct tunnel_view *tunnel, const struct interface *i,
 				     size_t *n)
 {
-	size_t most = s->n_prefixes + (s->options.selectors ? tunnel->n_selectors : 0);
-	struct route_claim *claims = calloc(most ? most : 1, sizeof(*claims));
+	struct route_claim *claims =
+		calloc(s->n_prefixes + tunnel->n_selectors + 1, sizeof(*claims));
 
 	*n = 0;
 	if (!claims)
 		return NULL;
 	for (size_t k = 0; k < s->n_prefixes; k++)
-		add_claim(claims, n, &s->options, i, &s->prefixes[k]);
-	for (size_t k = 0; s->options.selectors && k < tunnel->n_selectors; k++) {
-		/* A selector of everything is how routed tunnels are negotiated; as a route it
-		 * would carry the tunnel's own packets into the tunnel. */
-		if (tunnel->selectors[k].len > 0)
-			add_claim(claims, n, &s->options, i, &tunnel->selectors[k]);
+		put_claim(&claims[(*n)++], &s->options, i, &s->prefixes[k]);
+	for (size_t k = 0; k < tunnel->n_selectors; k++) {
+		if (selector_wanted(s, &tunnel->selectors[k]))
+			put_claim(&claims[(*n)++], &s->options, i, &tunnel->selectors[k]);
 	}
 	return claims;
 }
@@ -163,12 +168,14 @@ static struct route_claim *claims_of(const struct bridge_section *s,
 static void reconcile(struct bridge *b, const struct tunnel_view *tunnel, const char *cause)
 {
 	const struct bridge_section *s = bridge_config_match(b->config, tunnel->conn);
-	const struct interface *i =
-		s ? interfaces_find(b->interfaces, interface_of(s, tunnel)) : NULL;
+	const struct interface *i = NULL;
 	struct route_claim *claims = NULL;
 	size_t n = 0;
 
-	if (s && tunnel->up && i && i->operative)
+	if (s && tunnel->up)
+		i = interfaces_find(b->interfaces,
+				    interface_of(s, tunnel->conn, tunnel->interface));
+	if (i && i->operative)
 		claims = claims_of(s, tunnel, i, &n);
 	if (!routes_set(b->routes, tunnel->conn, claims, n, cause))
 		log_to(b->log, LOG_LEVEL_ERROR, "route", tunnel->conn,
@@ -285,19 +292,22 @@ static void on_zebra_ready(void *ctx, struct zebra *z)
 	settle(b);
 }
 
-struct touched {
+struct interface_change {
 	struct bridge *b;
-	const char *interface; /* NULL: all */
+	const struct interface *interface;
 	const char *cause;
+	bool used;
 };
 
-static void touch_user(void *ctx, const struct tunnel_view *tunnel)
+static void touch_user(void *ctx, const char *conn, const char *named)
 {
-	const struct touched *t = ctx;
-	const struct bridge_section *s = bridge_config_match(t->b->config, tunnel->conn);
+	struct interface_change *change = ctx;
+	const struct bridge_section *s = bridge_config_match(change->b->config, conn);
 
-	if (s && strcmp(interface_of(s, tunnel), t->interface) == 0)
-		tunnels_touch_one(t->b->tunnels, tunnel->conn, t->cause);
+	if (!s || strcmp(interface_of(s, conn, named), change->interface->name) != 0)
+		return;
+	tunnels_touch_one(change->b->tunnels, conn, change->cause);
+	change->used = true;
 }
 
 static void on_zebra_lost(void *ctx, struct zebra *z)
@@ -320,7 +330,7 @@ static void on_zebra_interface(void *ctx, enum zapi_command command,
 {
 	struct bridge *b = ctx;
 	const struct interface *i = interfaces_update(b->interfaces, command, report);
-	struct touched t = {.b = b};
+	struct interface_change change = {.b = b, .interface = i};
 	char cause[64];
 
 	if (!i)
@@ -331,9 +341,12 @@ static void on_zebra_interface(void *ctx, enum zapi_command command,
 			      : "is deleted");
 	log_to(b->log, LOG_LEVEL_DEBUG, "zebra", "", "%s: %s, ifindex %u, generation %u",
 	       zapi_command_name(command), cause, i->ifindex, i->generation);
-	t.interface = i->name;
-	t.cause = cause;
-	tunnels_each(b->tunnels, touch_user, &t);
+	change.cause = cause;
+	tunnels_each(b->tunnels, touch_user, &change);
+	if (change.used && i->present && !i->link_detect)
+		log_to(b->log, LOG_LEVEL_WARN, "zebra", "",
+		       "%s has 'no link-detect': FRR will not notice when the tunnel goes down",
+		       i->name);
 	reconcile_changed(b);
 }
 

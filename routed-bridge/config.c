@@ -280,6 +280,7 @@ static void read_conn(struct parser *p, struct bridge_options *options)
 		return;
 	}
 	p->section = &c->sections[c->n_sections++];
+	p->section->glob = strpbrk(p->words[1].text, "*?[") != NULL;
 	p->section_bad = false;
 }
 
@@ -386,6 +387,27 @@ static void check_sessions(struct parser *p)
 			 BRIDGE_SESSIONS_MAX);
 }
 
+static int name_order(const void *a, const void *b)
+{
+	const struct bridge_section *const *x = a, *const *y = b;
+
+	return strcmp((*x)->pattern, (*y)->pattern);
+}
+
+static void sort_sections(struct parser *p)
+{
+	struct bridge_config *c = p->config;
+
+	c->by_name = calloc(c->n_sections + 1, sizeof(c->by_name[0]));
+	if (!c->by_name) {
+		out_of_memory(p);
+		return;
+	}
+	for (size_t i = 0; i < c->n_sections; i++)
+		c->by_name[i] = &c->sections[i];
+	qsort(c->by_name, c->n_sections, sizeof(c->by_name[0]), name_order);
+}
+
 struct bridge_config *bridge_config_parse(const char *file, struct span text,
 					  void (*error)(void *ctx, const char *line), void *ctx)
 {
@@ -412,6 +434,7 @@ struct bridge_config *bridge_config_parse(const char *file, struct span text,
 		start += n + 1;
 	}
 	check_sessions(&p);
+	sort_sections(&p);
 	if (!p.failed)
 		return p.config;
 	bridge_config_free(p.config);
@@ -426,18 +449,21 @@ void bridge_config_free(struct bridge_config *c)
 		free(c->sections[i].pattern);
 		free(c->sections[i].prefixes);
 	}
+	free(c->by_name);
 	free(c->sections);
 	free(c);
 }
 
 const struct bridge_section *bridge_config_match(const struct bridge_config *c, const char *conn)
 {
+	const struct bridge_section named = {.pattern = (char *)(uintptr_t)conn}, *key = &named;
+	const struct bridge_section **found =
+		bsearch(&key, c->by_name, c->n_sections, sizeof(c->by_name[0]), name_order);
+
+	if (found)
+		return *found;
 	for (size_t i = 0; i < c->n_sections; i++) {
-		if (strcmp(c->sections[i].pattern, conn) == 0)
-			return &c->sections[i];
-	}
-	for (size_t i = 0; i < c->n_sections; i++) {
-		if (fnmatch(c->sections[i].pattern, conn, FNM_NOESCAPE) == 0)
+		if (c->sections[i].glob && fnmatch(c->sections[i].pattern, conn, FNM_NOESCAPE) == 0)
 			return &c->sections[i];
 	}
 	return NULL;

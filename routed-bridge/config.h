@@ -20,6 +20,7 @@ struct bridge_options {
 
 struct bridge_section {
 	char *pattern;		     /* of connection names */
+	bool glob;		     /* it has wildcards */
 	char interface[IF_NAMESIZE]; /* "": the daemon's word, else the connection's name */
 	struct bridge_options options;
 	size_t n_prefixes;
@@ -31,7 +32,8 @@ struct bridge_config {
 	char zserv[BRIDGE_PATH_MAX];
 	char vty_dir[BRIDGE_PATH_MAX];
 	size_t n_sections;
-	struct bridge_section *sections; /* in the file's order */
+	struct bridge_section *sections;       /* in the file's order */
+	const struct bridge_section **by_name; /* the same, sorted by pattern */
 };
 
 /* Parses; each error goes to the callback as one line "file:line:column: ...". NULL after

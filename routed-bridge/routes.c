@@ -78,6 +78,7 @@ struct routes {
 	struct route *queue;
 	struct session *sessions;
 	mono_time deadline; /* nothing is due before it */
+	struct routes_count count;
 };
 
 struct routes *routes_new(const struct log_sink *log)
@@ -141,6 +142,8 @@ static void set_state(struct routes *r, struct route *e, enum route_state to, co
 	log_to(r->log, to == FAILED || to == SHADOWED ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG, "route",
 	       e->teller, "%s: %s -> %s: %s", prefix_format(&e->key.prefix, text),
 	       state_names[e->state], state_names[to], cause);
+	r->count.installed += (to == INSTALLED) - (e->state == INSTALLED);
+	r->count.shadowed += (to == SHADOWED) - (e->state == SHADOWED);
 	e->state = to;
 	if (to == INSTALLED || to == SHADOWED || to == ABSENT) {
 		e->attempts = 0;
@@ -255,6 +258,7 @@ static void put_claim(struct routes *r, struct owner *o, struct route *e,
 		if (same_route(&c->value.route, &value->route) && same_device(&c->value, value))
 			return;
 		DL_DELETE(e->claims, c);
+		r->count.wanted -= !e->claims;
 	} else {
 		c = calloc(1, sizeof(*c));
 		if (!c)
@@ -263,6 +267,7 @@ static void put_claim(struct routes *r, struct owner *o, struct route *e,
 		DL_APPEND2(o->claims, c, owner_prev, owner_next);
 	}
 	c->value = *value;
+	r->count.wanted += !e->claims;
 	DL_INSERT_INORDER(e->claims, c, claim_order);
 	enqueue(r, e, cause);
 }
@@ -273,6 +278,7 @@ static void drop_claim(struct routes *r, struct claim *c, const char *cause)
 
 	DL_DELETE2(c->owner->claims, c, owner_prev, owner_next);
 	DL_DELETE(e->claims, c);
+	r->count.wanted -= !e->claims;
 	free(c);
 	if (!e->claims && e->state == ABSENT)
 		forget_route(r, e);
@@ -488,13 +494,5 @@ bool routes_next(struct routes *r, struct route_action *out, mono_time now)
 
 struct routes_count routes_count(const struct routes *r)
 {
-	struct routes_count n = {0};
-	struct route *e, *next;
-
-	HASH_ITER (hh, r->by_key, e, next) {
-		n.wanted += e->claims != NULL;
-		n.installed += e->state == INSTALLED;
-		n.shadowed += e->state == SHADOWED;
-	}
-	return n;
+	return r->count;
 }

@@ -493,14 +493,12 @@ void tunnels_touch_one(struct tunnels *t, const char *conn, const char *cause)
 		mark(t, tunnel, cause);
 }
 
-void tunnels_each(struct tunnels *t, void (*cb)(void *ctx, const struct tunnel_view *tunnel),
+void tunnels_each(struct tunnels *t, void (*cb)(void *ctx, const char *conn, const char *interface),
 		  void *ctx)
 {
 	struct tunnel *tunnel, *next;
-	struct tunnel_view v;
 
 	HASH_ITER (hh, t->by_conn, tunnel, next) {
-		v = view(tunnel);
-		cb(ctx, &v);
+		cb(ctx, tunnel->conn, tunnel->interface);
 	}
 }

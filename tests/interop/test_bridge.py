@@ -29,6 +29,7 @@ def add_on_up_withdraw_on_down():
         s.wait_installed(PREFIX6)
         entry = s.frr.rib(PREFIX)[0]
         check_equal((entry["distance"], entry["tag"]), (10, 65002), "distance and tag")
+        check("warn" not in s.log(), "nothing to warn about")
         s.vici.child_down(1)
         s.wait_gone()
         s.wait_gone(PREFIX6)
@@ -406,7 +407,7 @@ def unknown_frr_is_refused():
         s.start_bridge()
         s.wait_log("says FRR 10.4.1")
         line = next(l for l in s.log().splitlines() if "says FRR 10.4.1" in l)
-        check("knows the zserv protocol of FRR 8.4" in line, line)
+        check("knows the zserv protocol of FRR 8.4, 10.3" in line, line)
         until("it asks again and again", lambda: server.asked >= 4)
         check_equal(s.log().count("says FRR 10.4.1"), 1, "times that it is said")
         check("connected" not in s.log(), "no connection was made")
@@ -420,6 +421,15 @@ def nhrpd_is_warned_about():
         s.vici = FakeVici(s.vici_path)
         s.start_bridge()
         s.wait_log("nhrpd runs")
+
+
+def switched_off_link_detection_is_warned_about():
+    with Site("a") as s:
+        s.frr.configure("zebra", "interface tun-ab\n no link-detect\n")
+        s.start()
+        s.up()
+        s.wait_log("tun-ab has 'no link-detect'")
+        s.wait_installed()
 
 
 # ---- the program ----
@@ -492,6 +502,7 @@ CASES = (
     redistribute_reaches_the_other_bgpd,
     unknown_frr_is_refused,
     nhrpd_is_warned_about,
+    switched_off_link_detection_is_warned_about,
     second_bridge_is_refused,
     reload_by_difference,
     daemon_without_our_extensions,
