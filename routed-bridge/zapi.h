@@ -50,7 +50,8 @@ struct zapi_version {
 	unsigned major, minor;
 	uint16_t command[ZAPI_COMMANDS];
 	uint8_t type[ZAPI_TYPES];
-	bool hello_notify;	  /* HELLO has the byte that asks for ROUTE_NOTIFY_OWNER */
+	uint16_t notify_request;  /* command ROUTE_NOTIFY_REQUEST; 0: a byte of HELLO asks */
+	bool notify_source;	  /* ROUTE_NOTIFY_OWNER has a source prefix, too */
 	uint8_t capabilities_len; /* exact body length, a check on the row */
 };
 
@@ -60,7 +61,7 @@ const struct zapi_version *zapi_version_find(unsigned major, unsigned minor);
 const char *zapi_versions_known(void);
 const char *zapi_command_name(enum zapi_command c);
 
-/* ---- encoding: each appends one whole message ---- */
+/* ---- encoding: each appends whole messages ---- */
 
 struct zapi_nexthop {
 	uint32_t ifindex;
@@ -76,6 +77,7 @@ struct zapi_route {
 	uint32_t tag; /* 0: none */
 };
 
+/* HELLO, and what asks for ROUTE_NOTIFY_OWNER where HELLO itself cannot. */
 void zapi_encode_hello(struct buf *b, const struct zapi_version *v, enum zapi_route_type type,
 		       uint16_t instance);
 void zapi_encode_router_id_add(struct buf *b, const struct zapi_version *v, uint8_t family);
@@ -152,8 +154,8 @@ struct zapi_notify {
 	uint32_t table;
 };
 
-enum zapi_error zapi_parse_notify(struct span body, struct zapi_notify *out,
-				  struct zapi_fault *fault);
+enum zapi_error zapi_parse_notify(struct span body, const struct zapi_version *v,
+				  struct zapi_notify *out, struct zapi_fault *fault);
 enum zapi_error zapi_parse_router_id(struct span body, struct prefix *out,
 				     struct zapi_fault *fault);
 /* Checks that the answer to HELLO is as long as the row says. */

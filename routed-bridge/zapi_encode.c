@@ -15,7 +15,7 @@ enum {
 };
 
 /* Returns where the length stands, for message_end. */
-static size_t message_start(struct buf *b, const struct zapi_version *v, enum zapi_command command)
+static size_t message_start(struct buf *b, uint16_t command)
 {
 	size_t at = b->len;
 
@@ -23,7 +23,7 @@ static size_t message_start(struct buf *b, const struct zapi_version *v, enum za
 	buf_put_u8(b, ZAPI_MARKER);
 	buf_put_u8(b, ZAPI_HEADER_V6);
 	buf_put_u32(b, ZAPI_VRF_DEFAULT);
-	buf_put_u16(b, v->command[command]);
+	buf_put_u16(b, command);
 	return at;
 }
 
@@ -35,20 +35,25 @@ static void message_end(struct buf *b, size_t at)
 void zapi_encode_hello(struct buf *b, const struct zapi_version *v, enum zapi_route_type type,
 		       uint16_t instance)
 {
-	size_t at = message_start(b, v, ZAPI_HELLO);
+	size_t at = message_start(b, v->command[ZAPI_HELLO]);
 
 	buf_put_u8(b, v->type[type]);
 	buf_put_u16(b, instance);
 	buf_put_u32(b, 0); /* session id */
-	if (v->hello_notify)
+	if (!v->notify_request)
 		buf_put_u8(b, 1);
 	buf_put_u8(b, 0); /* not the synchronous channel */
 	message_end(b, at);
+	if (v->notify_request) {
+		at = message_start(b, v->notify_request);
+		buf_put_u8(b, 1);
+		message_end(b, at);
+	}
 }
 
 void zapi_encode_router_id_add(struct buf *b, const struct zapi_version *v, uint8_t family)
 {
-	size_t at = message_start(b, v, ZAPI_ROUTER_ID_ADD);
+	size_t at = message_start(b, v->command[ZAPI_ROUTER_ID_ADD]);
 
 	buf_put_u16(b, family == AF_INET6 ? AFI_IP6 : AFI_IP);
 	message_end(b, at);
@@ -56,7 +61,7 @@ void zapi_encode_router_id_add(struct buf *b, const struct zapi_version *v, uint
 
 void zapi_encode_interface_add(struct buf *b, const struct zapi_version *v)
 {
-	message_end(b, message_start(b, v, ZAPI_INTERFACE_ADD));
+	message_end(b, message_start(b, v->command[ZAPI_INTERFACE_ADD]));
 }
 
 static void put_route_head(struct buf *b, const struct zapi_version *v,
@@ -86,7 +91,7 @@ static void put_nexthop(struct buf *b, const struct zapi_nexthop *nexthop)
 void zapi_encode_route_add(struct buf *b, const struct zapi_version *v,
 			   const struct zapi_route *route)
 {
-	size_t at = message_start(b, v, ZAPI_ROUTE_ADD);
+	size_t at = message_start(b, v->command[ZAPI_ROUTE_ADD]);
 	uint32_t present = ROUTE_HAS_NEXTHOP | ROUTE_HAS_METRIC;
 
 	if (route->distance)
@@ -106,7 +111,7 @@ void zapi_encode_route_add(struct buf *b, const struct zapi_version *v,
 void zapi_encode_route_delete(struct buf *b, const struct zapi_version *v,
 			      const struct zapi_route *route)
 {
-	size_t at = message_start(b, v, ZAPI_ROUTE_DELETE);
+	size_t at = message_start(b, v->command[ZAPI_ROUTE_DELETE]);
 
 	put_route_head(b, v, route, 0);
 	message_end(b, at);

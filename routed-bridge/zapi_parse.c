@@ -142,8 +142,8 @@ static uint32_t reader_native_u32(struct reader *r)
 	return v;
 }
 
-enum zapi_error zapi_parse_notify(struct span body, struct zapi_notify *out,
-				  struct zapi_fault *fault)
+enum zapi_error zapi_parse_notify(struct span body, const struct zapi_version *v,
+				  struct zapi_notify *out, struct zapi_fault *fault)
 {
 	struct reader r = reader_over(body);
 	uint32_t note = reader_native_u32(&r);
@@ -158,6 +158,8 @@ enum zapi_error zapi_parse_notify(struct span body, struct zapi_notify *out,
 	e = read_prefix(&r, true, &n.prefix, fault);
 	if (e != ZAPI_OK)
 		return e;
+	if (v->notify_source)
+		reader_take(&r, 1 + addr_size(n.prefix.addr.family));
 	n.table = reader_u32(&r);
 	if (r.truncated)
 		return truncated(fault, &r);

@@ -29,8 +29,37 @@ static const struct zapi_version rows[] = {
 				[ZAPI_TYPE_SHARP] = 23,
 				[ZAPI_TYPE_OPENFABRIC] = 26,
 			},
-		.hello_notify = true,
 		.capabilities_len = 10,
+	},
+	{
+		.major = 10,
+		.minor = 3,
+		.command =
+			{
+				[ZAPI_INTERFACE_ADD] = 0,
+				[ZAPI_INTERFACE_DELETE] = 1,
+				[ZAPI_INTERFACE_UP] = 4,
+				[ZAPI_INTERFACE_DOWN] = 5,
+				[ZAPI_ROUTE_ADD] = 9,
+				[ZAPI_ROUTE_DELETE] = 10,
+				[ZAPI_ROUTE_NOTIFY_OWNER] = 11,
+				[ZAPI_ROUTER_ID_ADD] = 16,
+				[ZAPI_ROUTER_ID_UPDATE] = 18,
+				[ZAPI_HELLO] = 19,
+				[ZAPI_CAPABILITIES] = 20,
+				[ZAPI_ERROR] = 120,
+			},
+		.type =
+			{
+				[ZAPI_TYPE_NHRP] = 13,
+				[ZAPI_TYPE_TABLE] = 16,
+				[ZAPI_TYPE_BABEL] = 23,
+				[ZAPI_TYPE_SHARP] = 24,
+				[ZAPI_TYPE_OPENFABRIC] = 27,
+			},
+		.notify_request = 126,
+		.notify_source = true,
+		.capabilities_len = 12,
 	},
 };
 
@@ -45,7 +74,7 @@ const struct zapi_version *zapi_version_find(unsigned major, unsigned minor)
 
 const char *zapi_versions_known(void)
 {
-	return "8.4";
+	return "8.4, 10.3";
 }
 
 const char *zapi_command_name(enum zapi_command c)

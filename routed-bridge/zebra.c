@@ -274,7 +274,7 @@ static enum zapi_error on_notify(struct zebra *z, const struct zapi_message *m,
 				 struct zapi_fault *fault)
 {
 	struct zapi_notify n;
-	enum zapi_error e = zapi_parse_notify(m->body, &n, fault);
+	enum zapi_error e = zapi_parse_notify(m->body, z->version, &n, fault);
 
 	if (e == ZAPI_OK)
 		z->host->notify(z->host->ctx, z, &n);

@@ -26,7 +26,7 @@ static void parse_body(const struct zapi_message *m, const struct zapi_version *
 			abort();
 		break;
 	case ZAPI_ROUTE_NOTIFY_OWNER:
-		e = zapi_parse_notify(m->body, &n, &fault);
+		e = zapi_parse_notify(m->body, v, &n, &fault);
 		if (e == ZAPI_OK && n.prefix.len > addr_size(n.prefix.addr.family) * 8)
 			abort();
 		break;
@@ -46,19 +46,25 @@ static void parse_body(const struct zapi_message *m, const struct zapi_version *
 		abort();
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void parse_stream(const uint8_t *data, size_t size, const struct zapi_version *v)
 {
-	const struct zapi_version *v = zapi_version_find(8, 4);
 	struct zapi_message m;
-	struct frr_version version;
 	size_t pos = 0;
 
-	frr_version_parse(span_of(data, size), &version);
 	while (zapi_parse_message(span_of(data + pos, size - pos), v, &m, NULL) == ZAPI_OK) {
 		if (m.size != ZAPI_HEADER_SIZE + m.body.len)
 			abort();
 		parse_body(&m, v);
 		pos += m.size;
 	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct frr_version version;
+
+	frr_version_parse(span_of(data, size), &version);
+	parse_stream(data, size, zapi_version_find(8, 4));
+	parse_stream(data, size, zapi_version_find(10, 3));
 	return 0;
 }

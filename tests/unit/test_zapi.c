@@ -1,4 +1,4 @@
-/* The ZAPI codec: golden bytes of FRR 8.4, every truncation, and refusals. */
+/* The ZAPI codec: golden bytes of FRR 8.4 and 10.3, every truncation, and refusals. */
 #include "routed-bridge/frr_version.h"
 #include "routed-bridge/zapi.h"
 
@@ -12,6 +12,14 @@
 static const struct zapi_version *v84(void)
 {
 	const struct zapi_version *v = zapi_version_find(8, 4);
+
+	assert_non_null(v);
+	return v;
+}
+
+static const struct zapi_version *v103(void)
+{
+	const struct zapi_version *v = zapi_version_find(10, 3);
 
 	assert_non_null(v);
 	return v;
@@ -52,6 +60,23 @@ static void encodes_hello(void **state)
 			 "00");
 }
 
+/* No byte asks for ROUTE_NOTIFY_OWNER since 10.0; a message of its own does. */
+static void encodes_hello_103(void **state)
+{
+	uint8_t memory[128];
+	struct buf b = buf_over(memory, sizeof(memory));
+
+	(void)state;
+	zapi_encode_hello(&b, v103(), ZAPI_TYPE_NHRP, 0);
+	assert_bytes(&b, "0012fe06000000000013"
+			 "0d"	    /* nhrp */
+			 "0000"	    /* instance */
+			 "00000000" /* session */
+			 "00"
+			 "000bfe0600000000007e"
+			 "01");
+}
+
 static void encodes_subscriptions(void **state)
 {
 	uint8_t memory[128];
@@ -89,6 +114,41 @@ static void encodes_route_add(void **state)
 			 "0a"
 			 "00000005"
 			 "0000fdea");
+}
+
+static void encodes_routes_103(void **state)
+{
+	uint8_t memory[128];
+	struct buf b = buf_over(memory, sizeof(memory));
+	struct zapi_route r = route("10.2.0.0/24");
+
+	(void)state;
+	r.distance = 10;
+	r.metric = 5;
+	r.tag = 65002;
+	zapi_encode_route_add(&b, v103(), &r);
+	r.type = ZAPI_TYPE_TABLE;
+	zapi_encode_route_delete(&b, v103(), &r);
+	assert_bytes(&b, "0030fe06000000000009"
+			 "0d0000"
+			 "00000000"
+			 "0000000f"
+			 "01"
+			 "02180a0200"
+			 "0001"
+			 "00000000"
+			 "01"
+			 "00"
+			 "00000007"
+			 "0a"
+			 "00000005"
+			 "0000fdea"
+			 "001bfe0600000000000a"
+			 "100000"
+			 "00000000"
+			 "00000000"
+			 "01"
+			 "02180a0200");
 }
 
 static void encodes_route_add_ipv6(void **state)
@@ -236,13 +296,38 @@ static void parses_notify(void **state)
 	size_t len = put_notify(bytes, ZAPI_NOTE_INSTALLED, AF_INET, 24);
 
 	(void)state;
-	assert_int_equal(zapi_parse_notify(span_of(bytes, len), &n, NULL), ZAPI_OK);
+	assert_int_equal(zapi_parse_notify(span_of(bytes, len), v84(), &n, NULL), ZAPI_OK);
 	assert_int_equal(n.note, ZAPI_NOTE_INSTALLED);
 	assert_int_equal(n.table, 254);
 	assert_string_equal(prefix_format(&n.prefix, text), "10.11.12.13/24");
 	len = put_notify(bytes, ZAPI_NOTE_FAIL_INSTALL, AF_INET6, 128);
-	assert_int_equal(zapi_parse_notify(span_of(bytes, len), &n, NULL), ZAPI_OK);
+	assert_int_equal(zapi_parse_notify(span_of(bytes, len), v84(), &n, NULL), ZAPI_OK);
 	assert_int_equal(n.prefix.addr.family, AF_INET6);
+}
+
+/* As zebra 10.3 sent them on a little-endian machine: a source prefix, here of length 0,
+ * before the table. */
+static void parses_notify_103(void **state)
+{
+	static const uint8_t v4[] = {2, 0, 0, 0, 2, 24, 10, 2,	  0, 0, 0,
+				     0, 0, 0, 0, 0, 0,	0,  0xfe, 1, 1};
+	static const uint8_t v6[] = {2, 0, 0, 0, 10, 48, 0x20, 0x01, 0x0d, 0xb8, 0, 2, 0,    0, 0,
+				     0, 0, 0, 0, 0,  0,	 0,    0,    0,	   0,	 0, 0, 0,    0, 0,
+				     0, 0, 0, 0, 0,  0,	 0,    0,    0,	   0,	 0, 0, 0xfe, 2, 1};
+	char text[PREFIX_TEXT];
+	struct zapi_notify n;
+
+	(void)state;
+	assert_int_equal(zapi_parse_notify(span_of(v4, sizeof(v4)), v103(), &n, NULL), ZAPI_OK);
+	assert_int_equal(n.note, ZAPI_NOTE_INSTALLED);
+	assert_string_equal(prefix_format(&n.prefix, text), "10.2.0.0/24");
+	assert_int_equal(n.table, 254);
+	assert_int_equal(zapi_parse_notify(span_of(v6, sizeof(v6)), v103(), &n, NULL), ZAPI_OK);
+	assert_string_equal(prefix_format(&n.prefix, text), "2001:db8:2::/48");
+	assert_int_equal(n.table, 254);
+	for (size_t len = 0; len < sizeof(v6) - 2; len++)
+		assert_int_equal(zapi_parse_notify(span_of(v6, len), v103(), &n, NULL),
+				 ZAPI_TRUNCATED);
 }
 
 static void bad_notify_is_refused(void **state)
@@ -253,13 +338,14 @@ static void bad_notify_is_refused(void **state)
 
 	(void)state;
 	put_notify(bytes, 9, AF_INET, 24);
-	assert_int_equal(zapi_parse_notify(span_of(bytes, 16), &n, &fault), ZAPI_BAD_NOTE);
+	assert_int_equal(zapi_parse_notify(span_of(bytes, 16), v84(), &n, &fault), ZAPI_BAD_NOTE);
 	assert_int_equal(fault.value, 9);
 	put_notify(bytes, ZAPI_NOTE_REMOVED, AF_INET, 33);
-	assert_int_equal(zapi_parse_notify(span_of(bytes, 16), &n, &fault), ZAPI_BAD_PREFIX_LENGTH);
+	assert_int_equal(zapi_parse_notify(span_of(bytes, 16), v84(), &n, &fault),
+			 ZAPI_BAD_PREFIX_LENGTH);
 	assert_int_equal(fault.offset, 5);
 	put_notify(bytes, ZAPI_NOTE_REMOVED, AF_UNIX, 24);
-	assert_int_equal(zapi_parse_notify(span_of(bytes, 16), &n, &fault), ZAPI_BAD_FAMILY);
+	assert_int_equal(zapi_parse_notify(span_of(bytes, 16), v84(), &n, &fault), ZAPI_BAD_FAMILY);
 	assert_int_equal(fault.offset, 4);
 }
 
@@ -277,7 +363,8 @@ static void truncated_bodies_are_refused(void **state)
 	for (size_t len = 0; len < 26; len++) {
 		cut = malloc(len ? len : 1);
 		memcpy(cut, bytes, len);
-		assert_int_equal(zapi_parse_notify(span_of(cut, len), &n, NULL), ZAPI_TRUNCATED);
+		assert_int_equal(zapi_parse_notify(span_of(cut, len), v84(), &n, NULL),
+				 ZAPI_TRUNCATED);
 		free(cut);
 	}
 	for (size_t len = 0; len < 29; len++) {
@@ -326,6 +413,7 @@ static void only_verified_versions_have_rows(void **state)
 	assert_null(zapi_version_find(8, 3));
 	assert_null(zapi_version_find(8, 5));
 	assert_null(zapi_version_find(9, 4));
+	assert_null(zapi_version_find(10, 2));
 	assert_null(zapi_version_find(10, 4));
 }
 
@@ -366,8 +454,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(encodes_hello),
+		cmocka_unit_test(encodes_hello_103),
 		cmocka_unit_test(encodes_subscriptions),
 		cmocka_unit_test(encodes_route_add),
+		cmocka_unit_test(encodes_routes_103),
 		cmocka_unit_test(encodes_route_add_ipv6),
 		cmocka_unit_test(encodes_route_delete),
 		cmocka_unit_test(parses_interface),
@@ -375,6 +465,7 @@ int main(void)
 		cmocka_unit_test(bad_headers_are_refused),
 		cmocka_unit_test(unknown_commands_pass_by),
 		cmocka_unit_test(parses_notify),
+		cmocka_unit_test(parses_notify_103),
 		cmocka_unit_test(bad_notify_is_refused),
 		cmocka_unit_test(truncated_bodies_are_refused),
 		cmocka_unit_test(bad_names_are_refused),
