@@ -16,7 +16,7 @@ from contextlib import contextmanager
 
 from . import netns
 from .ipsecd import Ipsecd
-from .poll import until
+from .poll import Timeout, until
 from .strongswan import Charon
 from .suite import check
 
@@ -158,10 +158,14 @@ class Pair:
             self.take_down(name)
 
     def take_down(self, name):
-        """Whatever is left of the tunnel, without asking how it got there."""
-        for peer in (self.ours, self.theirs):
-            if peer.sas(name):
-                peer.terminate(name)
+        """Whatever is left of the tunnel. charon deletes it: after a terminate of ours,
+        ipsecd would hold the connection down and answer no initiation of the peer."""
+        if self.theirs.sas(name):
+            self.theirs.terminate(name)
+        try:
+            self.ours.wait_down(name, 2)
+        except Timeout:
+            self.ours.terminate(name)
         self.both_down(name)
 
 
