@@ -4,6 +4,7 @@
 #include "ipsecd/ike/create_child.h"
 #include "ipsecd/ike/collide.h"
 #include "ipsecd/ike/peers.h"
+#include "ipsecd/ike/rekey_ike.h"
 
 #include <stdio.h>
 
@@ -402,6 +403,7 @@ void create_child_respond(struct exchange *x)
 	struct task *own = x->sa->running;
 	struct child *c;
 
+	rekey_ike_peer_uses(x->e, x->sa);
 	if (collide_create_child(collide_ike_activity(x->sa)) != VERDICT_ANSWER) {
 		exchange_refuse(x, NOTIFY_TEMPORARY_FAILURE, span_of(NULL, 0),
 				"a new CHILD_SA while the IKE_SA is rekeyed or closed");

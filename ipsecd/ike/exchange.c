@@ -200,6 +200,8 @@ static bool may_run(const struct ike_sa *sa, const struct task *t)
 
 	if (sa->state == IKE_SA_DELETING || sa->state == IKE_SA_REKEYED)
 		return ends;
+	if (sa->predecessor) /* a collision is not settled (2.8.2): it may have no children yet */
+		return false;
 	return ike_sa_usable(sa);
 }
 

@@ -201,6 +201,8 @@ void informational_respond(struct exchange *x)
 		respond_delete_ike(x);
 		return;
 	}
+	if (in->n_deletes)
+		rekey_ike_peer_uses(x->e, x->sa);
 	for (unsigned i = 0; i < in->n_deletes; i++) {
 		if (in->deletes[i].protocol == PROTOCOL_ESP && in->deletes[i].spi_size == 4)
 			respond_delete_children(x, &in->deletes[i]);

@@ -9,6 +9,7 @@
 #include "ipsecd/ike/collide.h"
 #include "ipsecd/ike/create_child.h"
 #include "ipsecd/ike/rekey_child.h"
+#include "ipsecd/ike/rekey_ike.h"
 
 #include <stdlib.h>
 
@@ -296,13 +297,16 @@ static void answer(struct exchange *x, struct child *old, bool collision)
 
 void rekey_child_respond(struct exchange *x)
 {
+	enum verdict verdict;
+	struct child *old;
+	struct task *own;
 	struct span spi;
-	struct child *old = named_child(x, &spi);
-	struct task *own = own_rekey(x->sa, old);
-	enum activity activity = collide_child_activity(old);
-	enum verdict verdict = collide_rekey_child(activity, collide_ike_activity(x->sa),
-						   collide_making_child(x->sa));
 
+	rekey_ike_peer_uses(x->e, x->sa);
+	old = named_child(x, &spi);
+	own = own_rekey(x->sa, old);
+	verdict = collide_rekey_child(collide_child_activity(old), collide_ike_activity(x->sa),
+				      collide_making_child(x->sa));
 	/* One rekey of the peer meets ours; a second one would be its own mistake. */
 	if (verdict == VERDICT_COLLISION && own && own->collision)
 		verdict = VERDICT_TEMPORARY_FAILURE;

@@ -33,11 +33,12 @@ static void drop_new_sa(struct ike_engine *e, struct task *t, const char *why)
 /* ---- settling ---- */
 
 /* A task that wanted this IKE_SA rekeyed has it. */
-static void satisfy(struct ike_engine *e, struct task *t)
+static void satisfy(struct ike_engine *e, const struct ike_sa *old, struct task *t)
 {
 	if (!t || t->ops != &rekey_ike_ops)
 		return;
-	drop_new_sa(e, t, "the peer's rekey was faster");
+	if (t != old->running) /* else its answer is still to come */
+		drop_new_sa(e, t, "the peer's rekey was faster");
 	exchange_done(e, t, true, IKE_REASON_NONE, NULL);
 }
 
@@ -50,11 +51,12 @@ static void take_over(struct ike_engine *e, struct ike_sa *next, struct ike_sa *
 		e->counters.ike_rekey_init++;
 	else
 		e->counters.ike_rekey_resp++;
-	satisfy(e, old->running);
+	satisfy(e, old, old->running);
 	DL_FOREACH (old->tasks, t)
-		satisfy(e, t);
+		satisfy(e, old, t);
 	old->successor = next->own_spi;
 	old->collision = 0;
+	next->predecessor = 0;
 	timer_cancel(&e->timers, &old->rekey_timer);
 	timer_cancel(&e->timers, &old->dpd_timer);
 	ike_sa_set_state(e, old, IKE_SA_REKEYED, "replaced");
@@ -75,6 +77,7 @@ static struct ike_sa *theirs_of(const struct ike_engine *e, const struct ike_sa 
 static void expect_delete(struct ike_engine *e, struct ike_sa *theirs)
 {
 	theirs->redundant = true;
+	theirs->predecessor = 0;
 	timer_cancel(&e->timers, &theirs->rekey_timer);
 	timer_set(&e->timers, &theirs->expire_timer, e->now + DELETE_WAIT);
 }
@@ -85,6 +88,14 @@ void rekey_ike_peer_deletes(struct ike_engine *e, struct ike_sa *sa)
 
 	if (sa->state == IKE_SA_REKEYING && theirs)
 		take_over(e, theirs, sa, false);
+}
+
+void rekey_ike_peer_uses(struct ike_engine *e, struct ike_sa *theirs)
+{
+	struct ike_sa *old = theirs->predecessor ? ike_sa_by_spi(e, theirs->predecessor) : NULL;
+
+	if (old && old->state == IKE_SA_REKEYING && theirs_of(e, old) == theirs)
+		take_over(e, theirs, old, false);
 }
 
 /* ---- keys ---- */
@@ -213,16 +224,17 @@ static void refused(struct exchange *x, const struct refusal_cause *cause)
 			  x->e->now + RETRY_AFTER + engine_random_below(x->e, RETRY_AFTER));
 }
 
-/* The answer came while the IKE_SA is being deleted: what the peer made goes, too. */
+/* The answer came when the IKE_SA was deleted or replaced: what the peer made goes, too. */
 static void close_all(struct exchange *x, struct ike_sa *made, struct ike_sa *theirs)
 {
-	enum ike_reason reason = x->sa->end_reason;
+	bool deleting = x->sa->state == IKE_SA_DELETING;
+	enum ike_reason reason = deleting ? x->sa->end_reason : IKE_REASON_REPLACED;
 	struct refusal_cause cause;
 
 	if (theirs)
 		ike_sa_delete(x->e, theirs, reason);
 	if (!made || wire_find_error(x->in) || !consume_choice(x, made, &cause)) {
-		drop_new_sa(x->e, x->task, "the IKE_SA is being deleted");
+		drop_new_sa(x->e, x->task, "the IKE_SA is deleted or replaced");
 		return;
 	}
 	x->task->new_sa = 0;
@@ -238,12 +250,13 @@ static void consume_rekey_ike_response(struct exchange *x)
 	struct refusal_cause cause;
 	enum refusal refusal;
 
-	if (x->sa->state == IKE_SA_DELETING) {
+	if (x->sa->state != IKE_SA_REKEYING) {
 		close_all(x, made, theirs);
 		return;
 	}
 	if (theirs && wire_find_error(x->in)) {
 		/* RFC 7296 2.8.2: the peer had finished before it saw ours; it deletes. */
+		drop_new_sa(x->e, x->task, "the peer's rekey was faster");
 		take_over(x->e, theirs, x->sa, false);
 		return;
 	}
@@ -358,6 +371,12 @@ static void put_answer(struct exchange *x, const struct ike_sa *made, const stru
 	wire_put_ke(x->out, made->suite.ke->id, span_of(public_value, made->suite.ke->public_len));
 }
 
+static void meet(struct ike_sa *old, struct ike_sa *theirs)
+{
+	old->collision = theirs->own_spi;
+	theirs->predecessor = old->own_spi;
+}
+
 static void answer(struct exchange *x, bool collision)
 {
 	uint8_t nonce[IKE_NONCE_LEN], public_value[ALGORITHM_PUBLIC_MAX];
@@ -377,15 +396,17 @@ static void answer(struct exchange *x, bool collision)
 	put_answer(x, made, &chosen, own, public_value);
 	ike_sa_establish(x->e, made, "rekeyed by the peer");
 	if (collision)
-		x->sa->collision = made->own_spi;
+		meet(x->sa, made);
 	else
 		take_over(x->e, made, x->sa, false);
 }
 
 void rekey_ike_respond(struct exchange *x)
 {
-	enum verdict verdict = collide_rekey_ike(collide_ike_activity(x->sa), children_busy(x->sa));
+	enum verdict verdict;
 
+	rekey_ike_peer_uses(x->e, x->sa);
+	verdict = collide_rekey_ike(collide_ike_activity(x->sa), children_busy(x->sa));
 	if (verdict == VERDICT_COLLISION && theirs_of(x->e, x->sa))
 		verdict = VERDICT_TEMPORARY_FAILURE; /* a second one of the peer's */
 	if (verdict == VERDICT_TEMPORARY_FAILURE) {

@@ -7,5 +7,8 @@
 /* The peer deletes `sa` while our rekey of it is in flight: if the peer has rekeyed it, too,
  * its IKE_SA stands and inherits the CHILD_SAs (RFC 7296 2.8.2, 2.25.2). */
 void rekey_ike_peer_deletes(struct ike_engine *e, struct ike_sa *sa);
+/* The peer asks something on an IKE_SA of its making: if that met our own rekey, the peer has
+ * settled it in favour of this one, and the CHILD_SAs are here as the peer sees it. */
+void rekey_ike_peer_uses(struct ike_engine *e, struct ike_sa *theirs);
 
 #endif

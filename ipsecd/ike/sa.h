@@ -121,6 +121,7 @@ struct ike_sa {
 	 * was in flight, and the lowest nonce of the exchange that made this one. IKE_SAs are
 	 * held by SPI and looked up (ike_sa_by_spi), never by pointer: they may be gone. */
 	uint64_t collision;
+	uint64_t predecessor; /* the reverse: own_spi of the IKE_SA whose collision this is */
 	uint8_t lowest_nonce[IKE_NONCE_MAX];
 	uint16_t lowest_nonce_len;
 };

@@ -24,6 +24,7 @@ struct sim_link {
 	mono_time latency, jitter;
 	unsigned loss, duplicate, reorder, corrupt;
 	bool cut;
+	bool spare_esp; /* only delays ESP */
 	/* Drops the next n requests or responses of this exchange type. */
 	uint8_t drop_exchange;
 	bool drop_responses;

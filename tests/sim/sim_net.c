@@ -205,6 +205,7 @@ static void transmit(struct sim *s, unsigned node, struct sim_packet *p)
 	struct endpoint dst = p->dst;
 	struct sim_link *link;
 	unsigned to;
+	bool faults;
 
 	p->from = node;
 	if (nat->on && p->esp && !p->encap)
@@ -215,10 +216,13 @@ static void transmit(struct sim *s, unsigned node, struct sim_packet *p)
 	if (to >= s->n_nodes)
 		return;
 	link = &s->links[node][to];
-	if (link->cut || chosen_drop(link, p) || chance(s, link->loss))
+	if (link->cut || chosen_drop(link, p))
+		return;
+	faults = !(p->esp && link->spare_esp);
+	if (faults && chance(s, link->loss))
 		return;
 	enqueue(s, p, link);
-	if (chance(s, link->duplicate))
+	if (faults && chance(s, link->duplicate))
 		enqueue(s, p, link);
 }
 
