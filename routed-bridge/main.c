@@ -49,7 +49,7 @@ static void bad_option(const char *word)
 	while (*word == '-')
 		word++;
 	near = words_nearest(word, names);
-	fprintf(stderr, "routed-bridge: bad option or missing value: '%s'%s%s%s\n", word,
+	fprintf(stderr, "routed-bridge: unknown option '%s'%s%s%s\n", word,
 		near ? "; did you mean '--" : "", near ? near : "", near ? "'?" : "");
 	exit(2);
 }
@@ -106,9 +106,13 @@ static void read_options(struct program *p, int argc, char **argv)
 	int option;
 
 	opterr = 0;
-	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, ":", options, NULL)) != -1) {
 		if (option == '?')
 			bad_option(argv[optind - 1]);
+		if (option == ':') {
+			fprintf(stderr, "routed-bridge: '%s' needs a value\n", argv[optind - 1]);
+			exit(2);
+		}
 		read_option(p, option);
 	}
 	if (optind < argc)
