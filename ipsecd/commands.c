@@ -81,15 +81,16 @@ static bool rekey(void *ctx, const struct ike_select *select, uint64_t tag, cons
 	return shell_command(ctx, &c, error);
 }
 
-static bool terminate(void *ctx, const struct ike_select *select, bool force, uint64_t tag,
-		      const char **error)
+static bool terminate(void *ctx, const struct ike_select *select, bool force, bool hold,
+		      uint64_t tag, const char **error)
 {
-	/* A name means the connection, which stays down until it is initiated; an id means one
-	 * SA (nhrpd deletes duplicates so), whose connection goes on. */
+	/* A name means the connection, which we don't start again by ourselves; an id means
+	 * one SA (nhrpd deletes duplicates so), whose connection goes on. */
 	struct ike_command c = {.kind = IKE_COMMAND_TERMINATE,
 				.select = *select,
 				.tag = tag,
 				.force = force,
+				.hold = hold,
 				.reset_retry = !select->ike && !select->child};
 	struct daemon *d = ctx;
 

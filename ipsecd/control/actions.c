@@ -322,7 +322,8 @@ void command_terminate(struct client *c, struct span body)
 		return;
 	tag = pending_start(c, &p);
 	select = to_select(&p.selection);
-	started = host->terminate(host->ctx, &select, read_yes(body, "force"), tag, &error);
+	started = host->terminate(host->ctx, &select, read_yes(body, "force"),
+				  read_yes(body, "hold"), tag, &error);
 	pending_asked(c, started, error);
 }
 

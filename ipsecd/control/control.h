@@ -42,12 +42,13 @@ struct control_host {
 	const uint64_t *(*plane_counters)(void *ctx); /* DROP_COUNTERS entries, or NULL */
 
 	/* Each is followed by COMMAND_DONE with the tag when it returned true. `terminate` is
-	 * the graceful down: link DORMANT first, SAs deleted after the drain. */
+	 * the graceful down: link DORMANT first, SAs deleted after the drain; with `hold` the
+	 * peer can't bring it up again either, until initiate. */
 	bool (*initiate)(void *ctx, const struct ike_select *select, uint64_t tag,
 			 const char **error);
 	bool (*rekey)(void *ctx, const struct ike_select *select, uint64_t tag, const char **error);
-	bool (*terminate)(void *ctx, const struct ike_select *select, bool force, uint64_t tag,
-			  const char **error);
+	bool (*terminate)(void *ctx, const struct ike_select *select, bool force, bool hold,
+			  uint64_t tag, const char **error);
 	/* conn and secret are taken in any case. */
 	bool (*load_conn)(void *ctx, struct conn *conn, char *why, size_t size);
 	bool (*unload_conn)(void *ctx, const char *name, const char **error);

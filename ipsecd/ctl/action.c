@@ -28,6 +28,8 @@ static int act(struct ctl *c, const char *command, const char *conn, const char 
 		vici_put(&b, "ike", conn);
 	if (child)
 		vici_put(&b, "child", child);
+	if (strcmp(command, "terminate") == 0)
+		vici_put(&b, "hold", "yes"); /* down means down, for the peer as well */
 	vici_put_format(&b, "timeout", "%d", c->timeout_s * 1000);
 	vici_put(&b, "loglevel", "1");
 	if (b.overflow)

@@ -199,7 +199,7 @@ bool child_setup_select(struct ike_engine *e, const struct ike_sa *sa,
 	for (uint16_t i = 0; i < sa->conn->n_children; i++) {
 		const struct child_config *config = &sa->conn->children[i];
 
-		if (only ? config != only : conns_child_held(sa->entry, config->name))
+		if (only ? config != only : conns_child_held(sa->entry, config->name) == HOLD_PEER)
 			continue;
 		if (try_config(sa, in, config, without_ke, &one, &whole)) {
 			if (rank(sa, config, whole) > best) {

@@ -141,10 +141,15 @@ static bool initiate(struct ike_engine *e, const struct ike_command *c, const ch
 
 /* ---- terminate ---- */
 
+static enum hold hold_of(const struct ike_command *c)
+{
+	return c->hold ? HOLD_PEER : HOLD_OWN;
+}
+
 static void terminate_child(struct ike_engine *e, struct child *c, const struct ike_command *cmd)
 {
 	if (!cmd->reset_retry && c->sa->entry)
-		conns_hold_child(c->sa->entry, c->config->name);
+		conns_hold_child(c->sa->entry, c->config->name, hold_of(cmd));
 	/* One command at a time can wait for an SA's end; a later one is told at once. */
 	if (cmd->tag && !c->tag && command_expect(e, cmd->tag))
 		c->tag = cmd->tag;
@@ -180,16 +185,16 @@ static bool terminate(struct ike_engine *e, const struct ike_command *cmd, const
 	}
 	if (found && !cmd->reset_retry) {
 		if (s->child)
-			conns_hold_child(entry, s->child);
+			conns_hold_child(entry, s->child, hold_of(cmd));
 		else
-			conns_hold(e, entry);
+			conns_hold(e, entry, hold_of(cmd));
 	}
 	DL_FOREACH_SAFE (e->sas, sa, next_sa) {
 		if (sa->state == IKE_SA_ENDED || !selects_ike(s, sa))
 			continue;
 		if (!wants_child(s)) {
 			if (sa->entry && !cmd->reset_retry)
-				conns_hold(e, sa->entry);
+				conns_hold(e, sa->entry, hold_of(cmd));
 			terminate_ike(e, sa, cmd);
 			found = true;
 			continue;

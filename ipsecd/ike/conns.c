@@ -268,34 +268,44 @@ void conns_free(struct ike_engine *e)
 
 /* ---- holds ---- */
 
-void conns_hold(struct ike_engine *e, struct conn_entry *entry)
+void conns_hold(struct ike_engine *e, struct conn_entry *entry, enum hold hold)
 {
-	entry->held = true;
+	entry->held = hold;
 	entry->wanted = false;
 	entry->query = 0;
 	timer_cancel(&e->timers, &entry->retry_timer);
 	conns_end_waiters(e, entry, NULL, true, false, IKE_REASON_COMMAND, "taken down by command");
 }
 
-bool conns_child_held(const struct conn_entry *entry, const char *child)
-{
-	const struct held_child *h;
-
-	LL_FOREACH (entry->held_children, h)
-		if (strcmp(h->name, child) == 0)
-			return true;
-	return false;
-}
-
-void conns_hold_child(struct conn_entry *entry, const char *child)
+static struct held_child *held_child(const struct conn_entry *entry, const char *child)
 {
 	struct held_child *h;
 
-	if (conns_child_held(entry, child))
+	LL_FOREACH (entry->held_children, h)
+		if (strcmp(h->name, child) == 0)
+			return h;
+	return NULL;
+}
+
+enum hold conns_child_held(const struct conn_entry *entry, const char *child)
+{
+	const struct held_child *h = held_child(entry, child);
+
+	return h ? h->hold : HOLD_NONE;
+}
+
+void conns_hold_child(struct conn_entry *entry, const char *child, enum hold hold)
+{
+	struct held_child *h = held_child(entry, child);
+
+	if (h) {
+		h->hold = hold;
 		return;
+	}
 	h = calloc(1, sizeof(*h));
 	if (!h)
 		return;
+	h->hold = hold;
 	h->name = strdup(child);
 	if (!h->name) {
 		free(h);
@@ -308,7 +318,7 @@ void conns_release_hold(struct conn_entry *entry, const char *child)
 {
 	struct held_child *h, *tmp;
 
-	entry->held = false;
+	entry->held = HOLD_NONE;
 	if (!child) {
 		drop_holds(entry);
 		return;

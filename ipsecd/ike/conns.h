@@ -12,8 +12,16 @@ struct waiter {
 	char *child; /* NULL: the IKE_SA is enough */
 };
 
+/* What TERMINATE left behind, until INITIATE. */
+enum hold {
+	HOLD_NONE,
+	HOLD_OWN,  /* we don't start it; when the peer brings it up, the hold is over */
+	HOLD_PEER, /* the peer is not answered either */
+};
+
 struct held_child {
 	struct held_child *next;
+	enum hold hold;
 	char *name;
 };
 
@@ -32,8 +40,8 @@ struct conn_entry {
 	unsigned n_sas; /* IKE_SAs that refer to it */
 	bool unloaded;	/* out of the tables; freed with its last SA */
 	bool wanted;	/* should be up: auto=start or INITIATE */
-	bool held;	/* taken down by TERMINATE: not even answered until INITIATE */
-	struct held_child *held_children; /* taken down by TERMINATE, by name */
+	enum hold held;
+	struct held_child *held_children;
 	char *wanted_child;	/* first CHILD_SA of the next attempt; NULL: the first to start */
 	struct ike_sa *attempt; /* our initiation in flight: at most one */
 	uint64_t query;		/* the name is being resolved; 0: no */
@@ -66,10 +74,10 @@ const struct secret *conns_secret(const struct ike_engine *e, const struct id *l
 				  const struct id *remote, const struct ike_path *path);
 
 /* TERMINATE's mark and INITIATE's release (child NULL: the whole conn). */
-void conns_hold(struct ike_engine *e, struct conn_entry *entry);
-void conns_hold_child(struct conn_entry *entry, const char *child);
+void conns_hold(struct ike_engine *e, struct conn_entry *entry, enum hold hold);
+void conns_hold_child(struct conn_entry *entry, const char *child, enum hold hold);
 void conns_release_hold(struct conn_entry *entry, const char *child);
-bool conns_child_held(const struct conn_entry *entry, const char *child);
+enum hold conns_child_held(const struct conn_entry *entry, const char *child);
 /* Commands that wait for `child` to come up (NULL: for the IKE_SA). */
 bool conns_add_waiter(struct conn_entry *entry, uint64_t tag, const char *child);
 /* Ends those that wait for `child` (NULL: for the IKE_SA alone), or all of them. */

@@ -75,8 +75,10 @@ struct ike_command {
 	uint64_t tag;	  /* not 0: a COMMAND_DONE event with this tag follows */
 	uint32_t tunnel;  /* LOAD_CONN: the tunnel that children of this conn serve */
 	bool force;	  /* TERMINATE: without waiting for the peer's answer */
-	bool reset_retry; /* TERMINATE: false = the conn stays down until INITIATE, even with
-			     auto=start; true = it is started again as after a loss */
+	bool reset_retry; /* TERMINATE: false = we don't start the conn again, even with auto=start,
+			     until INITIATE or the peer brings it up; true = it is started again
+			     as after a loss */
+	bool hold;	  /* TERMINATE: the peer may not bring it up either, until INITIATE */
 };
 
 enum ike_child_event {

@@ -58,9 +58,9 @@ struct conn_entry *peers_match_path(const struct ike_engine *e, const struct ike
 		DL_FOREACH (e->conns, entry) {
 			unsigned score = path_score(entry, path);
 
-			if (score && entry->held)
+			if (score && entry->held == HOLD_PEER)
 				*held = true;
-			if (!score || entry->held || score >= below || score < best)
+			if (!score || entry->held == HOLD_PEER || score >= below || score < best)
 				continue;
 			equal = score == best ? equal + 1 : 1;
 			best = score;
@@ -71,7 +71,7 @@ struct conn_entry *peers_match_path(const struct ike_engine *e, const struct ike
 			unsigned want = n - skip;
 
 			DL_FOREACH (e->conns, entry) {
-				if (entry->held || path_score(entry, path) != best)
+				if (entry->held == HOLD_PEER || path_score(entry, path) != best)
 					continue;
 				found = entry;
 				if (want-- == 0)
@@ -134,7 +134,7 @@ struct conn_entry *peers_match_ids(const struct ike_engine *e, const struct ike_
 		uint64_t path = path_score(entry, &sa->path);
 		uint64_t score = ids << 32 | path;
 
-		if (!ids || !path || entry->held || score <= best_score ||
+		if (!ids || !path || entry->held == HOLD_PEER || score <= best_score ||
 		    !accepts_suite(c, &sa->suite))
 			continue;
 		best_score = score;

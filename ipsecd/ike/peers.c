@@ -321,6 +321,8 @@ void peers_sa_up(struct ike_engine *e, struct ike_sa *sa)
 	drop_attempt(e, entry, sa);
 	if (entry->attempt == sa)
 		entry->attempt = NULL;
+	if (entry->held == HOLD_OWN)
+		entry->held = HOLD_NONE; /* the peer wants it up */
 	entry->tries = 0;
 	entry->back_off = 0;
 	entry->reason = IKE_REASON_NONE;
@@ -391,6 +393,8 @@ void peers_child_up(struct ike_engine *e, struct child *c)
 	struct conn_entry *entry = c->sa->entry;
 
 	conns_end_waiters(e, entry, c->config->name, false, true, IKE_REASON_NONE, NULL);
+	if (conns_child_held(entry, c->config->name) == HOLD_OWN)
+		conns_release_hold(entry, c->config->name);
 	entry->reason = IKE_REASON_NONE;
 	entry->detail[0] = '\0';
 	entry->back_off = 0;

@@ -268,12 +268,24 @@ bool sim_run_until(struct sim *s, sim_condition *done, mono_time limit)
 	return true;
 }
 
+uint64_t sim_hold(struct sim *s, unsigned node, const char *ike)
+{
+	struct ike_command c = {.kind = IKE_COMMAND_TERMINATE,
+				.tag = ++s->next_tag,
+				.select = {.ike = ike},
+				.hold = true};
+
+	command_or_die(s, node, &c);
+	return c.tag;
+}
+
 uint64_t sim_command(struct sim *s, unsigned node, enum ike_command_kind kind, const char *ike,
 		     const char *child)
 {
 	struct ike_command c = {.kind = kind,
 				.tag = ++s->next_tag,
 				.name = ike,
+				.hold = true,
 				.select = {.ike = ike, .child = child}};
 
 	command_or_die(s, node, &c);

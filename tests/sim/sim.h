@@ -139,6 +139,8 @@ bool sim_run_until(struct sim *s, sim_condition *done, mono_time limit);
 void sim_fail(struct sim *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* ---- commands; the tag that COMMAND_DONE will have ---- */
+/* TERMINATE so that the peer can't bring it up either. */
+uint64_t sim_hold(struct sim *s, unsigned node, const char *ike);
 uint64_t sim_command(struct sim *s, unsigned node, enum ike_command_kind kind, const char *ike,
 		     const char *child);
 void sim_child_event(struct sim *s, unsigned node, uint64_t id, enum ike_child_event event);

@@ -283,6 +283,30 @@ static void test_delete_ike(void **state)
 	}
 }
 
+/* What is taken down isn't started again by its own end, though it is auto=start there;
+ * the peer may bring it up, unless it is held down. */
+static void test_terminate_and_hold(void **state)
+{
+	struct sim *s = sim_established(19);
+
+	(void)state;
+	sim_command(s, 0, IKE_COMMAND_TERMINATE, "to1-0", NULL);
+	sim_run(s, 200 * MONO_S);
+	assert_int_equal(sim_look(s, 0, NULL).ike, 0);
+	sim_command(s, 1, IKE_COMMAND_INITIATE, "to0-0", NULL);
+	sim_run(s, 2 * MONO_S);
+	assert_agreed(s, 1);
+	sim_hold(s, 0, "to1-0");
+	sim_run(s, 200 * MONO_S);
+	sim_command(s, 1, IKE_COMMAND_INITIATE, "to0-0", NULL);
+	sim_run(s, 200 * MONO_S);
+	assert_int_equal(sim_look(s, 0, NULL).ike, 0);
+	sim_command(s, 0, IKE_COMMAND_INITIATE, "to1-0", NULL);
+	sim_run(s, 2 * MONO_S);
+	assert_agreed_within(s, 1, 120 * MONO_S);
+	sim_free(s);
+}
+
 static bool node0_down(struct sim *s)
 {
 	return s->nodes[0].events[IKE_EVENT_IKE_DOWN] > 0;
@@ -634,6 +658,7 @@ int main(void)
 		cmocka_unit_test(test_rekey_ike),
 		cmocka_unit_test(test_delete_child),
 		cmocka_unit_test(test_delete_ike),
+		cmocka_unit_test(test_terminate_and_hold),
 		cmocka_unit_test(test_dead_peer),
 		cmocka_unit_test(test_traffic_replaces_liveness_checks),
 		cmocka_unit_test(test_lost_answers),

@@ -92,7 +92,7 @@ static struct {
 	char ike[64], child[64];
 	uint64_t tag;
 	unsigned calls;
-	bool force, refuse, done_at_once, tunnel_up;
+	bool force, hold, refuse, done_at_once, tunnel_up;
 	char log[8192];
 } shell;
 
@@ -170,11 +170,12 @@ static bool initiate(void *ctx, const struct ike_select *select, uint64_t tag, c
 	return take_command(select, tag, error);
 }
 
-static bool terminate(void *ctx, const struct ike_select *select, bool force, uint64_t tag,
-		      const char **error)
+static bool terminate(void *ctx, const struct ike_select *select, bool force, bool hold,
+		      uint64_t tag, const char **error)
 {
 	(void)ctx;
 	shell.force = force;
+	shell.hold = hold;
 	return take_command(select, tag, error);
 }
 
@@ -882,9 +883,10 @@ static void test_terminate(void **state)
 	struct peer *p = &peers[0];
 
 	(void)state;
-	send_packet(p, VICI_CMD_REQUEST, "terminate", pairs("ike", "gw", "force", "yes", NULL));
+	send_packet(p, VICI_CMD_REQUEST, "terminate",
+		    pairs("ike", "gw", "force", "yes", "hold", "yes", NULL));
 	assert_true(quiet(p));
-	assert_true(shell.force);
+	assert_true(shell.force && shell.hold);
 	engine.n_sas = 0;
 	command_done(true);
 	expect(p, VICI_CMD_RESPONSE, NULL);
