@@ -19,6 +19,7 @@
 #include <time.h>
 
 #define VICI_HOLD	 10.0 /* seconds without the daemon before its tunnels count as down */
+#define SWEEP_AFTER	 2.0  /* seconds of a session until tunnels and interfaces are known */
 #define DRAIN_TIMEOUT_MS 1000
 
 struct bridge {
@@ -36,6 +37,7 @@ struct bridge {
 	unsigned n_sessions;
 	ev_timer retry;	    /* routes_deadline */
 	ev_timer vici_hold; /* runs while the daemon is away */
+	ev_timer sweep;	    /* leftovers of an earlier zebra */
 	struct routes_count last_count;
 };
 
@@ -290,6 +292,30 @@ static void on_zebra_ready(void *ctx, struct zebra *z)
 		       "removes the routes of both; use 'type table N'");
 	routes_session(b->routes, type, instance, true);
 	settle(b);
+	ev_timer_again(b->loop, &b->sweep);
+}
+
+/* What a killed zebra left in the kernel, the next one of FRR 10.3 takes for a living route
+ * of our type (8.4 removes it): withdraw what is configured and claimed by no tunnel. */
+static void on_sweep(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct bridge *b = timer->data;
+
+	(void)events;
+	ev_timer_stop(loop, timer);
+	for (size_t i = 0; i < b->config->n_sections; i++) {
+		const struct bridge_section *s = &b->config->sections[i];
+		struct zapi_route route = {.type = s->options.type,
+					   .instance = s->options.instance};
+		struct zebra *z = session_for(b, route.type, route.instance);
+
+		for (size_t k = 0; z && k < s->n_prefixes; k++) {
+			route.prefix = s->prefixes[k];
+			if (!routes_claimed(b->routes, &route))
+				zebra_route_delete(z, &route);
+		}
+	}
+	settle(b);
 }
 
 struct interface_change {
@@ -483,7 +509,8 @@ static void set_hosts(struct bridge *b)
 	};
 	ev_timer_init(&b->retry, on_retry, 0., 0.);
 	ev_timer_init(&b->vici_hold, on_vici_hold, 0., 0.);
-	b->retry.data = b->vici_hold.data = b;
+	ev_timer_init(&b->sweep, on_sweep, 0., SWEEP_AFTER);
+	b->retry.data = b->vici_hold.data = b->sweep.data = b;
 }
 
 static void release(struct bridge *b)
@@ -493,6 +520,7 @@ static void release(struct bridge *b)
 	vici_free(b->vici);
 	ev_timer_stop(b->loop, &b->retry);
 	ev_timer_stop(b->loop, &b->vici_hold);
+	ev_timer_stop(b->loop, &b->sweep);
 	routes_free(b->routes);
 	tunnels_free(b->tunnels);
 	interfaces_free(b->interfaces);

@@ -492,6 +492,14 @@ bool routes_next(struct routes *r, struct route_action *out, mono_time now)
 	return false;
 }
 
+bool routes_claimed(const struct routes *r, const struct zapi_route *route)
+{
+	struct key k = key_of(route);
+	const struct route *e = find_route(r, &k);
+
+	return e && e->claims;
+}
+
 struct routes_count routes_count(const struct routes *r)
 {
 	return r->count;

@@ -50,6 +50,8 @@ void routes_expire(struct routes *r, mono_time now);
 mono_time routes_deadline(const struct routes *r); /* MONO_NEVER if none */
 /* The next thing to tell zebra; false when there is none. */
 bool routes_next(struct routes *r, struct route_action *out, mono_time now);
+/* Whether any owner claims the route's prefix under its type and instance. */
+bool routes_claimed(const struct routes *r, const struct zapi_route *route);
 struct routes_count routes_count(const struct routes *r);
 
 #endif
