@@ -13,10 +13,11 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define BATCH	  64	/* packets of one device in one wakeup */
-#define READ_MAX  65535 /* a TUN device's largest packet */
-#define PATH_MTU  1500
-#define MTU_NO_SA 1390 /* the least of all suites: IPv6 outside, AES-CBC, HMAC-SHA2-512 */
+#define BATCH	       64    /* packets of one device in one wakeup */
+#define READ_MAX       65535 /* a TUN device's largest packet */
+#define PATH_MTU       1500
+#define ANNOUNCE_TICKS 2
+#define MTU_NO_SA      1390 /* the least of all suites: IPv6 outside, AES-CBC, HMAC-SHA2-512 */
 
 struct tunnel {
 	struct forward_tunnel forward; /* first: forward hands it back */
@@ -26,6 +27,7 @@ struct tunnel {
 	struct dataplane_tunnel_info info; /* as told to the kernel, or heard from it */
 	bool present;			   /* the device is there */
 	bool dirty;			   /* the monitor told of it: look at it anew */
+	unsigned announce;		   /* ticks in which the addresses are told again */
 	ev_io readable;
 	UT_hash_handle by_ifindex;
 };
@@ -146,6 +148,17 @@ static enum dataplane_error set_addrs(struct tunnel *t, const struct tunnel_conf
 	return system_failed(d, t, what, e);
 }
 
+/* zebra 8.x reads links and addresses in two threads and forgets the address of a link
+ * that it has not seen yet (FRR issue 13288); BGP over the tunnel then never starts. An
+ * address that is set anew is told anew, and changes nothing for who knows it. */
+static void addrs_announce(struct tunnel *t)
+{
+	static const struct tunnel_config nothing;
+
+	if (t->present && set_addrs(t, &nothing, &t->config) != DATAPLANE_OK)
+		say(t, LOG_LEVEL_WARN, t->plane->forward.error);
+}
+
 static void device_attach(struct tunnel *t)
 {
 	struct dataplane *d = t->plane;
@@ -188,6 +201,7 @@ static enum dataplane_error device_fill(struct tunnel *t)
 	if (error)
 		return system_failed(d, t, "setting it up", error);
 	t->info.admin_up = true;
+	t->announce = ANNOUNCE_TICKS;
 	if (t->info.link_up) /* made again in the life of its CHILD_SAs */
 		error = tun_set_link(&t->tun, d->netlink, true);
 	return error ? system_failed(d, t, "operstate", error) : DATAPLANE_OK;
@@ -236,7 +250,6 @@ static void tell_device(struct tunnel *t)
  * kernel (carrier events) or somebody else changed it. true: something to tell. */
 static bool device_refresh(struct tunnel *t)
 {
-	static const struct tunnel_config nothing;
 	struct dataplane *d = t->plane;
 	struct netlink_link link;
 	bool up, was = t->info.admin_up;
@@ -251,8 +264,8 @@ static bool device_refresh(struct tunnel *t)
 		tun_set_link(&t->tun, d->netlink, t->info.link_up);
 	t->info.mtu = (uint16_t)link.mtu;
 	t->info.admin_up = up;
-	if (up && !was && set_addrs(t, &nothing, &t->config) != DATAPLANE_OK)
-		say(t, LOG_LEVEL_WARN, d->forward.error);
+	if (up && !was)
+		addrs_announce(t);
 	return up != was;
 }
 
@@ -424,6 +437,10 @@ static enum dataplane_error userspace_tunnel_set_link(struct dataplane *d, uint3
 	if (!t->present)
 		return forward_fail(&d->forward, DATAPLANE_SYSTEM, "%s: the device is gone",
 				    t->config.name);
+	if (up) {
+		addrs_announce(t);
+		t->announce = ANNOUNCE_TICKS;
+	}
 	error = tun_set_link(&t->tun, d->netlink, up);
 	return error ? system_failed(d, t, "operstate", error) : DATAPLANE_OK;
 }
@@ -486,7 +503,15 @@ static void userspace_esp_input(struct dataplane *d, const struct endpoint *loca
 
 static void userspace_tick(struct dataplane *d, mono_time now)
 {
+	struct tunnel *t, *next;
+
 	forward_tick(&d->forward, now);
+	HASH_ITER (by_ifindex, d->by_ifindex, t, next) {
+		if (t->announce) {
+			t->announce--;
+			addrs_announce(t);
+		}
+	}
 }
 
 static const uint64_t *userspace_counters(struct dataplane *d)
