@@ -11,7 +11,7 @@
 /* The loser of a simultaneous initiation goes after this time, so that both ends have the
  * winner in use: its initiator deletes it; the responder only if that never comes. */
 #define REDUNDANT_WAIT	  (1 * MONO_S)
-#define REDUNDANT_PATIENT (25 * MONO_S)
+#define REDUNDANT_PATIENT (5 * MONO_S) /* a peer that knows no such rule keeps both */
 
 /* ---- what is there ---- */
 
