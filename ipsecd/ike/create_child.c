@@ -223,6 +223,25 @@ void create_child_keep_lowest(struct span a, struct span b, uint8_t *out, uint16
 	memcpy(out, lowest.ptr, *len);
 }
 
+void create_child_meet(struct task *own, const struct child *theirs)
+{
+	own->collision = theirs->id;
+	own->collision_lost = false;
+	own->collision_nonce_len = theirs->lowest_nonce_len;
+	memcpy(own->collision_nonce, theirs->lowest_nonce, theirs->lowest_nonce_len);
+}
+
+bool create_child_ours_goes(const struct exchange *x)
+{
+	const struct task *t = x->task;
+
+	if (!t->collision)
+		return false;
+	return t->collision_lost ||
+	       collide_ours_goes(collide_lowest(span_of(t->nonce, sizeof(t->nonce)), x->in->nonce),
+				 span_of(t->collision_nonce, t->collision_nonce_len));
+}
+
 static void put_answer(struct exchange *x, const struct child_offer *offer, struct span nonce,
 		       const uint8_t *public_value)
 {
@@ -320,18 +339,10 @@ static void fail(struct exchange *x, const struct refusal_cause *cause)
 }
 
 /* Both ends made the same child at once: one goes, by the rule of RFC 7296 2.8.1. */
-static bool ours_goes(const struct exchange *x, const struct child *theirs)
-{
-	struct span own = span_of(x->task->nonce, sizeof(x->task->nonce));
-
-	return theirs && collide_ours_goes(collide_lowest(own, x->in->nonce),
-					   span_of(theirs->lowest_nonce, theirs->lowest_nonce_len));
-}
-
 static void commit_choice(struct exchange *x, const struct child_offer *offer, struct span shared)
 {
 	struct child *theirs = child_by_id(x->e, x->task->collision);
-	bool goes = ours_goes(x, theirs);
+	bool goes = create_child_ours_goes(x);
 	struct child *c;
 
 	if (offer->spi_out == x->task->gone_spi) { /* deleted before we knew it */
@@ -415,6 +426,6 @@ void create_child_respond(struct exchange *x)
 		return;
 	if (own && own->ops == &create_child_ops && own->child_name &&
 	    strcmp(own->child_name, c->config->name) == 0)
-		own->collision = c->id;
+		create_child_meet(own, c);
 	child_announce(x->e, c, NULL);
 }

@@ -60,4 +60,11 @@ bool create_child_answer_ke(struct exchange *x, const struct algorithm_ke *alg,
 /* Remembers the lower nonce of an exchange (RFC 7296 2.8.1). */
 void create_child_keep_lowest(struct span a, struct span b, uint8_t *out, uint16_t *len);
 
+/* ---- collisions ---- */
+
+/* `theirs` meets our own request in flight. */
+void create_child_meet(struct task *own, const struct child *theirs);
+/* Our answer is here: has what we made to go (RFC 7296 2.8.1)? */
+bool create_child_ours_goes(const struct exchange *x);
+
 #endif

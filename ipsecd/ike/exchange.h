@@ -82,11 +82,17 @@ struct task {
 	const struct algorithm_ke *ke_alg; /* NULL: none */
 	struct crypto_ke *ke;
 	uint8_t ke_public[ALGORITHM_PUBLIC_MAX];
-	uint16_t ke_group;  /* asked for by INVALID_KE_PAYLOAD; 0: our first */
-	uint32_t spi;	    /* new inbound CHILD_SA SPI */
-	uint64_t new_sa;    /* rekey_ike: own_spi of the IKE_SA in the making; 0 */
-	uint64_t collision; /* handle of what the peer made meanwhile; 0 */
-	uint32_t gone_spi;  /* the peer deleted this one, unknown to us: the one in the making? */
+	uint16_t ke_group; /* asked for by INVALID_KE_PAYLOAD; 0: our first */
+	uint32_t spi;	   /* new inbound CHILD_SA SPI */
+	uint64_t new_sa;   /* rekey_ike: own_spi of the IKE_SA in the making; 0 */
+	/* What the peer made meanwhile (2.8.1): its handle, 0: nothing; the lower nonce of its
+	 * exchange, kept because it may be gone before our answer comes; whether it stays for
+	 * sure, because the peer deleted the old one in its favour. */
+	uint64_t collision;
+	uint8_t collision_nonce[IKE_NONCE_MAX];
+	uint16_t collision_nonce_len;
+	bool collision_lost;
+	uint32_t gone_spi; /* the peer deleted this one, unknown to us: the one in the making? */
 };
 
 /* Queues a task and runs the queue. An equal waiting task (ops, child, name) is kept and

@@ -48,13 +48,24 @@ static void theirs_stays(struct exchange *x, struct child *theirs, struct child 
 		old->replaced_by = theirs->id;
 }
 
+/* What replaces `old` now: rekeyed again and again, only the last one counts. */
+static struct child *last_successor(const struct ike_engine *e, const struct child *old)
+{
+	struct child *next = child_by_id(e, old->replaced_by);
+
+	while (next && !child_usable(next) && next->replaced_by)
+		next = child_by_id(e, next->replaced_by);
+	return next && child_usable(next) ? next : NULL;
+}
+
 void rekey_child_peer_deletes(struct ike_engine *e, struct ike_sa *sa, struct child *old)
 {
 	struct task *t = own_rekey(sa, old);
-	struct child *next = child_by_id(e, old->replaced_by);
+	struct child *next = last_successor(e, old);
 
 	if (!next && t && t->collision) { /* the peer did not see the collision, or won it */
 		next = child_by_id(e, t->collision);
+		t->collision_lost = true;
 		if (next)
 			take_over(e, next, old);
 	}
@@ -132,25 +143,13 @@ static void refused(struct exchange *x, struct child *old, const struct refusal_
 			  x->e->now + RETRY_AFTER + engine_random_below(x->e, RETRY_AFTER));
 }
 
-/* Which of two goes; with theirs gone already (its maker deleted it) ours stays. */
-static bool ours_goes(const struct exchange *x, const struct child *theirs)
-{
-	struct span own = span_of(x->task->nonce, sizeof(x->task->nonce));
-
-	if (!theirs)
-		return false;
-	if (theirs->announced) /* the peer deleted the old one in favour of theirs */
-		return true;
-	return collide_ours_goes(collide_lowest(own, x->in->nonce),
-				 span_of(theirs->lowest_nonce, theirs->lowest_nonce_len));
-}
-
 static void settle(struct exchange *x, struct child *ours, struct child *theirs, struct child *old,
 		   bool goes)
 {
 	if (goes) {
 		ours->redundant = true;
-		theirs_stays(x, theirs, old);
+		if (theirs)
+			theirs_stays(x, theirs, old);
 		child_delete(x->e, ours, IKE_REASON_REPLACED);
 		return;
 	}
@@ -173,7 +172,7 @@ static const struct child_config *task_config(const struct exchange *x)
 static void commit_choice(struct exchange *x, const struct child_offer *offer, struct span shared,
 			  struct child *old, struct child *theirs)
 {
-	bool goes = ours_goes(x, theirs);
+	bool goes = create_child_ours_goes(x);
 	struct child *ours;
 
 	if (offer->spi_out == x->task->gone_spi) { /* deleted before we knew it */
@@ -292,7 +291,7 @@ static void answer(struct exchange *x, struct child *old, bool collision)
 	own = own_rekey(x->sa, old);
 	old->replaced_by = 0;
 	if (own)
-		own->collision = c->id;
+		create_child_meet(own, c);
 }
 
 void rekey_child_respond(struct exchange *x)

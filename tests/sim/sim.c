@@ -285,7 +285,6 @@ uint64_t sim_command(struct sim *s, unsigned node, enum ike_command_kind kind, c
 	struct ike_command c = {.kind = kind,
 				.tag = ++s->next_tag,
 				.name = ike,
-				.hold = true,
 				.select = {.ike = ike, .child = child}};
 
 	command_or_die(s, node, &c);

@@ -49,7 +49,7 @@ static void act(struct sim *s, unsigned node, enum action action)
 		sim_command(s, node, IKE_COMMAND_TERMINATE, conn, "net");
 		break;
 	case DELETE_IKE:
-		sim_command(s, node, IKE_COMMAND_TERMINATE, conn, NULL);
+		sim_hold(s, node, conn);
 		break;
 	case NOTHING:
 	case ACTIONS:
