@@ -39,11 +39,15 @@ class Site:
     def _start_frr_daemon(self, name):
         words = [f"{FRR}/{name}", "--vty_socket", self.frr, "-z", f"{self.frr}/zserv.api",
                  "-i", f"{self.frr}/{name}.pid", "--log", "stdout", "-A", "127.0.0.1"]
-        if name == "bfdd":
+        if name == "bfdd" and self._bfdd_has_control_socket():
             words += ["--bfdctl", f"{self.frr}/bfdd.sock"]
         daemon = self._start(name, words)
         wait_until(f"{name}'s vty socket at {self.name}",
                    lambda: os.path.exists(f"{self.frr}/{name}.vty"), START_SECONDS, [daemon])
+
+    def _bfdd_has_control_socket(self):
+        """One path for the whole machine, unless told otherwise; gone since FRR 10."""
+        return "--bfdctl" in run([f"{FRR}/bfdd", "--help"], quiet=True)
 
     def frr_daemons(self):
         """zebra and those that topology's file of daemons asks for."""

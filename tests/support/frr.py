@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 
+from .netns import run
 from .poll import until
 from .process import Daemon
 
@@ -40,7 +41,7 @@ class Frr:
                 os.unlink(leftover)
         argv = [f"{FRR}/{daemon}", "--vty_socket", self.dir, "-z", self.zserv,
                 "-i", f"{self.dir}/{daemon}.pid", "-P", "0", "-f", self.configs[daemon]]
-        if daemon == "bfdd":
+        if daemon == "bfdd" and "--bfdctl" in run(f"{FRR}/bfdd", "--help"):
             argv += ["--bfdctl", f"{self.dir}/bfdd.sock"]
         self.daemons[daemon] = Daemon(daemon, self.namespace.argv(*argv),
                                       f"{self.dir}/{daemon}.log")
