@@ -11,8 +11,9 @@
 #include <stdio.h>
 
 #define RETRY_AFTER (30 * MONO_S)
-/* How long we wait for a DELETE that is the peer's to send. */
-#define DELETE_WAIT (10 * MONO_S)
+/* How long we wait for a DELETE that is the peer's to send. Longer than a peer may repeat the
+ * request whose answer was lost: our own DELETE would end the IKE_SA it still lives on. */
+#define DELETE_WAIT (60 * MONO_S)
 
 static struct ike_sa *new_sa_of(const struct ike_engine *e, const struct task *t)
 {

@@ -93,7 +93,7 @@ static void cross(uint64_t seed, enum action a, enum action b, mono_time distanc
 	act(s, 0, a);
 	sim_run(s, distance);
 	act(s, 1, b);
-	sim_run(s, 70 * MONO_S);
+	sim_run(s, 100 * MONO_S);
 	check_left(s, a, b, distance);
 	sim_free(s);
 }
