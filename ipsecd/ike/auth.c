@@ -103,7 +103,7 @@ static void no_secret(struct ike_sa *sa, const struct id *remote, char *detail, 
 {
 	char own[ID_TEXT], peer[ID_TEXT];
 
-	snprintf(detail, size, "no secret for %.60s and %.60s", id_format(&sa->local_id, own),
+	snprintf(detail, size, "no secret for %.200s and %.200s", id_format(&sa->local_id, own),
 		 id_format(remote, peer));
 }
 
@@ -111,7 +111,7 @@ void auth_start(struct ike_engine *e, struct ike_sa *sa)
 {
 	const struct secret *psk = conns_secret(e, &sa->local_id, &sa->conn->remote_id, &sa->path);
 	uint8_t memory[IKE_MESSAGE_MAX];
-	char detail[IKE_DETAIL];
+	char detail[IKE_WORDS];
 	struct wire_writer w;
 	struct span datagram;
 
@@ -166,12 +166,14 @@ const struct exchange_ops auth_failed_ops = {
 /* The whole IKE_AUTH was refused: an error without AUTH. */
 static void consume_refusal(struct exchange *x, const struct wire_notify *n)
 {
-	char own[ID_TEXT], name[32], detail[IKE_DETAIL];
+	char own[ID_TEXT], peer[ID_TEXT], name[32], detail[IKE_WORDS];
 	bool auth = n->type == NOTIFY_AUTHENTICATION_FAILED;
 
 	if (auth)
 		snprintf(detail, sizeof(detail),
-			 "peer does not accept our identity %.60s or our key",
+			 "AUTHENTICATION_FAILED: peer %.200s does not accept our identity %.200s "
+			 "or our key",
+			 id_format(&x->sa->conn->remote_id, peer),
 			 id_format(&x->sa->local_id, own));
 	else
 		snprintf(detail, sizeof(detail), "peer answers IKE_AUTH with %s",
@@ -188,7 +190,7 @@ static bool peer_id_ok(struct exchange *x, char *detail, size_t size)
 
 	if (want->type == ID_ANY || id_match(want, is))
 		return true;
-	snprintf(detail, size, "peer says it is %.60s, we want %.60s", id_format(is, a),
+	snprintf(detail, size, "peer says it is %.200s, we want %.200s", id_format(is, a),
 		 id_format(want, b));
 	return false;
 }
@@ -220,10 +222,11 @@ static void child_refused(struct exchange *x, const struct child_config *config,
 
 	child_setup_selectors(x->sa, config, &local, &remote);
 	if (reason == IKE_REASON_NO_PROPOSAL)
-		snprintf(detail, sizeof(detail), "peer accepts none of our %s",
+		snprintf(detail, sizeof(detail), "NO_PROPOSAL_CHOSEN: peer accepts none of our %s",
 			 proposal_list_format(&config->proposals, text, sizeof(text)));
 	else if (reason == IKE_REASON_TS_UNACCEPTABLE)
-		snprintf(detail, sizeof(detail), "peer does not accept our %s === %s",
+		snprintf(detail, sizeof(detail),
+			 "TS_UNACCEPTABLE: peer does not accept our %s === %s",
 			 ts_list_format(&local, a, sizeof(a)),
 			 ts_list_format(&remote, b, sizeof(b)));
 	else
@@ -264,7 +267,7 @@ void auth_consume_response(struct exchange *x)
 	const struct child_config *config = first_config(x->sa);
 	struct ike_sa *sa = x->sa;
 	uint32_t spi_in = sa->init->child_spi;
-	char detail[IKE_DETAIL];
+	char detail[IKE_WORDS];
 
 	x->e->counters.ike_auth_in_resp++;
 	if (!(x->in->present & WIRE_BIT(PAYLOAD_AUTH))) {
@@ -317,7 +320,7 @@ static const struct secret *identify(struct exchange *x, char *detail, size_t si
 	sa->path = *x->path;
 	entry = peers_match_ids(x->e, sa, &m->idi.id, idr);
 	if (!entry) {
-		snprintf(detail, size, "peer says %.50s%s%.50s, we want %.50s",
+		snprintf(detail, size, "peer says %.180s%s%.180s, we want %.180s",
 			 id_format(&m->idi.id, a), idr ? " and wants " : "",
 			 idr ? id_format(idr, b) : "", id_format(&sa->conn->remote_id, c));
 		return NULL;
@@ -335,21 +338,21 @@ static bool authenticate_initiator(struct exchange *x, const struct secret *psk,
 				   size_t size)
 {
 	struct ike_sa *sa = x->sa;
-	char a[ID_TEXT];
+	char a[ID_TEXT], b[ID_TEXT];
 
 	if (!(x->in->present & WIRE_BIT(PAYLOAD_AUTH))) {
-		snprintf(detail, size, "peer %.60s wants EAP, we want a pre-shared key",
+		snprintf(detail, size, "peer %.200s wants EAP, we want a pre-shared key",
 			 id_format(&x->in->idi.id, a));
 		return false;
 	}
 	if (!peer_auth_ok(x->e, sa, x->in, psk)) {
-		snprintf(detail, size, "AUTH of %.60s does not verify: keys differ",
-			 id_format(&x->in->idi.id, a));
+		snprintf(detail, size, "AUTH of %.200s for our %.200s does not verify: keys differ",
+			 id_format(&x->in->idi.id, a), id_format(&sa->local_id, b));
 		return false;
 	}
 	sa->remote_id = x->in->idi.id;
 	if (peers_refuses_duplicate(x->e, sa)) {
-		snprintf(detail, size, "%.60s has an IKE_SA already (unique=keep)",
+		snprintf(detail, size, "%.200s has an IKE_SA already (unique=keep)",
 			 id_format(&sa->remote_id, a));
 		return false;
 	}
@@ -382,7 +385,7 @@ static struct child *create_first_child(struct exchange *x)
 void auth_respond(struct exchange *x)
 {
 	struct ike_sa *sa = x->sa;
-	char detail[IKE_DETAIL] = "";
+	char detail[IKE_WORDS] = "";
 	const struct secret *psk = identify(x, detail, sizeof(detail));
 	struct child *c;
 

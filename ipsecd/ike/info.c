@@ -134,7 +134,7 @@ const char *ike_reason_text(enum ike_reason r)
 		[IKE_REASON_NONE] = "no reason",
 		[IKE_REASON_PEER_DELETED] = "deleted by the peer",
 		[IKE_REASON_COMMAND] = "command",
-		[IKE_REASON_PEER_DEAD] = "peer does not answer any more",
+		[IKE_REASON_PEER_DEAD] = "peer is dead",
 		[IKE_REASON_REPLACED] = "replaced",
 		[IKE_REASON_EXPIRED] = "lifetime is over",
 		[IKE_REASON_CONFIG] = "configuration changed",

@@ -156,7 +156,7 @@ static void consume_cookie(struct exchange *x, const struct wire_notify *n)
 	}
 	memcpy(init->cookie, n->data.ptr, n->data.len);
 	init->cookie_len = (uint8_t)n->data.len;
-	again(x->e, x->sa, "the peer wants a cookie");
+	again(x->e, x->sa, "the peer answered COOKIE");
 }
 
 static void consume_invalid_ke(struct exchange *x, const struct wire_notify *n)
@@ -164,29 +164,32 @@ static void consume_invalid_ke(struct exchange *x, const struct wire_notify *n)
 	struct ike_sa *sa = x->sa;
 	uint16_t group = n->data.len == 2 ? be16_get(n->data.ptr) : 0;
 	const struct algorithm_ke *alg = algorithm_ke(group);
-	char detail[IKE_DETAIL], name[32];
+	char detail[IKE_DETAIL], reason[96], name[32];
 
 	/* Only a group that we offered, and not the one that was refused. */
 	if (!alg || alg == sa->init->ke_alg || !proposal_list_has_ke(&sa->conn->proposals, group)) {
-		snprintf(detail, sizeof(detail), "peer wants KE %s, which we do not offer",
+		snprintf(detail, sizeof(detail),
+			 "INVALID_KE_PAYLOAD: peer wants %s, which we do not offer",
 			 algorithm_format(TRANSFORM_KE, group, 0, name));
 		peers_attempt_failed(x->e, sa, IKE_REASON_NO_PROPOSAL, detail);
 		return;
 	}
+	snprintf(reason, sizeof(reason), "the peer answered INVALID_KE_PAYLOAD, it wants %s",
+		 alg->name);
 	if (!new_ke(x->e, sa->init, alg)) {
 		peers_attempt_failed(x->e, sa, IKE_REASON_INTERNAL, "key exchange failed");
 		return;
 	}
-	again(x->e, sa, "the peer wants another KE");
+	again(x->e, sa, reason);
 }
 
 static void consume_error(struct exchange *x, const struct wire_notify *n)
 {
-	char name[32], detail[IKE_DETAIL], ours[PROPOSAL_TEXT];
+	char name[32], detail[IKE_WORDS], ours[IKE_WORDS / 2];
 
 	if (n->type == NOTIFY_NO_PROPOSAL_CHOSEN) {
-		snprintf(detail, sizeof(detail), "peer accepts none of our %s",
-			 proposal_list_format(&x->sa->conn->proposals, ours, 100));
+		snprintf(detail, sizeof(detail), "NO_PROPOSAL_CHOSEN: peer accepts none of our %s",
+			 proposal_list_format(&x->sa->conn->proposals, ours, sizeof(ours)));
 		peers_attempt_failed(x->e, x->sa, IKE_REASON_NO_PROPOSAL, detail);
 		return;
 	}

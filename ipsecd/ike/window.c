@@ -111,7 +111,7 @@ static void give_up(struct ike_engine *e, struct ike_sa *sa)
 		return;
 	}
 	e->counters.peers_dead++;
-	ike_sa_end(e, sa, IKE_REASON_PEER_DEAD, NULL);
+	ike_sa_end(e, sa, IKE_REASON_PEER_DEAD, "it does not answer any more");
 }
 
 void window_expire(struct ike_engine *e, void *owner)
