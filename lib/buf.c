@@ -109,7 +109,8 @@ struct span buf_span(const struct buf *b)
 
 struct reader reader_over(struct span in)
 {
-	return (struct reader){.in = in};
+	/* Arithmetic on a null pointer is undefined, even by 0. */
+	return (struct reader){.in = in.ptr ? in : span_of("", 0)};
 }
 
 struct span reader_take(struct reader *r, size_t n)
