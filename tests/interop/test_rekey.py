@@ -50,6 +50,7 @@ def rekey(pair, name, spis, start, peers):
                 start(peer)
             until("new SPIs", lambda: not before & spis(pair.ours, name), 15)
             settled(pair, name)
+            pair.ping(name, count=10)  # and 0.2 s for the other ping to go on
     pinging.check_no_loss()
 
 
