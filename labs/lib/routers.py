@@ -7,6 +7,9 @@ import shutil
 from shell import Daemon, LabError, inside, run, wait_until
 
 FRR = "/usr/lib/frr"
+# Since FRR 10, zebra's configuration goes through mgmtd, whose sockets have fixed names
+# in a folder that -N alone can move.
+HAS_MGMTD = os.path.exists(f"{FRR}/mgmtd")
 START_SECONDS = 20
 
 
@@ -41,6 +44,8 @@ class Site:
                  "-i", f"{self.frr}/{name}.pid", "--log", "stdout", "-A", "127.0.0.1"]
         if name == "bfdd" and self._bfdd_has_control_socket():
             words += ["--bfdctl", f"{self.frr}/bfdd.sock"]
+        if HAS_MGMTD:
+            words += ["-N", self.namespace]
         daemon = self._start(name, words)
         wait_until(f"{name}'s vty socket at {self.name}",
                    lambda: os.path.exists(f"{self.frr}/{name}.vty"), START_SECONDS, [daemon])
@@ -53,7 +58,7 @@ class Site:
         """zebra and those that topology's file of daemons asks for."""
         with open(os.path.join(self.config, "daemons")) as source:
             asked = [line.split("=")[0] for line in source if line.strip().endswith("d=yes")]
-        return ["zebra"] + asked
+        return (["mgmtd"] if HAS_MGMTD else []) + ["zebra"] + asked
 
     def start_frr(self):
         for name in self.frr_daemons():
@@ -95,9 +100,11 @@ class Site:
 
     def stop(self):
         """In the order that lets each part tell the others: tunnels drain first."""
-        for name in ["ipsecd", "routed-bridge", "bfdd", "bgpd", "zebra"]:
+        for name in ["ipsecd", "routed-bridge", "bfdd", "bgpd", "zebra", "mgmtd"]:
             if name in self.daemons and self.daemons[name].process:
                 self.daemons[name].stop()
+        if HAS_MGMTD:
+            shutil.rmtree(f"/run/frr/{self.namespace}", ignore_errors=True)
 
     # ---- asking
 
