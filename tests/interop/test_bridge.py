@@ -425,9 +425,11 @@ def nhrpd_is_warned_about():
 
 def switched_off_link_detection_is_warned_about():
     with Site("a") as s:
-        s.frr.configure("zebra", "interface tun-ab\n no link-detect\n")
         s.start()
         s.up()
+        s.frr.configure_zebra("interface tun-ab", "no link-detect")
+        for change in ("down", "up"):  # zebra tells it beside the next change
+            s.ns.ip("link", "set", "dev", "tun-ab", change)
         s.wait_log("tun-ab has 'no link-detect'")
         s.wait_installed()
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """IPv4 and IPv6 inside and outside of the tunnel in every combination, two families in
-one CHILD_SA, and packets of every size up to the tunnel device's MTU.
+one CHILD_SA, packets of every size up to the tunnel device's MTU and above it, and a
+TCP transfer there and back.
 """
 import os
 import sys
@@ -17,6 +18,7 @@ def works(pair, name, initiator):
     with pair.up(name, initiator):
         pair.ping(name, count=5)
         pair.ping_sizes(name)
+        pair.transfer(name, 2_000_000)
 
 
 def mtu_is_right(pair, name):

@@ -11,6 +11,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
 from tests.support import ike_init  # noqa: E402
+from tests.support.netns import udp_socket  # noqa: E402
 from tests.support.pair import Pair  # noqa: E402
 from tests.support.suite import Suite, check, check_equal  # noqa: E402
 from tests.support.tunnel import change, tunnel  # noqa: E402
@@ -46,7 +47,7 @@ def garbage(pair, name):
     with pair.up(name, pair.ours):
         before = ike_sa(pair, name)
         with pair.pinging(name) as pinging:
-            with ike_init.socket_in(pair.theirs.namespace, end.remote) as sock:
+            with udp_socket(pair.theirs.namespace, end.remote) as sock:
                 for datagram in 20 * bad_datagrams(before):
                     sock.sendto(datagram, (end.local, 500))
                     sock.sendto(datagram, (end.local, 4500))

@@ -95,6 +95,15 @@ def killed_ours(pair, name):
     established(pair, name)
 
 
+def ours_restarted_at_once(pair, name):
+    """Our INITIAL_CONTACT (RFC 7296 2.4) makes charon forget the SAs that it still has."""
+    established(pair, name)
+    pair.ours.kill()
+    pair.ours.start(pair.ours.ends)
+    established(pair, name)
+    one_of_each(pair.theirs, name)
+
+
 def main():
     suite = Suite("liveness")
     ours, theirs = tunnel("watched", 1, dpd=1)
@@ -105,7 +114,8 @@ def main():
                                ("path cut", cut_path),
                                ("peer killed", killed_peer),
                                ("peer restarted at once", killed_and_back_at_once),
-                               ("we are killed", killed_ours)):
+                               ("we are killed", killed_ours),
+                               ("we restart at once", ours_restarted_at_once)):
             suite.case(name, function, pair, "watched", logs=(pair.ours, pair.theirs))
     return suite.finish()
 

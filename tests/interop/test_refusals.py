@@ -31,7 +31,10 @@ def refused(pair, name, initiator, notify, words):
     print(f"      {lines[0]}")
     for peer in (pair.ours, pair.theirs):
         check(not peer.children(name), f"{peer.kind} has no CHILD_SA of '{name}'")
-    pair.take_down(name)
+    # Where only the CHILD_SA was refused, the IKE SA is there (RFC 7296 1.3). What was
+    # refused altogether lingers for a while, to repeat the answer.
+    if any(sa["state"] == "ESTABLISHED" for sa in pair.ours.sas(name)):
+        pair.take_down(name)
 
 
 def narrowed(pair, name, initiator):

@@ -8,6 +8,7 @@ charon.delete_rekeyed_delay (5 s by default) before it forgets it; it is set to 
 """
 import os
 import sys
+import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
 from tests.support.pair import Pair, one_of_each  # noqa: E402
@@ -62,6 +63,32 @@ def rekey_ike(pair, name, peers):
     rekey(pair, name, ike_spis, lambda peer: peer.rekey_ike(name), peers)
 
 
+DROP_IKE = """
+table inet lossy {{
+    chain {hook} {{ type filter hook {hook} priority 0; udp dport 4500 @th,64,32 0 drop; }}
+}}
+"""
+
+
+def with_loss(pair, name, initiator, hook):
+    """IKE messages (those with the non-ESP marker, RFC 3948 2.2) are lost at their side,
+    on the way in or out, until the initiator has retransmitted; ESP passes."""
+    mark = initiator.log_mark()
+    with pair.pinging(name) as pinging:
+        before = child_spis(pair.ours, name)
+        pair.theirs.namespace.nft(DROP_IKE.format(hook=hook))
+        rekeying = threading.Thread(target=initiator.rekey_child, args=(name,))
+        rekeying.start()
+        try:
+            initiator.wait_log("retransmit", mark)
+        finally:
+            pair.theirs.namespace.nft_clear()
+            rekeying.join()
+        until("new SPIs", lambda: not before & child_spis(pair.ours, name), 15)
+        settled(pair, name)
+    pinging.check_no_loss()
+
+
 def by_lifetimes(pair, name):
     """Nobody asks: the lifetimes in the configuration do."""
     with pair.pinging(name) as pinging:
@@ -88,6 +115,11 @@ def main():
             for by, peers in who:
                 suite.case(f"CHILD_SA, {name}, {by}", rekey_child, pair, name, peers, logs=logs)
                 suite.case(f"IKE SA, {name}, {by}", rekey_ike, pair, name, peers, logs=logs)
+        for who, initiator, hooks in (("our", pair.ours, ("input", "output")),
+                                      ("their", pair.theirs, ("output", "input"))):
+            for what, hook in zip(("request", "response"), hooks):
+                suite.case(f"{who} rekeying, the {what} is lost", with_loss, pair, "pfs",
+                           initiator, hook, logs=logs)
         suite.case("replaced SAs are gone", nothing_left_over, pair, ("pfs", "no-pfs"), logs=logs)
         pair.ours.initiate("lifetimes")
         pair.both_up("lifetimes")

@@ -11,6 +11,8 @@ from .poll import until
 from .process import Daemon
 
 FRR = "/usr/lib/frr"
+# Since FRR 10 it has zebra's configuration; -N places its sockets.
+HAS_MGMTD = os.path.exists(f"{FRR}/mgmtd")
 
 
 class Frr:
@@ -40,9 +42,13 @@ class Frr:
             if os.path.exists(leftover):
                 os.unlink(leftover)
         argv = [f"{FRR}/{daemon}", "--vty_socket", self.dir, "-z", self.zserv,
-                "-i", f"{self.dir}/{daemon}.pid", "-P", "0", "-f", self.configs[daemon]]
+                "-i", f"{self.dir}/{daemon}.pid", "-P", "0"]
+        if daemon != "mgmtd":
+            argv += ["-f", self.configs[daemon]]
         if daemon == "bfdd" and "--bfdctl" in run(f"{FRR}/bfdd", "--help"):
             argv += ["--bfdctl", f"{self.dir}/bfdd.sock"]
+        if HAS_MGMTD:
+            argv += ["-N", self.namespace.name]
         self.daemons[daemon] = Daemon(daemon, self.namespace.argv(*argv),
                                       f"{self.dir}/{daemon}.log")
         until(f"{daemon} answers", lambda: self.answers(daemon), 15)
@@ -61,6 +67,14 @@ class Frr:
     def stop_all(self):
         for daemon in list(reversed(self.daemons)):
             self.stop(daemon)
+        shutil.rmtree(f"/run/frr/{self.namespace.name}", ignore_errors=True)
+
+    def configure_zebra(self, *commands):
+        """While it runs."""
+        owner = "mgmtd" if HAS_MGMTD else "zebra"
+        if owner not in self.daemons:
+            self.start(owner)
+        self.vty(owner, "configure terminal", *commands)
 
     def vty(self, daemon, *commands):
         """The answer to the last command, over the daemon's vty socket: it ends with

@@ -3,8 +3,9 @@
 Only as much of IKEv2 as a first message needs (RFC 7296 1.2, 3.1 to 3.9).
 """
 import os
-import socket
 import struct
+
+from .netns import udp_socket
 
 HEADER = struct.Struct("!8s8sBBBBII")
 SA, KE, NONCE, NOTIFY = 33, 34, 40, 41
@@ -47,34 +48,10 @@ def is_cookie(datagram):
     return next_payload == NOTIFY and notify == COOKIE
 
 
-def socket_in(namespace, address):
-    """A UDP socket in another network namespace: sockets stay where they were made."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    own = os.open("/proc/self/ns/net", os.O_RDONLY)
-    other = os.open(f"/var/run/netns/{namespace.name}", os.O_RDONLY)
-    try:
-        _setns(other)
-        sock = socket.socket(family, socket.SOCK_DGRAM)
-    finally:
-        _setns(own)
-        os.close(own)
-        os.close(other)
-    sock.bind((address, 0))
-    sock.settimeout(2)
-    return sock
-
-
-def _setns(descriptor):
-    import ctypes
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.setns(descriptor, 0x40000000):  # CLONE_NEWNET; os.setns needs Python 3.12
-        raise OSError(ctypes.get_errno(), "setns")
-
-
 def half_open(namespace, source, target, count):
     """Starts `count` IKE SAs and never goes on. Returns the answers."""
     answers = []
-    with socket_in(namespace, source) as sock:
+    with udp_socket(namespace, source) as sock:
         for _ in range(count):
             sock.sendto(request(), (target, 500))
             answers.append(sock.recv(4096))

@@ -1,6 +1,8 @@
 """Network namespaces: created and wired for a test, and removed on every way out."""
+import ctypes
 import os
 import re
+import socket
 import subprocess
 
 PREFIX = "interop"
@@ -81,3 +83,37 @@ def remove_stale():
         match = re.match(rf"({PREFIX}-(\d+)-\S+)", line)
         if match and not os.path.exists(f"/proc/{match[2]}"):
             run("ip", "netns", "delete", match[1], check=False)
+
+
+CLONE_NEWNET = 0x40000000
+
+
+def _setns(descriptor):
+    libc = ctypes.CDLL(None, use_errno=True)  # os.setns came with Python 3.12 only
+    if libc.setns(descriptor, CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), "setns")
+
+
+def _socket(namespace, address, kind):
+    """A bound socket in a namespace: sockets stay in the one where they were made."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    own = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    other = os.open(f"/var/run/netns/{namespace.name}", os.O_RDONLY)
+    try:
+        _setns(other)
+        sock = socket.socket(family, kind)
+    finally:
+        _setns(own)
+        os.close(own)
+        os.close(other)
+    sock.settimeout(20)
+    sock.bind((address, 0))
+    return sock
+
+
+def udp_socket(namespace, address):
+    return _socket(namespace, address, socket.SOCK_DGRAM)
+
+
+def tcp_socket(namespace, address):
+    return _socket(namespace, address, socket.SOCK_STREAM)

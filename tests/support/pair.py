@@ -10,8 +10,10 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
+import threading
 from contextlib import contextmanager
 
 from . import netns
@@ -123,16 +125,36 @@ class Pair:
             check(f" {count} received" in output, f"ping {target}: {output.strip()}")
 
     def ping_sizes(self, name):
-        """Packets from tiny to as large as the tunnel device lets through, unfragmented."""
+        """Packets from tiny to as large as the tunnel device lets through in one piece, and
+        twice as large, in fragments."""
         ours = self.end(name, self.ours)
         for source, target in zip(ours.inside, ours.ping):
             head = 48 if ":" in target else 28
             largest = self.ours.link(ours.device)["mtu"] - head
-            for size in (0, 1, 63, 512, largest - 1, largest):
+            for size in (0, 1, 63, 512, largest - 1, largest, 2 * largest):
+                fragment = "do" if size <= largest else "dont"
                 output = self.namespaces[0].run(
-                    "ping", "-n", "-c", "1", "-W", "2", "-M", "do", "-s", str(size),
+                    "ping", "-n", "-c", "1", "-W", "2", "-M", fragment, "-s", str(size),
                     "-I", source.split("/")[0], target, check=False)
                 check(" 1 received" in output, f"ping of {size} bytes: {output.strip()}")
+
+    def transfer(self, name, size):
+        """That many bytes by TCP to the other end's echo and back: large segments, too."""
+        ours = self.end(name, self.ours)
+        for source, target in zip(ours.inside, ours.ping):
+            with netns.tcp_socket(self.namespaces[1], target) as server:
+                server.listen()
+                echo = threading.Thread(target=_echo_once, args=(server,))
+                echo.start()
+                with netns.tcp_socket(self.namespaces[0], source.split("/")[0]) as client:
+                    client.connect(server.getsockname()[:2])
+                    sent = os.urandom(size)
+                    writer = threading.Thread(target=_send_all, args=(client, sent))
+                    writer.start()
+                    received = b"".join(iter(lambda: client.recv(1 << 16), b""))
+                    writer.join()
+                echo.join()
+            check(received == sent, f"{len(received)} of {size} bytes came back from {target}")
 
     def pinging(self, name, interval="0.01"):
         ours = self.end(name, self.ours)
@@ -167,6 +189,18 @@ class Pair:
         except Timeout:
             self.ours.terminate(name)
         self.both_down(name)
+
+
+def _send_all(sock, data):
+    sock.sendall(data)
+    sock.shutdown(socket.SHUT_WR)
+
+
+def _echo_once(server):
+    connection, _ = server.accept()
+    with connection:
+        for part in iter(lambda: connection.recv(1 << 16), b""):
+            connection.sendall(part)
 
 
 class Pinging:
