@@ -428,6 +428,8 @@ def switched_off_link_detection_is_warned_about():
         s.start()
         s.up()
         s.frr.configure_zebra("interface tun-ab", "no link-detect")
+        until("zebra has done so", lambda: "line protocol detection is disabled" in
+              s.frr.vty("zebra", "show interface tun-ab"))
         for change in ("down", "up"):  # zebra tells it beside the next change
             s.ns.ip("link", "set", "dev", "tun-ab", change)
         s.wait_log("tun-ab has 'no link-detect'")

@@ -70,11 +70,12 @@ class Frr:
         shutil.rmtree(f"/run/frr/{self.namespace.name}", ignore_errors=True)
 
     def configure_zebra(self, *commands):
-        """While it runs."""
-        owner = "mgmtd" if HAS_MGMTD else "zebra"
-        if owner not in self.daemons:
-            self.start(owner)
-        self.vty(owner, "configure terminal", *commands)
+        """While it runs; it may take effect a little later."""
+        if HAS_MGMTD and "mgmtd" not in self.daemons:
+            self.start("mgmtd")
+            until("zebra has found mgmtd", lambda: "zebra" in self.vty(
+                "mgmtd", "show mgmt backend-adapter all"))
+        self.vty("mgmtd" if HAS_MGMTD else "zebra", "configure terminal", *commands)
 
     def vty(self, daemon, *commands):
         """The answer to the last command, over the daemon's vty socket: it ends with
