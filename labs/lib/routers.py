@@ -93,7 +93,7 @@ class Site:
         self.daemons["routed-bridge"].stop()
         self.start_bridge()
 
-    def say_stop(self):
+    def tell_end(self):
         """All tunnels drain at the same time."""
         if "ipsecd" in self.daemons:
             self.daemons["ipsecd"].terminate()
