@@ -17,3 +17,4 @@ FUZZ_fuzz_zapi := tests/fuzz/fuzz_zapi.c routed-bridge/zapi_version.c routed-bri
 FUZZLIBS_fuzz_zapi := -lev
 FUZZ_fuzz_bridge_conf := tests/fuzz/fuzz_bridge_conf.c routed-bridge/config.c lib/addr.c lib/words.c
 FUZZ_fuzz_bridge_tunnels := tests/fuzz/fuzz_bridge_tunnels.c routed-bridge/tunnels.c routed-bridge/vici_body.c lib/vici_codec.c lib/addr.c lib/buf.c lib/words.c
+FUZZ_fuzz_engine := tests/fuzz/fuzz_engine.c $(SIM_SRC)

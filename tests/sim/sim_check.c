@@ -137,7 +137,8 @@ void sim_check_sent(struct sim_node *n, struct span datagram)
 		n->requests[type]++;
 	/* Several IKE_SA_INITs have id 0 (COOKIE, INVALID_KE_PAYLOAD); bare answers to corrupted
 	 * datagrams (RFC 7296 2.5) belong to no window. */
-	if (h.exchange == EXCHANGE_IKE_SA_INIT || !h.spi_r || h.next_payload != PAYLOAD_SK)
+	if (n->sim->windows_unchecked || h.exchange == EXCHANGE_IKE_SA_INIT || !h.spi_r ||
+	    h.next_payload != PAYLOAD_SK)
 		return;
 	if (h.flags & FLAG_RESPONSE)
 		check_response(n, &h, sum);
