@@ -66,9 +66,9 @@ static const struct child_config *first_config(const struct ike_sa *sa)
 }
 
 /* No other IKE_SA with this peer is known here (RFC 7296 2.4). */
-static bool is_initial_contact(const struct ike_engine *e, const struct ike_sa *sa)
+static bool is_initial_contact(const struct ike_sa *sa)
 {
-	return sa->conn->unique != UNIQUE_NEVER && !peers_usable_sa(e, sa->entry);
+	return sa->conn->unique != UNIQUE_NEVER && !peers_usable_sa(sa->entry);
 }
 
 static bool names_one(const struct id *id)
@@ -85,7 +85,7 @@ static bool create_auth_request(struct ike_engine *e, struct ike_sa *sa, const s
 	if (!config)
 		return false;
 	wire_put_id(w, PAYLOAD_IDI, &sa->local_id);
-	if (is_initial_contact(e, sa))
+	if (is_initial_contact(sa))
 		wire_put_notify(w, PROTOCOL_NONE, NOTIFY_INITIAL_CONTACT, span_of(NULL, 0),
 				span_of(NULL, 0));
 	if (names_one(&sa->conn->remote_id))
@@ -326,7 +326,7 @@ static const struct secret *identify(struct exchange *x, char *detail, size_t si
 		return NULL;
 	}
 	if (entry != sa->entry)
-		conns_attach(sa, entry);
+		conns_attach(sa, entry, entry->version);
 	peers_own_id(sa->conn, &sa->path, &sa->local_id);
 	psk = conns_secret(x->e, &sa->local_id, &m->idi.id, &sa->path);
 	if (!psk)
@@ -351,7 +351,7 @@ static bool authenticate_initiator(struct exchange *x, const struct secret *psk,
 		return false;
 	}
 	sa->remote_id = x->in->idi.id;
-	if (peers_refuses_duplicate(x->e, sa)) {
+	if (peers_refuses_duplicate(sa)) {
 		snprintf(detail, size, "%.200s has an IKE_SA already (unique=keep)",
 			 id_format(&sa->remote_id, a));
 		return false;

@@ -124,7 +124,7 @@ static bool initiate(struct ike_engine *e, const struct ike_command *c, const ch
 		*error = "out of memory";
 		return false;
 	}
-	sa = peers_usable_sa(e, entry);
+	sa = peers_usable_sa(entry);
 	conns_release_hold(entry, c->select.child);
 	if (sa && (!c->select.child || find_child(sa, c->select.child))) {
 		command_progress(e, c->tag, true, IKE_REASON_NONE, NULL);

@@ -53,6 +53,7 @@ static void entry_free(struct ike_engine *e, struct conn_entry *entry)
 {
 	struct waiter *w, *tmp;
 
+	conn_index_remove(&e->conns_by_peer, entry->links);
 	timer_cancel(&e->timers, &entry->retry_timer);
 	timer_heap_release(&e->timers, 1);
 	DL_FOREACH_SAFE (entry->waiters, w, tmp) {
@@ -83,19 +84,20 @@ static struct conn_entry *entry_new(struct ike_engine *e, struct conn_version *v
 	entry->version = v;
 	HASH_ADD_KEYPTR(hh, e->conns_by_name, entry->name, strlen(entry->name), entry);
 	DL_APPEND(e->conns, entry);
+	conn_index_add(&e->conns_by_peer, entry, v->conn, entry->links);
 	return entry;
 }
 
-void conns_attach(struct ike_sa *sa, struct conn_entry *entry)
+void conns_attach(struct ike_sa *sa, struct conn_entry *entry, struct conn_version *version)
 {
 	struct conn_version *old = sa->version;
 
 	if (sa->entry)
-		sa->entry->n_sas--;
+		DL_DELETE2(sa->entry->sas, sa, entry_prev, entry_next);
+	DL_APPEND2(entry->sas, sa, entry_prev, entry_next);
 	sa->entry = entry;
-	entry->n_sas++;
-	sa->version = conn_version_ref(entry->version);
-	sa->conn = sa->version->conn;
+	sa->version = conn_version_ref(version);
+	sa->conn = version->conn;
 	conn_version_unref(old);
 }
 
@@ -107,7 +109,10 @@ void conns_detach(struct ike_engine *e, struct ike_sa *sa)
 	sa->version = NULL;
 	sa->conn = NULL;
 	sa->entry = NULL;
-	if (entry && --entry->n_sas == 0 && entry->unloaded)
+	if (!entry)
+		return;
+	DL_DELETE2(entry->sas, sa, entry_prev, entry_next);
+	if (!entry->sas && entry->unloaded)
 		entry_free(e, entry);
 }
 
@@ -135,9 +140,8 @@ static void delete_sas(struct ike_engine *e, const struct conn_entry *entry)
 {
 	struct ike_sa *sa, *next;
 
-	DL_FOREACH_SAFE (e->sas, sa, next)
-		if (sa->entry == entry && sa->state != IKE_SA_ENDED)
-			ike_sa_delete(e, sa, IKE_REASON_CONFIG);
+	DL_FOREACH_SAFE2 (entry->sas, sa, next, entry_next)
+		ike_sa_delete(e, sa, IKE_REASON_CONFIG);
 }
 
 /* Children that the new version has unchanged go on by it; the others are deleted, and
@@ -162,12 +166,16 @@ static void adopt_children(struct ike_engine *e, struct ike_sa *sa)
 
 static void adopt_version(struct ike_engine *e, struct conn_entry *entry)
 {
-	struct ike_sa *sa, *next;
+	struct ike_sa *sa;
 
-	DL_FOREACH_SAFE (e->sas, sa, next) {
-		if (sa->entry != entry)
+	DL_FOREACH2 (entry->sas, sa, entry_next) {
+		struct conn_version *old = sa->version;
+
+		if (sa->state == IKE_SA_ENDED)
 			continue;
-		conns_attach(sa, entry);
+		sa->version = conn_version_ref(entry->version);
+		sa->conn = sa->version->conn;
+		conn_version_unref(old);
 		adopt_children(e, sa);
 	}
 }
@@ -178,6 +186,8 @@ static void replace_version(struct ike_engine *e, struct conn_entry *entry, stru
 	enum conn_difference difference = conn_compare(old->conn, v->conn);
 
 	entry->version = v;
+	conn_index_remove(&e->conns_by_peer, entry->links);
+	conn_index_add(&e->conns_by_peer, entry, v->conn, entry->links);
 	if (difference == CONN_DIFFERS)
 		delete_sas(e, entry);
 	else
@@ -230,11 +240,12 @@ bool conns_unload(struct ike_engine *e, const char *name, const char **error)
 	}
 	HASH_DEL(e->conns_by_name, entry);
 	DL_DELETE(e->conns, entry);
+	conn_index_remove(&e->conns_by_peer, entry->links);
 	timer_cancel(&e->timers, &entry->retry_timer);
 	entry->unloaded = true;
 	entry->wanted = false;
 	conns_end_waiters(e, entry, NULL, true, false, IKE_REASON_CONFIG, "connection unloaded");
-	if (entry->n_sas == 0) {
+	if (!entry->sas) {
 		LL_PREPEND(e->dead_conns, entry);
 		return true;
 	}

@@ -33,13 +33,14 @@ struct conn_version {
 
 struct conn_entry {
 	struct conn_entry *prev, *next;
-	UT_hash_handle hh;	      /* by conn->name */
-	struct conn_version *version; /* the current one */
+	UT_hash_handle hh;			/* by conn->name */
+	struct conn_version *version;		/* the current one */
+	struct conn_link links[CONN_ADDRS_MAX]; /* in conns_by_peer */
 	char *name;
 	uint32_t tunnel;
-	unsigned n_sas; /* IKE_SAs that refer to it */
-	bool unloaded;	/* out of the tables; freed with its last SA */
-	bool wanted;	/* should be up: auto=start or INITIATE */
+	struct ike_sa *sas; /* utlist by entry_next: IKE_SAs that refer to it, ended ones too */
+	bool unloaded;	    /* out of the tables; freed with its last SA */
+	bool wanted;	    /* should be up: auto=start or INITIATE */
 	enum hold held;
 	struct held_child *held_children;
 	char *wanted_child;	/* first CHILD_SA of the next attempt; NULL: the first to start */
@@ -58,8 +59,8 @@ struct conn_entry {
 /* ---- loading (conns.c) ---- */
 struct conn_version *conn_version_ref(struct conn_version *v); /* NULL allowed */
 void conn_version_unref(struct conn_version *v);
-/* Counts sa in and out of its conn. */
-void conns_attach(struct ike_sa *sa, struct conn_entry *entry);
+/* Puts sa under its conn, to work by that version of it, and takes it out again. */
+void conns_attach(struct ike_sa *sa, struct conn_entry *entry, struct conn_version *version);
 void conns_detach(struct ike_engine *e, struct ike_sa *sa);
 bool conns_load(struct ike_engine *e, struct conn *conn, uint32_t tunnel, const char **error);
 bool conns_unload(struct ike_engine *e, const char *name, const char **error);

@@ -3,6 +3,7 @@
 #ifndef DETOUR_CORE_H
 #define DETOUR_CORE_H
 
+#include "ipsecd/ike/conn_index.h"
 #include "ipsecd/ike/cookie.h"
 #include "ipsecd/ike/engine.h"
 #include "ipsecd/ike/timer.h"
@@ -35,6 +36,7 @@ struct ike_engine {
 	struct child *children_spi; /* uthash hh_spi: spi_in */
 	struct conn_entry *conns;   /* utlist, in order of loading */
 	struct conn_entry *conns_by_name; /* uthash hh */
+	struct conn_index conns_by_peer;
 	struct secret **secrets;
 	unsigned n_secrets;
 

@@ -43,42 +43,53 @@ static unsigned path_score(const struct conn_entry *entry, const struct ike_path
 	return local && remote ? remote * 1000 + local : 0;
 }
 
+/* The best score below `below`, how many have it, and whether a fitting conn is held. */
+static unsigned best_below(const struct ike_engine *e, const struct ike_path *path, unsigned below,
+			   unsigned *count, bool *held)
+{
+	struct conn_cursor c = conn_index_at(&e->conns_by_peer, &path->remote.addr);
+	struct conn_entry *entry;
+	unsigned best = 0;
+
+	while ((entry = conn_cursor_next(&c))) {
+		unsigned score = path_score(entry, path);
+
+		if (score && entry->held == HOLD_PEER)
+			*held = true;
+		if (!score || entry->held == HOLD_PEER || score >= below || score < best)
+			continue;
+		*count = score == best ? *count + 1 : 1;
+		best = score;
+	}
+	return best;
+}
+
+static struct conn_entry *nth_of_score(const struct ike_engine *e, const struct ike_path *path,
+				       unsigned score, unsigned n)
+{
+	struct conn_cursor c = conn_index_at(&e->conns_by_peer, &path->remote.addr);
+	struct conn_entry *entry;
+
+	while ((entry = conn_cursor_next(&c)))
+		if (entry->held != HOLD_PEER && path_score(entry, path) == score && n-- == 0)
+			return entry;
+	return NULL;
+}
+
 struct conn_entry *peers_match_path(const struct ike_engine *e, const struct ike_path *path,
 				    unsigned n, bool *held)
 {
-	struct conn_entry *entry, *found = NULL;
-	unsigned below = UINT32_MAX, skip = 0;
+	unsigned below = UINT32_MAX, count = 0;
 
 	*held = false;
-	/* Each round finds the best score below the last one's; equal scores in order of loading.
-	 */
 	for (;;) {
-		unsigned best = 0, equal = 0;
+		unsigned best = best_below(e, path, below, &count, held);
 
-		DL_FOREACH (e->conns, entry) {
-			unsigned score = path_score(entry, path);
-
-			if (score && entry->held == HOLD_PEER)
-				*held = true;
-			if (!score || entry->held == HOLD_PEER || score >= below || score < best)
-				continue;
-			equal = score == best ? equal + 1 : 1;
-			best = score;
-		}
 		if (!best)
 			return NULL;
-		if (n - skip < equal) {
-			unsigned want = n - skip;
-
-			DL_FOREACH (e->conns, entry) {
-				if (entry->held == HOLD_PEER || path_score(entry, path) != best)
-					continue;
-				found = entry;
-				if (want-- == 0)
-					return found;
-			}
-		}
-		skip += equal;
+		if (n < count)
+			return nth_of_score(e, path, best, n);
+		n -= count;
 		below = best;
 	}
 }
@@ -125,10 +136,11 @@ static unsigned id_score(const struct conn *c, const struct ike_path *path, cons
 struct conn_entry *peers_match_ids(const struct ike_engine *e, const struct ike_sa *sa,
 				   const struct id *idi, const struct id *idr)
 {
+	struct conn_cursor cursor = conn_index_at(&e->conns_by_peer, &sa->path.remote.addr);
 	struct conn_entry *entry, *best = NULL;
 	uint64_t best_score = 0;
 
-	DL_FOREACH (e->conns, entry) {
+	while ((entry = conn_cursor_next(&cursor))) {
 		const struct conn *c = entry->version->conn;
 		uint64_t ids = id_score(c, &sa->path, idi, idr);
 		uint64_t path = path_score(entry, &sa->path);

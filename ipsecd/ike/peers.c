@@ -15,14 +15,12 @@
 
 /* ---- what is there ---- */
 
-struct ike_sa *peers_usable_sa(const struct ike_engine *e, const struct conn_entry *entry)
+struct ike_sa *peers_usable_sa(const struct conn_entry *entry)
 {
 	struct ike_sa *sa;
 
-	if (entry->n_sas == 0)
-		return NULL;
-	DL_FOREACH (e->sas, sa)
-		if (sa->entry == entry && ike_sa_usable(sa) && !sa->redundant)
+	DL_FOREACH2 (entry->sas, sa, entry_next)
+		if (ike_sa_usable(sa) && !sa->redundant)
 			return sa;
 	return NULL;
 }
@@ -134,7 +132,7 @@ void peers_report_failure(struct ike_engine *e, struct conn_entry *entry, struct
 	entry->tries++;
 	output_event_failed(e, entry->name, sa, reason, detail);
 	conns_end_waiters(e, entry, NULL, true, false, reason, detail);
-	if (!peers_usable_sa(e, entry))
+	if (!peers_usable_sa(entry))
 		plan_retry(e, entry, next_back_off(e, entry));
 }
 
@@ -218,7 +216,7 @@ void peers_review(struct ike_engine *e, struct conn_entry *entry)
 
 	if (!may_start(e, entry))
 		return;
-	sa = peers_usable_sa(e, entry);
+	sa = peers_usable_sa(entry);
 	if (sa)
 		fill_children(e, entry, sa);
 	else if (!entry->attempt && !entry->query)
@@ -262,7 +260,7 @@ void peers_acquire(struct ike_engine *e, uint32_t tunnel)
 	if (!entry || !may_start(e, entry) || !traps(entry->version->conn) || entry->attempt ||
 	    entry->query || timer_armed(&entry->retry_timer))
 		return;
-	if (!peers_usable_sa(e, entry))
+	if (!peers_usable_sa(entry))
 		peers_want(e, entry, NULL);
 }
 
@@ -294,7 +292,7 @@ void peers_answer(struct ike_engine *e, uint64_t query, const struct ike_answer 
 		return;
 	}
 	entry->remote = *remote;
-	if (!entry->attempt && !peers_usable_sa(e, entry) && may_start(e, entry))
+	if (!entry->attempt && !peers_usable_sa(entry) && may_start(e, entry))
 		begin(e, entry, local, remote);
 }
 
@@ -372,7 +370,7 @@ void peers_sa_gone(struct ike_engine *e, struct ike_sa *sa, enum ike_reason reas
 	if (entry->attempt == sa)
 		entry->attempt = NULL;
 	if (!sa->announced || !may_start(e, entry) || entry->attempt || entry->query ||
-	    peers_usable_sa(e, entry))
+	    peers_usable_sa(entry))
 		return;
 	entry->reason = reason;
 	snprintf(entry->detail, sizeof(entry->detail), "%s", detail ? detail : "");
@@ -513,7 +511,7 @@ void peers_resolve_duplicates(struct ike_engine *e, struct ike_sa *sa, bool init
 {
 	struct ike_sa *other, *next;
 
-	DL_FOREACH_SAFE (e->sas, other, next) {
+	DL_FOREACH_SAFE2 (sa->entry->sas, other, next, entry_next) {
 		if (other->state == IKE_SA_ENDED || !same_peer(sa, other))
 			continue;
 		if (!ike_sa_usable(other))
@@ -529,7 +527,7 @@ void peers_redundant_expire(struct ike_engine *e, void *owner)
 {
 	struct ike_sa *sa = owner, *other;
 
-	DL_FOREACH (e->sas, other) {
+	DL_FOREACH2 (sa->entry->sas, other, entry_next) {
 		if (same_peer(sa, other) && ike_sa_usable(other) && !other->redundant) {
 			ike_sa_delete(e, sa, IKE_REASON_REPLACED);
 			return;
@@ -538,13 +536,13 @@ void peers_redundant_expire(struct ike_engine *e, void *owner)
 	sa->redundant = false; /* the other one went meanwhile */
 }
 
-bool peers_refuses_duplicate(const struct ike_engine *e, const struct ike_sa *sa)
+bool peers_refuses_duplicate(const struct ike_sa *sa)
 {
 	const struct ike_sa *other;
 
 	if (sa->conn->unique != UNIQUE_KEEP)
 		return false;
-	DL_FOREACH (e->sas, other)
+	DL_FOREACH2 (sa->entry->sas, other, entry_next)
 		if (same_peer(sa, other) && ike_sa_usable(other) && !crossing(sa, other))
 			return true;
 	return false;

@@ -15,7 +15,7 @@ void peers_acquire(struct ike_engine *e, uint32_t tunnel);
 /* The name of an attempt's peer (and the source address) is known. */
 void peers_answer(struct ike_engine *e, uint64_t query, const struct ike_answer *answer);
 /* A usable IKE_SA of this conn (ESTABLISHED or REKEYING, not redundant), NULL if none. */
-struct ike_sa *peers_usable_sa(const struct ike_engine *e, const struct conn_entry *entry);
+struct ike_sa *peers_usable_sa(const struct conn_entry *entry);
 
 /* Hooks: an attempt or SA ended; a CHILD_SA came up, failed to, or went. */
 void peers_attempt_failed(struct ike_engine *e, struct ike_sa *sa, enum ike_reason reason,
@@ -37,7 +37,7 @@ void peers_child_gone(struct ike_engine *e, struct child *c, enum ike_reason rea
 void peers_resolve_duplicates(struct ike_engine *e, struct ike_sa *sa, bool initial_contact);
 void peers_redundant_expire(struct ike_engine *e, void *sa);
 /* Does another established IKE_SA of this peer forbid a new one (unique=keep)? */
-bool peers_refuses_duplicate(const struct ike_engine *e, const struct ike_sa *sa);
+bool peers_refuses_duplicate(const struct ike_sa *sa);
 
 /* Responder's choice. By addresses for IKE_SA_INIT: the n-th best conn (0: best); NULL behind
  * the last. Conns that were taken down by command are left out; *held says if there were. */

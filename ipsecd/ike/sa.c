@@ -90,7 +90,7 @@ struct ike_sa *ike_sa_new(struct ike_engine *e, struct conn_entry *entry, bool i
 	else
 		sa->spi_r = sa->own_spi;
 	if (entry)
-		conns_attach(sa, entry);
+		conns_attach(sa, entry, entry->version);
 	HASH_ADD(hh_spi, e->sas_by_spi, own_spi, sizeof(sa->own_spi), sa);
 	DL_APPEND(e->sas, sa);
 	e->counters.ike_sas++;
@@ -103,11 +103,8 @@ struct ike_sa *ike_sa_new_rekeyed(struct ike_engine *e, const struct ike_sa *old
 
 	if (!sa)
 		return NULL;
-	sa->entry = old->entry;
-	if (sa->entry)
-		sa->entry->n_sas++;
-	sa->version = conn_version_ref(old->version);
-	sa->conn = old->conn;
+	if (old->entry)
+		conns_attach(sa, old->entry, old->version);
 	sa->local_id = old->local_id;
 	sa->remote_id = old->remote_id;
 	sa->nat_local = old->nat_local;

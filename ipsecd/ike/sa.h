@@ -73,7 +73,8 @@ struct ike_sa {
 	enum ike_sa_state state;
 	bool initiator; /* original initiator of this IKE_SA: its SPI is spi_i */
 	uint64_t spi_i, spi_r;
-	uint64_t own_spi;	      /* hash key: the one of the two that is ours */
+	uint64_t own_spi;			/* hash key: the one of the two that is ours */
+	struct ike_sa *entry_prev, *entry_next; /* in its list */
 	struct conn_entry *entry;     /* counted reference; never NULL once the conn is chosen */
 	const struct conn *conn;      /* the version it works by; NULL while unknown */
 	struct conn_version *version; /* counted: keeps conn alive */

@@ -54,3 +54,4 @@ TEST_test_timer := tests/unit/test_timer.c ipsecd/ike/timer.c
 TEST_test_window := tests/unit/test_window.c ipsecd/ike/window.c ipsecd/ike/timer.c
 TEST_test_transitions := tests/unit/test_transitions.c ipsecd/ike/transitions.c $(WIRE_SRC) \
 	ipsecd/model/id.c lib/addr.c lib/buf.c lib/words.c
+TEST_test_conn_index := tests/unit/test_conn_index.c ipsecd/ike/conn_index.c lib/addr.c
