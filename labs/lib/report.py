@@ -56,8 +56,9 @@ def checks(lab, found):
 
 
 def write(path, content):
-    os.makedirs(os.path.dirname(path), exist_ok=True)
+    """One event a line."""
+    head = {key: value for key, value in content.items() if key != "events"}
+    lines = ",\n  ".join(json.dumps(event) for event in content["events"])
     with open(path + ".new", "w") as out:
-        json.dump(content, out, indent=1)
-        out.write("\n")
+        out.write(json.dumps(head)[:-1] + ', "events": [\n  ' + lines + "\n]}\n")
     os.replace(path + ".new", path)
