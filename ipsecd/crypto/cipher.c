@@ -63,8 +63,11 @@ static bool cipher_set_key(struct crypto_cipher *c, const char *name, struct spa
 
 	c->evp = cipher ? EVP_CIPHER_CTX_new() : NULL;
 	if (c->evp) {
-		ok = EVP_CipherInit_ex2(c->evp, cipher, key.ptr, NULL, c->encrypt, NULL) == 1 &&
-		     EVP_CIPHER_CTX_set_padding(c->evp, 0) == 1;
+		ok = EVP_CipherInit_ex2(c->evp, cipher, key.ptr, NULL, c->encrypt, NULL) == 1;
+		/* AEADs have no padding; told so, each message's IV would cost a search of
+		 * parameters by name more. */
+		if (ok && c->block > 1)
+			ok = EVP_CIPHER_CTX_set_padding(c->evp, 0) == 1;
 	}
 	EVP_CIPHER_free(cipher);
 	return ok;

@@ -17,6 +17,7 @@
 #define BATCH	    32
 #define ROUNDS	    8 /* batches before the loop gets its turn */
 #define CONTROL_LEN 64
+#define DATAGRAM    65536
 #define MARKER_LEN  4 /* RFC 3948 2.2: the non-ESP marker */
 
 static const uint16_t ports[] = {UDP_PORT_IKE, UDP_PORT_NATT};
@@ -36,7 +37,9 @@ struct udp {
 	struct udp_counters counters;
 	struct udp_socket sockets[4];
 	unsigned n_sockets;
-	uint8_t data[BATCH][65536];
+	/* The odd end keeps the heads of a batch apart in the caches: at powers of two all
+	 * would share the same few sets. */
+	uint8_t data[BATCH][DATAGRAM + 2112];
 };
 
 mono_time udp_now(void)
@@ -119,7 +122,7 @@ static int receive_batch(struct udp_socket *s)
 	int n;
 
 	for (unsigned i = 0; i < BATCH; i++) {
-		iov[i] = (struct iovec){s->owner->data[i], sizeof(s->owner->data[i])};
+		iov[i] = (struct iovec){s->owner->data[i], DATAGRAM};
 		messages[i].msg_hdr = (struct msghdr){
 			.msg_name = &names[i],
 			.msg_namelen = sizeof(names[i]),
