@@ -74,7 +74,8 @@ static const char *first_child(const struct conn_entry *entry)
 	const struct conn *c = entry->version->conn;
 	const char *first = NULL;
 
-	if (entry->wanted_child && conn_child(c, entry->wanted_child))
+	if (entry->wanted_child && conn_child(c, entry->wanted_child) &&
+	    !conns_child_held(entry, entry->wanted_child))
 		return entry->wanted_child;
 	for (uint16_t i = 0; i < c->n_children; i++) {
 		if (conns_child_held(entry, c->children[i].name))
@@ -92,6 +93,12 @@ static const char *first_child(const struct conn_entry *entry)
 static bool may_start(const struct ike_engine *e, const struct conn_entry *entry)
 {
 	return !e->shutting_down && !entry->unloaded && !entry->held;
+}
+
+/* Children there are, but commands took each of them down. */
+static bool all_held(const struct conn_entry *entry)
+{
+	return entry->version->conn->n_children && !first_child(entry);
 }
 
 static mono_time next_back_off(struct ike_engine *e, struct conn_entry *entry)
@@ -219,7 +226,7 @@ void peers_review(struct ike_engine *e, struct conn_entry *entry)
 	sa = peers_usable_sa(entry);
 	if (sa)
 		fill_children(e, entry, sa);
-	else if (!entry->attempt && !entry->query)
+	else if (!entry->attempt && !entry->query && !all_held(entry))
 		start_attempt(e, entry);
 }
 
@@ -292,7 +299,7 @@ void peers_answer(struct ike_engine *e, uint64_t query, const struct ike_answer 
 		return;
 	}
 	entry->remote = *remote;
-	if (!entry->attempt && !peers_usable_sa(entry) && may_start(e, entry))
+	if (!entry->attempt && !peers_usable_sa(entry) && may_start(e, entry) && !all_held(entry))
 		begin(e, entry, local, remote);
 }
 
@@ -360,6 +367,13 @@ static bool comes_again(struct conn_entry *entry, const struct conn *c, enum ike
 	return entry->wanted && reason != IKE_REASON_PEER_DELETED;
 }
 
+/* Is nobody working on this conn any more? */
+static bool idle(const struct conn_entry *entry)
+{
+	return !entry->attempt && !entry->query && !peers_usable_sa(entry) &&
+	       !timer_armed(&entry->retry_timer);
+}
+
 void peers_sa_gone(struct ike_engine *e, struct ike_sa *sa, enum ike_reason reason,
 		   const char *detail)
 {
@@ -369,21 +383,21 @@ void peers_sa_gone(struct ike_engine *e, struct ike_sa *sa, enum ike_reason reas
 		return;
 	if (entry->attempt == sa)
 		entry->attempt = NULL;
-	if (!sa->announced || !may_start(e, entry) || entry->attempt || entry->query ||
-	    peers_usable_sa(entry))
-		return;
-	entry->reason = reason;
-	snprintf(entry->detail, sizeof(entry->detail), "%s", detail ? detail : "");
-	entry->wanted = comes_again(entry, sa->conn, reason);
-	if (timer_armed(&entry->retry_timer))
-		return;
-	/* A peer that died or an SA that ran out is tried anew at once; a peer that deleted
-	 * the SA or a data plane that refused it had a reason that may last. */
-	if (reason == IKE_REASON_PEER_DEAD || reason == IKE_REASON_EXPIRED ||
-	    reason == IKE_REASON_REPLACED || reason == IKE_REASON_CONFIG)
-		plan_retry(e, entry, 0);
-	else
-		plan_retry(e, entry, next_back_off(e, entry));
+	if (sa->announced && idle(entry) && may_start(e, entry)) {
+		entry->reason = reason;
+		snprintf(entry->detail, sizeof(entry->detail), "%s", detail ? detail : "");
+		entry->wanted = comes_again(entry, sa->conn, reason);
+		/* A peer that died or an SA that ran out is tried anew at once; a peer that
+		 * deleted the SA or a data plane that refused it had a reason that may last. */
+		if (reason == IKE_REASON_PEER_DEAD || reason == IKE_REASON_EXPIRED ||
+		    reason == IKE_REASON_REPLACED || reason == IKE_REASON_CONFIG)
+			plan_retry(e, entry, 0);
+		else
+			plan_retry(e, entry, next_back_off(e, entry));
+	}
+	/* Commands don't wait for what nobody will do. */
+	if (idle(entry))
+		conns_end_waiters(e, entry, NULL, true, false, reason, detail);
 }
 
 void peers_child_up(struct ike_engine *e, struct child *c)
