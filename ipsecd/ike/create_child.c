@@ -8,8 +8,7 @@
 
 #include <stdio.h>
 
-#define ROUNDS_MAX	 4u  /* INVALID_KE_PAYLOAD answers that we follow */
-#define TRIES_MAX	 24u /* TEMPORARY_FAILURE over some minutes: the peers are out of step */
+#define TRIES_MAX	 24u /* rounds of refusals, some minutes: the peers are out of step */
 #define BACK_OFF_FIRST	 (500 * MONO_MS)
 #define BACK_OFF_LONGEST (10 * MONO_S)
 
@@ -87,7 +86,7 @@ static bool follow_group(struct exchange *x, const struct wire_notify *n,
 			 "the peer wants KE method %u, which we don't propose", group);
 		return false;
 	}
-	if (t->ke_group == group || t->tries >= ROUNDS_MAX) {
+	if (t->ke_group == group || t->tries >= TRIES_MAX) {
 		snprintf(cause->detail, sizeof(cause->detail),
 			 "the peer asks for KE method %u and refuses it", group);
 		return false;

@@ -220,7 +220,9 @@ static void refused(struct exchange *x, const struct refusal_cause *cause)
 	ike_log(x->e, x->sa, LOG_LEVEL_WARN, "rekeying the IKE_SA failed: %s", cause->detail);
 	drop_new_sa(x->e, x->task, cause->detail);
 	exchange_done(x->e, x->task, false, cause->reason, cause->detail);
-	if (x->sa->conn->rekey && x->sa->state == IKE_SA_ESTABLISHED)
+	if (cause->notify == NOTIFY_TEMPORARY_FAILURE) /* RFC 7296 2.25: out of step */
+		ike_sa_delete(x->e, x->sa, cause->reason);
+	else if (x->sa->conn->rekey && x->sa->state == IKE_SA_ESTABLISHED)
 		timer_set(&x->e->timers, &x->sa->rekey_timer,
 			  x->e->now + RETRY_AFTER + engine_random_below(x->e, RETRY_AFTER));
 }

@@ -3,7 +3,7 @@
  * where op chooses between a raw datagram, a protected message of any exchange type and
  * payload chain (an authenticated but hostile peer), a command of ours and time. Whatever
  * comes, the data plane's books stay right and shutdown ends in time. */
-#include "tests/sim/sim.h"
+#include "tests/sim/sim_parts.h"
 #include "tests/support/crypto_null.h"
 #include "ipsecd/ike/exchange.h"
 
@@ -14,7 +14,7 @@ static void inject(struct sim *s, struct span datagram)
 	struct ike_path path = {.local = {sim_addr(1, 0), 500}, .remote = {sim_addr(0, 0), 500}};
 
 	ike_engine_datagram(s->nodes[1].engine, &path, datagram, s->now);
-	sim_run(s, 0);
+	sim_drain(s, 1);
 }
 
 /* As node 0 would send it, with its keys and its next message ID. */

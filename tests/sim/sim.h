@@ -105,6 +105,8 @@ struct sim {
 	size_t n_packets, cap_packets;
 	struct sim_child *by_spis;
 	uint64_t next_packet, next_tag;
+	/* Called for each IKE datagram that arrives; true: it is swallowed. */
+	bool (*intercept)(struct sim *s, unsigned node, struct span datagram);
 	bool windows_unchecked; /* a test speaks for the nodes */
 	uint64_t transcript;	/* hash of everything the engines gave out */
 	unsigned steps_now;	/* at the present instant */
