@@ -140,6 +140,44 @@ static void test_rekeys_lose_nothing(void **state)
 	assert_true(untouched > last / 2);
 }
 
+/* Behind a NAT that forgets; the peer knows no address of ours. */
+static void test_forgetful_nat(void **state)
+{
+	const struct sim_link bad = {
+		.latency = 5 * MONO_MS, .jitter = 60 * MONO_MS, .loss = 200, .reorder = 100};
+	uint64_t last = from_environment("SIM_SEEDS", 200);
+
+	(void)state;
+	for (uint64_t seed = from_environment("SIM_FIRST", 1); seed <= last; seed++) {
+		struct sim *s = sim_new(seed, 2, &crypto_null, NULL);
+
+		sim_put_nat(s, 0, 45 * MONO_S);
+		for (unsigned i = 0; i < 2; i++) {
+			struct conn *conn = sim_conn(s, i, 1 - i, 0);
+
+			conn->children[0].rekey_time = 50 * MONO_S;
+			conn->children[0].rand_time = 20 * MONO_S;
+			if (i == 0)
+				conn->children[0].start_action = ACTION_START;
+			else
+				conn->remote[0] = (struct host){.kind = HOST_ANY};
+			sim_load(s, i, conn, 1);
+		}
+		sim_all_links(s, &bad);
+		if (seed & 1)
+			sim_traffic(s, 500 * MONO_MS);
+		for (unsigned i = 0; i < 8; i++) {
+			sim_run(s, (10 + seed * (i + 7) % 40) * MONO_S);
+			sim_nat_forget(s, 0);
+		}
+		sim_traffic(s, 0);
+		sim_all_links(s, &(struct sim_link){.latency = 10 * MONO_MS});
+		sim_run(s, 60 * MONO_S);
+		assert_agreed_within(s, 1, 120 * MONO_S);
+		sim_free(s);
+	}
+}
+
 static bool all_up(struct sim *s)
 {
 	return ike_engine_counters(s->nodes[0].engine)->child_sas >= TUNNELS &&
@@ -203,6 +241,7 @@ int main(void)
 		cmocka_unit_test(test_thousand_tunnels),
 		cmocka_unit_test(test_rekeys_lose_nothing),
 		cmocka_unit_test(test_chaos),
+		cmocka_unit_test(test_forgetful_nat),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

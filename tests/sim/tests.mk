@@ -5,3 +5,4 @@ LIBS_test_sim_exchanges := -lcrypto
 TEST_test_sim_collisions := tests/sim/test_sim_collisions.c $(SIM_SRC)
 TEST_test_sim_chaos := tests/sim/test_sim_chaos.c $(SIM_SRC)
 TEST_test_sim_refusals := tests/sim/test_sim_refusals.c $(SIM_SRC)
+TEST_test_sim_conns := tests/sim/test_sim_conns.c $(SIM_SRC)
