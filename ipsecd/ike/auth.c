@@ -217,36 +217,19 @@ static void child_refused(struct exchange *x, const struct child_config *config,
 	enum ike_reason reason = notify == NOTIFY_NO_PROPOSAL_CHOSEN ? IKE_REASON_NO_PROPOSAL
 				 : notify == NOTIFY_TS_UNACCEPTABLE  ? IKE_REASON_TS_UNACCEPTABLE
 								     : IKE_REASON_PEER_REFUSED;
-	char text[PROPOSAL_TEXT], a[TS_TEXT], b[TS_TEXT], name[32], detail[IKE_WORDS];
-	struct ts_list local, remote;
+	char detail[IKE_WORDS];
 
-	child_setup_selectors(x->sa, config, &local, &remote);
-	if (reason == IKE_REASON_NO_PROPOSAL)
-		snprintf(detail, sizeof(detail), "NO_PROPOSAL_CHOSEN: peer accepts none of our %s",
-			 proposal_list_format(&config->proposals, text, sizeof(text)));
-	else if (reason == IKE_REASON_TS_UNACCEPTABLE)
-		snprintf(detail, sizeof(detail),
-			 "TS_UNACCEPTABLE: peer does not accept our %s === %s",
-			 ts_list_format(&local, a, sizeof(a)),
-			 ts_list_format(&remote, b, sizeof(b)));
-	else
-		snprintf(detail, sizeof(detail), "peer answers %s", wire_notify_name(notify, name));
+	child_setup_refusal(x->sa, config, notify, detail, sizeof(detail));
 	peers_child_failed(x->e, x->sa, config->name, reason, detail);
 }
 
 static void consume_first_child(struct exchange *x, const struct child_config *config,
 				uint32_t spi_in)
 {
-	const struct wire_notify *error = wire_find_error(x->in);
 	struct ike_sa *sa = x->sa;
 	struct child_offer offer;
 	struct child *c = NULL;
 
-	if (error || !config) {
-		if (config)
-			child_refused(x, config, error->type);
-		return;
-	}
 	if (child_setup_accept(x->e, sa, x->in, config, spi_in, true, &offer))
 		c = child_setup_commit(x->e, sa, &offer,
 				       span_of(sa->nonce_own, sizeof(sa->nonce_own)),
@@ -284,10 +267,13 @@ void auth_consume_response(struct exchange *x)
 	sa->peer_authenticated = true;
 	ike_sa_establish(x->e, sa, "IKE_AUTH answered");
 	ike_sa_announce(x->e, sa, NULL);
-	consume_first_child(x, config, spi_in);
+	if (config && !error)
+		consume_first_child(x, config, spi_in);
 	if (!ike_sa_usable(sa))
 		return;
-	peers_sa_up(x->e, sa);
+	peers_sa_up(x->e, sa, config && error ? config->name : NULL);
+	if (config && error)
+		child_refused(x, config, error->type);
 	peers_resolve_duplicates(x->e, sa, wire_find_notify(x->in, NOTIFY_INITIAL_CONTACT) != NULL);
 }
 
@@ -405,6 +391,6 @@ void auth_respond(struct exchange *x)
 	ike_sa_announce(x->e, sa, NULL);
 	if (c)
 		child_announce(x->e, c, NULL);
-	peers_sa_up(x->e, sa);
+	peers_sa_up(x->e, sa, NULL);
 	peers_resolve_duplicates(x->e, sa, wire_find_notify(x->in, NOTIFY_INITIAL_CONTACT) != NULL);
 }

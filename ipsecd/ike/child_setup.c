@@ -47,6 +47,24 @@ void child_setup_put_ts(struct wire_writer *w, const struct ts_list *tsi, const 
 	wire_put_ts(w, PAYLOAD_TSR, tsr);
 }
 
+void child_setup_refusal(const struct ike_sa *sa, const struct child_config *config,
+			 uint16_t notify, char *detail, size_t size)
+{
+	char text[PROPOSAL_TEXT], a[TS_TEXT], b[TS_TEXT], name[32];
+	struct ts_list local, remote;
+
+	child_setup_selectors(sa, config, &local, &remote);
+	if (notify == NOTIFY_NO_PROPOSAL_CHOSEN)
+		snprintf(detail, size, "NO_PROPOSAL_CHOSEN: peer accepts none of our %s",
+			 proposal_list_format(&config->proposals, text, sizeof(text)));
+	else if (notify == NOTIFY_TS_UNACCEPTABLE)
+		snprintf(detail, size, "TS_UNACCEPTABLE: peer does not accept our %s === %s",
+			 ts_list_format(&local, a, sizeof(a)),
+			 ts_list_format(&remote, b, sizeof(b)));
+	else
+		snprintf(detail, size, "the peer answered %s", wire_notify_name(notify, name));
+}
+
 void child_setup_put_choice(struct wire_writer *w, const struct child_offer *offer)
 {
 	struct proposal_list l = {.n = 1, .p[0] = offer->chosen};

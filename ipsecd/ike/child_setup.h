@@ -43,6 +43,9 @@ bool child_setup_select(struct ike_engine *e, const struct ike_sa *sa,
 bool child_setup_accept(struct ike_engine *e, const struct ike_sa *sa,
 			const struct wire_message *in, const struct child_config *config,
 			uint32_t spi_in, bool without_ke, struct child_offer *out);
+/* Initiator: what the peer's refusal means in words, with what we had asked for. */
+void child_setup_refusal(const struct ike_sa *sa, const struct child_config *config,
+			 uint16_t notify, char *detail, size_t size);
 /* Responder's payload SA with the chosen proposal and spi_in. */
 void child_setup_put_choice(struct wire_writer *w, const struct child_offer *offer);
 

@@ -108,11 +108,27 @@ static bool wait_for_peer(struct exchange *x, struct refusal_cause *cause)
 	return true;
 }
 
+static void describe_refusal(const struct exchange *x, const struct proposal_list *ours,
+			     const struct child_config *config, struct refusal_cause *cause)
+{
+	char text[PROPOSAL_TEXT];
+
+	if (config)
+		child_setup_refusal(x->sa, config, cause->notify, cause->detail,
+				    sizeof(cause->detail));
+	else if (cause->notify == NOTIFY_NO_PROPOSAL_CHOSEN)
+		snprintf(cause->detail, sizeof(cause->detail),
+			 "NO_PROPOSAL_CHOSEN: peer accepts none of our %s",
+			 proposal_list_format(ours, text, sizeof(text)));
+	else
+		snprintf(cause->detail, sizeof(cause->detail), "the peer answered %s",
+			 wire_notify_name(cause->notify, text));
+}
+
 enum refusal create_child_refusal(struct exchange *x, const struct proposal_list *ours,
-				  struct refusal_cause *cause)
+				  const struct child_config *config, struct refusal_cause *cause)
 {
 	const struct wire_notify *n = wire_find_error(x->in);
-	char text[32];
 
 	*cause = (struct refusal_cause){0};
 	if (!n)
@@ -123,8 +139,7 @@ enum refusal create_child_refusal(struct exchange *x, const struct proposal_list
 		return follow_group(x, n, ours, cause) ? REFUSAL_AGAIN : REFUSAL_FINAL;
 	if (n->type == NOTIFY_TEMPORARY_FAILURE)
 		return wait_for_peer(x, cause) ? REFUSAL_AGAIN : REFUSAL_FINAL;
-	snprintf(cause->detail, sizeof(cause->detail), "the peer answered %s",
-		 wire_notify_name(n->type, text));
+	describe_refusal(x, ours, config, cause);
 	return REFUSAL_FINAL;
 }
 
@@ -383,7 +398,7 @@ static void consume_create_child_response(struct exchange *x)
 		exchange_done(x->e, x->task, false, IKE_REASON_CONFIG, "no such child any more");
 		return;
 	}
-	switch (create_child_refusal(x, &config->proposals, &cause)) {
+	switch (create_child_refusal(x, &config->proposals, config, &cause)) {
 	case REFUSAL_AGAIN:
 		return;
 	case REFUSAL_FINAL:

@@ -30,10 +30,10 @@ struct refusal_cause {
 	char detail[IKE_WORDS];
 };
 
-/* Looks for an error notify. INVALID_KE_PAYLOAD for a group of `ours` and TEMPORARY_FAILURE
- * (RFC 7296 1.3, 2.25) are answered with another round. */
+/* Looks for an error notify; `config` is the child's, NULL for an IKE_SA. INVALID_KE_PAYLOAD for a
+ * group of `ours` and TEMPORARY_FAILURE (RFC 7296 1.3, 2.25) are answered with another round. */
 enum refusal create_child_refusal(struct exchange *x, const struct proposal_list *ours,
-				  struct refusal_cause *cause);
+				  const struct child_config *config, struct refusal_cause *cause);
 /* The moment of the next try after TEMPORARY_FAILURE, with jitter so that two peers that
  * refused each other don't meet again. */
 mono_time create_child_back_off(struct ike_engine *e, unsigned tries);

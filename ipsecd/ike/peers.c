@@ -51,18 +51,21 @@ static bool waited_for(const struct conn_entry *entry, const char *name)
 	return false;
 }
 
-static void fill_children(struct ike_engine *e, struct conn_entry *entry, struct ike_sa *sa)
+/* Asks for what should be there and is not, but for the child that was refused just now. */
+static void fill_children(struct ike_engine *e, struct conn_entry *entry, struct ike_sa *sa,
+			  const char *refused)
 {
 	const struct conn *c = entry->version->conn;
 
 	for (uint16_t i = 0; i < c->n_children; i++) {
 		const struct child_config *config = &c->children[i];
+		bool now = !refused || strcmp(refused, config->name) != 0;
 		bool want =
 			config->start_action == ACTION_START ||
 			(entry->wanted_child && strcmp(entry->wanted_child, config->name) == 0) ||
 			waited_for(entry, config->name);
 
-		if (want && !conns_child_held(entry, config->name) &&
+		if (want && now && !conns_child_held(entry, config->name) &&
 		    !child_present(sa, config->name))
 			exchange_enqueue(e, sa, &create_child_ops, 0, config->name, 0);
 	}
@@ -225,7 +228,7 @@ void peers_review(struct ike_engine *e, struct conn_entry *entry)
 		return;
 	sa = peers_usable_sa(entry);
 	if (sa)
-		fill_children(e, entry, sa);
+		fill_children(e, entry, sa, NULL);
 	else if (!entry->attempt && !entry->query && !all_held(entry))
 		start_attempt(e, entry);
 }
@@ -319,7 +322,7 @@ static void drop_attempt(struct ike_engine *e, struct conn_entry *entry, const s
 	ike_sa_end(e, attempt, IKE_REASON_REPLACED, "the peer's initiation was faster");
 }
 
-void peers_sa_up(struct ike_engine *e, struct ike_sa *sa)
+void peers_sa_up(struct ike_engine *e, struct ike_sa *sa, const char *refused)
 {
 	struct conn_entry *entry = sa->entry;
 
@@ -335,7 +338,7 @@ void peers_sa_up(struct ike_engine *e, struct ike_sa *sa)
 	timer_cancel(&e->timers, &entry->retry_timer);
 	conns_end_waiters(e, entry, NULL, false, true, IKE_REASON_NONE, NULL);
 	if (sa->initiator)
-		fill_children(e, entry, sa);
+		fill_children(e, entry, sa, refused);
 }
 
 static bool starts(const struct conn *c)

@@ -23,7 +23,8 @@ void peers_attempt_failed(struct ike_engine *e, struct ike_sa *sa, enum ike_reas
 /* The same without ending sa. sa may be NULL when none was made yet. */
 void peers_report_failure(struct ike_engine *e, struct conn_entry *entry, struct ike_sa *sa,
 			  enum ike_reason reason, const char *detail);
-void peers_sa_up(struct ike_engine *e, struct ike_sa *sa);
+/* `refused`: the child that IKE_AUTH did not bring, not to be asked for at once; or NULL. */
+void peers_sa_up(struct ike_engine *e, struct ike_sa *sa, const char *refused);
 void peers_sa_gone(struct ike_engine *e, struct ike_sa *sa, enum ike_reason reason,
 		   const char *detail);
 void peers_child_up(struct ike_engine *e, struct child *c);

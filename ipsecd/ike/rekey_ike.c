@@ -263,7 +263,7 @@ static void consume_rekey_ike_response(struct exchange *x)
 		take_over(x->e, theirs, x->sa, false);
 		return;
 	}
-	refusal = create_child_refusal(x, &x->sa->conn->proposals, &cause);
+	refusal = create_child_refusal(x, &x->sa->conn->proposals, NULL, &cause);
 	if (refusal != REFUSAL_NONE || !made) {
 		ike_sa_set_state(x->e, x->sa, IKE_SA_ESTABLISHED, "the rekey was refused");
 		if (refusal != REFUSAL_AGAIN)
