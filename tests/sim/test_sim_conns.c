@@ -1,0 +1,423 @@
+/* Loaded conns: reload by difference, attempts and back-off, names, acquires, identities
+ * and keys that do not fit, several IKE_SAs of one peer. */
+#include "tests/sim/sim_parts.h"
+#include "tests/sim/sim_test.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static bool command(struct sim *s, unsigned node, const struct ike_command *c)
+{
+	const char *error = NULL;
+	bool ok = ike_engine_command(s->nodes[node].engine, c, &error, s->now);
+
+	assert_true(ok || error);
+	sim_drain(s, node);
+	return ok;
+}
+
+static void load_secret(struct sim *s, unsigned node, const char *unique, const char *words)
+{
+	struct ike_command c = {.kind = IKE_COMMAND_LOAD_SECRET,
+				.secret = secret_new(unique, SECRET_IKE, span_str(words))};
+
+	assert_true(command(s, node, &c));
+}
+
+static unsigned events(const struct sim *s, unsigned node, enum ike_event_kind kind)
+{
+	return s->nodes[node].events[kind];
+}
+
+static enum ike_reason status(const struct sim *s, mono_time *next)
+{
+	char detail[160];
+
+	return ike_engine_conn_status(s->nodes[0].engine, "to1-0", next, detail);
+}
+
+/* ---- reload ---- */
+
+static struct conn *again(struct sim *s)
+{
+	struct conn *c = sim_conn(s, 0, 1, 0);
+
+	c->children[0].start_action = ACTION_START;
+	return c;
+}
+
+static void test_reload_same(void **state)
+{
+	struct sim *s = sim_established(1);
+	struct sim_view before = sim_look(s, 0, NULL), after;
+	unsigned requests = s->nodes[0].requests[2] + s->nodes[0].requests[3];
+
+	(void)state;
+	sim_traffic(s, 10 * MONO_MS);
+	sim_load(s, 0, again(s), 1);
+	sim_run(s, MONO_S);
+	after = sim_look(s, 0, NULL);
+	assert_int_equal(before.spi_i, after.spi_i);
+	assert_int_equal(s->nodes[0].requests[2] + s->nodes[0].requests[3], requests);
+	assert_int_equal(events(s, 0, IKE_EVENT_CHILD_UP), 1);
+	assert_agreed(s, 1);
+	assert_nothing_lost(s);
+	sim_free(s);
+}
+
+/* A further child comes, the first one stays as it is. */
+static void test_reload_child_added(void **state)
+{
+	struct sim *s = sim_established(2);
+	struct conn *ours = again(s), *theirs = sim_conn(s, 1, 0, 0);
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		struct conn *c = i ? theirs : ours;
+		struct child_config *more = conn_add_child(c, "more");
+
+		more->start_action = i ? ACTION_NONE : ACTION_START;
+		more->local_ts.n = more->remote_ts.n = 1;
+		ts_parse(i ? "192.168.2.0/24" : "192.168.1.0/24", &more->local_ts.ts[0]);
+		ts_parse(i ? "192.168.1.0/24" : "192.168.2.0/24", &more->remote_ts.ts[0]);
+	}
+	sim_load(s, 1, theirs, 1);
+	sim_load(s, 0, ours, 1);
+	sim_run(s, 2 * MONO_S);
+	assert_agreed(s, 2);
+	assert_int_equal(events(s, 0, IKE_EVENT_CHILD_DOWN), 0);
+	assert_int_equal(events(s, 0, IKE_EVENT_IKE_UP), 1);
+	sim_load(s, 0, again(s), 1); /* and goes again */
+	sim_run(s, 2 * MONO_S);
+	assert_agreed(s, 1);
+	assert_int_equal(events(s, 0, IKE_EVENT_CHILD_DOWN), 1);
+	sim_free(s);
+}
+
+static void test_reload_child_changed(void **state)
+{
+	struct sim *s = sim_established(3);
+	struct conn *c = again(s);
+
+	(void)state;
+	c->children[0].rekey_time += MONO_S;
+	sim_load(s, 0, c, 1);
+	sim_run(s, 3 * MONO_S);
+	assert_agreed(s, 1);
+	assert_int_equal(events(s, 0, IKE_EVENT_IKE_DOWN), 0);
+	assert_int_equal(events(s, 0, IKE_EVENT_CHILD_UP), 2);
+	sim_free(s);
+}
+
+static void test_reload_conn_changed(void **state)
+{
+	struct sim *s = sim_established(4);
+	struct conn *c = again(s);
+
+	(void)state;
+	c->encap = true;
+	sim_load(s, 0, c, 1);
+	sim_run(s, 5 * MONO_S);
+	assert_agreed(s, 1);
+	assert_int_equal(events(s, 0, IKE_EVENT_IKE_DOWN), 1);
+	assert_int_equal(s->nodes[0].last_reason, IKE_REASON_CONFIG);
+	assert_true(sim_newest_child(s, 0)->sa.udp_encap);
+	sim_free(s);
+}
+
+static void test_unload(void **state)
+{
+	struct sim *s = sim_established(5);
+	struct ike_command c = {.kind = IKE_COMMAND_UNLOAD_CONN, .name = "to1-0"};
+
+	(void)state;
+	assert_true(command(s, 0, &c));
+	assert_false(command(s, 0, &c));
+	sim_run(s, 2 * MONO_S);
+	assert_holds(s);
+	assert_null(ike_engine_conn(s->nodes[0].engine, 0));
+	assert_null(s->nodes[0].plane);
+	assert_null(s->nodes[1].plane);
+	sim_free(s);
+}
+
+/* ---- attempts ---- */
+
+/* The peer is not there: back-off from 1 s to 60 s, for ever; then it is. */
+static void test_no_answer(void **state)
+{
+	struct sim *s = sim_new(6, 2, &crypto_null, NULL);
+	mono_time next;
+
+	(void)state;
+	s->links[0][1].cut = true;
+	sim_pair(s, 1);
+	sim_run(s, 3600 * MONO_S);
+	assert_int_equal(status(s, &next), IKE_REASON_NO_ANSWER);
+	/* 18 s of waiting and about 60 s of back-off each. */
+	assert_in_range(events(s, 0, IKE_EVENT_FAILED), 38, 60);
+	s->links[0][1].cut = false;
+	assert_agreed_within(s, 1, 120 * MONO_S);
+	assert_int_equal(status(s, &next), IKE_REASON_NONE);
+	assert_int_equal(next, 0);
+	sim_free(s);
+}
+
+static void test_retry_now(void **state)
+{
+	struct sim *s = sim_new(7, 2, &crypto_null, NULL);
+	struct ike_command c = {.kind = IKE_COMMAND_RETRY_NOW};
+	mono_time next;
+
+	(void)state;
+	s->links[0][1].cut = true;
+	sim_pair(s, 1);
+	sim_run(s, 600 * MONO_S);
+	while (status(s, &next), next == 0)
+		sim_run(s, MONO_S);
+	s->links[0][1].cut = false;
+	assert_true(command(s, 0, &c));
+	sim_run(s, 100 * MONO_MS);
+	assert_agreed(s, 1);
+	sim_free(s);
+}
+
+static void test_keying_tries(void **state)
+{
+	struct sim *s = sim_new(8, 2, &crypto_null, NULL);
+	struct conn *c = again(s);
+	mono_time next;
+
+	(void)state;
+	c->keying_tries = 3;
+	sim_load(s, 0, c, 1); /* nobody knows us at the other end */
+	sim_run(s, 600 * MONO_S);
+	assert_int_equal(events(s, 0, IKE_EVENT_FAILED), 3);
+	assert_int_equal(status(s, &next), IKE_REASON_NO_PROPOSAL);
+	assert_int_equal(next, 0);
+	sim_free(s);
+}
+
+static void test_name(void **state)
+{
+	struct sim *s = sim_new(9, 2, &crypto_null, NULL);
+	struct conn *c = again(s);
+
+	(void)state;
+	c->remote[0] = (struct host){.kind = HOST_NAME, .name = strdup("10.2.0.0")};
+	c->local[0] = (struct host){.kind = HOST_DEFAULT_ROUTE};
+	sim_load(s, 1, sim_conn(s, 1, 0, 0), 1);
+	sim_load(s, 0, c, 1);
+	sim_run(s, 2 * MONO_S);
+	assert_agreed(s, 1);
+	sim_free(s);
+}
+
+static void test_name_fails(void **state)
+{
+	struct sim *s = sim_new(10, 2, &crypto_null, NULL);
+	struct conn *c = again(s);
+	mono_time next;
+
+	(void)state;
+	c->remote[0] = (struct host){.kind = HOST_NAME, .name = strdup("no.such.name")};
+	sim_load(s, 0, c, 1);
+	sim_run(s, 30 * MONO_S);
+	assert_int_equal(status(s, &next), IKE_REASON_RESOLVE_FAILED);
+	assert_true(next > s->now);
+	assert_in_range(events(s, 0, IKE_EVENT_FAILED), 3, 8);
+	sim_free(s);
+}
+
+static void test_no_address(void **state)
+{
+	struct sim *s = sim_new(11, 2, &crypto_null, NULL);
+	struct conn *c = sim_conn(s, 0, 1, 0);
+	uint64_t tag;
+
+	(void)state;
+	c->remote[0] = (struct host){.kind = HOST_ANY};
+	sim_load(s, 0, c, 1);
+	tag = sim_command(s, 0, IKE_COMMAND_INITIATE, "to1-0", NULL);
+	assert_non_null(sim_done(s, 0, tag));
+	assert_false(sim_done(s, 0, tag)->ok);
+	sim_free(s);
+}
+
+static void test_acquire(void **state)
+{
+	struct sim *s = sim_new(12, 2, &crypto_null, NULL);
+	struct conn *c = sim_conn(s, 0, 1, 0);
+
+	(void)state;
+	c->children[0].start_action = ACTION_TRAP;
+	sim_load(s, 1, sim_conn(s, 1, 0, 0), 1);
+	sim_load(s, 0, c, 7);
+	sim_run(s, 10 * MONO_S);
+	assert_int_equal(s->nodes[0].requests[0], 0);
+	for (unsigned i = 0; i < 5; i++)
+		sim_child_event(s, 0, 7, IKE_CHILD_ACQUIRE);
+	sim_run(s, 2 * MONO_S);
+	assert_agreed(s, 1);
+	assert_int_equal(s->nodes[0].requests[0], 1);
+	sim_child_event(s, 0, 8, IKE_CHILD_ACQUIRE); /* nobody's tunnel */
+	sim_free(s);
+}
+
+/* A waiting command ends when the conn goes. */
+static void test_waiting_command(void **state)
+{
+	struct sim *s = sim_new(13, 2, &crypto_null, NULL);
+	struct ike_command c = {.kind = IKE_COMMAND_UNLOAD_CONN, .name = "to1-0"};
+	uint64_t tag;
+
+	(void)state;
+	s->links[0][1].cut = true;
+	sim_pair(s, 0);
+	tag = sim_command(s, 0, IKE_COMMAND_INITIATE, "to1-0", "net");
+	sim_run(s, MONO_S);
+	assert_null(sim_done(s, 0, tag));
+	assert_true(command(s, 0, &c));
+	assert_non_null(sim_done(s, 0, tag));
+	assert_false(sim_done(s, 0, tag)->ok);
+	sim_free(s);
+}
+
+/* ---- what does not fit ---- */
+
+static void test_wrong_key(void **state)
+{
+	struct sim *s = sim_new(14, 2, &crypto_null, NULL);
+
+	(void)state;
+	load_secret(s, 1, "other", "another secret");
+	sim_pair(s, 1);
+	sim_run(s, MONO_S);
+	assert_holds(s);
+	assert_int_equal(s->nodes[0].last_reason, IKE_REASON_AUTH_FAILED);
+	assert_int_equal(s->nodes[1].last_reason, IKE_REASON_AUTH_FAILED);
+	assert_int_equal(events(s, 0, IKE_EVENT_IKE_UP) + events(s, 1, IKE_EVENT_IKE_UP), 0);
+	assert_null(s->nodes[0].plane);
+	/* The right one heals it without a restart. */
+	load_secret(s, 1, "other", "the simulation's secret");
+	assert_agreed_within(s, 1, 60 * MONO_S);
+	sim_free(s);
+}
+
+/* The responder proves another identity than the one we want: it learns so in an exchange of its
+ * own (RFC 7296 2.21.2) and keeps nothing. */
+static void test_wrong_responder(void **state)
+{
+	struct sim *s = sim_new(15, 2, &crypto_null, NULL);
+	struct conn *ours = again(s), *theirs = sim_conn(s, 1, 0, 0);
+
+	(void)state;
+	id_parse("*.elsewhere", &ours->remote_id); /* a pattern: no IDr is sent */
+	sim_load(s, 1, theirs, 1);
+	sim_load(s, 0, ours, 1);
+	sim_run(s, 800 * MONO_MS);
+	assert_holds(s);
+	assert_int_equal(s->nodes[0].last_reason, IKE_REASON_AUTH_FAILED);
+	assert_int_equal(events(s, 0, IKE_EVENT_IKE_UP), 0);
+	assert_int_equal(sim_look(s, 1, NULL).ike_established, 0);
+	assert_null(s->nodes[1].plane);
+	sim_free(s);
+}
+
+static void test_no_secret(void **state)
+{
+	struct sim *s = sim_new(16, 2, &crypto_null, NULL);
+	struct ike_command unload = {.kind = IKE_COMMAND_UNLOAD_SECRET, .name = "all"};
+
+	(void)state;
+	sim_pair(s, 0);
+	assert_true(command(s, 0, &unload));
+	assert_false(command(s, 0, &unload));
+	sim_command(s, 0, IKE_COMMAND_INITIATE, "to1-0", NULL);
+	sim_run(s, 800 * MONO_MS);
+	assert_int_equal(s->nodes[0].last_reason, IKE_REASON_NO_SECRET);
+	sim_free(s);
+}
+
+/* ---- several IKE_SAs of one peer ---- */
+
+/* Nodes 1 and 2 both say that they are node1-0: a peer that lost its state and its address. */
+static struct sim *two_of_one(uint64_t seed, int unique)
+{
+	struct sim *s = sim_new(seed, 3, &crypto_null, NULL);
+	struct conn *gate = sim_conn(s, 0, 1, 0), *second = sim_conn(s, 2, 0, 0);
+
+	gate->remote[0] = (struct host){.kind = HOST_ANY};
+	gate->unique = unique;
+	second->local_id = gate->remote_id;
+	second->children[0].local_ts = gate->children[0].remote_ts;
+	sim_load(s, 0, gate, 1);
+	sim_load(s, 1, sim_conn(s, 1, 0, 0), 1);
+	sim_load(s, 2, second, 1);
+	sim_command(s, 1, IKE_COMMAND_INITIATE, NULL, "net");
+	sim_run(s, MONO_S);
+	assert_agreed(s, 1);
+	sim_command(s, 2, IKE_COMMAND_INITIATE, NULL, "net");
+	sim_run(s, 3 * MONO_S);
+	assert_holds(s);
+	return s;
+}
+
+static void unique_leaves(uint64_t seed, int unique, unsigned sas, unsigned second_up)
+{
+	struct sim *s = two_of_one(seed, unique);
+	struct sim_view v = sim_look(s, 0, NULL);
+
+	assert_int_equal(v.ike_established, sas);
+	assert_int_equal(v.children_installed, sas);
+	assert_int_equal(events(s, 2, IKE_EVENT_CHILD_UP), second_up);
+	sim_free(s);
+}
+
+static void test_unique(void **state)
+{
+	(void)state;
+	unique_leaves(17, UNIQUE_REPLACE, 1, 1);
+	unique_leaves(18, UNIQUE_NO, 1, 1); /* INITIAL_CONTACT says so (RFC 7296 2.4) */
+	unique_leaves(19, UNIQUE_NEVER, 2, 1);
+	unique_leaves(20, UNIQUE_KEEP, 1, 0);
+}
+
+/* The new one is installed before the old one goes: never a moment without. */
+static void test_replacement_is_seamless(void **state)
+{
+	struct sim *s = two_of_one(21, UNIQUE_REPLACE);
+
+	(void)state;
+	assert_int_equal(events(s, 0, IKE_EVENT_CHILD_DOWN), 1);
+	assert_int_equal(s->nodes[0].last_reason, IKE_REASON_REPLACED);
+	assert_int_equal(s->nodes[0].installs, 2);
+	assert_int_equal(s->nodes[0].removes, 1);
+	sim_free(s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_reload_same),
+		cmocka_unit_test(test_reload_child_added),
+		cmocka_unit_test(test_reload_child_changed),
+		cmocka_unit_test(test_reload_conn_changed),
+		cmocka_unit_test(test_unload),
+		cmocka_unit_test(test_no_answer),
+		cmocka_unit_test(test_retry_now),
+		cmocka_unit_test(test_keying_tries),
+		cmocka_unit_test(test_name),
+		cmocka_unit_test(test_name_fails),
+		cmocka_unit_test(test_no_address),
+		cmocka_unit_test(test_acquire),
+		cmocka_unit_test(test_waiting_command),
+		cmocka_unit_test(test_wrong_key),
+		cmocka_unit_test(test_wrong_responder),
+		cmocka_unit_test(test_no_secret),
+		cmocka_unit_test(test_unique),
+		cmocka_unit_test(test_replacement_is_seamless),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
