@@ -13,7 +13,8 @@ import threading
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
 from tests.support.pair import Pair, one_of_each  # noqa: E402
 from tests.support.poll import until  # noqa: E402
-from tests.support.suite import Suite, check  # noqa: E402
+from tests.support.suite import Suite, check, check_equal  # noqa: E402
+from tests.support.vici import Failed  # noqa: E402
 from tests.support.tunnel import change, tunnel  # noqa: E402
 
 
@@ -89,6 +90,32 @@ def with_loss(pair, name, initiator, hook):
     pinging.check_no_loss()
 
 
+def other_group(pair, name, initiator):
+    """The first group of the initiator's list is not the responder's: INVALID_KE_PAYLOAD
+    in CREATE_CHILD_SA (RFC 7296 1.3), and the rekeying goes on with the other one."""
+    with pair.up(name, pair.ours):
+        rekey_child(pair, name, [initiator])
+        check_equal(pair.ours.children(name)[0]["dh-group"], "CURVE_25519", "group")
+
+
+def refused(pair, name, initiator):
+    """No group in common shows only when rekeying (IKE_AUTH's CHILD_SA has none). The
+    attempt is refused, and the CHILD_SA that is there goes on."""
+    with pair.up(name, pair.ours):
+        spis, mark = child_spis(pair.ours, name), pair.ours.log_mark()
+        with pair.pinging(name) as pinging:
+            try:
+                initiator.rekey_child(name)
+            except Failed as failure:  # ipsecd says so; charon has the answer in its log only
+                check("no proposal chosen" in str(failure), f"reason: {failure}")
+            line = pair.ours.wait_log("NO_PROPOSAL_CHOSEN", mark)
+            pair.ping(name, count=10)
+        pinging.check_no_loss()
+        print(f"      {line}")
+        check("ECP_256" in line, "our log says what we want")
+        check_equal(child_spis(pair.ours, name), spis, "the CHILD_SA")
+
+
 def by_lifetimes(pair, name):
     """Nobody asks: the lifetimes in the configuration do."""
     with pair.pinging(name) as pinging:
@@ -100,11 +127,20 @@ def by_lifetimes(pair, name):
     check(len(pair.ours.sas(name)) <= 2, "old IKE SAs go away")
 
 
+def with_esp(name, n, our_groups, their_groups):
+    ours, theirs = tunnel(name, n)
+    return (change(ours, esp=f"aes128gcm16-{our_groups}"),
+            change(theirs, esp=f"aes128gcm16-{their_groups}"))
+
+
 def main():
     suite = Suite("rekey")
     short = tunnel("lifetimes", 3)
     tunnels = [tunnel("pfs", 1, esp="aes128gcm16-ecp256"), tunnel("no-pfs", 2),
-               (change(short[0], child_rekey=2, ike_rekey=3), short[1])]
+               (change(short[0], child_rekey=2, ike_rekey=3), short[1]),
+               with_esp("we-guess-wrong", 4, "ecp256-x25519", "x25519"),
+               with_esp("they-guess-wrong", 5, "x25519", "ecp256-x25519"),
+               with_esp("no-group-in-common", 6, "ecp256", "ecp384")]
     with Pair(tunnels, charon_settings="delete_rekeyed_delay = 1") as pair:
         who = [("by us", [pair.ours]), ("by them", [pair.theirs]),
                ("by both at once", [pair.ours, pair.theirs])]
@@ -120,6 +156,13 @@ def main():
             for what, hook in zip(("request", "response"), hooks):
                 suite.case(f"{who} rekeying, the {what} is lost", with_loss, pair, "pfs",
                            initiator, hook, logs=logs)
+        suite.case("INVALID_KE_PAYLOAD to us", other_group, pair, "we-guess-wrong", pair.ours,
+                   logs=logs)
+        suite.case("INVALID_KE_PAYLOAD to them", other_group, pair, "they-guess-wrong",
+                   pair.theirs, logs=logs)
+        for who, initiator in (("by us", pair.ours), ("by them", pair.theirs)):
+            suite.case(f"refused, {who}", refused, pair, "no-group-in-common", initiator,
+                       logs=logs)
         suite.case("replaced SAs are gone", nothing_left_over, pair, ("pfs", "no-pfs"), logs=logs)
         pair.ours.initiate("lifetimes")
         pair.both_up("lifetimes")

@@ -207,19 +207,27 @@ class Pinging:
     """Pings in the background of a `with` block; afterwards .sent and .lost are known."""
 
     def __init__(self, namespace, source, target, interval):
+        self.output = tempfile.TemporaryFile("w+")
         self.child = subprocess.Popen(
             namespace.argv("ping", "-n", "-i", interval, "-W", "1", "-I", source, target),
-            text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        self.sent = self.lost = None
+            stdout=self.output, stderr=subprocess.STDOUT)
+        self.sent = self.lost = self.tail = None
+
+    def said(self):
+        self.output.seek(0)
+        return self.output.read()
 
     def __enter__(self):
+        until("a first answer to ping", lambda: "icmp_seq=" in self.said())
         return self
 
     def __exit__(self, *_exception):
         # The last request may still be on its way: ping counts it as lost, so the
         # answers that matter are those before it.
         self.child.send_signal(signal.SIGINT)
-        output = self.child.communicate(timeout=10)[0]
+        self.child.wait(10)
+        output = self.said()
+        self.output.close()
         numbers = re.search(r"(\d+) packets transmitted, (\d+) received", output)
         check(numbers, f"ping said: {output[-300:]}")
         replies = [int(n) for n in re.findall(r"icmp_seq=(\d+) ttl", output)]

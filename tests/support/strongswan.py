@@ -28,15 +28,19 @@ CONNECTION = """
             id = {end.remote_id}
         }}
         children {{
-            {end.name} {{
-                local_ts = {end.local_ts}
-                remote_ts = {end.remote_ts}
+            {children}
+        }}
+    }}
+"""
+
+CHILD = """
+            {name} {{
+                local_ts = {local_ts}
+                remote_ts = {remote_ts}
                 esp_proposals = {end.esp}
                 rekey_time = {child_rekey}s
                 start_action = {start}
             }}
-        }}
-    }}
 """
 
 SECRET = """
@@ -88,10 +92,16 @@ def connections(ends):
 
 
 def _connection(end):
-    return CONNECTION.format(end=end, start="start" if end.auto == "start" else "none",
-                             child_rekey=end.child_rekey or 3600,
-                             ike_rekey=end.ike_rekey or 14400,
+    children = [(end.name, end.local_ts, end.remote_ts), *end.more]
+    return CONNECTION.format(end=end, ike_rekey=end.ike_rekey or 14400,
+                             children="".join(_child(end, *child) for child in children),
                              extra="\n        ".join(end.extra))
+
+
+def _child(end, name, local_ts, remote_ts):
+    return CHILD.format(end=end, name=name, local_ts=local_ts, remote_ts=remote_ts,
+                        child_rekey=end.child_rekey or 3600,
+                        start="start" if end.auto == "start" else "none")
 
 
 def swanctl(socket_path, *words, env=None):

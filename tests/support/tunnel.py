@@ -25,6 +25,7 @@ class End:
     dpd: int = 0          # seconds between liveness checks, 0: none
     child_rekey: int = 0  # seconds after which this side rekeys, 0: its default
     ike_rekey: int = 0
+    more: tuple = ()      # further children: (name, local_ts, remote_ts) each
     extra: tuple = ()     # further lines in the dialect of the side
 
 
