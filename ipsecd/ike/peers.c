@@ -361,13 +361,14 @@ static bool restart_after(const struct conn *c, enum ike_reason reason)
 	return false;
 }
 
-/* Is an IKE_SA that went for this reason to come again? auto=start says always; a conn that
- * was initiated by hand is retried when it was lost, not when the peer took it down. */
+/* Is an IKE_SA that went for this reason to come again? auto=start says always, since a peer
+ * that restarts deletes its SAs, too; else dpdaction and closeaction decide, and for
+ * other reasons whether it was wanted so far. */
 static bool comes_again(struct conn_entry *entry, const struct conn *c, enum ike_reason reason)
 {
 	if (restart_after(c, reason) || starts(entry->version->conn))
 		return true;
-	return entry->wanted && reason != IKE_REASON_PEER_DELETED;
+	return entry->wanted && reason != IKE_REASON_PEER_DELETED && reason != IKE_REASON_PEER_DEAD;
 }
 
 /* Is nobody working on this conn any more? */
