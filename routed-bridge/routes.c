@@ -295,8 +295,8 @@ bool routes_set(struct routes *r, const char *owner, const struct route_claim *c
 
 	if (!o)
 		return false;
-	DL_FOREACH2(o->claims, c, owner_next)
-	c->keep = false;
+	DL_FOREACH2 (o->claims, c, owner_next)
+		c->keep = false;
 	for (size_t i = 0; i < n; i++) {
 		struct route *e = find_or_add_route(r, &claims[i].route);
 
@@ -304,8 +304,7 @@ bool routes_set(struct routes *r, const char *owner, const struct route_claim *c
 			put_claim(r, o, e, &claims[i], cause);
 		complete = complete && e && e->claims;
 	}
-	DL_FOREACH_SAFE2(o->claims, c, next, owner_next)
-	{
+	DL_FOREACH_SAFE2 (o->claims, c, next, owner_next) {
 		if (!c->keep)
 			drop_claim(r, c, cause);
 	}
@@ -327,8 +326,8 @@ void routes_free(struct routes *r)
 	if (!r)
 		return;
 	HASH_ITER (hh, r->owners, o, next_owner) {
-		DL_FOREACH_SAFE2(o->claims, c, next_claim, owner_next)
-		free(c);
+		DL_FOREACH_SAFE2 (o->claims, c, next_claim, owner_next)
+			free(c);
 		HASH_DEL(r->owners, o);
 		free(o->name);
 		free(o);

@@ -69,8 +69,7 @@ uint16_t forward_tunnel_mtu(const struct forward_tunnel *t, uint16_t path_mtu)
 	const struct sa *sa;
 	uint16_t least = 0;
 
-	DL_FOREACH2(t->newest, sa, tunnel_next)
-	{
+	DL_FOREACH2 (t->newest, sa, tunnel_next) {
 		const struct child_sa *c = &sa->child;
 		uint16_t mtu = dataplane_inner_mtu(path_mtu, c->remote.addr.family, c->udp_encap,
 						   c->encr_id, c->encr_key_bits, c->integ_id);

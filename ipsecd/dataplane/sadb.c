@@ -140,8 +140,7 @@ struct sa *sa_select(struct sa *newest, const struct inner *packet, bool *any)
 	struct sa *sa;
 
 	*any = false;
-	DL_FOREACH2(newest, sa, tunnel_next)
-	{
+	DL_FOREACH2 (newest, sa, tunnel_next) {
 		if (!sa->child.outbound)
 			continue;
 		*any = true;
