@@ -106,7 +106,7 @@ enum wire_error {
 	WIRE_BAD_LENGTH, /* header length differs from the datagram's, payload shorter than its head
 			  */
 	WIRE_BAD_VERSION, /* major version other than 2; value = the version byte */
-	WIRE_TOO_MANY,	  /* more payloads, proposals or transforms than we accept */
+	WIRE_TOO_MANY,	  /* more payloads, notifies, deletes or transforms than we accept */
 	WIRE_CRITICAL,	  /* unknown payload with the critical bit; value = its type */
 	WIRE_DUPLICATE,	  /* a payload twice that may come once; value = its type */
 	WIRE_BAD_PROPOSAL,
@@ -169,7 +169,7 @@ struct wire_delete {
 /* A chain of payloads, parsed. `present` has WIRE_BIT of each known type seen. */
 struct wire_message {
 	uint64_t present;
-	struct proposal_list sa; /* of the SA payload; spi of each proposal in sa_spis */
+	struct proposal_list sa; /* of the SA payload, the first PROPOSAL_LIST_MAX; SPIs below */
 	struct span sa_spis[PROPOSAL_LIST_MAX];
 	struct wire_ke ke;
 	struct span nonce;

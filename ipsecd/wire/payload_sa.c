@@ -146,37 +146,37 @@ static struct wire_fault parse_proposal(struct reader *r, struct proposal *out, 
 
 /* RFC 7296 3.3.1: offers are numbered 1, 2, 3...; a lone proposal may be an answer and
  * then has the number of what was chosen. */
-static bool numbers_ascend(const struct proposal_list *l)
+static bool number_fits(unsigned number, unsigned before, bool lone)
 {
-	if (l->n > 1 && l->p[0].number != 1)
-		return false;
-	for (uint8_t i = 1; i < l->n; i++) {
-		if (l->p[i].number != l->p[i - 1].number + 1)
-			return false;
-	}
-	return l->p[0].number != 0;
+	return lone ? number != 0 : number == before + 1;
 }
 
+/* All are checked; those beyond PROPOSAL_LIST_MAX, the peer's last choices, are left out:
+ * the responder may take any (RFC 7296 2.7). */
 struct wire_fault payload_parse_sa(uint8_t type, struct span body, struct wire_message *m)
 {
 	struct reader r = reader_over(body);
+	unsigned before = 0;
 	bool more = true;
 
 	(void)type;
 	while (more) {
-		uint8_t i = m->sa.n;
-		struct wire_fault f;
+		size_t at = r.pos;
+		struct proposal p;
+		struct span spi;
+		struct wire_fault f = parse_proposal(&r, &p, &spi, &more);
 
-		if (i == PROPOSAL_LIST_MAX)
-			return wire_fault(WIRE_TOO_MANY, r.pos, i);
-		f = parse_proposal(&r, &m->sa.p[i], &m->sa_spis[i], &more);
 		if (f.error)
 			return f;
-		m->sa.n++;
+		if (!number_fits(p.number, before, at == 0 && !more))
+			return wire_fault(WIRE_BAD_PROPOSAL, at + 4, p.number);
+		before = p.number;
+		if (m->sa.n < PROPOSAL_LIST_MAX) {
+			m->sa_spis[m->sa.n] = spi;
+			m->sa.p[m->sa.n++] = p;
+		}
 	}
 	if (reader_left(&r))
 		return wire_fault(WIRE_BAD_PROPOSAL, r.pos, (uint32_t)reader_left(&r));
-	if (!numbers_ascend(&m->sa))
-		return wire_fault(WIRE_BAD_PROPOSAL, 4, m->sa.p[0].number);
 	return wire_ok();
 }

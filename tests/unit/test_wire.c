@@ -382,6 +382,45 @@ static void bad_proposals(void **state)
 		     WIRE_BAD_TRANSFORM, 24, 14);
 }
 
+/* Peers may offer more than we hold: the first ones are kept, all are checked. */
+static void proposals_beyond_the_list_are_left_out(void **state)
+{
+	uint8_t chain[4 + 12 * 20] = {0, 0, 0, sizeof(chain)};
+	struct span in = span_of(chain, sizeof(chain));
+	struct wire_message m;
+
+	(void)state;
+	for (uint8_t i = 0; i < 12; i++) {
+		uint8_t one[20] = {i == 11 ? 0 : 2,
+				   0,
+				   0,
+				   20,
+				   i + 1,
+				   PROTOCOL_ESP,
+				   4,
+				   1,
+				   1,
+				   2,
+				   3,
+				   4,
+				   0,
+				   0,
+				   0,
+				   8,
+				   TRANSFORM_INTEG,
+				   0,
+				   0,
+				   5};
+
+		memcpy(chain + 4 + 20 * i, one, sizeof(one));
+	}
+	assert_int_equal(wire_parse_payloads(PAYLOAD_SA, in, &m).error, WIRE_OK);
+	assert_int_equal(m.sa.n, PROPOSAL_LIST_MAX);
+	assert_int_equal(m.sa.p[PROPOSAL_LIST_MAX - 1].number, PROPOSAL_LIST_MAX);
+	chain[4 + 20 * 11 + 4] = 13; /* the last one's number */
+	assert_int_equal(wire_parse_payloads(PAYLOAD_SA, in, &m).error, WIRE_BAD_PROPOSAL);
+}
+
 /* RFC 7296 3.3.6: one transform is lost, not the proposal. */
 static void unknown_attributes_make_a_transform_unusable(void **state)
 {
@@ -516,6 +555,7 @@ int main(void)
 		cmocka_unit_test(bad_chains),
 		cmocka_unit_test(bad_bodies),
 		cmocka_unit_test(bad_proposals),
+		cmocka_unit_test(proposals_beyond_the_list_are_left_out),
 		cmocka_unit_test(unknown_attributes_make_a_transform_unusable),
 		cmocka_unit_test(selectors_of_unknown_type_are_left_out),
 		cmocka_unit_test(sk_is_laid_out),
