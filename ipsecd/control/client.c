@@ -86,7 +86,12 @@ void client_flush(struct client *c)
 			client_drop(c, NULL); /* it went away */
 		}
 	}
-	if (!c->dead)
+	if (c->dead)
+		return;
+	/* A list that paused goes on when the socket takes more, whoever emptied the queue. */
+	if (c->listing.kind)
+		ev_io_start(c->control->host.loop, &c->writable);
+	else
 		ev_io_stop(c->control->host.loop, &c->writable);
 }
 

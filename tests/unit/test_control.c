@@ -666,6 +666,52 @@ static void test_list_sas_many(void **state)
 	assert_int_equal(control_counters(control)->dropped_slow, 0);
 }
 
+/* What the socket has, without a turn of the server's loop. */
+static size_t read_raw(struct peer *p, uint8_t *to, size_t size)
+{
+	size_t len = 0;
+	ssize_t n;
+
+	while (len < size && (n = recv(p->fd, to + len, size - len, MSG_DONTWAIT)) > 0)
+		len += (size_t)n;
+	return len;
+}
+
+/* Packets of this type among whole and cut ones. */
+static unsigned count_packets(const uint8_t *bytes, size_t len, enum vici_packet_type type)
+{
+	unsigned n = 0;
+
+	for (size_t at = 0; at + 5 <= len; at += 4 + be32_get(bytes + at))
+		n += bytes[at + 4] == type;
+	return n;
+}
+
+/* A paused list goes on also when something else than its own turn emptied the queue: here
+ * a log line, sent when the client had just read what was there. */
+static void test_list_sas_goes_on(void **state)
+{
+	static uint8_t bytes[4 << 20];
+	struct peer *p = &peers[0];
+	size_t len = 0;
+
+	(void)state;
+	engine.n_sas = 1000;
+	subscribe(p, "list-sa");
+	subscribe(p, "log");
+	send_packet(p, VICI_CMD_REQUEST, "list-sas", none);
+	turn();
+	len += read_raw(p, bytes, sizeof(bytes));
+	assert_int_equal(count_packets(bytes, len, VICI_CMD_RESPONSE), 0);
+	control_log(control, LOG_LEVEL_INFO, "ike", "gw", "meanwhile");
+	for (unsigned tries = 0; tries < 1000; tries++) {
+		turn();
+		len += read_raw(p, bytes + len, sizeof(bytes) - len);
+	}
+	assert_int_equal(count_packets(bytes, len, VICI_CMD_RESPONSE), 1);
+	assert_int_equal(count_packets(bytes, len, VICI_EVENT), 1000 + 1);
+}
+
 static void test_list_conns(void **state)
 {
 	struct peer *p = &peers[0];
@@ -1248,6 +1294,7 @@ int main(void)
 		WITH_SERVER(test_list_sas),
 		WITH_SERVER(test_list_sas_filters),
 		WITH_SERVER(test_list_sas_many),
+		WITH_SERVER(test_list_sas_goes_on),
 		WITH_SERVER(test_list_conns),
 		WITH_SERVER(test_conns),
 		WITH_SERVER(test_secrets),
