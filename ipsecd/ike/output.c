@@ -92,7 +92,7 @@ void output_resolve(struct ike_engine *e, uint64_t query, const char *name, uint
 	memcpy(o->datagram, name, size);
 	o->out.query = query;
 	o->out.name = (const char *)o->datagram;
-	o->out.child.local.addr.family = family;
+	o->out.path.remote.addr.family = family; /* as the shell reads it */
 }
 
 static struct ike_output *event(struct ike_engine *e, enum ike_event_kind kind,
