@@ -109,7 +109,7 @@ static void no_secret(struct ike_sa *sa, const struct id *remote, char *detail, 
 
 void auth_start(struct ike_engine *e, struct ike_sa *sa)
 {
-	const struct secret *psk = conns_secret(e, &sa->local_id, &sa->conn->remote_id, &sa->path);
+	const struct secret *psk = conns_secret(e, sa, &sa->conn->remote_id);
 	uint8_t memory[IKE_MESSAGE_MAX];
 	char detail[IKE_WORDS];
 	struct wire_writer w;
@@ -203,8 +203,11 @@ static bool authenticate_responder(struct exchange *x, char *detail, size_t size
 	if (!peer_id_ok(x, detail, size))
 		return false;
 	sa->remote_id = x->in->idr.id;
-	/* The key must be the one that we used, or the one for the identity now known. */
-	psk = conns_secret(x->e, &sa->local_id, &sa->remote_id, &sa->path);
+	/* The key is the one for the identity now known; the one that we used, if that was for
+	 * anybody at this address. */
+	psk = conns_secret(x->e, sa, &sa->remote_id);
+	if (!psk && sa->conn->remote_id.type == ID_ANY)
+		psk = conns_secret(x->e, sa, &sa->conn->remote_id);
 	if (psk && peer_auth_ok(x->e, sa, x->in, psk))
 		return true;
 	snprintf(detail, size, "the peer's AUTH does not verify: keys differ");
@@ -314,7 +317,7 @@ static const struct secret *identify(struct exchange *x, char *detail, size_t si
 	if (entry != sa->entry)
 		conns_attach(sa, entry, entry->version);
 	peers_own_id(sa->conn, &sa->path, &sa->local_id);
-	psk = conns_secret(x->e, &sa->local_id, &m->idi.id, &sa->path);
+	psk = conns_secret(x->e, sa, &m->idi.id);
 	if (!psk)
 		no_secret(sa, &m->idi.id, detail, size);
 	return psk;

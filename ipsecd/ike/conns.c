@@ -425,18 +425,31 @@ bool conns_unload_secret(struct ike_engine *e, const char *unique, const char **
 	return false;
 }
 
-const struct secret *conns_secret(const struct ike_engine *e, const struct id *local,
-				  const struct id *remote, const struct ike_path *path)
+/* A name may be at that address: the conn says so, or takes anybody. */
+static bool pins(const struct conn *c, const struct id *remote, const struct addr *a)
 {
+	if (remote->type == ID_ANY)
+		return true;
+	for (uint8_t i = 0; i < c->n_remote; i++)
+		if (c->remote[i].kind == HOST_ADDR && addr_equal(&c->remote[i].addr, a))
+			return true;
+	return false;
+}
+
+const struct secret *conns_secret(const struct ike_engine *e, const struct ike_sa *sa,
+				  const struct id *remote)
+{
+	const struct addr *there = &sa->path.remote.addr;
 	const struct secret *best = NULL;
 	unsigned best_rank = 0;
 
 	for (unsigned i = 0; i < e->n_secrets; i++) {
 		const struct secret *s = e->secrets[i];
-		unsigned rank = s->kind != SECRET_IKE
-					? 0
-					: secret_match(s, local, remote, &path->local.addr,
-						       &path->remote.addr);
+		unsigned rank =
+			s->kind != SECRET_IKE
+				? 0
+				: secret_match(s, &sa->local_id, remote, &sa->path.local.addr,
+					       pins(sa->conn, remote, there) ? there : NULL);
 
 		if (rank > best_rank) {
 			best_rank = rank;

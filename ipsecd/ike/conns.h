@@ -70,9 +70,10 @@ void conns_free(struct ike_engine *e);
 void conns_reap(struct ike_engine *e); /* frees unloaded ones when no output points to them */
 struct conn_entry *conns_named(const struct ike_engine *e, const char *name);
 struct conn_entry *conns_by_tunnel(const struct ike_engine *e, uint32_t tunnel);
-/* The pre-shared key that serves this pair best, NULL if none does. */
-const struct secret *conns_secret(const struct ike_engine *e, const struct id *local,
-				  const struct id *remote, const struct ike_path *path);
+/* The pre-shared key that serves sa's local identity and this remote one (ID_ANY: not known)
+ * best, NULL if none does. */
+const struct secret *conns_secret(const struct ike_engine *e, const struct ike_sa *sa,
+				  const struct id *remote);
 
 /* TERMINATE's mark and INITIATE's release (child NULL: the whole conn). */
 void conns_hold(struct ike_engine *e, struct conn_entry *entry, enum hold hold);

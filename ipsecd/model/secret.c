@@ -64,8 +64,9 @@ bool secret_equal(const struct secret *a, const struct secret *b)
 	return true;
 }
 
-/* The best match of any owner with one end, by its identity or else its address. */
-static unsigned match_end(const struct secret *s, const struct id *id, const struct addr *addr)
+/* The best match of any owner with one end, by its identity or, less by `rank`, its address. */
+static unsigned match_end(const struct secret *s, const struct id *id, const struct addr *addr,
+			  unsigned rank)
 {
 	unsigned best = 0;
 	struct id host;
@@ -79,6 +80,7 @@ static unsigned match_end(const struct secret *s, const struct id *id, const str
 			continue;
 		id_from_addr(addr, &host);
 		m = id_match(&s->owners[i], &host);
+		m = m > rank ? m - rank : m;
 		if (m > best)
 			best = m;
 	}
@@ -95,8 +97,9 @@ unsigned secret_match(const struct secret *s, const struct id *local, const stru
 
 	if (s->n_owners == 0)
 		return CLASS_NO_OWNER << CLASS_SHIFT;
-	own = match_end(s, local, local_addr);
-	peer = match_end(s, remote, remote_addr);
+	/* Identities say more than addresses, and the peer's more than ours. */
+	own = match_end(s, local, local_addr, 1);
+	peer = match_end(s, remote, remote_addr, 2);
 	if (own == 0 && peer == 0)
 		return 0;
 	if (peer == 0 && s->n_owners > 1 && remote && remote->type != ID_ANY)

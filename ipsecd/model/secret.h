@@ -22,8 +22,10 @@ bool secret_add_owner(struct secret *s, const struct id *owner);
 void secret_free(struct secret *s);
 bool secret_equal(const struct secret *a, const struct secret *b);
 /* How well s serves a pair of identities: 0 not at all; the most specific wins
- * (ipsec.secrets(5): both named > peer named > own named > no owners). Addresses of
- * the path may stand for identities, as in "192.0.2.1 192.0.2.2 : PSK". */
+ * (ipsec.secrets(5): both named > peer named > own named > no owners). Addresses may
+ * stand for identities, as in "192.0.2.1 192.0.2.2 : PSK", but rank behind them. The
+ * caller passes remote_addr only where it is known whose address that is: else whoever
+ * has a key for his own address could use it under any name. */
 unsigned secret_match(const struct secret *s, const struct id *local, const struct id *remote,
 		      const struct addr *local_addr, const struct addr *remote_addr);
 

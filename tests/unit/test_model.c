@@ -262,6 +262,30 @@ static unsigned match(const char *a, const char *b)
 	return m;
 }
 
+/* A key for an address does not outdo the one for the identity that comes from there. */
+static void test_secret_match_address(void **state)
+{
+	struct id local = id("@a"), remote = id("@b"), any = {.type = ID_ANY};
+	struct addr here = addr("192.0.2.1"), there = addr("192.0.2.2");
+	struct secret *by_id = secret("@a", "@b"), *by_addr = secret("192.0.2.1", "192.0.2.2");
+	struct secret *mixed = secret("192.0.2.1", "@b"), *other = secret("@a", "192.0.2.2");
+
+	(void)state;
+	assert_true(secret_match(by_id, &local, &remote, &here, &there) >
+		    secret_match(mixed, &local, &remote, &here, &there));
+	assert_true(secret_match(mixed, &local, &remote, &here, &there) >
+		    secret_match(other, &local, &remote, &here, &there));
+	assert_true(secret_match(other, &local, &remote, &here, &there) >
+		    secret_match(by_addr, &local, &remote, &here, &there));
+	/* Nobody says whose address that is. */
+	assert_int_equal(secret_match(by_addr, &local, &remote, &here, NULL), 0);
+	assert_true(secret_match(by_addr, &local, &any, &here, &there) > 0);
+	secret_free(by_id);
+	secret_free(by_addr);
+	secret_free(mixed);
+	secret_free(other);
+}
+
 static void test_secret_match(void **state)
 {
 	(void)state;
@@ -326,11 +350,17 @@ static void test_conn_tunnel_name(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_algorithm_lookup),  cmocka_unit_test(test_ts_text),
-		cmocka_unit_test(test_ts_narrow),	  cmocka_unit_test(test_ts_sets),
-		cmocka_unit_test(test_id_text),		  cmocka_unit_test(test_id_wire),
-		cmocka_unit_test(test_id_match),	  cmocka_unit_test(test_secret_match),
-		cmocka_unit_test(test_conn_copy_compare), cmocka_unit_test(test_conn_tunnel_name),
+		cmocka_unit_test(test_algorithm_lookup),
+		cmocka_unit_test(test_ts_text),
+		cmocka_unit_test(test_ts_narrow),
+		cmocka_unit_test(test_ts_sets),
+		cmocka_unit_test(test_id_text),
+		cmocka_unit_test(test_id_wire),
+		cmocka_unit_test(test_id_match),
+		cmocka_unit_test(test_secret_match),
+		cmocka_unit_test(test_secret_match_address),
+		cmocka_unit_test(test_conn_copy_compare),
+		cmocka_unit_test(test_conn_tunnel_name),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
