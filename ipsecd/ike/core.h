@@ -14,12 +14,16 @@ struct conn_entry;
 struct output;
 struct command_wait;
 
-#define IKE_NONCE_LEN	32    /* ours; RFC 7296 2.10: at least half the PRF key, >= 16 */
-#define IKE_NONCE_MAX	256   /* the peer's, RFC 7296 3.9 */
-#define IKE_COOKIE_MAX	64    /* RFC 7296 2.6 */
-#define IKE_MESSAGE_MAX 16384 /* what we build: large proposal lists and selectors fit */
-#define IKE_DETAIL	160   /* of events and conns */
-#define IKE_WORDS	800   /* of log lines: both sides' wishes in full */
+#define IKE_NONCE_LEN	 32    /* ours; RFC 7296 2.10: at least half the PRF key, >= 16 */
+#define IKE_NONCE_MAX	 256   /* the peer's, RFC 7296 3.9 */
+#define IKE_COOKIE_MAX	 64    /* RFC 7296 2.6 */
+#define IKE_MESSAGE_MAX	 16384 /* what we build: large proposal lists and selectors fit */
+#define IKE_INIT_MAX	 8192  /* a peer's IKE_SA_INIT; RFC 7296 2 wants 3000 */
+#define IKE_DETAIL	 160   /* of events and conns */
+#define IKE_CHILDREN_MAX 256   /* of one IKE_SA, old ones that linger included */
+#define IKE_REPLACED_MAX 16    /* IKE_SAs of one peer that were replaced and not deleted yet */
+#define IKE_ADDR_SLOTS	 1024  /* counters of half-open SAs by the peer's address */
+#define IKE_WORDS	 800   /* of log lines: both sides' wishes in full */
 
 struct ike_engine {
 	struct ike_env env;
@@ -29,13 +33,14 @@ struct ike_engine {
 	struct ike_counters counters;
 	struct cookie_jar cookies;
 
-	struct ike_sa *sas_by_spi;  /* uthash hh_spi: our own SPI */
-	struct ike_sa *half_open;   /* uthash hh_init: peer's SPI and address, before IKE_AUTH */
-	struct ike_sa *sas;	    /* utlist, in order of creation */
-	struct child *children;	    /* uthash hh: child_sa.id */
-	struct child *children_spi; /* uthash hh_spi: spi_in */
-	struct conn_entry *conns;   /* utlist, in order of loading */
-	struct conn_entry *conns_by_name; /* uthash hh */
+	struct ike_sa *sas_by_spi; /* uthash hh_spi: our own SPI */
+	struct ike_sa *half_open;  /* uthash hh_init: peer's SPI and address, before IKE_AUTH */
+	uint16_t half_open_from[IKE_ADDR_SLOTS]; /* how many of them by address, hashed */
+	struct ike_sa *sas;			 /* utlist, in order of creation */
+	struct child *children;			 /* uthash hh: child_sa.id */
+	struct child *children_spi;		 /* uthash hh_spi: spi_in */
+	struct conn_entry *conns;		 /* utlist, in order of loading */
+	struct conn_entry *conns_by_name;	 /* uthash hh */
 	struct conn_index conns_by_peer;
 	struct secret **secrets;
 	unsigned n_secrets;

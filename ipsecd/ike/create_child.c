@@ -286,6 +286,12 @@ struct child *create_child_answer(struct exchange *x, const struct child_config 
 	struct child_offer offer;
 	struct child *c;
 
+	/* RFC 7296 1.3, 2.25: a peer that makes and never deletes is no reason to run out. */
+	if (x->sa->n_children >= IKE_CHILDREN_MAX) {
+		exchange_refuse(x, NOTIFY_NO_ADDITIONAL_SAS, span_of(NULL, 0),
+				"the IKE_SA has as many CHILD_SAs as it may have");
+		return NULL;
+	}
 	if (!child_setup_select(x->e, x->sa, x->in, only, false, &offer)) {
 		refuse_offer(x, &offer);
 		return NULL;

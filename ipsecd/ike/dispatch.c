@@ -132,6 +132,11 @@ static void receive_init_request(struct arrival *a)
 		     a->h.message_id);
 		return;
 	}
+	/* It is kept until IKE_AUTH (RFC 7296 2.15), whoever sent it. */
+	if (a->datagram.len > IKE_INIT_MAX) {
+		drop(a, &a->e->counters.drop_malformed, "IKE_SA_INIT longer than", IKE_INIT_MAX);
+		return;
+	}
 	receive_init(a, IKE_SA_CREATED, ROLE_REQUEST);
 }
 

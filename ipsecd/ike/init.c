@@ -236,7 +236,8 @@ static void take_nat_view(struct ike_engine *e, struct ike_sa *sa, const struct 
 	sa->nat_local = v.nat_local;
 	sa->nat_remote = v.nat_remote;
 	sa->nat_faked = v.supported && fakes_nat(e, sa->conn);
-	if (v.nat_local || v.nat_remote || sa->nat_faked)
+	if ((v.nat_local || v.nat_remote || sa->nat_faked) &&
+	    (sa->initiator || log_limit_pass(&e->drop_log, e->now)))
 		ike_log(e, sa, LOG_LEVEL_INFO, "NAT: %s%s%s",
 			v.nat_local ? "we are behind one " : "",
 			v.nat_remote ? "the peer is behind one " : "",
@@ -325,14 +326,17 @@ static void answer(struct exchange *x, uint16_t type, struct span data)
 		output_send(x->e, x->path, message);
 }
 
+/* Anybody can send an IKE_SA_INIT: what is said of it is limited as drops are. */
 static void refuse(struct exchange *x, uint16_t type, struct span data, const char *name,
 		   const char *reason)
 {
 	char from[ENDPOINT_TEXT], notify[32];
 
-	log_to(x->e->env.log, LOG_LEVEL_WARN, "ike", name,
-	       "IKE_SA_INIT from %s refused with %s: %s", endpoint_format(&x->path->remote, from),
-	       wire_notify_name(type, notify), reason);
+	if (log_limit_pass(&x->e->drop_log, x->now))
+		log_to(x->e->env.log, LOG_LEVEL_WARN, "ike", name,
+		       "IKE_SA_INIT from %s refused with %s: %s",
+		       endpoint_format(&x->path->remote, from), wire_notify_name(type, notify),
+		       reason);
 	answer(x, type, data);
 }
 
@@ -360,41 +364,43 @@ static bool passes_cookie(struct exchange *x)
 	return false;
 }
 
-/* The best conn for these addresses that accepts one of the proposals. */
-static struct conn_entry *choose(struct exchange *x, struct proposal *chosen, struct suite *suite)
+static void refuse_path(struct exchange *x, const struct path_match *match)
 {
-	struct conn_entry *entry, *first = NULL;
 	char theirs[IKE_WORDS / 2], ours[IKE_WORDS / 2], reason[IKE_WORDS + 64];
 	char local[ADDR_TEXT], remote[ADDR_TEXT];
-	bool held;
+	struct conn_entry *near = match->near;
 
-	for (unsigned n = 0; (entry = peers_match_path(x->e, x->path, n, &held)); n++) {
-		if (!first)
-			first = entry;
-		if (proposal_select(&entry->version->conn->proposals, &x->in->sa, false, chosen,
-				    suite))
-			return entry;
-	}
-	if (!first && held) {
-		/* Taken down by command: as silent as an interface that is shut. */
-		x->e->counters.drop_state++;
-		log_to(x->e->env.log, LOG_LEVEL_INFO, "ike", "",
-		       "IKE_SA_INIT from %s ignored: its connection was taken down by command",
-		       addr_format(&x->path->remote.addr, remote));
-		return NULL;
-	}
-	if (first)
-		snprintf(
-			reason, sizeof(reason), "peer offers %s, we accept %s",
-			proposal_list_format(&x->in->sa, theirs, sizeof(theirs)),
-			proposal_list_format(&first->version->conn->proposals, ours, sizeof(ours)));
+	if (near)
+		snprintf(reason, sizeof(reason), "peer offers %s, we accept %s",
+			 proposal_list_format(&x->in->sa, theirs, sizeof(theirs)),
+			 proposal_list_format(&near->version->conn->proposals, ours, sizeof(ours)));
 	else
 		snprintf(reason, sizeof(reason), "no connection for %s === %s",
 			 addr_format(&x->path->local.addr, local),
 			 addr_format(&x->path->remote.addr, remote));
-	refuse(x, NOTIFY_NO_PROPOSAL_CHOSEN, span_of(NULL, 0), first ? first->name : "", reason);
-	if (first)
-		output_event_failed(x->e, first->name, NULL, IKE_REASON_NO_PROPOSAL, reason);
+	refuse(x, NOTIFY_NO_PROPOSAL_CHOSEN, span_of(NULL, 0), near ? near->name : "", reason);
+	if (near)
+		output_event_failed(x->e, near->name, NULL, IKE_REASON_NO_PROPOSAL, reason);
+}
+
+/* The best conn for these addresses that accepts one of the proposals. */
+static struct conn_entry *choose(struct exchange *x, struct path_match *match)
+{
+	struct conn_entry *entry = peers_match_path(x->e, x->path, &x->in->sa, match);
+	char remote[ADDR_TEXT];
+
+	if (entry)
+		return entry;
+	if (match->near || !match->held) {
+		refuse_path(x, match);
+		return NULL;
+	}
+	/* Taken down by command: as silent as an interface that is shut. */
+	x->e->counters.drop_state++;
+	if (log_limit_pass(&x->e->drop_log, x->now))
+		log_to(x->e->env.log, LOG_LEVEL_INFO, "ike", "",
+		       "IKE_SA_INIT from %s ignored: its connection was taken down by command",
+		       addr_format(&x->path->remote.addr, remote));
 	return NULL;
 }
 
@@ -486,21 +492,20 @@ static bool is_retransmission(struct exchange *x)
 void init_respond(struct exchange *x)
 {
 	struct ike_engine *e = x->e;
+	struct path_match match;
 	struct conn_entry *entry;
-	struct proposal chosen;
-	struct suite suite;
 
 	e->counters.ike_init_in_req++;
 	if (is_retransmission(x))
 		return;
-	if (e->shutting_down || e->counters.half_open >= e->settings.half_open_max) {
+	if (e->shutting_down || ike_sa_half_open_full(e, &x->path->remote.addr)) {
 		e->counters.drop_half_open++;
 		return;
 	}
 	if (!passes_cookie(x))
 		return;
-	entry = choose(x, &chosen, &suite);
-	if (!entry || wants_other_ke(x, entry, &suite))
+	entry = choose(x, &match);
+	if (!entry || wants_other_ke(x, entry, &match.suite))
 		return;
-	accept_peer(x, entry, &chosen, &suite);
+	accept_peer(x, entry, &match.chosen, &match.suite);
 }

@@ -43,55 +43,40 @@ static unsigned path_score(const struct conn_entry *entry, const struct ike_path
 	return local && remote ? remote * 1000 + local : 0;
 }
 
-/* The best score below `below`, how many have it, and whether a fitting conn is held. */
-static unsigned best_below(const struct ike_engine *e, const struct ike_path *path, unsigned below,
-			   unsigned *count, bool *held)
+/* One pass, because anybody can ask: the proposals of a conn are only looked at when it
+ * would be better than the best so far, and not again when they are those just refused. */
+struct conn_entry *peers_match_path(const struct ike_engine *e, const struct ike_path *path,
+				    const struct proposal_list *offered, struct path_match *out)
 {
-	struct conn_cursor c = conn_index_at(&e->conns_by_peer, &path->remote.addr);
-	struct conn_entry *entry;
-	unsigned best = 0;
+	struct conn_cursor cursor = conn_index_at(&e->conns_by_peer, &path->remote.addr);
+	const struct proposal_list *refused = NULL;
+	struct conn_entry *entry, *best = NULL;
+	unsigned best_score = 0, near_score = 0;
 
-	while ((entry = conn_cursor_next(&c))) {
+	out->near = NULL;
+	out->held = false;
+	while ((entry = conn_cursor_next(&cursor))) {
+		const struct proposal_list *ours = &entry->version->conn->proposals;
 		unsigned score = path_score(entry, path);
 
-		if (score && entry->held == HOLD_PEER)
-			*held = true;
-		if (!score || entry->held == HOLD_PEER || score >= below || score < best)
+		if (score && entry->held == HOLD_PEER) {
+			out->held = true;
 			continue;
-		*count = score == best ? *count + 1 : 1;
-		best = score;
+		}
+		if (score > near_score) {
+			near_score = score;
+			out->near = entry;
+		}
+		if (score <= best_score || (refused && proposal_list_equal(ours, refused)))
+			continue;
+		if (proposal_select(ours, offered, false, &out->chosen, &out->suite)) {
+			best_score = score;
+			best = entry;
+		} else {
+			refused = ours;
+		}
 	}
 	return best;
-}
-
-static struct conn_entry *nth_of_score(const struct ike_engine *e, const struct ike_path *path,
-				       unsigned score, unsigned n)
-{
-	struct conn_cursor c = conn_index_at(&e->conns_by_peer, &path->remote.addr);
-	struct conn_entry *entry;
-
-	while ((entry = conn_cursor_next(&c)))
-		if (entry->held != HOLD_PEER && path_score(entry, path) == score && n-- == 0)
-			return entry;
-	return NULL;
-}
-
-struct conn_entry *peers_match_path(const struct ike_engine *e, const struct ike_path *path,
-				    unsigned n, bool *held)
-{
-	unsigned below = UINT32_MAX, count = 0;
-
-	*held = false;
-	for (;;) {
-		unsigned best = best_below(e, path, below, &count, held);
-
-		if (!best)
-			return NULL;
-		if (n < count)
-			return nth_of_score(e, path, best, n);
-		n -= count;
-		below = best;
-	}
 }
 
 void peers_own_id(const struct conn *c, const struct ike_path *path, struct id *out)

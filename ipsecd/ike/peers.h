@@ -40,10 +40,16 @@ void peers_redundant_expire(struct ike_engine *e, void *sa);
 /* Does another established IKE_SA of this peer forbid a new one (unique=keep)? */
 bool peers_refuses_duplicate(const struct ike_sa *sa);
 
-/* Responder's choice. By addresses for IKE_SA_INIT: the n-th best conn (0: best); NULL behind
- * the last. Conns that were taken down by command are left out; *held says if there were. */
+/* Responder's choice. For IKE_SA_INIT: of the conns that accept one of the offered proposals
+ * the one whose addresses fit best; NULL if there is none. */
+struct path_match {
+	struct proposal chosen;
+	struct suite suite;
+	struct conn_entry *near; /* the best by addresses alone, NULL if none fits */
+	bool held;		 /* conns that were taken down by command are left out */
+};
 struct conn_entry *peers_match_path(const struct ike_engine *e, const struct ike_path *path,
-				    unsigned n, bool *held);
+				    const struct proposal_list *offered, struct path_match *out);
 /* Our identity under this conn on this path: the configured one or our address. */
 void peers_own_id(const struct conn *c, const struct ike_path *path, struct id *out);
 /* By identities for IKE_AUTH among those that match the path: the best one. idr may be NULL. */

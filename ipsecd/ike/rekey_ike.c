@@ -6,6 +6,7 @@
  * nonces when our answer comes, or when the peer deletes the old IKE_SA first. */
 #include "ipsecd/ike/rekey_ike.h"
 #include "ipsecd/ike/collide.h"
+#include "ipsecd/ike/conns.h"
 #include "ipsecd/ike/create_child.h"
 
 #include <stdio.h>
@@ -404,6 +405,17 @@ static void answer(struct exchange *x, bool collision)
 		take_over(x->e, made, x->sa, false);
 }
 
+/* A peer that rekeys and never deletes what it replaced is slowed down to our patience. */
+static bool too_many_replaced(const struct ike_sa *sa)
+{
+	const struct ike_sa *other;
+	unsigned n = 0;
+
+	DL_FOREACH2 (sa->entry->sas, other, entry_next)
+		n += other->state == IKE_SA_REKEYED && id_equal(&other->remote_id, &sa->remote_id);
+	return n >= IKE_REPLACED_MAX;
+}
+
 void rekey_ike_respond(struct exchange *x)
 {
 	enum verdict verdict;
@@ -412,6 +424,8 @@ void rekey_ike_respond(struct exchange *x)
 	verdict = collide_rekey_ike(collide_ike_activity(x->sa), children_busy(x->sa));
 	if (verdict == VERDICT_COLLISION && theirs_of(x->e, x->sa))
 		verdict = VERDICT_TEMPORARY_FAILURE; /* a second one of the peer's */
+	if (too_many_replaced(x->sa))
+		verdict = VERDICT_TEMPORARY_FAILURE;
 	if (verdict == VERDICT_TEMPORARY_FAILURE) {
 		exchange_refuse(x, NOTIFY_TEMPORARY_FAILURE, span_of(NULL, 0),
 				"an IKE rekey while the IKE_SA or a CHILD_SA of it is changed");

@@ -144,6 +144,44 @@ struct ike_sa *ike_sa_half_open(const struct ike_engine *e, uint64_t spi_i,
 	return sa;
 }
 
+/* One peer, or one IPv6 network of the size that a host has, may not take all places. */
+static unsigned half_open_slot(const struct addr *a)
+{
+	size_t n = addr_size(a->family);
+	uint32_t h = a->family;
+
+	for (size_t i = 0; i < n && i < 8; i++)
+		h = (h ^ a->bytes[i]) * 0x01000193u;
+	return (h ^ h >> 16) % IKE_ADDR_SLOTS;
+}
+
+bool ike_sa_half_open_full(const struct ike_engine *e, const struct addr *remote)
+{
+	unsigned max = e->settings.half_open_max;
+
+	return e->counters.half_open >= max ||
+	       e->half_open_from[half_open_slot(remote)] >= (max + 31) / 32;
+}
+
+static void half_open_set(struct ike_engine *e, struct ike_sa *sa, bool half_open)
+{
+	uint16_t *from;
+
+	if (sa->half_open == half_open)
+		return;
+	sa->half_open = half_open;
+	if (half_open) {
+		ike_sa_init_key(sa->spi_i, &sa->path.remote, sa->init_key);
+		HASH_ADD(hh_init, e->half_open, init_key, IKE_INIT_KEY, sa);
+		sa->half_open_slot = half_open_slot(&sa->path.remote.addr);
+	} else {
+		HASH_DELETE(hh_init, e->half_open, sa);
+	}
+	from = &e->half_open_from[sa->half_open_slot];
+	*from = (uint16_t)(half_open ? *from + 1 : *from - 1);
+	e->counters.half_open = HASH_CNT(hh_init, e->half_open);
+}
+
 void ike_sa_set_state(struct ike_engine *e, struct ike_sa *sa, enum ike_sa_state state,
 		      const char *cause)
 {
@@ -151,17 +189,12 @@ void ike_sa_set_state(struct ike_engine *e, struct ike_sa *sa, enum ike_sa_state
 		return;
 	ike_log(e, sa, LOG_LEVEL_DEBUG, "IKE_SA #%u %s -> %s: %s", sa->id,
 		ike_sa_state_name(sa->state), ike_sa_state_name(state), cause);
-	if (sa->state == IKE_SA_HALF_OPEN) {
-		e->counters.half_open--;
-		HASH_DELETE(hh_init, e->half_open, sa);
+	half_open_set(e, sa,
+		      state == IKE_SA_HALF_OPEN || (sa->half_open && state == IKE_SA_DELETING));
+	if (sa->state == IKE_SA_HALF_OPEN)
 		timer_cancel(&e->timers, &sa->expire_timer);
-	}
-	if (state == IKE_SA_HALF_OPEN) {
-		e->counters.half_open++;
-		ike_sa_init_key(sa->spi_i, &sa->path.remote, sa->init_key);
-		HASH_ADD(hh_init, e->half_open, init_key, IKE_INIT_KEY, sa);
+	if (state == IKE_SA_HALF_OPEN)
 		timer_set(&e->timers, &sa->expire_timer, e->now + e->settings.half_open_timeout);
-	}
 	sa->state = state;
 }
 

@@ -110,6 +110,8 @@ struct ike_sa {
 
 	enum ike_reason end_reason;   /* of a delete that is queued or in flight */
 	uint64_t successor;	      /* REKEYED: own_spi of the IKE_SA that replaced it */
+	bool half_open;		      /* in the table of those; also while a refused one lingers */
+	unsigned half_open_slot;      /* of its address */
 	bool redundant;		      /* lost a simultaneous initiation or rekey */
 	bool announced;		      /* people know it as up: its end is an event */
 	uint32_t last_id;	      /* of the newest IKE_SA when this one was established */
@@ -196,6 +198,8 @@ struct ike_sa *ike_sa_by_spi(const struct ike_engine *e, uint64_t own_spi);
 /* The half-open SA of this peer's SPI and address, for IKE_SA_INIT retransmissions. */
 struct ike_sa *ike_sa_half_open(const struct ike_engine *e, uint64_t spi_i,
 				const struct endpoint *remote);
+/* No more of them are taken, all in all or from this address. */
+bool ike_sa_half_open_full(const struct ike_engine *e, const struct addr *remote);
 struct ike_sa *ike_sa_by_id(const struct ike_engine *e, uint32_t id);
 /* ESTABLISHED or REKEYING: may carry new exchanges. */
 bool ike_sa_usable(const struct ike_sa *sa);
