@@ -85,8 +85,16 @@ class Site:
     # ---- restarting
 
     def restart_zebra(self):
-        self.daemons["zebra"].stop()
-        self._start_frr_daemon("zebra")
+        """As FRR's watchfrr does it: the daemons that depend on zebra start anew behind it
+        (bgpd alone would come back without giving its routes to the new zebra)."""
+        names = self.frr_daemons()
+        names = names[names.index("zebra"):]
+        for name in names:
+            self.daemons[name].stop()
+        for name in names:
+            if os.path.exists(f"{self.frr}/{name}.vty"):
+                os.unlink(f"{self.frr}/{name}.vty")
+            self._start_frr_daemon(name)
         self.load_frr()
 
     def restart_bridge(self):
