@@ -1,26 +1,54 @@
-/* Own addresses and the kernel's choice of source address. Asks the kernel each
- * time: addresses come and go, and the question is rare. */
+/* Own addresses and the kernel's choice of source address. Nothing is kept between two
+ * questions: addresses come and go. */
 #include "ipsecd/net/source.h"
 
-#include <errno.h>
 #include <ifaddrs.h>
+#include <stdlib.h>
 #include <unistd.h>
 
-bool source_is_local(const struct addr *a)
+struct source_addrs {
+	size_t n;
+	struct addr list[]; /* sorted */
+};
+
+static int compare(const void *a, const void *b)
 {
-	struct ifaddrs *list, *i;
-	bool found = false;
+	return addr_compare(a, b);
+}
+
+struct source_addrs *source_addrs_read(void)
+{
+	struct source_addrs *s;
+	struct ifaddrs *list;
+	size_t max = 0;
 
 	if (getifaddrs(&list) < 0)
-		return false;
-	for (i = list; i && !found; i = i->ifa_next) {
+		return NULL;
+	for (const struct ifaddrs *i = list; i; i = i->ifa_next)
+		max++;
+	s = malloc(sizeof(*s) + max * sizeof(s->list[0]));
+	if (s)
+		s->n = 0;
+	for (const struct ifaddrs *i = list; s && i; i = i->ifa_next) {
 		struct endpoint e;
 
-		found = i->ifa_addr && endpoint_from_sockaddr(i->ifa_addr, &e) &&
-			addr_equal(&e.addr, a);
+		if (i->ifa_addr && endpoint_from_sockaddr(i->ifa_addr, &e))
+			s->list[s->n++] = e.addr;
 	}
 	freeifaddrs(list);
-	return found;
+	if (s)
+		qsort(s->list, s->n, sizeof(s->list[0]), compare);
+	return s;
+}
+
+void source_addrs_free(struct source_addrs *s)
+{
+	free(s);
+}
+
+bool source_addrs_has(const struct source_addrs *s, const struct addr *a)
+{
+	return s && bsearch(a, s->list, s->n, sizeof(s->list[0]), compare);
 }
 
 /* Connecting a UDP socket sends nothing and makes the kernel choose a route. */

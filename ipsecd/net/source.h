@@ -4,8 +4,13 @@
 
 #include "lib/addr.h"
 
-/* An address of any interface of this machine (or network namespace) now. */
-bool source_is_local(const struct addr *a);
+/* The addresses of all interfaces of this machine (or network namespace) at the moment of
+ * reading: one question to the kernel, however many addresses are looked up in it. */
+struct source_addrs;
+
+struct source_addrs *source_addrs_read(void); /* NULL: errno says why */
+void source_addrs_free(struct source_addrs *s);
+bool source_addrs_has(const struct source_addrs *s, const struct addr *a); /* NULL: false */
 /* The source address that the kernel's routes give towards `remote`; false: no route. */
 bool source_towards(const struct addr *remote, struct addr *out);
 
