@@ -74,12 +74,21 @@ static bool add_owner(struct entry *e, const struct id *id)
 	return true;
 }
 
+/* Perhaps a secret that lost its colon: not to be shown. */
+static bool may_be_secret(const struct lexer_word *w)
+{
+	struct span s = w->text;
+
+	return w->quoted || (s.len > 2 && s.ptr[0] == '0' &&
+			     ((s.ptr[1] | 0x20) == 's' || (s.ptr[1] | 0x20) == 'x'));
+}
+
 static void owner_error(struct reading *r, const struct lexer_word *w)
 {
 	struct config_pos at = here(r);
 	char quote[CONFIG_QUOTE];
 
-	if (w->quoted) /* perhaps a secret that lost its colon */
+	if (may_be_secret(w))
 		config_error(r->errors, &at, "this is not an identity");
 	else if (w->text.len > 1 && w->text.ptr[w->text.len - 1] == ':')
 		config_error(r->errors, &at, "'%s': a blank is missing before the ':'",

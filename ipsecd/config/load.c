@@ -23,6 +23,7 @@ static const char *read_whole(const char *path, char **text, size_t *len, struct
 	if (!f)
 		return strerror(errno);
 	*text = NULL;
+	setvbuf(f, NULL, _IONBF, 0); /* no second copy, that nobody would cleanse */
 	if (fstat(fileno(f), st) != 0)
 		error = strerror(errno);
 	else if (!S_ISREG(st->st_mode))
