@@ -5,6 +5,7 @@
 #   mk/deps.sh build          compile the programs
 #   mk/deps.sh build lab      and run the labs (FRR, network tools)
 #   mk/deps.sh build lab test and run every test (peers, fuzzers, formatters)
+#   mk/deps.sh build lab bench and measure (strongSwan beside us)
 set -eu
 
 packages_of() {
@@ -16,7 +17,9 @@ packages_of() {
 		charon-systemd strongswan-swanctl libcharon-extra-plugins \
 		libstrongswan-extra-plugins libstrongswan-standard-plugins \
 		iperf3 tcpdump nftables ;;
-	*)     echo "deps.sh: unknown group '$1' (build, lab, test)" >&2; exit 2 ;;
+	bench) echo iperf3 openssl charon-systemd strongswan-swanctl libcharon-extra-plugins \
+		libstrongswan-extra-plugins libstrongswan-standard-plugins ;;
+	*)     echo "deps.sh: unknown group '$1' (build, lab, test, bench)" >&2; exit 2 ;;
 	esac
 }
 

@@ -1,12 +1,25 @@
-# Programs for measuring; not tests, not installed. tests/bench/tunnel runs this one.
+# Programs for measuring; not tests, not installed.
 BENCH_TUNNEL_SRC := tests/bench/bench_tunnel.c ipsecd/net/udp.c $(DATAPLANE_SRC) $(CRYPTO_SRC) \
 	ipsecd/model/algorithm.c ipsecd/model/ts.c lib/addr.c lib/buf.c lib/log.c lib/netlink.c \
 	lib/netlink_message.c
 
 $(BUILD)/bench/bench_tunnel: $(call objects,$(BENCH_TUNNEL_SRC))
 	$(call link,-lcrypto -lmnl -lev)
--include $(patsubst %.c,$(OBJ)/%.d,tests/bench/bench_tunnel.c)
 
-.PHONY: bench-tunnel
+$(BUILD)/bench/bench_ike: $(call objects,tests/bench/bench_ike.c $(CRYPTO_SRC)) \
+		$(BUILD)/libike.a $(BUILD)/libdetour.a
+	$(call link,-lcrypto)
+
+$(BUILD)/bench/udp_rate: $(OBJ)/tests/bench/udp_rate.o
+	$(call link,-lm)
+
+-include $(patsubst %,$(OBJ)/tests/bench/%.d,bench_tunnel bench_ike udp_rate)
+
+.PHONY: bench bench-tunnel
+bench: ## speed and CPU cost beside strongSwan's, in about 5 minutes (root)
+	@mk/deps.sh build lab bench
+	@$(MAKE) --no-print-directory all $(BUILD)/bench/bench_ike $(BUILD)/bench/udp_rate
+	@tests/bench/run
+
 bench-tunnel: $(BUILD)/bench/bench_tunnel ## throughput and CPU of the userspace plane, IKE left out (root)
 	@tests/bench/tunnel $<
