@@ -376,7 +376,7 @@ static void close_all(struct daemon *d)
 	udp_close(d->udp);
 }
 
-int daemon_run(const struct options *options)
+int daemon_run(const struct options *options, void (*running)(void))
 {
 	struct daemon d = {.options = options, .loop = ev_default_loop(0)};
 	int status = 1;
@@ -392,6 +392,7 @@ int daemon_run(const struct options *options)
 		status = reload_run(d.reload) ? 0 : 2;
 	if (status == 0) {
 		log_to(d.log, LOG_LEVEL_NOTICE, "ike", "", "ipsecd " DETOUR_VERSION " runs");
+		running();
 		ev_run(d.loop, 0);
 	}
 	close_all(&d);

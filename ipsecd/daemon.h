@@ -4,8 +4,9 @@
 
 #include "ipsecd/options.h"
 
-/* Runs until a signal ends it. The exit status: 0 a regular end, 1 could not start,
- * 2 a configuration with errors. */
-int daemon_run(const struct options *options);
+/* Runs until a signal ends it; `running` is called once it serves its clients and the
+ * configuration is in force. The exit status: 0 a regular end, 1 could not start, 2 a
+ * configuration with errors. */
+int daemon_run(const struct options *options, void (*running)(void));
 
 #endif

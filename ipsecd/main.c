@@ -1,4 +1,5 @@
 /* ipsecd: options, process set-up, and then daemon_run. */
+#include "ipsecd/background.h"
 #include "ipsecd/daemon.h"
 #include "ipsecd/reload.h"
 
@@ -17,6 +18,21 @@ static void keep_memory_private(void)
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
+/* As long as the command has not returned, its caller sees what goes wrong. */
+static bool go_to_background(struct options *options)
+{
+	if (options_make_absolute(options) && background_begin() && chdir("/") == 0)
+		return true;
+	perror("ipsecd: going to the background");
+	return false;
+}
+
+static void running(void)
+{
+	log_echo(false);
+	background_running();
+}
+
 int main(int argc, char **argv)
 {
 	struct options options;
@@ -28,10 +44,9 @@ int main(int argc, char **argv)
 		return reload_check(&options);
 	keep_memory_private();
 	signal(SIGPIPE, SIG_IGN);
-	if (!options.foreground && daemon(0, 0) < 0) {
-		perror("ipsecd: going to the background");
+	if (!options.foreground && !go_to_background(&options))
 		return 1;
-	}
 	log_open("ipsecd", !options.foreground, options.log_level);
-	return daemon_run(&options);
+	log_echo(true);
+	return daemon_run(&options, running);
 }

@@ -5,6 +5,8 @@
 
 #include <getopt.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 enum {
 	OPT_CONFIG = 1,
@@ -131,4 +133,24 @@ int options_parse(int argc, char **argv, struct options *out)
 		return 2;
 	}
 	return status;
+}
+
+static bool make_absolute(const char **path)
+{
+	char *folder, *whole;
+
+	if (**path == '/')
+		return true;
+	folder = getcwd(NULL, 0);
+	if (!folder || asprintf(&whole, "%s/%s", folder, *path) < 0)
+		whole = NULL;
+	free(folder);
+	if (whole)
+		*path = whole;
+	return whole;
+}
+
+bool options_make_absolute(struct options *o)
+{
+	return make_absolute(&o->config) && make_absolute(&o->secrets) && make_absolute(&o->vici);
 }

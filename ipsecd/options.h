@@ -18,4 +18,8 @@ struct options {
  * --help and --version, 2 after an error, which is then on stderr). */
 int options_parse(int argc, char **argv, struct options *out);
 
+/* For a process that leaves its folder: paths that hold afterwards, kept until it ends.
+ * false: no memory or no folder, see errno. */
+bool options_make_absolute(struct options *o);
+
 #endif

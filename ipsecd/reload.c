@@ -83,8 +83,13 @@ static void report(const struct reload *r, const struct config_errors *errors)
 	for (unsigned i = 0; i < errors->n; i++) {
 		const struct config_message *m = &errors->list[i];
 
-		log_to(r->host.log, m->warning ? LOG_LEVEL_WARN : LOG_LEVEL_ERROR, "cfg", "",
-		       "%s:%u:%u: %s", m->file, m->line, m->column, m->text);
+		enum log_level level = m->warning ? LOG_LEVEL_WARN : LOG_LEVEL_ERROR;
+
+		if (m->line)
+			log_to(r->host.log, level, "cfg", "", "%s:%u:%u: %s", m->file, m->line,
+			       m->column, m->text);
+		else
+			log_to(r->host.log, level, "cfg", "", "%s: %s", m->file, m->text);
 	}
 }
 

@@ -57,6 +57,14 @@ static void write_syslog(void *ctx, enum log_level level, const char *subsystem,
 	       text);
 }
 
+static void write_both(void *ctx, enum log_level level, const char *subsystem, const char *name,
+		       const char *text)
+{
+	write_syslog(ctx, level, subsystem, name, text);
+	if (level <= LOG_LEVEL_WARN)
+		write_stderr(ctx, level, subsystem, name, text);
+}
+
 static struct log_sink default_sink = {.write = write_stderr, .level = LOG_LEVEL_INFO};
 
 void log_open(const char *program, bool to_syslog, enum log_level level)
@@ -67,6 +75,12 @@ void log_open(const char *program, bool to_syslog, enum log_level level)
 		openlog(program, LOG_PID | LOG_NDELAY, LOG_DAEMON);
 	else
 		setvbuf(stderr, NULL, _IOLBF, LINE_MAX_BYTES * 2);
+}
+
+void log_echo(bool on)
+{
+	if (default_sink.write != write_stderr)
+		default_sink.write = on ? write_both : write_syslog;
 }
 
 struct log_sink *log_default(void)
