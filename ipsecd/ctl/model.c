@@ -99,7 +99,7 @@ static bool has_established(const json_t *conn)
 
 /* up: packets may pass; draining: the link is down already, packets still pass;
  * established: an IKE_SA without a usable CHILD_SA; connecting; waiting: for the next
- * attempt; down. */
+ * attempt; down: also when SAs are there and an operator set the device down. */
 static const char *state_of(const json_t *conn)
 {
 	const json_t *config = json_object_get(conn, "config");
@@ -107,7 +107,7 @@ static const char *state_of(const json_t *conn)
 	if (strcmp(json_text(config, "draining"), "yes") == 0)
 		return "draining";
 	if (has_installed(conn))
-		return "up";
+		return strcmp(json_text(config, "shutdown"), "yes") == 0 ? "down" : "up";
 	if (has_established(conn))
 		return "established";
 	if (json_array_size(json_object_get(conn, "sas")) > 0)

@@ -89,6 +89,20 @@ static const char *peer_of(const json_t *conn)
 	return configured ? configured : "-";
 }
 
+static bool is_shut_down(const json_t *config)
+{
+	return strcmp(json_text(config, "shutdown"), "yes") == 0;
+}
+
+/* As `ip link` has it: what the SAs allow, unless an operator set the device down. */
+static void fill_interface(const json_t *config, char out[CELL])
+{
+	const char *device = json_text(config, "interface");
+	const char *link = is_shut_down(config) ? "down" : json_text(config, "link");
+
+	snprintf(out, CELL, "%s%s%s", device[0] ? device : "-", link[0] ? " " : "", link);
+}
+
 static void fill_note(const json_t *conn, char *out, size_t size)
 {
 	const json_t *config = json_object_get(conn, "config");
@@ -100,6 +114,11 @@ static void fill_note(const json_t *conn, char *out, size_t size)
 	out[0] = '\0';
 	if (strcmp(json_text(conn, "state"), "up") == 0)
 		return;
+	if (is_shut_down(config)) {
+		snprintf(out, size, "the device was set down; 'ip link set %s up' ends that",
+			 json_text(config, "interface"));
+		return;
+	}
 	if (next >= 0)
 		snprintf(when, sizeof(when), "next attempt in %llds", (long long)next);
 	snprintf(out, size, "%s%s%s%s%s", reason, detail[0] ? ": " : "", detail,
@@ -117,9 +136,7 @@ static void fill_row(const json_t *conn, struct row *r)
 	snprintf(r->cell[0], CELL, "%s", json_text(conn, "name"));
 	snprintf(r->cell[1], CELL, "%s", json_text(conn, "state"));
 	snprintf(r->cell[2], CELL, "%s", peer_of(conn));
-	snprintf(r->cell[3], CELL, "%s%s%s",
-		 json_text(config, "interface")[0] ? json_text(config, "interface") : "-",
-		 json_text(config, "link")[0] ? " " : "", json_text(config, "link"));
+	fill_interface(config, r->cell[3]);
 	snprintf(r->cell[4], CELL, "%lld/%lld", (long long)s.ikes, (long long)s.children);
 	snprintf(r->cell[5], CELL, "%s/%s", in, out);
 	format_seconds(r->cell[6], CELL, s.age);

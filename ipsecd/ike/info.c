@@ -3,6 +3,8 @@
 #include "ipsecd/ike/conns.h"
 #include "ipsecd/ike/exchange.h"
 
+#include <stdio.h>
+
 /* As strongSwan writes them; clients know these words. */
 static const char *const ike_states[IKE_SA_STATES] = {
 	[IKE_SA_CREATED] = "CREATED",	      [IKE_SA_INIT_SENT] = "CONNECTING",
@@ -119,6 +121,13 @@ enum ike_reason ike_engine_conn_status(const struct ike_engine *e, const char *c
 		return IKE_REASON_NONE;
 	if (timer_armed(&entry->retry_timer))
 		*next_attempt = entry->retry_timer.at;
+	if (entry->held) {
+		snprintf(detail, sizeof(entry->detail), "%s",
+			 entry->held == HOLD_PEER
+				 ? "taken down; stays so until it is initiated here"
+				 : "taken down; comes again when the peer wants it");
+		return IKE_REASON_COMMAND;
+	}
 	memcpy(detail, entry->detail, sizeof(entry->detail));
 	return entry->reason;
 }

@@ -64,6 +64,24 @@ def life(pair):
                 after["sas"][0]["initiator-spi"], "--child leaves the IKE_SA alone")
     ipsecctl(pair.ours, "down", "a")
     check_equal(row(pair.ours, "a", DOWN)[1], "down", "state")
+    output = ipsecctl(pair.ours, "status", "a", status=DOWN)
+    check("command: taken down; stays so until" in output, f"the table tells why: {output}")
+    pair.both_down("a")
+
+
+def shut_down(pair):
+    """An operator sets the device down: the table does not call that up."""
+    ipsecctl(pair.ours, "up", "a")
+    pair.both_up("a")
+    pair.ours.namespace.ip("link", "set", "tun1", "down")
+    until("the table shows it", lambda: shown(pair.ours, "a")["state"] == "down")
+    check_equal(row(pair.ours, "a", DOWN)[:6], ["a", "down", "172.16.2.1", "tun1", "down",
+                                               "1/1"], "the table")
+    output = ipsecctl(pair.ours, "status", "a", status=DOWN)
+    check("the device was set down; 'ip link set tun1 up' ends that" in output, output)
+    pair.ours.namespace.ip("link", "set", "tun1", "up")
+    until("and its end", lambda: shown(pair.ours, "a")["state"] == "up")
+    ipsecctl(pair.ours, "down", "a")
     pair.both_down("a")
 
 
@@ -160,7 +178,7 @@ def main():
     broken = (change(ours, ike="aes256-sha512-modp4096"), theirs)
     with Pair([tunnel("a", 1), broken]) as pair:
         # charon first: what an operator of ours took down stays down for the peer, too.
-        for function in (charon, life, reason, mistakes, monitor, log, checking):
+        for function in (charon, life, shut_down, reason, mistakes, monitor, log, checking):
             suite.case(function.__name__, function, pair, logs=(pair.ours,))
     return suite.finish()
 

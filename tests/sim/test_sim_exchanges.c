@@ -288,6 +288,8 @@ static void test_delete_ike(void **state)
 static void test_terminate_and_hold(void **state)
 {
 	struct sim *s = sim_established(19);
+	char detail[160];
+	mono_time next;
 
 	(void)state;
 	sim_command(s, 0, IKE_COMMAND_TERMINATE, "to1-0", NULL);
@@ -301,6 +303,10 @@ static void test_terminate_and_hold(void **state)
 	sim_command(s, 1, IKE_COMMAND_INITIATE, "to0-0", NULL);
 	sim_run(s, 200 * MONO_S);
 	assert_int_equal(sim_look(s, 0, NULL).ike, 0);
+	assert_int_equal(ike_engine_conn_status(s->nodes[0].engine, "to1-0", &next, detail),
+			 IKE_REASON_COMMAND);
+	assert_string_equal(detail, "taken down; stays so until it is initiated here");
+	assert_int_equal(next, 0);
 	sim_command(s, 0, IKE_COMMAND_INITIATE, "to1-0", NULL);
 	sim_run(s, 2 * MONO_S);
 	assert_agreed_within(s, 1, 120 * MONO_S);
