@@ -24,11 +24,11 @@ deps: ## install with apt what building and the labs need and lack
 
 demo: deps ## install what is missing, build, run the three-site lab to its result
 	@$(MAKE) --no-print-directory all
-	@labs/run three-site
+	@labs/run three-site --bin $(BIN)
 
 lab: deps ## run one lab: make lab LAB=three-site
 	@$(MAKE) --no-print-directory all
-	@labs/run $(LAB)
+	@labs/run $(LAB) --bin $(BIN)
 
 clean: ## remove everything that was built
 	rm -rf $(BUILD)
