@@ -17,7 +17,6 @@ static bool load_conn(void *ctx, struct conn *conn, char *why, size_t size)
 	struct daemon *d = ctx;
 
 	if (!tunnels_ensure(d->tunnels, conn, &c.tunnel, why, size)) {
-		log_to(d->log, LOG_LEVEL_ERROR, "cfg", conn->name, "no tunnel device: %s", why);
 		conn_free(conn);
 		return false;
 	}

@@ -95,7 +95,8 @@ static void report(const struct reload *r, const struct config_errors *errors)
 
 /* ---- what was known ---- */
 
-static bool remember(struct known **set, const char *name)
+/* NULL when out of memory. */
+static struct known *remember(struct known **set, const char *name)
 {
 	struct known *k;
 
@@ -106,12 +107,12 @@ static bool remember(struct known **set, const char *name)
 			k->name = strdup(name);
 		if (!k || !k->name) {
 			free(k);
-			return false;
+			return NULL;
 		}
 		HASH_ADD_KEYPTR(hh, *set, k->name, strlen(k->name), k);
 	}
 	k->seen = true;
-	return true;
+	return k;
 }
 
 static void forget(struct known **set, struct known *k)
@@ -156,19 +157,18 @@ static void load_conns(struct reload *r, struct config *config)
 	for (unsigned i = 0; i < config->n_conns; i++) {
 		struct conn *conn = config->conns[i].conn;
 		const struct conn *old = ike_engine_conn_named(r->host.engine, conn->name);
+		const struct known *k = remember(&r->conns, conn->name);
 		char why[256];
 
-		if (!remember(&r->conns, conn->name) ||
-		    (old && conn_compare(old, conn) == CONN_SAME))
+		if (!k || (old && conn_compare(old, conn) == CONN_SAME))
 			continue;
 		config->conns[i].conn = NULL;
 		if (!r->host.load_conn(r->host.ctx, conn, why, sizeof(why)))
-			log_to(r->host.log, LOG_LEVEL_ERROR, "cfg", "", "connection not loaded: %s",
-			       why);
+			log_to(r->host.log, LOG_LEVEL_ERROR, "cfg", k->name, "not loaded: %s", why);
 	}
 }
 
-static void unload_gone(struct reload *r)
+static void unload_conns(struct reload *r)
 {
 	struct known *k, *next;
 	const char *error = "";
@@ -182,12 +182,25 @@ static void unload_gone(struct reload *r)
 			       error);
 		forget(&r->conns, k);
 	}
+}
+
+static void unload_secrets(struct reload *r)
+{
+	struct known *k, *next;
+	const char *error = "";
+
 	HASH_ITER (hh, r->secrets, k, next) {
 		if (k->seen)
 			continue;
 		r->host.unload_secret(r->host.ctx, k->name, &error);
 		forget(&r->secrets, k);
 	}
+}
+
+static void remember_conns(struct reload *r, const struct config *config)
+{
+	for (unsigned i = 0; i < config->n_conns; i++)
+		remember(&r->conns, config->conns[i].conn->name);
 }
 
 bool reload_run(struct reload *r)
@@ -201,8 +214,10 @@ bool reload_run(struct reload *r)
 		mark_unseen(r->conns);
 		mark_unseen(r->secrets);
 		load_secrets(r, &config); /* before the conns that need them */
+		remember_conns(r, &config);
+		unload_conns(r); /* first: a new conn may want the device of one that is gone */
 		load_conns(r, &config);
-		unload_gone(r);
+		unload_secrets(r);
 		log_to(r->host.log, LOG_LEVEL_NOTICE, "cfg", "",
 		       "configuration in force: %u connections, %u secrets from files",
 		       HASH_COUNT(r->conns), HASH_COUNT(r->secrets));

@@ -14,10 +14,12 @@ struct tunnel {
 	char *conn; /* NULL once condemned: the name may be taken by a new tunnel */
 	struct tunnel_config config;
 	enum tunnel_state state;
-	unsigned usable, children;
+	struct tunnel_child *children;
+	unsigned usable;
 	unsigned draining; /* CHILD_SAs that were there when the drain began */
 	bool touched;	   /* stands in tunnels.touched until the next settle */
 	struct tunnel *next_touched;
+	struct tunnel *prev, *next; /* among the condemned */
 	UT_hash_handle hh, hh_conn;
 };
 
@@ -25,6 +27,7 @@ struct tunnel_child {
 	uint64_t id;
 	struct tunnel *tunnel;
 	bool outbound, draining;
+	struct tunnel_child *prev, *next; /* of the tunnel */
 	UT_hash_handle hh;
 };
 
@@ -33,7 +36,7 @@ struct tunnels {
 	struct dataplane *plane;
 	struct tunnels_host host;
 	struct tunnel *by_id, *by_conn; /* condemned tunnels are in the first only */
-	struct tunnel *touched;
+	struct tunnel *touched, *condemned;
 	struct tunnel_child *children;
 	uint32_t last_id;
 };
@@ -66,6 +69,8 @@ static void forget(struct tunnels *t, struct tunnel *tunnel)
 		LL_DELETE2(t->touched, tunnel, next_touched);
 	if (tunnel->conn)
 		HASH_DELETE(hh_conn, t->by_conn, tunnel);
+	else
+		DL_DELETE(t->condemned, tunnel);
 	HASH_DEL(t->by_id, tunnel);
 	free(tunnel->conn);
 	free(tunnel);
@@ -135,8 +140,22 @@ static void set_state(struct tunnels *t, struct tunnel *tunnel, enum tunnel_stat
 	}
 }
 
+/* Which CHILD_SAs are to go is known by object: one that comes later, from a peer that
+ * wants the tunnel up, brings the link up when they are gone. */
+static void mark_draining(struct tunnel *tunnel, bool draining)
+{
+	struct tunnel_child *child;
+
+	tunnel->draining = 0;
+	DL_FOREACH (tunnel->children, child) {
+		child->draining = draining;
+		tunnel->draining += draining;
+	}
+}
+
 /* ---- devices ---- */
 
+/* Not yet known by its conn's name, as the next one. */
 static struct tunnel *create(struct tunnels *t, const struct conn *conn, char *why, size_t size)
 {
 	struct tunnel *tunnel = calloc(1, sizeof(*tunnel));
@@ -157,7 +176,6 @@ static struct tunnel *create(struct tunnels *t, const struct conn *conn, char *w
 		return NULL;
 	}
 	HASH_ADD(hh, t->by_id, id, sizeof(tunnel->id), tunnel);
-	HASH_ADD_KEYPTR(hh_conn, t->by_conn, tunnel->conn, strlen(tunnel->conn), tunnel);
 	return tunnel;
 }
 
@@ -172,21 +190,57 @@ static bool change(struct tunnels *t, struct tunnel *tunnel, const struct tunnel
 	return true;
 }
 
+/* The device of a conn that is gone, while its CHILD_SAs are being deleted: the same
+ * device serves a conn that wants one of that name (unloaded and loaded again, renamed). */
+static struct tunnel *adopt(struct tunnels *t, struct tunnel *tunnel, const struct conn *conn,
+			    char *why, size_t size)
+{
+	char *name = strdup(conn->name);
+
+	if (!name) {
+		snprintf(why, size, "out of memory");
+		return NULL;
+	}
+	if (!change(t, tunnel, &conn->tunnel, why, size)) {
+		free(name);
+		return NULL;
+	}
+	DL_DELETE(t->condemned, tunnel);
+	tunnel->conn = name;
+	mark_draining(tunnel, true);
+	if (tunnel->usable)
+		set_state(t, tunnel, TUNNEL_DRAINING, "SAs of the former connection are left");
+	return tunnel;
+}
+
+static struct tunnel *obtain(struct tunnels *t, const struct conn *conn, char *why, size_t size)
+{
+	struct tunnel *tunnel;
+
+	DL_FOREACH (t->condemned, tunnel) {
+		if (strcmp(tunnel->config.name, conn->tunnel.name) == 0)
+			return adopt(t, tunnel, conn, why, size);
+	}
+	return create(t, conn, why, size);
+}
+
 bool tunnels_ensure(struct tunnels *t, const struct conn *conn, uint32_t *id, char *why,
 		    size_t size)
 {
-	struct tunnel *tunnel = find(t, conn->name);
+	struct tunnel *old = find(t, conn->name), *tunnel = old;
 
-	if (tunnel && strcmp(tunnel->config.name, conn->tunnel.name) != 0) {
-		tunnels_condemn(t, conn->name); /* another device name is another device */
-		tunnel = NULL;
+	if (old && strcmp(old->config.name, conn->tunnel.name) == 0) {
+		if (!change(t, old, &conn->tunnel, why, size))
+			return false;
+	} else {
+		/* Another device name is another device; the old one goes when it is there. */
+		tunnel = obtain(t, conn, why, size);
+		if (!tunnel)
+			return false;
+		if (old)
+			tunnels_condemn(t, conn->name);
+		HASH_ADD_KEYPTR(hh_conn, t->by_conn, tunnel->conn, strlen(tunnel->conn), tunnel);
 	}
-	if (tunnel && !change(t, tunnel, &conn->tunnel, why, size))
-		return false;
-	if (!tunnel)
-		tunnel = create(t, conn, why, size);
-	if (!tunnel)
-		return false;
 	*id = tunnel->id;
 	return true;
 }
@@ -207,7 +261,8 @@ void tunnels_condemn(struct tunnels *t, const char *conn)
 	HASH_DELETE(hh_conn, t->by_conn, tunnel);
 	free(tunnel->conn);
 	tunnel->conn = NULL;
-	if (tunnel->children == 0)
+	DL_APPEND(t->condemned, tunnel);
+	if (!tunnel->children)
 		remove_device(t, tunnel);
 }
 
@@ -256,7 +311,7 @@ bool tunnels_child_install(struct tunnels *t, const struct child_sa *sa)
 	}
 	child->id = sa->id;
 	child->tunnel = tunnel;
-	tunnel->children++;
+	DL_APPEND(tunnel->children, child);
 	count(t, child, sa->outbound);
 	HASH_ADD(hh, t->children, id, sizeof(child->id), child);
 	return true;
@@ -282,7 +337,7 @@ void tunnels_child_remove(struct tunnels *t, uint64_t id)
 		return;
 	t->ops->child_remove(t->plane, id);
 	count(t, child, false);
-	child->tunnel->children--;
+	DL_DELETE(child->tunnel->children, child);
 	child->tunnel->draining -= child->draining;
 	HASH_DEL(t->children, child);
 	free(child);
@@ -291,7 +346,7 @@ void tunnels_child_remove(struct tunnels *t, uint64_t id)
 static void settle(struct tunnels *t, struct tunnel *tunnel, const char *reason)
 {
 	if (!tunnel->conn) {
-		if (tunnel->children == 0)
+		if (!tunnel->children)
 			remove_device(t, tunnel);
 	} else if (tunnel->usable == 0) {
 		set_state(t, tunnel, TUNNEL_DOWN, reason);
@@ -314,26 +369,13 @@ void tunnels_settle(struct tunnels *t, const char *reason)
 
 /* ---- drain ---- */
 
-/* Which CHILD_SAs are to go is known by object: one that comes later, from a peer that
- * wants the tunnel up, brings the link up when they are gone. */
-static void mark_draining(struct tunnels *t, struct tunnel *tunnel, bool draining)
-{
-	struct tunnel_child *child, *next;
-
-	tunnel->draining = draining ? tunnel->children : 0;
-	HASH_ITER (hh, t->children, child, next) {
-		if (child->tunnel == tunnel)
-			child->draining = draining;
-	}
-}
-
 bool tunnels_drain(struct tunnels *t, const char *conn, const char *reason)
 {
 	struct tunnel *tunnel = find(t, conn);
 
 	if (!tunnel || tunnel->state != TUNNEL_UP)
 		return false;
-	mark_draining(t, tunnel, true);
+	mark_draining(tunnel, true);
 	set_state(t, tunnel, TUNNEL_DRAINING, reason);
 	return true;
 }
@@ -344,7 +386,7 @@ void tunnels_drain_end(struct tunnels *t, const char *conn, const char *reason)
 
 	if (!tunnel || tunnel->state != TUNNEL_DRAINING)
 		return;
-	mark_draining(t, tunnel, false);
+	mark_draining(tunnel, false);
 	set_state(t, tunnel, tunnel->usable ? TUNNEL_UP : TUNNEL_DOWN, reason);
 }
 

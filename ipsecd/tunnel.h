@@ -41,8 +41,9 @@ struct tunnels *tunnels_new(const struct dataplane_ops *ops, struct dataplane *p
 			    const struct tunnels_host *host);
 void tunnels_free(struct tunnels *t); /* devices go with the plane */
 
-/* The device for a conn: created, or changed where the configuration differs; *id is
- * what the engine puts into child_sa.tunnel. false: the reason is in `why`. */
+/* The device for a conn: created, changed where the configuration differs, or taken over
+ * from a conn that is gone and whose CHILD_SAs are not yet; *id is what the engine puts
+ * into child_sa.tunnel. false: the reason is in `why`, and nothing has changed. */
 bool tunnels_ensure(struct tunnels *t, const struct conn *conn, uint32_t *id, char *why,
 		    size_t size);
 /* The conn is gone: its device goes with its last CHILD_SA. */

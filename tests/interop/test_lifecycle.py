@@ -109,6 +109,24 @@ def reload_changes_nothing(pair, name):
         check_equal(device_index(pair, name), index, "ifindex of the device")
 
 
+def renamed(pair, name):
+    """Another name for the connection and the same for its device: the device passes over,
+    though the former connection's SAs are still being deleted."""
+    before, index = pair.ours.ends, device_index(pair, name)
+    pair.ours.initiate(name)
+    pair.both_up(name)
+    pair.ours.load([change(end, name="renamed") if end.name == name else end for end in before])
+    check_equal(device_index(pair, name), index, "ifindex of the device")
+    pair.ours.initiate("renamed")
+    pair.ours.wait_up("renamed")
+    device_shows(pair, name, "UP")
+    pair.ping(name)
+    pair.ours.load(before)
+    check_equal(device_index(pair, name), index, "ifindex of the device")
+    pair.theirs.wait_down(name)
+    device_shows(pair, name, "DORMANT")
+
+
 def their_shutdown(pair, name):
     pair.ours.initiate(name)
     pair.both_up(name)
@@ -144,6 +162,7 @@ def main():
         case("both initiate at once", both_at_once, pair, "crossing")
         case("initiate what is up", initiate_twice, pair, "plain")
         case("reload without a change", reload_changes_nothing, pair, "plain")
+        case("a connection is renamed", renamed, pair, "plain")
         case("their shutdown", their_shutdown, pair, "plain")
         case("our shutdown", our_shutdown, pair, "plain")
     return suite.finish()

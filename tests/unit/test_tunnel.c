@@ -5,6 +5,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
@@ -242,6 +243,65 @@ static void same_conn_keeps_its_device(void **ctx)
 	assert_int_equal(again, f->id);
 }
 
+static void rename_device(struct conn *conn, const char *name)
+{
+	snprintf(conn->tunnel.name, sizeof(conn->tunnel.name), "%s", name);
+}
+
+/* Another device name: the old device goes when the new one is there, and only then. */
+static void refused_new_device_keeps_the_old(void **ctx)
+{
+	struct fixture *f = *ctx;
+	struct tunnel_view view;
+	uint32_t id = f->id;
+	char why[128];
+
+	install(f, 1, true);
+	assert_int_equal(state(f), TUNNEL_UP);
+	rename_device(f->conn, "other");
+	fake_refuse(f->plane, FAKE_TUNNEL_CREATE, DATAPLANE_EXISTS);
+	assert_false(tunnels_ensure(f->tunnels, f->conn, &id, why, sizeof(why)));
+	assert_int_equal(state(f), TUNNEL_UP);
+	assert_true(tunnels_view(f->tunnels, "a-b", &view));
+	assert_int_equal(view.id, f->id);
+	assert_true(tunnels_ensure(f->tunnels, f->conn, &id, why, sizeof(why)));
+	assert_int_not_equal(id, f->id);
+	assert_int_equal(state(f), TUNNEL_DOWN);
+	assert_null(tunnels_conn(f->tunnels, f->id)); /* its SA is still there */
+	tunnels_child_remove(f->tunnels, 1);
+	tunnels_settle(f->tunnels, "test");
+	assert_true(tunnels_view(f->tunnels, "a-b", &view));
+	assert_int_equal(view.id, id);
+}
+
+/* A conn that is unloaded and loaded again, or renamed, finds its device while the SAs of
+ * before are still being deleted; they do not make it UP. */
+static void device_is_taken_over(void **ctx)
+{
+	struct conn *renamed = conn_new("b-a");
+	struct fixture *f = *ctx;
+	struct tunnel_view view;
+	uint32_t id = 0;
+	char why[128];
+
+	install(f, 1, true);
+	assert_int_equal(state(f), TUNNEL_UP);
+	tunnels_condemn(f->tunnels, "a-b");
+	rename_device(renamed, f->conn->tunnel.name);
+	assert_true(tunnels_ensure(f->tunnels, renamed, &id, why, sizeof(why)));
+	assert_int_equal(id, f->id);
+	assert_string_equal(tunnels_conn(f->tunnels, id), "b-a");
+	install(f, 2, true);
+	tunnels_settle(f->tunnels, "test");
+	assert_true(tunnels_view(f->tunnels, "b-a", &view));
+	assert_int_equal(view.state, TUNNEL_DRAINING);
+	tunnels_child_remove(f->tunnels, 1);
+	tunnels_settle(f->tunnels, "test");
+	assert_true(tunnels_view(f->tunnels, "b-a", &view));
+	assert_int_equal(view.state, TUNNEL_UP);
+	conn_free(renamed);
+}
+
 static void refused_install_is_not_counted(void **ctx)
 {
 	struct fixture *f = *ctx;
@@ -265,6 +325,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(drain_called_off, setup, teardown),
 		cmocka_unit_test_setup_teardown(device_lives_until_last_sa, setup, teardown),
 		cmocka_unit_test_setup_teardown(same_conn_keeps_its_device, setup, teardown),
+		cmocka_unit_test_setup_teardown(refused_new_device_keeps_the_old, setup, teardown),
+		cmocka_unit_test_setup_teardown(device_is_taken_over, setup, teardown),
 		cmocka_unit_test_setup_teardown(refused_install_is_not_counted, setup, teardown),
 	};
 
