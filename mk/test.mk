@@ -26,7 +26,8 @@ test: unit ## unit tests, simulations and contract tests (needs libcmocka-dev)
 test-san: ## the same under AddressSanitizer and UBSan
 	@$(MAKE) --no-print-directory SAN=1 test
 
-interop: all ## against strongSwan, swanctl and FRR in network namespaces (root)
+interop: all ## against strongSwan, swanctl, FRR and attackers in network namespaces (root)
+	@$(MAKE) --no-print-directory SAN=1 all
 	@tests/run-interop
 
 check: ## install what is missing, build, run every test

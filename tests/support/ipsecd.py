@@ -38,14 +38,15 @@ class Ipsecd(Peer):
 
     kind = "ipsecd"
 
-    def __init__(self, namespace, folder, options=()):
+    def __init__(self, namespace, folder, options=(), binary=BINARY):
         super().__init__(namespace, folder)
+        self.binary = binary
         self.options = list(options)
         self.ends = []
 
     def start(self, ends=()):
         self._write(ends)
-        self.launch([BINARY, "--config", self.path("ipsec.conf"),
+        self.launch([self.binary, "--config", self.path("ipsec.conf"),
                      "--secrets", self.path("ipsec.secrets"), "--vici", self.socket_path,
                      "--plane", "userspace", "--foreground", "--log-level", "debug",
                      *self.options])

@@ -94,18 +94,23 @@ def _setns(descriptor):
         raise OSError(ctypes.get_errno(), "setns")
 
 
-def _socket(namespace, address, kind):
-    """A bound socket in a namespace: sockets stay in the one where they were made."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+def socket_of(namespace, *kind):
+    """socket.socket(*kind) in a namespace: sockets stay in the one where they were made."""
     own = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
     other = os.open(f"/var/run/netns/{namespace.name}", os.O_RDONLY)
     try:
         _setns(other)
-        sock = socket.socket(family, kind)
+        return socket.socket(*kind)
     finally:
         _setns(own)
         os.close(own)
         os.close(other)
+
+
+def _socket(namespace, address, kind):
+    """A bound socket in a namespace."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    sock = socket_of(namespace, family, kind)
     sock.settimeout(20)
     sock.bind((address, 0))
     return sock
