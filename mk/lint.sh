@@ -13,10 +13,16 @@ finding() {
 mapfile -t sources < <(git ls-files --cached --others --exclude-standard '*.c' '*.h')
 mapfile -t own < <(printf '%s\n' "${sources[@]}" | grep -Ev '^tests/')
 
-# ---- layout
-for f in "${sources[@]}"; do
-	clang-format --dry-run -Werror "$f" >/dev/null 2>&1 || finding "$f: not as clang-format lays it out (make format)"
-done
+# ---- layout: releases of clang-format differ, so one of them decides
+layout=14
+release=$(clang-format --version | sed -n 's/.*version \([0-9]*\).*/\1/p')
+if [ "$release" = $layout ]; then
+	for f in "${sources[@]}"; do
+		clang-format --dry-run -Werror "$f" >/dev/null 2>&1 || finding "$f: not as clang-format lays it out (make format)"
+	done
+else
+	echo "lint: layout is that of clang-format $layout, and this is $release: not checked here"
+fi
 
 # ---- directions: which folder may include which (left: the folder, right: allowed)
 allowed() {
