@@ -68,7 +68,12 @@ static void call_off_drains(struct daemon *d, const struct ike_select *select)
 static bool initiate(void *ctx, const struct ike_select *select, uint64_t tag, const char **error)
 {
 	struct ike_command c = {.kind = IKE_COMMAND_INITIATE, .select = *select, .tag = tag};
+	const struct daemon *d = ctx;
 
+	if (d->stopping) { /* the drain under way is the daemon's own end */
+		*error = "shutting down";
+		return false;
+	}
 	call_off_drains(ctx, select);
 	return shell_command(ctx, &c, error);
 }

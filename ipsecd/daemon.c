@@ -11,7 +11,6 @@
 #include "ipsecd/shell.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 #define TICK_SECONDS	 1.
 #define SHUTDOWN_SECONDS 4. /* peers that do not answer are not waited for longer */
@@ -89,18 +88,12 @@ static void arm_deadline(struct daemon *d)
  * install, a name that needs no look-up): the outer round takes its outputs too. */
 static void pump(struct daemon *d)
 {
-	struct ike_output *out;
-
 	if (d->pumping)
 		return;
-	out = calloc(1, sizeof(*out));
-	if (!out)
-		return;
 	d->pumping = true;
-	while (ike_engine_next(d->engine, out))
-		carry_out[out->kind](d, out);
-	explicit_bzero(out, sizeof(*out)); /* installs carry keys */
-	free(out);
+	while (ike_engine_next(d->engine, &d->out))
+		carry_out[d->out.kind](d, &d->out);
+	explicit_bzero(&d->out, sizeof(d->out)); /* installs carry keys */
 	tunnels_settle(d->tunnels, d->cause[0] ? d->cause : "SAs changed");
 	d->cause[0] = '\0';
 	d->pumping = false;

@@ -128,6 +128,11 @@ static struct drain *drain_new(struct drains *owner, const struct ike_command *c
 	ev_timer_init(&d->timer, over, (double)DRAIN_TIME / (double)MONO_S, 0.);
 	d->timer.data = d;
 	DL_APPEND(owner->list, d);
+	/* A selector that got lost would select everything. */
+	if ((!d->ike && command->select.ike) || (!d->child && command->select.child)) {
+		drain_free(d);
+		return NULL;
+	}
 	return d;
 }
 

@@ -28,7 +28,8 @@ struct daemon {
 	struct reload *reload;
 	ev_timer deadline, tick, shutdown;
 	ev_signal term, interrupt, hangup;
-	struct log_sink sink; /* the process's own, and clients that listen */
+	struct log_sink sink;  /* the process's own, and clients that listen */
+	struct ike_output out; /* of pump */
 	bool pumping, stopping;
 	char cause[96]; /* of the link changes of this round */
 };

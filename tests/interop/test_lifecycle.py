@@ -4,6 +4,7 @@ both sides initiating at once, a reload that changes nothing, and what the tunne
 shows at each step.
 """
 import os
+import signal
 import sys
 import threading
 
@@ -145,6 +146,20 @@ def our_shutdown(pair, name):
     pair.ours.start(pair.ours.ends)
 
 
+def shutdown_is_final(pair, name):
+    """Who wants the tunnel up while the daemon ends is refused, and peers are told still."""
+    pair.ours.initiate(name)
+    pair.both_up(name)
+    pair.ours.daemon.kill(signal.SIGTERM)
+    until("the drain has begun",
+          lambda: pair.ours.operstate(pair.end(name, pair.ours).device) == "DORMANT")
+    check("shutting down" in pair.ours.try_initiate(name), "the reason of the refusal")
+    pair.ours.daemon.child.wait(5)
+    check_equal(pair.ours.stop(), 0, "exit status")
+    pair.theirs.wait_down(name)
+    pair.ours.start(pair.ours.ends)
+
+
 def main():
     suite = Suite("lifecycle")
     ours, theirs = tunnel("crossing", 2)
@@ -165,6 +180,7 @@ def main():
         case("a connection is renamed", renamed, pair, "plain")
         case("their shutdown", their_shutdown, pair, "plain")
         case("our shutdown", our_shutdown, pair, "plain")
+        case("initiate while we shut down", shutdown_is_final, pair, "plain")
     return suite.finish()
 
 
