@@ -88,7 +88,7 @@ static void want_sa(struct forward *f, struct forward_tunnel *t, const struct in
 	    is_chatter(packet))
 		return;
 	t->acquire_due = true;
-	f->acquires_due++;
+	DL_APPEND2(f->acquires, t, acquire_prev, acquire_next);
 }
 
 /* RFC 4303 3.3.3, RFC 4106 3.1: a number is used once, whatever becomes of the packet;
@@ -299,24 +299,15 @@ static void tell(struct forward *f, struct sa *sa, enum sa_due what)
 	f->host.event(f->host.ctx, &event);
 }
 
-static void tell_acquires(struct forward *f, mono_time now)
+static void tell_acquire(struct forward *f, struct forward_tunnel *t, mono_time now)
 {
-	struct forward_tunnel *t, *next;
+	struct dataplane_event event = {.kind = DATAPLANE_ACQUIRE, .tunnel = t->id};
 
-	/* The listener may install SAs, never create or remove tunnels, inside an ACQUIRE;
-	 * still, each round starts over from the table. */
-	HASH_ITER (hh, f->tunnels, t, next) {
-		struct dataplane_event event = {.kind = DATAPLANE_ACQUIRE, .tunnel = t->id};
-
-		if (!t->acquire_due)
-			continue;
-		t->acquire_due = false;
-		t->acquired = now;
-		f->acquires_due--;
-		f->host.event(f->host.ctx, &event);
-		return;
-	}
-	f->acquires_due = 0;
+	/* The event may remove the tunnel: it is taken off the list first. */
+	DL_DELETE2(f->acquires, t, acquire_prev, acquire_next);
+	t->acquire_due = false;
+	t->acquired = now;
+	f->host.event(f->host.ctx, &event);
 }
 
 void forward_report(struct forward *f, mono_time now)
@@ -331,6 +322,6 @@ void forward_report(struct forward *f, mono_time now)
 			DL_DELETE2(f->due, sa, due_prev, due_next);
 		tell(f, sa, what);
 	}
-	while (f->acquires_due)
-		tell_acquires(f, now);
+	while (f->acquires)
+		tell_acquire(f, f->acquires, now);
 }

@@ -19,6 +19,7 @@ struct forward_tunnel {
 	struct sa *newest;  /* its SAs, newest first */
 	mono_time acquired; /* when ACQUIRE was reported last; 0: never */
 	bool acquire_due;
+	struct forward_tunnel *acquire_prev, *acquire_next; /* forward.acquires */
 	UT_hash_handle hh;
 };
 
@@ -28,8 +29,8 @@ struct forward {
 	bool (*deliver)(struct forward_tunnel *t, const uint8_t *packet, size_t len);
 	struct sadb sadb;
 	struct forward_tunnel *tunnels;
-	struct sa *due; /* SAs with something to report */
-	unsigned acquires_due;
+	struct sa *due;			 /* SAs with something to report */
+	struct forward_tunnel *acquires; /* tunnels with an ACQUIRE to report */
 	uint64_t drops[DROP_COUNTERS];
 	struct log_limit drop_log;
 	char error[192]; /* the words for the last error that a verb returned */

@@ -52,7 +52,7 @@ void forward_tunnel_remove(struct forward *f, struct forward_tunnel *t)
 	while (t->newest)
 		remove_sa(f, t->newest);
 	if (t->acquire_due)
-		f->acquires_due--;
+		DL_DELETE2(f->acquires, t, acquire_prev, acquire_next);
 	HASH_DELETE(hh, f->tunnels, t);
 }
 

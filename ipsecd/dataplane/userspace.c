@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <utlist.h>
 
 #define BATCH	       64    /* packets of one device in one wakeup */
 #define READ_MAX       65535 /* a TUN device's largest packet */
@@ -24,10 +25,11 @@ struct tunnel {
 	struct dataplane *plane;
 	struct tunnel_config config;
 	struct tun tun;
-	struct dataplane_tunnel_info info; /* as told to the kernel, or heard from it */
-	bool present;			   /* the device is there */
-	bool dirty;			   /* the monitor told of it: look at it anew */
-	unsigned announce;		   /* ticks in which the addresses are told again */
+	struct dataplane_tunnel_info info;	/* as told to the kernel, or heard from it */
+	bool present;				/* the device is there */
+	bool dirty;				/* the monitor told of it: look at it anew */
+	struct tunnel *dirty_prev, *dirty_next; /* dataplane.dirty */
+	unsigned announce;			/* ticks in which the addresses are told again */
 	ev_io readable;
 	UT_hash_handle by_ifindex;
 };
@@ -37,7 +39,7 @@ struct dataplane {
 	struct netlink *netlink;
 	struct netlink_monitor *monitor;
 	ev_io changes;
-	struct tunnel *by_ifindex;
+	struct tunnel *by_ifindex, *dirty;
 	uint8_t out[ESP_HEADROOM + READ_MAX + ESP_TAILROOM];
 };
 
@@ -269,27 +271,39 @@ static bool device_refresh(struct tunnel *t)
 	return up != was;
 }
 
-static struct tunnel *next_dirty(const struct dataplane *d)
+static void mark_dirty(struct tunnel *t)
 {
-	struct forward_tunnel *f, *next;
+	if (t->dirty)
+		return;
+	t->dirty = true;
+	DL_APPEND2(t->plane->dirty, t, dirty_prev, dirty_next);
+}
 
-	HASH_ITER (hh, d->forward.tunnels, f, next)
-		if (((struct tunnel *)f)->dirty)
-			return (struct tunnel *)f;
-	return NULL;
+static void unmark_dirty(struct tunnel *t)
+{
+	if (!t->dirty)
+		return;
+	t->dirty = false;
+	DL_DELETE2(t->plane->dirty, t, dirty_prev, dirty_next);
 }
 
 static void on_changes(struct ev_loop *loop, ev_io *w, int revents)
 {
 	struct dataplane *d = w->data;
-	struct tunnel *t;
+	int e = netlink_monitor_read(d->monitor);
 
 	(void)revents;
-	if (netlink_monitor_read(d->monitor) != 0)
+	if (e) {
+		log_to(d->forward.host.log, LOG_LEVEL_ERROR, "knl", "",
+		       "rtnetlink: %s; what others do to devices is not seen any more",
+		       strerror(-e));
 		ev_io_stop(loop, w);
-	/* From the start after each: the listener may create and remove tunnels. */
-	while ((t = next_dirty(d)) != NULL) {
-		t->dirty = false;
+	}
+	/* One by one off the list: the listener may create and remove tunnels. */
+	while (d->dirty) {
+		struct tunnel *t = d->dirty;
+
+		unmark_dirty(t);
 		if (t->present && device_refresh(t))
 			tell_device(t);
 	}
@@ -302,16 +316,16 @@ static void link_changed(void *ctx, const struct netlink_link *link)
 
 	HASH_FIND(by_ifindex, d->by_ifindex, &link->ifindex, sizeof(link->ifindex), t);
 	if (t)
-		t->dirty = true;
+		mark_dirty(t);
 }
 
 static void changes_lost(void *ctx)
 {
 	struct dataplane *d = ctx;
-	struct forward_tunnel *f, *next;
+	struct tunnel *t, *next;
 
-	HASH_ITER (hh, d->forward.tunnels, f, next)
-		((struct tunnel *)f)->dirty = true;
+	HASH_ITER (by_ifindex, d->by_ifindex, t, next)
+		mark_dirty(t);
 }
 
 /* ---- the plane ---- */
@@ -343,6 +357,7 @@ static struct dataplane *userspace_open(const struct dataplane_host *host)
 static void tunnel_free(struct dataplane *d, struct tunnel *t)
 {
 	forward_tunnel_remove(&d->forward, &t->forward);
+	unmark_dirty(t);
 	device_detach(t);
 	free(t);
 }
