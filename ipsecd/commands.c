@@ -145,7 +145,7 @@ static bool reload(void *ctx, char *why, size_t size)
 static mono_time now(void *ctx)
 {
 	(void)ctx;
-	return udp_now();
+	return mono_now();
 }
 
 void commands_describe(const struct tunnel_view *view, struct control_tunnel *out)

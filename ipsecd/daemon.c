@@ -31,7 +31,7 @@ static void out_child_install(struct daemon *d, const struct ike_output *out)
 {
 	if (!tunnels_child_install(d->tunnels, &out->child))
 		ike_engine_child_event(d->engine, out->child.id, IKE_CHILD_INSTALL_FAILED, NULL,
-				       udp_now());
+				       mono_now());
 }
 
 static void out_child_update(struct daemon *d, const struct ike_output *out)
@@ -74,7 +74,7 @@ static void (*const carry_out[])(struct daemon *d, const struct ike_output *out)
 
 static void arm_deadline(struct daemon *d)
 {
-	mono_time when = ike_engine_deadline(d->engine), now = udp_now();
+	mono_time when = ike_engine_deadline(d->engine), now = mono_now();
 
 	ev_timer_stop(d->loop, &d->deadline);
 	if (when == MONO_NEVER)
@@ -132,7 +132,7 @@ static void on_resolved(void *ctx, uint64_t query, unsigned n, const struct addr
 		       why);
 	else if (!source_towards(&addrs[0], &answer.local))
 		answer.local = (struct addr){0};
-	ike_engine_answer(d->engine, query, &answer, udp_now());
+	ike_engine_answer(d->engine, query, &answer, mono_now());
 	pump(d);
 }
 
@@ -175,7 +175,7 @@ static void on_plane_event(void *ctx, const struct dataplane_event *event)
 	}
 	ike_engine_child_event(d->engine,
 			       event->kind == DATAPLANE_ACQUIRE ? event->tunnel : event->child,
-			       kinds[event->kind], &path, udp_now());
+			       kinds[event->kind], &path, mono_now());
 	pump(d);
 }
 
@@ -187,7 +187,7 @@ static void on_deadline(struct ev_loop *loop, ev_timer *w, int revents)
 
 	(void)loop;
 	(void)revents;
-	ike_engine_expire(d->engine, udp_now());
+	ike_engine_expire(d->engine, mono_now());
 	pump(d);
 }
 
@@ -197,7 +197,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *w, int revents)
 
 	(void)loop;
 	(void)revents;
-	d->ops->tick(d->plane, udp_now());
+	d->ops->tick(d->plane, mono_now());
 }
 
 static void on_shutdown(struct ev_loop *loop, ev_timer *w, int revents)
@@ -211,7 +211,7 @@ static void on_shutdown(struct ev_loop *loop, ev_timer *w, int revents)
 
 bool shell_command(struct daemon *d, const struct ike_command *c, const char **error)
 {
-	bool ok = ike_engine_command(d->engine, c, error, udp_now());
+	bool ok = ike_engine_command(d->engine, c, error, mono_now());
 
 	pump(d);
 	return ok;

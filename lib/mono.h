@@ -12,4 +12,7 @@ typedef uint64_t mono_time;
 #define MONO_MS	   ((mono_time)1000000)
 #define MONO_S	   ((mono_time)1000000000)
 
+/* CLOCK_MONOTONIC. */
+mono_time mono_now(void);
+
 #endif

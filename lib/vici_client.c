@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 struct vici_client {
@@ -95,23 +94,15 @@ void vici_client_close(struct vici_client *c)
 
 /* ---- waiting ---- */
 
-static mono_time clock_now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (mono_time)ts.tv_sec * MONO_S + (mono_time)ts.tv_nsec;
-}
-
 static mono_time deadline_in(int timeout_ms)
 {
-	return timeout_ms < 0 ? MONO_NEVER : clock_now() + (mono_time)timeout_ms * MONO_MS;
+	return timeout_ms < 0 ? MONO_NEVER : mono_now() + (mono_time)timeout_ms * MONO_MS;
 }
 
 static enum vici_client_error wait_fd(int fd, short events, mono_time deadline)
 {
 	struct pollfd p = {.fd = fd, .events = events};
-	mono_time now = clock_now();
+	mono_time now = mono_now();
 	int ms = -1, n;
 
 	if (deadline != MONO_NEVER) {

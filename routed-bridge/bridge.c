@@ -16,7 +16,6 @@
 #include <ev.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #define VICI_HOLD	 10.0 /* seconds without the daemon before its tunnels count as down */
 #define SWEEP_AFTER	 2.0  /* seconds of a session until tunnels and interfaces are known */
@@ -40,14 +39,6 @@ struct bridge {
 	ev_timer sweep;	    /* leftovers of an earlier zebra */
 	struct routes_count last_count;
 };
-
-static mono_time clock_now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (mono_time)ts.tv_sec * MONO_S + (mono_time)ts.tv_nsec;
-}
 
 /* ---- zebra is told ---- */
 
@@ -75,7 +66,7 @@ static void log_balance(struct bridge *b)
 
 static void arm_retry(struct bridge *b)
 {
-	mono_time at = routes_deadline(b->routes), now = clock_now();
+	mono_time at = routes_deadline(b->routes), now = mono_now();
 
 	ev_timer_stop(b->loop, &b->retry);
 	if (at == MONO_NEVER)
@@ -89,7 +80,7 @@ static void settle(struct bridge *b)
 	struct route_action a;
 	struct zebra *z;
 
-	while (routes_next(b->routes, &a, clock_now())) {
+	while (routes_next(b->routes, &a, mono_now())) {
 		z = session_for(b, a.route.type, a.route.instance);
 		if (!z)
 			continue;
@@ -383,7 +374,7 @@ static void on_zebra_notify(void *ctx, struct zebra *z, const struct zapi_notify
 	uint16_t instance;
 
 	zebra_type(z, &type, &instance);
-	routes_notify(b->routes, type, instance, notify, clock_now());
+	routes_notify(b->routes, type, instance, notify, mono_now());
 	log_balance(b);
 	arm_retry(b);
 }
@@ -394,7 +385,7 @@ static void on_retry(struct ev_loop *loop, ev_timer *timer, int events)
 
 	(void)loop;
 	(void)events;
-	routes_expire(b->routes, clock_now());
+	routes_expire(b->routes, mono_now());
 	settle(b);
 }
 

@@ -11,7 +11,6 @@
 #include <linux/if.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <utlist.h>
 
 #define BATCH	       64    /* packets of one device in one wakeup */
@@ -43,14 +42,6 @@ struct dataplane {
 	uint8_t out[ESP_HEADROOM + READ_MAX + ESP_TAILROOM];
 };
 
-static mono_time clock_now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (mono_time)t.tv_sec * MONO_S + (mono_time)t.tv_nsec;
-}
-
 static void say(const struct tunnel *t, enum log_level level, const char *text)
 {
 	log_to(t->plane->forward.host.log, level, "knl", t->config.name, "%s", text);
@@ -74,7 +65,7 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int revents)
 {
 	struct tunnel *t = w->data;
 	struct dataplane *d = t->plane;
-	mono_time now = clock_now();
+	mono_time now = mono_now();
 
 	(void)revents;
 	for (unsigned n = 0; n < BATCH; n++) {

@@ -11,7 +11,6 @@
 #include <netinet/udp.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #define BATCH	    32
@@ -41,14 +40,6 @@ struct udp {
 	 * would share the same few sets. */
 	uint8_t data[BATCH][DATAGRAM + 2112];
 };
-
-mono_time udp_now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (mono_time)t.tv_sec * MONO_S + (mono_time)t.tv_nsec;
-}
 
 /* ---- receiving ---- */
 
@@ -133,7 +124,7 @@ static int receive_batch(struct udp_socket *s)
 		};
 	}
 	n = recvmmsg(s->fd, messages, BATCH, MSG_DONTWAIT, NULL);
-	now = udp_now();
+	now = mono_now();
 	for (int i = 0; i < n; i++)
 		take(s, &messages[i], now);
 	return n;

@@ -49,7 +49,4 @@ bool udp_send_esp(struct udp *u, const struct endpoint *local, const struct endp
 bool udp_send_keepalive(struct udp *u, const struct endpoint *local, const struct endpoint *remote);
 const struct udp_counters *udp_counters(const struct udp *u);
 
-/* The monotonic clock of this machine. */
-mono_time udp_now(void);
-
 #endif

@@ -112,7 +112,7 @@ int main(void)
 		.received = received,
 		.oper_up = oper_up,
 		.set_admin = set_admin,
-		.now = kernel_now,
+		.now = mono_now,
 	};
 	return contract_run(&driver);
 }

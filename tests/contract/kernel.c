@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -95,12 +94,4 @@ size_t kernel_received(int tap, uint8_t *out, size_t size)
 	ssize_t n = recv(tap, out, size, 0);
 
 	return n > 0 ? (size_t)n : 0;
-}
-
-mono_time kernel_now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (mono_time)t.tv_sec * MONO_S + (mono_time)t.tv_nsec;
 }

@@ -16,6 +16,5 @@ void kernel_inject(int tap, const char *device, struct span packet);
 /* What the device gave to this host; 0: nothing. */
 size_t kernel_received(int tap, uint8_t *out, size_t size);
 struct netlink_link kernel_link(const char *device);
-mono_time kernel_now(void);
 
 #endif

@@ -406,7 +406,7 @@ static void the_kernel_routes_while_dormant(void **state)
 	memory[10] = 0x66; /* header checksum */
 	memory[11] = 0xb9;
 	p = forge(&a, 1, 4, span_of(memory, 48));
-	ops->esp_input(h.plane, &a.local, &a.remote, p.data, p.len, kernel_now());
+	ops->esp_input(h.plane, &a.local, &a.remote, p.data, p.len, mono_now());
 	assert_int_equal(recv(fd, got, sizeof(got), 0), 20);
 	close(fd);
 	ops->close(h.plane);
