@@ -6,10 +6,11 @@
 
 static void add(struct problems *p, struct position at, const char *format, va_list args)
 {
-	struct problem *problem = &p->list[p->n];
+	struct problem *problem;
 
 	if (p->n++ >= PROBLEMS_MAX)
 		return;
+	problem = &p->list[p->n - 1];
 	problem->at = at;
 	vsnprintf(problem->text, sizeof(problem->text), format, args);
 }
