@@ -1,10 +1,12 @@
 /* Words that people type. Pure. */
 #include "lib/words.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <strings.h>
 
-#define WORD_MAX 64 /* longer words have no neighbours */
+#define WORD_MAX     64 /* longer words have no neighbours */
+#define DURATION_MAX (10000 * 86400 * MONO_S)
 
 static size_t min2(size_t a, size_t b)
 {
@@ -52,15 +54,17 @@ const char *words_nearest(const char *word, const char *const *list)
 	return found;
 }
 
-/* A number at the head of the text; the unit that follows is given back. */
+/* A number at the head of the text; the unit that follows is given back, NULL when there
+ * is no number or none of 64 bits. */
 static const char *leading_number(const char *text, uint64_t *out)
 {
 	char *end;
 
 	if (*text < '0' || *text > '9')
 		return NULL;
+	errno = 0;
 	*out = strtoull(text, &end, 10);
-	return end;
+	return errno ? NULL : end;
 }
 
 bool words_parse_duration(const char *text, mono_time *out)
@@ -74,7 +78,7 @@ bool words_parse_duration(const char *text, mono_time *out)
 	const char *unit = leading_number(text, &n);
 
 	for (size_t i = 0; unit && i < sizeof(units) / sizeof(units[0]); i++) {
-		if (strcmp(unit, units[i].unit) == 0 && n <= UINT64_MAX / units[i].ns) {
+		if (strcmp(unit, units[i].unit) == 0 && n <= DURATION_MAX / units[i].ns) {
 			*out = n * units[i].ns;
 			return true;
 		}
@@ -84,36 +88,17 @@ bool words_parse_duration(const char *text, mono_time *out)
 
 bool words_parse_size(const char *text, uint64_t *out)
 {
+	static const char *const units[] = {"", "K", "M", "G"};
 	uint64_t n;
-	char *end;
-	int shift;
+	const char *unit = leading_number(text, &n);
 
-	if (*text < '0' || *text > '9')
-		return false;
-	n = strtoull(text, &end, 10);
-	switch (*end) {
-	case '\0':
-		shift = 0;
-		break;
-	case 'k':
-	case 'K':
-		shift = 10;
-		break;
-	case 'm':
-	case 'M':
-		shift = 20;
-		break;
-	case 'g':
-	case 'G':
-		shift = 30;
-		break;
-	default:
-		return false;
+	for (unsigned i = 0; unit && i < sizeof(units) / sizeof(units[0]); i++) {
+		if (strcasecmp(unit, units[i]) == 0 && n <= UINT64_MAX >> i * 10) {
+			*out = n << i * 10;
+			return true;
+		}
 	}
-	if (shift && (end[1] || n > UINT64_MAX >> shift))
-		return false;
-	*out = n << shift;
-	return true;
+	return false;
 }
 
 bool words_parse_number(const char *text, uint64_t max, uint64_t *out)
@@ -124,8 +109,9 @@ bool words_parse_number(const char *text, uint64_t max, uint64_t *out)
 
 	if (*text < '0' || *text > '9')
 		return false;
+	errno = 0;
 	n = strtoull(text, &end, hex ? 16 : 10);
-	if (*end || (hex && end == text + 2) || n > max)
+	if (errno || *end || (hex && end == text + 2) || n > max)
 		return false;
 	*out = n;
 	return true;

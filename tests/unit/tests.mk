@@ -57,3 +57,4 @@ TEST_test_transitions := tests/unit/test_transitions.c ipsecd/ike/transitions.c 
 TEST_test_conn_index := tests/unit/test_conn_index.c ipsecd/ike/conn_index.c lib/addr.c
 TEST_test_source := tests/unit/test_source.c ipsecd/net/source.c lib/addr.c
 TEST_test_background := tests/unit/test_background.c ipsecd/background.c
+TEST_test_words := tests/unit/test_words.c lib/words.c
