@@ -210,7 +210,10 @@ static void add_setting(struct reading *r, const struct lexer_line *l, const str
 					  .value = copy_word(&l->value),
 					  .key = at,
 					  .at = place_of(r, l, &l->value)};
-	s->n += settings[s->n].value != NULL;
+	if (settings[s->n].value)
+		s->n++;
+	else
+		config_error(r->errors, &at, "out of memory");
 }
 
 /* Keywords that set nothing here. */
@@ -377,10 +380,13 @@ void sections_read(const char *file, struct span text, const struct config_reade
 {
 	bool looped = false;
 	struct reading r = {.out = out, .errors = errors, .reader = reader, .looped = &looped};
+	const struct config_pos at = {.file = file};
 
 	r.file = keep_file(out, file);
 	if (r.file)
 		read_file(&r, text);
+	else
+		config_error(errors, &at, "out of memory");
 }
 
 void sections_free(struct sections *s)
