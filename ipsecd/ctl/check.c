@@ -28,13 +28,10 @@ static void find_daemon(char *out, size_t size)
 int command_check(struct ctl *c)
 {
 	char daemon[PATH_MAX];
-	char *argv[5] = {(char[]){"ipsecd"}, (char[]){"--check"}, NULL, NULL, NULL};
+	char name[] = "ipsecd", check[] = "--check", config[] = "--config";
+	char *argv[5] = {name, check, c->argc ? config : NULL, c->argc ? c->argv[0] : NULL, NULL};
 
 	find_daemon(daemon, sizeof(daemon));
-	if (c->argc) {
-		argv[2] = (char[]){"--config"};
-		argv[3] = c->argv[0];
-	}
 	execvp(daemon, argv);
 	return ctl_error("%s: %s", daemon, strerror(errno));
 }

@@ -8,7 +8,8 @@
 #include <stdlib.h>
 
 struct reading {
-	json_t *conns; /* array, in order */
+	json_t *conns;	 /* array, in order */
+	json_t *by_name; /* object: the same, to be found */
 	bool failed;
 };
 
@@ -24,11 +25,12 @@ static json_t *find(json_t *conns, const char *name)
 	return NULL;
 }
 
-static json_t *add_conn(json_t *conns, const char *name, json_t *config)
+static json_t *add_conn(struct reading *r, const char *name, json_t *config)
 {
 	json_t *conn = json_pack("{s:s, s:O, s:[]}", "name", name, "config", config, "sas");
 
-	if (!conn || json_array_append_new(conns, conn) < 0)
+	if (!conn || json_array_append_new(r->conns, conn) < 0 ||
+	    json_object_set(r->by_name, name, conn) < 0)
 		return NULL;
 	return conn;
 }
@@ -41,7 +43,7 @@ static void on_conn(void *ctx, struct span name, struct span body)
 
 	(void)name;
 	json_object_foreach (all, key, config) {
-		r->failed |= !add_conn(r->conns, key, config);
+		r->failed |= !add_conn(r, key, config);
 	}
 	r->failed |= !all;
 	json_decref(all);
@@ -55,9 +57,9 @@ static void on_sa(void *ctx, struct span name, struct span body)
 
 	(void)name;
 	json_object_foreach (all, key, sa) {
-		conn = find(r->conns, key);
+		conn = json_object_get(r->by_name, key);
 		if (!conn)
-			conn = add_conn(r->conns, key, none);
+			conn = add_conn(r, key, none);
 		if (!conn || json_array_append(json_object_get(conn, "sas"), sa) < 0)
 			r->failed = true;
 	}
@@ -115,21 +117,27 @@ static const char *state_of(const json_t *conn)
 	return json_object_get(config, "next-attempt") ? "waiting" : "down";
 }
 
-int model_read(struct ctl *c, json_t **out)
+static int read_all(struct ctl *c, struct reading *r)
 {
-	struct reading r = {.conns = json_array()};
 	const struct span none = {0};
-	json_t *conn;
-	size_t i;
 	int status;
 
-	if (!r.conns)
+	if (!r->conns || !r->by_name)
 		return ctl_error("out of memory");
-	status = ctl_stream(c, "list-conns", none, "list-conn", on_conn, &r);
+	status = ctl_stream(c, "list-conns", none, "list-conn", on_conn, r);
 	if (!status)
-		status = ctl_stream(c, "list-sas", none, "list-sa", on_sa, &r);
-	if (!status && r.failed)
-		status = ctl_error("out of memory");
+		status = ctl_stream(c, "list-sas", none, "list-sa", on_sa, r);
+	return !status && r->failed ? ctl_error("out of memory") : status;
+}
+
+int model_read(struct ctl *c, json_t **out)
+{
+	struct reading r = {.conns = json_array(), .by_name = json_object()};
+	int status = read_all(c, &r);
+	json_t *conn;
+	size_t i;
+
+	json_decref(r.by_name);
 	if (status) {
 		json_decref(r.conns);
 		return status;
