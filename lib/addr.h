@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 
 #define ADDR_TEXT     48 /* longest address, with the final NUL */
-#define ENDPOINT_TEXT 56 /* "[addr]:port" */
+#define ENDPOINT_TEXT 56 /* "addr[port]" */
 #define PREFIX_TEXT   52 /* "addr/len" */
 
 struct addr {

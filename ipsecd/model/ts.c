@@ -227,7 +227,7 @@ bool ts_to_prefix(const struct ts *ts, struct prefix *out)
 static void format_addresses(const struct ts *ts, char *text, size_t size)
 {
 	struct addr start = {.family = ts->family}, end = {.family = ts->family};
-	char a[ADDR_TEXT], b[ADDR_TEXT];
+	char a[PREFIX_TEXT], b[ADDR_TEXT];
 	struct prefix p;
 
 	if (ts->dynamic) {
