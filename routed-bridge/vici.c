@@ -15,6 +15,7 @@
 #define BACKOFF_FIRST 0.1 /* seconds */
 #define BACKOFF_MAX   2.0
 #define RELIST_DELAY  2.0
+#define PATIENCE      10.0 /* without a byte of an answer that is due */
 
 struct step {
 	enum vici_packet_type type;
@@ -40,7 +41,7 @@ struct vici {
 	bool relist_wanted;
 	struct vici_stream in;
 	ev_io readable;
-	ev_timer reconnect, relist;
+	ev_timer reconnect, relist, patience;
 	double backoff;
 	char complaint[320];
 };
@@ -51,6 +52,7 @@ static void disconnect(struct vici *v)
 {
 	ev_timer_stop(v->host->loop, &v->reconnect);
 	ev_timer_stop(v->host->loop, &v->relist);
+	ev_timer_stop(v->host->loop, &v->patience);
 	if (v->fd < 0)
 		return;
 	ev_io_stop(v->host->loop, &v->readable);
@@ -94,6 +96,7 @@ static void send_step(struct vici *v)
 
 	if (v->step == FIRST_LIST)
 		v->host->list_begin(v->host->ctx);
+	ev_timer_again(v->host->loop, &v->patience);
 	vici_start(&b, script[v->step].type, script[v->step].name);
 	vici_finish(&b);
 	/* One small request at a time: it always fits the socket's buffer. */
@@ -116,6 +119,7 @@ static void step_done(struct vici *v)
 		send_step(v);
 		return;
 	}
+	ev_timer_stop(v->host->loop, &v->patience);
 	v->backoff = BACKOFF_FIRST;
 	v->complaint[0] = '\0';
 	v->host->list_end(v->host->ctx);
@@ -159,6 +163,13 @@ static void on_relist(struct ev_loop *loop, ev_timer *timer, int events)
 		return;
 	v->step = FIRST_LIST;
 	send_step(v);
+}
+
+static void on_patience(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	(void)loop;
+	(void)events;
+	fail_socket(timer->data, "the daemon does not answer");
 }
 
 /* ---- packets ---- */
@@ -230,6 +241,8 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int events)
 		return;
 	}
 	vici_stream_wrote(&v->in, (size_t)n);
+	if (ev_is_active(&v->patience))
+		ev_timer_again(v->host->loop, &v->patience);
 	take_packets(v);
 }
 
@@ -268,7 +281,8 @@ struct vici *vici_new(const struct vici_host *host, const char *socket)
 	ev_io_init(&v->readable, on_readable, -1, EV_READ);
 	ev_timer_init(&v->reconnect, on_reconnect, 0., 0.);
 	ev_timer_init(&v->relist, on_relist, 0., 0.);
-	v->readable.data = v->reconnect.data = v->relist.data = v;
+	ev_timer_init(&v->patience, on_patience, 0., PATIENCE);
+	v->readable.data = v->reconnect.data = v->relist.data = v->patience.data = v;
 	ev_timer_start(host->loop, &v->reconnect);
 	return v;
 }
