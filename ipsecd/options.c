@@ -1,10 +1,11 @@
 /* The command line of ipsecd: ipsecd(8) describes it. */
 #include "ipsecd/options.h"
+#include "lib/usage.h"
 #include "lib/vici_codec.h"
-#include "lib/words.h"
 
 #include <getopt.h>
 #include <stdio.h>
+#include <string.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -33,11 +34,7 @@ static const struct option table[] = {
 	{0},
 };
 
-static const char *const option_words[] = {"--config",	   "--secrets",	  "--vici",  "--plane",
-					   "--foreground", "--log-level", "--check", "--version",
-					   "--help",	   NULL};
 static const char *const planes[] = {"auto", "kernel", "userspace", NULL};
-static const char *const levels[] = {"error", "warn", "notice", "info", "debug", NULL};
 
 static const char usage[] =
 	"usage: ipsecd [options]\n"
@@ -50,18 +47,6 @@ static const char usage[] =
 	"  --check           check the configuration and leave: 0 good, 2 errors\n"
 	"  --version         show the version\n"
 	"  --help            show this\n";
-
-static int bad_word(const char *what, const char *word, const char *const *known)
-{
-	const char *near = words_nearest(word, known);
-
-	fprintf(stderr, "ipsecd: %s '%s' is not known", what, word);
-	if (near)
-		fprintf(stderr, "; did you mean '%s'?\n", near);
-	else
-		fprintf(stderr, " (see ipsecd --help)\n");
-	return 2;
-}
 
 static bool listed(const char *word, const char *const *list)
 {
@@ -88,14 +73,18 @@ static int take(int option, struct options *o)
 		return -1;
 	case OPT_PLANE:
 		o->plane = optarg;
-		return listed(optarg, planes) ? -1 : bad_word("plane", optarg, planes);
+		if (listed(optarg, planes))
+			return -1;
+		usage_unknown("ipsecd", "plane", optarg, planes);
+		return 2;
 	case OPT_FOREGROUND:
 		o->foreground = true;
 		return -1;
 	case OPT_LOG_LEVEL:
-		return log_parse_level(optarg, &o->log_level)
-			       ? -1
-			       : bad_word("log level", optarg, levels);
+		if (log_parse_level(optarg, &o->log_level))
+			return -1;
+		usage_unknown("ipsecd", "log level", optarg, log_level_words());
+		return 2;
 	case OPT_CHECK:
 		o->check = true;
 		return -1;
@@ -119,12 +108,10 @@ int options_parse(int argc, char **argv, struct options *out)
 				.log_level = LOG_LEVEL_INFO};
 	opterr = 0;
 	while (status < 0 && (option = getopt_long(argc, argv, ":", table, NULL)) != -1) {
-		if (option == ':') {
-			fprintf(stderr, "ipsecd: option '%s' needs a value\n", argv[optind - 1]);
+		if (option == '?' || option == ':') {
+			usage_bad_option("ipsecd", option, argv, table);
 			return 2;
 		}
-		if (option == '?')
-			return bad_word("option", argv[optind - 1], option_words);
 		status = take(option, out);
 	}
 	if (status < 0 && optind < argc) {

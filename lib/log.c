@@ -9,7 +9,7 @@
 
 #define LINE_MAX_BYTES 1024
 
-static const char *const level_names[] = {"error", "warn", "notice", "info", "debug"};
+static const char *const level_names[] = {"error", "warn", "notice", "info", "debug", NULL};
 
 void log_to_v(const struct log_sink *sink, enum log_level level, const char *subsystem,
 	      const char *name, const char *format, va_list args)
@@ -90,13 +90,18 @@ struct log_sink *log_default(void)
 
 bool log_parse_level(const char *word, enum log_level *out)
 {
-	for (unsigned i = 0; i < sizeof(level_names) / sizeof(level_names[0]); i++) {
+	for (unsigned i = 0; level_names[i]; i++) {
 		if (strcmp(word, level_names[i]) == 0) {
 			*out = (enum log_level)i;
 			return true;
 		}
 	}
 	return false;
+}
+
+const char *const *log_level_words(void)
+{
+	return level_names;
 }
 
 const char *log_level_name(enum log_level level)

@@ -40,6 +40,7 @@ void log_echo(bool on);
 struct log_sink *log_default(void);
 /* error, warn, notice, info, debug; false for another word. */
 bool log_parse_level(const char *word, enum log_level *out);
+const char *const *log_level_words(void); /* these five, NULL-terminated */
 const char *log_level_name(enum log_level level);
 
 /* At most `burst` lines in each second, counted per call site:

@@ -1,10 +1,11 @@
 /* routed-bridge: options, signals, the loop. */
 #include "routed-bridge/bridge.h"
-#include "lib/words.h"
+#include "lib/usage.h"
 
 #include <ev.h>
 #include <errno.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -40,20 +41,6 @@ static const struct option options[] = {
 	{"help", no_argument, NULL, 'h'},	  {NULL, 0, NULL, 0},
 };
 
-static void bad_option(const char *word)
-{
-	const char *names[sizeof(options) / sizeof(options[0])], *near;
-
-	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
-		names[i] = options[i].name;
-	while (*word == '-')
-		word++;
-	near = words_nearest(word, names);
-	fprintf(stderr, "routed-bridge: unknown option '%s'%s%s%s\n", word,
-		near ? "; did you mean '--" : "", near ? near : "", near ? "'?" : "");
-	exit(2);
-}
-
 static void set_path(const char **to, const char *value)
 {
 	if (value[0] != '/' || strlen(value) >= BRIDGE_PATH_MAX) {
@@ -88,7 +75,7 @@ static void read_option(struct program *p, int option)
 		break;
 	case 'l':
 		if (!log_parse_level(optarg, &p->level)) {
-			fprintf(stderr, "routed-bridge: unknown log level '%s'\n", optarg);
+			usage_unknown("routed-bridge", "log level", optarg, log_level_words());
 			exit(2);
 		}
 		break;
@@ -107,16 +94,18 @@ static void read_options(struct program *p, int argc, char **argv)
 
 	opterr = 0;
 	while ((option = getopt_long(argc, argv, ":", options, NULL)) != -1) {
-		if (option == '?')
-			bad_option(argv[optind - 1]);
-		if (option == ':') {
-			fprintf(stderr, "routed-bridge: '%s' needs a value\n", argv[optind - 1]);
+		if (option == '?' || option == ':') {
+			usage_bad_option("routed-bridge", option, argv, options);
 			exit(2);
 		}
 		read_option(p, option);
 	}
-	if (optind < argc)
-		bad_option(argv[optind]);
+	if (optind < argc) {
+		fprintf(stderr,
+			"routed-bridge: unexpected argument '%s' (see routed-bridge --help)\n",
+			argv[optind]);
+		exit(2);
+	}
 }
 
 /* ---- the file ---- */
@@ -237,6 +226,7 @@ int main(int argc, char **argv)
 	struct bridge_config *config;
 
 	read_options(&p, argc, argv);
+	signal(SIGPIPE, SIG_IGN); /* whoever reads our log may go; the routes stay */
 	config = load_config(&p, print_error);
 	if (!config)
 		return 2;

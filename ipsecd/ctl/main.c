@@ -1,5 +1,6 @@
 /* ipsecctl: the operator's command. Options, and the table of commands. */
 #include "ipsecd/ctl/ctl.h"
+#include "lib/usage.h"
 #include "lib/words.h"
 
 #include <getopt.h>
@@ -64,32 +65,14 @@ static const char usage[] =
 	"  --version         show the version\n"
 	"  --help            show this\n";
 
-static int bad_word(const char *what, const char *word, const char *const *known)
-{
-	const char *near = words_nearest(word, known);
-
-	fprintf(stderr, "ipsecctl: %s '%s' is not known%s%s%s\n", what, word,
-		near ? "; did you mean '" : " (see ipsecctl --help)", near ? near : "",
-		near ? "'?" : "");
-	return CTL_USAGE;
-}
-
-static int bad_option(const char *word)
-{
-	const char *names[sizeof(options) / sizeof(options[0])] = {0};
-
-	for (unsigned i = 0; options[i].name; i++)
-		names[i] = options[i].name;
-	return bad_word("option", word + strspn(word, "-"), names);
-}
-
 static int bad_command(const char *word)
 {
 	const char *names[COMMANDS + 1] = {0};
 
 	for (unsigned i = 0; i < COMMANDS; i++)
 		names[i] = commands[i].name;
-	return bad_word("command", word, names);
+	usage_unknown("ipsecctl", "command", word, names);
+	return CTL_USAGE;
 }
 
 static int take_timeout(struct ctl *c, const char *text)
@@ -131,11 +114,9 @@ static int take_option(struct ctl *c, int option, char **argv)
 	case OPT_HELP:
 		fputs(usage, stdout);
 		return CTL_OK;
-	case ':':
-		ctl_error("option '%s' needs a value", argv[optind - 1]);
-		return CTL_USAGE;
 	default:
-		return bad_option(argv[optind - 1]);
+		usage_bad_option("ipsecctl", option, argv, options);
+		return CTL_USAGE;
 	}
 }
 
