@@ -176,10 +176,11 @@ static bool choose(struct proposal *chosen, const struct transform *t)
 static bool choose_integ(const struct proposal *ours, const struct proposal *theirs,
 			 struct proposal *chosen, struct suite *suite)
 {
+	static const struct transform none = {.type = TRANSFORM_INTEG, .id = INTEG_NONE};
 	const struct transform *t;
 
 	if (suite->encr->icv_len) {
-		if (proposal_has(theirs, TRANSFORM_INTEG, INTEG_NONE))
+		if (has_transform(theirs, &none))
 			add(chosen, TRANSFORM_INTEG, INTEG_NONE, 0);
 		else if (count_type(theirs, TRANSFORM_INTEG))
 			return false;

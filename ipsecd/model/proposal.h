@@ -14,6 +14,10 @@ enum proposal_protocol { PROTOCOL_NONE = 0, PROTOCOL_IKE = 1, PROTOCOL_AH = 2, P
 #define PROPOSAL_LIST_MAX	8
 #define PROPOSAL_TEXT		512
 
+/* As key_bits of a peer's transform: it has attributes that we don't know or that have no place
+ * there. It is equal to none of ours; the others of its type count (RFC 7296 3.3.6). */
+#define TRANSFORM_KEY_UNUSABLE UINT16_MAX
+
 struct transform {
 	uint8_t type; /* enum transform_type, or a number we do not know */
 	uint16_t id;

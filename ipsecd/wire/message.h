@@ -193,9 +193,8 @@ struct wire_message {
  * WIRE_BAD_VERSION *out is filled, so that the answer can be addressed. */
 struct wire_fault wire_parse_header(struct span datagram, struct wire_header *out);
 /* Walks a chain that starts with type `first`. A proposal or transform that we don't
- * know is kept as numbers; proposals with attributes we don't know make the transform
- * unusable (RFC 7296 3.3.6), which parsing expresses by type 0. After a fault *out is
- * half filled and not to be used. */
+ * know is kept as numbers; a transform with attributes that we don't know gets key_bits
+ * TRANSFORM_KEY_UNUSABLE (RFC 7296 3.3.6). After a fault *out is half filled and not to be used. */
 struct wire_fault wire_parse_payloads(uint8_t first, struct span chain, struct wire_message *out);
 /* The first notify of that type, or NULL. */
 const struct wire_notify *wire_find_notify(const struct wire_message *m, uint16_t type);

@@ -17,7 +17,6 @@
 #define MORE_TRANSFORMS	   3
 #define ATTRIBUTE_TV	   0x8000 /* the AF bit: a two-byte value, no length */
 #define ATTRIBUTE_KEY_LEN  14
-#define TRANSFORM_UNUSABLE 0
 
 /* RFC 7296 3.3.1: 8 for an IKE SA that is rekeyed and 0 for a first one, 4 for ESP and
  * AH. Other protocols are not ours to judge. */
@@ -62,7 +61,7 @@ static struct wire_fault parse_attributes(struct span in, size_t offset, struct 
 		}
 	}
 	if (!usable)
-		t->type = TRANSFORM_UNUSABLE;
+		t->key_bits = TRANSFORM_KEY_UNUSABLE;
 	return wire_ok();
 }
 

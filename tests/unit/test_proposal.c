@@ -185,6 +185,31 @@ static void test_hostile_offers(void **state)
 	assert_false(proposal_select(&ours, &offer, true, &chosen, &suite));
 }
 
+/* RFC 7296 3.3.6: a transform with an attribute that we don't know costs itself alone. */
+static void test_unusable_transforms(void **state)
+{
+	struct proposal_list ours = parse(IKE, "default"), offer = {.n = 1};
+	struct proposal *p = &offer.p[0], chosen;
+	struct suite suite;
+
+	(void)state;
+	*p = (struct proposal){.protocol = IKE, .number = 1};
+	push(p, TRANSFORM_ENCR, ENCR_AES_GCM_16, TRANSFORM_KEY_UNUSABLE);
+	push(p, TRANSFORM_PRF, PRF_HMAC_SHA2_512, TRANSFORM_KEY_UNUSABLE);
+	push(p, TRANSFORM_PRF, PRF_HMAC_SHA2_256, 0);
+	push(p, TRANSFORM_KE, KE_CURVE25519, TRANSFORM_KEY_UNUSABLE);
+	push(p, TRANSFORM_KE, KE_ECP_256, 0);
+	assert_false(proposal_select(&ours, &offer, false, &chosen, &suite));
+	push(p, TRANSFORM_ENCR, ENCR_AES_GCM_16, 256);
+	assert_true(proposal_select(&ours, &offer, false, &chosen, &suite));
+	assert_int_equal(suite.encr->key_bits, 256);
+	assert_int_equal(suite.prf->id, PRF_HMAC_SHA2_256);
+	assert_int_equal(suite.ke->id, KE_ECP_256);
+	/* An only transform of its type can't be left out. */
+	p->transforms[p->n_transforms - 2].key_bits = TRANSFORM_KEY_UNUSABLE;
+	assert_false(proposal_select(&ours, &offer, false, &chosen, &suite));
+}
+
 static void test_hostile_answers(void **state)
 {
 	struct proposal_list ours = parse(IKE, "aes128gcm16-prfsha256-x25519-ecp256");
@@ -229,10 +254,15 @@ static void test_defaults(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_words),		cmocka_unit_test(test_errors),
-		cmocka_unit_test(test_all_words),	cmocka_unit_test(test_select),
-		cmocka_unit_test(test_select_pfs),	cmocka_unit_test(test_hostile_offers),
-		cmocka_unit_test(test_hostile_answers), cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_words),
+		cmocka_unit_test(test_errors),
+		cmocka_unit_test(test_all_words),
+		cmocka_unit_test(test_select),
+		cmocka_unit_test(test_select_pfs),
+		cmocka_unit_test(test_hostile_offers),
+		cmocka_unit_test(test_unusable_transforms),
+		cmocka_unit_test(test_hostile_answers),
+		cmocka_unit_test(test_defaults),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -435,7 +435,8 @@ static void unknown_attributes_make_a_transform_unusable(void **state)
 
 	(void)state;
 	assert_int_equal(wire_parse_payloads(PAYLOAD_SA, in, &m).error, WIRE_OK);
-	assert_int_equal(m.sa.p[0].transforms[0].type, 0);
+	assert_int_equal(m.sa.p[0].transforms[0].type, TRANSFORM_ENCR);
+	assert_int_equal(m.sa.p[0].transforms[0].key_bits, TRANSFORM_KEY_UNUSABLE);
 	assert_int_equal(m.sa.p[0].transforms[1].type, TRANSFORM_INTEG);
 	release(in);
 }
