@@ -1,0 +1,42 @@
+/* Fuzzes the reading of rtnetlink messages: a stream of them, as a socket gives it. What is
+ * read has terminated names and prefixes that fit their family. */
+#include "lib/netlink.h"
+
+#include <libmnl/libmnl.h>
+#include <stdlib.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void read_one(const struct nlmsghdr *h)
+{
+	struct netlink_link link;
+	struct netlink_addr addr;
+	char text[PREFIX_TEXT];
+
+	if (netlink_parse_link(h, &link) &&
+	    (!memchr(link.name, 0, sizeof(link.name)) || !memchr(link.kind, 0, sizeof(link.kind))))
+		abort();
+	if (!netlink_parse_addr(h, &addr))
+		return;
+	if (addr.prefix.len > addr_size(addr.prefix.addr.family) * 8)
+		abort();
+	prefix_format(&addr.prefix, text);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	uint8_t *copy = malloc(size ? size : 1); /* aligned, and with a guarded end */
+	struct nlmsghdr *h = (struct nlmsghdr *)copy;
+	int left = (int)size;
+
+	if (!copy)
+		return 0;
+	memcpy(copy, data, size);
+	/* libmnl takes lengths above INT_MAX for negative ones; the kernel sends none. */
+	while (left > 0 && mnl_nlmsg_ok(h, left) && h->nlmsg_len <= (unsigned)left) {
+		read_one(h);
+		h = mnl_nlmsg_next(h, &left);
+	}
+	free(copy);
+	return 0;
+}
