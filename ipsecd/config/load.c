@@ -22,7 +22,6 @@ static const char *read_whole(const char *path, char **text, size_t *len, struct
 
 	if (!f)
 		return strerror(errno);
-	setvbuf(f, NULL, _IONBF, 0); /* no copy of a secret in a buffer that nobody cleanses */
 	*text = NULL;
 	setvbuf(f, NULL, _IONBF, 0); /* no second copy, that nobody would cleanse */
 	if (fstat(fileno(f), st) != 0)
