@@ -8,9 +8,7 @@
 #include "ipsecd/dataplane/esp.h"
 #include "ipsecd/dataplane/inner.h"
 #include "ipsecd/dataplane/replay.h"
-
-#define HASH_NONFATAL_OOM 1
-#include <uthash.h>
+#include "lib/hash.h"
 
 struct forward_tunnel;
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #define CHILD_TIMERS 3
+#define DELETE_AGAIN (1 * MONO_S) /* when there was no memory for it */
 
 static void rekey_due(struct ike_engine *e, void *owner)
 {
@@ -18,9 +19,12 @@ static void rekey_due(struct ike_engine *e, void *owner)
 		exchange_enqueue(e, c->sa, &rekey_child_ops, c->id, NULL, 0);
 }
 
+/* The lifetime is over, or a delete is to be tried again. */
 static void expired(struct ike_engine *e, void *owner)
 {
-	child_delete(e, owner, IKE_REASON_EXPIRED);
+	struct child *c = owner;
+
+	child_delete(e, c, c->end_reason ? c->end_reason : IKE_REASON_EXPIRED);
 }
 
 static void linger_over(struct ike_engine *e, void *owner)
@@ -47,18 +51,23 @@ struct child *child_new(struct ike_engine *e, struct ike_sa *sa, const struct ch
 		free(c);
 		return NULL;
 	}
+	c->id = ++e->next_child_id;
+	HASH_ADD(hh, e->children, id, sizeof(c->id), c);
+	if (!c->hh.tbl) {
+		timer_heap_release(&e->timers, CHILD_TIMERS);
+		free(c);
+		return NULL;
+	}
 	timer_init(&c->rekey_timer, rekey_due, c);
 	timer_init(&c->expire_timer, expired, c);
 	timer_init(&c->linger_timer, linger_over, c);
 	c->sa = sa;
-	c->id = ++e->next_child_id;
 	c->unique = ++e->next_child_unique;
 	c->config = config;
 	c->version = conn_version_ref(sa->version);
 	c->tunnel = sa->entry->tunnel;
 	c->local = sa->path.local;
 	c->remote = sa->path.remote;
-	HASH_ADD(hh, e->children, id, sizeof(c->id), c);
 	DL_APPEND(sa->children, c);
 	sa->n_children++;
 	e->counters.child_sas++;
@@ -193,10 +202,12 @@ void child_delete(struct ike_engine *e, struct child *c, enum ike_reason reason)
 	}
 	timer_cancel(&e->timers, &c->rekey_timer);
 	exchange_drop_child(e, c->sa, c->id);
+	if (!exchange_enqueue(e, c->sa, &delete_child_ops, c->id, NULL, 0)) {
+		timer_set(&e->timers, &c->expire_timer, e->now + DELETE_AGAIN);
+		return;
+	}
 	/* Queued is as good as sent: a rekey that comes now is refused (RFC 7296 2.25.1). */
 	child_set_state(e, c, CHILD_DELETING, ike_reason_text(reason));
-	if (!exchange_enqueue(e, c->sa, &delete_child_ops, c->id, NULL, 0))
-		child_end(e, c, reason, "out of memory");
 }
 
 void child_linger(struct ike_engine *e, struct child *c)
@@ -213,7 +224,7 @@ void child_end(struct ike_engine *e, struct child *c, enum ike_reason reason, co
 		return;
 	child_set_state(e, c, CHILD_ENDED, detail ? detail : ike_reason_text(reason));
 	HASH_DEL(e->children, c);
-	if (c->spi_in)
+	if (c->hh_spi.tbl)
 		HASH_DELETE(hh_spi, e->children_spi, c);
 	DL_DELETE(c->sa->children, c);
 	c->sa->n_children--;

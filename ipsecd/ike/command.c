@@ -24,6 +24,10 @@ bool command_expect(struct ike_engine *e, uint64_t tag)
 		w->tag = tag;
 		w->ok = true;
 		HASH_ADD(hh, e->waits, tag, sizeof(tag), w);
+		if (!w->hh.tbl) {
+			free(w);
+			return false;
+		}
 	}
 	w->left++;
 	return true;

@@ -6,8 +6,6 @@
 
 #include "ipsecd/ike/core.h"
 
-#include <uthash.h>
-
 struct command_wait {
 	UT_hash_handle hh;
 	uint64_t tag;

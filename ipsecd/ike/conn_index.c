@@ -29,7 +29,10 @@ static struct conn_slot *slot_make(struct conn_index *index, const struct addr *
 		return NULL;
 	slot->addr = *a;
 	HASH_ADD(hh, index->slots, addr, sizeof(slot->addr), slot);
-	return slot;
+	if (slot->hh.tbl)
+		return slot;
+	free(slot);
+	return NULL;
 }
 
 static bool all_plain(const struct conn *c)

@@ -5,8 +5,7 @@
 #define DETOUR_CONN_INDEX_H
 
 #include "ipsecd/model/conn.h"
-
-#include <uthash.h>
+#include "lib/hash.h"
 
 struct conn_entry;
 

@@ -80,9 +80,15 @@ static struct conn_entry *entry_new(struct ike_engine *e, struct conn_version *v
 		free(entry);
 		return NULL;
 	}
+	HASH_ADD_KEYPTR(hh, e->conns_by_name, entry->name, strlen(entry->name), entry);
+	if (!entry->hh.tbl) {
+		timer_heap_release(&e->timers, 1);
+		free(entry->name);
+		free(entry);
+		return NULL;
+	}
 	timer_init(&entry->retry_timer, peers_retry_expire, entry);
 	entry->version = v;
-	HASH_ADD_KEYPTR(hh, e->conns_by_name, entry->name, strlen(entry->name), entry);
 	DL_APPEND(e->conns, entry);
 	conn_index_add(&e->conns_by_peer, entry, v->conn, entry->links);
 	return entry;

@@ -12,6 +12,7 @@ struct ike_sa;
 struct child;
 struct conn_entry;
 struct output;
+struct task;
 struct command_wait;
 
 #define IKE_NONCE_LEN	 32    /* ours; RFC 7296 2.10: at least half the PRF key, >= 16 */
@@ -45,10 +46,13 @@ struct ike_engine {
 	struct secret **secrets;
 	unsigned n_secrets;
 
-	struct output *outputs;	 /* utlist queue */
+	struct output *outputs;	      /* utlist queue */
+	struct output *spare_outputs; /* utlist, for when memory is short */
+	unsigned n_spare_outputs;
 	struct output *current;	 /* handed out last, freed by the next call */
 	struct ike_sa *dead_sas; /* freed when no output can point to them */
 	struct child *dead_children;
+	struct task *dead_tasks;
 	struct ike_sa *run_first; /* task queues to be run at the end of this input */
 	struct conn_entry *dead_conns;
 

@@ -200,8 +200,10 @@ void create_child_undo_at_peer(struct exchange *x, const struct child_config *co
 	if (!config || !x->in->sa.n || x->in->sa_spis[0].len != 4)
 		return;
 	c = child_new(x->e, x->sa, config);
-	if (!c)
+	if (!c) { /* out of step, and no memory to put it right */
+		ike_sa_delete(x->e, x->sa, IKE_REASON_INTERNAL);
 		return;
+	}
 	child_set_spi_in(x->e, c, x->task->spi);
 	c->spi_out = be32_get(x->in->sa_spis[0].ptr);
 	c->redundant = true;

@@ -108,7 +108,11 @@ static void free_dead(struct ike_engine *e)
 {
 	struct ike_sa *sa, *next_sa;
 	struct child *c, *next;
+	struct task *t, *next_task;
 
+	LL_FOREACH_SAFE (e->dead_tasks, t, next_task)
+		task_free(e, t);
+	e->dead_tasks = NULL;
 	for (c = e->dead_children; c; c = next) {
 		next = c->dead_next;
 		child_free(e, c);

@@ -13,10 +13,40 @@ struct output {
 	uint8_t datagram[];
 };
 
+#define SPARES 16
+
+/* A datagram that is lost is sent again. What the data plane and commands are told is not:
+ * some outputs are kept for the time when memory is short. */
+static void spares_fill(struct ike_engine *e)
+{
+	while (e->n_spare_outputs < SPARES) {
+		struct output *o = calloc(1, sizeof(*o));
+
+		if (!o)
+			return;
+		LL_PREPEND(e->spare_outputs, o);
+		e->n_spare_outputs++;
+	}
+}
+
+static struct output *spare(struct ike_engine *e)
+{
+	struct output *o = e->spare_outputs;
+
+	if (!o)
+		return NULL;
+	LL_DELETE(e->spare_outputs, o);
+	e->n_spare_outputs--;
+	o->next = NULL;
+	return o;
+}
+
 static struct output *put(struct ike_engine *e, enum ike_output_kind kind, size_t extra)
 {
 	struct output *o = calloc(1, sizeof(*o) + extra);
 
+	if (!o && !extra)
+		o = spare(e);
 	if (!o) {
 		ike_log(e, NULL, LOG_LEVEL_ERROR, "out of memory, an output is lost");
 		return NULL;
@@ -179,6 +209,7 @@ static void output_free(struct output *o)
 
 void outputs_release_current(struct ike_engine *e)
 {
+	spares_fill(e);
 	output_free(e->current);
 	e->current = NULL;
 }
@@ -187,7 +218,12 @@ void outputs_free(struct ike_engine *e)
 {
 	struct output *o, *tmp;
 
-	outputs_release_current(e);
+	output_free(e->current);
+	e->current = NULL;
+	LL_FOREACH_SAFE (e->spare_outputs, o, tmp) {
+		LL_DELETE(e->spare_outputs, o);
+		output_free(o);
+	}
 	DL_FOREACH_SAFE (e->outputs, o, tmp) {
 		DL_DELETE(e->outputs, o);
 		output_free(o);

@@ -89,9 +89,14 @@ struct ike_sa *ike_sa_new(struct ike_engine *e, struct conn_entry *entry, bool i
 		sa->spi_i = sa->own_spi;
 	else
 		sa->spi_r = sa->own_spi;
+	HASH_ADD(hh_spi, e->sas_by_spi, own_spi, sizeof(sa->own_spi), sa);
+	if (!sa->hh_spi.tbl) {
+		timer_heap_release(&e->timers, SA_TIMERS);
+		free(sa);
+		return NULL;
+	}
 	if (entry)
 		conns_attach(sa, entry, entry->version);
-	HASH_ADD(hh_spi, e->sas_by_spi, own_spi, sizeof(sa->own_spi), sa);
 	DL_APPEND(e->sas, sa);
 	e->counters.ike_sas++;
 	return sa;
@@ -173,6 +178,10 @@ static void half_open_set(struct ike_engine *e, struct ike_sa *sa, bool half_ope
 	if (half_open) {
 		ike_sa_init_key(sa->spi_i, &sa->path.remote, sa->init_key);
 		HASH_ADD(hh_init, e->half_open, init_key, IKE_INIT_KEY, sa);
+		if (!sa->hh_init.tbl) { /* it works, but nobody finds it for a retransmission */
+			sa->half_open = false;
+			return;
+		}
 		sa->half_open_slot = half_open_slot(&sa->path.remote.addr);
 	} else {
 		HASH_DELETE(hh_init, e->half_open, sa);
@@ -299,8 +308,9 @@ void ike_sa_delete(struct ike_engine *e, struct ike_sa *sa, enum ike_reason reas
 	timer_cancel(&e->timers, &sa->rekey_timer);
 	timer_cancel(&e->timers, &sa->dpd_timer);
 	ike_sa_set_state(e, sa, IKE_SA_DELETING, ike_reason_text(reason));
+	/* Without memory for it, it ends without a word; not now, our caller works with it. */
 	if (!exchange_enqueue(e, sa, &delete_ike_ops, 0, NULL, 0))
-		ike_sa_end(e, sa, reason, "out of memory");
+		timer_set(&e->timers, &sa->expire_timer, e->now);
 }
 
 static void end_tasks(struct ike_engine *e, struct ike_sa *sa, enum ike_reason reason,
@@ -316,7 +326,7 @@ static void end_tasks(struct ike_engine *e, struct ike_sa *sa, enum ike_reason r
 		if (t->ops->abandon)
 			t->ops->abandon(e, sa, t);
 		exchange_done(e, t, false, reason, detail);
-		task_free(e, t);
+		LL_PREPEND(e->dead_tasks, t); /* its handler may be on the stack */
 	}
 }
 

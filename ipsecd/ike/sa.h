@@ -9,8 +9,8 @@
 
 #include "ipsecd/ike/core.h"
 #include "ipsecd/ike/keymat.h"
+#include "lib/hash.h"
 
-#include <uthash.h>
 #include <utlist.h>
 
 struct conn_version;

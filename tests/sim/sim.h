@@ -11,8 +11,8 @@
 #define DETOUR_SIM_H
 
 #include "ipsecd/ike/engine.h"
+#include "lib/hash.h"
 
-#include <uthash.h>
 #include <utlist.h>
 
 #define SIM_NODES_MAX 12

@@ -1,0 +1,170 @@
+/* Memory runs out inside the engine: every single allocation of a tunnel's life fails once,
+ * and then several in a row. Nothing crashes, no invariant breaks, nothing leaks (ASan sees),
+ * and when there is memory again the tunnel comes up.
+ *
+ * The linker's --wrap puts the functions below between the simulation, the engine and the
+ * allocator (tests/sim/tests.mk). */
+#include "tests/sim/sim_test.h"
+#include "tests/sim/sim_parts.h"
+
+#include <stdlib.h>
+
+static struct {
+	bool armed, inside; /* inside: an engine runs, not the simulation */
+	unsigned count, fail_at, in_a_row;
+} memory;
+
+static bool fails(void)
+{
+	if (!memory.armed || !memory.inside)
+		return false;
+	memory.count++;
+	return memory.count >= memory.fail_at && memory.count < memory.fail_at + memory.in_a_row;
+}
+
+void *__real_malloc(size_t n);
+void *__wrap_malloc(size_t n);
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__real_realloc(void *p, size_t n);
+void *__wrap_realloc(void *p, size_t n);
+char *__real_strdup(const char *s);
+char *__wrap_strdup(const char *s);
+
+void *__wrap_malloc(size_t n)
+{
+	return fails() ? NULL : __real_malloc(n);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+	return fails() ? NULL : __real_calloc(n, size);
+}
+
+void *__wrap_realloc(void *p, size_t n)
+{
+	return fails() ? NULL : __real_realloc(p, n);
+}
+
+char *__wrap_strdup(const char *s)
+{
+	return fails() ? NULL : __real_strdup(s);
+}
+
+#define ENTER(name, params, args)              \
+	void __real_ike_engine_##name params;  \
+	void __wrap_ike_engine_##name params;  \
+	void __wrap_ike_engine_##name params   \
+	{                                      \
+		memory.inside = true;          \
+		__real_ike_engine_##name args; \
+		memory.inside = false;         \
+	}
+
+ENTER(datagram,
+      (struct ike_engine * e, const struct ike_path *path, struct span datagram, mono_time now),
+      (e, path, datagram, now))
+ENTER(expire, (struct ike_engine * e, mono_time now), (e, now))
+ENTER(child_event,
+      (struct ike_engine * e, uint64_t id, enum ike_child_event event, const struct ike_path *path,
+       mono_time now),
+      (e, id, event, path, now))
+
+bool __real_ike_engine_command(struct ike_engine *e, const struct ike_command *c,
+			       const char **error, mono_time now);
+bool __wrap_ike_engine_command(struct ike_engine *e, const struct ike_command *c,
+			       const char **error, mono_time now);
+
+bool __wrap_ike_engine_command(struct ike_engine *e, const struct ike_command *c,
+			       const char **error, mono_time now)
+{
+	bool ok;
+
+	memory.inside = true;
+	ok = __real_ike_engine_command(e, c, error, now);
+	memory.inside = false;
+	return ok;
+}
+
+/* A command that may fail, and time for it. */
+static void order(struct sim *s, unsigned node, enum ike_command_kind kind, const char *child)
+{
+	struct ike_command c = {.kind = kind,
+				.tag = ++s->next_tag,
+				.select = {.ike = node ? "to0-0" : "to1-0", .child = child}};
+	const char *error;
+
+	ike_engine_command(s->nodes[node].engine, &c, &error, s->now);
+	sim_drain(s, node);
+	sim_run(s, 3 * MONO_S);
+}
+
+static void live(struct sim *s)
+{
+	order(s, 0, IKE_COMMAND_INITIATE, NULL);
+	order(s, 0, IKE_COMMAND_REKEY, "net");
+	order(s, 1, IKE_COMMAND_REKEY, "net");
+	order(s, 1, IKE_COMMAND_REKEY, NULL);
+	order(s, 0, IKE_COMMAND_REKEY, NULL);
+	order(s, 1, IKE_COMMAND_TERMINATE, "net");
+	order(s, 0, IKE_COMMAND_INITIATE, "net");
+	order(s, 0, IKE_COMMAND_TERMINATE, NULL);
+}
+
+/* How many allocations there were. */
+static unsigned life_without(unsigned fail_at, unsigned in_a_row)
+{
+	struct sim *s = sim_new(1, 2, &crypto_null, NULL);
+	char why[160];
+
+	sim_pair(s, 0);
+	memory.count = 0;
+	memory.fail_at = fail_at;
+	memory.in_a_row = in_a_row;
+	memory.armed = true;
+	live(s);
+	memory.armed = false;
+	sim_run(s, 60 * MONO_S); /* what was lost is given up */
+	order(s, 1, IKE_COMMAND_INITIATE, NULL);
+	order(s, 0, IKE_COMMAND_INITIATE, "net");
+	for (unsigned i = 0; i < 60 && !sim_agree(s, 0, 1, 1, why); i++)
+		sim_run(s, 2 * MONO_S);
+	if (s->violation[0] || !sim_agree(s, 0, 1, 1, why))
+		fail_msg("allocations %u to %u fail: %s", fail_at, fail_at + in_a_row - 1,
+			 s->violation[0] ? s->violation : why);
+	sim_free(s);
+	return memory.count;
+}
+
+static void each_fails(unsigned in_a_row)
+{
+	unsigned n = life_without(UINT32_MAX - in_a_row, in_a_row);
+
+	assert_true(n > 100);
+	for (unsigned i = 1; i <= n; i++)
+		life_without(i, in_a_row);
+}
+
+static void test_one_fails(void **state)
+{
+	(void)state;
+	each_fails(1);
+}
+
+static void test_some_fail(void **state)
+{
+	(void)state;
+	each_fails(3);
+	each_fails(12);
+	each_fails(400);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_one_fails),
+		cmocka_unit_test(test_some_fail),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
