@@ -132,6 +132,11 @@ static void receive_init_request(struct arrival *a)
 		     a->h.message_id);
 		return;
 	}
+	/* Our own request, reflected: we don't talk to ourselves. */
+	if (ike_sa_by_spi(a->e, a->h.spi_i)) {
+		drop(a, &a->e->counters.drop_state, "IKE_SA_INIT with an SPI of ours", a->h.spi_i);
+		return;
+	}
 	/* It is kept until IKE_AUTH (RFC 7296 2.15), whoever sent it. */
 	if (a->datagram.len > IKE_INIT_MAX) {
 		drop(a, &a->e->counters.drop_malformed, "IKE_SA_INIT longer than", IKE_INIT_MAX);

@@ -225,6 +225,27 @@ static void test_no_downgrade(void **state)
 	sim_free(s);
 }
 
+/* Our own request comes back as if it were the peer's. */
+static void test_reflection(void **state)
+{
+	struct ike_path path = {.local = {sim_addr(0, 0), 500}, .remote = {sim_addr(1, 0), 500}};
+	struct sim *s = sim_new(1, 2, &crypto_null, NULL);
+	const struct message_copy *request;
+
+	(void)state;
+	s->links[0][1].cut = true;
+	sim_pair(s, 1);
+	request = &s->nodes[0].engine->sas->tx.request;
+	ike_engine_datagram(s->nodes[0].engine, &path, span_of(request->data, request->len),
+			    s->now);
+	sim_drain(s, 0);
+	assert_int_equal(ike_engine_counters(s->nodes[0].engine)->half_open, 0);
+	assert_int_equal(ike_engine_counters(s->nodes[0].engine)->drop_state, 1);
+	s->links[0][1].cut = false;
+	assert_agreed_within(s, 1, 10 * MONO_S);
+	sim_free(s);
+}
+
 /* ---- which conn, which key ---- */
 
 /* The best by addresses of those that accept what is offered. */
@@ -430,6 +451,32 @@ static void test_selectors_are_narrowed(void **state)
 	sim_free(s);
 }
 
+/* Who is to do a key exchange with each CHILD_SA can't leave it out. */
+static void test_no_rekey_without_pfs(void **state)
+{
+	static const char *const esp[] = {"aes128gcm16", "aes128gcm16-x25519"};
+	struct sim *s = sim_new(65, 2, &crypto_null, NULL);
+	uint64_t tag;
+
+	(void)state;
+	for (unsigned i = 2; i-- > 0;) {
+		struct conn *c = sim_conn(s, i, 1 - i, 0);
+		size_t at, len;
+
+		proposal_list_parse(PROTOCOL_ESP, esp[i], &c->children[0].proposals, &at, &len);
+		c->children[0].start_action = i ? ACTION_NONE : ACTION_START;
+		sim_load(s, i, c, 1);
+	}
+	sim_run(s, WAIT);
+	assert_agreed(s, 1);
+	tag = sim_command(s, 0, IKE_COMMAND_REKEY, "to1-0", "net");
+	sim_run(s, WAIT);
+	assert_false(sim_done(s, 0, tag)->ok);
+	assert_int_equal(sim_done(s, 0, tag)->reason, IKE_REASON_NO_PROPOSAL);
+	assert_agreed(s, 1);
+	sim_free(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -439,6 +486,7 @@ int main(void)
 		cmocka_unit_test(test_refused_peers_count),
 		cmocka_unit_test(test_garbage_before_auth),
 		cmocka_unit_test(test_no_downgrade),
+		cmocka_unit_test(test_reflection),
 		cmocka_unit_test(test_choice_of_conn),
 		cmocka_unit_test(test_key_of_another),
 		cmocka_unit_test(test_key_of_an_address),
@@ -446,6 +494,7 @@ int main(void)
 		cmocka_unit_test(test_rekeys_without_delete),
 		cmocka_unit_test(test_sas_of_others),
 		cmocka_unit_test(test_selectors_are_narrowed),
+		cmocka_unit_test(test_no_rekey_without_pfs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
