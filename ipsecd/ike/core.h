@@ -60,7 +60,7 @@ struct ike_engine {
 	uint64_t next_child_id, next_query;
 	struct command_wait *waits; /* uthash by tag */
 	uint8_t *scratch;	    /* WIRE_MESSAGE_MAX: datagrams are decrypted here */
-	struct log_limit drop_log, answer_limit;
+	struct log_limit drop_log, refusal_log, answer_limit;
 	uint64_t shutdown_tag;
 	bool shutting_down, shutdown_told;
 };

@@ -100,6 +100,7 @@ struct ike_engine *ike_engine_new(const struct ike_env *env, const struct ike_se
 		e->settings = *settings;
 	settings_defaults(&e->settings);
 	e->drop_log.burst = DROP_LOGS_PER_SECOND;
+	e->refusal_log.burst = DROP_LOGS_PER_SECOND;
 	e->answer_limit.burst = BARE_ANSWERS_PER_SECOND;
 	return e;
 }

@@ -65,8 +65,9 @@ void exchange_refuse(struct exchange *x, uint16_t notify, struct span data, cons
 	char name[32];
 
 	wire_put_notify(x->out, PROTOCOL_NONE, notify, span_of(NULL, 0), data);
-	/* Anybody gets as far as IKE_AUTH. */
-	if (!x->sa->peer_authenticated && !log_limit_pass(&x->e->drop_log, x->now))
+	/* Anybody gets as far as IKE_AUTH; and a peer that repeats itself has said enough. */
+	if (!log_limit_pass(x->sa->peer_authenticated ? &x->e->refusal_log : &x->e->drop_log,
+			    x->now))
 		return;
 	ike_log(x->e, x->sa, LOG_LEVEL_WARN, "refused with %s: %s", wire_notify_name(notify, name),
 		reason);
