@@ -14,7 +14,11 @@ class LabError(Exception):
 
 
 def say(text=""):
-    print(text, flush=True)
+    """Whoever reads may go (a pager, tee at Ctrl-C): the lab must be cleaned up all the same."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def show(words):

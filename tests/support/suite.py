@@ -5,9 +5,21 @@ import time
 import traceback
 
 
+_stopped = []  # the signal that ends this program
+
+
 def _stop(signum, _frame):
-    """SIGTERM and SIGINT leave through the `with` blocks, which clean up."""
+    """SIGTERM and SIGINT leave through the `with` blocks, which clean up undisturbed. What
+    fails in there takes the place of the SystemExit: _leave_if_stopped raises it again."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+    _stopped.append(signum)
     raise SystemExit(128 + signum)
+
+
+def _leave_if_stopped():
+    if _stopped:
+        raise SystemExit(128 + _stopped[0])
 
 
 class Suite:
@@ -33,6 +45,7 @@ class Suite:
         try:
             function(*args)
         except Exception as error:  # pylint: disable=broad-except
+            _leave_if_stopped()
             self.failed += 1
             print(f"FAIL  {self.title}: {name}: {error}", flush=True)
             where = traceback.extract_tb(error.__traceback__)[-1 if len(marks) == 0 else 1]
