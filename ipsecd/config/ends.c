@@ -285,6 +285,34 @@ void config_orient(struct config_conn *c, bool (*is_local)(void *ctx, const stru
 		swap_ends(c);
 }
 
+/* 0 when an end has or may have addresses of both families, or of any. */
+static uint8_t family_of(const struct host *hosts, uint8_t n)
+{
+	uint8_t family = 0;
+
+	for (uint8_t i = 0; i < n; i++) {
+		uint8_t f = hosts[i].kind == HOST_ADDR	   ? hosts[i].addr.family
+			    : hosts[i].kind == HOST_PREFIX ? hosts[i].prefix.addr.family
+							   : 0;
+
+		if (!f || (family && f != family))
+			return 0;
+		family = f;
+	}
+	return family;
+}
+
+static void check_families(struct build *b)
+{
+	const struct conn *c = b->conn;
+	uint8_t left = family_of(c->local, c->n_local), right = family_of(c->remote, c->n_remote);
+
+	if (left && right && left != right)
+		config_error(b->errors, &build_get(b, KEYWORD_HOST, true)->at,
+			     "conn %s: left is IPv%d and right IPv%d", c->name,
+			     left == AF_INET6 ? 6 : 4, right == AF_INET6 ? 6 : 4);
+}
+
 void build_ends(struct build *b)
 {
 	struct conn *c = b->conn;
@@ -294,6 +322,7 @@ void build_ends(struct build *b)
 		build_selectors(b, right);
 		check_auth(b, build_get(b, KEYWORD_AUTH, right));
 	}
+	check_families(b);
 	check_auth(b, build_get(b, KEYWORD_AUTHBY, false));
 	b->out->left_id_set = build_id(b, false);
 	c->remote_id_set = build_id(b, true);

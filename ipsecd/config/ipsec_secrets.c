@@ -347,7 +347,9 @@ static void read_entry(struct reading *r)
 	if (r->token.kind == TOKEN_ERROR) {
 		config_error(r->errors, &at, "%s", lexer_strerror(r->token.error));
 	} else if (r->token.kind != TOKEN_COLON) {
-		config_error(r->errors, &e.at, "expected '[identities] : PSK \"secret\"'");
+		config_error(
+			r->errors, &e.at,
+			"expected '[identities] : PSK \"secret\"', with blanks around the ':'");
 	} else {
 		next(r);
 		read_kind(r, &e);
