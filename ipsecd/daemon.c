@@ -10,6 +10,7 @@
 #include "ipsecd/plane.h"
 #include "ipsecd/shell.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 #define TICK_SECONDS	 1.
@@ -17,9 +18,24 @@
 
 /* ---- outputs of the engine ---- */
 
+/* No route, no such source address: the engine tries again, but "no answer" alone would
+ * send the operator to the wrong place. */
 static void out_send(struct daemon *d, const struct ike_output *out)
 {
-	udp_send_ike(d->udp, &out->path.local, &out->path.remote, out->datagram);
+	static struct log_limit limit = {.burst = 5};
+	char from[ENDPOINT_TEXT], to[ENDPOINT_TEXT];
+	int error;
+
+	if (udp_send_ike(d->udp, &out->path.local, &out->path.remote, out->datagram))
+		return;
+	error = errno;
+	if (log_limit_pass(&limit, mono_now()))
+		log_to(d->log, LOG_LEVEL_WARN, "net", "", "sending from %s to %s failed: %s%s",
+		       endpoint_format(&out->path.local, from),
+		       endpoint_format(&out->path.remote, to), strerror(error),
+		       error == EINVAL || error == ENETUNREACH
+			       ? " (is there a route, is the source address one of ours?)"
+			       : "");
 }
 
 static void out_keepalive(struct daemon *d, const struct ike_output *out)

@@ -152,8 +152,11 @@ static void load_secrets(struct reload *r, struct config *config)
 	}
 }
 
-static void load_conns(struct reload *r, struct config *config)
+/* How many were refused; the log has why. */
+static unsigned load_conns(struct reload *r, struct config *config)
 {
+	unsigned refused = 0;
+
 	for (unsigned i = 0; i < config->n_conns; i++) {
 		struct conn *conn = config->conns[i].conn;
 		const struct conn *old = ike_engine_conn_named(r->host.engine, conn->name);
@@ -163,9 +166,12 @@ static void load_conns(struct reload *r, struct config *config)
 		if (!k || (old && conn_compare(old, conn) == CONN_SAME))
 			continue;
 		config->conns[i].conn = NULL;
-		if (!r->host.load_conn(r->host.ctx, conn, why, sizeof(why)))
+		if (!r->host.load_conn(r->host.ctx, conn, why, sizeof(why))) {
 			log_to(r->host.log, LOG_LEVEL_ERROR, "cfg", k->name, "not loaded: %s", why);
+			refused++;
+		}
 	}
+	return refused;
 }
 
 static void unload_conns(struct reload *r)
@@ -208,6 +214,7 @@ bool reload_run(struct reload *r)
 	struct config_errors errors = {0};
 	struct config config = {0};
 	bool ok = read_files(r->options, &config, &errors);
+	unsigned refused;
 
 	report(r, &errors);
 	if (ok) {
@@ -216,11 +223,12 @@ bool reload_run(struct reload *r)
 		load_secrets(r, &config); /* before the conns that need them */
 		remember_conns(r, &config);
 		unload_conns(r); /* first: a new conn may want the device of one that is gone */
-		load_conns(r, &config);
+		refused = load_conns(r, &config);
 		unload_secrets(r);
 		log_to(r->host.log, LOG_LEVEL_NOTICE, "cfg", "",
-		       "configuration in force: %u connections, %u secrets from files",
-		       HASH_COUNT(r->conns), HASH_COUNT(r->secrets));
+		       "configuration in force: %u connections, %u secrets from files%s",
+		       HASH_COUNT(r->conns) - refused, HASH_COUNT(r->secrets),
+		       refused ? "; not all connections could be loaded, see above" : "");
 	} else {
 		log_to(r->host.log, LOG_LEVEL_ERROR, "cfg", "",
 		       "configuration not loaded: %u errors; nothing was changed", errors.n_errors);

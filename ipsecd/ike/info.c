@@ -121,6 +121,8 @@ enum ike_reason ike_engine_conn_status(const struct ike_engine *e, const char *c
 		return IKE_REASON_NONE;
 	if (timer_armed(&entry->retry_timer))
 		*next_attempt = entry->retry_timer.at;
+	else if (entry->query)
+		*next_attempt = e->now ? e->now : 1; /* it begins when the name is known */
 	if (entry->held) {
 		snprintf(detail, sizeof(entry->detail), "%s",
 			 entry->held == HOLD_PEER
