@@ -160,6 +160,7 @@ const char *ike_reason_text(enum ike_reason r)
 		[IKE_REASON_RESOLVE_FAILED] = "name does not resolve",
 		[IKE_REASON_PEER_REFUSED] = "refused by the peer",
 		[IKE_REASON_INTERNAL] = "internal error",
+		[IKE_REASON_NOT_POSSIBLE] = "not possible",
 	};
 
 	return (unsigned)r < sizeof(text) / sizeof(text[0]) && text[r] ? text[r] : "unknown";

@@ -206,7 +206,7 @@ static void start_attempt(struct ike_engine *e, struct conn_entry *entry)
 	timer_cancel(&e->timers, &entry->retry_timer);
 	if (!remote || !c->n_children) {
 		entry->wanted = false;
-		peers_report_failure(e, entry, NULL, IKE_REASON_CONFIG,
+		peers_report_failure(e, entry, NULL, IKE_REASON_NOT_POSSIBLE,
 				     remote ? "the connection has no child"
 					    : "the connection has no address to initiate to");
 		return;
