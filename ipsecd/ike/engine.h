@@ -160,7 +160,7 @@ enum ike_reason {
 	IKE_REASON_RESOLVE_FAILED,
 	IKE_REASON_PEER_REFUSED,
 	IKE_REASON_INTERNAL,
-	IKE_REASON_NOT_POSSIBLE, /* the configuration gives nothing to begin with */
+	IKE_REASON_NOT_POSSIBLE, /* no peer's or own address to begin with */
 };
 
 /* One SA's view for events and list-sas: plain data, spans and strings valid until

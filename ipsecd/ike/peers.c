@@ -296,9 +296,9 @@ void peers_answer(struct ike_engine *e, uint64_t query, const struct ike_answer 
 	if (!local)
 		local = &answer->local;
 	if (local->family != remote->family) {
-		snprintf(detail, sizeof(detail), "no own address towards %s",
+		snprintf(detail, sizeof(detail), "no route or own address towards %s",
 			 addr_format(remote, text));
-		peers_report_failure(e, entry, NULL, IKE_REASON_RESOLVE_FAILED, detail);
+		peers_report_failure(e, entry, NULL, IKE_REASON_NOT_POSSIBLE, detail);
 		return;
 	}
 	entry->remote = *remote;
