@@ -68,9 +68,11 @@ static struct sums add_up(const json_t *conn)
 		s.age = age > s.age ? age : s.age;
 		s.rekey = sooner(s.rekey, json_number(sa, "rekey-time", -1));
 		json_object_foreach (json_object_get(sa, "child-sas"), key, child) {
-			s.children += strcmp(json_text(child, "state"), "DELETED") != 0;
 			s.in += json_number(child, "bytes-in", 0);
 			s.out += json_number(child, "bytes-out", 0);
+			if (strcmp(json_text(child, "state"), "DELETED") == 0)
+				continue;
+			s.children++;
 			s.rekey = sooner(s.rekey, json_number(child, "rekey-time", -1));
 		}
 	}
