@@ -101,7 +101,7 @@ def mistakes(pair):
     error = ipsecctl(pair.ours, "up", status=USAGE)
     check("the connection's name is missing" in error, error)
     error = ipsecctl(pair.ours, "--jsn", "status", status=USAGE)
-    check("did you mean 'json'?" in error, error)
+    check("did you mean '--json'?" in error, error)
     error = ipsecctl(pair.ours, "up", "a", "--timeout", "long", status=USAGE)
     check("expected a time" in error, error)
     done = subprocess.run([IPSECCTL, "--vici", pair.ours.path("nobody"), "status"],
