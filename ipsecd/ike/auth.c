@@ -4,6 +4,7 @@
  *	HDR, SK{IDi, [N(INITIAL_CONTACT)], [IDr], AUTH, SAi2, TSi, TSr}	-->
  *		<--	HDR, SK{IDr, AUTH, SAr2, TSi, TSr  or  N(error)} */
 #include "ipsecd/ike/child_setup.h"
+#include "ipsecd/ike/informational.h"
 #include "ipsecd/ike/init.h"
 #include "ipsecd/ike/output.h"
 #include "ipsecd/ike/peers.h"
@@ -65,10 +66,27 @@ static const struct child_config *first_config(const struct ike_sa *sa)
 	return conn_child(sa->conn, sa->init->child_name);
 }
 
-/* No other IKE_SA with this peer is known here (RFC 7296 2.4). */
-static bool is_initial_contact(const struct ike_sa *sa)
+static bool may_be_same(const struct id *a, const struct id *b)
 {
-	return sa->conn->unique != UNIQUE_NEVER && !peers_usable_sa(sa->entry);
+	return id_match(a, b) || id_match(b, a);
+}
+
+/* RFC 7296 2.4: no other IKE_SA between these two identities is known here, by whatever conn. A
+ * peer that may be anybody may be one of those we know. */
+static bool is_initial_contact(const struct ike_engine *e, const struct ike_sa *sa)
+{
+	const struct ike_sa *other;
+
+	if (sa->conn->unique == UNIQUE_NEVER)
+		return false;
+	DL_FOREACH (e->sas, other) {
+		bool counts = ike_sa_usable(other) || other->state == IKE_SA_AUTH_SENT;
+
+		if (other != sa && counts && id_equal(&other->local_id, &sa->local_id) &&
+		    may_be_same(&sa->conn->remote_id, &other->remote_id))
+			return false;
+	}
+	return true;
 }
 
 static bool names_one(const struct id *id)
@@ -85,7 +103,7 @@ static bool create_auth_request(struct ike_engine *e, struct ike_sa *sa, const s
 	if (!config)
 		return false;
 	wire_put_id(w, PAYLOAD_IDI, &sa->local_id);
-	if (is_initial_contact(sa))
+	if (is_initial_contact(e, sa))
 		wire_put_notify(w, PROTOCOL_NONE, NOTIFY_INITIAL_CONTACT, span_of(NULL, 0),
 				span_of(NULL, 0));
 	if (names_one(&sa->conn->remote_id))
@@ -253,6 +271,7 @@ void auth_consume_response(struct exchange *x)
 	const struct child_config *config = first_config(x->sa);
 	struct ike_sa *sa = x->sa;
 	uint32_t spi_in = sa->init->child_spi;
+	bool held = conns_child_held(sa->entry, sa->init->child_name) != HOLD_NONE;
 	char detail[IKE_WORDS];
 
 	x->e->counters.ike_auth_in_resp++;
@@ -270,8 +289,10 @@ void auth_consume_response(struct exchange *x)
 	sa->peer_authenticated = true;
 	ike_sa_establish(x->e, sa, "IKE_AUTH answered");
 	ike_sa_announce(x->e, sa, NULL);
-	if (config && !error)
+	if (config && !held && !error)
 		consume_first_child(x, config, spi_in);
+	else if (!error) /* taken out or taken down since we asked */
+		delete_child_at_peer(x->e, sa, spi_in);
 	if (!ike_sa_usable(sa))
 		return;
 	peers_sa_up(x->e, sa, config && error ? config->name : NULL);
@@ -282,18 +303,23 @@ void auth_consume_response(struct exchange *x)
 
 /* ---- responder ---- */
 
-/* Answers AUTHENTICATION_FAILED and nothing more (RFC 7296 2.21.2); who and why is for our
- * log alone. The SA stays a little to repeat the answer. */
-static void refuse_peer(struct exchange *x, const char *name, const char *detail)
+void auth_refuse(struct exchange *x, const char *name, enum ike_reason reason, const char *detail)
 {
 	struct ike_sa *sa = x->sa;
 
+	output_event_failed(x->e, name, sa, reason, detail);
+	sa->end_reason = reason;
+	ike_sa_set_state(x->e, sa, IKE_SA_DELETING, ike_reason_text(reason));
+	timer_set(&x->e->timers, &sa->expire_timer, x->now + REFUSED_LINGER);
+}
+
+/* Answers AUTHENTICATION_FAILED and nothing more (RFC 7296 2.21.2); who and why is for our
+ * log alone. */
+static void refuse_peer(struct exchange *x, const char *name, const char *detail)
+{
 	x->e->counters.auth_failed++;
 	exchange_refuse(x, NOTIFY_AUTHENTICATION_FAILED, span_of(NULL, 0), detail);
-	output_event_failed(x->e, name, sa, IKE_REASON_AUTH_FAILED, detail);
-	sa->end_reason = IKE_REASON_AUTH_FAILED;
-	ike_sa_set_state(x->e, sa, IKE_SA_DELETING, "authentication failed");
-	timer_set(&x->e->timers, &sa->expire_timer, x->now + REFUSED_LINGER);
+	auth_refuse(x, name, IKE_REASON_AUTH_FAILED, detail);
 }
 
 /* Chooses the conn by identities; *detail says what did not fit. */

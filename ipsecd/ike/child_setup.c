@@ -127,13 +127,27 @@ static bool spi_of(const struct wire_message *in, uint8_t number, uint32_t *spi)
 	return false;
 }
 
+/* How much of what is offered a child accepts. */
+struct fit {
+	bool first; /* the first selectors of both sides */
+	bool whole;
+};
+
+static bool has_first(const struct ts_list *ours, const struct ts_list *offered)
+{
+	struct ts_list first = {.n = 1, .ts[0] = offered->ts[0]};
+
+	return offered->n && ts_list_contains(ours, &first);
+}
+
 static bool narrow(const struct ike_sa *sa, const struct wire_message *in,
-		   const struct child_config *config, struct child_offer *out, bool *whole)
+		   const struct child_config *config, struct child_offer *out, struct fit *fit)
 {
 	struct ts_list local, remote;
 
 	child_setup_selectors(sa, config, &local, &remote);
-	*whole = ts_list_contains(&local, &in->tsr) && ts_list_contains(&remote, &in->tsi);
+	fit->first = has_first(&local, &in->tsr) && has_first(&remote, &in->tsi);
+	fit->whole = ts_list_contains(&local, &in->tsr) && ts_list_contains(&remote, &in->tsi);
 	if (ts_narrow(&local, &in->tsr, &out->local_ts) &&
 	    ts_narrow(&remote, &in->tsi, &out->remote_ts))
 		return true;
@@ -148,7 +162,7 @@ static bool choose_suite(const struct wire_message *in, const struct child_confi
 	if (!spi_of(in, out->chosen.number, &out->spi_out)) {
 		snprintf(out->detail, sizeof(out->detail), "peer's proposal %u has no usable SPI",
 			 out->chosen.number);
-		return refuse(out, NOTIFY_INVALID_SYNTAX, IKE_REASON_INVALID_SYNTAX);
+		return refuse(out, NOTIFY_NO_PROPOSAL_CHOSEN, IKE_REASON_NO_PROPOSAL);
 	}
 	if (without_ke)
 		out->suite.ke = NULL;
@@ -167,17 +181,17 @@ static bool choose_suite(const struct wire_message *in, const struct child_confi
 
 static bool try_config(const struct ike_sa *sa, const struct wire_message *in,
 		       const struct child_config *config, bool without_ke, struct child_offer *out,
-		       bool *whole)
+		       struct fit *fit)
 {
 	*out = (struct child_offer){.config = config};
-	return narrow(sa, in, config, out, whole) && choose_suite(in, config, without_ke, out);
+	return narrow(sa, in, config, out, fit) && choose_suite(in, config, without_ke, out);
 }
 
 /* A failure that came further says more: wrong KE over no proposal over no selectors. */
 static bool better_failure(const struct child_offer *a, const struct child_offer *b)
 {
 	static const uint16_t order[] = {0, NOTIFY_TS_UNACCEPTABLE, NOTIFY_NO_PROPOSAL_CHOSEN,
-					 NOTIFY_INVALID_SYNTAX, NOTIFY_INVALID_KE_PAYLOAD};
+					 NOTIFY_INVALID_KE_PAYLOAD};
 	unsigned ra = 0, rb = 0;
 
 	for (unsigned i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
@@ -197,10 +211,13 @@ static bool has_live_child(const struct ike_sa *sa, const struct child_config *c
 	return false;
 }
 
-/* Best: covers all that is offered and has no CHILD_SA yet. */
-static unsigned rank(const struct ike_sa *sa, const struct child_config *config, bool whole)
+/* Best: covers all that is offered and has no CHILD_SA yet. RFC 7296 2.9: the initiator's
+ * first choices are in the answer if our policy, that is any child, accepts them. */
+static unsigned rank(const struct ike_sa *sa, const struct child_config *config,
+		     const struct fit *fit)
 {
-	return (whole ? 2u : 0u) + (has_live_child(sa, config) ? 0u : 1u) + 1u;
+	return (fit->whole ? 4u : 0u) + (fit->first ? 2u : 0u) +
+	       (has_live_child(sa, config) ? 0u : 1u) + 1u;
 }
 
 bool child_setup_select(struct ike_engine *e, const struct ike_sa *sa,
@@ -209,7 +226,7 @@ bool child_setup_select(struct ike_engine *e, const struct ike_sa *sa,
 {
 	struct child_offer one;
 	unsigned best = 0;
-	bool whole;
+	struct fit fit;
 
 	*out = (struct child_offer){0};
 	refuse(out, NOTIFY_TS_UNACCEPTABLE, IKE_REASON_TS_UNACCEPTABLE);
@@ -219,9 +236,9 @@ bool child_setup_select(struct ike_engine *e, const struct ike_sa *sa,
 
 		if (only ? config != only : conns_child_held(sa->entry, config->name) == HOLD_PEER)
 			continue;
-		if (try_config(sa, in, config, without_ke, &one, &whole)) {
-			if (rank(sa, config, whole) > best) {
-				best = rank(sa, config, whole);
+		if (try_config(sa, in, config, without_ke, &one, &fit)) {
+			if (rank(sa, config, &fit) > best) {
+				best = rank(sa, config, &fit);
 				*out = one;
 			}
 		} else if (!best && (better_failure(&one, out) || !out->config)) {
@@ -254,14 +271,29 @@ bool child_setup_accept(struct ike_engine *e, const struct ike_sa *sa,
 		snprintf(out->detail, sizeof(out->detail), "peer's choice has no usable SPI");
 		return refuse(out, NOTIFY_INVALID_SYNTAX, IKE_REASON_INVALID_SYNTAX);
 	}
-	/* RFC 7296 2.9: the responder may narrow, not widen. */
+	/* RFC 7296 2.9: the responder may narrow, not widen; what we can't read we did not offer.
+	 */
 	child_setup_selectors(sa, config, &local, &remote);
-	if (!in->tsi.n || !in->tsr.n || !ts_list_contains(&local, &in->tsi) ||
-	    !ts_list_contains(&remote, &in->tsr))
+	if (!in->tsi.n || !in->tsr.n || in->tsi_skipped || in->tsr_skipped ||
+	    !ts_list_contains(&local, &in->tsi) || !ts_list_contains(&remote, &in->tsr))
 		return refuse_selectors(out, "chose", &in->tsi, &in->tsr, &local, &remote);
 	out->local_ts = in->tsi;
 	out->remote_ts = in->tsr;
 	return true;
+}
+
+bool child_setup_keeps(const struct ike_sa *sa, const struct child *old, struct child_offer *out)
+{
+	struct ts_list local, remote, need_local, need_remote;
+
+	child_setup_selectors(sa, out->config, &local, &remote);
+	ts_narrow(&local, &old->local_ts, &need_local);
+	ts_narrow(&remote, &old->remote_ts, &need_remote);
+	if (ts_list_contains(&out->local_ts, &need_local) &&
+	    ts_list_contains(&out->remote_ts, &need_remote))
+		return true;
+	return refuse_selectors(out, "rekeys with only", &out->local_ts, &out->remote_ts,
+				&old->local_ts, &old->remote_ts);
 }
 
 /* ---- commit ---- */

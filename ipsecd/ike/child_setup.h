@@ -43,6 +43,10 @@ bool child_setup_select(struct ike_engine *e, const struct ike_sa *sa,
 bool child_setup_accept(struct ike_engine *e, const struct ike_sa *sa,
 			const struct wire_message *in, const struct child_config *config,
 			uint32_t spi_in, bool without_ke, struct child_offer *out);
+/* Of a rekey, in both roles: RFC 7296 2.9.2: the new CHILD_SA MUST NOT have narrower selectors
+ * than the one in use, as far as those are still configured (a %dynamic end may have moved).
+ * false: out says so. */
+bool child_setup_keeps(const struct ike_sa *sa, const struct child *old, struct child_offer *out);
 /* Initiator: what the peer's refusal means in words, with what we had asked for. */
 void child_setup_refusal(const struct ike_sa *sa, const struct child_config *config,
 			 uint16_t notify, char *detail, size_t size);

@@ -3,7 +3,9 @@
  * simultaneous rekeys are (2.8.1). Knows nothing of timers and messages' protection. */
 #include "ipsecd/ike/create_child.h"
 #include "ipsecd/ike/collide.h"
+#include "ipsecd/ike/informational.h"
 #include "ipsecd/ike/peers.h"
+#include "ipsecd/ike/rekey_child.h"
 #include "ipsecd/ike/rekey_ike.h"
 
 #include <stdio.h>
@@ -170,9 +172,15 @@ static bool derive(struct exchange *x, const struct algorithm_ke *alg, uint8_t *
 	return true;
 }
 
+static void take_cause(const struct child_offer *offer, struct refusal_cause *cause)
+{
+	cause->reason = offer->reason;
+	memcpy(cause->detail, offer->detail, sizeof(cause->detail));
+}
+
 bool create_child_consume_choice(struct exchange *x, const struct child_config *config,
-				 struct child_offer *offer, uint8_t *shared, size_t *shared_len,
-				 struct refusal_cause *cause)
+				 const struct child *old, struct child_offer *offer,
+				 uint8_t *shared, size_t *shared_len, struct refusal_cause *cause)
 {
 	const uint64_t needed = WIRE_BIT(PAYLOAD_SA) | WIRE_BIT(PAYLOAD_NONCE) |
 				WIRE_BIT(PAYLOAD_TSI) | WIRE_BIT(PAYLOAD_TSR);
@@ -184,30 +192,41 @@ bool create_child_consume_choice(struct exchange *x, const struct child_config *
 			 "the response lacks one of SA, Nr, TSi, TSr");
 		return false;
 	}
-	if (!child_setup_accept(x->e, x->sa, x->in, config, x->task->spi, false, offer)) {
-		cause->reason = offer->reason;
-		memcpy(cause->detail, offer->detail, sizeof(cause->detail));
+	if (!child_setup_accept(x->e, x->sa, x->in, config, x->task->spi, false, offer) ||
+	    (old && !child_setup_keeps(x->sa, old, offer))) {
+		take_cause(offer, cause);
 		return false;
 	}
 	return derive(x, offer->suite.ke, shared, shared_len, cause);
 }
 
-void create_child_undo_at_peer(struct exchange *x, const struct child_config *config,
-			       enum ike_reason reason)
+void create_child_undo_at_peer(struct exchange *x)
 {
-	struct child *c;
+	delete_child_at_peer(x->e, x->sa, x->task->spi);
+}
 
-	if (!config || !x->in->sa.n || x->in->sa_spis[0].len != 4)
-		return;
-	c = child_new(x->e, x->sa, config);
-	if (!c) { /* out of step, and no memory to put it right */
-		ike_sa_delete(x->e, x->sa, IKE_REASON_INTERNAL);
-		return;
+bool create_child_out_of_step(const struct refusal_cause *cause)
+{
+	return cause->notify == NOTIFY_TEMPORARY_FAILURE ||
+	       cause->reason == IKE_REASON_INVALID_SYNTAX;
+}
+
+const struct child_config *create_child_config(const struct exchange *x,
+					       struct refusal_cause *cause)
+{
+	const char *name = x->task->child_name;
+	const struct child_config *config = name ? conn_child(x->sa->conn, name) : NULL;
+
+	*cause = (struct refusal_cause){.reason = IKE_REASON_CONFIG};
+	if (!config) {
+		snprintf(cause->detail, sizeof(cause->detail), "no such child any more");
+		return NULL;
 	}
-	child_set_spi_in(x->e, c, x->task->spi);
-	c->spi_out = be32_get(x->in->sa_spis[0].ptr);
-	c->redundant = true;
-	child_delete(x->e, c, reason);
+	if (conns_child_held(x->sa->entry, name) == HOLD_NONE)
+		return config;
+	cause->reason = IKE_REASON_COMMAND;
+	snprintf(cause->detail, sizeof(cause->detail), "taken down by command");
+	return NULL;
 }
 
 /* ---- responder ---- */
@@ -222,12 +241,20 @@ bool create_child_answer_ke(struct exchange *x, const struct algorithm_ke *alg,
 
 	engine_random(x->e, random, sizeof(random));
 	ke = crypto->ke_new(alg->id, random, public_value);
-	ok = ke && crypto->ke_derive(ke, x->in->ke.data, shared);
-	crypto->ke_free(ke);
 	explicit_bzero(random, sizeof(random));
-	if (!ok) /* RFC 6989 2 */
+	if (!ke) {
+		exchange_refuse(x, NOTIFY_TEMPORARY_FAILURE, span_of(NULL, 0),
+				"our half of the key exchange can't be made");
+		return false;
+	}
+	ok = crypto->ke_derive(ke, x->in->ke.data, shared);
+	crypto->ke_free(ke);
+	if (!ok) {
 		exchange_refuse(x, NOTIFY_INVALID_SYNTAX, span_of(NULL, 0),
 				"the peer's KE value is invalid");
+		ike_sa_end(x->e, x->sa, IKE_REASON_INVALID_SYNTAX,
+			   "the peer's KE value is invalid");
+	}
 	return ok;
 }
 
@@ -294,7 +321,8 @@ struct child *create_child_answer(struct exchange *x, const struct child_config 
 				"the IKE_SA has as many CHILD_SAs as it may have");
 		return NULL;
 	}
-	if (!child_setup_select(x->e, x->sa, x->in, only, false, &offer)) {
+	if (!child_setup_select(x->e, x->sa, x->in, only, false, &offer) ||
+	    (old && !child_setup_keeps(x->sa, old, &offer))) {
 		refuse_offer(x, &offer);
 		return NULL;
 	}
@@ -310,17 +338,37 @@ struct child *create_child_answer(struct exchange *x, const struct child_config 
 				"the CHILD_SA's keys can't be made");
 		return NULL;
 	}
+	c->asked_by = (uint64_t)x->header->message_id + 1;
 	create_child_keep_lowest(x->in->nonce, own, c->lowest_nonce, &c->lowest_nonce_len);
 	put_answer(x, &offer, own, public_value);
 	return c;
 }
 
-/* ---- further CHILD_SAs ---- */
-
-static const struct child_config *task_config(const struct exchange *x)
+/* The request is refused after all, if the answer has not left yet. */
+static bool take_back(struct ike_engine *e, struct child *c)
 {
-	return x->task->child_name ? conn_child(x->sa->conn, x->task->child_name) : NULL;
+	struct task *own = c->sa->running;
+
+	if (!c->asked_by ||
+	    !exchange_take_back(e, c->sa, (uint32_t)(c->asked_by - 1), NOTIFY_NO_ADDITIONAL_SAS))
+		return false;
+	if (own && own->collision == c->id)
+		own->collision = 0;
+	return true;
 }
+
+void create_child_install_failed(struct ike_engine *e, struct child *c)
+{
+	bool unheard = take_back(e, c);
+
+	rekey_child_undone(e, c, "the new one could not be installed");
+	if (unheard)
+		child_end(e, c, IKE_REASON_INSTALL_FAILED, NULL);
+	else
+		child_delete(e, c, IKE_REASON_INSTALL_FAILED);
+}
+
+/* ---- further CHILD_SAs ---- */
 
 static struct child *usable_child(const struct ike_sa *sa, const char *name)
 {
@@ -335,11 +383,12 @@ static struct child *usable_child(const struct ike_sa *sa, const char *name)
 
 static bool create_create_child_request(struct exchange *x)
 {
-	const struct child_config *config = task_config(x);
+	struct refusal_cause cause;
+	const struct child_config *config = create_child_config(x, &cause);
 
 	x->task->collision = 0;
 	if (!config) {
-		exchange_done(x->e, x->task, false, IKE_REASON_CONFIG, "no such child any more");
+		exchange_done(x->e, x->task, false, cause.reason, cause.detail);
 		return false;
 	}
 	if (usable_child(x->sa, config->name)) { /* the peer was faster */
@@ -353,10 +402,9 @@ static void fail(struct exchange *x, const struct refusal_cause *cause)
 {
 	peers_child_failed(x->e, x->sa, x->task->child_name, cause->reason, cause->detail);
 	exchange_done(x->e, x->task, false, cause->reason, cause->detail);
-	if (cause->notify == NOTIFY_TEMPORARY_FAILURE) /* RFC 7296 2.25: out of step */
-		ike_sa_delete(x->e, x->sa, cause->reason);
 	/* RFC 7296 1.3: a peer that makes no further CHILD_SAs makes its only one in IKE_AUTH. */
-	if (cause->notify == NOTIFY_NO_ADDITIONAL_SAS && !x->sa->children)
+	if (create_child_out_of_step(cause) ||
+	    (cause->notify == NOTIFY_NO_ADDITIONAL_SAS && !x->sa->children))
 		ike_sa_delete(x->e, x->sa, cause->reason);
 }
 
@@ -378,7 +426,7 @@ static void commit_choice(struct exchange *x, const struct child_offer *offer, s
 	if (!c) {
 		struct refusal_cause cause = {.reason = IKE_REASON_INTERNAL};
 
-		create_child_undo_at_peer(x, offer->config, cause.reason);
+		create_child_undo_at_peer(x);
 		fail(x, &cause);
 		return;
 	}
@@ -395,15 +443,16 @@ static void commit_choice(struct exchange *x, const struct child_offer *offer, s
 
 static void consume_create_child_response(struct exchange *x)
 {
-	const struct child_config *config = task_config(x);
-	uint8_t shared[ALGORITHM_SHARED_MAX];
 	struct refusal_cause cause;
+	const struct child_config *config = create_child_config(x, &cause);
+	uint8_t shared[ALGORITHM_SHARED_MAX];
 	struct child_offer offer;
 	size_t shared_len;
 
-	if (!config) { /* unloaded meanwhile; the child record needs a config: take the IKE_SA's end
-			*/
-		exchange_done(x->e, x->task, false, IKE_REASON_CONFIG, "no such child any more");
+	if (!config) {
+		if (!wire_find_error(x->in))
+			create_child_undo_at_peer(x);
+		fail(x, &cause);
 		return;
 	}
 	switch (create_child_refusal(x, &config->proposals, config, &cause)) {
@@ -415,10 +464,10 @@ static void consume_create_child_response(struct exchange *x)
 	case REFUSAL_NONE:
 		break;
 	}
-	if (create_child_consume_choice(x, config, &offer, shared, &shared_len, &cause)) {
+	if (create_child_consume_choice(x, config, NULL, &offer, shared, &shared_len, &cause)) {
 		commit_choice(x, &offer, span_of(shared, shared_len));
 	} else {
-		create_child_undo_at_peer(x, config, cause.reason);
+		create_child_undo_at_peer(x);
 		fail(x, &cause);
 	}
 	explicit_bzero(shared, sizeof(shared));

@@ -39,13 +39,19 @@ enum refusal create_child_refusal(struct exchange *x, const struct proposal_list
 mono_time create_child_back_off(struct ike_engine *e, unsigned tries);
 
 /* Checks the peer's choice and derives: *offer and shared (ALGORITHM_SHARED_MAX bytes) with its
- * length are set. false: cause says why, nothing changed. */
+ * length are set. `old`: the CHILD_SA that is rekeyed, or NULL. false: cause says why, nothing
+ * changed. */
 bool create_child_consume_choice(struct exchange *x, const struct child_config *config,
-				 struct child_offer *offer, uint8_t *shared, size_t *shared_len,
-				 struct refusal_cause *cause);
-/* The peer made a CHILD_SA that we can't take: has it deleted (RFC 7296 1.4.1). */
-void create_child_undo_at_peer(struct exchange *x, const struct child_config *config,
-			       enum ike_reason reason);
+				 const struct child *old, struct child_offer *offer,
+				 uint8_t *shared, size_t *shared_len, struct refusal_cause *cause);
+/* The peer made a CHILD_SA that we don't take: has it deleted (RFC 7296 1.4.1). */
+void create_child_undo_at_peer(struct exchange *x);
+/* After REFUSAL_FINAL or a choice that was no good: must the IKE_SA go, too (2.21.3, 2.25)? */
+bool create_child_out_of_step(const struct refusal_cause *cause);
+/* The child of x->task as configured now: a reload or a command counts at once. NULL: taken
+ * out, or taken down by command, and cause says so. */
+const struct child_config *create_child_config(const struct exchange *x,
+					       struct refusal_cause *cause);
 
 /* ---- responder ---- */
 
@@ -53,12 +59,17 @@ void create_child_undo_at_peer(struct exchange *x, const struct child_config *co
  * nothing changed. */
 struct child *create_child_answer(struct exchange *x, const struct child_config *only,
 				  struct child *old, bool outbound);
-/* Our half of a KE for the group of x->in->ke. false: refused with INVALID_SYNTAX. */
+/* Our half of a KE for the group of x->in->ke. false: refused; a value that is none ends the
+ * IKE_SA (RFC 6989, RFC 7296 2.21.3). */
 bool create_child_answer_ke(struct exchange *x, const struct algorithm_ke *alg,
 			    uint8_t *public_value, uint8_t *shared);
 
 /* Remembers the lower nonce of an exchange (RFC 7296 2.8.1). */
 void create_child_keep_lowest(struct span a, struct span b, uint8_t *out, uint16_t *len);
+
+/* The data plane refused to install `c`: nobody gets to know it, if the answer that makes the peer
+ * use it is still queued; else it is deleted. What it was to replace stays. */
+void create_child_install_failed(struct ike_engine *e, struct child *c);
 
 /* ---- collisions ---- */
 

@@ -3,6 +3,7 @@
  * changes no SA; at most one bare answer goes out, and none to a response. */
 #include "ipsecd/ike/dispatch.h"
 #include "ipsecd/ike/exchange.h"
+#include "ipsecd/ike/init.h"
 #include "ipsecd/ike/output.h"
 #include "ipsecd/ike/peers.h"
 #include "ipsecd/ike/sk.h"
@@ -218,21 +219,26 @@ static void respond(struct arrival *a, struct exchange *x, void (*fill)(struct e
 	window_send_response(a->e, a->sa, a->path, datagram);
 }
 
-/* RFC 7296 2.21.3: an authenticated message that is malformed ends the IKE_SA on both sides. */
+/* RFC 7296 2.21.3: this notify is fatal on both sides; 2.21.2: in IKE_AUTH, too. */
 static void fill_invalid_syntax(struct exchange *x)
 {
 	exchange_refuse(x, NOTIFY_INVALID_SYNTAX, span_of(NULL, 0), "the request is malformed");
 	if (x->sa->state == IKE_SA_HALF_OPEN)
-		output_event_failed(x->e, NULL, x->sa, IKE_REASON_INVALID_SYNTAX,
-				    "peer's IKE_AUTH is malformed");
-	ike_sa_end(x->e, x->sa, IKE_REASON_INVALID_SYNTAX, "the peer sent a malformed request");
+		auth_refuse(x, NULL, IKE_REASON_INVALID_SYNTAX, "peer's IKE_AUTH is malformed");
+	else
+		ike_sa_end(x->e, x->sa, IKE_REASON_INVALID_SYNTAX,
+			   "the peer sent a malformed request");
 }
 
-/* RFC 7296 2.5: the request is refused, the IKE_SA stays. The type is in x->datagram. */
+/* RFC 7296 2.5: the request is refused, the IKE_SA stays; 2.21.2: but in IKE_AUTH. The type is
+ * in x->datagram. */
 static void fill_unsupported_critical(struct exchange *x)
 {
 	exchange_refuse(x, NOTIFY_UNSUPPORTED_CRITICAL_PAYLOAD, x->datagram,
 			"unknown critical payload");
+	if (x->sa->state == IKE_SA_HALF_OPEN)
+		auth_refuse(x, NULL, IKE_REASON_INVALID_SYNTAX,
+			    "peer's IKE_AUTH has an unknown critical payload");
 }
 
 static void count_request(struct ike_engine *e, enum exchange_kind kind)
@@ -268,9 +274,12 @@ static void handle_request(struct arrival *a, uint8_t first, struct span inner)
 	t = exchange_classify(a->h.exchange, &m, &kind)
 		    ? transition_find(a->sa->state, kind, ROLE_REQUEST)
 		    : NULL;
-	if (!t || kind == KIND_IKE_SA_INIT) {
+	if (!t) {
 		drop(a, &e->counters.drop_state, "a request that does not fit the state",
 		     a->h.exchange);
+		/* RFC 7296 2.21.3: once authenticated, all requests with errors are answered. */
+		if (a->sa->peer_authenticated)
+			respond(a, &x, fill_invalid_syntax);
 		return;
 	}
 	follow_peer(a);

@@ -1,6 +1,7 @@
 /* The engine's outside: its life, and the inputs other than datagrams. Each input ends
  * with the task queues that it marked, so that requests never overtake responses. */
 #include "ipsecd/ike/command.h"
+#include "ipsecd/ike/create_child.h"
 #include "ipsecd/ike/dispatch.h"
 #include "ipsecd/ike/exchange.h"
 #include "ipsecd/ike/output.h"
@@ -220,7 +221,7 @@ static void install_failed(struct ike_engine *e, struct child *c)
 		c->config->name, c->unique);
 	c->in_plane = false;
 	output_event_failed(e, NULL, c->sa, IKE_REASON_INSTALL_FAILED, c->config->name);
-	child_delete(e, c, IKE_REASON_INSTALL_FAILED);
+	create_child_install_failed(e, c);
 }
 
 static void child_event(struct ike_engine *e, struct child *c, enum ike_child_event event,

@@ -83,7 +83,8 @@ struct ike_command {
 };
 
 enum ike_child_event {
-	IKE_CHILD_INSTALL_FAILED, /* the data plane refused the install */
+	IKE_CHILD_INSTALL_FAILED, /* the data plane refused the install; reported before the
+				     outputs behind it are carried out */
 	IKE_CHILD_ALIVE,    /* authenticated packets came in since the last report: puts DPD off */
 	IKE_CHILD_USED_NEW, /* first packet on a new inbound SA: the peer sends on it */
 	IKE_CHILD_SOFT_EXPIRE, /* byte, packet or sequence-number limit near: rekey */

@@ -2,6 +2,7 @@
  * what any exchange means. */
 #include "ipsecd/ike/exchange.h"
 #include "ipsecd/ike/command.h"
+#include "ipsecd/ike/output.h"
 #include "ipsecd/ike/sk.h"
 #include "ipsecd/ike/window.h"
 
@@ -71,6 +72,28 @@ void exchange_refuse(struct exchange *x, uint16_t notify, struct span data, cons
 		return;
 	ike_log(x->e, x->sa, LOG_LEVEL_WARN, "refused with %s: %s", wire_notify_name(notify, name),
 		reason);
+}
+
+bool exchange_take_back(struct ike_engine *e, struct ike_sa *sa, uint32_t id, uint16_t notify)
+{
+	uint8_t memory[128];
+	struct ike_path path;
+	struct wire_writer w;
+	struct span datagram;
+	char name[32];
+
+	if (sa->rx.next_id != id + 1 || !sa->rx.response.data ||
+	    !output_revoke(e, span_of(sa->rx.response.data, sa->rx.response.len), &path))
+		return false;
+	exchange_begin(e, sa, &w, memory, sizeof(memory), EXCHANGE_CREATE_CHILD_SA, id, true);
+	wire_put_notify(&w, PROTOCOL_NONE, notify, span_of(NULL, 0), span_of(NULL, 0));
+	ike_log(e, sa, LOG_LEVEL_WARN, "refused with %s instead", wire_notify_name(notify, name));
+	sa->rx.next_id = id;
+	if (exchange_seal(e, sa, &w, &datagram))
+		window_send_response(e, sa, &path, datagram);
+	else
+		ike_sa_end(e, sa, IKE_REASON_INTERNAL, "a response could not be built");
+	return true;
 }
 
 /* ---- tasks ---- */
@@ -269,6 +292,10 @@ static void run(struct ike_engine *e, struct ike_sa *sa)
 		timer_set(&e->timers, &sa->task_timer, t ? MONO_NEVER : at);
 		if (!t)
 			return;
+		if (!window_has_id(sa)) {
+			ike_sa_end(e, sa, IKE_REASON_EXPIRED, "its message ids are used up");
+			return;
+		}
 		DL_DELETE(sa->tasks, t);
 		sa->running = t;
 		start(e, sa, t);
@@ -302,6 +329,12 @@ void exchange_consume_response(struct exchange *x)
 
 	if (!t)
 		return;
+	/* RFC 7296 2.21.3: a peer that says so has no IKE_SA any more. */
+	if (wire_find_notify(x->in, NOTIFY_INVALID_SYNTAX)) {
+		ike_sa_end(x->e, sa, sa->end_reason ? sa->end_reason : IKE_REASON_INVALID_SYNTAX,
+			   "the peer can't read our request");
+		return;
+	}
 	x->task = t;
 	t->ops->consume_response(x);
 	if (sa->running != t)

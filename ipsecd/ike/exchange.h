@@ -120,6 +120,9 @@ bool exchange_seal(struct ike_engine *e, struct ike_sa *sa, struct wire_writer *
  * INVALID_KE_PAYLOAD or TEMPORARY_FAILURE (RFC 7296 2.25). The KE and nonce are renewed by
  * create_request. */
 void exchange_again(struct exchange *x, mono_time delay);
+/* Answers the peer's CREATE_CHILD_SA request `id` anew, with a refusal: what the first answer
+ * promised can't be kept. false: that answer has left already. */
+bool exchange_take_back(struct ike_engine *e, struct ike_sa *sa, uint32_t id, uint16_t notify);
 /* Ends the task's command, if one waits. */
 void exchange_done(struct ike_engine *e, struct task *t, bool ok, enum ike_reason reason,
 		   const char *detail);

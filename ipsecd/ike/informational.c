@@ -1,5 +1,6 @@
 /* INFORMATIONAL exchanges (RFC 7296 1.4): deletes of CHILD_SAs and IKE_SAs in both roles
  * (1.4.1), liveness (2.4). Content that we don't know is answered with an empty message. */
+#include "ipsecd/ike/informational.h"
 #include "ipsecd/ike/collide.h"
 #include "ipsecd/ike/rekey_child.h"
 #include "ipsecd/ike/rekey_ike.h"
@@ -13,10 +14,12 @@ static bool create_delete_child_request(struct exchange *x)
 	struct child *c = child_by_id(x->e, x->task->child);
 	uint8_t spi[4];
 
-	if (!c || c->state == CHILD_DELETED)
+	if (c ? c->state == CHILD_DELETED : !x->task->spi)
 		return false;
-	child_set_state(x->e, c, CHILD_DELETING, ike_reason_text(c->end_reason));
-	be32_set(spi, c->spi_in); /* RFC 7296 3.11: the SPI of the sender's inbound SA */
+	if (c)
+		child_set_state(x->e, c, CHILD_DELETING, ike_reason_text(c->end_reason));
+	/* RFC 7296 3.11: the SPI of the sender's inbound SA */
+	be32_set(spi, c ? c->spi_in : x->task->spi);
 	wire_put_delete(x->out, PROTOCOL_ESP, sizeof(spi), span_of(spi, sizeof(spi)));
 	return true;
 }
@@ -38,8 +41,10 @@ static void consume_delete_child_response(struct exchange *x)
 {
 	struct child *c = child_by_id(x->e, x->task->child);
 
-	if (c)
-		retire(x->e, c, c->end_reason);
+	if (!c)
+		return;
+	rekey_child_deleted(x->e, c);
+	retire(x->e, c, c->end_reason);
 }
 
 const struct exchange_ops delete_child_ops = {
@@ -48,6 +53,17 @@ const struct exchange_ops delete_child_ops = {
 	.create_request = create_delete_child_request,
 	.consume_response = consume_delete_child_response,
 };
+
+void delete_child_at_peer(struct ike_engine *e, struct ike_sa *sa, uint32_t spi_in)
+{
+	/* A handle that nobody has: no other delete is the same. */
+	struct task *t = exchange_enqueue(e, sa, &delete_child_ops, ++e->next_child_id, NULL, 0);
+
+	if (t)
+		t->spi = spi_in;
+	else /* out of step, and no memory to put it right */
+		ike_sa_delete(e, sa, IKE_REASON_INTERNAL);
+}
 
 /* ---- delete of the IKE_SA, initiator ---- */
 
@@ -159,6 +175,7 @@ static bool respond_delete_child(struct exchange *x, uint32_t spi, uint32_t *ans
 	}
 	*answer = c->spi_in;
 	rekey_child_peer_deletes(x->e, x->sa, c);
+	rekey_child_undone(x->e, c, "the peer deletes what replaced it");
 	retire(x->e, c, c->redundant ? IKE_REASON_REPLACED : IKE_REASON_PEER_DELETED);
 	return true;
 }
@@ -187,14 +204,25 @@ static void respond_delete_children(struct exchange *x, const struct wire_delete
 	put_spis(x, answers, n);
 }
 
+/* RFC 7296 2.21.2: the initiator's word on our IKE_AUTH; it has no IKE_SA then. */
+static bool respond_fatal(struct exchange *x)
+{
+	if (wire_find_notify(x->in, NOTIFY_AUTHENTICATION_FAILED))
+		ike_sa_end(x->e, x->sa, IKE_REASON_AUTH_FAILED, "the peer refuses our identity");
+	else if (wire_find_notify(x->in, NOTIFY_INVALID_SYNTAX) ||
+		 wire_find_notify(x->in, NOTIFY_UNSUPPORTED_CRITICAL_PAYLOAD))
+		ike_sa_end(x->e, x->sa, IKE_REASON_INVALID_SYNTAX, "the peer can't read us");
+	else
+		return false;
+	return true;
+}
+
 void informational_respond(struct exchange *x)
 {
 	const struct wire_message *in = x->in;
 
-	if (wire_find_notify(in, NOTIFY_AUTHENTICATION_FAILED)) { /* RFC 7296 2.21.2 */
-		ike_sa_end(x->e, x->sa, IKE_REASON_AUTH_FAILED, "the peer refuses our identity");
+	if (respond_fatal(x))
 		return;
-	}
 	for (unsigned i = 0; i < in->n_deletes; i++) {
 		if (in->deletes[i].protocol != PROTOCOL_IKE)
 			continue;

@@ -207,6 +207,21 @@ static void output_free(struct output *o)
 	free(o);
 }
 
+bool output_revoke(struct ike_engine *e, struct span datagram, struct ike_path *path)
+{
+	struct output *o;
+
+	DL_FOREACH (e->outputs, o)
+		if (o->out.kind == IKE_OUTPUT_SEND && span_equal(o->out.datagram, datagram))
+			break;
+	if (!o)
+		return false;
+	*path = o->out.path;
+	DL_DELETE(e->outputs, o);
+	output_free(o);
+	return true;
+}
+
 void outputs_release_current(struct ike_engine *e)
 {
 	spares_fill(e);

@@ -7,6 +7,8 @@
 #include "ipsecd/ike/sa.h"
 
 void output_send(struct ike_engine *e, const struct ike_path *path, struct span datagram);
+/* Takes a datagram that was not handed out yet off the queue again. false: it is not there. */
+bool output_revoke(struct ike_engine *e, struct span datagram, struct ike_path *path);
 void output_keepalive(struct ike_engine *e, const struct ike_path *path);
 /* Copies; the caller cleanses its own child_sa. */
 void output_child_install(struct ike_engine *e, const struct child_sa *child);

@@ -302,7 +302,8 @@ void peers_answer(struct ike_engine *e, uint64_t query, const struct ike_answer 
 		return;
 	}
 	entry->remote = *remote;
-	if (!entry->attempt && !peers_usable_sa(entry) && may_start(e, entry) && !all_held(entry))
+	/* The conn may have been reloaded or taken down meanwhile. */
+	if (!entry->attempt && !peers_usable_sa(entry) && may_start(e, entry) && first_child(entry))
 		begin(e, entry, local, remote);
 }
 

@@ -15,6 +15,8 @@
 
 /* A refused rekey is tried again while the CHILD_SA lives. */
 #define RETRY_AFTER (20 * MONO_S)
+/* The old one's DELETE waits a moment, in which the data plane may refuse the new one. */
+#define INSTALL_WAIT (20 * MONO_MS)
 
 /* Our rekey of it that is in flight, NULL if there is none. */
 static struct task *own_rekey(const struct ike_sa *sa, const struct child *c)
@@ -71,6 +73,45 @@ void rekey_child_peer_deletes(struct ike_engine *e, struct ike_sa *sa, struct ch
 	}
 	if (next)
 		child_set_outbound(e, next, true, "the peer deletes the old one");
+}
+
+void rekey_child_deleted(struct ike_engine *e, struct child *old)
+{
+	struct child *next = child_by_id(e, old->replaced_by);
+
+	if (next && child_usable(next))
+		child_set_outbound(e, next, true, "the old one is deleted");
+}
+
+static void retry_later(struct ike_engine *e, struct child *c)
+{
+	if (c->sa->conn->rekey && c->config->rekey_time)
+		timer_set(&e->timers, &c->rekey_timer,
+			  e->now + RETRY_AFTER + engine_random_below(e, RETRY_AFTER));
+}
+
+/* Our DELETE of it was not sent yet. */
+static bool delete_waits(const struct child *c)
+{
+	return exchange_find(c->sa, &delete_child_ops, c->id) &&
+	       !(c->sa->running && c->sa->running->child == c->id);
+}
+
+void rekey_child_undone(struct ike_engine *e, struct child *c, const char *why)
+{
+	struct child *old = c->replaces ? child_by_id(e, c->replaces) : NULL;
+
+	if (!old || old->replaced_by != c->id || c->replaced_by)
+		return;
+	if (old->state != CHILD_REKEYED && !(old->state == CHILD_DELETING && delete_waits(old)))
+		return;
+	exchange_drop_child(e, old->sa, old->id);
+	old->replaced_by = 0;
+	old->end_reason = IKE_REASON_NONE;
+	child_set_state(e, old, CHILD_INSTALLED, why);
+	retry_later(e, old);
+	if (c->announced)
+		child_announce(e, old, c);
 }
 
 void rekey_child_used_new(struct ike_engine *e, struct child *c)
@@ -130,7 +171,7 @@ static void refused(struct exchange *x, struct child *old, const struct refusal_
 	ike_log(x->e, x->sa, LOG_LEVEL_WARN, "rekeying CHILD_SA %s failed: %s", x->task->child_name,
 		cause->detail);
 	exchange_done(x->e, x->task, false, cause->reason, cause->detail);
-	if (cause->notify == NOTIFY_TEMPORARY_FAILURE) { /* RFC 7296 2.25: out of step */
+	if (create_child_out_of_step(cause)) {
 		ike_sa_delete(x->e, x->sa, cause->reason);
 		return;
 	}
@@ -138,9 +179,19 @@ static void refused(struct exchange *x, struct child *old, const struct refusal_
 		return;
 	if (cause->notify == NOTIFY_CHILD_SA_NOT_FOUND)
 		start_from_scratch(x, old);
-	else if (old->state == CHILD_INSTALLED && x->sa->conn->rekey)
-		timer_set(&x->e->timers, &old->rekey_timer,
-			  x->e->now + RETRY_AFTER + engine_random_below(x->e, RETRY_AFTER));
+	else if (old->state == CHILD_INSTALLED)
+		retry_later(x->e, old);
+}
+
+/* The one that is replaced for good. */
+static void delete_old(struct exchange *x, struct child *old)
+{
+	struct task *t;
+
+	child_delete(x->e, old, IKE_REASON_REPLACED);
+	t = exchange_find(x->sa, &delete_child_ops, old->id);
+	if (t)
+		t->not_before = x->now + INSTALL_WAIT;
 }
 
 static void settle(struct exchange *x, struct child *ours, struct child *theirs, struct child *old,
@@ -160,13 +211,7 @@ static void settle(struct exchange *x, struct child *ours, struct child *theirs,
 	}
 	take_over(x->e, ours, old);
 	if (old)
-		child_delete(x->e, old, IKE_REASON_REPLACED);
-}
-
-/* As configured now: a reload counts from the next rekey on. NULL: taken out meanwhile. */
-static const struct child_config *task_config(const struct exchange *x)
-{
-	return x->task->child_name ? conn_child(x->sa->conn, x->task->child_name) : NULL;
+		delete_old(x, old);
 }
 
 static void commit_choice(struct exchange *x, const struct child_offer *offer, struct span shared,
@@ -184,7 +229,7 @@ static void commit_choice(struct exchange *x, const struct child_offer *offer, s
 				  span_of(x->task->nonce, sizeof(x->task->nonce)), x->in->nonce,
 				  shared, true, !goes, old);
 	if (!ours) {
-		create_child_undo_at_peer(x, offer->config, IKE_REASON_INTERNAL);
+		create_child_undo_at_peer(x);
 		back_to_installed(x, old);
 		return;
 	}
@@ -195,18 +240,17 @@ static void commit_choice(struct exchange *x, const struct child_offer *offer, s
 /* The peer's answer is a choice, not a refusal. */
 static void consume_choice(struct exchange *x, struct child *old, struct child *theirs)
 {
-	const struct child_config *config = task_config(x);
-	uint8_t shared[ALGORITHM_SHARED_MAX];
 	struct refusal_cause cause;
+	const struct child_config *config = create_child_config(x, &cause);
+	uint8_t shared[ALGORITHM_SHARED_MAX];
 	struct child_offer offer;
 	size_t shared_len;
 
-	if (!config)
-		return;
-	if (create_child_consume_choice(x, config, &offer, shared, &shared_len, &cause)) {
+	if (config &&
+	    create_child_consume_choice(x, config, old, &offer, shared, &shared_len, &cause)) {
 		commit_choice(x, &offer, span_of(shared, shared_len), old, theirs);
 	} else {
-		create_child_undo_at_peer(x, config, cause.reason);
+		create_child_undo_at_peer(x);
 		if (theirs)
 			theirs_stays(x, theirs, old);
 		else
@@ -221,8 +265,8 @@ static void consume_rekey_child_response(struct exchange *x)
 	struct child *old = child_by_id(x->e, x->task->child);
 	struct child *theirs = child_by_id(x->e, x->task->collision);
 	static const struct proposal_list none;
-	const struct child_config *config = task_config(x);
 	struct refusal_cause cause;
+	const struct child_config *config = create_child_config(x, &cause);
 	enum refusal refusal;
 
 	if (theirs && wire_find_error(x->in)) {
@@ -251,21 +295,24 @@ const struct exchange_ops rekey_child_ops = {
 /* ---- responder ---- */
 
 /* RFC 7296 1.3.3: the notify names the SA by protocol and by the SPI to which we send. */
-static struct child *named_child(const struct exchange *x, struct span *spi)
+static struct child *named_child(const struct exchange *x)
 {
 	const struct wire_notify *n = wire_find_notify(x->in, NOTIFY_REKEY_SA);
 
-	*spi = n->spi;
 	if (n->protocol != PROTOCOL_ESP || n->spi.len != 4)
 		return NULL;
 	return child_by_spi_out(x->sa, be32_get(n->spi.ptr));
 }
 
-/* RFC 7296 2.25: CHILD_SA_NOT_FOUND carries the SPI that was not found. */
-static void refuse_unknown(struct exchange *x, struct span spi)
+/* RFC 7296 2.25: CHILD_SA_NOT_FOUND carries the SPI that was not found; 3.10: where there is
+ * none, the protocol MUST be 0. */
+static void refuse_unknown(struct exchange *x)
 {
-	wire_put_notify(x->out, PROTOCOL_ESP, NOTIFY_CHILD_SA_NOT_FOUND,
-			span_of(spi.ptr, spi.len == 4 ? 4 : 0), span_of(NULL, 0));
+	const struct wire_notify *n = wire_find_notify(x->in, NOTIFY_REKEY_SA);
+	bool named = n->spi.len == 4;
+
+	wire_put_notify(x->out, named ? n->protocol : PROTOCOL_NONE, NOTIFY_CHILD_SA_NOT_FOUND,
+			span_of(n->spi.ptr, named ? 4 : 0), span_of(NULL, 0));
 	ike_log(x->e, x->sa, LOG_LEVEL_INFO,
 		"the peer rekeys a CHILD_SA that is not there: CHILD_SA_NOT_FOUND");
 }
@@ -299,10 +346,9 @@ void rekey_child_respond(struct exchange *x)
 	enum verdict verdict;
 	struct child *old;
 	struct task *own;
-	struct span spi;
 
 	rekey_ike_peer_uses(x->e, x->sa);
-	old = named_child(x, &spi);
+	old = named_child(x);
 	own = own_rekey(x->sa, old);
 	verdict = collide_rekey_child(collide_child_activity(old), collide_ike_activity(x->sa),
 				      collide_making_child(x->sa));
@@ -311,7 +357,7 @@ void rekey_child_respond(struct exchange *x)
 		verdict = VERDICT_TEMPORARY_FAILURE;
 	switch (verdict) {
 	case VERDICT_NOT_FOUND:
-		refuse_unknown(x, spi);
+		refuse_unknown(x);
 		break;
 	case VERDICT_ANSWER:
 	case VERDICT_COLLISION:

@@ -8,5 +8,10 @@
  * 7296 2.8), and a collision with our own rekey is settled in favour of the peer's
  * (2.8.1). old->replaced_by tells afterwards whether it was replaced. */
 void rekey_child_peer_deletes(struct ike_engine *e, struct ike_sa *sa, struct child *old);
+/* Our own DELETE of `old` was answered: what replaces it has nothing to wait for any more. */
+void rekey_child_deleted(struct ike_engine *e, struct child *old);
+/* `c` goes and nothing replaces it: what it had replaced serves as before, if no DELETE of that is
+ * under way. */
+void rekey_child_undone(struct ike_engine *e, struct child *c, const char *why);
 
 #endif

@@ -322,7 +322,7 @@ static bool select_suite(struct exchange *x, struct proposal *chosen, struct sui
 	}
 	*spi = spi_of(x->in, chosen->number);
 	if (!*spi) {
-		exchange_refuse(x, NOTIFY_INVALID_SYNTAX, span_of(NULL, 0),
+		exchange_refuse(x, NOTIFY_NO_PROPOSAL_CHOSEN, span_of(NULL, 0),
 				"an IKE rekey without an SPI of eight bytes");
 		return false;
 	}

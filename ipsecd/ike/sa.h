@@ -150,6 +150,7 @@ struct child {
 	mono_time installed, rekey_at, expires_at;
 	struct timer rekey_timer, expire_timer, linger_timer;
 	enum ike_reason end_reason;
+	uint64_t asked_by;    /* 1 + id of the peer's CREATE_CHILD_SA request for it; 0: none */
 	uint64_t replaces;    /* handle of the CHILD_SA this one rekeys, 0: none */
 	uint64_t replaced_by; /* handle, 0: none */
 	bool redundant;	      /* lost a rekey collision */
@@ -157,7 +158,6 @@ struct child {
 	uint64_t tag;	      /* a command waits for its end; 0 */
 
 	/* Simultaneous CHILD rekey (collide.c). */
-	uint64_t collision;
 	uint8_t lowest_nonce[IKE_NONCE_MAX];
 	uint16_t lowest_nonce_len;
 };

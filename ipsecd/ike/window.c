@@ -68,6 +68,11 @@ static void transmit(struct ike_engine *e, struct ike_sa *sa)
 	arm(e, sa);
 }
 
+bool window_has_id(const struct ike_sa *sa)
+{
+	return sa->tx.next_id != UINT32_MAX;
+}
+
 bool window_send_request(struct ike_engine *e, struct ike_sa *sa, struct span datagram)
 {
 	if (!copy_set(&sa->tx.request, datagram))
@@ -132,6 +137,9 @@ void window_expire(struct ike_engine *e, void *owner)
 /* RFC 7296 2.3: the window is one until SET_WINDOW_SIZE, which we never send. */
 enum window_verdict window_check_request(const struct ike_sa *sa, uint32_t id)
 {
+	/* RFC 7296 2.2: behind the last id the first ones would count again, replayed ones too. */
+	if (id == UINT32_MAX)
+		return WINDOW_DROP;
 	if (id == sa->rx.next_id)
 		return WINDOW_NEW;
 	if (id + 1 == sa->rx.next_id && sa->rx.response.data)

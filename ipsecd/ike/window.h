@@ -8,6 +8,8 @@
 /* Sends a request (copied) under id sa->tx.next_id and retransmits it until an answer or the
  * conn's retransmit_timeout. false: out of memory. */
 bool window_send_request(struct ike_engine *e, struct ike_sa *sa, struct span datagram);
+/* RFC 7296 2.2: ids do not wrap around. false: all are used, the IKE_SA has to go. */
+bool window_has_id(const struct ike_sa *sa);
 /* The answer came: stops retransmission; the next id is free. */
 void window_answered(struct ike_engine *e, struct ike_sa *sa);
 /* Stops without an answer; the id is not used up (IKE_SA_INIT's second round). */

@@ -170,6 +170,24 @@ static void test_requests(void **state)
 	assert_memory_equal(f->sa.rx.response.data, "answer 1", 8);
 }
 
+/* RFC 7296 2.2: the last id is never used, so none is used twice. */
+static void test_last_id(void **state)
+{
+	struct fixture *f = *state;
+	struct ike_path path = {0};
+
+	f->sa.tx.next_id = f->sa.rx.next_id = UINT32_MAX - 1;
+	assert_true(window_has_id(&f->sa));
+	window_send_request(&f->e, &f->sa, span_str("request"));
+	window_answered(&f->e, &f->sa);
+	assert_false(window_has_id(&f->sa));
+	assert_int_equal(window_check_request(&f->sa, UINT32_MAX - 1), WINDOW_NEW);
+	window_send_response(&f->e, &f->sa, &path, span_str("answer"));
+	assert_int_equal(window_check_request(&f->sa, UINT32_MAX - 1), WINDOW_RETRANSMIT);
+	assert_int_equal(window_check_request(&f->sa, UINT32_MAX), WINDOW_DROP);
+	assert_int_equal(window_check_request(&f->sa, 0), WINDOW_DROP);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -178,6 +196,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_conn_decides, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_answer, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_requests, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_last_id, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,251 @@
+/* What comes in the middle of an exchange: a data plane that refuses, a command that takes down
+ * what is being made, a reload that takes out what was asked for. No end may be left with
+ * what the other one has not. */
+#include "tests/sim/sim_parts.h"
+#include "tests/sim/sim_test.h"
+#include "ipsecd/ike/conns.h"
+
+#include <stdlib.h>
+
+#define WAIT	 (2 * MONO_S)
+#define HALF_WAY (5 * MONO_MS) /* a request is on its way: latency is 10 ms */
+
+static struct conn *make_conn(struct sim *s, unsigned node, bool net, bool second)
+{
+	struct conn *c = sim_conn(s, node, 1 - node, 0);
+	struct child_config *more;
+
+	c->children[0].start_action = node || !net ? ACTION_NONE : ACTION_START;
+	if (!second)
+		return c;
+	if (net) {
+		more = conn_add_child(c, "second");
+	} else {
+		more = &c->children[0];
+		free(more->name);
+		more->name = strdup("second");
+	}
+	more->local_ts.n = more->remote_ts.n = 1;
+	assert_true(ts_parse(node ? "192.168.2.0/24" : "192.168.1.0/24", &more->local_ts.ts[0]));
+	assert_true(ts_parse(node ? "192.168.1.0/24" : "192.168.2.0/24", &more->remote_ts.ts[0]));
+	return c;
+}
+
+static struct sim *start(uint64_t seed, mono_time run)
+{
+	struct sim *s = sim_new(seed, 2, &crypto_null, NULL);
+
+	sim_load(s, 1, make_conn(s, 1, true, true), 1);
+	sim_load(s, 0, make_conn(s, 0, true, true), 1);
+	sim_run(s, run);
+	return s;
+}
+
+static struct sim *up(uint64_t seed)
+{
+	struct sim *s = start(seed, WAIT);
+
+	assert_agreed(s, 1);
+	return s;
+}
+
+static unsigned downs(const struct sim *s)
+{
+	return s->nodes[0].events[IKE_EVENT_CHILD_DOWN] + s->nodes[1].events[IKE_EVENT_CHILD_DOWN];
+}
+
+/* ---- the data plane refuses ---- */
+
+/* Make before break: a rekey that can't be installed, at either end, leaves the old one at work. */
+static void test_refused_install_of_a_rekey(void **state)
+{
+	(void)state;
+	for (unsigned refuses = 0; refuses < 2; refuses++) {
+		for (unsigned rekeys = 0; rekeys < 2; rekeys++) {
+			struct sim *s = up(10 + 2 * refuses + rekeys);
+			uint32_t spi = sim_look(s, 0, NULL).spi_in;
+
+			sim_traffic(s, 5 * MONO_MS);
+			s->nodes[refuses].refuse_install = true;
+			sim_command(s, rekeys, IKE_COMMAND_REKEY, NULL, "net");
+			sim_run(s, WAIT);
+			assert_false(s->nodes[refuses].refuse_install);
+			assert_agreed(s, 1);
+			assert_int_equal(sim_look(s, 0, NULL).spi_in, spi);
+			sim_run(s, 60 * MONO_S); /* tried again */
+			assert_agreed(s, 1);
+			assert_int_not_equal(sim_look(s, 0, NULL).spi_in, spi);
+			assert_int_equal(downs(s), 0);
+			assert_nothing_lost(s);
+			sim_free(s);
+		}
+	}
+}
+
+/* Both rekey at once, and one of the new ones can't be installed. */
+static void test_refused_install_in_a_collision(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 1; seed <= 40; seed++) {
+		struct sim *s = up(seed);
+
+		sim_traffic(s, 5 * MONO_MS);
+		sim_command(s, 0, IKE_COMMAND_REKEY, NULL, "net");
+		sim_command(s, 1, IKE_COMMAND_REKEY, NULL, "net");
+		if (seed & 1)
+			sim_run(s, 12 * MONO_MS); /* the first ones are installed */
+		s->nodes[seed >> 1 & 1].refuse_install = true;
+		sim_run(s, 90 * MONO_S);
+		assert_agreed(s, 1);
+		sim_free(s);
+	}
+}
+
+/* The responder has not said yes before it knows. */
+static void test_refused_install_of_another(void **state)
+{
+	struct sim *s = up(50);
+	uint64_t tag;
+
+	(void)state;
+	s->nodes[1].refuse_install = true;
+	tag = sim_command(s, 0, IKE_COMMAND_INITIATE, "to1-0", "second");
+	sim_run(s, 200 * MONO_MS);
+	assert_false(sim_done(s, 0, tag)->ok);
+	assert_agreed(s, 1);
+	assert_int_equal(s->nodes[0].installs, 1);
+	assert_int_equal(s->nodes[0].events[IKE_EVENT_CHILD_UP], 1);
+	sim_free(s);
+}
+
+/* ---- a command takes it down ---- */
+
+static void test_terminated_while_it_is_made(void **state)
+{
+	struct sim *s = up(60);
+	uint64_t tag = sim_command(s, 0, IKE_COMMAND_INITIATE, "to1-0", "second");
+
+	(void)state;
+	sim_run(s, HALF_WAY);
+	sim_command(s, 0, IKE_COMMAND_TERMINATE, "to1-0", "second");
+	sim_run(s, WAIT);
+	assert_non_null(sim_done(s, 0, tag));
+	assert_false(sim_done(s, 0, tag)->ok);
+	assert_agreed(s, 1);
+	sim_run(s, 120 * MONO_S);
+	assert_agreed(s, 1);
+	sim_free(s);
+}
+
+static void test_terminated_while_it_is_rekeyed(void **state)
+{
+	struct sim *s = up(61);
+
+	(void)state;
+	sim_command(s, 0, IKE_COMMAND_REKEY, "to1-0", "net");
+	sim_run(s, HALF_WAY);
+	sim_command(s, 0, IKE_COMMAND_TERMINATE, "to1-0", "net");
+	sim_run(s, 120 * MONO_S);
+	assert_agreed(s, 0);
+	assert_int_equal(downs(s), 2);
+	sim_free(s);
+}
+
+static void test_terminated_in_auth(void **state)
+{
+	struct sim *s = start(62, 35 * MONO_MS);
+
+	(void)state;
+	assert_int_equal(s->nodes[1].installs, 1); /* the answer is on its way */
+	assert_int_equal(s->nodes[0].installs, 0);
+	sim_command(s, 0, IKE_COMMAND_TERMINATE, "to1-0", "net");
+	sim_run(s, 120 * MONO_S);
+	assert_agreed(s, 0);
+	sim_free(s);
+}
+
+/* ---- a reload takes it out ---- */
+
+static void test_unconfigured_while_it_is_made(void **state)
+{
+	struct sim *s = up(70);
+	uint64_t tag = sim_command(s, 0, IKE_COMMAND_INITIATE, "to1-0", "second");
+
+	(void)state;
+	sim_run(s, HALF_WAY);
+	sim_load(s, 0, make_conn(s, 0, true, false), 1);
+	sim_run(s, WAIT);
+	assert_non_null(sim_done(s, 0, tag));
+	assert_false(sim_done(s, 0, tag)->ok);
+	assert_agreed(s, 1);
+	sim_free(s);
+}
+
+static void test_unconfigured_while_it_is_rekeyed(void **state)
+{
+	struct sim *s = up(71);
+
+	(void)state;
+	sim_command(s, 0, IKE_COMMAND_INITIATE, "to1-0", "second");
+	sim_run(s, WAIT);
+	assert_agreed(s, 2);
+	sim_command(s, 0, IKE_COMMAND_REKEY, "to1-0", "second");
+	sim_run(s, HALF_WAY);
+	sim_load(s, 0, make_conn(s, 0, true, false), 1);
+	sim_run(s, 10 * MONO_S);
+	assert_agreed(s, 1);
+	sim_free(s);
+}
+
+static void test_unconfigured_in_auth(void **state)
+{
+	struct sim *s = start(72, 35 * MONO_MS);
+
+	(void)state;
+	assert_int_equal(s->nodes[1].installs, 1);
+	sim_load(s, 0, make_conn(s, 0, false, true), 1);
+	sim_run(s, 10 * MONO_S);
+	assert_agreed(s, 0);
+	sim_free(s);
+}
+
+/* The last child goes while the peer's name is being looked up. */
+static void test_no_child_when_the_name_is_known(void **state)
+{
+	struct sim *s = sim_new(73, 2, &crypto_null, NULL);
+	struct ike_engine *e = s->nodes[0].engine;
+	const char *error;
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		struct conn *c = make_conn(s, 0, true, false);
+		struct ike_command load = {.kind = IKE_COMMAND_LOAD_CONN, .conn = c, .tunnel = 1};
+
+		c->remote[0] = (struct host){.kind = HOST_NAME, .name = strdup("10.2.0.0")};
+		c->n_children = i ? 0 : c->n_children;
+		assert_true(ike_engine_command(e, &load, &error, s->now));
+	}
+	sim_drain(s, 0);
+	sim_run(s, WAIT);
+	assert_holds(s);
+	assert_int_equal(s->nodes[0].requests[0], 0);
+	sim_free(s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_refused_install_of_a_rekey),
+		cmocka_unit_test(test_refused_install_in_a_collision),
+		cmocka_unit_test(test_refused_install_of_another),
+		cmocka_unit_test(test_terminated_while_it_is_made),
+		cmocka_unit_test(test_terminated_while_it_is_rekeyed),
+		cmocka_unit_test(test_terminated_in_auth),
+		cmocka_unit_test(test_unconfigured_while_it_is_made),
+		cmocka_unit_test(test_unconfigured_while_it_is_rekeyed),
+		cmocka_unit_test(test_unconfigured_in_auth),
+		cmocka_unit_test(test_no_child_when_the_name_is_known),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
