@@ -26,6 +26,14 @@ static bool load_conn(void *ctx, struct conn *conn, char *why, size_t size)
 	return false;
 }
 
+static bool mend_conn(void *ctx, const struct conn *conn, char *why, size_t size)
+{
+	struct daemon *d = ctx;
+	uint32_t id;
+
+	return tunnels_ensure(d->tunnels, conn, &id, why, size);
+}
+
 static bool unload_conn(void *ctx, const char *name, const char **error)
 {
 	struct ike_command c = {.kind = IKE_COMMAND_UNLOAD_CONN, .name = name};
@@ -215,6 +223,7 @@ struct reload_host commands_reload_host(struct daemon *d)
 	return (struct reload_host){
 		.load_conn = load_conn,
 		.unload_conn = unload_conn,
+		.mend_conn = mend_conn,
 		.load_secret = load_secret,
 		.unload_secret = unload_secret,
 		.ctx = d,

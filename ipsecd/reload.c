@@ -152,6 +152,15 @@ static void load_secrets(struct reload *r, struct config *config)
 	}
 }
 
+/* Nothing is done to a device that is as it should be. */
+static void mend(const struct reload *r, const struct conn *conn)
+{
+	char why[256];
+
+	if (!r->host.mend_conn(r->host.ctx, conn, why, sizeof(why)))
+		log_to(r->host.log, LOG_LEVEL_ERROR, "cfg", conn->name, "its device: %s", why);
+}
+
 /* How many were refused; the log has why. */
 static unsigned load_conns(struct reload *r, struct config *config)
 {
@@ -163,8 +172,12 @@ static unsigned load_conns(struct reload *r, struct config *config)
 		const struct known *k = remember(&r->conns, conn->name);
 		char why[256];
 
-		if (!k || (old && conn_compare(old, conn) == CONN_SAME))
+		if (!k)
 			continue;
+		if (old && conn_compare(old, conn) == CONN_SAME) {
+			mend(r, old);
+			continue;
+		}
 		config->conns[i].conn = NULL;
 		if (!r->host.load_conn(r->host.ctx, conn, why, sizeof(why))) {
 			log_to(r->host.log, LOG_LEVEL_ERROR, "cfg", k->name, "not loaded: %s", why);

@@ -12,6 +12,9 @@ struct reload_host {
 	/* Takes the conn (also on failure). The reason of a refusal in `why`. */
 	bool (*load_conn)(void *ctx, struct conn *conn, char *why, size_t size);
 	bool (*unload_conn)(void *ctx, const char *name, const char **error);
+	/* For a conn that did not change: its device as configured, if somebody removed it or
+	 * its addresses. */
+	bool (*mend_conn)(void *ctx, const struct conn *conn, char *why, size_t size);
 	bool (*load_secret)(void *ctx, struct secret *secret, const char **error);
 	bool (*unload_secret)(void *ctx, const char *unique, const char **error);
 	void *ctx;

@@ -96,11 +96,18 @@ static bool is_shut_down(const json_t *config)
 	return strcmp(json_text(config, "shutdown"), "yes") == 0;
 }
 
+static bool is_removed(const json_t *config)
+{
+	return json_number(config, "ifindex", -1) == 0;
+}
+
 /* As `ip link` has it: what the SAs allow, unless an operator set the device down. */
 static void fill_interface(const json_t *config, char out[CELL])
 {
 	const char *device = json_text(config, "interface");
-	const char *link = is_shut_down(config) ? "down" : json_text(config, "link");
+	const char *link = is_removed(config)	  ? "removed"
+			   : is_shut_down(config) ? "down"
+						  : json_text(config, "link");
 
 	snprintf(out, CELL, "%s%s%s", device[0] ? device : "-", link[0] ? " " : "", link);
 }
@@ -116,6 +123,11 @@ static void fill_note(const json_t *conn, char *out, size_t size)
 	out[0] = '\0';
 	if (strcmp(json_text(conn, "state"), "up") == 0)
 		return;
+	if (is_removed(config)) {
+		snprintf(out, size,
+			 "somebody removed the device; a reload (SIGHUP) makes it again");
+		return;
+	}
 	if (is_shut_down(config)) {
 		snprintf(out, size, "the device was set down; 'ip link set %s up' ends that",
 			 json_text(config, "interface"));

@@ -86,7 +86,7 @@ struct dataplane_child_stats {
 };
 
 struct dataplane_tunnel_info {
-	int ifindex;
+	int ifindex; /* 0: somebody removed the device */
 	uint16_t mtu;
 	bool link_up; /* what tunnel_set_link asked last */
 	bool admin_up;

@@ -172,6 +172,7 @@ static void device_detach(struct tunnel *t)
 		return;
 	t->present = false;
 	t->info.admin_up = false;
+	t->info.ifindex = 0;
 	ev_io_stop(d->forward.host.loop, &t->readable);
 	HASH_DELETE(by_ifindex, d->by_ifindex, t);
 	tun_close(&t->tun);
@@ -417,6 +418,7 @@ static enum dataplane_error userspace_tunnel_update(struct dataplane *d, uint32_
 		t->config = old;
 		return e;
 	}
+	addrs_announce(t); /* also those that somebody removed */
 	error = set_mtu(t);
 	return error ? system_failed(d, t, "MTU", error) : DATAPLANE_OK;
 }

@@ -160,6 +160,25 @@ def shutdown_is_final(pair, name):
     pair.ours.start(pair.ours.ends)
 
 
+def device_again(pair, name):
+    """What an operator took from the device, or the device itself, a reload brings back, and
+    the CHILD_SA serves it."""
+    end = pair.end(name, pair.ours)
+    with pair.up(name, pair.ours):
+        spi = pair.ours.children(name)[0]["spi-in"]
+        index = device_index(pair, name)
+        pair.ours.namespace.ip("address", "del", end.inside[0], "dev", end.device)
+        pair.ours.load(pair.ours.ends)
+        pair.ping(name)
+        check_equal(device_index(pair, name), index, "ifindex of the device")
+        pair.ours.namespace.ip("link", "del", end.device)
+        until("the device is gone", lambda: not pair.ours.link(end.device))
+        pair.ours.load(pair.ours.ends)
+        device_shows(pair, name, "UP")
+        pair.ping(name)
+        check_equal([c["spi-in"] for c in pair.ours.children(name)], [spi], "the CHILD_SA")
+
+
 def main():
     suite = Suite("lifecycle")
     ours, theirs = tunnel("crossing", 2)
@@ -177,6 +196,7 @@ def main():
         case("both initiate at once", both_at_once, pair, "crossing")
         case("initiate what is up", initiate_twice, pair, "plain")
         case("reload without a change", reload_changes_nothing, pair, "plain")
+        case("a reload mends the device", device_again, pair, "plain")
         case("a connection is renamed", renamed, pair, "plain")
         case("their shutdown", their_shutdown, pair, "plain")
         case("our shutdown", our_shutdown, pair, "plain")
