@@ -203,6 +203,7 @@ static void settle(struct exchange *x, struct ike_sa *ours, struct ike_sa *their
 		    collide_ours_goes(collide_lowest(own, x->in->nonce),
 				      span_of(theirs->lowest_nonce, theirs->lowest_nonce_len));
 
+	ours->path = x->sa->path; /* the peer may have moved since we asked */
 	ike_sa_establish(x->e, ours, "rekeyed by us");
 	if (goes) { /* RFC 7296 2.8.2 */
 		ours->redundant = true;

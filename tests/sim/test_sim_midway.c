@@ -222,13 +222,48 @@ static void test_no_child_when_the_name_is_known(void **state)
 		struct ike_command load = {.kind = IKE_COMMAND_LOAD_CONN, .conn = c, .tunnel = 1};
 
 		c->remote[0] = (struct host){.kind = HOST_NAME, .name = strdup("10.2.0.0")};
-		c->n_children = i ? 0 : c->n_children;
+		if (i)
+			free(c->children[--c->n_children].name);
 		assert_true(ike_engine_command(e, &load, &error, s->now));
 	}
 	sim_drain(s, 0);
 	sim_run(s, WAIT);
 	assert_holds(s);
 	assert_int_equal(s->nodes[0].requests[0], 0);
+	sim_free(s);
+}
+
+/* ---- the peer moves ---- */
+
+/* Its NAT takes another port while we rekey the IKE_SA: the new one goes there. */
+static void test_moved_while_rekeyed(void **state)
+{
+	struct sim *s = sim_new(80, 2, &crypto_null, NULL);
+	struct conn *ours, *theirs;
+	struct ike_sa *sa;
+
+	(void)state;
+	sim_put_nat(s, 0, 60 * MONO_S);
+	ours = make_conn(s, 1, true, true);
+	theirs = make_conn(s, 0, true, true);
+	ours->remote[0] = (struct host){.kind = HOST_ANY};
+	sim_load(s, 1, ours, 1);
+	sim_load(s, 0, theirs, 1);
+	sim_run(s, WAIT);
+	assert_agreed(s, 1);
+	s->links[0][1].drop_exchange = 36;
+	s->links[0][1].drop_responses = true;
+	s->links[0][1].drop_next = 1;
+	sim_command(s, 1, IKE_COMMAND_REKEY, NULL, NULL);
+	sim_run(s, 100 * MONO_MS);
+	sim_nat_forget(s, 0);
+	sim_traffic(s, 50 * MONO_MS); /* ESP shows the new port */
+	sim_run(s, 600 * MONO_MS);
+	assert_agreed(s, 1);
+	sa = s->nodes[1].engine->sas;
+	assert_int_equal(s->nodes[1].events[IKE_EVENT_IKE_REKEYED], 1);
+	assert_int_equal(sa->path.remote.port, s->nodes[0].nat.next_port - 1);
+	assert_true(endpoint_equal(&sa->path.remote, &sim_newest_child(s, 1)->sa.remote));
 	sim_free(s);
 }
 
@@ -245,6 +280,7 @@ int main(void)
 		cmocka_unit_test(test_unconfigured_while_it_is_rekeyed),
 		cmocka_unit_test(test_unconfigured_in_auth),
 		cmocka_unit_test(test_no_child_when_the_name_is_known),
+		cmocka_unit_test(test_moved_while_rekeyed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -418,6 +418,25 @@ static void test_rekey_of_unknown(void **state)
 	sim_free(s);
 }
 
+/* A peer that never deletes what it rekeyed: at the end of its life we do, and what replaced it must
+ * not wait for a sign of the peer to send. */
+static void test_rekeyed_and_never_deleted(void **state)
+{
+	struct sim *s = sim_established(25);
+	uint64_t old = sim_look(s, 1, NULL).child_id;
+	struct sim_child *c;
+
+	(void)state;
+	ask(s, EXCHANGE_CREATE_CHILD_SA, put_rekey);
+	c = sim_newest_child(s, 1);
+	assert_int_equal(c->sa.spi_out, 0x01020304);
+	assert_false(c->sa.outbound);
+	sim_child_event(s, 1, old, IKE_CHILD_HARD_EXPIRE);
+	sim_run(s, 200 * MONO_MS);
+	assert_true(c->sa.outbound);
+	sim_free(s);
+}
+
 /* ---- message ids, contact ---- */
 
 /* RFC 7296 2.2: before the ids are used up the IKE_SA is replaced. */
@@ -490,6 +509,7 @@ int main(void)
 		cmocka_unit_test(test_critical),
 		cmocka_unit_test(test_critical_in_auth),
 		cmocka_unit_test(test_rekey_of_unknown),
+		cmocka_unit_test(test_rekeyed_and_never_deleted),
 		cmocka_unit_test(test_message_ids_run_out),
 		cmocka_unit_test(test_initial_contact),
 	};
