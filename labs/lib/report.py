@@ -44,6 +44,8 @@ def table(results):
     for row in [columns, ["-" * w for w in widths]] + rows:
         say("  " + "  ".join(str(cell).ljust(w) if i in (0, 5) else str(cell).rjust(w)
                              for i, (cell, w) in enumerate(zip(row, widths))))
+    say("\n  lost: datagrams that never came back; gap: the longest time without an answer;"
+        "\n  fib: from the event to another way in the near site's kernel")
 
 
 def checks(lab, found):
