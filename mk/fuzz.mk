@@ -4,15 +4,21 @@
 
 FUZZERS := $(patsubst FUZZ_%,%,$(filter FUZZ_%,$(.VARIABLES)))
 FUZZ_CC ?= clang
+FUZZ_OBJ := $(BUILD)/fuzz/obj
+FUZZ_SAN := -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
 T ?= 20
 
+$(FUZZ_OBJ)/%.o: %.c mk/fuzz.mk
+	@mkdir -p $(@D)
+	$(if $(Q),@echo "  CC      $< (fuzzer)")
+	$(Q)$(FUZZ_CC) -std=c11 -D_GNU_SOURCE -DDETOUR_VERSION='"fuzz"' -I. -O1 -g $(FUZZ_SAN) \
+		-MMD -MP -c -o $@ $<
+
 define fuzzer
-$(BUILD)/fuzz/$(1): $(FUZZ_$(1)) $(wildcard lib/*.h ipsecd/*/*.h routed-bridge/*.h tests/support/*.h)
-	@mkdir -p $$(@D)
+$(BUILD)/fuzz/$(1): $(patsubst %.c,$(FUZZ_OBJ)/%.o,$(FUZZ_$(1)))
 	$$(if $$(Q),@echo "  FUZZ    $$@")
-	$$(Q)$$(FUZZ_CC) -std=c11 -D_GNU_SOURCE -DDETOUR_VERSION='"fuzz"' -I. -O1 -g \
-		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
-		-o $$@ $(FUZZ_$(1)) $(FUZZLIBS_$(1))
+	$$(Q)$$(FUZZ_CC) $$(FUZZ_SAN) -o $$@ $$^ $(FUZZLIBS_$(1))
+-include $(patsubst %.c,$(FUZZ_OBJ)/%.d,$(FUZZ_$(1)))
 endef
 $(foreach f,$(FUZZERS),$(eval $(call fuzzer,$(f))))
 

@@ -1,5 +1,5 @@
 .PHONY: lint format
-lint: ## layout, dependency directions, sizes, banned functions
+lint: $(BUILD)/libike.a ## layout, dependency directions, sizes, banned functions
 	@mk/lint.sh $(BUILD)
 
 format: ## let clang-format lay out every C file

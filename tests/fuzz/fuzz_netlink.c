@@ -25,7 +25,8 @@ static void read_one(const struct nlmsghdr *h)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	uint8_t *copy = malloc(size ? size : 1); /* aligned, and with a guarded end */
+	/* Aligned, and with a guarded end; libmnl reads to the next multiple of four. */
+	uint8_t *copy = calloc(1, MNL_ALIGN(size) + 1);
 	struct nlmsghdr *h = (struct nlmsghdr *)copy;
 	int left = (int)size;
 
