@@ -25,7 +25,7 @@ PROGRAMS := ipsecd ipsecctl routed-bridge topology
 .PHONY: all
 all: $(addprefix $(BIN)/,$(PROGRAMS)) $(BIN)/lab-probe $(BUILD)/libike.a ## build the programs into build/bin/ and the engine
 
-$(OBJ)/%.o: %.c
+$(OBJ)/%.o: %.c mk/flags.mk
 	@mkdir -p $(@D)
 	$(if $(Q),@echo "  CC      $<")
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
@@ -50,7 +50,11 @@ $(BUILD)/libdetour.a: $(call objects,$(LIB_SRC))
 $(BUILD)/libike.a: $(call objects,$(IKE_SRC) $(WIRE_SRC) $(MODEL_SRC))
 	$(archive)
 
-$(BIN)/ipsecd: $(call objects,$(SHELL_SRC) $(NET_SRC) $(CONTROL_SRC) $(CONFIG_SRC) $(DATAPLANE_SRC) $(CRYPTO_SRC)) \
+# The fake data plane is the tests'.
+IPSECD_SRC := $(SHELL_SRC) $(NET_SRC) $(CONTROL_SRC) $(CONFIG_SRC) $(CRYPTO_SRC) \
+	$(filter-out ipsecd/dataplane/fake.c,$(DATAPLANE_SRC))
+
+$(BIN)/ipsecd: $(call objects,$(IPSECD_SRC)) \
 		$(BUILD)/libike.a $(BUILD)/libdetour.a
 	$(call link,-lcrypto -lmnl -lev -lcares)
 
