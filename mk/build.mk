@@ -62,7 +62,7 @@ $(BIN)/ipsecctl: $(call objects,$(CTL_SRC)) $(BUILD)/libdetour.a
 	$(call link,-ljansson)
 
 $(BIN)/routed-bridge: $(call objects,$(BRIDGE_SRC)) $(BUILD)/libdetour.a
-	$(call link,-lev -lmnl)
+	$(call link,-lev)
 
 $(BIN)/topology: $(call objects,$(TOPOLOGY_SRC)) $(BUILD)/libdetour.a
 	$(call link,-lcyaml -lyaml)

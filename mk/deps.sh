@@ -37,20 +37,30 @@ installed() {
 	[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
 }
 
-missing=
-for group in "$@"; do
-	for name in $(packages_of "$group"); do
-		name=$(real_name "$name")
-		installed "$name" || missing="$missing $name"
+find_missing() {
+	missing=
+	for group in "$@"; do
+		names=$(packages_of "$group")
+		for name in $names; do
+			name=$(real_name "$name")
+			installed "$name" || missing="$missing $name"
+		done
 	done
-done
+}
+
+find_missing "$@"
 [ -n "$missing" ] || exit 0
 
-echo "deps: installing$missing"
 if [ "$(id -u)" -ne 0 ]; then
 	echo "deps: not root; run: apt-get install$missing" >&2
 	exit 1
 fi
+# Without package lists (a fresh container) real_name could only guess.
+if ! apt-cache show gcc >/dev/null 2>&1; then
+	apt-get update -q
+	find_missing "$@"
+fi
+echo "deps: installing$missing"
 
 # A package that is installed for a lab or a test must not start a daemon on
 # this machine: no service of the machine's own is wanted, only the programs.
@@ -61,7 +71,8 @@ if [ ! -e "$policy" ]; then
 	chmod 755 "$policy"
 	made_policy=1
 fi
-trap '[ -z "$made_policy" ] || rm -f "$policy"' EXIT INT TERM
+trap '[ -z "$made_policy" ] || rm -f "$policy"' EXIT
+trap 'exit 130' INT TERM
 
 export DEBIAN_FRONTEND=noninteractive
 # shellcheck disable=SC2086 # the list is meant to be split
