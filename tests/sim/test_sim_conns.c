@@ -244,6 +244,64 @@ static void test_no_address(void **state)
 	sim_free(s);
 }
 
+enum loss { DELETED, CHILD_DELETED_ONLY, DEAD };
+
+/* As docs/config.md has it: what is to be up always (auto=start) comes again whatever happened;
+ * else dpdaction and closeaction decide. */
+static void test_comes_again(void **state)
+{
+	static const struct {
+		enum start_action start, dpd, close;
+		enum loss loss;
+		bool again;
+	} cases[] = {
+		{ACTION_START, ACTION_NONE, ACTION_NONE, DELETED, true},
+		{ACTION_START, ACTION_NONE, ACTION_NONE, CHILD_DELETED_ONLY, true},
+		{ACTION_START, ACTION_NONE, ACTION_NONE, DEAD, true},
+		{ACTION_NONE, ACTION_NONE, ACTION_NONE, DELETED, false},
+		{ACTION_NONE, ACTION_NONE, ACTION_NONE, CHILD_DELETED_ONLY, false},
+		{ACTION_NONE, ACTION_NONE, ACTION_NONE, DEAD, false},
+		{ACTION_NONE, ACTION_NONE, ACTION_START, DELETED, true},
+		{ACTION_NONE, ACTION_NONE, ACTION_START, CHILD_DELETED_ONLY, true},
+		{ACTION_NONE, ACTION_NONE, ACTION_START, DEAD, false},
+		{ACTION_NONE, ACTION_START, ACTION_NONE, DELETED, false},
+		{ACTION_NONE, ACTION_START, ACTION_NONE, DEAD, true},
+		{ACTION_NONE, ACTION_TRAP, ACTION_TRAP, DELETED, false},
+		{ACTION_NONE, ACTION_TRAP, ACTION_TRAP, DEAD, false},
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct sim *s = sim_new(100 + i, 2, &crypto_null, NULL);
+		struct conn *c = sim_conn(s, 0, 1, 0);
+
+		c->children[0].start_action = cases[i].start;
+		c->children[0].dpd_action = cases[i].dpd;
+		c->children[0].close_action = cases[i].close;
+		sim_load(s, 1, sim_conn(s, 1, 0, 0), 1);
+		sim_load(s, 0, c, 7);
+		sim_command(s, 0, IKE_COMMAND_INITIATE, "to1-0", "net");
+		sim_run(s, 2 * MONO_S);
+		assert_agreed(s, 1);
+		s->links[0][1].cut = s->links[1][0].cut = cases[i].loss == DEAD;
+		if (cases[i].loss != DEAD)
+			sim_command(s, 1, IKE_COMMAND_TERMINATE, "to0-0",
+				    cases[i].loss == DELETED ? NULL : "net");
+		sim_run(s, 60 * MONO_S);
+		s->links[0][1].cut = s->links[1][0].cut = false;
+		sim_run(s, 120 * MONO_S);
+		assert_holds(s);
+		if (sim_look(s, 0, NULL).children_installed != cases[i].again)
+			fail_msg("case %u", i);
+		if (cases[i].close == ACTION_TRAP) { /* again with the first packet */
+			sim_child_event(s, 0, 7, IKE_CHILD_ACQUIRE);
+			sim_run(s, 2 * MONO_S);
+			assert_agreed(s, 1);
+		}
+		sim_free(s);
+	}
+}
+
 static void test_acquire(void **state)
 {
 	struct sim *s = sim_new(12, 2, &crypto_null, NULL);
@@ -410,6 +468,7 @@ int main(void)
 		cmocka_unit_test(test_name),
 		cmocka_unit_test(test_name_fails),
 		cmocka_unit_test(test_no_address),
+		cmocka_unit_test(test_comes_again),
 		cmocka_unit_test(test_acquire),
 		cmocka_unit_test(test_waiting_command),
 		cmocka_unit_test(test_wrong_key),
