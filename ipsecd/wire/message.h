@@ -176,8 +176,8 @@ struct wire_message {
 	struct wire_id idi, idr;
 	struct wire_auth auth;
 	struct ts_list tsi, tsr;
-	bool tsi_skipped, tsr_skipped; /* selectors of unknown type, OPAQUE ports, or
-					more than TS_LIST_MAX were left out */
+	bool tsi_skipped, tsr_skipped; /* selectors of unknown type, or more than
+					TS_LIST_MAX, were left out */
 	struct span sk;		       /* body of SK: IV, ciphertext, ICV */
 	uint8_t sk_next;	       /* first payload type inside SK */
 	size_t sk_offset;	       /* of SK's body in the parsed span */

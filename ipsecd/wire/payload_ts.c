@@ -26,8 +26,7 @@ static uint8_t family_of(uint8_t ts_type)
 	}
 }
 
-/* RFC 7296 3.13.1: OPAQUE is start 65535, end 0: packets without visible ports. We
- * can't match on that, so such a selector is left out, like one of an unknown type. */
+/* RFC 7296 3.13.1: OPAQUE is start 65535, end 0: packets without visible ports. */
 static bool is_opaque(const struct ts *ts)
 {
 	return ts->port_start == UINT16_MAX && ts->port_end == 0;
@@ -56,10 +55,11 @@ static struct wire_fault parse_selector(struct reader *r, struct ts *out, bool *
 		reader_take(r, length - TS_HEAD_LEN);
 	if (r->truncated)
 		return wire_fault(WIRE_BAD_TS, at + 2, length);
-	*usable = n && !is_opaque(out);
+	*usable = n != 0;
 	if (!*usable)
 		return wire_ok();
-	if (memcmp(start.ptr, end.ptr, n) > 0 || out->port_start > out->port_end)
+	if (memcmp(start.ptr, end.ptr, n) > 0 ||
+	    (out->port_start > out->port_end && !is_opaque(out)))
 		return wire_fault(WIRE_BAD_TS, at + 4, out->port_start);
 	memcpy(out->start, start.ptr, n);
 	memcpy(out->end, end.ptr, n);

@@ -441,6 +441,26 @@ static void unknown_attributes_make_a_transform_unusable(void **state)
 	release(in);
 }
 
+/* RFC 7296 3.13.1: ports in this order mean OPAQUE, and only these two. */
+static void opaque_ports(void **state)
+{
+	struct span in = from_hex("00000018"
+				  "01000000"
+				  "07060010ffff0000"
+				  "0a0100000a0100ff");
+	struct wire_message m;
+
+	(void)state;
+	assert_int_equal(wire_parse_payloads(PAYLOAD_TSR, in, &m).error, WIRE_OK);
+	assert_false(m.tsr_skipped);
+	assert_int_equal(m.tsr.n, 1);
+	assert_int_equal(m.tsr.ts[0].port_start, UINT16_MAX);
+	assert_int_equal(m.tsr.ts[0].port_end, 0);
+	((uint8_t *)(uintptr_t)in.ptr)[15] = 1;
+	assert_int_equal(wire_parse_payloads(PAYLOAD_TSR, in, &m).error, WIRE_BAD_TS);
+	release(in);
+}
+
 static void selectors_of_unknown_type_are_left_out(void **state)
 {
 	struct span in = from_hex("00000024"
@@ -558,6 +578,7 @@ int main(void)
 		cmocka_unit_test(bad_proposals),
 		cmocka_unit_test(proposals_beyond_the_list_are_left_out),
 		cmocka_unit_test(unknown_attributes_make_a_transform_unusable),
+		cmocka_unit_test(opaque_ports),
 		cmocka_unit_test(selectors_of_unknown_type_are_left_out),
 		cmocka_unit_test(sk_is_laid_out),
 		cmocka_unit_test(overflow_is_told_at_the_end),
