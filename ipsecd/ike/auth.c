@@ -265,6 +265,20 @@ static void consume_first_child(struct exchange *x, const struct child_config *c
 	ike_sa_delete(x->e, sa, offer.reason ? offer.reason : IKE_REASON_INTERNAL);
 }
 
+/* The peer may have an IKE_SA that we gave up meanwhile. */
+static void consume_unwanted(struct exchange *x)
+{
+	struct ike_sa *sa = x->sa;
+
+	if (!(x->in->present & WIRE_BIT(PAYLOAD_AUTH))) {
+		ike_sa_end(x->e, sa, sa->end_reason, "the peer refused it");
+		return;
+	}
+	ike_sa_set_state(x->e, sa, IKE_SA_DELETING, ike_reason_text(sa->end_reason));
+	if (!exchange_enqueue(x->e, sa, &delete_ike_ops, 0, NULL, 0))
+		ike_sa_end(x->e, sa, sa->end_reason, "out of memory");
+}
+
 void auth_consume_response(struct exchange *x)
 {
 	const struct wire_notify *error = wire_find_error(x->in);
@@ -275,6 +289,10 @@ void auth_consume_response(struct exchange *x)
 	char detail[IKE_WORDS];
 
 	x->e->counters.ike_auth_in_resp++;
+	if (sa->end_reason) {
+		consume_unwanted(x);
+		return;
+	}
 	if (!(x->in->present & WIRE_BIT(PAYLOAD_AUTH))) {
 		consume_refusal(x, error);
 		return;

@@ -153,6 +153,12 @@ void peers_attempt_failed(struct ike_engine *e, struct ike_sa *sa, enum ike_reas
 	ike_sa_end(e, sa, reason, detail);
 }
 
+void peers_attempt_dropped(const struct ike_sa *sa)
+{
+	if (sa->entry->attempt == sa)
+		sa->entry->attempt = NULL;
+}
+
 static void begin(struct ike_engine *e, struct conn_entry *entry, const struct addr *local,
 		  const struct addr *remote)
 {
@@ -328,8 +334,7 @@ void peers_sa_up(struct ike_engine *e, struct ike_sa *sa, const char *refused)
 	struct conn_entry *entry = sa->entry;
 
 	drop_attempt(e, entry, sa);
-	if (entry->attempt == sa)
-		entry->attempt = NULL;
+	peers_attempt_dropped(sa);
 	if (entry->held == HOLD_OWN)
 		entry->held = HOLD_NONE; /* the peer wants it up */
 	entry->tries = 0;
@@ -386,8 +391,7 @@ void peers_sa_gone(struct ike_engine *e, struct ike_sa *sa, enum ike_reason reas
 
 	if (!entry)
 		return;
-	if (entry->attempt == sa)
-		entry->attempt = NULL;
+	peers_attempt_dropped(sa);
 	if (sa->announced && idle(entry) && may_start(e, entry)) {
 		entry->reason = reason;
 		snprintf(entry->detail, sizeof(entry->detail), "%s", detail ? detail : "");

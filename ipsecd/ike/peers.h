@@ -17,6 +17,8 @@ void peers_answer(struct ike_engine *e, uint64_t query, const struct ike_answer 
 /* A usable IKE_SA of this conn (ESTABLISHED or REKEYING, not redundant), NULL if none. */
 struct ike_sa *peers_usable_sa(const struct conn_entry *entry);
 
+/* sa is no longer what its conn waits for: another attempt may begin. */
+void peers_attempt_dropped(const struct ike_sa *sa);
 /* Hooks: an attempt or SA ended; a CHILD_SA came up, failed to, or went. */
 void peers_attempt_failed(struct ike_engine *e, struct ike_sa *sa, enum ike_reason reason,
 			  const char *detail);

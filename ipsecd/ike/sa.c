@@ -300,6 +300,11 @@ void ike_sa_delete(struct ike_engine *e, struct ike_sa *sa, enum ike_reason reas
 {
 	if (sa->state == IKE_SA_DELETING || sa->state == IKE_SA_ENDED)
 		return;
+	if (sa->state == IKE_SA_AUTH_SENT) { /* auth.c deletes it with the answer */
+		sa->end_reason = reason;
+		peers_attempt_dropped(sa);
+		return;
+	}
 	if (!talks_to_peer(sa->state)) {
 		ike_sa_end(e, sa, reason, NULL);
 		return;

@@ -108,7 +108,7 @@ struct ike_sa {
 	struct timer task_timer;		/* the next task that waits for its time */
 	struct timer keepalive_timer;
 
-	enum ike_reason end_reason;   /* of a delete that is queued or in flight */
+	enum ike_reason end_reason;   /* of a delete that is to come, queued or in flight */
 	uint64_t successor;	      /* REKEYED: own_spi of the IKE_SA that replaced it */
 	bool half_open;		      /* in the table of those; also while a refused one lingers */
 	unsigned half_open_slot;      /* of its address */
@@ -184,7 +184,8 @@ void ike_sa_establish(struct ike_engine *e, struct ike_sa *sa, const char *cause
 void ike_sa_announce(struct ike_engine *e, struct ike_sa *sa, struct ike_sa *old);
 /* All CHILD_SAs of `from` become those of `to` (RFC 7296 2.18); waiting tasks too. */
 void ike_sa_move_children(struct ike_engine *e, struct ike_sa *from, struct ike_sa *to);
-/* Polite end: queues the INFORMATIONAL exchange with DELETE; ends on the answer. */
+/* Polite end: queues the INFORMATIONAL exchange with DELETE; ends on the answer. An initiator in the
+ * middle of IKE_AUTH waits for that answer first: the peer may have the IKE_SA already. */
 void ike_sa_delete(struct ike_engine *e, struct ike_sa *sa, enum ike_reason reason);
 /* At once: CHILD_SAs are removed (events), IKE_DOWN when it was up, waiting commands are
  * told, the conn decides about a retry. detail may be NULL. */

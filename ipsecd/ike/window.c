@@ -105,6 +105,10 @@ static void give_up(struct ike_engine *e, struct ike_sa *sa)
 	ike_log(e, sa, LOG_LEVEL_WARN, "no answer to message %u after %u transmissions in %llu ms",
 		sa->tx.next_id, sa->tx.sent,
 		(unsigned long long)((e->now - sa->tx.first_sent) / MONO_MS));
+	if (state == IKE_SA_AUTH_SENT && sa->end_reason) {
+		ike_sa_end(e, sa, sa->end_reason, "the peer did not answer IKE_AUTH");
+		return;
+	}
 	if (state == IKE_SA_INIT_SENT || state == IKE_SA_AUTH_SENT) {
 		peers_attempt_failed(e, sa, IKE_REASON_NO_ANSWER,
 				     state == IKE_SA_INIT_SENT ? "peer does not answer IKE_SA_INIT"

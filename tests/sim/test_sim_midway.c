@@ -164,6 +164,73 @@ static void test_terminated_in_auth(void **state)
 	sim_free(s);
 }
 
+/* The whole IKE_SA: the peer has it already and is told so. */
+static void test_ended_in_auth(void **state)
+{
+	struct ike_command commands[] = {
+		{.kind = IKE_COMMAND_TERMINATE, .select = {.ike = "to1-0"}, .tag = 1000},
+		{.kind = IKE_COMMAND_UNLOAD_CONN, .name = "to1-0"},
+		{.kind = IKE_COMMAND_SHUTDOWN},
+		{.kind = IKE_COMMAND_LOAD_CONN, .tunnel = 1},
+	};
+	const char *error;
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		struct sim *s = start(63 + i, 35 * MONO_MS);
+
+		if (commands[i].kind == IKE_COMMAND_LOAD_CONN) {
+			commands[i].conn = make_conn(s, 0, true, true);
+			commands[i].conn->encap = true;
+		}
+		assert_int_equal(s->nodes[1].installs, 1);
+		assert_true(ike_engine_command(s->nodes[0].engine, &commands[i], &error, s->now));
+		sim_drain(s, 0);
+		sim_run(s, MONO_S);
+		assert_holds(s);
+		assert_int_equal(s->nodes[0].events[IKE_EVENT_FAILED], 0);
+		if (commands[i].kind == IKE_COMMAND_LOAD_CONN) {
+			assert_agreed(s, 1);
+			assert_int_equal(s->nodes[1].installs, 2);
+		} else {
+			assert_int_equal(sim_look(s, 0, NULL).ike, 0);
+			assert_int_equal(sim_look(s, 1, NULL).ike, 0);
+			assert_null(s->nodes[1].plane);
+		}
+		if (commands[i].kind == IKE_COMMAND_TERMINATE)
+			assert_true(sim_done(s, 0, 1000)->ok);
+		assert_int_equal(s->nodes[0].events[IKE_EVENT_SHUTDOWN_DONE],
+				 commands[i].kind == IKE_COMMAND_SHUTDOWN);
+		sim_free(s);
+	}
+}
+
+/* The same with an answer that never comes, or is a refusal: it ends without a word. */
+static void test_ended_in_auth_without_answer(void **state)
+{
+	(void)state;
+	for (unsigned refused = 0; refused < 2; refused++) {
+		struct sim *s = start(68 + refused, 25 * MONO_MS);
+		const char *error;
+		uint64_t tag;
+
+		s->links[0][1].cut = !refused;
+		if (refused) {
+			struct ike_command c = {.kind = IKE_COMMAND_UNLOAD_SECRET, .name = "all"};
+
+			assert_true(ike_engine_command(s->nodes[1].engine, &c, &error, s->now));
+		}
+		tag = sim_command(s, 0, IKE_COMMAND_TERMINATE, "to1-0", NULL);
+		sim_run(s, 60 * MONO_S);
+		assert_holds(s);
+		assert_non_null(sim_done(s, 0, tag));
+		assert_int_equal(sim_look(s, 0, NULL).ike, 0);
+		assert_int_equal(s->nodes[0].events[IKE_EVENT_FAILED], 0);
+		assert_int_equal(s->nodes[0].requests[0], 1);
+		sim_free(s);
+	}
+}
+
 /* ---- a reload takes it out ---- */
 
 static void test_unconfigured_while_it_is_made(void **state)
@@ -276,6 +343,8 @@ int main(void)
 		cmocka_unit_test(test_terminated_while_it_is_made),
 		cmocka_unit_test(test_terminated_while_it_is_rekeyed),
 		cmocka_unit_test(test_terminated_in_auth),
+		cmocka_unit_test(test_ended_in_auth),
+		cmocka_unit_test(test_ended_in_auth_without_answer),
 		cmocka_unit_test(test_unconfigured_while_it_is_made),
 		cmocka_unit_test(test_unconfigured_while_it_is_rekeyed),
 		cmocka_unit_test(test_unconfigured_in_auth),
