@@ -277,3 +277,13 @@ bool child_usable(const struct child *c)
 {
 	return c->state == CHILD_INSTALLED || c->state == CHILD_REKEYING;
 }
+
+struct child *child_usable_named(const struct ike_sa *sa, const char *name)
+{
+	struct child *c;
+
+	DL_FOREACH (sa->children, c)
+		if (child_usable(c) && !c->redundant && strcmp(c->config->name, name) == 0)
+			return c;
+	return NULL;
+}

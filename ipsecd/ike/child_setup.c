@@ -201,23 +201,13 @@ static bool better_failure(const struct child_offer *a, const struct child_offer
 	return ra > rb;
 }
 
-static bool has_live_child(const struct ike_sa *sa, const struct child_config *config)
-{
-	const struct child *c;
-
-	DL_FOREACH (sa->children, c)
-		if (c->config == config && child_usable(c))
-			return true;
-	return false;
-}
-
 /* Best: covers all that is offered and has no CHILD_SA yet. RFC 7296 2.9: the initiator's
  * first choices are in the answer if our policy, that is any child, accepts them. */
 static unsigned rank(const struct ike_sa *sa, const struct child_config *config,
 		     const struct fit *fit)
 {
 	return (fit->whole ? 4u : 0u) + (fit->first ? 2u : 0u) +
-	       (has_live_child(sa, config) ? 0u : 1u) + 1u;
+	       (child_usable_named(sa, config->name) ? 0u : 1u) + 1u;
 }
 
 bool child_setup_select(struct ike_engine *e, const struct ike_sa *sa,

@@ -101,16 +101,6 @@ static struct conn_entry *entry_of(const struct ike_engine *e, const struct ike_
 
 /* ---- initiate ---- */
 
-static const struct child *find_child(const struct ike_sa *sa, const char *name)
-{
-	const struct child *c;
-
-	DL_FOREACH (sa->children, c)
-		if (child_usable(c) && strcmp(c->config->name, name) == 0)
-			return c;
-	return NULL;
-}
-
 static bool initiate(struct ike_engine *e, const struct ike_command *c, const char **error)
 {
 	struct conn_entry *entry = entry_of(e, &c->select);
@@ -130,7 +120,7 @@ static bool initiate(struct ike_engine *e, const struct ike_command *c, const ch
 	}
 	sa = peers_usable_sa(entry);
 	conns_release_hold(entry, c->select.child);
-	if (sa && (!c->select.child || find_child(sa, c->select.child))) {
+	if (sa && (!c->select.child || child_usable_named(sa, c->select.child))) {
 		command_progress(e, c->tag, true, IKE_REASON_NONE, NULL);
 		peers_review(e, entry);
 		return true;

@@ -201,7 +201,7 @@ static void replace_version(struct ike_engine *e, struct conn_entry *entry, stru
 	conn_version_unref(old);
 }
 
-static bool starts(const struct conn *c)
+bool conns_starts(const struct conn *c)
 {
 	for (uint16_t i = 0; i < c->n_children; i++)
 		if (c->children[i].start_action == ACTION_START)
@@ -229,7 +229,7 @@ bool conns_load(struct ike_engine *e, struct conn *conn, uint32_t tunnel, const 
 		}
 	}
 	entry->tunnel = tunnel;
-	if (starts(conn) && !entry->held)
+	if (conns_starts(conn) && !entry->held)
 		entry->wanted = true;
 	if (entry->wanted)
 		peers_review(e, entry);

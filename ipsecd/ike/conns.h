@@ -46,8 +46,8 @@ struct conn_entry {
 	char *wanted_child;	/* first CHILD_SA of the next attempt; NULL: the first to start */
 	struct ike_sa *attempt; /* our initiation in flight: at most one */
 	uint64_t query;		/* the name is being resolved; 0: no */
-	struct addr remote, local; /* what the next attempt uses once resolved */
-	unsigned next_remote;	   /* round robin over conn->remote */
+	struct addr remote;	/* the one behind the name; family 0: not resolved yet */
+	unsigned next_remote;	/* round robin over conn->remote */
 	unsigned tries;
 	mono_time back_off;
 	struct timer retry_timer;
@@ -62,6 +62,7 @@ void conn_version_unref(struct conn_version *v);
 /* Puts sa under its conn, to work by that version of it, and takes it out again. */
 void conns_attach(struct ike_sa *sa, struct conn_entry *entry, struct conn_version *version);
 void conns_detach(struct ike_engine *e, struct ike_sa *sa);
+bool conns_starts(const struct conn *c); /* has a child with auto=start */
 bool conns_load(struct ike_engine *e, struct conn *conn, uint32_t tunnel, const char **error);
 bool conns_unload(struct ike_engine *e, const char *name, const char **error);
 bool conns_load_secret(struct ike_engine *e, struct secret *secret, const char **error);

@@ -64,7 +64,9 @@ static enum ike_reason reason_of(uint16_t notify)
 	}
 }
 
-mono_time create_child_back_off(struct ike_engine *e, unsigned tries)
+/* The wait before the next try after TEMPORARY_FAILURE, with jitter so that two peers that
+ * refused each other don't meet again. */
+static mono_time back_off(struct ike_engine *e, unsigned tries)
 {
 	mono_time wait = BACK_OFF_FIRST;
 
@@ -106,7 +108,7 @@ static bool wait_for_peer(struct exchange *x, struct refusal_cause *cause)
 			 "the peer answered TEMPORARY_FAILURE %u times", x->task->tries);
 		return false;
 	}
-	exchange_again(x, create_child_back_off(x->e, x->task->tries));
+	exchange_again(x, back_off(x->e, x->task->tries));
 	return true;
 }
 
@@ -370,17 +372,6 @@ void create_child_install_failed(struct ike_engine *e, struct child *c)
 
 /* ---- further CHILD_SAs ---- */
 
-static struct child *usable_child(const struct ike_sa *sa, const char *name)
-{
-	struct child *c;
-
-	DL_FOREACH (sa->children, c) {
-		if (child_usable(c) && !c->redundant && strcmp(c->config->name, name) == 0)
-			return c;
-	}
-	return NULL;
-}
-
 static bool create_create_child_request(struct exchange *x)
 {
 	struct refusal_cause cause;
@@ -391,7 +382,7 @@ static bool create_create_child_request(struct exchange *x)
 		exchange_done(x->e, x->task, false, cause.reason, cause.detail);
 		return false;
 	}
-	if (usable_child(x->sa, config->name)) { /* the peer was faster */
+	if (child_usable_named(x->sa, config->name)) { /* the peer was faster */
 		exchange_done(x->e, x->task, true, IKE_REASON_NONE, NULL);
 		return false;
 	}

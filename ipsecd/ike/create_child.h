@@ -34,9 +34,6 @@ struct refusal_cause {
  * group of `ours` and TEMPORARY_FAILURE (RFC 7296 1.3, 2.25) are answered with another round. */
 enum refusal create_child_refusal(struct exchange *x, const struct proposal_list *ours,
 				  const struct child_config *config, struct refusal_cause *cause);
-/* The moment of the next try after TEMPORARY_FAILURE, with jitter so that two peers that
- * refused each other don't meet again. */
-mono_time create_child_back_off(struct ike_engine *e, unsigned tries);
 
 /* Checks the peer's choice and derives: *offer and shared (ALGORITHM_SHARED_MAX bytes) with its
  * length are set. `old`: the CHILD_SA that is rekeyed, or NULL. false: cause says why, nothing

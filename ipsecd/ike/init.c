@@ -25,24 +25,12 @@ void init_state_free(struct ike_engine *e, struct ike_sa *sa)
 	if (!init)
 		return;
 	e->env.crypto->ke_free(init->ke);
-	free(init->request.data);
-	free(init->response.data);
+	message_copy_clear(&init->request);
+	message_copy_clear(&init->response);
 	free(init->child_name);
 	explicit_bzero(init, sizeof(*init));
 	free(init);
 	sa->init = NULL;
-}
-
-static bool keep(struct message_copy *c, struct span s)
-{
-	uint8_t *data = malloc(s.len);
-
-	if (!data)
-		return false;
-	memcpy(data, s.ptr, s.len);
-	free(c->data);
-	*c = (struct message_copy){.data = data, .len = s.len};
-	return true;
 }
 
 static bool new_ke(struct ike_engine *e, struct init_state *init, const struct algorithm_ke *alg)
@@ -94,7 +82,8 @@ static bool create_request(struct ike_engine *e, struct ike_sa *sa)
 		 fakes_nat(e, sa->conn));
 	message = wire_end(&w);
 	e->counters.ike_init_out_req++;
-	return message.len && keep(&init->request, message) && window_send_request(e, sa, message);
+	return message.len && message_copy_set(&init->request, message) &&
+	       window_send_request(e, sa, message);
 }
 
 static bool prepare(struct ike_engine *e, struct ike_sa *sa, const char *child)
@@ -276,7 +265,7 @@ static void consume_choice(struct exchange *x)
 		return;
 	}
 	take_nat_view(x->e, sa, m, x->path, sa->spi_r);
-	if (!keep(&sa->init->response, x->datagram)) {
+	if (!message_copy_set(&sa->init->response, x->datagram)) {
 		peers_attempt_failed(x->e, sa, IKE_REASON_INTERNAL, "out of memory");
 		return;
 	}
@@ -436,8 +425,8 @@ static bool create_response(struct exchange *x, struct ike_sa *sa, const struct 
 	natd_put(x->e->env.crypto, &w, sa->spi_i, sa->spi_r, &x->path->local, &x->path->remote,
 		 fakes_nat(x->e, sa->conn));
 	message = wire_end(&w);
-	if (!message.len || !keep(&sa->init->response, message) ||
-	    !keep(&sa->init->request, x->datagram))
+	if (!message.len || !message_copy_set(&sa->init->response, message) ||
+	    !message_copy_set(&sa->init->request, x->datagram))
 		return false;
 	x->e->counters.ike_init_out_resp++;
 	window_send_response(x->e, sa, x->path, message);

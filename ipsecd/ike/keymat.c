@@ -145,8 +145,3 @@ bool keymat_auth_psk(const struct crypto_ops *crypto, const struct algorithm_prf
 	explicit_bzero(maced_id, sizeof(maced_id));
 	return ok;
 }
-
-void ike_keys_cleanse(struct ike_keys *k)
-{
-	explicit_bzero(k, sizeof(*k));
-}

@@ -47,6 +47,4 @@ bool keymat_auth_psk(const struct crypto_ops *crypto, const struct algorithm_prf
 		     struct span psk, struct span message, struct span nonce, struct span sk_p,
 		     struct span id_body, uint8_t *out);
 
-void ike_keys_cleanse(struct ike_keys *k);
-
 #endif

@@ -1,6 +1,7 @@
 /* What should be up and is not: attempts, one at a time per conn, with back-off for
  * ever; what to do with two IKE_SAs of one peer. Must not know how messages look. */
 #include "ipsecd/ike/peers.h"
+#include "ipsecd/ike/collide.h"
 #include "ipsecd/ike/exchange.h"
 #include "ipsecd/ike/init.h"
 #include "ipsecd/ike/output.h"
@@ -27,12 +28,10 @@ struct ike_sa *peers_usable_sa(const struct conn_entry *entry)
 
 static bool child_present(const struct ike_sa *sa, const char *name)
 {
-	const struct child *c;
 	const struct task *t;
 
-	DL_FOREACH (sa->children, c)
-		if (child_usable(c) && strcmp(c->config->name, name) == 0)
-			return true;
+	if (child_usable_named(sa, name))
+		return true;
 	if (sa->running && sa->running->child_name && strcmp(sa->running->child_name, name) == 0)
 		return true;
 	DL_FOREACH (sa->tasks, t)
@@ -347,14 +346,6 @@ void peers_sa_up(struct ike_engine *e, struct ike_sa *sa, const char *refused)
 		fill_children(e, entry, sa, refused);
 }
 
-static bool starts(const struct conn *c)
-{
-	for (uint16_t i = 0; i < c->n_children; i++)
-		if (c->children[i].start_action == ACTION_START)
-			return true;
-	return false;
-}
-
 static bool restart_after(const struct conn *c, enum ike_reason reason)
 {
 	for (uint16_t i = 0; i < c->n_children; i++) {
@@ -372,7 +363,7 @@ static bool restart_after(const struct conn *c, enum ike_reason reason)
  * other reasons whether it was wanted so far. */
 static bool comes_again(struct conn_entry *entry, const struct conn *c, enum ike_reason reason)
 {
-	if (restart_after(c, reason) || starts(entry->version->conn))
+	if (restart_after(c, reason) || conns_starts(entry->version->conn))
 		return true;
 	return entry->wanted && reason != IKE_REASON_PEER_DELETED && reason != IKE_REASON_PEER_DEAD;
 }
@@ -478,22 +469,10 @@ static bool same_peer(const struct ike_sa *a, const struct ike_sa *b)
 	       id_equal(&a->local_id, &b->local_id);
 }
 
-static int nonce_compare(struct span a, struct span b)
-{
-	size_t n = a.len < b.len ? a.len : b.len;
-	int c = memcmp(a.ptr, b.ptr, n);
-
-	if (c)
-		return c;
-	return a.len == b.len ? 0 : a.len < b.len ? -1 : 1;
-}
-
 static struct span lowest_nonce(const struct ike_sa *sa)
 {
-	struct span own = span_of(sa->nonce_own, sizeof(sa->nonce_own));
-	struct span peer = span_of(sa->nonce_peer, sa->nonce_peer_len);
-
-	return nonce_compare(own, peer) < 0 ? own : peer;
+	return collide_lowest(span_of(sa->nonce_own, sizeof(sa->nonce_own)),
+			      span_of(sa->nonce_peer, sa->nonce_peer_len));
 }
 
 /* Both ends started at once: one IKE_SA of each end, and the later one was begun before
@@ -508,7 +487,7 @@ static bool crossing(const struct ike_sa *later, const struct ike_sa *earlier)
  * and its initiator deletes it. */
 static void resolve_crossing(struct ike_engine *e, struct ike_sa *a, struct ike_sa *b)
 {
-	struct ike_sa *loser = nonce_compare(lowest_nonce(a), lowest_nonce(b)) < 0 ? a : b;
+	struct ike_sa *loser = collide_ours_goes(lowest_nonce(a), lowest_nonce(b)) ? a : b;
 
 	loser->redundant = true;
 	ike_log(e, loser, LOG_LEVEL_INFO, "both ends initiated at once: IKE_SA #%u goes, #%u stays",

@@ -389,16 +389,6 @@ struct ike_sa *ike_sa_by_spi(const struct ike_engine *e, uint64_t own_spi)
 	return sa;
 }
 
-struct ike_sa *ike_sa_by_id(const struct ike_engine *e, uint32_t id)
-{
-	struct ike_sa *sa;
-
-	DL_FOREACH (e->sas, sa)
-		if (sa->id == id)
-			return sa;
-	return NULL;
-}
-
 bool ike_sa_usable(const struct ike_sa *sa)
 {
 	return sa->state == IKE_SA_ESTABLISHED || sa->state == IKE_SA_REKEYING;

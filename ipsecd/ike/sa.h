@@ -53,7 +53,7 @@ struct window_tx {
 	uint32_t next_id;
 	bool in_flight;
 	unsigned sent; /* transmissions of this request so far */
-	mono_time first_sent, interval;
+	mono_time first_sent;
 	struct message_copy request;
 	struct timer timer;
 };
@@ -184,8 +184,8 @@ void ike_sa_establish(struct ike_engine *e, struct ike_sa *sa, const char *cause
 void ike_sa_announce(struct ike_engine *e, struct ike_sa *sa, struct ike_sa *old);
 /* All CHILD_SAs of `from` become those of `to` (RFC 7296 2.18); waiting tasks too. */
 void ike_sa_move_children(struct ike_engine *e, struct ike_sa *from, struct ike_sa *to);
-/* Polite end: queues the INFORMATIONAL exchange with DELETE; ends on the answer. An initiator in the
- * middle of IKE_AUTH waits for that answer first: the peer may have the IKE_SA already. */
+/* Polite end: queues the INFORMATIONAL exchange with DELETE; ends on the answer. An initiator in
+ * the middle of IKE_AUTH waits for that answer first: the peer may have the IKE_SA already. */
 void ike_sa_delete(struct ike_engine *e, struct ike_sa *sa, enum ike_reason reason);
 /* At once: CHILD_SAs are removed (events), IKE_DOWN when it was up, waiting commands are
  * told, the conn decides about a retry. detail may be NULL. */
@@ -201,7 +201,6 @@ struct ike_sa *ike_sa_half_open(const struct ike_engine *e, uint64_t spi_i,
 				const struct endpoint *remote);
 /* No more of them are taken, all in all or from this address. */
 bool ike_sa_half_open_full(const struct ike_engine *e, const struct addr *remote);
-struct ike_sa *ike_sa_by_id(const struct ike_engine *e, uint32_t id);
 /* ESTABLISHED or REKEYING: may carry new exchanges. */
 bool ike_sa_usable(const struct ike_sa *sa);
 const char *ike_sa_state_name(enum ike_sa_state s);    /* our own, for logs */
@@ -240,6 +239,8 @@ struct child *child_by_id(const struct ike_engine *e, uint64_t id);
 struct child *child_by_spi_out(const struct ike_sa *sa, uint32_t spi);
 /* CHILD_INSTALLED or CHILD_REKEYING. */
 bool child_usable(const struct child *c);
+/* A usable CHILD_SA of sa with this name that is to stay, NULL if there is none. */
+struct child *child_usable_named(const struct ike_sa *sa, const char *name);
 const char *child_state_name(enum child_state s);
 
 #endif

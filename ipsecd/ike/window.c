@@ -9,7 +9,7 @@
 /* How long an engine that shuts down waits for answers to its deletes. */
 #define SHUTDOWN_WAIT (3 * MONO_S)
 
-static bool copy_set(struct message_copy *c, struct span s)
+bool message_copy_set(struct message_copy *c, struct span s)
 {
 	uint8_t *data = malloc(s.len);
 
@@ -21,7 +21,7 @@ static bool copy_set(struct message_copy *c, struct span s)
 	return true;
 }
 
-static void copy_clear(struct message_copy *c)
+void message_copy_clear(struct message_copy *c)
 {
 	free(c->data);
 	*c = (struct message_copy){0};
@@ -75,7 +75,7 @@ bool window_has_id(const struct ike_sa *sa)
 
 bool window_send_request(struct ike_engine *e, struct ike_sa *sa, struct span datagram)
 {
-	if (!copy_set(&sa->tx.request, datagram))
+	if (!message_copy_set(&sa->tx.request, datagram))
 		return false;
 	sa->tx.in_flight = true;
 	sa->tx.sent = 0;
@@ -88,7 +88,7 @@ void window_stop(struct ike_engine *e, struct ike_sa *sa)
 {
 	timer_cancel(&e->timers, &sa->tx.timer);
 	sa->tx.in_flight = false;
-	copy_clear(&sa->tx.request);
+	message_copy_clear(&sa->tx.request);
 }
 
 void window_answered(struct ike_engine *e, struct ike_sa *sa)
@@ -160,13 +160,13 @@ void window_send_response(struct ike_engine *e, struct ike_sa *sa, const struct 
 			  struct span datagram)
 {
 	sa->rx.next_id++;
-	if (!copy_set(&sa->rx.response, datagram))
-		copy_clear(&sa->rx.response);
+	if (!message_copy_set(&sa->rx.response, datagram))
+		message_copy_clear(&sa->rx.response);
 	output_send(e, path, datagram);
 }
 
 void window_free(struct ike_engine *e, struct ike_sa *sa)
 {
 	window_stop(e, sa);
-	copy_clear(&sa->rx.response);
+	message_copy_clear(&sa->rx.response);
 }
