@@ -7,23 +7,15 @@
  * that unless the handler asked for another round with exchange_again. A request that
  * stays without an answer ends the IKE_SA (PEER_DEAD) and every task through ops->abandon.
  *
- * As responder. The dispatcher (engine.c) decrypts, checks id and window, parses,
+ * As responder. The dispatcher (dispatch.c) decrypts, checks id and window, parses,
  * looks (state, kind, role) up in transitions.c, refuses what the table does not have
- * and calls the row's `respond` with x->out open inside SK. What the handler writes is
+ * and calls the row's handler with x->out open inside SK. What the handler writes is
  * the response; it is protected, cached for retransmissions and sent after the handler
  * returned, behind all outputs that the handler queued. A handler refuses with
  * exchange_refuse before it wrote anything and before it changed anything.
  *
- * Handlers are written in pairs (create_x_request, consume_x_request, create_x_response,
- * consume_x_response); `respond` calls consume_x_request and create_x_response.
- *
- * Who owns which file:
- *	engine.c exchange.c transitions.c sa.c child.c child_setup.c window.c init.c
- *	auth.c keymat.c sk.c natd.c cookie.c conns.c peers.c command.c keepalive.c info.c
- *	output.c timer.c					the core
- *	create_child.c rekey_child.c rekey_ike.c collide.c	CREATE_CHILD_SA
- *	informational.c						deletes and liveness
- */
+ * The initiator's half of an exchange is a pair, create_x_request and consume_x_response;
+ * the responder's is x_respond. */
 #ifndef DETOUR_EXCHANGE_H
 #define DETOUR_EXCHANGE_H
 
