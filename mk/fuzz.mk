@@ -7,6 +7,7 @@ FUZZ_CC ?= clang
 FUZZ_OBJ := $(BUILD)/fuzz/obj
 FUZZ_SAN := -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
 T ?= 20
+RUNS ?=
 
 $(FUZZ_OBJ)/%.o: %.c mk/fuzz.mk
 	@mkdir -p $(@D)
@@ -25,5 +26,5 @@ $(foreach f,$(FUZZERS),$(eval $(call fuzzer,$(f))))
 .PHONY: fuzz fuzz-build
 fuzz-build: $(addprefix $(BUILD)/fuzz/,$(FUZZERS))
 
-fuzz: fuzz-build ## replay the corpus and fuzz every parser for T seconds each (T=20)
-	@tests/run-fuzz $(BUILD)/fuzz $(T) $(FUZZERS)
+fuzz: fuzz-build ## replay the corpus, fuzz every parser for T seconds each (T=20), or RUNS= inputs
+	@tests/run-fuzz $(BUILD)/fuzz $(if $(RUNS),$(RUNS)x,$(T)) $(FUZZERS)
