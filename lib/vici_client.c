@@ -3,6 +3,7 @@
  * its timeout. */
 #include "lib/vici_client.h"
 #include "lib/mono.h"
+#include "lib/unix_socket.h"
 #include "lib/vici_stream.h"
 
 #include <errno.h>
@@ -39,22 +40,13 @@ const char *vici_client_strerror(enum vici_client_error e)
 
 int vici_client_socket(const char *path, char *why, size_t size)
 {
-	struct sockaddr_un un = {.sun_family = AF_UNIX};
-	int fd;
+	int fd = unix_socket_connect(path);
 
-	if (strlen(path) >= sizeof(un.sun_path)) {
+	if (fd < 0 && errno == ENAMETOOLONG)
 		snprintf(why, size, "%s: a socket path has at most %zu characters", path,
-			 sizeof(un.sun_path) - 1);
-		return -1;
-	}
-	memcpy(un.sun_path, path, strlen(path));
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0 || connect(fd, (struct sockaddr *)&un, sizeof(un)) < 0) {
+			 sizeof(((struct sockaddr_un *)0)->sun_path) - 1);
+	else if (fd < 0)
 		snprintf(why, size, "%s: %s", path, strerror(errno));
-		if (fd >= 0)
-			close(fd);
-		return -1;
-	}
 	return fd;
 }
 

@@ -2,12 +2,12 @@
  * a NUL; the answer is text, then three NULs and a status byte. The version stands in the
  * first line, so the rest is not waited for. */
 #include "routed-bridge/frr_version.h"
+#include "lib/unix_socket.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #define ANSWER_TIMEOUT 2.0 /* seconds */
@@ -52,34 +52,13 @@ bool frr_version_parse(struct span answer, struct frr_version *out)
 	return true;
 }
 
-static int vty_connect(const char *path)
-{
-	struct sockaddr_un un = {.sun_family = AF_UNIX};
-	int fd;
-
-	if (strlen(path) >= sizeof(un.sun_path)) {
-		errno = ENAMETOOLONG;
-		return -1;
-	}
-	memcpy(un.sun_path, path, strlen(path));
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd >= 0 && connect(fd, (struct sockaddr *)&un, sizeof(un)) < 0) {
-		int error = errno;
-
-		close(fd);
-		errno = error;
-		return -1;
-	}
-	return fd;
-}
-
 bool frr_daemon_runs(const char *vty_dir, const char *name)
 {
 	char path[128];
 	int fd;
 
 	snprintf(path, sizeof(path), "%s/%s.vty", vty_dir, name);
-	fd = vty_connect(path);
+	fd = unix_socket_connect(path);
 	if (fd >= 0)
 		close(fd);
 	return fd >= 0;
@@ -152,7 +131,7 @@ void frr_query_start(struct frr_query *q, const char *vty_dir)
 	frr_query_stop(q);
 	q->len = 0;
 	snprintf(q->path, sizeof(q->path), "%s/zebra.vty", vty_dir);
-	q->fd = vty_connect(q->path);
+	q->fd = unix_socket_connect(q->path);
 	if (q->fd < 0) {
 		query_fail(q, strerror(errno));
 		return;

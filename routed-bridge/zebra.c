@@ -5,6 +5,9 @@
  *	IDLE --timer--> ASKING (vty) --> GREETING (HELLO sent) --CAPABILITIES--> READY
  *	any --error or EOF--> IDLE, with back-off */
 #include "routed-bridge/zebra.h"
+#include "lib/mono.h"
+#include "lib/queue.h"
+#include "lib/unix_socket.h"
 #include "routed-bridge/frr_version.h"
 
 #include <errno.h>
@@ -38,9 +41,9 @@ struct zebra {
 	ev_io readable, writable;
 	ev_timer timer; /* IDLE: next attempt; GREETING: patience */
 	double backoff;
-	char complaint[256]; /* said last, so that it is said once */
-	uint8_t *out;
-	size_t out_start, out_end, out_cap;
+	char complaint[256];	  /* said last, so that it is said once */
+	struct log_limit odd_log; /* messages that make no sense */
+	struct queue out;
 	size_t in_len;
 	uint8_t in[2 * ZAPI_MESSAGE_MAX];
 };
@@ -77,7 +80,8 @@ static void disconnect(struct zebra *z)
 		close(z->fd);
 		z->fd = -1;
 	}
-	z->in_len = z->out_start = z->out_end = 0;
+	queue_free(&z->out);
+	z->in_len = 0;
 	z->state = IDLE;
 }
 
@@ -102,57 +106,28 @@ fail(struct zebra *z, enum log_level level, const char *format, ...)
 
 /* ---- writing ---- */
 
-static bool make_room(struct zebra *z, size_t n)
-{
-	size_t used = z->out_end - z->out_start, cap = z->out_cap ? z->out_cap : 4096;
-	uint8_t *p;
-
-	if (z->out_cap - z->out_end >= n)
-		return true;
-	if (used)
-		memmove(z->out, z->out + z->out_start, used);
-	z->out_start = 0;
-	z->out_end = used;
-	while (cap - used < n)
-		cap *= 2;
-	if (cap > OUT_MAX)
-		return false;
-	p = realloc(z->out, cap);
-	if (!p)
-		return false;
-	z->out = p;
-	z->out_cap = cap;
-	return true;
-}
-
 static void queue(struct zebra *z, const struct buf *message)
 {
-	struct span m = buf_span(message);
-
-	if (!make_room(z, m.len)) {
+	if (!queue_put(&z->out, buf_span(message), OUT_MAX))
 		fail(z, LOG_LEVEL_ERROR, "%s: zebra reads nothing, closing the connection",
 		     z->socket);
-		return;
-	}
-	memcpy(z->out + z->out_end, m.ptr, m.len);
-	z->out_end += m.len;
 }
 
 void zebra_push(struct zebra *z)
 {
-	while (z->fd >= 0 && z->out_start < z->out_end) {
-		ssize_t n = send(z->fd, z->out + z->out_start, z->out_end - z->out_start,
-				 MSG_NOSIGNAL | MSG_DONTWAIT);
+	while (z->fd >= 0 && queue_len(&z->out)) {
+		struct span front = queue_front(&z->out);
+		ssize_t n = send(z->fd, front.ptr, front.len, MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		/* An error of the socket shows when it is read. */
 		if (n < 0 && errno != EINTR)
 			break;
 		if (n > 0)
-			z->out_start += (size_t)n;
+			queue_take(&z->out, (size_t)n);
 	}
 	if (z->fd < 0)
 		return;
-	if (z->out_start < z->out_end)
+	if (queue_len(&z->out))
 		ev_io_start(z->host->loop, &z->writable);
 	else
 		ev_io_stop(z->host->loop, &z->writable);
@@ -171,7 +146,7 @@ bool zebra_drain(struct zebra *z, int timeout_ms)
 		struct pollfd p = {.fd = z->fd, .events = POLLOUT};
 
 		zebra_push(z);
-		if (z->fd < 0 || z->out_start == z->out_end)
+		if (z->fd < 0 || !queue_len(&z->out))
 			return z->fd >= 0;
 		if (poll(&p, 1, timeout_ms) <= 0 || p.revents & (POLLERR | POLLHUP))
 			return false;
@@ -246,6 +221,18 @@ static void on_capabilities(struct zebra *z, const struct zapi_message *m)
 	z->host->ready(z->host->ctx, z);
 }
 
+/* A zebra gone mad must not fill the log: ten such lines a second. */
+static void __attribute__((format(printf, 2, 3))) odd(struct zebra *z, const char *format, ...)
+{
+	va_list args;
+
+	if (!log_limit_pass(&z->odd_log, mono_now()))
+		return;
+	va_start(args, format);
+	log_to_v(z->host->log, LOG_LEVEL_WARN, "zebra", z->name, format, args);
+	va_end(args);
+}
+
 static void on_error(struct zebra *z, const struct zapi_message *m)
 {
 	uint32_t code = 0;
@@ -255,8 +242,7 @@ static void on_error(struct zebra *z, const struct zapi_message *m)
 		     "%s: zebra does not know a message that FRR %u.%u knows: not talking to it",
 		     z->socket, z->version->major, z->version->minor);
 	else
-		log_to(z->host->log, LOG_LEVEL_WARN, "zebra", z->name, "%s: zebra reports error %u",
-		       z->socket, code);
+		odd(z, "%s: zebra reports error %u", z->socket, code);
 }
 
 static enum zapi_error on_interface(struct zebra *z, const struct zapi_message *m,
@@ -324,9 +310,8 @@ static void on_message(struct zebra *z, const struct zapi_message *m)
 		break;
 	}
 	if (e != ZAPI_OK)
-		log_to(z->host->log, LOG_LEVEL_WARN, "zebra", z->name,
-		       "%s ignored: %s (offset %zu, value %llu)", zapi_command_name(m->command),
-		       zapi_strerror(e), fault.offset, (unsigned long long)fault.value);
+		odd(z, "%s ignored: %s (offset %zu, value %llu)", zapi_command_name(m->command),
+		    zapi_strerror(e), fault.offset, (unsigned long long)fault.value);
 }
 
 static void take_messages(struct zebra *z)
@@ -379,19 +364,12 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int events)
 
 static void greet(struct zebra *z)
 {
-	struct sockaddr_un un = {.sun_family = AF_UNIX};
 	uint8_t memory[64];
 	struct buf b = buf_over(memory, sizeof(memory));
 
-	memcpy(un.sun_path, z->socket, sizeof(un.sun_path));
-	z->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (z->fd < 0 || connect(z->fd, (struct sockaddr *)&un, sizeof(un)) < 0) {
-		int error = errno;
-
-		if (z->fd >= 0)
-			close(z->fd);
-		z->fd = -1;
-		fail(z, LOG_LEVEL_NOTICE, "waiting for zebra: %s: %s", z->socket, strerror(error));
+	z->fd = unix_socket_connect(z->socket);
+	if (z->fd < 0) {
+		fail(z, LOG_LEVEL_NOTICE, "waiting for zebra: %s: %s", z->socket, strerror(errno));
 		return;
 	}
 	ev_io_set(&z->readable, z->fd, EV_READ);
@@ -459,6 +437,7 @@ struct zebra *zebra_new(const struct zebra_host *host, const struct zebra_config
 	z->type = config->type;
 	snprintf(z->name, sizeof(z->name), "%s", config->name);
 	z->instance = config->instance;
+	z->odd_log.burst = 10;
 	z->fd = -1;
 	z->backoff = BACKOFF_FIRST;
 	frr_query_init(&z->query, host->loop, on_version, z);
@@ -475,7 +454,6 @@ void zebra_free(struct zebra *z)
 	if (!z)
 		return;
 	disconnect(z);
-	free(z->out);
 	free(z);
 }
 

@@ -1,6 +1,7 @@
 /* The vici server's socket: lock, bind, accept, end. Owns the list of clients. The lock
  * is a flock on PATH.lock, so that it ends with the process whatever happens to it. */
 #include "ipsecd/control/server.h"
+#include "lib/unix_socket.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -76,15 +77,13 @@ static int take_lock(const char *path, char *why, size_t size)
 /* ---- socket ---- */
 
 /* Daemons that know no lock of ours: does somebody answer? */
-static bool somebody_answers(const struct sockaddr_un *un)
+static bool somebody_answers(const char *path)
 {
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	bool answered = fd >= 0 && (connect(fd, (const struct sockaddr *)un, sizeof(*un)) == 0 ||
-				    errno == EAGAIN);
+	int fd = unix_socket_connect(path);
 
 	if (fd >= 0)
 		close(fd);
-	return answered;
+	return fd >= 0 || errno == EAGAIN;
 }
 
 static bool remove_stale(const struct sockaddr_un *un, char *why, size_t size)
@@ -95,7 +94,7 @@ static bool remove_stale(const struct sockaddr_un *un, char *why, size_t size)
 		return true;
 	if (!S_ISSOCK(st.st_mode))
 		snprintf(why, size, "%s is in the way and is not a socket", un->sun_path);
-	else if (somebody_answers(un))
+	else if (somebody_answers(un->sun_path))
 		snprintf(why, size, "another daemon answers at %s", un->sun_path);
 	else if (unlink(un->sun_path) < 0)
 		snprintf(why, size, "%s: %s", un->sun_path, strerror(errno));

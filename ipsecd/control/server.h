@@ -4,7 +4,7 @@
 #define DETOUR_CONTROL_SERVER_H
 
 #include "ipsecd/control/control.h"
-#include "ipsecd/control/queue.h"
+#include "lib/queue.h"
 #include "lib/vici_stream.h"
 
 #include <ev.h>

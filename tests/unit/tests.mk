@@ -1,5 +1,5 @@
 TEST_test_vici_codec := tests/unit/test_vici_codec.c lib/vici_codec.c lib/buf.c
-TEST_test_vici_client := tests/unit/test_vici_client.c lib/vici_client.c lib/vici_stream.c lib/vici_codec.c lib/buf.c lib/mono.c
+TEST_test_vici_client := tests/unit/test_vici_client.c lib/vici_client.c lib/vici_stream.c lib/vici_codec.c lib/buf.c lib/mono.c lib/unix_socket.c
 TEST_test_crypto := tests/unit/test_crypto.c tests/support/crypto_null.c ipsecd/model/algorithm.c \
 	$(CRYPTO_SRC)
 LIBS_test_crypto := -lcrypto
@@ -28,11 +28,11 @@ TEST_test_config := tests/unit/test_config.c tests/support/conn_dump.c $(CONFIG_
 	lib/addr.c lib/words.c
 TEST_test_collide := tests/unit/test_collide.c ipsecd/ike/collide.c
 TEST_test_zapi := tests/unit/test_zapi.c routed-bridge/zapi_version.c routed-bridge/zapi_encode.c \
-	routed-bridge/zapi_parse.c routed-bridge/frr_version.c lib/addr.c lib/buf.c
+	routed-bridge/zapi_parse.c routed-bridge/frr_version.c lib/addr.c lib/buf.c lib/unix_socket.c
 LIBS_test_zapi := -lev
 TEST_test_routes := tests/unit/test_routes.c routed-bridge/routes.c routed-bridge/interfaces.c \
 	routed-bridge/zapi_parse.c lib/addr.c lib/buf.c lib/log.c
-TEST_test_control := tests/unit/test_control.c $(CONTROL_SRC) $(MODEL_SRC) ipsecd/dataplane/counters.c $(addprefix lib/,addr.c buf.c log.c mono.c vici_client.c vici_codec.c vici_stream.c words.c)
+TEST_test_control := tests/unit/test_control.c $(CONTROL_SRC) $(MODEL_SRC) ipsecd/dataplane/counters.c $(addprefix lib/,addr.c buf.c log.c mono.c queue.c unix_socket.c vici_client.c vici_codec.c vici_stream.c words.c)
 LIBS_test_control := -lev
 TEST_test_bridge_tunnels := tests/unit/test_bridge_tunnels.c routed-bridge/tunnels.c \
 	routed-bridge/vici_body.c lib/vici_codec.c lib/addr.c lib/buf.c lib/words.c

@@ -1,6 +1,6 @@
 /* A bounded queue of bytes that wait for a socket. */
-#ifndef DETOUR_CONTROL_QUEUE_H
-#define DETOUR_CONTROL_QUEUE_H
+#ifndef DETOUR_QUEUE_H
+#define DETOUR_QUEUE_H
 
 #include "lib/span.h"
 

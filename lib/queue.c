@@ -1,5 +1,5 @@
-/* The bytes that a client's socket did not take yet. Knows no packets. */
-#include "ipsecd/control/queue.h"
+/* The bytes that a socket did not take yet. Knows no packets. */
+#include "lib/queue.h"
 
 #include <stdlib.h>
 

@@ -1,0 +1,9 @@
+/* Unix stream sockets, from a client's side. */
+#ifndef DETOUR_UNIX_SOCKET_H
+#define DETOUR_UNIX_SOCKET_H
+
+/* A connected, non-blocking, close-on-exec socket. -1: errno tells; ENAMETOOLONG for a path
+ * that no socket can have, EAGAIN when the server's queue is full. */
+int unix_socket_connect(const char *path);
+
+#endif
