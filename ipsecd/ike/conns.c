@@ -150,8 +150,9 @@ static void delete_sas(struct ike_engine *e, const struct conn_entry *entry)
 		ike_sa_delete(e, sa, IKE_REASON_CONFIG);
 }
 
-/* Children that the new version has unchanged go on by it; the others are deleted, and
- * come again by peers_child_gone when the new version wants them up. */
+/* A child for other traffic is deleted, and comes again by peers_child_gone when the new
+ * version wants it up. The others go on by the new version; where it keys otherwise, a rekey
+ * brings that in force at once and without a gap. */
 static void adopt_children(struct ike_engine *e, struct ike_sa *sa)
 {
 	struct child *c, *next;
@@ -160,13 +161,18 @@ static void adopt_children(struct ike_engine *e, struct ike_sa *sa)
 		const struct child_config *config = conn_child(sa->conn, c->config->name);
 		struct conn_version *old = c->version;
 
-		if (!config || !child_config_equal(config, c->config)) {
+		bool rekey;
+
+		if (!config || !child_config_same_traffic(config, c->config)) {
 			child_delete(e, c, IKE_REASON_CONFIG);
 			continue;
 		}
+		rekey = !child_config_same_keying(config, c->config);
 		c->config = config;
 		c->version = conn_version_ref(sa->version);
 		conn_version_unref(old);
+		if (rekey && child_usable(c))
+			exchange_enqueue(e, sa, &rekey_child_ops, c->id, NULL, 0);
 	}
 }
 

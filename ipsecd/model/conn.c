@@ -266,17 +266,26 @@ static bool children_equal(const struct conn *a, const struct conn *b)
 	return true;
 }
 
-bool child_config_equal(const struct child_config *a, const struct child_config *b)
+bool child_config_same_traffic(const struct child_config *a, const struct child_config *b)
 {
-	return strcmp(a->name, b->name) == 0 && ts_list_equal(&a->local_ts, &b->local_ts) &&
-	       ts_list_equal(&a->remote_ts, &b->remote_ts) &&
-	       proposal_list_equal(&a->proposals, &b->proposals) &&
+	return ts_list_equal(&a->local_ts, &b->local_ts) &&
+	       ts_list_equal(&a->remote_ts, &b->remote_ts) && a->reqid == b->reqid;
+}
+
+bool child_config_same_keying(const struct child_config *a, const struct child_config *b)
+{
+	return proposal_list_equal(&a->proposals, &b->proposals) &&
 	       a->rekey_time == b->rekey_time && a->life_time == b->life_time &&
 	       a->rand_time == b->rand_time && a->life_bytes == b->life_bytes &&
 	       a->rekey_bytes == b->rekey_bytes && a->life_packets == b->life_packets &&
-	       a->rekey_packets == b->rekey_packets && a->start_action == b->start_action &&
-	       a->dpd_action == b->dpd_action && a->close_action == b->close_action &&
-	       a->replay_window == b->replay_window && a->reqid == b->reqid;
+	       a->rekey_packets == b->rekey_packets && a->replay_window == b->replay_window;
+}
+
+bool child_config_equal(const struct child_config *a, const struct child_config *b)
+{
+	return strcmp(a->name, b->name) == 0 && child_config_same_traffic(a, b) &&
+	       child_config_same_keying(a, b) && a->start_action == b->start_action &&
+	       a->dpd_action == b->dpd_action && a->close_action == b->close_action;
 }
 
 enum conn_difference conn_compare(const struct conn *a, const struct conn *b)

@@ -107,6 +107,9 @@ enum conn_difference {
 
 enum conn_difference conn_compare(const struct conn *a, const struct conn *b);
 bool child_config_equal(const struct child_config *a, const struct child_config *b);
+/* The same packets may pass; and: keys are made and kept in the same way. */
+bool child_config_same_traffic(const struct child_config *a, const struct child_config *b);
+bool child_config_same_keying(const struct child_config *a, const struct child_config *b);
 
 /* Defaults, RFC-free choices of ours; docs/config.md explains them. */
 #define CONN_DPD_DELAY		 (10 * MONO_S)

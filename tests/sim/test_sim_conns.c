@@ -94,18 +94,42 @@ static void test_reload_child_added(void **state)
 	sim_free(s);
 }
 
+/* Other traffic: the child is made anew. */
 static void test_reload_child_changed(void **state)
 {
 	struct sim *s = sim_established(3);
 	struct conn *c = again(s);
 
 	(void)state;
-	c->children[0].rekey_time += MONO_S;
+	c->children[0].reqid = 77;
 	sim_load(s, 0, c, 1);
 	sim_run(s, 3 * MONO_S);
 	assert_agreed(s, 1);
 	assert_int_equal(events(s, 0, IKE_EVENT_IKE_DOWN), 0);
 	assert_int_equal(events(s, 0, IKE_EVENT_CHILD_UP), 2);
+	sim_free(s);
+}
+
+/* Lifetimes and proposals come in force by a rekey, which nobody notices. */
+static void test_reload_rekeys(void **state)
+{
+	struct sim *s = sim_established(3);
+	struct conn *c = again(s);
+	size_t at, len;
+
+	(void)state;
+	sim_traffic(s, 5 * MONO_MS);
+	c->children[0].rekey_time += MONO_S;
+	assert_int_equal(proposal_list_parse(PROTOCOL_ESP, "chacha20poly1305",
+					     &c->children[0].proposals, &at, &len),
+			 PROPOSAL_OK);
+	sim_load(s, 0, c, 1);
+	sim_run(s, 10 * MONO_S);
+	assert_agreed(s, 1);
+	assert_int_equal(events(s, 0, IKE_EVENT_CHILD_DOWN), 0);
+	assert_int_equal(events(s, 0, IKE_EVENT_CHILD_REKEYED), 1);
+	assert_int_equal(sim_newest_child(s, 0)->sa.encr_id, ENCR_CHACHA20_POLY1305);
+	assert_nothing_lost(s);
 	sim_free(s);
 }
 
@@ -460,6 +484,7 @@ int main(void)
 		cmocka_unit_test(test_reload_same),
 		cmocka_unit_test(test_reload_child_added),
 		cmocka_unit_test(test_reload_child_changed),
+		cmocka_unit_test(test_reload_rekeys),
 		cmocka_unit_test(test_reload_conn_changed),
 		cmocka_unit_test(test_unload),
 		cmocka_unit_test(test_no_answer),
