@@ -164,8 +164,9 @@ static bool unprotect(struct arrival *a, uint8_t *first, struct span *inner)
 		drop_fault(a, &e->counters.drop_malformed, &f);
 		return false;
 	}
-	/* RFC 7296 1.2: all payloads behind the header are inside SK. */
-	if (outer.present != WIRE_BIT(PAYLOAD_SK) || outer.ignored) {
+	/* RFC 7296 1.2: all payloads behind the header are inside SK; 2.5: but for such as we don't
+	 * know, which are skipped. */
+	if (outer.present != WIRE_BIT(PAYLOAD_SK)) {
 		drop(a, &e->counters.drop_malformed, "not protected by SK alone", outer.present);
 		return false;
 	}

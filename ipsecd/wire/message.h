@@ -25,8 +25,8 @@
 
 #define WIRE_HEADER_LEN	  28
 #define WIRE_VERSION	  0x20 /* IKEv2.0 */
-#define WIRE_PAYLOADS_MAX 64
-#define WIRE_NOTIFIES_MAX 24
+#define WIRE_PAYLOADS_MAX 256
+#define WIRE_NOTIFIES_MAX 64
 #define WIRE_DELETES_MAX  8
 #define WIRE_MESSAGE_MAX  65535 /* one UDP datagram */
 
@@ -106,7 +106,7 @@ enum wire_error {
 	WIRE_BAD_LENGTH, /* header length differs from the datagram's, payload shorter than its head
 			  */
 	WIRE_BAD_VERSION, /* major version other than 2; value = the version byte */
-	WIRE_TOO_MANY,	  /* more payloads, notifies, deletes or transforms than we accept */
+	WIRE_TOO_MANY,	  /* more payloads or deletes than we accept */
 	WIRE_CRITICAL,	  /* unknown payload with the critical bit; value = its type */
 	WIRE_DUPLICATE,	  /* a payload twice that may come once; value = its type */
 	WIRE_BAD_PROPOSAL,
@@ -169,7 +169,7 @@ struct wire_delete {
 /* A chain of payloads, parsed. `present` has WIRE_BIT of each known type seen. */
 struct wire_message {
 	uint64_t present;
-	struct proposal_list sa; /* of the SA payload, the first PROPOSAL_LIST_MAX; SPIs below */
+	struct proposal_list sa; /* of the SA payload, as many as fit; SPIs below */
 	struct span sa_spis[PROPOSAL_LIST_MAX];
 	struct wire_ke ke;
 	struct span nonce;
@@ -184,9 +184,10 @@ struct wire_message {
 	struct span cp;		       /* raw body of CP, EAP (later issues) */
 	struct span eap;
 	unsigned n_notifies, n_deletes;
-	struct wire_notify notifies[WIRE_NOTIFIES_MAX];
+	struct wire_notify notifies[WIRE_NOTIFIES_MAX]; /* the first ones */
 	struct wire_delete deletes[WIRE_DELETES_MAX];
-	unsigned ignored; /* unknown non-critical payloads, RFC 7296 2.5 */
+	unsigned
+		ignored; /* unknown non-critical payloads (RFC 7296 2.5), notifies that don't fit */
 };
 
 /* Checks the length against the datagram and the major version, in this order. On

@@ -22,9 +22,11 @@ struct wire_fault payload_parse_notify(uint8_t type, struct span body, struct wi
 	 * comes with other protocols is not used and not judged. */
 	if (r.truncated || (n.protocol == PROTOCOL_ESP && spi_size && spi_size != ESP_SPI_SIZE))
 		return wire_fault(WIRE_BAD_NOTIFY, 1, spi_size);
-	if (m->n_notifies == WIRE_NOTIFIES_MAX)
-		return wire_fault(WIRE_TOO_MANY, 0, n.type);
-	m->notifies[m->n_notifies++] = n;
+	/* A peer may announce more addresses than we care to hear of (RFC 4555 3.6). */
+	if (m->n_notifies < WIRE_NOTIFIES_MAX)
+		m->notifies[m->n_notifies++] = n;
+	else
+		m->ignored++;
 	return wire_ok();
 }
 

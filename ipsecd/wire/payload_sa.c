@@ -91,27 +91,28 @@ static struct wire_fault parse_transform(struct reader *r, size_t offset, struct
 }
 
 /* RFC 7296 3.3.1: as many transforms as announced, the last one marked so, filling the
- * proposal. */
+ * proposal. All are checked; those beyond PROPOSAL_TRANSFORMS_MAX are left out, the responder
+ * may take any (2.7). */
 static struct wire_fault parse_transforms(struct span in, size_t offset, uint8_t n,
 					  struct proposal *out)
 {
 	struct reader r = reader_over(in);
 	bool more = n > 0;
 
-	if (n > PROPOSAL_TRANSFORMS_MAX)
-		return wire_fault(WIRE_TOO_MANY, offset, n);
 	for (uint8_t i = 0; i < n; i++) {
+		struct transform t;
 		struct wire_fault f;
 
 		if (!more)
 			return wire_fault(WIRE_BAD_TRANSFORM, offset + r.pos, n);
-		f = parse_transform(&r, offset, &out->transforms[i], &more);
+		f = parse_transform(&r, offset, &t, &more);
 		if (f.error)
 			return f;
+		if (out->n_transforms < PROPOSAL_TRANSFORMS_MAX)
+			out->transforms[out->n_transforms++] = t;
 	}
 	if (more || reader_left(&r))
 		return wire_fault(WIRE_BAD_PROPOSAL, offset + r.pos, n);
-	out->n_transforms = n;
 	return wire_ok();
 }
 

@@ -351,6 +351,36 @@ static void put_critical(struct sim *s, struct wire_writer *w)
 	buf_set_u8(&w->buf, w->next_at + 1, 0x80);
 }
 
+/* RFC 7296 2.5: a payload that we don't know is skipped, also one that stands before SK. */
+static void test_unknown_before_sk(void **state)
+{
+	struct sim *s = sim_established(19);
+	struct ike_engine *e = s->nodes[0].engine;
+	uint8_t memory[256], iv[ALGORITHM_IV_MAX] = {0, 0, 0, 0, 0, 0, 1};
+	struct wire_header h = {.spi_i = e->sas->spi_i,
+				.spi_r = e->sas->spi_r,
+				.exchange = EXCHANGE_INFORMATIONAL,
+				.flags = FLAG_INITIATOR,
+				.message_id = e->sas->tx.next_id++};
+	struct wire_writer w;
+	struct span datagram;
+
+	(void)state;
+	s->windows_unchecked = true;
+	s->intercept = take_answer;
+	answer.n = 0;
+	wire_begin(&w, memory, sizeof(memory), &h);
+	wire_put_vendor_id(&w, span_of("?", 1));
+	buf_set_u8(&w.buf, 16, UNKNOWN_TYPE);
+	wire_open_sk(&w, sk_sizes(&e->sas->suite).iv);
+	assert_true(sk_seal(&crypto_null, e->sas->seal, &e->sas->suite, &w, iv, &datagram));
+	sim_net_send(s, 0, &e->sas->path, datagram);
+	sim_run(s, 100 * MONO_MS);
+	assert_int_equal(answer.n, 1);
+	assert_agreed(s, 1);
+	sim_free(s);
+}
+
 /* RFC 7296 2.5: refused with its type; the IKE_SA goes on. */
 static void test_critical(void **state)
 {
@@ -418,8 +448,8 @@ static void test_rekey_of_unknown(void **state)
 	sim_free(s);
 }
 
-/* A peer that never deletes what it rekeyed: at the end of its life we do, and what replaced it must
- * not wait for a sign of the peer to send. */
+/* A peer that never deletes what it rekeyed: at the end of its life we do, and what replaced it
+ * must not wait for a sign of the peer to send. */
 static void test_rekeyed_and_never_deleted(void **state)
 {
 	struct sim *s = sim_established(25);
@@ -506,6 +536,7 @@ int main(void)
 		cmocka_unit_test(test_reserved_spi),
 		cmocka_unit_test(test_peer_could_not_read_us),
 		cmocka_unit_test(test_peer_says_invalid_syntax),
+		cmocka_unit_test(test_unknown_before_sk),
 		cmocka_unit_test(test_critical),
 		cmocka_unit_test(test_critical_in_auth),
 		cmocka_unit_test(test_rekey_of_unknown),

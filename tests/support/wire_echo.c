@@ -36,7 +36,10 @@ static void echo_one(struct wire_writer *w, uint8_t type, struct span body,
 		wire_put_nonce(w, m->nonce);
 		break;
 	case PAYLOAD_NOTIFY:
-		wire_put_notify(w, n->protocol, n->type, n->spi, n->data);
+		if (*notify < m->n_notifies)
+			wire_put_notify(w, n->protocol, n->type, n->spi, n->data);
+		else
+			copy_payload(w, type, body);
 		(*notify)++;
 		break;
 	case PAYLOAD_DELETE:

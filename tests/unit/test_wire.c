@@ -281,7 +281,7 @@ static void unknown_payloads(void **state)
 
 static void bad_chains(void **state)
 {
-	char many[65 * 8 + 1] = "";
+	char many[257 * 8 + 1] = "";
 
 	(void)state;
 	assert_fault(PAYLOAD_NONE, "", WIRE_OK, 0, 0);
@@ -293,9 +293,9 @@ static void bad_chains(void **state)
 	assert_fault(PAYLOAD_AUTH, "2700000902000000aa0000000902000000aa", WIRE_DUPLICATE, 9, 39);
 	assert_fault(PAYLOAD_SK, "0000000400", WIRE_SK_NOT_LAST, 0, 1);
 	assert_fault(PAYLOAD_SA, "00000008deadbeef", WIRE_BAD_LENGTH, 2, 8);
-	for (int i = 0; i < 65; i++)
-		strcat(many, i == 64 ? "00000004" : "2b000004");
-	assert_fault(PAYLOAD_VENDOR_ID, many, WIRE_TOO_MANY, 64 * 4, 65);
+	for (int i = 0; i < 257; i++)
+		strcat(many, i == 256 ? "00000004" : "2b000004");
+	assert_fault(PAYLOAD_VENDOR_ID, many, WIRE_TOO_MANY, 256 * 4, 257);
 }
 
 static void bad_bodies(void **state)
@@ -419,6 +419,68 @@ static void proposals_beyond_the_list_are_left_out(void **state)
 	assert_int_equal(m.sa.p[PROPOSAL_LIST_MAX - 1].number, PROPOSAL_LIST_MAX);
 	chain[4 + 20 * 11 + 4] = 13; /* the last one's number */
 	assert_int_equal(wire_parse_payloads(PAYLOAD_SA, in, &m).error, WIRE_BAD_PROPOSAL);
+}
+
+static void transforms_beyond_the_list_are_left_out(void **state)
+{
+	uint8_t chain[4 + 12 + 200 * 8] = {0, 0, sizeof(chain) >> 8, sizeof(chain) & 255};
+	const uint8_t head[] = {0,
+				0,
+				(sizeof(chain) - 4) >> 8,
+				(sizeof(chain) - 4) & 255,
+				1,
+				PROTOCOL_ESP,
+				4,
+				200,
+				1,
+				2,
+				3,
+				4};
+	struct span in = span_of(chain, sizeof(chain));
+	struct wire_message m;
+
+	(void)state;
+	memcpy(chain + 4, head, sizeof(head));
+	for (uint8_t i = 0; i < 200; i++) {
+		const uint8_t one[8] = {i == 199 ? 0 : 3, 0, 0, 8, TRANSFORM_KE, 0, 0, i};
+
+		memcpy(chain + 16 + 8 * i, one, sizeof(one));
+	}
+	assert_int_equal(wire_parse_payloads(PAYLOAD_SA, in, &m).error, WIRE_OK);
+	assert_int_equal(m.sa.p[0].n_transforms, PROPOSAL_TRANSFORMS_MAX);
+	assert_int_equal(m.sa.p[0].transforms[PROPOSAL_TRANSFORMS_MAX - 1].id,
+			 PROPOSAL_TRANSFORMS_MAX - 1);
+	chain[16 + 8 * 199 + 3] = 7; /* the last one's length */
+	assert_int_equal(wire_parse_payloads(PAYLOAD_SA, in, &m).error, WIRE_BAD_TRANSFORM);
+}
+
+/* A peer with many addresses (RFC 4555) is no reason to refuse its IKE_AUTH. */
+static void notifies_beyond_the_list_are_left_out(void **state)
+{
+	uint8_t chain[100 * 12];
+	struct span in = span_of(chain, sizeof(chain));
+	struct wire_message m;
+
+	(void)state;
+	for (size_t i = 0; i < 100; i++) {
+		const uint8_t one[12] = {i == 99 ? 0 : PAYLOAD_NOTIFY,
+					 0,
+					 0,
+					 12,
+					 0,
+					 0,
+					 0x40,
+					 0x0d,
+					 192,
+					 0,
+					 2,
+					 (uint8_t)i};
+
+		memcpy(chain + 12 * i, one, sizeof(one));
+	}
+	assert_int_equal(wire_parse_payloads(PAYLOAD_NOTIFY, in, &m).error, WIRE_OK);
+	assert_int_equal(m.n_notifies, WIRE_NOTIFIES_MAX);
+	assert_int_equal(m.ignored, 100 - WIRE_NOTIFIES_MAX);
 }
 
 /* RFC 7296 3.3.6: one transform is lost, not the proposal. */
@@ -577,6 +639,8 @@ int main(void)
 		cmocka_unit_test(bad_bodies),
 		cmocka_unit_test(bad_proposals),
 		cmocka_unit_test(proposals_beyond_the_list_are_left_out),
+		cmocka_unit_test(transforms_beyond_the_list_are_left_out),
+		cmocka_unit_test(notifies_beyond_the_list_are_left_out),
 		cmocka_unit_test(unknown_attributes_make_a_transform_unusable),
 		cmocka_unit_test(opaque_ports),
 		cmocka_unit_test(selectors_of_unknown_type_are_left_out),
