@@ -193,6 +193,21 @@ static const uint64_t *plane_counters(void *ctx)
 	return d->ops->counters(d->plane);
 }
 
+static unsigned net_counters(void *ctx, struct control_counter out[CONTROL_NET_COUNTERS_MAX])
+{
+	const struct daemon *d = ctx;
+	const struct udp_counters *n = udp_counters(d->udp);
+	const struct control_counter all[] = {
+		{"udp-received", n->received},	     {"udp-sent", n->sent},
+		{"udp-send-failed", n->send_failed}, {"udp-drop-truncated", n->truncated},
+		{"udp-drop-runt", n->runt},	     {"udp-keepalives", n->keepalives},
+	};
+
+	_Static_assert(sizeof(all) <= CONTROL_NET_COUNTERS_MAX * sizeof(*out), "too many");
+	memcpy(out, all, sizeof(all));
+	return sizeof(all) / sizeof(all[0]);
+}
+
 /* ---- the callbacks, for the modules that call them ---- */
 
 struct control_host commands_control_host(struct daemon *d)
@@ -207,6 +222,7 @@ struct control_host commands_control_host(struct daemon *d)
 		.tunnel = tunnel,
 		.child_stats = child_stats,
 		.plane_counters = plane_counters,
+		.net_counters = net_counters,
 		.initiate = initiate,
 		.rekey = rekey,
 		.terminate = terminate,

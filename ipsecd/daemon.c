@@ -290,11 +290,6 @@ static bool fail(struct daemon *d, const char *what, const char *why)
 	return false;
 }
 
-static void batch_done(void *ctx)
-{
-	(void)ctx;
-}
-
 static bool open_plane(struct daemon *d, char *why, size_t size)
 {
 	const struct dataplane_host host = {
@@ -333,8 +328,7 @@ static bool open_engine(struct daemon *d)
 
 static bool open_network(struct daemon *d, char *why, size_t size)
 {
-	const struct udp_host host = {
-		.ike = on_ike, .esp = on_esp, .batch_done = batch_done, .ctx = d, .log = d->log};
+	const struct udp_host host = {.ike = on_ike, .esp = on_esp, .ctx = d, .log = d->log};
 
 	d->udp = udp_open(d->loop, &host, why, size);
 	if (!d->udp)

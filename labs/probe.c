@@ -196,7 +196,8 @@ static int run_send(const struct sockaddr_in *peer, unsigned rate)
 /* The address of the ICMP error in the socket's error queue; false if there is none. */
 static bool take_error(int fd, struct in_addr *from)
 {
-	char control[512], data[64];
+	_Alignas(struct cmsghdr) char control[512];
+	char data[64];
 	struct iovec iov = {data, sizeof(data)};
 	struct msghdr m = {.msg_iov = &iov,
 			   .msg_iovlen = 1,

@@ -117,10 +117,8 @@ bool log_limit_pass(struct log_limit *limit, uint64_t now_ns)
 		limit->second = second;
 		limit->used = 0;
 	}
-	if (limit->used >= limit->burst) {
-		limit->suppressed++;
+	if (limit->used >= limit->burst)
 		return false;
-	}
 	limit->used++;
 	return true;
 }

@@ -50,7 +50,6 @@ struct log_limit {
 	unsigned burst;
 	unsigned used;
 	uint64_t second;
-	uint64_t suppressed; /* since the last line that passed */
 };
 
 bool log_limit_pass(struct log_limit *limit, uint64_t now_ns);

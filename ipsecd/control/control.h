@@ -11,8 +11,9 @@
 #include "ipsecd/dataplane/dataplane.h"
 #include "ipsecd/ike/engine.h"
 
-#define CONTROL_BACKLOG_MAX ((size_t)4 << 20) /* bytes queued for one client */
-#define CONTROL_CLIENTS_MAX 256
+#define CONTROL_BACKLOG_MAX	 ((size_t)4 << 20) /* bytes queued for one client */
+#define CONTROL_CLIENTS_MAX	 256
+#define CONTROL_NET_COUNTERS_MAX 8
 
 struct control;
 struct ev_loop;
@@ -25,6 +26,12 @@ struct control_tunnel {
 	bool up;       /* operstate UP, as asked of the data plane */
 	bool draining; /* DORMANT already, packets still pass */
 	bool admin_up;
+};
+
+/* A counter as get-counters shows it. */
+struct control_counter {
+	const char *name; /* static */
+	uint64_t value;
 };
 
 /* What the shell lends. All callbacks run inside control_* calls or loop callbacks; the
@@ -40,6 +47,8 @@ struct control_host {
 	bool (*tunnel)(void *ctx, const char *conn, struct control_tunnel *out);
 	bool (*child_stats)(void *ctx, uint64_t child_sa, struct dataplane_child_stats *out);
 	const uint64_t *(*plane_counters)(void *ctx); /* DROP_COUNTERS entries, or NULL */
+	/* Those of the sockets; returns how many. Always the same, in the same order. */
+	unsigned (*net_counters)(void *ctx, struct control_counter out[CONTROL_NET_COUNTERS_MAX]);
 
 	/* Each is followed by COMMAND_DONE with the tag when it returned true. `terminate` is
 	 * the graceful down: link DORMANT first, SAs deleted after the drain; with `hold` the

@@ -25,7 +25,6 @@ struct load {
 	const struct load_notes *notes;
 	uint64_t seen; /* keys of this section's table, by bit */
 	bool local_seen, remote_seen, psk_seen;
-	bool marks_seen, addrs_seen;
 	char *why;
 	size_t size;
 };

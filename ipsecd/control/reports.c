@@ -156,6 +156,8 @@ static void put_counters(struct buf *b, const struct control *control)
 	const struct ike_counters *n = ike_engine_counters(control->host.engine);
 	const struct ike_counters *zero = &control->zeroed;
 	const uint64_t *plane = control->host.plane_counters(control->host.ctx);
+	struct control_counter net[CONTROL_NET_COUNTERS_MAX];
+	unsigned n_net = control->host.net_counters(control->host.ctx, net);
 	char name[64];
 
 #define PUT_COUNTER(field, text) vici_put_format(b, text, "%" PRIu64, n->field - zero->field);
@@ -166,6 +168,8 @@ static void put_counters(struct buf *b, const struct control *control)
 			 dataplane_counter_name((enum dataplane_counter)i));
 		vici_put_format(b, name, "%" PRIu64, plane[i] - control->plane_zeroed[i]);
 	}
+	for (unsigned i = 0; i < n_net; i++)
+		vici_put_format(b, net[i].name, "%" PRIu64, net[i].value - control->net_zeroed[i]);
 }
 
 /* Counters are kept for the whole daemon. A name is refused rather than answered with
@@ -203,11 +207,15 @@ void command_reset_counters(struct client *c, struct span body)
 {
 	const struct control_host *host = &c->control->host;
 	const uint64_t *plane = host->plane_counters(host->ctx);
+	struct control_counter net[CONTROL_NET_COUNTERS_MAX];
+	unsigned n_net = host->net_counters(host->ctx, net);
 
 	if (!check_scope(c, body))
 		return;
 	c->control->zeroed = *ike_engine_counters(host->engine);
 	if (plane)
 		memcpy(c->control->plane_zeroed, plane, sizeof(c->control->plane_zeroed));
+	for (unsigned i = 0; i < n_net; i++)
+		c->control->net_zeroed[i] = net[i].value;
 	client_succeed(c);
 }

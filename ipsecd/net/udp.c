@@ -107,7 +107,7 @@ static int receive_batch(struct udp_socket *s)
 {
 	struct sockaddr_storage names[BATCH];
 	struct mmsghdr messages[BATCH] = {0};
-	uint8_t control[BATCH][CONTROL_LEN];
+	_Alignas(struct cmsghdr) uint8_t control[BATCH][CONTROL_LEN];
 	struct iovec iov[BATCH];
 	mono_time now;
 	int n;
@@ -144,7 +144,6 @@ static void readable(struct ev_loop *loop, ev_io *w, int revents)
 		if (n < BATCH)
 			break;
 	}
-	s->owner->host.batch_done(s->owner->host.ctx);
 }
 
 /* ---- sending ---- */

@@ -26,14 +26,15 @@ struct udp_host {
 	/* An ESP packet from the SPI on; may be changed in place during the call. */
 	void (*esp)(void *ctx, const struct endpoint *local, const struct endpoint *remote,
 		    uint8_t *packet, size_t len, mono_time now);
-	/* Once after each batch of datagrams. */
-	void (*batch_done)(void *ctx);
 	void *ctx;
 	const struct log_sink *log;
 };
 
 struct udp_counters {
-	uint64_t received, sent, send_failed, truncated, runt, keepalives;
+	uint64_t received, sent, send_failed;
+	uint64_t truncated;  /* longer than any datagram may be: dropped */
+	uint64_t runt;	     /* shorter than the non-ESP marker on the NAT-T port: dropped */
+	uint64_t keepalives; /* received */
 };
 
 /* NULL and the reason in `why` when no socket could be bound. A missing family (no

@@ -42,11 +42,6 @@ static void ignore_ike(void *ctx, const struct endpoint *local, const struct end
 	(void)now;
 }
 
-static void ignore_batch(void *ctx)
-{
-	(void)ctx;
-}
-
 static void ignore_event(void *ctx, const struct dataplane_event *event)
 {
 	(void)ctx;
@@ -132,11 +127,7 @@ int main(int argc, char **argv)
 	struct ev_loop *loop = ev_loop_new(0);
 	struct tunnel_config config = {.named = true};
 	struct shell s = {0};
-	struct udp_host udp = {.ike = ignore_ike,
-			       .esp = take_esp,
-			       .batch_done = ignore_batch,
-			       .ctx = &s,
-			       .log = log_default()};
+	struct udp_host udp = {.ike = ignore_ike, .esp = take_esp, .ctx = &s, .log = log_default()};
 	struct dataplane_host host = {.send_esp = send_esp,
 				      .event = ignore_event,
 				      .ctx = &s,

@@ -138,6 +138,13 @@ static const uint64_t *plane_counters(void *ctx)
 	return counters;
 }
 
+static unsigned net_counters(void *ctx, struct control_counter out[CONTROL_NET_COUNTERS_MAX])
+{
+	(void)ctx;
+	out[0] = (struct control_counter){"udp-received", 9};
+	return 1;
+}
+
 static void command_done(bool ok)
 {
 	struct ike_output out = {.kind = IKE_OUTPUT_EVENT,
@@ -259,6 +266,7 @@ static struct control_host host(void)
 		.tunnel = tunnel,
 		.child_stats = child_stats,
 		.plane_counters = plane_counters,
+		.net_counters = net_counters,
 		.initiate = initiate,
 		.rekey = initiate,
 		.terminate = terminate,
@@ -541,12 +549,14 @@ static void test_reports(void **state)
 	expect_key(p, "success", "yes");
 	expect_key(p, "counters..auth-failed", "6");
 	expect_key(p, "counters..esp-drop-replay", "3");
+	expect_key(p, "counters..udp-received", "9");
 	call(p, "reset-counters", none);
 	expect_key(p, "success", "yes");
 	engine.counters.auth_failed = 8;
 	call(p, "get-counters", none);
 	expect_key(p, "counters..auth-failed", "2");
 	expect_key(p, "counters..esp-drop-replay", "0");
+	expect_key(p, "counters..udp-received", "0");
 	call(p, "get-counters", pairs("name", "gw", NULL));
 	expect_key(p, "success", "no");
 }
