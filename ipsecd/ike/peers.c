@@ -257,25 +257,47 @@ void peers_want(struct ike_engine *e, struct conn_entry *entry, const char *chil
 	peers_review(e, entry);
 }
 
+static bool traps_child(const struct child_config *c)
+{
+	return c->start_action == ACTION_TRAP || c->dpd_action == ACTION_TRAP ||
+	       c->close_action == ACTION_TRAP;
+}
+
 static bool traps(const struct conn *c)
 {
 	for (uint16_t i = 0; i < c->n_children; i++)
-		if (c->children[i].start_action == ACTION_TRAP ||
-		    c->children[i].dpd_action == ACTION_TRAP ||
-		    c->children[i].close_action == ACTION_TRAP)
+		if (traps_child(&c->children[i]))
 			return true;
 	return false;
+}
+
+/* The data plane can't say for which child a packet was: all that wait for traffic come. */
+static void fill_trapped(struct ike_engine *e, struct conn_entry *entry, struct ike_sa *sa)
+{
+	const struct conn *c = entry->version->conn;
+
+	for (uint16_t i = 0; i < c->n_children; i++) {
+		const struct child_config *config = &c->children[i];
+
+		if (traps_child(config) && !conns_child_held(entry, config->name) &&
+		    !child_present(sa, config->name))
+			exchange_enqueue(e, sa, &create_child_ops, 0, config->name, 0);
+	}
 }
 
 void peers_acquire(struct ike_engine *e, uint32_t tunnel)
 {
 	struct conn_entry *entry = conns_by_tunnel(e, tunnel);
+	struct ike_sa *sa;
 
 	/* Packets keep coming: what runs or is planned already is not begun anew. */
 	if (!entry || !may_start(e, entry) || !traps(entry->version->conn) || entry->attempt ||
 	    entry->query || timer_armed(&entry->retry_timer))
 		return;
-	if (!peers_usable_sa(entry))
+	sa = peers_usable_sa(entry);
+	if (sa)
+		fill_trapped(e, entry, sa);
+	else
 		peers_want(e, entry, NULL);
 }
 

@@ -347,6 +347,32 @@ static void test_acquire(void **state)
 }
 
 /* A waiting command ends when the conn goes. */
+/* A child that waits for traffic comes beside one that is up. */
+static void test_acquire_second_child(void **state)
+{
+	struct sim *s = sim_new(13, 2, &crypto_null, NULL);
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		struct conn *c = sim_conn(s, i, 1 - i, 0);
+		struct child_config *more = conn_add_child(c, "more");
+
+		c->children[0].start_action = i ? ACTION_NONE : ACTION_START;
+		more->start_action = i ? ACTION_NONE : ACTION_TRAP;
+		more->local_ts.n = more->remote_ts.n = 1;
+		ts_parse(i ? "192.168.2.0/24" : "192.168.1.0/24", &more->local_ts.ts[0]);
+		ts_parse(i ? "192.168.1.0/24" : "192.168.2.0/24", &more->remote_ts.ts[0]);
+		sim_load(s, i, c, 7);
+	}
+	sim_run(s, 10 * MONO_S);
+	assert_agreed(s, 1);
+	for (unsigned i = 0; i < 3; i++)
+		sim_child_event(s, 0, 7, IKE_CHILD_ACQUIRE);
+	sim_run(s, 2 * MONO_S);
+	assert_agreed(s, 2);
+	sim_free(s);
+}
+
 static void test_waiting_command(void **state)
 {
 	struct sim *s = sim_new(13, 2, &crypto_null, NULL);
@@ -495,6 +521,7 @@ int main(void)
 		cmocka_unit_test(test_no_address),
 		cmocka_unit_test(test_comes_again),
 		cmocka_unit_test(test_acquire),
+		cmocka_unit_test(test_acquire_second_child),
 		cmocka_unit_test(test_waiting_command),
 		cmocka_unit_test(test_wrong_key),
 		cmocka_unit_test(test_wrong_responder),
