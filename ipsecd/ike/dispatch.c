@@ -338,16 +338,22 @@ static void count_response(struct ike_engine *e, enum exchange_kind kind)
 		e->counters.create_child_in_resp++;
 }
 
-/* RFC 7296 2.21.3: what we can't read we can't act on; the IKE_SA goes. */
-static void malformed_response(struct arrival *a)
+/* RFC 7296 2.21.3: what we can't read we can't act on; the IKE_SA goes, and where there is one the
+ * peer is told. */
+static void malformed_response(struct exchange *x)
 {
-	a->e->counters.invalid++;
-	if (a->sa->state == IKE_SA_AUTH_SENT)
-		peers_attempt_failed(a->e, a->sa, IKE_REASON_INVALID_SYNTAX,
+	struct ike_sa *sa = x->sa;
+
+	x->e->counters.invalid++;
+	if (sa->state == IKE_SA_AUTH_SENT && !sa->end_reason) {
+		peers_attempt_failed(x->e, sa, IKE_REASON_INVALID_SYNTAX,
 				     "the peer's answer to IKE_AUTH is malformed");
-	else
-		ike_sa_end(a->e, a->sa, IKE_REASON_INVALID_SYNTAX,
-			   "the peer sent a malformed response");
+	} else if (sa->state == IKE_SA_AUTH_SENT || sa->state == IKE_SA_DELETING) {
+		ike_sa_end(x->e, sa, sa->end_reason, "the peer sent a malformed response");
+	} else {
+		ike_sa_delete(x->e, sa, IKE_REASON_INVALID_SYNTAX);
+		exchange_discard_response(x);
+	}
 }
 
 static void receive_response(struct arrival *a, uint8_t first, struct span inner)
@@ -384,7 +390,7 @@ static void receive_response(struct arrival *a, uint8_t first, struct span inner
 		t->handle(&x);
 		return;
 	}
-	malformed_response(a);
+	malformed_response(&x);
 }
 
 static void receive_protected(struct arrival *a)

@@ -241,7 +241,7 @@ static void child_event(struct ike_engine *e, struct child *c, enum ike_child_ev
 		rekey_child_used_new(e, c);
 		break;
 	case IKE_CHILD_SOFT_EXPIRE:
-		if (c->state == CHILD_INSTALLED)
+		if (c->state == CHILD_INSTALLED && c->sa->conn->rekey)
 			exchange_enqueue(e, c->sa, &rekey_child_ops, c->id, NULL, 0);
 		break;
 	case IKE_CHILD_HARD_EXPIRE:

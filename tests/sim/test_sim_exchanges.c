@@ -586,6 +586,30 @@ static void test_byte_limits(void **state)
 	sim_free(s);
 }
 
+/* rekey=no: a byte limit makes us rekey no more than the time does; the SA ends. */
+static void test_byte_limits_without_rekey(void **state)
+{
+	struct sim *s = sim_new(49, 2, &crypto_null, NULL);
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		struct conn *conn = sim_conn(s, i, 1 - i, 0);
+
+		conn->rekey = false;
+		conn->children[0].rekey_bytes = 500000;
+		conn->children[0].life_bytes = 600000;
+		sim_load(s, i, conn, 1);
+	}
+	sim_command(s, 0, IKE_COMMAND_INITIATE, "to1-0", "net");
+	sim_run(s, 2 * MONO_S);
+	sim_traffic(s, 10 * MONO_MS);
+	sim_run(s, 10 * MONO_S);
+	assert_holds(s);
+	assert_int_equal(s->nodes[0].events[IKE_EVENT_CHILD_REKEYED], 0);
+	assert_int_equal(s->nodes[0].events[IKE_EVENT_CHILD_DOWN], 1);
+	sim_free(s);
+}
+
 /* Nobody rekeys: at the hard limit the CHILD_SA goes at both ends. */
 static void test_hard_limit(void **state)
 {
@@ -675,6 +699,7 @@ int main(void)
 		cmocka_unit_test(test_install_failed),
 		cmocka_unit_test(test_lifetimes),
 		cmocka_unit_test(test_byte_limits),
+		cmocka_unit_test(test_byte_limits_without_rekey),
 		cmocka_unit_test(test_hard_limit),
 		cmocka_unit_test(test_shutdown),
 		cmocka_unit_test(test_same_seed_same_bytes),
