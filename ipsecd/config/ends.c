@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NAME_MAX_LEN 253 /* RFC 1035 */
+#define HOST_MAX_LEN 253 /* the longest name */
 
 struct end {
 	struct host *hosts;
@@ -25,42 +25,6 @@ static struct end end_of(struct build *b, bool right)
 
 /* ---- addresses ---- */
 
-static bool is_name(const char *text)
-{
-	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				      "0123456789-_.";
-	size_t n = strlen(text);
-
-	/* Digits and dots alone are a mistyped address. */
-	return n > 0 && n <= NAME_MAX_LEN && strspn(text, allowed) == n &&
-	       strspn(text, "0123456789.") != n && text[0] != '-' && text[0] != '.';
-}
-
-static bool parse_host(const char *text, struct host *out)
-{
-	struct host h = {.kind = HOST_ANY};
-
-	if (strcmp(text, "%any") == 0) {
-		h.kind = HOST_ANY;
-	} else if (strcmp(text, "%defaultroute") == 0) {
-		h.kind = HOST_DEFAULT_ROUTE;
-	} else if (strchr(text, '/')) {
-		h.kind = HOST_PREFIX;
-		if (!prefix_parse(text, &h.prefix))
-			return false;
-		h.prefix = prefix_mask(&h.prefix);
-	} else if (addr_parse(text, &h.addr)) {
-		h.kind = addr_is_any(&h.addr) ? HOST_ANY : HOST_ADDR;
-	} else {
-		h.kind = HOST_NAME;
-		h.name = is_name(text) ? strdup(text) : NULL;
-		if (!h.name)
-			return false;
-	}
-	*out = h;
-	return true;
-}
-
 static void host_error(struct build *b, const struct setting *s, const struct config_pos *at,
 		       const char *text)
 {
@@ -79,7 +43,7 @@ static void build_hosts(struct build *b, bool right)
 	const struct setting *s = build_get(b, KEYWORD_HOST, right);
 	struct value_list l;
 	struct end end = end_of(b, right);
-	char item[NAME_MAX_LEN + 1];
+	char item[HOST_MAX_LEN + 1];
 	struct config_pos at;
 	uint8_t n = 0;
 	bool ok = true;
@@ -93,7 +57,7 @@ static void build_hosts(struct build *b, bool right)
 				     CONN_ADDRS_MAX);
 			break;
 		}
-		if (parse_host(item, &end.hosts[n]))
+		if (host_parse(item, &end.hosts[n]))
 			n++;
 		else
 			host_error(b, s, &at, item);

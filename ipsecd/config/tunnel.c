@@ -8,23 +8,18 @@
 
 static void device_name(struct build *b)
 {
-	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				      "0123456789-_.";
 	const struct setting *s = build_get(b, KEYWORD_INTERFACE, false);
 	struct tunnel_config *t = &b->conn->tunnel;
-	size_t n = s ? strlen(s->value) : 0;
 
 	if (!s)
 		return;
-	if (n >= sizeof(t->name) || strspn(s->value, allowed) != n || strcmp(s->value, ".") == 0 ||
-	    strcmp(s->value, "..") == 0 || strcmp(s->value, "lo") == 0 ||
-	    strcmp(s->value, "all") == 0 || strcmp(s->value, "default") == 0) {
+	if (!device_name_valid(s->value)) {
 		value_error(b->errors, s,
 			    "the name of a new device: at most 15 letters, digits, '-', '_', '.'");
 		return;
 	}
 	memset(t->name, 0, sizeof(t->name));
-	memcpy(t->name, s->value, n);
+	memcpy(t->name, s->value, strlen(s->value));
 	t->named = true;
 }
 

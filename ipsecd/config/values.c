@@ -95,29 +95,15 @@ bool value_word(struct config_errors *e, const struct setting *s, const char *co
 
 bool value_mark(struct config_errors *e, const struct setting *s, struct mark *out)
 {
-	const char *slash = strchr(s->value, '/');
-	uint64_t value, mask = UINT32_MAX;
-	char head[16];
-	size_t n = slash ? (size_t)(slash - s->value) : strlen(s->value);
-
-	if (s->value[0] == '%') {
+	if (mark_parse(s->value, out))
+		return true;
+	if (s->value[0] == '%')
 		config_error(e, &s->at,
-			     "%s: %s is not supported; give each connection a mark "
-			     "of its own",
+			     "%s: %s is not supported; give each connection a mark of its own",
 			     setting_name(s), s->value);
-		return false;
-	}
-	if (n < sizeof(head)) {
-		memcpy(head, s->value, n);
-		head[n] = '\0';
-		if (words_parse_number(head, UINT32_MAX, &value) &&
-		    (!slash || words_parse_number(slash + 1, UINT32_MAX, &mask)) &&
-		    (value & ~mask) == 0) {
-			*out = (struct mark){(uint32_t)value, (uint32_t)mask};
-			return true;
-		}
-	}
-	value_error(e, s, "value or value/mask with 32 bits, no bit of value outside of mask");
+	else
+		value_error(e, s,
+			    "value or value/mask with 32 bits, no bit of value outside of mask");
 	return false;
 }
 

@@ -203,49 +203,16 @@ bool load_id(struct load *l, const struct load_key *key, const struct load_words
 
 /* ---- hosts ---- */
 
-static bool is_host_name(const char *word)
-{
-	if (!isalnum((unsigned char)word[0]))
-		return false;
-	for (const char *p = word; *p; p++) {
-		if (!isalnum((unsigned char)*p) && *p != '-' && *p != '.' && *p != '_')
-			return false;
-	}
-	return strlen(word) < 254 && strspn(word, "0123456789.") != strlen(word);
-}
-
-static bool parse_host(struct load *l, const char *word, struct host *out)
-{
-	struct host h = {.kind = HOST_ANY};
-
-	if (strcmp(word, "%any") == 0 || strcmp(word, "0.0.0.0/0") == 0) {
-		*out = h;
-		return true;
-	}
-	if (strcmp(word, "%defaultroute") == 0)
-		h.kind = HOST_DEFAULT_ROUTE;
-	else if (addr_parse(word, &h.addr))
-		h.kind = addr_is_any(&h.addr) ? HOST_ANY : HOST_ADDR;
-	else if (strchr(word, '/') && prefix_parse(word, &h.prefix))
-		h.kind = HOST_PREFIX;
-	else if (!is_host_name(word))
-		return load_error(l, "='%s': expected an address, a prefix, a name or %%any", word);
-	else if (!(h.name = strdup(word)))
-		return load_error(l, ": out of memory");
-	else
-		h.kind = HOST_NAME;
-	*out = h;
-	return true;
-}
-
 static bool parse_hosts(struct load *l, const struct load_words *w, struct host *hosts,
 			uint8_t *count)
 {
 	if (w->n > CONN_ADDRS_MAX)
 		return load_error(l, ": at most %d addresses", CONN_ADDRS_MAX);
 	for (unsigned i = 0; i < w->n; i++) {
-		if (!parse_host(l, w->word[i], &hosts[i]))
-			return false;
+		if (!host_parse(w->word[i], &hosts[i]))
+			return load_error(l,
+					  "='%s': expected an address, a prefix, a name or %%any",
+					  w->word[i]);
 		*count = (uint8_t)(i + 1);
 	}
 	return true;
@@ -321,29 +288,13 @@ bool load_ts(struct load *l, const struct load_key *key, const struct load_words
 
 /* ---- the tunnel device ---- */
 
-static bool parse_mark(const char *word, struct mark *out)
-{
-	const char *slash = strchr(word, '/');
-	uint64_t value, mask = UINT32_MAX;
-	char head[16];
-
-	if ((slash && (size_t)(slash - word) >= sizeof(head)) || strlen(word) > 24)
-		return false;
-	snprintf(head, sizeof(head), "%.*s", slash ? (int)(slash - word) : 15, word);
-	if (!words_parse_number(head, UINT32_MAX, &value) ||
-	    (slash && !words_parse_number(slash + 1, UINT32_MAX, &mask)))
-		return false;
-	*out = value ? (struct mark){(uint32_t)value, (uint32_t)mask} : (struct mark){0};
-	return true;
-}
-
 /* Marks belong to the device, so that all children have the same. */
 bool load_mark(struct load *l, const struct load_key *key, const struct load_words *w)
 {
 	struct mark *field_of_tunnel = (struct mark *)((char *)&l->conn->tunnel + key->offset);
 	struct mark m;
 
-	if (!parse_mark(only(w), &m))
+	if (!mark_parse(only(w), &m))
 		return load_error(l, "='%s': expected a mark such as 42 or 0x2a/0xff", only(w));
 	if (field_of_tunnel->value && memcmp(field_of_tunnel, &m, sizeof(m)) != 0)
 		return load_error(l,
@@ -354,19 +305,6 @@ bool load_mark(struct load *l, const struct load_key *key, const struct load_wor
 	return true;
 }
 
-static bool is_device_name(const char *word)
-{
-	size_t n = strlen(word);
-
-	if (n == 0 || n >= IF_NAMESIZE || strcmp(word, ".") == 0 || strcmp(word, "..") == 0)
-		return false;
-	for (; *word; word++) {
-		if (!isgraph((unsigned char)*word) || strchr("/:%", *word))
-			return false;
-	}
-	return true;
-}
-
 bool load_interface(struct load *l, const struct load_key *key, const struct load_words *w)
 {
 	struct tunnel_config *t = &l->conn->tunnel;
@@ -374,9 +312,11 @@ bool load_interface(struct load *l, const struct load_key *key, const struct loa
 	(void)key;
 	if (w->n == 0)
 		return true;
-	if (!is_device_name(only(w)))
-		return load_error(l, "='%s': expected a device name of 1 to %d characters", only(w),
-				  IF_NAMESIZE - 1);
+	if (!device_name_valid(only(w)))
+		return load_error(l,
+				  "='%s': expected the name of a new device: at most %d letters, "
+				  "digits, '-', '_', '.'",
+				  only(w), IF_NAMESIZE - 1);
 	if (t->named && strcmp(t->name, only(w)) != 0)
 		return load_error(l, "=%s: the connection's device is '%s' already", only(w),
 				  t->name);

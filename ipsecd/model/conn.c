@@ -2,7 +2,6 @@
  * connection comes from nor what runs from it. */
 #include "ipsecd/model/conn.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -138,46 +137,6 @@ const struct child_config *conn_child(const struct conn *c, const char *name)
 			return &c->children[i];
 	}
 	return NULL;
-}
-
-/* FNV-1a: a name must stay the same over restarts, nothing more. */
-static uint32_t hash_name(const char *name)
-{
-	uint32_t h = 2166136261u;
-
-	for (; *name; name++)
-		h = (h ^ (uint8_t)*name) * 16777619u;
-	return h;
-}
-
-static bool device_char(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-	       c == '-' || c == '_' || c == '.';
-}
-
-void conn_default_tunnel_name(struct conn *c)
-{
-	char *out = c->tunnel.name;
-	size_t n = 0, len = strlen(c->name);
-	bool same = len > 0 && len < IF_NAMESIZE;
-
-	if (c->tunnel.named)
-		return;
-	for (; n < len && n < IF_NAMESIZE - 1; n++) {
-		out[n] = c->name[n];
-		if (!device_char(out[n])) {
-			out[n] = '_';
-			same = false;
-		}
-	}
-	out[n] = '\0';
-	if (same && strcmp(out, ".") != 0 && strcmp(out, "..") != 0)
-		return;
-	/* Cut or changed: six digits of hash keep such names apart. */
-	if (n > IF_NAMESIZE - 8)
-		n = IF_NAMESIZE - 8;
-	snprintf(out + n, IF_NAMESIZE - n, "-%06x", hash_name(c->name) & 0xffffff);
 }
 
 static bool host_equal(const struct host *a, const struct host *b)

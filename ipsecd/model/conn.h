@@ -26,6 +26,10 @@ struct host {
 	char *name;	      /* HOST_NAME; else NULL */
 };
 
+/* An address, a prefix, a name, "%any" or "%defaultroute"; 0.0.0.0, :: and prefixes of
+ * length 0 are %any. The name is the caller's to free. false: none of these, or no memory. */
+bool host_parse(const char *text, struct host *out);
+
 enum auth_kind { AUTH_KIND_PSK = 0 };
 
 enum start_action { ACTION_NONE, ACTION_START, ACTION_TRAP };
@@ -34,6 +38,12 @@ enum start_action { ACTION_NONE, ACTION_START, ACTION_TRAP };
 struct mark {
 	uint32_t value, mask;
 };
+
+/* "42", "0x2a/0xff"; false also for bits of the value outside of the mask. */
+bool mark_parse(const char *text, struct mark *out);
+
+/* At most 15 letters, digits, '-', '_' and '.', and none of the kernel's own. */
+bool device_name_valid(const char *name);
 
 /* The tunnel device of a conn. All of its children share it. */
 struct tunnel_config {

@@ -296,7 +296,8 @@ static void test_bad_values(void **state)
 	       "remote_addrs: at most 4 addresses");
 	refuse("remote_port = [1, 2]", "remote_port: expected one value, there are 2");
 	refuse("mtu = 100", "mtu='100': expected a number from 576 to 65535");
-	refuse("interface = a/b", "interface='a/b': expected a device name of 1 to 15 characters");
+	refuse("interface = a/b", "interface='a/b': expected the name of a new device: at most 15 "
+				  "letters, digits, '-', '_', '.'");
 	refuse("interface_ip = [10.0.0.300/8]",
 	       "interface_ip='10.0.0.300/8': expected an address with its prefix length, "
 	       "such as 10.0.0.1/30");

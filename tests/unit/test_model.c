@@ -332,19 +332,74 @@ static void test_conn_tunnel_name(void **state)
 					    "a/b",
 					    ".",
 					    "..",
-					    "sp ace"};
-	char seen[7][IF_NAMESIZE];
+					    "sp ace",
+					    "all",
+					    "lo"};
+	char seen[9][IF_NAMESIZE];
 
 	(void)state;
-	for (size_t i = 0; i < 7; i++) {
+	for (size_t i = 0; i < 9; i++) {
 		struct conn *c = conn_new(names[i]);
 
 		strcpy(seen[i], c->tunnel.name);
-		assert_true(strlen(seen[i]) > 2 && !strpbrk(seen[i], "/: "));
+		assert_true(strlen(seen[i]) > 2 && device_name_valid(seen[i]));
 		for (size_t j = 0; j < i; j++)
 			assert_string_not_equal(seen[i], seen[j]);
 		conn_free(c);
 	}
+}
+
+static void test_device_words(void **state)
+{
+	static const char *const bad[] = {"",	"lo",  "all", "default", ".",
+					  "..", "a/b", "a b", "a%d",	 "sixteen-letters-"};
+	struct mark m = {0};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_false(device_name_valid(bad[i]));
+	assert_true(device_name_valid("tun-0_a.b"));
+	assert_true(device_name_valid("fifteen-letters"));
+	assert_true(mark_parse("42", &m));
+	assert_true(m.value == 42 && m.mask == UINT32_MAX);
+	assert_true(mark_parse("0x2a/0xff", &m));
+	assert_true(m.value == 42 && m.mask == 0xff);
+	assert_true(mark_parse("0/0x00000000", &m)); /* swanctl's "none" */
+	assert_true(m.value == 0 && m.mask == 0);
+	assert_false(mark_parse("0x100/0xff", &m));
+	assert_false(mark_parse("4294967296", &m));
+	assert_false(mark_parse("%unique", &m));
+	assert_false(mark_parse("/1", &m));
+}
+
+static void test_host_words(void **state)
+{
+	static const struct {
+		const char *text;
+		enum host_kind kind;
+	} good[] = {{"%any", HOST_ANY},
+		    {"0.0.0.0", HOST_ANY},
+		    {"::", HOST_ANY},
+		    {"0.0.0.0/0", HOST_ANY},
+		    {"%defaultroute", HOST_DEFAULT_ROUTE},
+		    {"192.0.2.1", HOST_ADDR},
+		    {"2001:db8::1", HOST_ADDR},
+		    {"192.0.2.0/24", HOST_PREFIX},
+		    {"gw.example.org", HOST_NAME},
+		    {"gw_1", HOST_NAME}};
+	static const char *const bad[] = {"",	"192.0.2.256", "1.2.3",	       "%anyone", "a b",
+					  "-x", ".x",	       "192.0.2.0/33", "x/24"};
+	struct host h;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		assert_true(host_parse(good[i].text, &h));
+		assert_int_equal(h.kind, good[i].kind);
+		assert_int_equal(h.name != NULL, h.kind == HOST_NAME);
+		free(h.name);
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_false(host_parse(bad[i], &h));
 }
 
 int main(void)
@@ -361,6 +416,8 @@ int main(void)
 		cmocka_unit_test(test_secret_match_address),
 		cmocka_unit_test(test_conn_copy_compare),
 		cmocka_unit_test(test_conn_tunnel_name),
+		cmocka_unit_test(test_device_words),
+		cmocka_unit_test(test_host_words),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

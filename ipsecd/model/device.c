@@ -1,0 +1,77 @@
+/* Names and marks of tunnel devices. Pure; whether a device can be made is the data
+ * plane's to find out. */
+#include "ipsecd/model/conn.h"
+
+#include "lib/words.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static bool device_char(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+	       c == '-' || c == '_' || c == '.';
+}
+
+bool device_name_valid(const char *name)
+{
+	/* The kernel's own: two folders, the loopback, two that stand for all devices. */
+	static const char *const taken[] = {".", "..", "lo", "all", "default"};
+	size_t n = 0;
+
+	for (; name[n]; n++) {
+		if (!device_char(name[n]) || n + 1 == IF_NAMESIZE)
+			return false;
+	}
+	for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++) {
+		if (strcmp(name, taken[i]) == 0)
+			return false;
+	}
+	return n > 0;
+}
+
+/* FNV-1a: a name must stay the same over restarts, nothing more. */
+static uint32_t hash_name(const char *name)
+{
+	uint32_t h = 2166136261u;
+
+	for (; *name; name++)
+		h = (h ^ (uint8_t)*name) * 16777619u;
+	return h;
+}
+
+void conn_default_tunnel_name(struct conn *c)
+{
+	char *out = c->tunnel.name;
+	size_t n = 0, len = strlen(c->name);
+
+	if (c->tunnel.named)
+		return;
+	for (; n < len && n < IF_NAMESIZE - 1; n++)
+		out[n] = device_char(c->name[n]) ? c->name[n] : '_';
+	out[n] = '\0';
+	if (device_name_valid(c->name))
+		return;
+	/* Cut or changed: six digits of hash keep such names apart. */
+	if (n > IF_NAMESIZE - 8)
+		n = IF_NAMESIZE - 8;
+	snprintf(out + n, IF_NAMESIZE - n, "-%06x", hash_name(c->name) & 0xffffff);
+}
+
+bool mark_parse(const char *text, struct mark *out)
+{
+	const char *slash = strchr(text, '/');
+	size_t n = slash ? (size_t)(slash - text) : strlen(text);
+	uint64_t value, mask = UINT32_MAX;
+	char head[16];
+
+	if (n >= sizeof(head))
+		return false;
+	memcpy(head, text, n);
+	head[n] = '\0';
+	if (!words_parse_number(head, UINT32_MAX, &value) ||
+	    (slash && !words_parse_number(slash + 1, UINT32_MAX, &mask)) || (value & ~mask))
+		return false;
+	*out = value ? (struct mark){(uint32_t)value, (uint32_t)mask} : (struct mark){0};
+	return true;
+}
