@@ -412,6 +412,7 @@ static void test_nat(void **state)
 	assert_true(sim_newest_child(s, 1)->sa.remote.port >= 20000);
 	sim_run(s, 600 * MONO_S);
 	assert_true(s->nodes[0].keepalives > 0);
+	assert_int_equal(s->nodes[1].keepalives, 0);
 	assert_agreed(s, 1);
 	/* The NAT reboots; ESP from the new port tells the peer behind it. */
 	sim_nat_forget(s, 0);
