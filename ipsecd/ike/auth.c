@@ -4,6 +4,7 @@
  *	HDR, SK{IDi, [N(INITIAL_CONTACT)], [IDr], AUTH, SAi2, TSi, TSr}	-->
  *		<--	HDR, SK{IDr, AUTH, SAr2, TSi, TSr  or  N(error)} */
 #include "ipsecd/ike/child_setup.h"
+#include "ipsecd/ike/duplicates.h"
 #include "ipsecd/ike/informational.h"
 #include "ipsecd/ike/init.h"
 #include "ipsecd/ike/output.h"
@@ -316,7 +317,7 @@ void auth_consume_response(struct exchange *x)
 	peers_sa_up(x->e, sa, config && error ? config->name : NULL);
 	if (config && error)
 		child_refused(x, config, error->type);
-	peers_resolve_duplicates(x->e, sa, wire_find_notify(x->in, NOTIFY_INITIAL_CONTACT) != NULL);
+	duplicates_resolve(x->e, sa, wire_find_notify(x->in, NOTIFY_INITIAL_CONTACT) != NULL);
 }
 
 /* ---- responder ---- */
@@ -384,7 +385,7 @@ static bool authenticate_initiator(struct exchange *x, const struct secret *psk,
 		return false;
 	}
 	sa->remote_id = x->in->idi.id;
-	if (peers_refuses_duplicate(sa)) {
+	if (duplicates_forbid(sa)) {
 		snprintf(detail, size, "%.200s has an IKE_SA already (unique=keep)",
 			 id_format(&sa->remote_id, a));
 		return false;
@@ -439,5 +440,5 @@ void auth_respond(struct exchange *x)
 	if (c)
 		child_announce(x->e, c, NULL);
 	peers_sa_up(x->e, sa, NULL);
-	peers_resolve_duplicates(x->e, sa, wire_find_notify(x->in, NOTIFY_INITIAL_CONTACT) != NULL);
+	duplicates_resolve(x->e, sa, wire_find_notify(x->in, NOTIFY_INITIAL_CONTACT) != NULL);
 }

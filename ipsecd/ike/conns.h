@@ -50,6 +50,7 @@ struct conn_entry {
 	unsigned next_remote;	/* round robin over conn->remote */
 	unsigned tries;
 	mono_time back_off;
+	bool short_lived; /* the last one was: that the next one came up ends no back-off */
 	struct timer retry_timer;
 	enum ike_reason reason; /* of the last failure */
 	char detail[IKE_DETAIL];

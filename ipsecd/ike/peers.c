@@ -1,7 +1,6 @@
 /* What should be up and is not: attempts, one at a time per conn, with back-off for
- * ever; what to do with two IKE_SAs of one peer. Must not know how messages look. */
+ * ever. Must not know how messages look. */
 #include "ipsecd/ike/peers.h"
-#include "ipsecd/ike/collide.h"
 #include "ipsecd/ike/exchange.h"
 #include "ipsecd/ike/init.h"
 #include "ipsecd/ike/output.h"
@@ -9,10 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* The loser of a simultaneous initiation goes after this time, so that both ends have the
- * winner in use: its initiator deletes it; the responder only if that never comes. */
-#define REDUNDANT_WAIT	  (1 * MONO_S)
-#define REDUNDANT_PATIENT (5 * MONO_S) /* a peer that knows no such rule keeps both */
+#define SHORT_LIFE (10 * MONO_S)
 
 /* ---- what is there ---- */
 
@@ -336,8 +332,22 @@ void peers_answer(struct ike_engine *e, uint64_t query, const struct ike_answer 
 
 /* ---- hooks ---- */
 
+static void end_back_off(struct conn_entry *entry)
+{
+	if (!entry->short_lived)
+		entry->back_off = 0;
+}
+
+/* A peer or data plane that takes down at once what it let come up is asked less and less
+ * often, as one that refuses. */
+static void judge_life(struct ike_engine *e, struct conn_entry *entry, mono_time up_since)
+{
+	entry->short_lived = e->now - up_since < SHORT_LIFE;
+	end_back_off(entry);
+}
+
 /* Our own attempt is not needed any more when the peer was faster; if it got as far as
- * IKE_AUTH, it goes on and peers_resolve_duplicates decides. */
+ * IKE_AUTH, it goes on and duplicates_resolve decides. */
 static void drop_attempt(struct ike_engine *e, struct conn_entry *entry, const struct ike_sa *sa)
 {
 	struct ike_sa *attempt = entry->attempt;
@@ -359,7 +369,7 @@ void peers_sa_up(struct ike_engine *e, struct ike_sa *sa, const char *refused)
 	if (entry->held == HOLD_OWN)
 		entry->held = HOLD_NONE; /* the peer wants it up */
 	entry->tries = 0;
-	entry->back_off = 0;
+	end_back_off(entry);
 	entry->reason = IKE_REASON_NONE;
 	entry->detail[0] = '\0';
 	timer_cancel(&e->timers, &entry->retry_timer);
@@ -409,6 +419,7 @@ void peers_sa_gone(struct ike_engine *e, struct ike_sa *sa, enum ike_reason reas
 		entry->reason = reason;
 		snprintf(entry->detail, sizeof(entry->detail), "%s", detail ? detail : "");
 		entry->wanted = comes_again(entry, sa->conn, reason);
+		judge_life(e, entry, sa->established);
 		/* A peer that died or an SA that ran out is tried anew at once; a peer that
 		 * deleted the SA or a data plane that refused it had a reason that may last. */
 		if (reason == IKE_REASON_PEER_DEAD || reason == IKE_REASON_EXPIRED ||
@@ -431,7 +442,7 @@ void peers_child_up(struct ike_engine *e, struct child *c)
 		conns_release_hold(entry, c->config->name);
 	entry->reason = IKE_REASON_NONE;
 	entry->detail[0] = '\0';
-	entry->back_off = 0;
+	end_back_off(entry);
 }
 
 void peers_child_failed(struct ike_engine *e, struct ike_sa *sa, const char *child,
@@ -448,6 +459,15 @@ void peers_child_failed(struct ike_engine *e, struct ike_sa *sa, const char *chi
 	plan_retry(e, entry, next_back_off(e, entry));
 }
 
+/* At once, but for a child that did not live long. */
+static void ask_again(struct ike_engine *e, struct ike_sa *sa, const char *name)
+{
+	struct task *t = exchange_enqueue(e, sa, &create_child_ops, 0, name, 0);
+
+	if (t && sa->entry->short_lived)
+		t->not_before = e->now + next_back_off(e, sa->entry);
+}
+
 void peers_child_gone(struct ike_engine *e, struct child *c, enum ike_reason reason)
 {
 	struct ike_sa *sa = c->sa;
@@ -459,10 +479,11 @@ void peers_child_gone(struct ike_engine *e, struct child *c, enum ike_reason rea
 	now = conn_child(entry->version->conn, c->config->name);
 	if (!now || conns_child_held(entry, now->name))
 		return;
+	judge_life(e, entry, c->installed);
 	switch (reason) {
 	case IKE_REASON_PEER_DELETED:
 		if (now->close_action == ACTION_START)
-			exchange_enqueue(e, sa, &create_child_ops, 0, now->name, 0);
+			ask_again(e, sa, now->name);
 		else if (now->start_action == ACTION_START)
 			plan_retry(e, entry, next_back_off(e, entry));
 		break;
@@ -481,93 +502,4 @@ void peers_child_gone(struct ike_engine *e, struct child *c, enum ike_reason rea
 	default:
 		break;
 	}
-}
-
-/* ---- two IKE_SAs of one peer ---- */
-
-static bool same_peer(const struct ike_sa *a, const struct ike_sa *b)
-{
-	return a != b && a->entry == b->entry && id_equal(&a->remote_id, &b->remote_id) &&
-	       id_equal(&a->local_id, &b->local_id);
-}
-
-static struct span lowest_nonce(const struct ike_sa *sa)
-{
-	return collide_lowest(span_of(sa->nonce_own, sizeof(sa->nonce_own)),
-			      span_of(sa->nonce_peer, sa->nonce_peer_len));
-}
-
-/* Both ends started at once: one IKE_SA of each end, and the later one was begun before
- * the earlier one was up. Both ends see it so: AUTH of the one was sent before AUTH of
- * the other was answered. */
-static bool crossing(const struct ike_sa *later, const struct ike_sa *earlier)
-{
-	return later->initiator != earlier->initiator && later->id <= earlier->last_id;
-}
-
-/* As RFC 7296 2.8.2 does for rekeys: the IKE_SA with the lowest of the four nonces goes,
- * and its initiator deletes it. */
-static void resolve_crossing(struct ike_engine *e, struct ike_sa *a, struct ike_sa *b)
-{
-	struct ike_sa *loser = collide_ours_goes(lowest_nonce(a), lowest_nonce(b)) ? a : b;
-
-	loser->redundant = true;
-	ike_log(e, loser, LOG_LEVEL_INFO, "both ends initiated at once: IKE_SA #%u goes, #%u stays",
-		loser->id, loser == a ? b->id : a->id);
-	timer_set(&e->timers, &loser->redundant_timer,
-		  e->now + (loser->initiator ? REDUNDANT_WAIT : REDUNDANT_PATIENT));
-}
-
-static void replace_old(struct ike_engine *e, struct ike_sa *sa, struct ike_sa *old,
-			bool initial_contact)
-{
-	int unique = sa->conn->unique;
-
-	if (initial_contact && unique != UNIQUE_NEVER) {
-		/* RFC 7296 2.4: the peer has no other IKE_SA any more; nobody to tell. */
-		ike_sa_end(e, old, IKE_REASON_REPLACED, "the peer says INITIAL_CONTACT");
-	} else if (unique == UNIQUE_REPLACE) {
-		ike_sa_delete(e, old, IKE_REASON_REPLACED);
-	}
-}
-
-void peers_resolve_duplicates(struct ike_engine *e, struct ike_sa *sa, bool initial_contact)
-{
-	struct ike_sa *other, *next;
-
-	DL_FOREACH_SAFE2 (sa->entry->sas, other, next, entry_next) {
-		if (other->state == IKE_SA_ENDED || !same_peer(sa, other))
-			continue;
-		if (!ike_sa_usable(other))
-			continue;
-		if (crossing(sa, other))
-			resolve_crossing(e, sa, other);
-		else
-			replace_old(e, sa, other, initial_contact);
-	}
-}
-
-void peers_redundant_expire(struct ike_engine *e, void *owner)
-{
-	struct ike_sa *sa = owner, *other;
-
-	DL_FOREACH2 (sa->entry->sas, other, entry_next) {
-		if (same_peer(sa, other) && ike_sa_usable(other) && !other->redundant) {
-			ike_sa_delete(e, sa, IKE_REASON_REPLACED);
-			return;
-		}
-	}
-	sa->redundant = false; /* the other one went meanwhile */
-}
-
-bool peers_refuses_duplicate(const struct ike_sa *sa)
-{
-	const struct ike_sa *other;
-
-	if (sa->conn->unique != UNIQUE_KEEP)
-		return false;
-	DL_FOREACH2 (sa->entry->sas, other, entry_next)
-		if (same_peer(sa, other) && ike_sa_usable(other) && !crossing(sa, other))
-			return true;
-	return false;
 }

@@ -1,5 +1,4 @@
-/* What should be up: attempts, back-off, duplicates of one peer, the responder's choice
- * of a conn. */
+/* What should be up: attempts, back-off, the responder's choice of a conn. */
 #ifndef DETOUR_PEERS_H
 #define DETOUR_PEERS_H
 
@@ -35,12 +34,6 @@ void peers_child_up(struct ike_engine *e, struct child *c);
 void peers_child_failed(struct ike_engine *e, struct ike_sa *sa, const char *child,
 			enum ike_reason reason, const char *detail);
 void peers_child_gone(struct ike_engine *e, struct child *c, enum ike_reason reason);
-/* After `sa` was established: other IKE_SAs of the same peer (RFC 7296 2.4, and both ends
- * starting at once). */
-void peers_resolve_duplicates(struct ike_engine *e, struct ike_sa *sa, bool initial_contact);
-void peers_redundant_expire(struct ike_engine *e, void *sa);
-/* Does another established IKE_SA of this peer forbid a new one (unique=keep)? */
-bool peers_refuses_duplicate(const struct ike_sa *sa);
 
 /* Responder's choice. For IKE_SA_INIT: of the conns that accept one of the offered proposals
  * the one whose addresses fit best; NULL if there is none. */

@@ -1,6 +1,7 @@
 /* IKE_SA records: life from ike_sa_new to ike_sa_free, the one writer of the state,
  * lifetimes. Must not know how exchanges are encoded. */
 #include "ipsecd/ike/command.h"
+#include "ipsecd/ike/duplicates.h"
 #include "ipsecd/ike/exchange.h"
 #include "ipsecd/ike/init.h"
 #include "ipsecd/ike/keepalive.h"
@@ -55,7 +56,7 @@ static void timers_init(struct ike_sa *sa)
 	timer_init(&sa->dpd_timer, liveness_expire, sa);
 	timer_init(&sa->task_timer, tasks_due, sa);
 	timer_init(&sa->keepalive_timer, keepalive_expire, sa);
-	timer_init(&sa->redundant_timer, peers_redundant_expire, sa);
+	timer_init(&sa->redundant_timer, duplicates_expire, sa);
 }
 
 static void timers_cancel(struct ike_engine *e, struct ike_sa *sa)

@@ -116,7 +116,7 @@ struct ike_sa {
 	bool announced;		      /* people know it as up: its end is an event */
 	uint32_t last_id;	      /* of the newest IKE_SA when this one was established */
 	uint64_t tag;		      /* a command waits for its end; 0 */
-	struct timer redundant_timer; /* peers.c */
+	struct timer redundant_timer; /* duplicates.c */
 
 	struct init_state *init; /* IKE_SA_INIT and IKE_AUTH only: KE, messages, cookie; init.c */
 

@@ -326,6 +326,33 @@ static void test_comes_again(void **state)
 	}
 }
 
+/* A peer that lets everything come up and takes it down at once is asked less and less often. */
+static void test_taken_down_at_once(void **state)
+{
+	(void)state;
+	for (unsigned child = 0; child < 2; child++) {
+		struct sim *s = sim_new(120 + child, 2, &crypto_null, NULL);
+		struct conn *c = again(s);
+
+		c->children[0].close_action = ACTION_START;
+		sim_load(s, 1, sim_conn(s, 1, 0, 0), 1);
+		sim_load(s, 0, c, 1);
+		for (unsigned i = 0; i < 6000; i++) {
+			sim_run(s, 100 * MONO_MS);
+			sim_command(s, 1, IKE_COMMAND_TERMINATE, "to0-0", child ? "net" : NULL);
+		}
+		assert_holds(s);
+		assert_in_range(s->nodes[0].requests[child ? 2 : 0], 8, 25);
+		sim_run(s, 100 * MONO_S);
+		assert_agreed(s, 1);
+		/* That was long enough: it comes again at once. */
+		sim_command(s, 1, IKE_COMMAND_TERMINATE, "to0-0", child ? "net" : NULL);
+		sim_run(s, 2 * MONO_S);
+		assert_agreed(s, 1);
+		sim_free(s);
+	}
+}
+
 static void test_acquire(void **state)
 {
 	struct sim *s = sim_new(12, 2, &crypto_null, NULL);
@@ -520,6 +547,7 @@ int main(void)
 		cmocka_unit_test(test_name_fails),
 		cmocka_unit_test(test_no_address),
 		cmocka_unit_test(test_comes_again),
+		cmocka_unit_test(test_taken_down_at_once),
 		cmocka_unit_test(test_acquire),
 		cmocka_unit_test(test_acquire_second_child),
 		cmocka_unit_test(test_waiting_command),

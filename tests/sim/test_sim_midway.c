@@ -118,6 +118,23 @@ static void test_refused_install_of_another(void **state)
 	sim_free(s);
 }
 
+/* A data plane that refuses each one: asked again for ever, but not each second. */
+static void test_refused_installs_back_off(void **state)
+{
+	struct sim *s = start(51, 0);
+
+	(void)state;
+	for (unsigned i = 0; i < 6000; i++) {
+		s->nodes[0].refuse_install = true;
+		sim_run(s, 100 * MONO_MS);
+	}
+	assert_holds(s);
+	assert_in_range(s->nodes[0].requests[2], 8, 25);
+	s->nodes[0].refuse_install = false;
+	assert_agreed_within(s, 1, 120 * MONO_S);
+	sim_free(s);
+}
+
 /* ---- a command takes it down ---- */
 
 static void test_terminated_while_it_is_made(void **state)
@@ -340,6 +357,7 @@ int main(void)
 		cmocka_unit_test(test_refused_install_of_a_rekey),
 		cmocka_unit_test(test_refused_install_in_a_collision),
 		cmocka_unit_test(test_refused_install_of_another),
+		cmocka_unit_test(test_refused_installs_back_off),
 		cmocka_unit_test(test_terminated_while_it_is_made),
 		cmocka_unit_test(test_terminated_while_it_is_rekeyed),
 		cmocka_unit_test(test_terminated_in_auth),
