@@ -1,12 +1,16 @@
-/* Names to addresses without blocking: c-ares drives its sockets through our loop. */
+/* Names to addresses without blocking: c-ares drives its sockets through our loop. c-ares
+ * reads resolv.conf when its channel is made, and a machine that has just started or moved
+ * writes a new one: a channel that read another file is made anew before the next query. */
 #include "ipsecd/net/resolve.h"
 
 #include <ares.h>
 #include <ev.h>
 #include <netdb.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #define SOCKETS_MAX 16
+#define RESOLV_CONF "/etc/resolv.conf"
 
 struct resolver_io {
 	struct resolver *owner;
@@ -17,6 +21,8 @@ struct resolver_io {
 struct resolver {
 	struct ev_loop *loop;
 	ares_channel channel;
+	struct timespec configured; /* resolv.conf's, when the channel read it */
+	unsigned open;		    /* queries */
 	resolve_done *done;
 	void *ctx;
 	ev_timer timer;
@@ -88,14 +94,47 @@ static void socket_state(void *data, ares_socket_t fd, int readable, int writabl
 	ev_io_start(r->loop, &io->watcher);
 }
 
+/* When resolv.conf was written; zeros when there is none. */
+static struct timespec configured(void)
+{
+	struct stat st;
+
+	return stat(RESOLV_CONF, &st) == 0 ? st.st_mtim : (struct timespec){0};
+}
+
+static bool channel_open(struct resolver *r)
+{
+	struct ares_options options = {.sock_state_cb = socket_state,
+				       .sock_state_cb_data = r,
+				       .timeout = 2000,
+				       .tries = 2};
+
+	r->configured = configured();
+	return ares_init_options(&r->channel, &options,
+				 ARES_OPT_SOCK_STATE_CB | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES) ==
+	       ARES_SUCCESS;
+}
+
+/* Without open queries only: their channel answers them. On failure all stays as it was. */
+static void channel_refresh(struct resolver *r)
+{
+	ares_channel before = r->channel;
+	struct timespec now = configured();
+
+	if (r->open || (now.tv_sec == r->configured.tv_sec && now.tv_nsec == r->configured.tv_nsec))
+		return;
+	if (channel_open(r))
+		ares_destroy(before);
+	else
+		r->channel = before;
+}
+
 struct resolver *resolver_new(struct ev_loop *loop, resolve_done *done, void *ctx)
 {
 	struct resolver *r = calloc(1, sizeof(*r));
-	struct ares_options options = {.sock_state_cb = socket_state, .timeout = 2000, .tries = 2};
 
 	if (!r)
 		return NULL;
-	options.sock_state_cb_data = r;
 	r->loop = loop;
 	r->done = done;
 	r->ctx = ctx;
@@ -107,10 +146,7 @@ struct resolver *resolver_new(struct ev_loop *loop, resolve_done *done, void *ct
 		ev_init(&r->io[i].watcher, ready);
 		r->io[i].watcher.data = &r->io[i];
 	}
-	if (ares_library_init(ARES_LIB_INIT_ALL) != ARES_SUCCESS ||
-	    ares_init_options(&r->channel, &options,
-			      ARES_OPT_SOCK_STATE_CB | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES) !=
-		    ARES_SUCCESS) {
+	if (ares_library_init(ARES_LIB_INIT_ALL) != ARES_SUCCESS || !channel_open(r)) {
 		free(r);
 		return NULL;
 	}
@@ -146,6 +182,7 @@ static void answered(void *arg, int status, int timeouts, struct ares_addrinfo *
 		ares_freeaddrinfo(result);
 	if (!r->closing)
 		r->done(r->ctx, q->id, n, addrs, n ? "" : ares_strerror(status));
+	r->open--; /* not before: the listener may ask again, and the channel is in use here */
 	free(q);
 }
 
@@ -165,6 +202,8 @@ void resolver_query(struct resolver *r, uint64_t query, const char *name, int fa
 		return;
 	}
 	*q = (struct query){.owner = r, .id = query};
+	channel_refresh(r);
+	r->open++;
 	ares_getaddrinfo(r->channel, name, NULL, &hints, answered, q);
 	arm_timer(r);
 }
