@@ -1,6 +1,7 @@
 /* The shell: one libev loop that moves inputs and outputs between the modules.
  *
- * The only file that knows every module. It holds no protocol and no policy: inputs go
+ * With commands.c (what clients and files ask for) the only one that knows every module.
+ * It holds no protocol and no policy: inputs go
  * into the engine with the time, and after each one `pump` carries out what comes back,
  * in order, lets the tunnels settle their links once, and arms one timer. */
 #include "ipsecd/daemon.h"
