@@ -71,7 +71,9 @@ bool netlink_parse_addr(const struct nlmsghdr *h, struct netlink_addr *out);
 
 struct netlink;
 
-struct netlink *netlink_open(void); /* NULL: errno says why */
+struct netlink *netlink_open(void); /* rtnetlink; NULL: errno says why */
+/* Any family's (NETLINK_XFRM, NETLINK_NETFILTER): requests and answers work the same way. */
+struct netlink *netlink_open_protocol(int protocol);
 void netlink_close(struct netlink *nl);
 /* Sends a built message and waits for the acknowledgement: 0 or -errno. */
 int netlink_request(struct netlink *nl, struct nlmsghdr *h);
@@ -108,6 +110,12 @@ struct netlink_monitor_host {
 };
 
 struct netlink_monitor *netlink_monitor_open(const struct netlink_monitor_host *host);
+/* Another family's multicast groups (numbers as the kernel's *NLGRP_*, ended by 0): each
+ * message goes to `message`. */
+struct netlink_monitor *netlink_monitor_open_protocol(int protocol, const unsigned *groups,
+						      void (*message)(void *ctx,
+								      const struct nlmsghdr *h),
+						      void (*lost)(void *ctx), void *ctx);
 void netlink_monitor_close(struct netlink_monitor *m);
 int netlink_monitor_fd(const struct netlink_monitor *m); /* readable: call netlink_monitor_read */
 /* Reads until nothing is left. 0 or -errno (the socket is broken). */

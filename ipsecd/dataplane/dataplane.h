@@ -1,6 +1,6 @@
 /* The seam to the data planes: one table of verbs over plain data, implemented by
- * userspace (TUN + ESP), kernel (XFRM, later) and fake (tests). tests/contract runs
- * the same cases on each.
+ * userspace (TUN + ESP), kernel (XFRM + vti or xfrm interface) and fake (tests).
+ * tests/contract runs the same cases on each.
  *
  * A tunnel is a device that lives as long as its peer is configured: it keeps name
  * and ifindex through everything. The plane starts it with operstate DORMANT (linkmode
@@ -10,7 +10,12 @@
  * Outbound packets of a tunnel take the newest installed CHILD_SA whose `outbound` is
  * on and whose selectors match (src in local_ts, dst in remote_ts); without one they
  * are dropped and counted. Inbound packets are delivered to the tunnel of the CHILD_SA
- * they came by, after ICV, replay (RFC 4303 3.4.3) and selector check (RFC 4301 5.2). */
+ * they came by, after ICV, replay (RFC 4303 3.4.3) and selector check (RFC 4301 5.2).
+ *
+ * What a plane keeps beyond the life of the process (`persistent`): its devices, and after
+ * a kill the SAs too. The next process finds them: tunnel_create takes a device of ours
+ * over as it is; SAs found are the tunnel's inheritance, which passes packets (and
+ * keeps the link as it was) until CHILD_SAs installed now have replaced it. */
 #ifndef DETOUR_DATAPLANE_H
 #define DETOUR_DATAPLANE_H
 
@@ -29,7 +34,8 @@ enum dataplane_event_kind {
 	DATAPLANE_CHILD_HARD_EXPIRE,
 	DATAPLANE_CHILD_PEER_MOVED,
 	DATAPLANE_ACQUIRE,
-	DATAPLANE_DEVICE_CHANGED, /* someone else set the device up or down, or removed it */
+	DATAPLANE_DEVICE_CHANGED, /* someone else set the device up or down, removed or made it */
+	DATAPLANE_INHERITED_GONE, /* tunnel: no SA of a former process is left */
 };
 
 struct dataplane_event {
@@ -86,19 +92,42 @@ struct dataplane_child_stats {
 };
 
 struct dataplane_tunnel_info {
-	int ifindex; /* 0: somebody removed the device */
+	int ifindex; /* 0: somebody removed the device, or an external one is not there yet */
 	uint16_t mtu;
-	bool link_up; /* what tunnel_set_link asked last */
+	bool link_up; /* what tunnel_set_link asked last, or what was found */
 	bool admin_up;
+	char name[IF_NAMESIZE]; /* the device's: one that was taken over may have another name */
+	const char *kind;	/* "tun", "vti", "vti6", "xfrm" */
+	struct mark mark_in, mark_out; /* in use; 0: none */
+	uint32_t if_id_in, if_id_out;
+	unsigned inherited; /* outbound SAs of a former process that still send */
 };
 
 struct dataplane_ops {
 	const char *name; /* "userspace", "kernel", "fake" */
 	bool encap_only;  /* ESP only in UDP: the engine must claim a NAT */
+	bool persistent;  /* devices outlive the process; removed by tunnel_remove and flush */
 	/* Can it work here? On false `why` (size bytes) says what is missing. */
 	bool (*probe)(char *why, size_t size);
 	struct dataplane *(*open)(const struct dataplane_host *host);
-	void (*close)(struct dataplane *d); /* removes all that is still there */
+	/* Removes what is still there; a persistent plane its SAs and policies that send, and
+	 * leaves devices DORMANT, so that what is routed into them is dropped, not leaked. */
+	void (*close)(struct dataplane *d);
+	/* NULL where nothing outlives the process. Removes every device, SA, policy and setting
+	 * that is ours from this machine, whoever made it; false: `why`. Needs no open plane,
+	 * and none may be. */
+	bool (*flush)(const struct log_sink *log, char *why, size_t size);
+	/* The tunnels that the configuration wants are all there now: what is left of a former
+	 * process and belongs to none of them goes. NULL: nothing to do. */
+	void (*settled)(struct dataplane *d);
+	/* Can CHILD_SAs with these algorithms be installed (ESN: with extended numbers)?
+	 * NULL: all that crypto.h has. */
+	bool (*supports)(struct dataplane *d, uint16_t encr_id, uint16_t key_bits,
+			 uint16_t integ_id, bool esn);
+	/* A UDP socket of IKE: its own datagrams pass the plane's policies, and ESP that comes
+	 * by it (natt) is the plane's at once where a kernel does that. NULL: nothing to do.
+	 * false: last_error. */
+	bool (*ike_socket)(struct dataplane *d, int fd, uint8_t family, bool natt);
 
 	/* Creates or adopts the device, with addresses and MTU; DORMANT and admin up. */
 	enum dataplane_error (*tunnel_create)(struct dataplane *d, uint32_t tunnel,
@@ -110,6 +139,8 @@ struct dataplane_ops {
 	enum dataplane_error (*tunnel_set_link)(struct dataplane *d, uint32_t tunnel, bool up);
 	bool (*tunnel_info)(struct dataplane *d, uint32_t tunnel,
 			    struct dataplane_tunnel_info *out);
+	/* The peer is known to be dead: SAs of a former process end now. NULL: there are none. */
+	void (*tunnel_disinherit)(struct dataplane *d, uint32_t tunnel);
 
 	enum dataplane_error (*child_install)(struct dataplane *d, const struct child_sa *child);
 	/* outbound on/off, udp_encap and endpoints of an installed child. */
@@ -129,6 +160,7 @@ struct dataplane_ops {
 };
 
 extern const struct dataplane_ops dataplane_userspace;
+extern const struct dataplane_ops dataplane_kernel;
 extern const struct dataplane_ops dataplane_fake;
 
 /* The MTU inside a tunnel for a path MTU and a suite (RFC 4303 2, RFC 3948): the largest

@@ -18,6 +18,22 @@ struct child_keys {
 	uint8_t integ_len; /* 0 with an AEAD */
 };
 
+/* Outer header handling (RFC 4301 5.1.2, 8.1) and padding; what a child_config asks for and a
+ * child_sa carries to the plane. Zero is the default of every field. */
+enum child_df { CHILD_DF_COPY, CHILD_DF_CLEAR };
+enum child_dscp { CHILD_DSCP_OUT, CHILD_DSCP_NO, CHILD_DSCP_IN, CHILD_DSCP_BOTH };
+
+#define CHILD_TFC_MTU UINT16_MAX
+
+struct child_flags {
+	enum child_df df;     /* copy DF outwards, or let the network fragment */
+	enum child_dscp dscp; /* copied outwards / not / inwards / both */
+	bool no_ecn;	      /* congestion marks are not copied inwards */
+	uint16_t tfc_pad;     /* inner packets are padded to this length; CHILD_TFC_MTU; 0: none */
+	uint32_t set_mark_out, set_mark_out_mask; /* mark of the ESP packets sent; 0/0: unchanged */
+	uint32_t set_mark_in, set_mark_in_mask;	  /* mark of the inner packets received */
+};
+
 struct child_sa {
 	uint64_t id;	 /* unique in this process's life; the handle for update and remove */
 	uint32_t tunnel; /* which tunnel device it serves */
@@ -33,6 +49,8 @@ struct child_sa {
 	struct child_keys in, out;
 	uint64_t life_bytes, life_packets;   /* hard limits, 0: none */
 	uint64_t rekey_bytes, rekey_packets; /* soft limits, 0: none */
+	uint32_t life_seconds; /* hard limit by time, for a plane that outlives us; 0: none */
+	struct child_flags flags;
 };
 
 static inline void child_sa_cleanse(struct child_sa *c)

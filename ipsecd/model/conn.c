@@ -56,9 +56,10 @@ static bool copy_children(struct conn *to, const struct conn *from)
 		return false;
 	for (unsigned i = 0; i < from->n_children; i++) {
 		to->children[i] = from->children[i];
-		to->children[i].name = NULL;
+		to->children[i].name = to->children[i].updown = NULL;
 		to->n_children++;
-		if (!copy_string(&to->children[i].name, from->children[i].name))
+		if (!copy_string(&to->children[i].name, from->children[i].name) ||
+		    !copy_string(&to->children[i].updown, from->children[i].updown))
 			return false;
 	}
 	return true;
@@ -92,8 +93,10 @@ void conn_free(struct conn *c)
 		free(c->local[i].name);
 		free(c->remote[i].name);
 	}
-	for (unsigned i = 0; i < c->n_children; i++)
+	for (unsigned i = 0; i < c->n_children; i++) {
 		free(c->children[i].name);
+		free(c->children[i].updown);
+	}
 	free(c->children);
 	free(c->source);
 	free(c->name);

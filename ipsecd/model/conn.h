@@ -6,6 +6,7 @@
 #ifndef DETOUR_CONN_H
 #define DETOUR_CONN_H
 
+#include "ipsecd/model/child.h"
 #include "ipsecd/model/id.h"
 #include "ipsecd/model/proposal.h"
 #include "ipsecd/model/ts.h"
@@ -45,14 +46,27 @@ bool mark_parse(const char *text, struct mark *out);
 /* At most 15 letters, digits, '-', '_' and '.', and none of the kernel's own. */
 bool device_name_valid(const char *name);
 
+/* What kind of device the kernel plane makes; the userspace plane has TUN devices only. */
+enum device_kind { DEVICE_AUTO, DEVICE_VTI, DEVICE_XFRM };
+
+#define TUNNEL_MSS_AUTO 1 /* tunnel_config.mss: follows the MTU */
+
 /* The tunnel device of a conn. All of its children share it. */
 struct tunnel_config {
 	char name[IF_NAMESIZE]; /* as configured, else made from the conn's name */
 	bool named;		/* the configuration gave the name */
+	bool external;		/* an updown script makes the device: none is created, one with our
+				   marks is taken over once it is there */
+	enum device_kind kind;
 	uint8_t n_addrs;
 	struct prefix addrs[CONN_IF_ADDRS_MAX]; /* with host bits; may be none */
 	uint16_t mtu;				/* 0: computed from the cipher and path */
-	struct mark mark_in, mark_out;
+	uint16_t mss; /* TCP MSS clamp of forwarded connections; 0: none; TUNNEL_MSS_AUTO */
+	struct mark mark_in, mark_out; /* vti: ikey and okey; value 0: the plane's to choose */
+	uint32_t if_id_in, if_id_out;  /* xfrm interface; 0: the plane's to choose */
+	/* Outer addresses where the configuration fixes them (family 0: not known before there
+	 * is a CHILD_SA). A vti has them; it follows its CHILD_SAs afterwards. */
+	struct addr local, remote;
 };
 
 struct child_config {
@@ -66,6 +80,8 @@ struct child_config {
 	enum start_action start_action, dpd_action, close_action;
 	uint16_t replay_window; /* packets, 0: off; 32 by default in files, 64..4096 useful */
 	uint32_t reqid;		/* 0: ours to choose */
+	struct child_flags flags;
+	char *updown; /* the script of leftupdown=, NULL: none */
 };
 
 struct conn {

@@ -1,0 +1,23 @@
+/* The daemon's own settings: `config setup` of ipsec.conf. Plain data with defaults. */
+#ifndef DETOUR_SETTINGS_H
+#define DETOUR_SETTINGS_H
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct settings {
+	/* Routes to the remote selectors through the tunnel devices, in a table of their own.
+	 * Off by default: what is behind a peer is for BGP or the operator to say. */
+	bool install_routes;
+	uint32_t routing_table, routing_table_prio; /* 220, 220; prio 0: no rule */
+	/* Virtual addresses from the peer are put on the tunnel device, or on this one. */
+	bool install_virtual_ip;
+	char install_virtual_ip_on[IF_NAMESIZE]; /* "": the tunnel device */
+	uint32_t updown_timeout;		 /* seconds a script may take; 30 */
+};
+
+#define SETTINGS_DEFAULT \
+	((struct settings){.routing_table = 220, .routing_table_prio = 220, .updown_timeout = 30})
+
+#endif
