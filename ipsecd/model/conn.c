@@ -174,9 +174,17 @@ static bool mark_equal(struct mark a, struct mark b)
 	return a.value == b.value && a.mask == b.mask;
 }
 
+bool tunnel_config_same_device(const struct tunnel_config *a, const struct tunnel_config *b)
+{
+	return strcmp(a->name, b->name) == 0 && a->kind == b->kind && a->external == b->external &&
+	       mark_equal(a->mark_in, b->mark_in) && mark_equal(a->mark_out, b->mark_out) &&
+	       a->if_id_in == b->if_id_in && a->if_id_out == b->if_id_out;
+}
+
+/* What a device may change and stay itself. The outer addresses are the conn's. */
 static bool device_equal(const struct tunnel_config *a, const struct tunnel_config *b)
 {
-	if (a->mtu != b->mtu || a->n_addrs != b->n_addrs)
+	if (a->mtu != b->mtu || a->mss != b->mss || a->n_addrs != b->n_addrs)
 		return false;
 	for (unsigned i = 0; i < a->n_addrs; i++) {
 		if (!prefix_equal(&a->addrs[i], &b->addrs[i]))
@@ -199,9 +207,7 @@ static bool ike_equal(const struct conn *a, const struct conn *b)
 	return strcmp(a->name, b->name) == 0 && ends_equal(a, b) &&
 	       a->local_auth == b->local_auth && a->remote_auth == b->remote_auth &&
 	       proposal_list_equal(&a->proposals, &b->proposals) && a->encap == b->encap &&
-	       strcmp(a->tunnel.name, b->tunnel.name) == 0 &&
-	       mark_equal(a->tunnel.mark_in, b->tunnel.mark_in) &&
-	       mark_equal(a->tunnel.mark_out, b->tunnel.mark_out);
+	       tunnel_config_same_device(&a->tunnel, &b->tunnel);
 }
 
 /* What a running IKE SA may take over without being made anew. */
@@ -228,10 +234,29 @@ static bool children_equal(const struct conn *a, const struct conn *b)
 	return true;
 }
 
+static struct addr fixed_address(const struct host *hosts, unsigned n)
+{
+	return n == 1 && hosts[0].kind == HOST_ADDR ? hosts[0].addr : (struct addr){0};
+}
+
+void conn_fix_tunnel_ends(struct conn *c)
+{
+	c->tunnel.local = fixed_address(c->local, c->n_local);
+	c->tunnel.remote = fixed_address(c->remote, c->n_remote);
+}
+
 bool child_config_same_traffic(const struct child_config *a, const struct child_config *b)
 {
 	return ts_list_equal(&a->local_ts, &b->local_ts) &&
 	       ts_list_equal(&a->remote_ts, &b->remote_ts) && a->reqid == b->reqid;
+}
+
+static bool flags_equal(const struct child_flags *a, const struct child_flags *b)
+{
+	return a->df == b->df && a->dscp == b->dscp && a->no_ecn == b->no_ecn &&
+	       a->tfc_pad == b->tfc_pad && a->set_mark_out == b->set_mark_out &&
+	       a->set_mark_out_mask == b->set_mark_out_mask && a->set_mark_in == b->set_mark_in &&
+	       a->set_mark_in_mask == b->set_mark_in_mask;
 }
 
 bool child_config_same_keying(const struct child_config *a, const struct child_config *b)
@@ -240,14 +265,21 @@ bool child_config_same_keying(const struct child_config *a, const struct child_c
 	       a->rekey_time == b->rekey_time && a->life_time == b->life_time &&
 	       a->rand_time == b->rand_time && a->life_bytes == b->life_bytes &&
 	       a->rekey_bytes == b->rekey_bytes && a->life_packets == b->life_packets &&
-	       a->rekey_packets == b->rekey_packets && a->replay_window == b->replay_window;
+	       a->rekey_packets == b->rekey_packets && a->replay_window == b->replay_window &&
+	       flags_equal(&a->flags, &b->flags);
+}
+
+static bool strings_equal(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
 bool child_config_equal(const struct child_config *a, const struct child_config *b)
 {
 	return strcmp(a->name, b->name) == 0 && child_config_same_traffic(a, b) &&
 	       child_config_same_keying(a, b) && a->start_action == b->start_action &&
-	       a->dpd_action == b->dpd_action && a->close_action == b->close_action;
+	       a->dpd_action == b->dpd_action && a->close_action == b->close_action &&
+	       strings_equal(a->updown, b->updown);
 }
 
 enum conn_difference conn_compare(const struct conn *a, const struct conn *b)

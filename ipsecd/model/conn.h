@@ -120,6 +120,10 @@ const struct child_config *conn_child(const struct conn *c, const char *name);
 /* Makes tunnel.name from the conn's name: allowed characters, at most 15 bytes
  * (a hash tail keeps long names apart). Nothing when `named`. */
 void conn_default_tunnel_name(struct conn *c);
+/* tunnel.local and tunnel.remote from the conn's hosts, where these leave one address. */
+void conn_fix_tunnel_ends(struct conn *c);
+/* One device may serve both: they differ in addresses, MTU or MSS only. */
+bool tunnel_config_same_device(const struct tunnel_config *a, const struct tunnel_config *b);
 
 /* What a reload has to do for this difference. */
 enum conn_difference {

@@ -317,6 +317,86 @@ bool proposal_accept(const struct proposal_list *ours, const struct proposal *ch
 	return false;
 }
 
+/* ---- filter ---- */
+
+/* Which transforms of a proposal take part in a usable combination. */
+struct survivors {
+	const struct proposal *p;
+	const struct proposal_filter *filter;
+	bool stays[PROPOSAL_TRANSFORMS_MAX];
+};
+
+static bool survives_with_esn(struct survivors *s, const struct transform *encr, uint16_t integ)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < s->p->n_transforms; i++) {
+		const struct transform *t = &s->p->transforms[i];
+
+		if (t->type == TRANSFORM_ESN &&
+		    s->filter->usable(s->filter->ctx, encr, integ, t->id == ESN_YES))
+			any = s->stays[i] = true;
+	}
+	return any;
+}
+
+static bool survives(struct survivors *s, const struct transform *encr)
+{
+	const struct algorithm_encr *a = algorithm_encr(encr->id, encr->key_bits);
+	bool any = false;
+
+	if (!a || a->icv_len)
+		return survives_with_esn(s, encr, INTEG_NONE);
+	for (unsigned i = 0; i < s->p->n_transforms; i++) {
+		const struct transform *t = &s->p->transforms[i];
+
+		if (t->type == TRANSFORM_INTEG && survives_with_esn(s, encr, t->id))
+			any = s->stays[i] = true;
+	}
+	return any;
+}
+
+static bool is_filtered(uint8_t type)
+{
+	return type == TRANSFORM_ENCR || type == TRANSFORM_INTEG || type == TRANSFORM_ESN;
+}
+
+/* false: nothing is left of it. */
+static bool filter_proposal(struct proposal *p, const struct proposal_filter *filter)
+{
+	struct survivors s = {.p = p, .filter = filter};
+	bool any = false;
+	uint8_t n = 0;
+
+	for (unsigned i = 0; i < p->n_transforms; i++) {
+		const struct transform *t = &p->transforms[i];
+
+		if (t->type == TRANSFORM_ENCR && survives(&s, t))
+			any = s.stays[i] = true;
+	}
+	for (unsigned i = 0; i < p->n_transforms; i++) {
+		const struct transform t = p->transforms[i];
+
+		if (!is_filtered(t.type) || s.stays[i])
+			p->transforms[n++] = t;
+		else
+			filter->dropped(filter->ctx, &t);
+	}
+	p->n_transforms = n;
+	return any;
+}
+
+void proposal_list_filter(struct proposal_list *l, const struct proposal_filter *filter)
+{
+	uint8_t n = 0;
+
+	for (unsigned i = 0; i < l->n; i++) {
+		if (filter_proposal(&l->p[i], filter))
+			l->p[n++] = l->p[i];
+	}
+	l->n = n;
+}
+
 /* ---- text ---- */
 
 static const char *protocol_name(uint8_t protocol)

@@ -102,4 +102,16 @@ const struct algorithm_ke *proposal_first_ke(const struct proposal_list *l);
 bool proposal_list_has_ke(const struct proposal_list *l, uint16_t id);
 bool proposal_list_equal(const struct proposal_list *a, const struct proposal_list *b);
 
+/* What a data plane can't do is not offered. `usable` is asked for every combination of
+ * cipher, integrity (INTEG_NONE with an AEAD) and sequence numbers of an ESP proposal; a
+ * transform of these types stays when one combination with it is usable, else `dropped`
+ * is told. Proposals without any usable combination go, so that l->n may become 0. */
+struct proposal_filter {
+	bool (*usable)(void *ctx, const struct transform *encr, uint16_t integ, bool esn);
+	void (*dropped)(void *ctx, const struct transform *t);
+	void *ctx;
+};
+
+void proposal_list_filter(struct proposal_list *l, const struct proposal_filter *filter);
+
 #endif

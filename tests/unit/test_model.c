@@ -402,6 +402,63 @@ static void test_host_words(void **state)
 		assert_false(host_parse(bad[i], &h));
 }
 
+/* What a changed field asks of a reload: nothing of a device's identity or of how packets are
+ * treated is overlooked. */
+static void test_conn_compare_fields(void **state)
+{
+	struct conn *a = conn_new("a-b"), *b;
+	struct tunnel_config *t;
+	struct child_flags *f;
+
+	(void)state;
+	assert_true(host_parse("192.0.2.1", &a->local[0]) && host_parse("%any", &a->remote[0]));
+	assert_non_null(conn_add_child(a, "a-b"));
+	b = conn_copy(a);
+	conn_fix_tunnel_ends(b);
+	t = &b->tunnel;
+	assert_true(addr_equal(&t->local, &a->local[0].addr));
+	assert_int_equal(t->remote.family, 0);
+	assert_int_equal(conn_compare(a, b), CONN_SAME); /* derived: not compared */
+
+#define DIFFERS(field, value, how)                               \
+	do {                                                     \
+		__typeof__(field) was = (field);                 \
+		(field) = (value);                               \
+		assert_int_equal(conn_compare(a, b), how);       \
+		(field) = was;                                   \
+		assert_int_equal(conn_compare(a, b), CONN_SAME); \
+	} while (0)
+
+	DIFFERS(t->mss, TUNNEL_MSS_AUTO, CONN_DEVICE_DIFFERS);
+	DIFFERS(t->mtu, 1400, CONN_DEVICE_DIFFERS);
+	DIFFERS(t->kind, DEVICE_XFRM, CONN_DIFFERS);
+	DIFFERS(t->external, true, CONN_DIFFERS);
+	DIFFERS(t->mark_in.value, 7, CONN_DIFFERS);
+	DIFFERS(t->mark_out.mask, 7, CONN_DIFFERS);
+	DIFFERS(t->if_id_in, 7, CONN_DIFFERS);
+	DIFFERS(t->if_id_out, 7, CONN_DIFFERS);
+
+	f = &b->children[0].flags;
+	DIFFERS(f->df, CHILD_DF_CLEAR, CONN_CHILDREN_DIFFER);
+	DIFFERS(f->dscp, CHILD_DSCP_BOTH, CONN_CHILDREN_DIFFER);
+	DIFFERS(f->no_ecn, true, CONN_CHILDREN_DIFFER);
+	DIFFERS(f->tfc_pad, CHILD_TFC_MTU, CONN_CHILDREN_DIFFER);
+	DIFFERS(f->set_mark_out, 1, CONN_CHILDREN_DIFFER);
+	DIFFERS(f->set_mark_out_mask, 1, CONN_CHILDREN_DIFFER);
+	DIFFERS(f->set_mark_in, 1, CONN_CHILDREN_DIFFER);
+	DIFFERS(f->set_mark_in_mask, 1, CONN_CHILDREN_DIFFER);
+	f->df = CHILD_DF_CLEAR; /* another treatment of packets comes by a rekey */
+	assert_false(child_config_same_keying(&a->children[0], &b->children[0]));
+	assert_true(child_config_same_traffic(&a->children[0], &b->children[0]));
+	f->df = CHILD_DF_COPY;
+	b->children[0].updown = strdup("/bin/true"); /* a script is the shell's: no rekey */
+	assert_int_equal(conn_compare(a, b), CONN_CHILDREN_DIFFER);
+	assert_true(child_config_same_keying(&a->children[0], &b->children[0]));
+#undef DIFFERS
+	conn_free(a);
+	conn_free(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -415,6 +472,7 @@ int main(void)
 		cmocka_unit_test(test_secret_match),
 		cmocka_unit_test(test_secret_match_address),
 		cmocka_unit_test(test_conn_copy_compare),
+		cmocka_unit_test(test_conn_compare_fields),
 		cmocka_unit_test(test_conn_tunnel_name),
 		cmocka_unit_test(test_device_words),
 		cmocka_unit_test(test_host_words),

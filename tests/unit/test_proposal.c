@@ -251,6 +251,51 @@ static void test_defaults(void **state)
 	assert_true(proposal_list_equal(&l, &l));
 }
 
+/* ---- filter: a plane without ChaCha20, SHA2-384 and extended sequence numbers ---- */
+
+static bool plane_can(void *ctx, const struct transform *encr, uint16_t integ, bool esn)
+{
+	(void)ctx;
+	return encr->id != ENCR_CHACHA20_POLY1305 && integ != INTEG_HMAC_SHA2_384_192 && !esn;
+}
+
+static void count_dropped(void *ctx, const struct transform *t)
+{
+	unsigned *n = ctx;
+
+	n[t->type]++;
+}
+
+static void filtered(const char *words, const char *left, unsigned encr, unsigned integ,
+		     unsigned esn)
+{
+	unsigned dropped[TRANSFORM_ESN + 1] = {0};
+	struct proposal_filter filter = {plane_can, count_dropped, dropped};
+	char text[PROPOSAL_LIST_MAX * PROPOSAL_TEXT];
+	struct proposal_list l = {0};
+	size_t at, len;
+
+	assert_int_equal(proposal_list_parse(ESP, words, &l, &at, &len), PROPOSAL_OK);
+	proposal_list_filter(&l, &filter);
+	assert_string_equal(proposal_list_format(&l, text, sizeof(text)), left);
+	assert_int_equal(dropped[TRANSFORM_ENCR], encr);
+	assert_int_equal(dropped[TRANSFORM_INTEG], integ);
+	assert_int_equal(dropped[TRANSFORM_ESN], esn);
+}
+
+static void test_filter(void **state)
+{
+	(void)state;
+	filtered("aes128gcm16", "ESP:AES_GCM_16_128/NO_EXT_SEQ", 0, 0, 0);
+	filtered("chacha20poly1305,aes128gcm16", "ESP:AES_GCM_16_128/NO_EXT_SEQ", 1, 0, 1);
+	filtered("chacha20poly1305-aes128gcm16-x25519", "ESP:AES_GCM_16_128/CURVE_25519/NO_EXT_SEQ",
+		 1, 0, 0);
+	filtered("aes128-sha384-sha256-noesn-esn", "ESP:AES_CBC_128/HMAC_SHA2_256_128/NO_EXT_SEQ",
+		 0, 1, 1);
+	filtered("aes128-sha384", "", 1, 1, 1);
+	filtered("aes128gcm16-esn,chacha20poly1305", "", 2, 0, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -263,6 +308,7 @@ int main(void)
 		cmocka_unit_test(test_unusable_transforms),
 		cmocka_unit_test(test_hostile_answers),
 		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_filter),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
