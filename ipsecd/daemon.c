@@ -66,6 +66,12 @@ static void out_query(struct daemon *d, const struct ike_output *out)
 	resolver_query(d->resolver, out->query, out->name, out->path.remote.addr.family);
 }
 
+static void out_nothing(struct daemon *d, const struct ike_output *out)
+{
+	(void)d;
+	(void)out;
+}
+
 static void out_event(struct daemon *d, const struct ike_output *out)
 {
 	if (out->event == IKE_EVENT_CHILD_UP)
@@ -86,6 +92,9 @@ static void (*const carry_out[])(struct daemon *d, const struct ike_output *out)
 	[IKE_OUTPUT_CHILD_UPDATE] = out_child_update,
 	[IKE_OUTPUT_CHILD_REMOVE] = out_child_remove,
 	[IKE_OUTPUT_QUERY_RESOLVE] = out_query,
+	[IKE_OUTPUT_QUERY_LEASE] = out_nothing,
+	[IKE_OUTPUT_LEASE_RELEASE] = out_nothing,
+	[IKE_OUTPUT_VIPS] = out_nothing,
 	[IKE_OUTPUT_EVENT] = out_event,
 };
 

@@ -17,6 +17,8 @@
 #include "ipsecd/model/secret.h"
 #include "lib/log.h"
 
+#define IKE_TUNNEL_VIPS_MAX 16 /* all that we have on one tunnel */
+
 struct ike_engine;
 
 struct ike_env {
@@ -101,6 +103,27 @@ struct ike_answer {
 		local; /* for a host with default-route: source address towards addrs[0], or none */
 };
 
+/* What a peer's IKE_AUTH asks the pools for, all of it at once. Answered by ike_engine_lease;
+ * each query is followed by exactly one IKE_OUTPUT_LEASE_RELEASE with its number, when the
+ * address is not in use any more (also when there was none), which may be before the answer. */
+struct ike_lease_query {
+	struct id identity;
+	bool sole; /* the peer has one IKE_SA, this one: a second one gets the
+		      same addresses */
+	uint8_t n;
+	struct addr wanted[VIPS_MAX]; /* any of a family, or a given one if that is possible */
+	uint8_t n_pools;
+	const struct pool_ref *pools;
+};
+
+/* The answer: addrs[i] is for wanted[i], family 0 where there is none. dns: name servers that
+ * belong to the pools, in addition to those of the conn. */
+struct ike_lease {
+	struct addr addrs[VIPS_MAX];
+	uint8_t n_dns;
+	struct addr dns[VIP_DNS_MAX];
+};
+
 struct ike_engine *ike_engine_new(const struct ike_env *env, const struct ike_settings *settings);
 void ike_engine_free(struct ike_engine *e); /* cleanses; sends nothing */
 
@@ -116,6 +139,9 @@ void ike_engine_child_event(struct ike_engine *e, uint64_t id, enum ike_child_ev
 void ike_engine_answer(struct ike_engine *e, uint64_t query, const struct ike_answer *answer,
 		       mono_time now);
 
+void ike_engine_lease(struct ike_engine *e, uint64_t query, const struct ike_lease *lease,
+		      mono_time now);
+
 /* ---- outputs ---- */
 
 enum ike_output_kind {
@@ -125,6 +151,10 @@ enum ike_output_kind {
 	IKE_OUTPUT_CHILD_UPDATE,  /* child id: outbound on/off, new endpoints */
 	IKE_OUTPUT_CHILD_REMOVE,  /* child id */
 	IKE_OUTPUT_QUERY_RESOLVE, /* query, name, family; answered by ike_engine_answer */
+	IKE_OUTPUT_QUERY_LEASE,	  /* query, conn, lease_query; answered by ike_engine_lease */
+	IKE_OUTPUT_LEASE_RELEASE, /* query */
+	IKE_OUTPUT_VIPS, /* tunnel, n_vips, vips: all virtual addresses that we have there now.
+			    Before the installs that need them, behind the removals */
 	IKE_OUTPUT_EVENT,
 };
 
@@ -179,6 +209,10 @@ struct ike_sa_info {
 	bool nat_local, nat_remote, nat_faked;
 	mono_time established, rekey_at, reauth_at;
 	unsigned tasks_queued;
+	/* Virtual addresses: ours from the peer, and the peer's from us. dns: what the peer
+	 * told us to use. */
+	uint8_t n_local_vips, n_remote_vips, n_dns;
+	struct addr local_vips[VIPS_MAX], remote_vips[VIPS_MAX], dns[VIP_DNS_MAX];
 };
 
 struct ike_child_info {
@@ -202,6 +236,10 @@ struct ike_output {
 				  REMOVE: id */
 	uint64_t query;
 	const char *name; /* QUERY_RESOLVE */
+	struct ike_lease_query lease_query;
+	uint32_t tunnel; /* VIPS */
+	uint8_t n_vips;
+	struct addr vips[IKE_TUNNEL_VIPS_MAX];
 	/* EVENT */
 	enum ike_event_kind event;
 	enum ike_reason reason;

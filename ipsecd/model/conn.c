@@ -65,6 +65,15 @@ static bool copy_children(struct conn *to, const struct conn *from)
 	return true;
 }
 
+static bool copy_pools(struct conn *to, const struct conn *from)
+{
+	for (unsigned i = 0; i < from->n_pools; i++) {
+		if (!pool_ref_copy(&to->pools[i], &from->pools[i]))
+			return false;
+	}
+	return true;
+}
+
 struct conn *conn_copy(const struct conn *c)
 {
 	struct conn *copy = malloc(sizeof(*copy));
@@ -77,9 +86,11 @@ struct conn *conn_copy(const struct conn *c)
 	copy->n_children = 0;
 	for (unsigned i = 0; i < CONN_ADDRS_MAX; i++)
 		copy->local[i].name = copy->remote[i].name = NULL;
+	memset(copy->pools, 0, sizeof(copy->pools));
 	if (copy_string(&copy->name, c->name) && copy_string(&copy->source, c->source) &&
 	    copy_host_names(copy->local, c->local, c->n_local) &&
-	    copy_host_names(copy->remote, c->remote, c->n_remote) && copy_children(copy, c))
+	    copy_host_names(copy->remote, c->remote, c->n_remote) && copy_pools(copy, c) &&
+	    copy_children(copy, c))
 		return copy;
 	conn_free(copy);
 	return NULL;
@@ -93,6 +104,8 @@ void conn_free(struct conn *c)
 		free(c->local[i].name);
 		free(c->remote[i].name);
 	}
+	for (unsigned i = 0; i < c->n_pools; i++)
+		pool_ref_clear(&c->pools[i]);
 	for (unsigned i = 0; i < c->n_children; i++) {
 		free(c->children[i].name);
 		free(c->children[i].updown);
@@ -202,9 +215,23 @@ static bool ends_equal(const struct conn *a, const struct conn *b)
 	       a->remote_id_set == b->remote_id_set;
 }
 
+/* What IKE_AUTH's configuration payloads ask for and give. */
+static bool addresses_equal(const struct conn *a, const struct conn *b)
+{
+	if (!addrs_equal(a->vips, a->n_vips, b->vips, b->n_vips) ||
+	    !addrs_equal(a->dns_wanted, a->n_dns_wanted, b->dns_wanted, b->n_dns_wanted) ||
+	    !addrs_equal(a->dns, a->n_dns, b->dns, b->n_dns) || a->n_pools != b->n_pools)
+		return false;
+	for (unsigned i = 0; i < a->n_pools; i++) {
+		if (!pool_ref_equal(&a->pools[i], &b->pools[i]))
+			return false;
+	}
+	return true;
+}
+
 static bool ike_equal(const struct conn *a, const struct conn *b)
 {
-	return strcmp(a->name, b->name) == 0 && ends_equal(a, b) &&
+	return strcmp(a->name, b->name) == 0 && ends_equal(a, b) && addresses_equal(a, b) &&
 	       a->local_auth == b->local_auth && a->remote_auth == b->remote_auth &&
 	       proposal_list_equal(&a->proposals, &b->proposals) && a->encap == b->encap &&
 	       tunnel_config_same_device(&a->tunnel, &b->tunnel);

@@ -10,6 +10,7 @@
 #include "ipsecd/model/id.h"
 #include "ipsecd/model/proposal.h"
 #include "ipsecd/model/ts.h"
+#include "ipsecd/model/vip.h"
 #include "lib/mono.h"
 
 #include <net/if.h>
@@ -106,6 +107,15 @@ struct conn {
 	mono_time retransmit_timeout;  /* the whole wait for an answer; 0: default 18 s */
 	uint32_t keying_tries;	       /* 0: for ever */
 	enum { UNIQUE_NO, UNIQUE_NEVER, UNIQUE_KEEP, UNIQUE_REPLACE } unique;
+	/* As initiator: virtual addresses and name servers to ask the peer for (RFC 7296 2.19).
+	 * Without dns_wanted those of the families of vips are asked for. */
+	uint8_t n_vips, n_dns_wanted;
+	struct addr vips[VIPS_MAX], dns_wanted[VIP_DNS_MAX];
+	/* As responder: where the peer's addresses come from, in the order of preference (a peer
+	 * then has to ask for one), and the name servers it is told. */
+	uint8_t n_pools, n_dns;
+	struct pool_ref pools[POOL_REFS_MAX];
+	struct addr dns[VIP_DNS_MAX];
 	struct tunnel_config tunnel;
 	uint16_t n_children;
 	struct child_config *children;

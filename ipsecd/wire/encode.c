@@ -203,6 +203,39 @@ void wire_put_delete(struct wire_writer *w, uint8_t protocol, uint8_t spi_size, 
 	close_payload(w, start);
 }
 
+size_t wire_open_cp(struct wire_writer *w, enum wire_cp_type type)
+{
+	size_t start = open_payload(w, PAYLOAD_CP);
+
+	buf_put_u8(&w->buf, (uint8_t)type);
+	buf_put_zero(&w->buf, 3);
+	return start;
+}
+
+void wire_put_cp_value(struct wire_writer *w, uint16_t type, struct span value)
+{
+	buf_put_u16(&w->buf, type);
+	buf_put_u16(&w->buf, (uint16_t)value.len);
+	buf_put_span(&w->buf, value);
+}
+
+void wire_put_cp_addr(struct wire_writer *w, uint16_t type, const struct addr *a,
+		      uint8_t prefix_len)
+{
+	uint8_t bytes[17];
+	size_t n = addr_size(a->family);
+
+	memcpy(bytes, a->bytes, n);
+	if (n == 16 && (type == CFG_INTERNAL_IP6_ADDRESS || type == CFG_INTERNAL_IP6_SUBNET))
+		bytes[n++] = prefix_len;
+	wire_put_cp_value(w, type, span_of(bytes, n));
+}
+
+void wire_close_cp(struct wire_writer *w, size_t start)
+{
+	close_payload(w, start);
+}
+
 void wire_open_sk(struct wire_writer *w, size_t iv_len)
 {
 	w->sk_at = open_payload(w, PAYLOAD_SK);

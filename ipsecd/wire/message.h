@@ -28,6 +28,7 @@
 #define WIRE_PAYLOADS_MAX 256
 #define WIRE_NOTIFIES_MAX 64
 #define WIRE_DELETES_MAX  8
+#define WIRE_CP_MAX	  32	/* attributes of a configuration payload */
 #define WIRE_MESSAGE_MAX  65535 /* one UDP datagram */
 
 enum wire_exchange {
@@ -100,6 +101,24 @@ enum wire_notify_type {
 
 enum wire_auth_method { AUTH_RSA = 1, AUTH_SHARED_KEY = 2, AUTH_DSS = 3, AUTH_SIGNATURE = 14 };
 
+/* Configuration payloads (RFC 7296 3.15) and their attributes. */
+enum wire_cp_type { CFG_REQUEST = 1, CFG_REPLY = 2, CFG_SET = 3, CFG_ACK = 4 };
+
+enum wire_cp_attribute_type {
+	CFG_INTERNAL_IP4_ADDRESS = 1,
+	CFG_INTERNAL_IP4_NETMASK = 2,
+	CFG_INTERNAL_IP4_DNS = 3,
+	CFG_INTERNAL_IP4_NBNS = 4,
+	CFG_INTERNAL_IP4_DHCP = 6,
+	CFG_APPLICATION_VERSION = 7,
+	CFG_INTERNAL_IP6_ADDRESS = 8,
+	CFG_INTERNAL_IP6_DNS = 10,
+	CFG_INTERNAL_IP6_DHCP = 12,
+	CFG_INTERNAL_IP4_SUBNET = 13,
+	CFG_SUPPORTED_ATTRIBUTES = 14,
+	CFG_INTERNAL_IP6_SUBNET = 15,
+};
+
 enum wire_error {
 	WIRE_OK,
 	WIRE_TRUNCATED,	 /* a length points past the end */
@@ -166,6 +185,21 @@ struct wire_delete {
 	struct span spis; /* n_spis * spi_size bytes */
 };
 
+/* Family 0: the attribute was empty, which asks for any. prefix_len is that of IPv6 addresses
+ * and of subnets of both families (an IPv4 mask with holes is a fault). */
+struct wire_cp_attribute {
+	uint16_t type;
+	struct addr addr;
+	uint8_t prefix_len;
+	struct span value; /* as it came */
+};
+
+struct wire_cp {
+	uint8_t type; /* enum wire_cp_type, or one that we don't know */
+	uint8_t n;
+	struct wire_cp_attribute attributes[WIRE_CP_MAX]; /* the first ones; no unknown types */
+};
+
 /* A chain of payloads, parsed. `present` has WIRE_BIT of each known type seen. */
 struct wire_message {
 	uint64_t present;
@@ -181,8 +215,8 @@ struct wire_message {
 	struct span sk;		       /* body of SK: IV, ciphertext, ICV */
 	uint8_t sk_next;	       /* first payload type inside SK */
 	size_t sk_offset;	       /* of SK's body in the parsed span */
-	struct span cp;		       /* raw body of CP, EAP (later issues) */
-	struct span eap;
+	struct wire_cp cp;
+	struct span eap; /* raw body (later issues) */
 	unsigned n_notifies, n_deletes;
 	struct wire_notify notifies[WIRE_NOTIFIES_MAX]; /* the first ones */
 	struct wire_delete deletes[WIRE_DELETES_MAX];
@@ -222,6 +256,13 @@ void wire_put_ts(struct wire_writer *w, enum wire_payload_type type, const struc
 void wire_put_notify(struct wire_writer *w, uint8_t protocol, uint16_t type, struct span spi,
 		     struct span data);
 void wire_put_delete(struct wire_writer *w, uint8_t protocol, uint8_t spi_size, struct span spis);
+/* A configuration payload: attributes between the two; close gives what open gave. An address of
+ * family 0, or an empty value, asks for any. */
+size_t wire_open_cp(struct wire_writer *w, enum wire_cp_type type);
+void wire_put_cp_addr(struct wire_writer *w, uint16_t type, const struct addr *a,
+		      uint8_t prefix_len);
+void wire_put_cp_value(struct wire_writer *w, uint16_t type, struct span value);
+void wire_close_cp(struct wire_writer *w, size_t start);
 void wire_put_vendor_id(struct wire_writer *w, struct span data);
 /* Opens SK: writes its head and reserves iv_len bytes; every payload put afterwards is inside. */
 void wire_open_sk(struct wire_writer *w, size_t iv_len);

@@ -1,5 +1,5 @@
 /* Payloads of key exchange and authentication: KE (RFC 7296 3.4), IDi and IDr (3.5),
- * AUTH (3.8), Nonce (3.9); and the places of CP (3.15) and EAP (3.16). Owns their
+ * AUTH (3.8), Nonce (3.9); and the place of EAP (3.16). Owns their
  * shape; whether a group, method or identity is wanted is the engine's question. */
 #include "ipsecd/wire/payload.h"
 
@@ -55,13 +55,6 @@ struct wire_fault payload_parse_auth(uint8_t type, struct span body, struct wire
 	if (auth.data.len == 0)
 		return wire_fault(WIRE_BAD_AUTH, FIXED_LEN, auth.method);
 	m->auth = auth;
-	return wire_ok();
-}
-
-struct wire_fault payload_parse_cp(uint8_t type, struct span body, struct wire_message *m)
-{
-	(void)type;
-	m->cp = body;
 	return wire_ok();
 }
 

@@ -17,9 +17,10 @@ static unsigned touch(struct span s)
 static bool readable(const struct wire_message *m)
 {
 	unsigned sum = touch(m->ke.data) + touch(m->nonce) + touch(m->idi.body) +
-		       touch(m->idr.body) + touch(m->auth.data) + touch(m->sk) + touch(m->cp) +
-		       touch(m->eap);
+		       touch(m->idr.body) + touch(m->auth.data) + touch(m->sk) + touch(m->eap);
 
+	for (unsigned i = 0; i < m->cp.n; i++)
+		sum += touch(m->cp.attributes[i].value);
 	for (unsigned i = 0; i < m->n_notifies; i++)
 		sum += touch(m->notifies[i].spi) + touch(m->notifies[i].data);
 	for (unsigned i = 0; i < m->n_deletes; i++)

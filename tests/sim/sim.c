@@ -356,6 +356,10 @@ void sim_drain(struct sim *s, unsigned node)
 		case IKE_OUTPUT_QUERY_RESOLVE:
 			answer_query(n, &o);
 			break;
+		case IKE_OUTPUT_QUERY_LEASE:
+		case IKE_OUTPUT_LEASE_RELEASE:
+		case IKE_OUTPUT_VIPS:
+			break;
 		case IKE_OUTPUT_EVENT:
 			note_event(n, &o);
 			break;

@@ -191,6 +191,13 @@ void sim_transcribe(struct sim *s, unsigned node, const struct ike_output *o)
 		h = hash(h, head, 2 * sizeof(head[0]));
 		h = hash(h, o->reason_detail, strlen(o->reason_detail));
 		break;
+	case IKE_OUTPUT_VIPS:
+		h = hash(h, o->vips, o->n_vips * sizeof(o->vips[0]));
+		break;
+	case IKE_OUTPUT_QUERY_LEASE:
+	case IKE_OUTPUT_LEASE_RELEASE:
+		h = hash(h, &o->query, sizeof(o->query));
+		break;
 	case IKE_OUTPUT_KEEPALIVE:
 	case IKE_OUTPUT_QUERY_RESOLVE:
 		break;

@@ -10,6 +10,15 @@ static void copy_payload(struct wire_writer *w, uint8_t type, struct span body)
 	buf_set_u8(&w->buf, announced_at, type);
 }
 
+static void echo_cp(struct wire_writer *w, const struct wire_cp *cp)
+{
+	size_t start = wire_open_cp(w, (enum wire_cp_type)cp->type);
+
+	for (uint8_t i = 0; i < cp->n; i++)
+		wire_put_cp_value(w, cp->attributes[i].type, cp->attributes[i].value);
+	wire_close_cp(w, start);
+}
+
 static void echo_one(struct wire_writer *w, uint8_t type, struct span body,
 		     const struct wire_message *m, unsigned *notify, unsigned *delete)
 {
@@ -53,7 +62,7 @@ static void echo_one(struct wire_writer *w, uint8_t type, struct span body,
 		wire_put_ts(w, PAYLOAD_TSR, &m->tsr);
 		break;
 	case PAYLOAD_CP:
-		copy_payload(w, type, m->cp);
+		echo_cp(w, &m->cp);
 		break;
 	case PAYLOAD_EAP:
 		copy_payload(w, type, m->eap);

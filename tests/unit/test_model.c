@@ -402,6 +402,101 @@ static void test_host_words(void **state)
 		assert_false(host_parse(bad[i], &h));
 }
 
+static void assert_range(const char *text, const char *first, const char *last)
+{
+	struct addr a, b;
+	char x[ADDR_TEXT], y[ADDR_TEXT];
+
+	if (!pool_range_parse(text, &a, &b))
+		fail_msg("%s is no range", text);
+	assert_string_equal(addr_format(&a, x), first);
+	assert_string_equal(addr_format(&b, y), last);
+}
+
+static void test_pool_ranges(void **state)
+{
+	static const char *const bad[] = {
+		"",	     "10.3.0.9-10.3.0.1",   "10.3.0.1-2001:db8::1",
+		"10.3.0.1-", "-10.3.0.1",	    "10.3.0.0/33",
+		"pool",	     "10.3.0.1/24-10.3.0.9"};
+	struct addr a, b;
+
+	(void)state;
+	assert_range("10.3.0.0/24", "10.3.0.1", "10.3.0.254");
+	assert_range("10.3.0.9/24", "10.3.0.9", "10.3.0.254");
+	assert_range("10.3.0.255/24", "10.3.0.255", "10.3.0.255");
+	assert_range("10.3.0.0/30", "10.3.0.1", "10.3.0.2");
+	assert_range("10.3.0.0/31", "10.3.0.0", "10.3.0.1");
+	assert_range("10.3.0.7", "10.3.0.7", "10.3.0.7");
+	assert_range("10.3.0.7/32", "10.3.0.7", "10.3.0.7");
+	assert_range("10.3.0.250-10.3.1.4", "10.3.0.250", "10.3.1.4");
+	assert_range("2001:db8::/64", "2001:db8::1", "2001:db8::ffff:ffff:ffff:fffe");
+	assert_range("2001:db8::1000-2001:db8::1fff", "2001:db8::1000", "2001:db8::1fff");
+	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		if (pool_range_parse(bad[i], &a, &b))
+			fail_msg("a range: %s", bad[i]);
+	}
+}
+
+static void test_pool_words(void **state)
+{
+	struct pool_ref p, q;
+	struct addr a;
+	char text[80];
+
+	(void)state;
+	assert_true(pool_ref_parse("%config", &p));
+	assert_int_equal(p.kind, POOL_CLIENT);
+	assert_true(pool_ref_parse("%modecfg", &p) && p.first.family == 0);
+	assert_true(pool_ref_parse("%config6", &p) && p.first.family == AF_INET6);
+	assert_string_equal(pool_ref_format(&p, text, sizeof(text)), "%config6");
+	assert_true(pool_ref_parse("%rw", &p));
+	assert_int_equal(p.kind, POOL_NAMED);
+	assert_string_equal(p.name, "rw");
+	assert_string_equal(pool_ref_format(&p, text, sizeof(text)), "%rw");
+	assert_true(pool_ref_copy(&q, &p) && pool_ref_equal(&p, &q));
+	pool_ref_clear(&q);
+	assert_true(pool_ref_parse("10.3.0.0/24", &q));
+	assert_int_equal(q.kind, POOL_RANGE);
+	assert_false(pool_ref_equal(&p, &q));
+	assert_string_equal(pool_ref_format(&q, text, sizeof(text)), "10.3.0.0/24");
+	pool_ref_clear(&p);
+	pool_ref_clear(&q);
+	assert_false(pool_ref_parse("%", &p));
+	assert_false(pool_ref_parse("rw", &p));
+	pool_ref_clear(&p);
+	assert_true(vip_parse("%config", &a) && a.family == 0);
+	assert_true(vip_parse("%config4", &a) && a.family == AF_INET && addr_is_any(&a));
+	assert_true(vip_parse("::", &a) && a.family == AF_INET6 && addr_is_any(&a));
+	assert_true(vip_parse("10.3.0.1", &a) && !addr_is_any(&a));
+	assert_false(vip_parse("%any", &a));
+}
+
+static void test_conn_addresses(void **state)
+{
+	struct conn *a = conn_new("rw"), *b;
+
+	(void)state;
+	assert_true(vip_parse("%config4", &a->vips[a->n_vips++]));
+	assert_true(pool_ref_parse("10.3.0.0/24", &a->pools[a->n_pools++]));
+	assert_true(pool_ref_parse("%config", &a->pools[a->n_pools++]));
+	a->dns[a->n_dns++] = addr("10.3.1.1");
+	b = conn_copy(a);
+	assert_int_equal(conn_compare(a, b), CONN_SAME);
+	b->n_dns = 0;
+	assert_int_equal(conn_compare(a, b), CONN_DIFFERS);
+	b->n_dns = 1;
+	b->vips[0].family = AF_INET6;
+	assert_int_equal(conn_compare(a, b), CONN_DIFFERS);
+	b->vips[0].family = AF_INET;
+	assert_int_equal(conn_compare(a, b), CONN_SAME);
+	pool_ref_clear(&b->pools[0]);
+	assert_true(pool_ref_parse("10.3.0.0/25", &b->pools[0]));
+	assert_int_equal(conn_compare(a, b), CONN_DIFFERS);
+	conn_free(a);
+	conn_free(b);
+}
+
 /* What a changed field asks of a reload: nothing of a device's identity or of how packets are
  * treated is overlooked. */
 static void test_conn_compare_fields(void **state)
@@ -473,6 +568,9 @@ int main(void)
 		cmocka_unit_test(test_secret_match_address),
 		cmocka_unit_test(test_conn_copy_compare),
 		cmocka_unit_test(test_conn_compare_fields),
+		cmocka_unit_test(test_pool_ranges),
+		cmocka_unit_test(test_pool_words),
+		cmocka_unit_test(test_conn_addresses),
 		cmocka_unit_test(test_conn_tunnel_name),
 		cmocka_unit_test(test_device_words),
 		cmocka_unit_test(test_host_words),

@@ -233,20 +233,6 @@ static void identities_and_selectors_are_read(void **state)
 	release(in);
 }
 
-static void sk_is_found(void **state)
-{
-	struct span in = sample("IKE_AUTH request, protected");
-	struct wire_message m;
-	struct wire_header h;
-
-	(void)state;
-	assert_int_equal(parse_sample(0, in, &h, &m).error, WIRE_OK);
-	assert_int_equal(m.sk.len, 8 + 80 + 16);
-	assert_int_equal(m.sk_next, PAYLOAD_IDI);
-	assert_int_equal(m.sk_offset, 4);
-	release(in);
-}
-
 /* A chain in hex, the first payload's type, and the fault that is expected. */
 static void assert_fault(uint8_t first, const char *hex, enum wire_error error, size_t offset,
 			 uint32_t value)
@@ -258,6 +244,112 @@ static void assert_fault(uint8_t first, const char *hex, enum wire_error error, 
 	if (f.error != error || f.offset != offset || f.value != value)
 		fail_msg("%u %s: got '%s' at %zu, value %u", first, hex, wire_strerror(f.error),
 			 f.offset, f.value);
+	release(in);
+}
+
+static void configuration_is_read(void **state)
+{
+	struct span in = sample("configuration reply, inside");
+	const struct wire_cp_attribute *a;
+	struct wire_message m;
+	char text[ADDR_TEXT];
+
+	(void)state;
+	assert_int_equal(wire_parse_payloads(PAYLOAD_CP, in, &m).error, WIRE_OK);
+	assert_int_equal(m.cp.type, CFG_REPLY);
+	assert_int_equal(m.cp.n, 6);
+	a = m.cp.attributes;
+	assert_string_equal(addr_format(&a[0].addr, text), "10.3.0.1");
+	assert_int_equal(a[0].prefix_len, 32);
+	assert_string_equal(addr_format(&a[1].addr, text), "2001:db8::1");
+	assert_int_equal(a[1].prefix_len, 124);
+	assert_string_equal(addr_format(&a[2].addr, text), "10.3.1.1");
+	assert_int_equal(a[2].type, CFG_INTERNAL_IP4_DNS);
+	assert_int_equal(a[3].prefix_len, 16);
+	assert_int_equal(a[4].prefix_len, 48);
+	assert_int_equal(a[5].value.len, 4);
+	release(in);
+	in = sample("configuration request, inside");
+	assert_int_equal(wire_parse_payloads(PAYLOAD_CP, in, &m).error, WIRE_OK);
+	assert_int_equal(m.cp.n, 7);
+	assert_int_equal(m.cp.attributes[0].addr.family, 0);
+	assert_int_equal(m.cp.attributes[4].addr.family, AF_INET);
+	release(in);
+}
+
+/* RFC 7296 3.15.1: the first bit of a type is reserved, unknown types are passed over. */
+static void unknown_attributes_of_a_configuration_are_passed_over(void **state)
+{
+	struct wire_message m;
+	struct span in;
+
+	(void)state;
+	assert_fault(PAYLOAD_CP, "000000150100000040000003aabbcc800100000005", WIRE_BAD_CP, 19, 5);
+	in = from_hex("000000130100000040000003aabbcc80010000");
+	assert_int_equal(wire_parse_payloads(PAYLOAD_CP, in, &m).error, WIRE_OK);
+	assert_int_equal(m.cp.n, 1);
+	assert_int_equal(m.cp.attributes[0].type, CFG_INTERNAL_IP4_ADDRESS);
+	assert_int_equal(m.ignored, 1);
+	release(in);
+}
+
+static void bad_configurations(void **state)
+{
+	(void)state;
+	assert_fault(PAYLOAD_CP, "0000000701aabb", WIRE_BAD_LENGTH, 2, 7);
+	assert_fault(PAYLOAD_CP, "0000000901000000aa", WIRE_BAD_CP, 8, 0);
+	assert_fault(PAYLOAD_CP, "0000000c0100000000010004", WIRE_BAD_CP, 8, 1);
+	assert_fault(PAYLOAD_CP, "0000000f01000000000100030a0300", WIRE_BAD_CP, 8, 1);
+	/* an IPv6 address without its prefix length, and one that is too long */
+	assert_fault(PAYLOAD_CP,
+		     "0000001c01000000"
+		     "0008001020010db8000000000000000000000001",
+		     WIRE_BAD_CP, 8, 8);
+	assert_fault(PAYLOAD_CP,
+		     "0000001d01000000"
+		     "0008001120010db800000000000000000000000181",
+		     WIRE_BAD_CP, 8, 8);
+	/* a mask with a hole, half an attribute's number */
+	assert_fault(PAYLOAD_CP, "0000001401000000000d00080a030000ff00ff00", WIRE_BAD_CP, 8, 13);
+	assert_fault(PAYLOAD_CP, "0000000f01000000000e0003000100", WIRE_BAD_CP, 8, 14);
+	assert_fault(PAYLOAD_CP, "0000001001000000000a00040a030001", WIRE_BAD_CP, 8, 10);
+}
+
+static void configurations_beyond_the_list_are_left_out(void **state)
+{
+	uint8_t memory[512];
+	struct wire_header h = {.exchange = EXCHANGE_INFORMATIONAL};
+	struct addr a = {.family = AF_INET, .bytes = {10, 3, 0, 1}}, none = {0};
+	struct wire_writer w;
+	struct wire_message m;
+	size_t start;
+
+	(void)state;
+	wire_begin(&w, memory, sizeof(memory), &h);
+	start = wire_open_cp(&w, CFG_REPLY);
+	wire_put_cp_addr(&w, CFG_INTERNAL_IP6_ADDRESS, &none, 0);
+	for (unsigned i = 0; i < WIRE_CP_MAX + 3; i++)
+		wire_put_cp_addr(&w, CFG_INTERNAL_IP4_ADDRESS, &a, 32);
+	wire_close_cp(&w, start);
+	assert_int_equal(wire_parse_payloads(PAYLOAD_CP, behind_header(wire_end(&w)), &m).error,
+			 WIRE_OK);
+	assert_int_equal(m.cp.n, WIRE_CP_MAX);
+	assert_int_equal(m.ignored, 4);
+	assert_int_equal(m.cp.attributes[0].addr.family, 0);
+	assert_true(addr_equal(&m.cp.attributes[1].addr, &a));
+}
+
+static void sk_is_found(void **state)
+{
+	struct span in = sample("IKE_AUTH request, protected");
+	struct wire_message m;
+	struct wire_header h;
+
+	(void)state;
+	assert_int_equal(parse_sample(0, in, &h, &m).error, WIRE_OK);
+	assert_int_equal(m.sk.len, 8 + 80 + 16);
+	assert_int_equal(m.sk_next, PAYLOAD_IDI);
+	assert_int_equal(m.sk_offset, 4);
 	release(in);
 }
 
@@ -633,6 +725,10 @@ int main(void)
 		cmocka_unit_test(other_major_versions_are_refused_with_the_header_filled),
 		cmocka_unit_test(proposals_are_read),
 		cmocka_unit_test(identities_and_selectors_are_read),
+		cmocka_unit_test(configuration_is_read),
+		cmocka_unit_test(unknown_attributes_of_a_configuration_are_passed_over),
+		cmocka_unit_test(bad_configurations),
+		cmocka_unit_test(configurations_beyond_the_list_are_left_out),
 		cmocka_unit_test(sk_is_found),
 		cmocka_unit_test(unknown_payloads),
 		cmocka_unit_test(bad_chains),
