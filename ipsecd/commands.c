@@ -10,14 +10,24 @@
 
 /* ---- commands of clients and files ---- */
 
+static bool prepare_conn(void *ctx, struct conn *conn, char *why, size_t size)
+{
+	struct daemon *d = ctx;
+
+	conn_fix_tunnel_ends(conn);
+	return offer_limit(&d->offer, conn, why, size);
+}
+
 static bool load_conn(void *ctx, struct conn *conn, char *why, size_t size)
 {
 	struct ike_command c = {.kind = IKE_COMMAND_LOAD_CONN, .conn = conn};
 	const char *error = "";
 	struct daemon *d = ctx;
 
-	if (!tunnels_ensure(d->tunnels, conn, &c.tunnel, why, size)) {
+	if (!prepare_conn(d, conn, why, size) ||
+	    !tunnels_ensure(d->tunnels, conn, &c.tunnel, why, size)) {
 		conn_free(conn);
+		shell_pump(d); /* a device that is gone with its CHILD_SAs */
 		return false;
 	}
 	if (shell_command(d, &c, &error))
@@ -165,7 +175,7 @@ void commands_describe(const struct tunnel_view *view, struct control_tunnel *ou
 		.draining = view->state == TUNNEL_DRAINING,
 		.admin_up = view->info.admin_up,
 	};
-	memcpy(out->interface, view->config->name, sizeof(out->interface));
+	snprintf(out->interface, sizeof(out->interface), "%s", tunnel_view_device(view));
 }
 
 static bool tunnel(void *ctx, const char *conn, struct control_tunnel *out)
@@ -237,6 +247,7 @@ struct control_host commands_control_host(struct daemon *d)
 struct reload_host commands_reload_host(struct daemon *d)
 {
 	return (struct reload_host){
+		.prepare_conn = prepare_conn,
 		.load_conn = load_conn,
 		.unload_conn = unload_conn,
 		.mend_conn = mend_conn,

@@ -2,7 +2,7 @@
  *
  * With commands.c (what clients and files ask for) the only one that knows every module.
  * It holds no protocol and no policy: inputs go
- * into the engine with the time, and after each one `pump` carries out what comes back,
+ * into the engine with the time, and after each one `shell_pump` carries out what comes back,
  * in order, lets the tunnels settle their links once, and arms one timer. */
 #include "ipsecd/daemon.h"
 #include "ipsecd/net/resolve.h"
@@ -15,7 +15,8 @@
 #include <stdio.h>
 
 #define TICK_SECONDS	 1.
-#define SHUTDOWN_SECONDS 4. /* peers that do not answer are not waited for longer */
+#define SETTLE_SECONDS	 10. /* in which vici clients may load what is theirs */
+#define SHUTDOWN_SECONDS 4.  /* peers that do not answer are not waited for longer */
 
 /* ---- outputs of the engine ---- */
 
@@ -72,8 +73,18 @@ static void out_nothing(struct daemon *d, const struct ike_output *out)
 	(void)out;
 }
 
+/* A peer that does not answer has no SA for what a former process of ours left behind. */
+static void peer_failed(struct daemon *d, const struct ike_output *out)
+{
+	if (out->conn &&
+	    (out->reason == IKE_REASON_NO_ANSWER || out->reason == IKE_REASON_PEER_DEAD))
+		tunnels_disinherit(d->tunnels, out->conn);
+}
+
 static void out_event(struct daemon *d, const struct ike_output *out)
 {
+	if (out->event == IKE_EVENT_FAILED)
+		peer_failed(d, out);
 	if (out->event == IKE_EVENT_CHILD_UP)
 		snprintf(d->cause, sizeof(d->cause), "CHILD_SA established");
 	else if (out->event == IKE_EVENT_CHILD_DOWN || out->event == IKE_EVENT_IKE_DOWN)
@@ -112,7 +123,7 @@ static void arm_deadline(struct daemon *d)
 
 /* After every input. Carrying an output out may be an input of its own (a failed
  * install, a name that needs no look-up): the outer round takes its outputs too. */
-static void pump(struct daemon *d)
+void shell_pump(struct daemon *d)
 {
 	if (d->pumping)
 		return;
@@ -135,7 +146,7 @@ static void on_ike(void *ctx, const struct endpoint *local, const struct endpoin
 	struct daemon *d = ctx;
 
 	ike_engine_datagram(d->engine, &path, datagram, now);
-	pump(d);
+	shell_pump(d);
 }
 
 static void on_esp(void *ctx, const struct endpoint *local, const struct endpoint *remote,
@@ -159,10 +170,17 @@ static void on_resolved(void *ctx, uint64_t query, unsigned n, const struct addr
 	else if (!source_towards(&addrs[0], &answer.local))
 		answer.local = (struct addr){0};
 	ike_engine_answer(d->engine, query, &answer, mono_now());
-	pump(d);
+	shell_pump(d);
 }
 
 /* ---- inputs: data plane ---- */
+
+static void on_child_lost(void *ctx, uint64_t child)
+{
+	struct daemon *d = ctx;
+
+	ike_engine_child_event(d->engine, child, IKE_CHILD_HARD_EXPIRE, NULL, mono_now());
+}
 
 static bool send_esp(void *ctx, const struct endpoint *from, const struct endpoint *to,
 		     struct span esp)
@@ -170,16 +188,6 @@ static bool send_esp(void *ctx, const struct endpoint *from, const struct endpoi
 	struct daemon *d = ctx;
 
 	return udp_send_esp(d->udp, from, to, esp);
-}
-
-static void on_device(struct daemon *d, const struct dataplane_event *event)
-{
-	const char *conn = tunnels_conn(d->tunnels, event->tunnel);
-
-	log_to(d->log, LOG_LEVEL_WARN, "tun", conn, "the device was %s by someone else",
-	       !event->present	 ? "removed"
-	       : event->admin_up ? "set up"
-				 : "set down");
 }
 
 static void on_plane_event(void *ctx, const struct dataplane_event *event)
@@ -196,13 +204,18 @@ static void on_plane_event(void *ctx, const struct dataplane_event *event)
 	struct daemon *d = ctx;
 
 	if (event->kind == DATAPLANE_DEVICE_CHANGED) {
-		on_device(d, event);
+		tunnels_device_changed(d->tunnels, event);
+		return;
+	}
+	if (event->kind == DATAPLANE_INHERITED_GONE) {
+		tunnels_inherited_gone(d->tunnels, event->tunnel);
+		shell_pump(d);
 		return;
 	}
 	ike_engine_child_event(d->engine,
 			       event->kind == DATAPLANE_ACQUIRE ? event->tunnel : event->child,
 			       kinds[event->kind], &path, mono_now());
-	pump(d);
+	shell_pump(d);
 }
 
 /* ---- inputs: time and signals ---- */
@@ -214,7 +227,7 @@ static void on_deadline(struct ev_loop *loop, ev_timer *w, int revents)
 	(void)loop;
 	(void)revents;
 	ike_engine_expire(d->engine, mono_now());
-	pump(d);
+	shell_pump(d);
 }
 
 static void on_tick(struct ev_loop *loop, ev_timer *w, int revents)
@@ -235,11 +248,20 @@ static void on_shutdown(struct ev_loop *loop, ev_timer *w, int revents)
 	ev_break(loop, EVBREAK_ALL);
 }
 
+static void on_settle(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct daemon *d = w->data;
+
+	(void)loop;
+	(void)revents;
+	d->ops->settled(d->plane);
+}
+
 bool shell_command(struct daemon *d, const struct ike_command *c, const char **error)
 {
 	bool ok = ike_engine_command(d->engine, c, error, mono_now());
 
-	pump(d);
+	shell_pump(d);
 	return ok;
 }
 
@@ -311,7 +333,8 @@ static bool open_plane(struct daemon *d, char *why, size_t size)
 		.log = d->log,
 		.loop = d->loop,
 	};
-	const struct tunnels_host tunnels_host = {.link = on_link, .ctx = d, .log = d->log};
+	const struct tunnels_host tunnels_host = {
+		.link = on_link, .child_lost = on_child_lost, .ctx = d, .log = d->log};
 
 	d->ops = plane_choose(d->options->plane, d->log, why, size);
 	if (!d->ops)
@@ -319,6 +342,7 @@ static bool open_plane(struct daemon *d, char *why, size_t size)
 	d->plane = d->ops->open(&host);
 	if (!d->plane)
 		return fail(d, "opening the data plane", d->ops->name);
+	d->offer = (struct offer){.ops = d->ops, .plane = d->plane, .log = d->log};
 	d->tunnels = tunnels_new(d->ops, d->plane, &tunnels_host);
 	return d->tunnels || fail(d, "tunnels", "out of memory");
 }
@@ -336,6 +360,15 @@ static bool open_engine(struct daemon *d)
 	return d->drains || fail(d, "the engine", "out of memory");
 }
 
+static void give_socket(void *ctx, int fd, uint8_t family, uint16_t port)
+{
+	struct daemon *d = ctx;
+
+	if (!d->ops->ike_socket(d->plane, fd, family, port == UDP_PORT_NATT))
+		log_to(d->log, LOG_LEVEL_WARN, "net", "", "UDP port %u (%s): %s", port,
+		       family == AF_INET ? "IPv4" : "IPv6", d->ops->last_error(d->plane));
+}
+
 static bool open_network(struct daemon *d, char *why, size_t size)
 {
 	const struct udp_host host = {.ike = on_ike, .esp = on_esp, .ctx = d, .log = d->log};
@@ -343,6 +376,8 @@ static bool open_network(struct daemon *d, char *why, size_t size)
 	d->udp = udp_open(d->loop, &host, why, size);
 	if (!d->udp)
 		return fail(d, "opening sockets", why);
+	if (d->ops->ike_socket)
+		udp_each_socket(d->udp, give_socket, d);
 	d->resolver = resolver_new(d->loop, on_resolved, d);
 	return d->resolver || fail(d, "the resolver", "c-ares does not start");
 }
@@ -364,10 +399,11 @@ static void start_watchers(struct daemon *d)
 	ev_timer_init(&d->deadline, on_deadline, 0., 0.);
 	ev_timer_init(&d->tick, on_tick, TICK_SECONDS, TICK_SECONDS);
 	ev_timer_init(&d->shutdown, on_shutdown, SHUTDOWN_SECONDS, 0.);
+	ev_timer_init(&d->settle, on_settle, SETTLE_SECONDS, 0.);
 	ev_signal_init(&d->term, on_term, SIGTERM);
 	ev_signal_init(&d->interrupt, on_term, SIGINT);
 	ev_signal_init(&d->hangup, on_hangup, SIGHUP);
-	d->deadline.data = d->tick.data = d->shutdown.data = d;
+	d->deadline.data = d->tick.data = d->shutdown.data = d->settle.data = d;
 	d->term.data = d->interrupt.data = d->hangup.data = d;
 	ev_timer_start(d->loop, &d->tick);
 	ev_signal_start(d->loop, &d->term);
@@ -377,8 +413,6 @@ static void start_watchers(struct daemon *d)
 
 static void close_all(struct daemon *d)
 {
-	control_close(d->control);
-	d->control = NULL;
 	reload_free(d->reload);
 	drains_free(d->drains);
 	ike_engine_free(d->engine);
@@ -387,6 +421,8 @@ static void close_all(struct daemon *d)
 		d->ops->close(d->plane);
 	resolver_free(d->resolver);
 	udp_close(d->udp);
+	control_close(d->control); /* with its lock: until then nobody may flush */
+	d->control = NULL;
 }
 
 int daemon_run(const struct options *options, void (*running)(void))
@@ -406,6 +442,8 @@ int daemon_run(const struct options *options, void (*running)(void))
 	if (status == 0) {
 		log_to(d.log, LOG_LEVEL_NOTICE, "ike", "", "ipsecd " DETOUR_VERSION " runs");
 		running();
+		if (d.ops->settled)
+			ev_timer_start(d.loop, &d.settle);
 		ev_run(d.loop, 0);
 	}
 	close_all(&d);

@@ -1,6 +1,7 @@
 /* ipsecd: options, process set-up, and then daemon_run. */
 #include "ipsecd/background.h"
 #include "ipsecd/daemon.h"
+#include "ipsecd/flush.h"
 #include "ipsecd/reload.h"
 
 #include <signal.h>
@@ -42,6 +43,8 @@ int main(int argc, char **argv)
 		return status;
 	if (options.check)
 		return reload_check(&options);
+	if (options.flush)
+		return flush_run(&options);
 	keep_memory_private();
 	signal(SIGPIPE, SIG_IGN);
 	if (!options.foreground && !go_to_background(&options))

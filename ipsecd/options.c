@@ -17,6 +17,7 @@ enum {
 	OPT_FOREGROUND,
 	OPT_LOG_LEVEL,
 	OPT_CHECK,
+	OPT_FLUSH,
 	OPT_VERSION,
 	OPT_HELP
 };
@@ -29,6 +30,7 @@ static const struct option table[] = {
 	{"foreground", no_argument, NULL, OPT_FOREGROUND},
 	{"log-level", required_argument, NULL, OPT_LOG_LEVEL},
 	{"check", no_argument, NULL, OPT_CHECK},
+	{"flush", no_argument, NULL, OPT_FLUSH},
 	{"version", no_argument, NULL, OPT_VERSION},
 	{"help", no_argument, NULL, OPT_HELP},
 	{0},
@@ -45,6 +47,7 @@ static const char usage[] =
 	"  --foreground      stay in the foreground, log to standard error\n"
 	"  --log-level L     error, warn, notice, info (default), debug\n"
 	"  --check           check the configuration and leave: 0 good, 2 errors\n"
+	"  --flush           remove devices, SAs and policies of ours that a daemon left behind\n"
 	"  --version         show the version\n"
 	"  --help            show this\n";
 
@@ -87,6 +90,9 @@ static int take(int option, struct options *o)
 		return 2;
 	case OPT_CHECK:
 		o->check = true;
+		return -1;
+	case OPT_FLUSH:
+		o->flush = true;
 		return -1;
 	case OPT_VERSION:
 		puts("ipsecd " DETOUR_VERSION " (Detour)");

@@ -10,7 +10,7 @@ struct options {
 	const char *config, *secrets, *vici;
 	bool config_given, secrets_given;
 	const char *plane; /* auto, kernel, userspace */
-	bool foreground, check;
+	bool foreground, check, flush;
 	enum log_level log_level;
 };
 

@@ -3,24 +3,71 @@
 
 #include <stdio.h>
 
-static const struct dataplane_ops *const planes[] = {&dataplane_userspace};
+#pragma weak dataplane_kernel /* a build may be without */
+
+static const struct dataplane_ops *const planes[] = {&dataplane_kernel, &dataplane_userspace};
+
+#define PLANES (sizeof(planes) / sizeof(planes[0]))
+
+static void append(char *text, size_t size, const char *more)
+{
+	size_t at = strlen(text);
+
+	snprintf(text + at, size - at, "%s%s", at ? "; " : "", more);
+}
+
+static const struct dataplane_ops *choose_any(const struct log_sink *log, char *why, size_t size)
+{
+	char lacks[256], line[320];
+
+	why[0] = '\0';
+	for (size_t i = 0; i < PLANES; i++) {
+		if (!planes[i])
+			continue;
+		if (planes[i]->probe(lacks, sizeof(lacks))) {
+			log_to(log, LOG_LEVEL_NOTICE, "tun", "", "%s%susing %s", why,
+			       *why ? "; " : "data plane: ", planes[i]->name);
+			return planes[i];
+		}
+		snprintf(line, sizeof(line), "data plane %s does not work here: %s",
+			 planes[i]->name, lacks);
+		append(why, size, line);
+	}
+	return NULL;
+}
 
 const struct dataplane_ops *plane_choose(const char *wanted, const struct log_sink *log, char *why,
 					 size_t size)
 {
-	bool any = strcmp(wanted, "auto") == 0;
+	char lacks[256];
 
-	snprintf(why, size, "this version has no %s data plane; use --plane userspace", wanted);
-	for (size_t i = 0; i < sizeof(planes) / sizeof(planes[0]); i++) {
-		if (!any && strcmp(wanted, planes[i]->name) != 0)
+	if (strcmp(wanted, "auto") == 0)
+		return choose_any(log, why, size);
+	snprintf(why, size, "this version has no %s data plane", wanted);
+	for (size_t i = 0; i < PLANES; i++) {
+		if (!planes[i] || strcmp(wanted, planes[i]->name) != 0)
 			continue;
-		if (planes[i]->probe(why, size)) {
-			log_to(log, LOG_LEVEL_NOTICE, "tun", "", "data plane: %s (%s)",
-			       planes[i]->name, any ? "the only one of this version" : "as asked");
+		if (planes[i]->probe(lacks, sizeof(lacks))) {
+			log_to(log, LOG_LEVEL_NOTICE, "tun", "", "data plane: using %s, as asked",
+			       wanted);
 			return planes[i];
 		}
-		log_to(log, LOG_LEVEL_WARN, "tun", "", "data plane %s does not work here: %s",
-		       planes[i]->name, why);
+		snprintf(why, size, "%s does not work here: %s", wanted, lacks);
 	}
 	return NULL;
+}
+
+bool plane_flush(const struct log_sink *log, char *why, size_t size)
+{
+	bool ok = true;
+	char one[256];
+
+	why[0] = '\0';
+	for (size_t i = 0; i < PLANES; i++) {
+		if (!planes[i] || !planes[i]->flush || planes[i]->flush(log, one, sizeof(one)))
+			continue;
+		append(why, size, one);
+		ok = false;
+	}
+	return ok;
 }

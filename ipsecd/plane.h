@@ -5,8 +5,10 @@
 #include "ipsecd/dataplane/dataplane.h"
 
 /* `wanted`: auto, kernel or userspace. Tries, and logs what was taken and why. NULL when
- * none works, with the reason in `why`. */
+ * none works, with the reasons in `why`. */
 const struct dataplane_ops *plane_choose(const char *wanted, const struct log_sink *log, char *why,
 					 size_t size);
+/* Removes what is ours and outlives a process, of every plane. false: `why`. */
+bool plane_flush(const struct log_sink *log, char *why, size_t size);
 
 #endif

@@ -174,6 +174,11 @@ static unsigned load_conns(struct reload *r, struct config *config)
 
 		if (!k)
 			continue;
+		if (!r->host.prepare_conn(r->host.ctx, conn, why, sizeof(why))) {
+			log_to(r->host.log, LOG_LEVEL_ERROR, "cfg", k->name, "not loaded: %s", why);
+			refused++;
+			continue;
+		}
 		if (old && conn_compare(old, conn) == CONN_SAME) {
 			mend(r, old);
 			continue;

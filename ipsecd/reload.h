@@ -9,6 +9,9 @@
 struct reload;
 
 struct reload_host {
+	/* What is done to every conn before it is compared with the one that is loaded. false:
+	 * it can't be loaded, `why`. */
+	bool (*prepare_conn)(void *ctx, struct conn *conn, char *why, size_t size);
 	/* Takes the conn (also on failure). The reason of a refusal in `why`. */
 	bool (*load_conn)(void *ctx, struct conn *conn, char *why, size_t size);
 	bool (*unload_conn)(void *ctx, const char *name, const char **error);

@@ -5,6 +5,7 @@
 
 #include "ipsecd/control/control.h"
 #include "ipsecd/drain.h"
+#include "ipsecd/offer.h"
 #include "ipsecd/options.h"
 #include "ipsecd/reload.h"
 
@@ -26,7 +27,8 @@ struct daemon {
 	struct drains *drains;
 	struct control *control;
 	struct reload *reload;
-	ev_timer deadline, tick, shutdown;
+	struct offer offer;
+	ev_timer deadline, tick, shutdown, settle;
 	ev_signal term, interrupt, hangup;
 	struct log_sink sink;  /* the process's own, and clients that listen */
 	struct ike_output out; /* of pump */
@@ -36,6 +38,8 @@ struct daemon {
 
 /* Puts a command into the engine and carries out what comes of it. */
 bool shell_command(struct daemon *d, const struct ike_command *c, const char **error);
+/* Carries out what the engine has, settles links, arms the timer: after every input. */
+void shell_pump(struct daemon *d);
 
 /* commands.c: fills in the callbacks of the modules that give us commands. */
 struct control_host commands_control_host(struct daemon *d);

@@ -16,6 +16,8 @@ struct tunnel {
 	enum tunnel_state state;
 	struct tunnel_child *children;
 	unsigned usable;
+	bool inherited;	   /* counted in `usable`: SAs of a former process still send */
+	int ifindex;	   /* when last looked at */
 	unsigned draining; /* CHILD_SAs that were there when the drain began */
 	bool touched;	   /* stands in tunnels.touched until the next settle */
 	struct tunnel *next_touched;
@@ -112,6 +114,11 @@ static void view_of(const struct tunnels *t, const struct tunnel *tunnel, struct
 	t->ops->tunnel_info(t->plane, tunnel->id, &out->info);
 }
 
+const char *tunnel_view_device(const struct tunnel_view *v)
+{
+	return v->info.name[0] ? v->info.name : v->config->name;
+}
+
 /* The only writer of a tunnel's state and of its link. Routing is told of a loss before
  * the device shows it, and of an arrival after. */
 static void set_state(struct tunnels *t, struct tunnel *tunnel, enum tunnel_state state,
@@ -122,17 +129,17 @@ static void set_state(struct tunnels *t, struct tunnel *tunnel, enum tunnel_stat
 
 	if (tunnel->state == state)
 		return;
+	view_of(t, tunnel, &view);
 	log_to(t->host.log, LOG_LEVEL_NOTICE, "tun", tunnel->conn, "%s: %s -> %s (%s)",
-	       tunnel->config.name, state_names[tunnel->state], state_names[state], reason);
-	tunnel->state = state;
+	       tunnel_view_device(&view), state_names[tunnel->state], state_names[state], reason);
+	tunnel->state = view.state = state;
 	if (was_up == up)
 		return;
-	view_of(t, tunnel, &view);
 	if (!up)
 		t->host.link(t->host.ctx, &view, false, reason);
 	if (t->ops->tunnel_set_link(t->plane, tunnel->id, up) != DATAPLANE_OK)
 		log_to(t->host.log, LOG_LEVEL_ERROR, "tun", tunnel->conn,
-		       "%s: setting the link %s failed: %s", tunnel->config.name,
+		       "%s: setting the link %s failed: %s", tunnel_view_device(&view),
 		       up ? "up" : "dormant", t->ops->last_error(t->plane));
 	if (up) {
 		view_of(t, tunnel, &view);
@@ -153,7 +160,61 @@ static void mark_draining(struct tunnel *tunnel, bool draining)
 	}
 }
 
+static struct tunnel *by_id(const struct tunnels *t, uint32_t id)
+{
+	struct tunnel *tunnel;
+
+	HASH_FIND(hh, t->by_id, &id, sizeof(id), tunnel);
+	return tunnel;
+}
+
+static void count(struct tunnels *t, struct tunnel *tunnel, bool *counted, bool usable)
+{
+	touch(t, tunnel);
+	if (*counted == usable)
+		return;
+	*counted = usable;
+	tunnel->usable += usable ? 1 : (unsigned)-1;
+}
+
 /* ---- devices ---- */
+
+/* A device that came after the link was UP (made by a script, or again): whoever routes has
+ * to know it. */
+static void note_device(struct tunnels *t, struct tunnel *tunnel)
+{
+	struct tunnel_view view;
+	int was = tunnel->ifindex;
+
+	view_of(t, tunnel, &view);
+	tunnel->ifindex = view.info.ifindex;
+	if (view.info.ifindex && view.info.ifindex != was && tunnel->state == TUNNEL_UP)
+		t->host.link(t->host.ctx, &view, true, "the device is there");
+}
+
+static bool make_device(struct tunnels *t, struct tunnel *tunnel,
+			const struct tunnel_config *config, char *why, size_t size)
+{
+	if (t->ops->tunnel_create(t->plane, tunnel->id, config) != DATAPLANE_OK) {
+		snprintf(why, size, "%s", t->ops->last_error(t->plane));
+		return false;
+	}
+	tunnel->config = *config;
+	return true;
+}
+
+/* The link of a device that is handed over with its SAs stays as it was. */
+static void inherit(struct tunnels *t, struct tunnel *tunnel)
+{
+	struct tunnel_view view;
+
+	view_of(t, tunnel, &view);
+	tunnel->ifindex = view.info.ifindex;
+	if (!view.info.inherited || !view.info.link_up)
+		return;
+	count(t, tunnel, &tunnel->inherited, true);
+	set_state(t, tunnel, TUNNEL_UP, "SAs of a former process still pass packets");
+}
 
 /* Not yet known by its conn's name, as the next one. */
 static struct tunnel *create(struct tunnels *t, const struct conn *conn, char *why, size_t size)
@@ -168,25 +229,53 @@ static struct tunnel *create(struct tunnels *t, const struct conn *conn, char *w
 		return NULL;
 	}
 	tunnel->id = ++t->last_id;
-	tunnel->config = conn->tunnel;
-	if (t->ops->tunnel_create(t->plane, tunnel->id, &conn->tunnel) != DATAPLANE_OK) {
-		snprintf(why, size, "%s", t->ops->last_error(t->plane));
+	if (!make_device(t, tunnel, &conn->tunnel, why, size)) {
 		free(tunnel->conn);
 		free(tunnel);
 		return NULL;
 	}
 	HASH_ADD(hh, t->by_id, id, sizeof(tunnel->id), tunnel);
+	inherit(t, tunnel);
 	return tunnel;
+}
+
+/* Another kind or other keys make it another device, though the name is the same: its
+ * CHILD_SAs go with it. A refused one leaves the old device, with nothing in it. */
+static bool remake(struct tunnels *t, struct tunnel *tunnel, const struct tunnel_config *config,
+		   char *why, size_t size)
+{
+	const struct tunnel_config old = tunnel->config;
+	struct tunnel_child *child;
+	char again[128];
+
+	set_state(t, tunnel, TUNNEL_DOWN, "the device is made anew");
+	count(t, tunnel, &tunnel->inherited, false);
+	DL_FOREACH (tunnel->children, child)
+		count(t, tunnel, &child->outbound, false);
+	t->ops->tunnel_remove(t->plane, tunnel->id);
+	if (make_device(t, tunnel, config, why, size)) {
+		note_device(t, tunnel);
+		return true;
+	}
+	if (!make_device(t, tunnel, &old, again, sizeof(again)))
+		log_to(t->host.log, LOG_LEVEL_ERROR, "tun", tunnel->conn ? tunnel->conn : "",
+		       "%s: the device can't be had back: %s", old.name, again);
+	DL_FOREACH (tunnel->children, child)
+		t->host.child_lost(t->host.ctx, child->id);
+	return false;
 }
 
 static bool change(struct tunnels *t, struct tunnel *tunnel, const struct tunnel_config *config,
 		   char *why, size_t size)
 {
+	if (!tunnel_config_same_device(&tunnel->config, config))
+		return remake(t, tunnel, config, why, size);
 	if (t->ops->tunnel_update(t->plane, tunnel->id, config) != DATAPLANE_OK) {
 		snprintf(why, size, "%s", t->ops->last_error(t->plane));
 		return false;
 	}
 	tunnel->config = *config;
+	note_device(t, tunnel);
 	return true;
 }
 
@@ -251,6 +340,42 @@ static void remove_device(struct tunnels *t, struct tunnel *tunnel)
 	forget(t, tunnel);
 }
 
+void tunnels_device_changed(struct tunnels *t, const struct dataplane_event *event)
+{
+	struct tunnel *tunnel = by_id(t, event->tunnel);
+	struct tunnel_view view;
+
+	if (!tunnel)
+		return;
+	view_of(t, tunnel, &view);
+	log_to(t->host.log, LOG_LEVEL_WARN, "tun", view.conn,
+	       "%s: the device was %s by someone else", tunnel_view_device(&view),
+	       !event->present			      ? "removed"
+	       : view.info.ifindex != tunnel->ifindex ? "made"
+	       : event->admin_up		      ? "set up"
+						      : "set down");
+	note_device(t, tunnel);
+}
+
+void tunnels_inherited_gone(struct tunnels *t, uint32_t id)
+{
+	struct tunnel *tunnel = by_id(t, id);
+
+	if (tunnel)
+		count(t, tunnel, &tunnel->inherited, false);
+}
+
+void tunnels_disinherit(struct tunnels *t, const char *conn)
+{
+	struct tunnel *tunnel = find(t, conn);
+
+	if (!tunnel || !tunnel->inherited)
+		return;
+	count(t, tunnel, &tunnel->inherited, false);
+	if (t->ops->tunnel_disinherit)
+		t->ops->tunnel_disinherit(t->plane, tunnel->id);
+}
+
 void tunnels_condemn(struct tunnels *t, const char *conn)
 {
 	struct tunnel *tunnel = find(t, conn);
@@ -268,21 +393,13 @@ void tunnels_condemn(struct tunnels *t, const char *conn)
 
 /* ---- CHILD_SAs ---- */
 
-static struct tunnel *by_id(const struct tunnels *t, uint32_t id)
+/* One of ours that sends has the inheritance's place: that must not keep a link up when
+ * ours is deleted. */
+static void child_count(struct tunnels *t, struct tunnel_child *child, bool outbound)
 {
-	struct tunnel *tunnel;
-
-	HASH_FIND(hh, t->by_id, &id, sizeof(id), tunnel);
-	return tunnel;
-}
-
-static void count(struct tunnels *t, struct tunnel_child *child, bool outbound)
-{
-	touch(t, child->tunnel);
-	if (child->outbound == outbound)
-		return;
-	child->outbound = outbound;
-	child->tunnel->usable += outbound ? 1 : (unsigned)-1;
+	count(t, child->tunnel, &child->outbound, outbound);
+	if (outbound)
+		count(t, child->tunnel, &child->tunnel->inherited, false);
 }
 
 static struct tunnel_child *child_of(const struct tunnels *t, uint64_t id)
@@ -312,7 +429,7 @@ bool tunnels_child_install(struct tunnels *t, const struct child_sa *sa)
 	child->id = sa->id;
 	child->tunnel = tunnel;
 	DL_APPEND(tunnel->children, child);
-	count(t, child, sa->outbound);
+	child_count(t, child, sa->outbound);
 	HASH_ADD(hh, t->children, id, sizeof(child->id), child);
 	return true;
 }
@@ -320,13 +437,15 @@ bool tunnels_child_install(struct tunnels *t, const struct child_sa *sa)
 void tunnels_child_update(struct tunnels *t, const struct child_sa *sa)
 {
 	struct tunnel_child *child = child_of(t, sa->id);
+	enum dataplane_error e;
 
 	if (!child)
 		return;
-	if (t->ops->child_update(t->plane, sa) != DATAPLANE_OK)
+	e = t->ops->child_update(t->plane, sa);
+	if (e != DATAPLANE_OK)
 		log_to(t->host.log, LOG_LEVEL_ERROR, "tun", child->tunnel->conn,
 		       "updating a CHILD_SA failed: %s", t->ops->last_error(t->plane));
-	count(t, child, sa->outbound);
+	child_count(t, child, sa->outbound && e != DATAPLANE_NOT_FOUND);
 }
 
 void tunnels_child_remove(struct tunnels *t, uint64_t id)
@@ -336,7 +455,7 @@ void tunnels_child_remove(struct tunnels *t, uint64_t id)
 	if (!child)
 		return;
 	t->ops->child_remove(t->plane, id);
-	count(t, child, false);
+	child_count(t, child, false);
 	DL_DELETE(child->tunnel->children, child);
 	child->tunnel->draining -= child->draining;
 	HASH_DEL(t->children, child);

@@ -7,7 +7,11 @@
  * the SAs passing, so that routing moves before the tunnel dies.
  *
  * Link changes are decided only in tunnels_settle, when all outputs of one input
- * have been carried out: what happens between two SAs of one exchange is not seen. */
+ * have been carried out: what happens between two SAs of one exchange is not seen.
+ *
+ * A persistent plane may hand over a device whose SAs a former process left behind. They
+ * count as one usable CHILD_SA, so that the link stays as it was, until a CHILD_SA of ours
+ * sends, the plane says that they are gone, or the peer is known to be dead. */
 #ifndef DETOUR_TUNNEL_H
 #define DETOUR_TUNNEL_H
 
@@ -30,9 +34,14 @@ struct tunnel_view {
 	struct dataplane_tunnel_info info;
 };
 
+/* The device's name: the plane's where it took one over, else the configured one. */
+const char *tunnel_view_device(const struct tunnel_view *v);
+
 struct tunnels_host {
 	/* Before the link goes DORMANT, after it came UP: tell whoever routes. */
 	void (*link)(void *ctx, const struct tunnel_view *tunnel, bool up, const char *reason);
+	/* A CHILD_SA went with its device, unasked. No call of ours from inside. */
+	void (*child_lost)(void *ctx, uint64_t child);
 	void *ctx;
 	const struct log_sink *log;
 };
@@ -46,6 +55,11 @@ void tunnels_free(struct tunnels *t); /* devices go with the plane */
  * into child_sa.tunnel. false: the reason is in `why`, and nothing has changed. */
 bool tunnels_ensure(struct tunnels *t, const struct conn *conn, uint32_t *id, char *why,
 		    size_t size);
+/* DEVICE_CHANGED: somebody else made or removed the device, or set it up or down. */
+void tunnels_device_changed(struct tunnels *t, const struct dataplane_event *event);
+/* INHERITED_GONE; and: the conn's peer is dead, what a former process left ends now. */
+void tunnels_inherited_gone(struct tunnels *t, uint32_t id);
+void tunnels_disinherit(struct tunnels *t, const char *conn);
 /* The conn is gone: its device goes with its last CHILD_SA. */
 void tunnels_condemn(struct tunnels *t, const char *conn);
 

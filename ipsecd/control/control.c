@@ -49,7 +49,7 @@ static bool still_named(int fd, const char *path)
 	       ours.st_dev == named.st_dev;
 }
 
-static int take_lock(const char *path, char *why, size_t size)
+static int take_lock_file(const char *path, char *why, size_t size)
 {
 	for (;;) {
 		int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -72,6 +72,33 @@ static int take_lock(const char *path, char *why, size_t size)
 		}
 		close(fd);
 	}
+}
+
+int control_lock(const char *path, char *why, size_t size)
+{
+	char *lock_path;
+	int fd;
+
+	if (asprintf(&lock_path, "%s.lock", path) < 0) {
+		snprintf(why, size, "out of memory");
+		return -1;
+	}
+	fd = take_lock_file(lock_path, why, size);
+	free(lock_path);
+	return fd;
+}
+
+void control_unlock(const char *path, int fd)
+{
+	char *lock_path;
+
+	if (fd < 0)
+		return;
+	if (asprintf(&lock_path, "%s.lock", path) >= 0) {
+		unlink(lock_path);
+		free(lock_path);
+	}
+	close(fd);
 }
 
 /* ---- socket ---- */
@@ -213,7 +240,7 @@ static struct control *control_new(const char *path, const struct control_host *
 	c->opened_wall = (long long)time(NULL);
 	c->path = strdup(path);
 	c->scratch = malloc(4 + VICI_PACKET_MAX);
-	if (!c->path || !c->scratch || asprintf(&c->lock_path, "%s.lock", path) < 0) {
+	if (!c->path || !c->scratch) {
 		free(c->scratch);
 		free(c->path);
 		free(c);
@@ -226,7 +253,6 @@ static void control_free(struct control *c)
 {
 	free(c->scratch);
 	free(c->path);
-	free(c->lock_path);
 	free(c);
 }
 
@@ -239,14 +265,11 @@ struct control *control_open(const char *path, const struct control_host *host, 
 		snprintf(why, size, "out of memory");
 		return NULL;
 	}
-	c->lock_fd = take_lock(c->lock_path, why, size);
+	c->lock_fd = control_lock(path, why, size);
 	if (c->lock_fd >= 0)
 		c->fd = listen_at(path, why, size);
 	if (c->fd < 0) {
-		if (c->lock_fd >= 0) {
-			unlink(c->lock_path);
-			close(c->lock_fd);
-		}
+		control_unlock(path, c->lock_fd);
 		control_free(c);
 		return NULL;
 	}
@@ -271,8 +294,7 @@ void control_close(struct control *c)
 	}
 	unlink(c->path);
 	close(c->fd);
-	unlink(c->lock_path);
-	close(c->lock_fd);
+	control_unlock(c->path, c->lock_fd);
 	control_free(c);
 }
 

@@ -71,6 +71,9 @@ struct control_host {
 struct control *control_open(const char *path, const struct control_host *host, char *why,
 			     size_t size);
 void control_close(struct control *c); /* removes socket and lock file */
+/* The lock alone, for who must not run beside a daemon. -1: `why` names its holder. */
+int control_lock(const char *path, char *why, size_t size);
+void control_unlock(const char *path, int fd);
 
 /* An IKE_OUTPUT_EVENT of the engine, COMMAND_DONE included. c may be NULL here and in the
  * next two: the daemon has no control socket (yet). */

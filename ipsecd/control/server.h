@@ -78,7 +78,7 @@ struct client {
 
 struct control {
 	struct control_host host;
-	char *path, *lock_path;
+	char *path;
 	int fd, lock_fd;
 	ev_io acceptable;
 	ev_timer accept_pause;

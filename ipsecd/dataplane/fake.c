@@ -177,7 +177,8 @@ static enum dataplane_error create(struct dataplane *d, uint32_t id,
 		return e;
 	}
 	t->info = (struct dataplane_tunnel_info){
-		.ifindex = ++last_ifindex, .mtu = FAKE_MTU_NO_SA, .admin_up = true};
+		.ifindex = ++last_ifindex, .mtu = FAKE_MTU_NO_SA, .admin_up = true, .kind = "tun"};
+	memcpy(t->info.name, config->name, sizeof(t->info.name));
 	set_mtu(t);
 	return DATAPLANE_OK;
 }

@@ -376,6 +376,8 @@ static enum dataplane_error userspace_tunnel_create(struct dataplane *d, uint32_
 		return forward_fail(&d->forward, DATAPLANE_NO_MEMORY, "out of memory");
 	t->plane = d;
 	t->config = *config;
+	t->info.kind = "tun";
+	memcpy(t->info.name, config->name, sizeof(t->info.name));
 	e = forward_tunnel_add(&d->forward, &t->forward, id, t->config.name);
 	if (e != DATAPLANE_OK) {
 		free(t);

@@ -322,3 +322,10 @@ const struct udp_counters *udp_counters(const struct udp *u)
 {
 	return &u->counters;
 }
+
+void udp_each_socket(const struct udp *u,
+		     void (*cb)(void *ctx, int fd, uint8_t family, uint16_t port), void *ctx)
+{
+	for (unsigned i = 0; i < u->n_sockets; i++)
+		cb(ctx, u->sockets[i].fd, (uint8_t)u->sockets[i].family, u->sockets[i].port);
+}

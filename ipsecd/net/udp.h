@@ -49,5 +49,8 @@ bool udp_send_esp(struct udp *u, const struct endpoint *local, const struct endp
 		  struct span esp);
 bool udp_send_keepalive(struct udp *u, const struct endpoint *local, const struct endpoint *remote);
 const struct udp_counters *udp_counters(const struct udp *u);
+/* The sockets themselves, for whoever sets options on them. */
+void udp_each_socket(const struct udp *u,
+		     void (*cb)(void *ctx, int fd, uint8_t family, uint16_t port), void *ctx);
 
 #endif

@@ -15,9 +15,41 @@ struct fixture {
 	struct tunnels *tunnels;
 	uint32_t id;
 	unsigned ups, downs;
+	unsigned lost;
 	bool told_before_dormant;
+	char told[IF_NAMESIZE]; /* device of the last link event */
 	struct conn *conn;
 };
+
+/* What a persistent plane finds, laid over what the fake says. */
+static struct {
+	unsigned inherited, disinherited;
+	bool link_up;
+	int ifindex; /* 0: the fake's; -1: no device */
+	const char *name;
+} found;
+
+static struct dataplane_ops ops;
+
+static bool found_info(struct dataplane *d, uint32_t id, struct dataplane_tunnel_info *out)
+{
+	if (!dataplane_fake.tunnel_info(d, id, out))
+		return false;
+	out->inherited = found.inherited;
+	out->link_up |= found.link_up;
+	if (found.ifindex)
+		out->ifindex = found.ifindex < 0 ? 0 : found.ifindex;
+	if (found.name)
+		snprintf(out->name, sizeof(out->name), "%s", found.name);
+	return true;
+}
+
+static void found_disinherit(struct dataplane *d, uint32_t id)
+{
+	(void)d;
+	(void)id;
+	found.disinherited++;
+}
 
 static void plane_event(void *ctx, const struct dataplane_event *event)
 {
@@ -46,6 +78,7 @@ static void on_link(void *ctx, const struct tunnel_view *view, bool up, const ch
 	struct fixture *f = ctx;
 
 	(void)reason;
+	memcpy(f->told, tunnel_view_device(view), sizeof(f->told));
 	if (up)
 		f->ups++;
 	else
@@ -53,6 +86,14 @@ static void on_link(void *ctx, const struct tunnel_view *view, bool up, const ch
 	/* The view is taken before the plane is told of a loss. */
 	if (!up)
 		f->told_before_dormant = view->info.link_up;
+}
+
+static void on_child_lost(void *ctx, uint64_t id)
+{
+	struct fixture *f = ctx;
+
+	(void)id;
+	f->lost++;
 }
 
 static struct child_sa child(struct fixture *f, uint64_t id, bool outbound)
@@ -97,7 +138,8 @@ static enum tunnel_state state(struct fixture *f)
 
 	tunnels_settle(f->tunnels, "test");
 	assert_true(tunnels_view(f->tunnels, "a-b", &view));
-	assert_int_equal(view.info.link_up, view.state == TUNNEL_UP);
+	if (!found.inherited)
+		assert_int_equal(view.info.link_up, view.state == TUNNEL_UP);
 	return view.state;
 }
 
@@ -108,11 +150,15 @@ static int setup(void **ctx)
 				      .crypto = &crypto_null,
 				      .random = zeros};
 	struct fixture *f = calloc(1, sizeof(*f));
-	struct tunnels_host tunnels_host = {.link = on_link, .ctx = f};
+	struct tunnels_host tunnels_host = {.link = on_link, .child_lost = on_child_lost, .ctx = f};
 	char why[128];
 
+	memset(&found, 0, sizeof(found));
+	ops = dataplane_fake;
+	ops.tunnel_info = found_info;
+	ops.tunnel_disinherit = found_disinherit;
 	f->plane = dataplane_fake.open(&host);
-	f->tunnels = tunnels_new(&dataplane_fake, f->plane, &tunnels_host);
+	f->tunnels = tunnels_new(&ops, f->plane, &tunnels_host);
 	f->conn = conn_new("a-b");
 	conn_default_tunnel_name(f->conn);
 	assert_true(tunnels_ensure(f->tunnels, f->conn, &f->id, why, sizeof(why)));
@@ -314,6 +360,152 @@ static void refused_install_is_not_counted(void **ctx)
 	assert_false(tunnels_child_install(f->tunnels, &sa));
 }
 
+/* ---- what a former process left ---- */
+
+static struct conn *inheriting(struct fixture *f, bool link_up)
+{
+	struct conn *conn = conn_new("b-c");
+	char why[128];
+
+	found.inherited = 1;
+	found.link_up = link_up;
+	assert_true(tunnels_ensure(f->tunnels, conn, &f->id, why, sizeof(why)));
+	found.link_up = false;
+	return conn;
+}
+
+static enum tunnel_state state_of(struct fixture *f, const char *conn)
+{
+	struct tunnel_view view;
+
+	tunnels_settle(f->tunnels, "test");
+	assert_true(tunnels_view(f->tunnels, conn, &view));
+	return view.state;
+}
+
+/* UP before and after, without a moment of DORMANT between the inheritance and ours. */
+static void inherited_link_stays_up(void **ctx)
+{
+	struct fixture *f = *ctx;
+	struct conn *conn = inheriting(f, true);
+
+	assert_int_equal(state_of(f, "b-c"), TUNNEL_UP);
+	install(f, 1, false);
+	assert_int_equal(state_of(f, "b-c"), TUNNEL_UP);
+	update(f, 1, true);
+	tunnels_inherited_gone(f->tunnels, f->id);
+	assert_int_equal(state_of(f, "b-c"), TUNNEL_UP);
+	assert_int_equal(f->ups, 1);
+	assert_int_equal(f->downs, 0);
+	tunnels_child_remove(f->tunnels, 1);
+	assert_int_equal(state_of(f, "b-c"), TUNNEL_DOWN);
+	conn_free(conn);
+}
+
+static void inherited_dormant_stays_dormant(void **ctx)
+{
+	struct fixture *f = *ctx;
+	struct conn *conn = inheriting(f, false);
+
+	assert_int_equal(state_of(f, "b-c"), TUNNEL_DOWN);
+	tunnels_inherited_gone(f->tunnels, f->id);
+	assert_int_equal(state_of(f, "b-c"), TUNNEL_DOWN);
+	conn_free(conn);
+}
+
+static void inherited_ends(void **ctx)
+{
+	struct fixture *f = *ctx;
+	struct conn *conn = inheriting(f, true);
+
+	tunnels_disinherit(f->tunnels, "b-c");
+	tunnels_disinherit(f->tunnels, "b-c");
+	assert_int_equal(found.disinherited, 1);
+	assert_int_equal(state_of(f, "b-c"), TUNNEL_DOWN);
+	tunnels_inherited_gone(f->tunnels, f->id); /* the plane's word for it, later */
+	assert_int_equal(state_of(f, "b-c"), TUNNEL_DOWN);
+	conn_free(conn);
+}
+
+/* What lingers of a former process keeps no link up once ours is deleted. */
+static void ours_takes_the_place_of_inherited(void **ctx)
+{
+	struct fixture *f = *ctx;
+	struct conn *conn = inheriting(f, true);
+
+	install(f, 1, true);
+	assert_int_equal(state_of(f, "b-c"), TUNNEL_UP);
+	tunnels_child_remove(f->tunnels, 1);
+	assert_int_equal(state_of(f, "b-c"), TUNNEL_DOWN);
+	conn_free(conn);
+}
+
+/* ---- devices that others make ---- */
+
+static void external_device_appears(void **ctx)
+{
+	struct dataplane_event event = {
+		.kind = DATAPLANE_DEVICE_CHANGED, .present = true, .admin_up = true};
+	struct fixture *f = *ctx;
+	struct tunnel_view view;
+
+	found.ifindex = -1;
+	f->conn->tunnel.external = true;
+	assert_true(tunnels_ensure(f->tunnels, f->conn, &f->id, (char[128]){0}, 128));
+	install(f, 1, true);
+	assert_int_equal(state(f), TUNNEL_UP);
+	assert_int_equal(f->ups, 1);
+	found.ifindex = 77;
+	found.name = "vti2";
+	event.tunnel = f->id;
+	tunnels_device_changed(f->tunnels, &event);
+	assert_int_equal(f->ups, 2); /* with its name and index */
+	assert_string_equal(f->told, "vti2");
+	tunnels_device_changed(f->tunnels, &event);
+	assert_int_equal(f->ups, 2);
+	assert_true(tunnels_view(f->tunnels, "a-b", &view));
+	assert_string_equal(tunnel_view_device(&view), "vti2");
+}
+
+/* Other keys under the same name: the device is made anew, its CHILD_SAs go. */
+static void other_device_of_same_name(void **ctx)
+{
+	struct fixture *f = *ctx;
+	uint32_t id = 0;
+	char why[128];
+
+	install(f, 1, true);
+	assert_int_equal(state(f), TUNNEL_UP);
+	f->conn->tunnel.mark_in = (struct mark){12, UINT32_MAX};
+	assert_true(tunnels_ensure(f->tunnels, f->conn, &id, why, sizeof(why)));
+	assert_int_equal(id, f->id);
+	assert_int_equal(state(f), TUNNEL_DOWN);
+	update(f, 1, true); /* the engine does not know yet */
+	assert_int_equal(state(f), TUNNEL_DOWN);
+	tunnels_child_remove(f->tunnels, 1);
+	install(f, 2, true);
+	assert_int_equal(state(f), TUNNEL_UP);
+	assert_int_equal(f->lost, 0);
+}
+
+static void refused_other_device(void **ctx)
+{
+	struct fixture *f = *ctx;
+	uint32_t id = 0;
+	char why[128];
+
+	install(f, 1, true);
+	assert_int_equal(state(f), TUNNEL_UP);
+	f->conn->tunnel.mark_in = (struct mark){12, UINT32_MAX};
+	fake_refuse(f->plane, FAKE_TUNNEL_CREATE, DATAPLANE_EXISTS);
+	assert_false(tunnels_ensure(f->tunnels, f->conn, &id, why, sizeof(why)));
+	assert_int_equal(state(f), TUNNEL_DOWN);
+	assert_int_equal(f->lost, 1);
+	tunnels_child_remove(f->tunnels, 1);
+	install(f, 2, true);
+	assert_int_equal(state(f), TUNNEL_UP); /* the old device is there again */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -328,6 +520,13 @@ int main(void)
 		cmocka_unit_test_setup_teardown(refused_new_device_keeps_the_old, setup, teardown),
 		cmocka_unit_test_setup_teardown(device_is_taken_over, setup, teardown),
 		cmocka_unit_test_setup_teardown(refused_install_is_not_counted, setup, teardown),
+		cmocka_unit_test_setup_teardown(inherited_link_stays_up, setup, teardown),
+		cmocka_unit_test_setup_teardown(inherited_dormant_stays_dormant, setup, teardown),
+		cmocka_unit_test_setup_teardown(inherited_ends, setup, teardown),
+		cmocka_unit_test_setup_teardown(ours_takes_the_place_of_inherited, setup, teardown),
+		cmocka_unit_test_setup_teardown(external_device_appears, setup, teardown),
+		cmocka_unit_test_setup_teardown(other_device_of_same_name, setup, teardown),
+		cmocka_unit_test_setup_teardown(refused_other_device, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

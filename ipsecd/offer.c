@@ -1,0 +1,103 @@
+/* What the data plane can't do is not offered: it would be negotiated, and then refused by
+ * the install, again and again. Said once per algorithm. */
+#include "ipsecd/offer.h"
+
+#include <stdio.h>
+
+static bool usable(void *ctx, const struct transform *encr, uint16_t integ, bool esn)
+{
+	const struct offer *o = ctx;
+
+	return o->ops->supports(o->plane, encr->id, encr->key_bits, integ, esn);
+}
+
+static bool cipher_works(const struct offer *o, const struct algorithm_encr *encr, bool esn)
+{
+	const struct algorithm_integ *integ;
+
+	if (encr->icv_len)
+		return o->ops->supports(o->plane, encr->id, encr->key_bits, INTEG_NONE, esn);
+	for (unsigned i = 0; (integ = algorithm_integ_at(i)) != NULL; i++) {
+		if (o->ops->supports(o->plane, encr->id, encr->key_bits, integ->id, esn))
+			return true;
+	}
+	return false;
+}
+
+static bool integrity_works(const struct offer *o, uint16_t integ)
+{
+	const struct algorithm_encr *encr;
+
+	for (unsigned i = 0; (encr = algorithm_encr_at(i)) != NULL; i++) {
+		if (!encr->icv_len &&
+		    o->ops->supports(o->plane, encr->id, encr->key_bits, integ, false))
+			return true;
+	}
+	return false;
+}
+
+static bool numbers_work(const struct offer *o, bool esn)
+{
+	const struct algorithm_encr *encr;
+
+	for (unsigned i = 0; (encr = algorithm_encr_at(i)) != NULL; i++) {
+		if (cipher_works(o, encr, esn))
+			return true;
+	}
+	return false;
+}
+
+/* Is it this one that the plane lacks, or only what stood beside it in the proposal? */
+static bool lacks(const struct offer *o, const struct transform *t)
+{
+	const struct algorithm_encr *encr = algorithm_encr(t->id, t->key_bits);
+
+	if (t->type == TRANSFORM_ENCR)
+		return encr && !cipher_works(o, encr, false);
+	if (t->type == TRANSFORM_INTEG)
+		return !integrity_works(o, t->id);
+	return !numbers_work(o, t->id == ESN_YES);
+}
+
+static bool said(struct offer *o, const struct transform *t)
+{
+	for (unsigned i = 0; i < o->n_said; i++) {
+		const struct transform *s = &o->said[i];
+
+		if (s->type == t->type && s->id == t->id && s->key_bits == t->key_bits)
+			return true;
+	}
+	if (o->n_said < OFFER_SAID_MAX)
+		o->said[o->n_said++] = *t;
+	return false;
+}
+
+static void dropped(void *ctx, const struct transform *t)
+{
+	struct offer *o = ctx;
+	char name[32];
+
+	if (lacks(o, t) && !said(o, t))
+		log_to(o->log, LOG_LEVEL_NOTICE, "tun", "",
+		       "the %s data plane has no %s here: not offered", o->ops->name,
+		       algorithm_format(t->type, t->id, t->key_bits, name));
+}
+
+bool offer_limit(struct offer *o, struct conn *conn, char *why, size_t size)
+{
+	const struct proposal_filter filter = {usable, dropped, o};
+
+	for (uint16_t i = 0; o->ops->supports && i < conn->n_children; i++) {
+		struct child_config *child = &conn->children[i];
+		struct proposal_list wanted = child->proposals;
+		char text[PROPOSAL_TEXT];
+
+		proposal_list_filter(&child->proposals, &filter);
+		if (child->proposals.n || !wanted.n)
+			continue;
+		snprintf(why, size, "child '%s': the %s data plane can do none of %s", child->name,
+			 o->ops->name, proposal_list_format(&wanted, text, sizeof(text)));
+		return false;
+	}
+	return true;
+}
