@@ -20,13 +20,6 @@ bool tun_probe(char *why, size_t size);
 int tun_open(struct tun *t, struct netlink *nl, const char *name);
 void tun_close(struct tun *t);
 
-/* Makes the addresses of the device those of `to`, where those of `from` are what this
- * function put there before: what an operator added stays. On failure nothing has
- * changed, and *at is the address that the kernel refused. */
-int tun_set_addrs(const struct tun *t, struct netlink *nl, const struct tunnel_config *from,
-		  const struct tunnel_config *to, const struct prefix **at);
-int tun_set_link(const struct tun *t, struct netlink *nl, bool up);
-
 /* One packet from the device: its length, or -EAGAIN, or another error. */
 int tun_read(const struct tun *t, uint8_t *out, size_t size);
 bool tun_write(const struct tun *t, const uint8_t *packet, size_t len);

@@ -2,6 +2,7 @@
  * driven by the host's event loop. Owns the devices, the rtnetlink sockets and the
  * buffer in which outbound packets are sealed; the only file here that reads the clock.
  * Must not know IKE, configuration files or UDP. docs/dataplane.md has the rules. */
+#include "ipsecd/dataplane/device.h"
 #include "ipsecd/dataplane/forward.h"
 #include "ipsecd/dataplane/tun.h"
 #include "lib/netlink.h"
@@ -13,11 +14,8 @@
 #include <stdlib.h>
 #include <utlist.h>
 
-#define BATCH	       64    /* packets of one device in one wakeup */
-#define READ_MAX       65535 /* a TUN device's largest packet */
-#define PATH_MTU       1500
-#define ANNOUNCE_TICKS 2
-#define MTU_NO_SA      1390 /* the least of all suites: IPv6 outside, AES-CBC, HMAC-SHA2-512 */
+#define BATCH	 64    /* packets of one device in one wakeup */
+#define READ_MAX 65535 /* a TUN device's largest packet */
 
 struct tunnel {
 	struct forward_tunnel forward; /* first: forward hands it back */
@@ -94,11 +92,11 @@ static enum dataplane_error system_failed(struct dataplane *d, const struct tunn
 
 static uint16_t wanted_mtu(const struct tunnel *t)
 {
-	uint16_t mtu = forward_tunnel_mtu(&t->forward, PATH_MTU);
+	uint16_t mtu = forward_tunnel_mtu(&t->forward, DEVICE_PATH_MTU);
 
 	if (t->config.mtu)
 		return t->config.mtu;
-	return mtu ? mtu : t->info.mtu ? t->info.mtu : MTU_NO_SA;
+	return mtu ? mtu : t->info.mtu ? t->info.mtu : DEVICE_MTU_NO_SA;
 }
 
 static int set_mtu(struct tunnel *t)
@@ -133,7 +131,7 @@ static enum dataplane_error set_addrs(struct tunnel *t, const struct tunnel_conf
 	struct dataplane *d = t->plane;
 	const struct prefix *at = NULL;
 	char what[32 + PREFIX_TEXT], text[PREFIX_TEXT];
-	int e = tun_set_addrs(&t->tun, d->netlink, from, to, &at);
+	int e = device_set_addrs(d->netlink, t->tun.ifindex, from, to, &at);
 
 	if (e == 0)
 		return DATAPLANE_OK;
@@ -195,9 +193,9 @@ static enum dataplane_error device_fill(struct tunnel *t)
 	if (error)
 		return system_failed(d, t, "setting it up", error);
 	t->info.admin_up = true;
-	t->announce = ANNOUNCE_TICKS;
+	t->announce = DEVICE_ANNOUNCE_TICKS;
 	if (t->info.link_up) /* made again in the life of its CHILD_SAs */
-		error = tun_set_link(&t->tun, d->netlink, true);
+		error = device_set_link(d->netlink, t->tun.ifindex, true);
 	return error ? system_failed(d, t, "operstate", error) : DATAPLANE_OK;
 }
 
@@ -255,7 +253,7 @@ static bool device_refresh(struct tunnel *t)
 		return e == -ENODEV;
 	up = (link.flags & IFF_UP) != 0;
 	if (up && link.operstate != (t->info.link_up ? IF_OPER_UP : IF_OPER_DORMANT))
-		tun_set_link(&t->tun, d->netlink, t->info.link_up);
+		device_set_link(d->netlink, t->tun.ifindex, t->info.link_up);
 	t->info.mtu = (uint16_t)link.mtu;
 	t->info.admin_up = up;
 	if (up && !was)
@@ -449,9 +447,9 @@ static enum dataplane_error userspace_tunnel_set_link(struct dataplane *d, uint3
 				    t->config.name);
 	if (up) {
 		addrs_announce(t);
-		t->announce = ANNOUNCE_TICKS;
+		t->announce = DEVICE_ANNOUNCE_TICKS;
 	}
-	error = tun_set_link(&t->tun, d->netlink, up);
+	error = device_set_link(d->netlink, t->tun.ifindex, up);
 	return error ? system_failed(d, t, "operstate", error) : DATAPLANE_OK;
 }
 

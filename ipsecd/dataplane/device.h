@@ -1,0 +1,39 @@
+/* What every plane with devices of the kernel does to them: addresses, operstate and the
+ * settings under /proc/sys. Knows no tunnel and no SA; errors are negative errno values, with
+ * the kernel's words in netlink_strerror. */
+#ifndef DETOUR_DEVICE_H
+#define DETOUR_DEVICE_H
+
+#include "ipsecd/model/conn.h"
+
+struct netlink;
+
+#define DEVICE_PATH_MTU	      1500
+#define DEVICE_MTU_NO_SA      1390 /* the least of all suites: IPv6 outside, AES-CBC, HMAC-SHA2-512 */
+#define DEVICE_ANNOUNCE_TICKS 2
+
+/* Makes the addresses of the device those of `to`, where those of `from` are what this
+ * function put there before: what an operator added stays. On failure nothing has
+ * changed, and *at is the address that the kernel refused. */
+int device_set_addrs(struct netlink *nl, int ifindex, const struct tunnel_config *from,
+		     const struct tunnel_config *to, const struct prefix **at);
+/* linkmode DORMANT, and operstate UP or DORMANT. */
+int device_set_link(struct netlink *nl, int ifindex, bool up);
+
+/* One value under /proc/sys/net/FAMILY/conf/DEVICE. A kernel without this knob, or /proc/sys
+ * read-only in a container, is no reason to go without the device: false, and no more. */
+bool device_sysctl_set(const char *family, const char *device, const char *knob, const char *value);
+bool device_sysctl_get(const char *family, const char *device, const char *knob, char *value,
+		       size_t size);
+
+/* What a tunnel device needs, of whatever kind. */
+struct device_setting {
+	const char *family, *knob, *value;
+};
+
+extern const struct device_setting device_settings[];
+extern const unsigned device_n_settings;
+
+void device_set_settings(const char *device);
+
+#endif
