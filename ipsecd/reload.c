@@ -53,6 +53,7 @@ static bool orient(const struct options *o, struct config *config, struct config
 	for (unsigned i = 0; i < config->n_conns; i++)
 		config_orient(&config->conns[i], is_local, own);
 	source_addrs_free(own);
+	config_check_scripts(config, errors);
 	return true;
 }
 
@@ -81,9 +82,11 @@ int reload_check(const struct options *options)
 static void report(const struct reload *r, const struct config_errors *errors)
 {
 	for (unsigned i = 0; i < errors->n; i++) {
+		static const enum log_level levels[] = {[CONFIG_ERROR] = LOG_LEVEL_ERROR,
+							[CONFIG_WARNING] = LOG_LEVEL_WARN,
+							[CONFIG_NOTE] = LOG_LEVEL_NOTICE};
 		const struct config_message *m = &errors->list[i];
-
-		enum log_level level = m->warning ? LOG_LEVEL_WARN : LOG_LEVEL_ERROR;
+		enum log_level level = levels[m->kind];
 
 		if (m->line)
 			log_to(r->host.log, level, "cfg", "", "%s:%u:%u: %s", m->file, m->line,

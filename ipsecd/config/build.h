@@ -4,8 +4,15 @@
 
 #include "ipsecd/config/values.h"
 
+/* What config setup says of all conns. */
+struct setup {
+	int unique;
+	bool unmanaged; /* devices of ipsec-interface= are somebody else's to make */
+};
+
 struct build {
 	struct config_errors *errors;
+	const struct setup *setup;
 	const struct section *section;
 	struct config_conn *out;
 	struct conn *conn;
@@ -20,12 +27,18 @@ const struct setting *build_get(const struct build *b, enum keyword_id id, bool 
 void build_ends(struct build *b);
 /* Lifetimes and rekeying of the IKE SA and the child. */
 void build_lifetimes(struct build *b);
-/* Device name, addresses, MTU, marks. */
+/* Device name and kind, addresses, MTU and MSS, marks and interface ids. */
 void build_tunnel(struct build *b);
+/* Padding, header fields, set-mark, scripts; after build_tunnel. */
+void build_child(struct build *b);
+/* What follows from the rest, once all is there and again when ends change places. */
+void build_complete(struct config_conn *c);
 
-/* A conn from a resolved section; NULL without a message only when out of memory.
- * With errors reported the result is incomplete. `unique` comes from config setup. */
-bool build_conn(const struct section *s, int unique, struct config_conn *out,
+/* A conn from a resolved section; false without a message only when out of memory.
+ * With errors reported the result is incomplete. */
+bool build_conn(const struct section *s, const struct setup *setup, struct config_conn *out,
+		struct config_errors *errors);
+void setup_read(const struct sections *s, struct setup *out, struct settings *settings,
 		struct config_errors *errors);
 /* auto= of a section, IGNORE if it has none. */
 enum build_auto { BUILD_IGNORE, BUILD_ADD, BUILD_START, BUILD_ROUTE };

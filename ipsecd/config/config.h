@@ -17,6 +17,7 @@
 
 #include "ipsecd/model/conn.h"
 #include "ipsecd/model/secret.h"
+#include "ipsecd/model/settings.h"
 
 #include <stdio.h>
 
@@ -25,15 +26,17 @@
 #define CONFIG_FILE_BYTES   (4 * 1024 * 1024)
 #define CONFIG_SECRET_BYTES 1024
 
+enum config_kind { CONFIG_ERROR, CONFIG_WARNING, CONFIG_NOTE };
+
 struct config_message {
 	char *file;
 	unsigned line, column; /* line 0: the file as a whole */
-	bool warning;
+	enum config_kind kind;
 	char *text; /* one sentence */
 };
 
 struct config_errors {
-	unsigned n, n_errors, n_warnings; /* n: messages kept; the others count all */
+	unsigned n, n_errors, n_warnings, n_notes; /* n: messages kept; the others count all */
 	struct config_message *list;
 };
 
@@ -44,6 +47,8 @@ struct config_conn {
 	bool sided_addrs; /* the device's addresses are left's, these are right's: */
 	uint8_t n_right_addrs;
 	struct prefix right_addrs[CONN_IF_ADDRS_MAX];
+	bool unmanaged;	    /* somebody else makes the device, whatever else is said */
+	char *right_updown; /* owned; the child has left's */
 };
 
 struct config {
@@ -51,6 +56,7 @@ struct config {
 	struct config_conn *conns; /* in the order of the file; auto=ignore is left out */
 	unsigned n_secrets;
 	struct secret **secrets; /* owned; an entry set to NULL is taken over */
+	struct settings settings;
 };
 
 /* How a parser gets at other files. */
@@ -84,6 +90,10 @@ void config_free(struct config *c);
  * been put on the local side already. */
 void config_orient(struct config_conn *c, bool (*is_local)(void *ctx, const struct addr *a),
 		   void *ctx);
+
+/* Once the ends are known: what deserves a look at this machine (scripts that can't be run) or
+ * a word (devices that are left to scripts). No errors. */
+void config_check_scripts(const struct config *c, struct config_errors *errors);
 
 /* "file:line:column: error: sentence", one a line. */
 void config_errors_print(const struct config_errors *e, FILE *out);

@@ -162,10 +162,10 @@ static char *source_of(const struct section *s)
 	return asprintf(&text, "%s:%u", s->pos.file, s->pos.line) < 0 ? NULL : text;
 }
 
-bool build_conn(const struct section *s, int unique, struct config_conn *out,
+bool build_conn(const struct section *s, const struct setup *setup, struct config_conn *out,
 		struct config_errors *errors)
 {
-	struct build b = {.errors = errors, .section = s, .out = out, .at = s->pos};
+	struct build b = {.errors = errors, .setup = setup, .section = s, .out = out, .at = s->pos};
 	enum build_auto mode;
 
 	*out = (struct config_conn){.conn = conn_new(s->name)};
@@ -174,7 +174,7 @@ bool build_conn(const struct section *s, int unique, struct config_conn *out,
 	if (!b.child)
 		return false;
 	b.conn->source = source_of(s);
-	b.conn->unique = unique;
+	b.conn->unique = setup->unique;
 	mode = build_auto(s, errors);
 	build_ends(&b);
 	build_proposals(&b);
@@ -182,7 +182,9 @@ bool build_conn(const struct section *s, int unique, struct config_conn *out,
 	build_liveness(&b);
 	build_actions(&b, mode);
 	build_tunnel(&b);
+	build_child(&b);
 	build_rest(&b);
+	build_complete(out);
 	check(&b, mode);
 	return b.conn->source != NULL;
 }

@@ -202,6 +202,12 @@ static void swap_bytes(void *a, void *b, size_t n)
 	}
 }
 
+void build_complete(struct config_conn *c)
+{
+	conn_complete(c->conn);
+	c->conn->tunnel.external |= c->unmanaged;
+}
+
 static void swap_ends(struct config_conn *c)
 {
 	struct conn *n = c->conn;
@@ -222,8 +228,10 @@ static void swap_ends(struct config_conn *c)
 		swap_bytes(&t->n_addrs, &c->n_right_addrs, sizeof(t->n_addrs));
 		swap_bytes(t->addrs, c->right_addrs, sizeof(t->addrs));
 	}
+	swap_bytes(&n->children[0].updown, &c->right_updown, sizeof(c->right_updown));
 	c->swapped = !c->swapped;
 	default_remote_id(n);
+	build_complete(c);
 }
 
 static bool any_local(const struct host *hosts, unsigned n,

@@ -13,7 +13,7 @@ static bool same(const struct config_message *m, const struct config_pos *at, co
 	       strcmp(m->text, text) == 0;
 }
 
-static void keep(struct config_errors *e, const struct config_pos *at, bool warning,
+static void keep(struct config_errors *e, const struct config_pos *at, enum config_kind kind,
 		 const char *text)
 {
 	struct config_message *list;
@@ -27,7 +27,7 @@ static void keep(struct config_errors *e, const struct config_pos *at, bool warn
 	list[e->n] = (struct config_message){.file = strdup(at->file),
 					     .line = at->line,
 					     .column = at->column,
-					     .warning = warning,
+					     .kind = kind,
 					     .text = strdup(text)};
 	if (list[e->n].file && list[e->n].text) {
 		e->n++;
@@ -37,7 +37,7 @@ static void keep(struct config_errors *e, const struct config_pos *at, bool warn
 	free(list[e->n].text);
 }
 
-static void add(struct config_errors *e, const struct config_pos *at, bool warning,
+static void add(struct config_errors *e, const struct config_pos *at, enum config_kind kind,
 		const char *format, va_list args)
 {
 	char text[TEXT_MAX];
@@ -47,11 +47,13 @@ static void add(struct config_errors *e, const struct config_pos *at, bool warni
 		if (same(&e->list[i], at, text))
 			return;
 	}
-	if (warning)
+	if (kind == CONFIG_ERROR)
+		e->n_errors++;
+	else if (kind == CONFIG_WARNING)
 		e->n_warnings++;
 	else
-		e->n_errors++;
-	keep(e, at, warning, text);
+		e->n_notes++;
+	keep(e, at, kind, text);
 }
 
 void config_error(struct config_errors *e, const struct config_pos *at, const char *format, ...)
@@ -59,7 +61,7 @@ void config_error(struct config_errors *e, const struct config_pos *at, const ch
 	va_list args;
 
 	va_start(args, format);
-	add(e, at, false, format, args);
+	add(e, at, CONFIG_ERROR, format, args);
 	va_end(args);
 }
 
@@ -68,7 +70,16 @@ void config_warning(struct config_errors *e, const struct config_pos *at, const 
 	va_list args;
 
 	va_start(args, format);
-	add(e, at, true, format, args);
+	add(e, at, CONFIG_WARNING, format, args);
+	va_end(args);
+}
+
+void config_note(struct config_errors *e, const struct config_pos *at, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	add(e, at, CONFIG_NOTE, format, args);
 	va_end(args);
 }
 
@@ -108,11 +119,12 @@ void config_errors_sort(struct config_errors *e)
 
 void config_errors_print(const struct config_errors *e, FILE *out)
 {
-	unsigned all = e->n_errors + e->n_warnings;
+	static const char *const kinds[] = {"error", "warning", "note"};
+	unsigned all = e->n_errors + e->n_warnings + e->n_notes;
 
 	for (unsigned i = 0; i < e->n; i++) {
 		const struct config_message *m = &e->list[i];
-		const char *kind = m->warning ? "warning" : "error";
+		const char *kind = kinds[m->kind];
 
 		if (m->line)
 			fprintf(out, "%s:%u:%u: %s: %s\n", m->file, m->line, m->column, kind,

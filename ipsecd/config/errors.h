@@ -15,6 +15,8 @@ void config_error(struct config_errors *e, const struct config_pos *at, const ch
 	__attribute__((format(printf, 3, 4)));
 void config_warning(struct config_errors *e, const struct config_pos *at, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+void config_note(struct config_errors *e, const struct config_pos *at, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
 
 /* By file, line and column: what is found in several passes reads in one. */
 void config_errors_sort(struct config_errors *e);

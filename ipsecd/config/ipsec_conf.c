@@ -4,22 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int unique_policy(const struct sections *s, struct config_errors *errors)
-{
-	static const char *const words[] = {"yes", "replace", "no", "never", "keep", NULL};
-	static const int meaning[] = {UNIQUE_REPLACE, UNIQUE_REPLACE, UNIQUE_NO, UNIQUE_NEVER,
-				      UNIQUE_KEEP};
-	unsigned which = 0;
-
-	for (unsigned i = 0; s->setup && i < s->setup->n; i++) {
-		const struct setting *set = &s->setup->settings[i];
-
-		if (set->keyword->id == KEYWORD_UNIQUEIDS && *set->value)
-			value_word(errors, set, words, &which);
-	}
-	return meaning[which];
-}
-
 static bool add_conn(struct config *out, const struct config_conn *c)
 {
 	struct config_conn *conns = reallocarray(out->conns, out->n_conns + 1u, sizeof(*conns));
@@ -31,13 +15,19 @@ static bool add_conn(struct config *out, const struct config_conn *c)
 	return true;
 }
 
+static void release(struct config_conn *c)
+{
+	conn_free(c->conn);
+	free(c->right_updown);
+}
+
 /* Conns of auto=ignore are built to find their errors, and dropped. */
-static void take_conn(struct section *s, int unique, struct config *out,
+static void take_conn(struct section *s, const struct setup *setup, struct config *out,
 		      struct config_errors *errors)
 {
 	struct config_conn c;
 
-	if (!build_conn(s, unique, &c, errors))
+	if (!build_conn(s, setup, &c, errors))
 		config_error(errors, &s->pos, "out of memory");
 	else if (build_auto(s, errors) == BUILD_IGNORE)
 		;
@@ -45,39 +35,67 @@ static void take_conn(struct section *s, int unique, struct config *out,
 		return;
 	else
 		config_error(errors, &s->pos, "out of memory");
-	conn_free(c.conn);
+	release(&c);
 }
 
-/* A tunnel device by its name. */
-struct device {
-	const char *name, *conn;
+/* What only one conn can have: a device's name, a mark, an interface id. */
+struct claim {
+	char key[48];
+	const struct conn *conn;
 	UT_hash_handle hh;
 };
 
-static void check_devices(const struct sections *sections, const struct config *out,
-			  struct config_errors *errors)
+#define CLAIMS_MAX 4 /* of one conn */
+
+static unsigned claims_of(const struct conn *c, struct claim out[CLAIMS_MAX])
 {
-	struct device *all = calloc(out->n_conns ? out->n_conns : 1, sizeof(*all));
-	struct device *by_name = NULL, *same;
+	const struct tunnel_config *t = &c->tunnel;
+	unsigned n = 0;
+
+	snprintf(out[n++].key, sizeof(out->key), "device %s", t->name);
+	if (t->mark_in.value)
+		snprintf(out[n++].key, sizeof(out->key), "mark-in %#x", t->mark_in.value);
+	if (t->mark_out.value)
+		snprintf(out[n++].key, sizeof(out->key), "mark-out %#x", t->mark_out.value);
+	if (t->if_id_in)
+		snprintf(out[n++].key, sizeof(out->key), "if-id %#x", t->if_id_in);
+	for (unsigned i = 0; i < n; i++)
+		out[i].conn = c;
+	return n;
+}
+
+/* Marks may be said with one keyword: one message is enough. */
+static void complain(const struct sections *sections, const struct claim *c,
+		     const struct claim *same, struct config_errors *errors)
+{
 	struct section *s;
 
-	for (unsigned i = 0; all && i < out->n_conns; i++) {
-		const struct conn *c = out->conns[i].conn;
+	HASH_FIND_STR(sections->conns, c->conn->name, s);
+	if (s && strcmp(c->conn->name, same->conn->name) != 0) /* else check_names said it */
+		config_error(errors, &s->pos, "conn %s: %s is that of conn %s at %s already",
+			     c->conn->name, c->key, same->conn->name, same->conn->source);
+}
 
-		HASH_FIND_STR(by_name, c->tunnel.name, same);
-		if (!same) {
-			all[i].name = c->tunnel.name;
-			all[i].conn = c->name;
-			HASH_ADD_KEYPTR(hh, by_name, all[i].name, strlen(all[i].name), &all[i]);
-			continue;
+static void check_claims(const struct sections *sections, const struct config *out,
+			 struct config_errors *errors)
+{
+	struct claim(*all)[CLAIMS_MAX] = calloc(out->n_conns + 1, sizeof(*all));
+	struct claim *claims = NULL, *same;
+
+	for (unsigned i = 0; all && i < out->n_conns; i++) {
+		unsigned n = claims_of(out->conns[i].conn, all[i]);
+		bool told = false;
+
+		for (unsigned k = 0; k < n; k++) {
+			HASH_FIND_STR(claims, all[i][k].key, same);
+			if (!same)
+				HASH_ADD_STR(claims, key, &all[i][k]);
+			else if (!told)
+				complain(sections, &all[i][k], same, errors);
+			told |= same != NULL;
 		}
-		HASH_FIND_STR(sections->conns, c->name, s);
-		if (!s || strcmp(c->name, same->conn) == 0)
-			continue; /* check_names said it */
-		config_error(errors, &s->pos, "conn %s: device %s is that of conn %s already",
-			     c->name, c->tunnel.name, same->conn);
 	}
-	HASH_CLEAR(hh, by_name);
+	HASH_CLEAR(hh, claims);
 	free(all);
 }
 
@@ -97,7 +115,7 @@ static void check_names(const struct config *out, unsigned before, const struct 
 static void drop_behind(struct config *c, unsigned n_conns)
 {
 	while (c->n_conns > n_conns)
-		conn_free(c->conns[--c->n_conns].conn);
+		release(&c->conns[--c->n_conns]);
 }
 
 bool ipsec_conf_parse(const char *file, struct span text, const struct config_reader *reader,
@@ -106,19 +124,22 @@ bool ipsec_conf_parse(const char *file, struct span text, const struct config_re
 	unsigned n_before = out->n_conns, errors_before = errors->n_errors;
 	struct sections sections = {0};
 	struct section *s, *tmp;
-	int unique;
+	struct settings settings;
+	struct setup setup;
 
 	sections_read(file, text, reader, &sections, errors);
 	sections_resolve(&sections, errors);
-	unique = unique_policy(&sections, errors);
+	setup_read(&sections, &setup, &settings, errors);
 	check_names(out, n_before, &sections, errors);
 	HASH_ITER (hh, sections.conns, s, tmp)
-		take_conn(s, unique, out, errors);
-	check_devices(&sections, out, errors);
+		take_conn(s, &setup, out, errors);
+	check_claims(&sections, out, errors);
 	sections_free(&sections);
 	config_errors_sort(errors);
-	if (errors->n_errors == errors_before)
+	if (errors->n_errors == errors_before) {
+		out->settings = settings;
 		return true;
+	}
 	drop_behind(out, n_before);
 	return false;
 }

@@ -39,6 +39,10 @@
 	{                                                                     \
 		name, NULL, SCOPE_CONN, RULE_IGNORED, KEYWORD_NONE, NULL, why \
 	}
+#define SETUP(name, id)                                             \
+	{                                                           \
+		name, NULL, SCOPE_SETUP, RULE_VALUE, id, NULL, NULL \
+	}
 #define SETUP_ONLY(name, value, why)                                         \
 	{                                                                    \
 		name, NULL, SCOPE_SETUP, RULE_ONLY, KEYWORD_NONE, value, why \
@@ -56,10 +60,7 @@
 #define NO_EAP		"EAP is not supported yet; authentication is by secret (psk)"
 #define NO_IKEV1	"IKEv1 is not supported"
 #define NO_VIRTUAL_IP	"virtual IPs are not supported yet"
-#define NO_SCRIPTS                                                                         \
-	"scripts are not run: the tunnel device, its addresses and its state are kept by " \
-	"ipsecd itself (interface=, interface-ip=)"
-#define NO_LOG "the log is set with --log-level"
+#define NO_LOG		"the log is set with --log-level"
 
 static const struct keyword keywords[] = {
 	/* the two ends */
@@ -70,6 +71,7 @@ static const struct keyword keywords[] = {
 	SIDED("auth", KEYWORD_AUTH),
 	SIDED("interface-ip", KEYWORD_SIDE_INTERFACE_IP),
 	SIDED("vti", KEYWORD_SIDE_INTERFACE_IP),
+	SIDED("updown", KEYWORD_UPDOWN),
 	SIDED_ONLY("ikeport", "500", "the ports are 500 and 4500"),
 	SIDED_ONLY("allowany", "no", "use right=%any, or a prefix"),
 	SIDED_ONLY("firewall", "no", "packet filters are not touched"),
@@ -81,7 +83,6 @@ static const struct keyword keywords[] = {
 	SIDED_REFUSED("sourceip", NO_VIRTUAL_IP),
 	SIDED_REFUSED("addresspool", NO_VIRTUAL_IP),
 	SIDED_REFUSED("dns", NO_VIRTUAL_IP),
-	SIDED_REFUSED("updown", NO_SCRIPTS),
 	SIDED_REFUSED("auth2", "a second authentication is not supported"),
 	SIDED_REFUSED("id2", "a second authentication is not supported"),
 	SIDED_REFUSED("cert", NO_CERTIFICATES),
@@ -136,14 +137,29 @@ static const struct keyword keywords[] = {
 	CONN("mark", KEYWORD_MARK),
 	CONN("mark-in", KEYWORD_MARK_IN),
 	CONN("mark-out", KEYWORD_MARK_OUT),
+	CONN("if-id", KEYWORD_IF_ID),
+	CONN("if-id-in", KEYWORD_IF_ID_IN),
+	CONN("if-id-out", KEYWORD_IF_ID_OUT),
+	CONN("set-mark-in", KEYWORD_SET_MARK_IN),
+	CONN("set-mark-out", KEYWORD_SET_MARK_OUT),
+	CONN("copy-df", KEYWORD_COPY_DF),
+	CONN("nopmtudisc", KEYWORD_NOPMTUDISC),
+	CONN("copy-ecn", KEYWORD_COPY_ECN),
+	CONN("copy-dscp", KEYWORD_COPY_DSCP),
+	CONN("encap-dscp", KEYWORD_ENCAP_DSCP),
+	CONN("decap-dscp", KEYWORD_DECAP_DSCP),
+	CONN("tfc", KEYWORD_TFC),
 	CONN("forceencaps", KEYWORD_FORCEENCAPS),
 	CONN("encapsulation", KEYWORD_FORCEENCAPS),
 	CONN("replay-window", KEYWORD_REPLAY_WINDOW),
 	CONN("reqid", KEYWORD_REQID),
 	CONN("interface", KEYWORD_INTERFACE),
 	CONN("vti-interface", KEYWORD_INTERFACE),
+	CONN("interface-type", KEYWORD_INTERFACE_TYPE),
 	CONN("interface-ip", KEYWORD_INTERFACE_IP),
+	CONN("ipsec-interface", KEYWORD_IPSEC_INTERFACE),
 	CONN("mtu", KEYWORD_MTU),
+	CONN("mss", KEYWORD_MSS),
 
 	/* understood, with the one meaning that exists here */
 	CONN_ONLY("keyexchange", "ike ikev2", NO_IKEV1),
@@ -162,11 +178,13 @@ static const struct keyword keywords[] = {
 	CONN_ONLY("initial-contact", "yes", "INITIAL_CONTACT is always sent"),
 	CONN_ONLY("narrowing", "yes", "selectors are always narrowed (RFC 7296 2.9)"),
 	CONN_ONLY("sha256-96", "no", "the truncation to 96 bits is not supported"),
-	CONN_ONLY("tfc", "0 no", "padding to hide lengths is not supported"),
 	CONN_ONLY("inactivity", "0", "an idle tunnel stays up"),
 	CONN_ONLY("mediation", "no", "mediation is not supported"),
 	CONN_ONLY("vti-routing", "no",
-		  "routes are not installed by ipsecd: use BGP, routed-bridge or ip route"),
+		  "routes are for BGP, routed-bridge or ip route; or install-routes=yes in config "
+		  "setup"),
+	CONN_ONLY("failureshunt", "drop", "traffic without a tunnel is dropped"),
+	CONN_ONLY("negotiationshunt", "drop hold", "traffic without a tunnel is dropped"),
 	CONN_ONLY("vti-shared", "no", "each connection has a tunnel device of its own"),
 	CONN_ONLY("enable-tcp", "no", "TCP encapsulation is not supported"),
 	CONN_ONLY("intermediate", "no", "IKE_INTERMEDIATE is not supported"),
@@ -180,9 +198,6 @@ static const struct keyword keywords[] = {
 	/* known elsewhere */
 	CONN_REFUSED("ah", "AH is not supported"),
 	CONN_REFUSED("ikedscp", "not supported"),
-	CONN_REFUSED("if-id-in", "name the device with interface="),
-	CONN_REFUSED("if-id-out", "name the device with interface="),
-	CONN_REFUSED("ipsec-interface", "name the device with interface="),
 	CONN_REFUSED("eap-identity", NO_EAP),
 	CONN_REFUSED("aaa-identity", NO_EAP),
 	CONN_REFUSED("xauth", NO_IKEV1),
@@ -190,18 +205,19 @@ static const struct keyword keywords[] = {
 	CONN_REFUSED("mediated-by", "mediation is not supported"),
 	CONN_REFUSED("me-peerid", "mediation is not supported"),
 	CONN_REFUSED("sendca", NO_CERTIFICATES),
-	CONN_REFUSED("failureshunt", "traffic without a tunnel is dropped by the tunnel device"),
-	CONN_REFUSED("negotiationshunt",
-		     "traffic without a tunnel is dropped by the tunnel device"),
 	CONN_IGNORED("hostaddrfamily", "the addresses say it"),
-	CONN_IGNORED("priority", "there are no policies that could compete"),
+	CONN_IGNORED("priority", "routes decide between tunnels, inside of one the newest SA"),
 	CONN_IGNORED("ikepad", "IKEv2 messages need no padding"),
 
 	/* the daemon */
-	{"uniqueids", NULL, SCOPE_SETUP, RULE_VALUE, KEYWORD_UNIQUEIDS, NULL, NULL},
-	SETUP_ONLY("install-routes", "no",
-		   "routes are not installed by ipsecd: use BGP, routed-bridge or ip route"),
-	SETUP_ONLY("install-virtual-ip", "no", NO_VIRTUAL_IP),
+	SETUP("uniqueids", KEYWORD_UNIQUEIDS),
+	SETUP("ipsec-interface-managed", KEYWORD_IPSEC_INTERFACE_MANAGED),
+	SETUP("install-routes", KEYWORD_INSTALL_ROUTES),
+	SETUP("routing-table", KEYWORD_ROUTING_TABLE),
+	SETUP("routing-table-prio", KEYWORD_ROUTING_TABLE_PRIO),
+	SETUP("install-virtual-ip", KEYWORD_INSTALL_VIRTUAL_IP),
+	SETUP("install-virtual-ip-on", KEYWORD_INSTALL_VIRTUAL_IP_ON),
+	SETUP("updown-timeout", KEYWORD_UPDOWN_TIMEOUT),
 	SETUP_ONLY("strictcrlpolicy", "no", NO_CERTIFICATES),
 	SETUP_ONLY("cachecrls", "no", NO_CERTIFICATES),
 	SETUP_ONLY("crl-strict", "no", NO_CERTIFICATES),

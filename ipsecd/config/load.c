@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 struct files {
 	bool secret; /* cleanse what was read, and look at permissions */
@@ -183,11 +184,44 @@ static void check_secrets(const struct config *config, struct config_errors *err
 	}
 }
 
+static void check_script(const struct conn *c, const struct child_config *child,
+			 struct config_errors *errors)
+{
+	struct config_pos at = {.file = c->source};
+	char *path = strndup(child->updown, strcspn(child->updown, " \t"));
+
+	if (path && access(path, X_OK) != 0)
+		config_warning(errors, &at, "conn %s: %s can't be run: %s", c->name, path,
+			       strerror(errno));
+	free(path);
+}
+
+void config_check_scripts(const struct config *config, struct config_errors *errors)
+{
+	for (unsigned i = 0; i < config->n_conns; i++) {
+		const struct conn *c = config->conns[i].conn;
+		struct config_pos at = {.file = c->source};
+
+		for (unsigned k = 0; k < c->n_children; k++) {
+			if (c->children[k].updown)
+				check_script(c, &c->children[k], errors);
+		}
+		if (c->tunnel.external)
+			config_note(errors, &at,
+				    "conn %s: the tunnel device is left to %s: none is made, and "
+				    "one with these keys is taken over",
+				    c->name,
+				    config->conns[i].unmanaged ? "others (ipsec-interface-managed)"
+							       : "the updown script");
+	}
+}
+
 bool config_load(const char *conf, const char *secrets, struct config *out,
 		 struct config_errors *errors)
 {
 	bool ok = true;
 
+	out->settings = SETTINGS_DEFAULT;
 	if (conf)
 		ok = load(conf, false, ipsec_conf_parse, out, errors);
 	if (secrets)

@@ -1,10 +1,14 @@
-/* The tunnel device of a conn: name, addresses, MTU, marks. */
+/* The tunnel device of a conn: name and kind, addresses, MTU and MSS, marks, ids. */
 #include "ipsecd/config/build.h"
 
 #include <string.h>
 
 #define MTU_MIN 576
 #define MTU_MAX 65535
+#define MSS_MIN 88 /* the kernel's own least */
+#define MSS_MAX (MTU_MAX - TCP_IP)
+#define TCP_IP	40    /* headers without options */
+#define IPSEC0	16384 /* the id of libreswan's ipsec0, as 0 is none */
 
 static void device_name(struct build *b)
 {
@@ -21,6 +25,13 @@ static void device_name(struct build *b)
 	memset(t->name, 0, sizeof(t->name));
 	memcpy(t->name, s->value, strlen(s->value));
 	t->named = true;
+}
+
+static void contradiction(struct build *b, const struct setting *s, const struct setting *other,
+			  const char *why)
+{
+	config_error(b->errors, &s->key, "%s contradicts %s at %s:%u%s%s", setting_name(s),
+		     setting_name(other), other->key.file, other->key.line, *why ? ": " : "", why);
 }
 
 static uint8_t addresses(struct build *b, const struct setting *s, struct prefix *out)
@@ -56,9 +67,7 @@ static void device_addresses(struct build *b)
 	struct tunnel_config *t = &b->conn->tunnel;
 
 	if (own && (left || right)) {
-		config_error(b->errors, &own->key, "interface-ip contradicts %s at %s:%u",
-			     setting_name(left ? left : right), (left ? left : right)->key.file,
-			     (left ? left : right)->key.line);
+		contradiction(b, own, left ? left : right, "");
 		return;
 	}
 	b->out->sided_addrs = left || right;
@@ -70,29 +79,159 @@ static void device_addresses(struct build *b)
 		b->out->n_right_addrs = addresses(b, right, b->out->right_addrs);
 }
 
+/* The first of three that is given. */
+static const struct setting *any_of(const struct build *b, enum keyword_id one, enum keyword_id two,
+				    enum keyword_id three)
+{
+	const struct setting *s = build_get(b, one, false);
+
+	s = s ? s : build_get(b, two, false);
+	return s ? s : build_get(b, three, false);
+}
+
+static const struct setting *any_mark(const struct build *b)
+{
+	return any_of(b, KEYWORD_MARK, KEYWORD_MARK_IN, KEYWORD_MARK_OUT);
+}
+
+static const struct setting *any_if_id(const struct build *b)
+{
+	return any_of(b, KEYWORD_IF_ID, KEYWORD_IF_ID_IN, KEYWORD_IF_ID_OUT);
+}
+
+static void mark(struct build *b, enum keyword_id id, struct mark *one, struct mark *other)
+{
+	const struct setting *s = build_get(b, id, false);
+	struct mark m;
+
+	if (!s || !value_mark(b->errors, s, &m))
+		return;
+	*one = *other = m;
+	b->conn->tunnel.keyed |= m.value || key_is_unique(s->value);
+}
+
 static void marks(struct build *b)
 {
-	const struct setting *both = build_get(b, KEYWORD_MARK, false);
-	const struct setting *in = build_get(b, KEYWORD_MARK_IN, false);
-	const struct setting *out = build_get(b, KEYWORD_MARK_OUT, false);
 	struct tunnel_config *t = &b->conn->tunnel;
 
-	if (both && value_mark(b->errors, both, &t->mark_in))
-		t->mark_out = t->mark_in;
-	if (in)
-		value_mark(b->errors, in, &t->mark_in);
-	if (out)
-		value_mark(b->errors, out, &t->mark_out);
+	mark(b, KEYWORD_MARK, &t->mark_in, &t->mark_out);
+	mark(b, KEYWORD_MARK_IN, &t->mark_in, &t->mark_in);
+	mark(b, KEYWORD_MARK_OUT, &t->mark_out, &t->mark_out);
+}
+
+static bool if_id(struct build *b, enum keyword_id id, uint32_t *out)
+{
+	const struct setting *s = build_get(b, id, false);
+
+	if (!s || !value_if_id(b->errors, s, out))
+		return false;
+	b->conn->tunnel.keyed |= *out || key_is_unique(s->value);
+	return true;
+}
+
+/* One device has one id; where only one direction is said, the other has the same. */
+static void if_ids(struct build *b)
+{
+	const struct setting *out = build_get(b, KEYWORD_IF_ID_OUT, false);
+	struct tunnel_config *t = &b->conn->tunnel;
+	bool in_given, out_given;
+
+	if (if_id(b, KEYWORD_IF_ID, &t->if_id_in))
+		t->if_id_out = t->if_id_in;
+	in_given = if_id(b, KEYWORD_IF_ID_IN, &t->if_id_in);
+	out_given = if_id(b, KEYWORD_IF_ID_OUT, &t->if_id_out);
+	if (in_given && !out_given)
+		t->if_id_out = t->if_id_in;
+	else if (out_given && !in_given)
+		t->if_id_in = t->if_id_out;
+	if (t->if_id_in != t->if_id_out)
+		config_error(b->errors, &out->at,
+			     "%s=%s: a conn has one device, so that if-id-in and if-id-out are the "
+			     "same",
+			     setting_name(out), out->value);
+}
+
+/* libreswan's: xfrm interface ipsecN with id N. */
+static void ipsec_interface(struct build *b)
+{
+	const struct setting *s = build_get(b, KEYWORD_IPSEC_INTERFACE, false);
+	const struct setting *named = build_get(b, KEYWORD_INTERFACE, false);
+	struct tunnel_config *t = &b->conn->tunnel;
+	uint64_t n = 1;
+	bool on = true;
+
+	if (!s)
+		return;
+	if (!words_parse_number(s->value, UINT32_MAX, &n) && !words_parse_bool(s->value, &on)) {
+		value_error(b->errors, s, "yes, no or the number of the device");
+		return;
+	}
+	if (!on)
+		return;
+	if (named || any_if_id(b)) {
+		contradiction(b, s, named ? named : any_if_id(b), "it says name and id");
+		return;
+	}
+	snprintf(t->name, sizeof(t->name), "ipsec%u", (unsigned)n);
+	t->named = t->keyed = true;
+	t->if_id_in = t->if_id_out = n ? (uint32_t)n : IPSEC0;
+	b->out->unmanaged = b->setup->unmanaged;
+}
+
+static void device_kind(struct build *b)
+{
+	static const char *const words[] = {"auto", "vti", "xfrm", NULL};
+	static const char why[] = "a vti has marks, an xfrm interface has an id";
+	const struct setting *type = build_get(b, KEYWORD_INTERFACE_TYPE, false);
+	const struct setting *ipsec = build_get(b, KEYWORD_IPSEC_INTERFACE, false);
+	const struct setting *id = any_if_id(b), *mark = any_mark(b);
+	struct tunnel_config *t = &b->conn->tunnel;
+	unsigned which = DEVICE_AUTO;
+
+	if (type)
+		value_word(b->errors, type, words, &which);
+	t->kind = which;
+	if (!id && t->if_id_in)
+		id = ipsec;
+	if (id && mark)
+		contradiction(b, id, mark, why);
+	else if (id && which == DEVICE_VTI)
+		contradiction(b, id, type, why);
+	else if (mark && which == DEVICE_XFRM)
+		contradiction(b, mark, type, why);
+	if (id)
+		t->kind = DEVICE_XFRM;
+}
+
+static void sizes(struct build *b)
+{
+	const struct setting *mtu = build_get(b, KEYWORD_MTU, false);
+	const struct setting *mss = build_get(b, KEYWORD_MSS, false);
+	struct tunnel_config *t = &b->conn->tunnel;
+	uint64_t n;
+	bool on;
+
+	if (mtu && value_number(b->errors, mtu, MTU_MIN, MTU_MAX, &n))
+		t->mtu = (uint16_t)n;
+	if (!mss)
+		return;
+	if (strcmp(mss->value, "auto") == 0)
+		t->mss = TUNNEL_MSS_AUTO;
+	else if (words_parse_number(mss->value, MSS_MAX, &n) && n >= MSS_MIN)
+		t->mss = (uint16_t)n;
+	else if (!words_parse_bool(mss->value, &on) || on)
+		value_error(b->errors, mss, "a number from 88 to 65495, auto or no");
+	if (t->mtu && t->mss > t->mtu - TCP_IP)
+		contradiction(b, mss, mtu, "headers have 40 bytes at least");
 }
 
 void build_tunnel(struct build *b)
 {
-	const struct setting *mtu = build_get(b, KEYWORD_MTU, false);
-	uint64_t n;
-
 	device_name(b);
 	device_addresses(b);
 	marks(b);
-	if (mtu && value_number(b->errors, mtu, MTU_MIN, MTU_MAX, &n))
-		b->conn->tunnel.mtu = (uint16_t)n;
+	if_ids(b);
+	ipsec_interface(b);
+	device_kind(b);
+	sizes(b);
 }

@@ -95,16 +95,39 @@ bool value_word(struct config_errors *e, const struct setting *s, const char *co
 
 bool value_mark(struct config_errors *e, const struct setting *s, struct mark *out)
 {
-	if (mark_parse(s->value, out))
+	struct mark m;
+
+	if (key_is_unique(s->value)) {
+		*out = (struct mark){0};
 		return true;
-	if (s->value[0] == '%')
-		config_error(e, &s->at,
-			     "%s: %s is not supported; give each connection a mark of its own",
-			     setting_name(s), s->value);
-	else
+	}
+	if (!mark_parse(s->value, &m)) {
 		value_error(e, s,
-			    "value or value/mask with 32 bits, no bit of value outside of mask");
-	return false;
+			    "a number with 32 bits, %unique or %unique-dir (then one is chosen)");
+		return false;
+	}
+	if (m.value && m.mask != UINT32_MAX) {
+		config_error(e, &s->at,
+			     "%s=%s: a tunnel device compares all 32 bits of a mark; leave the "
+			     "mask out",
+			     setting_name(s), s->value);
+		return false;
+	}
+	*out = m;
+	return true;
+}
+
+bool value_if_id(struct config_errors *e, const struct setting *s, uint32_t *out)
+{
+	uint64_t n = 0;
+
+	if (!key_is_unique(s->value) && !words_parse_number(s->value, UINT32_MAX, &n)) {
+		value_error(e, s,
+			    "a number with 32 bits, %unique or %unique-dir (then one is chosen)");
+		return false;
+	}
+	*out = (uint32_t)n;
+	return true;
 }
 
 bool value_proposals(struct config_errors *e, const struct setting *s,

@@ -21,7 +21,9 @@ bool value_duration(struct config_errors *e, const struct setting *s, mono_time 
 /* One of a NULL-terminated list; its index. */
 bool value_word(struct config_errors *e, const struct setting *s, const char *const *words,
 		unsigned *out);
+/* 0 also for %unique: the data plane chooses. */
 bool value_mark(struct config_errors *e, const struct setting *s, struct mark *out);
+bool value_if_id(struct config_errors *e, const struct setting *s, uint32_t *out);
 bool value_proposals(struct config_errors *e, const struct setting *s,
 		     enum proposal_protocol protocol, struct proposal_list *out);
 

@@ -182,11 +182,6 @@ static bool hosts_equal(const struct host *a, unsigned na, const struct host *b,
 	return true;
 }
 
-static bool mark_equal(struct mark a, struct mark b)
-{
-	return a.value == b.value && a.mask == b.mask;
-}
-
 bool tunnel_config_same_device(const struct tunnel_config *a, const struct tunnel_config *b)
 {
 	return strcmp(a->name, b->name) == 0 && a->kind == b->kind && a->external == b->external &&

@@ -43,6 +43,11 @@ struct mark {
 
 /* "42", "0x2a/0xff"; false also for bits of the value outside of the mask. */
 bool mark_parse(const char *text, struct mark *out);
+/* "%unique", "%unique-dir" and libreswan's "-1": a mark or interface id of one's own. */
+bool key_is_unique(const char *text);
+bool mark_equal(struct mark a, struct mark b);
+/* The same of a mark that is set on packets: 0 is a value, too ("0/0xff" clears bits). */
+bool mark_parse_set(const char *text, uint32_t *value, uint32_t *mask);
 
 /* At most 15 letters, digits, '-', '_' and '.', and none of the kernel's own. */
 bool device_name_valid(const char *name);
@@ -58,6 +63,7 @@ struct tunnel_config {
 	bool named;		/* the configuration gave the name */
 	bool external;		/* an updown script makes the device: none is created, one with our
 				   marks is taken over once it is there */
+	bool keyed; /* the configuration gave marks or interface ids, or asked for %unique ones */
 	enum device_kind kind;
 	uint8_t n_addrs;
 	struct prefix addrs[CONN_IF_ADDRS_MAX]; /* with host bits; may be none */
@@ -127,6 +133,9 @@ void conn_free(struct conn *c);
 /* Adds a child with defaults; NULL when out of memory. Moves the array. */
 struct child_config *conn_add_child(struct conn *c, const char *name);
 const struct child_config *conn_child(const struct conn *c, const char *name);
+/* Whoever builds a conn ends with this: derives tunnel.external and the tunnel's outer
+ * addresses from the rest. */
+void conn_complete(struct conn *c);
 /* Makes tunnel.name from the conn's name: allowed characters, at most 15 bytes
  * (a hash tail keeps long names apart). Nothing when `named`. */
 void conn_default_tunnel_name(struct conn *c);
@@ -141,8 +150,9 @@ enum conn_difference {
 	CONN_CHILDREN_DIFFER, /* children were added, removed or changed, or timers of the conn,
 				 which hold from the next exchange on; the IKE SA stays. The
 				 device may differ as well. */
-	CONN_DEVICE_DIFFERS,  /* only addresses or MTU of the device */
-	CONN_DIFFERS,	      /* identities, addresses, proposals...: the IKE SA must go */
+	CONN_DEVICE_DIFFERS,  /* only addresses, MTU or MSS of the device */
+	CONN_DIFFERS,	      /* identities, addresses, proposals, another device (name, kind,
+				 marks, interface ids, who makes it): the IKE SA must go */
 };
 
 enum conn_difference conn_compare(const struct conn *a, const struct conn *b);

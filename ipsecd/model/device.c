@@ -58,20 +58,61 @@ void conn_default_tunnel_name(struct conn *c)
 	snprintf(out + n, IF_NAMESIZE - n, "-%06x", hash_name(c->name) & 0xffffff);
 }
 
+static bool has_updown(const struct conn *c)
+{
+	for (unsigned i = 0; i < c->n_children; i++) {
+		if (c->children[i].updown)
+			return true;
+	}
+	return false;
+}
+
+/* A script that is told marks and no name makes the device itself: so it is done
+ * with daemons that make none. */
+void conn_complete(struct conn *c)
+{
+	struct tunnel_config *t = &c->tunnel;
+
+	t->external = t->keyed && !t->named && has_updown(c);
+	conn_fix_tunnel_ends(c);
+}
+
+bool key_is_unique(const char *text)
+{
+	return strcmp(text, "%unique") == 0 || strcmp(text, "%unique-dir") == 0 ||
+	       strcmp(text, "-1") == 0 || strncmp(text, "-1/", 3) == 0;
+}
+
+bool mark_equal(struct mark a, struct mark b)
+{
+	return a.value == b.value && a.mask == b.mask;
+}
+
 bool mark_parse(const char *text, struct mark *out)
+{
+	struct mark m;
+
+	if (!mark_parse_set(text, &m.value, &m.mask))
+		return false;
+	*out = m.value ? m : (struct mark){0};
+	return true;
+}
+
+bool mark_parse_set(const char *text, uint32_t *value, uint32_t *mask)
 {
 	const char *slash = strchr(text, '/');
 	size_t n = slash ? (size_t)(slash - text) : strlen(text);
-	uint64_t value, mask = UINT32_MAX;
+	uint64_t v, m = UINT32_MAX;
 	char head[16];
 
 	if (n >= sizeof(head))
 		return false;
 	memcpy(head, text, n);
 	head[n] = '\0';
-	if (!words_parse_number(head, UINT32_MAX, &value) ||
-	    (slash && !words_parse_number(slash + 1, UINT32_MAX, &mask)) || (value & ~mask))
+	if (!words_parse_number(head, UINT32_MAX, &v) ||
+	    (slash && !words_parse_number(slash + 1, UINT32_MAX, &m)) || (v & ~m))
 		return false;
-	*out = value ? (struct mark){(uint32_t)value, (uint32_t)mask} : (struct mark){0};
+	*value = (uint32_t)v;
+	*mask = (uint32_t)m;
 	return true;
 }

@@ -53,17 +53,35 @@ static void dump_tunnel(const struct tunnel_config *t, FILE *out)
 {
 	char text[PREFIX_TEXT];
 
-	fprintf(out, "\ttunnel %s named=%d mtu=%u mark_in=%#x/%#x mark_out=%#x/%#x", t->name,
-		t->named, t->mtu, t->mark_in.value, t->mark_in.mask, t->mark_out.value,
-		t->mark_out.mask);
+	static const char *const kinds[] = {"auto", "vti", "xfrm"};
+
+	fprintf(out, "\ttunnel %s named=%d kind=%s%s%s mtu=%u mss=%u", t->name, t->named,
+		kinds[t->kind], t->keyed ? " keyed" : "", t->external ? " external" : "", t->mtu,
+		t->mss);
+	fprintf(out, " mark_in=%#x/%#x mark_out=%#x/%#x if_id=%#x/%#x", t->mark_in.value,
+		t->mark_in.mask, t->mark_out.value, t->mark_out.mask, t->if_id_in, t->if_id_out);
 	for (unsigned i = 0; i < t->n_addrs; i++)
 		fprintf(out, " %s", prefix_format(&t->addrs[i], text));
+	if (t->local.family)
+		fprintf(out, " from %s", addr_format(&t->local, text));
+	if (t->remote.family)
+		fprintf(out, " to %s", addr_format(&t->remote, text));
 	fputc('\n', out);
 }
 
 static const char *action(enum start_action a)
 {
 	return a == ACTION_START ? "start" : a == ACTION_TRAP ? "trap" : "none";
+}
+
+static void dump_flags(const struct child_config *c, FILE *out)
+{
+	const struct child_flags *f = &c->flags;
+
+	fprintf(out, "\t\tflags df=%d dscp=%d no_ecn=%d tfc=%u set_mark_in=%#x/%#x", f->df, f->dscp,
+		f->no_ecn, f->tfc_pad, f->set_mark_in, f->set_mark_in_mask);
+	fprintf(out, " set_mark_out=%#x/%#x updown=%s\n", f->set_mark_out, f->set_mark_out_mask,
+		c->updown ? c->updown : "");
 }
 
 static void dump_child(const struct child_config *c, FILE *out)
@@ -83,6 +101,14 @@ static void dump_child(const struct child_config *c, FILE *out)
 	fprintf(out, " bytes=%llu/%llu packets=%llu/%llu\n", (unsigned long long)c->rekey_bytes,
 		(unsigned long long)c->life_bytes, (unsigned long long)c->rekey_packets,
 		(unsigned long long)c->life_packets);
+	dump_flags(c, out);
+}
+
+void settings_dump(const struct settings *s, FILE *out)
+{
+	fprintf(out, "settings routes=%d table=%u prio=%u vip=%d on=%s updown=%us\n",
+		s->install_routes, s->routing_table, s->routing_table_prio, s->install_virtual_ip,
+		s->install_virtual_ip_on, s->updown_timeout);
 }
 
 void conn_dump(const struct conn *c, FILE *out)

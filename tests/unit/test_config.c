@@ -33,6 +33,8 @@ static void dump(const struct config *c, bool ok, const struct config_errors *e,
 	config_errors_print(e, out);
 	for (unsigned i = 0; ok && i < c->n_conns; i++)
 		conn_dump(c->conns[i].conn, out);
+	if (ok && c->n_conns)
+		settings_dump(&c->settings, out);
 	for (unsigned i = 0; ok && i < c->n_secrets; i++)
 		secret_dump(c->secrets[i], out);
 }
@@ -300,6 +302,46 @@ static void test_orient(void **state)
 	config_free(&config);
 }
 
+/* The script of the end that is ours, and what follows from it. */
+static void test_orient_updown(void **state)
+{
+	static char here[] = "192.0.2.2", there[] = "192.0.2.1";
+	struct config_errors errors = {0};
+	struct config config = {0};
+	struct config_conn *cc;
+	struct conn *c;
+	char text[ADDR_TEXT];
+
+	(void)state;
+	parse("conn a\n auto=add\n left=192.0.2.1\n right=192.0.2.2\n mark=7\n"
+	      " rightupdown=/bin/false\n leftsubnet=0.0.0.0/0\n",
+	      false, &config, &errors);
+	assert_int_equal(errors.n, 0);
+	cc = &config.conns[0];
+	c = cc->conn;
+	config_orient(cc, is_local, there);
+	assert_null(c->children[0].updown);
+	assert_false(c->tunnel.external);
+	assert_string_equal(addr_format(&c->tunnel.local, text), "192.0.2.1");
+	config_check_scripts(&config, &errors);
+	assert_int_equal(errors.n, 0);
+	config_orient(cc, is_local, here);
+	assert_string_equal(c->children[0].updown, "/bin/false");
+	assert_true(c->tunnel.external);
+	assert_string_equal(addr_format(&c->tunnel.local, text), "192.0.2.2");
+	assert_string_equal(addr_format(&c->tunnel.remote, text), "192.0.2.1");
+	config_check_scripts(&config, &errors);
+	assert_int_equal(errors.n_notes, 1);
+	free(c->children[0].updown);
+	c->children[0].updown = strdup("/nonexistent/script with arguments");
+	config_check_scripts(&config, &errors);
+	assert_int_equal(errors.n_warnings, 1);
+	assert_string_equal(errors.list[1].text,
+			    "conn a: /nonexistent/script can't be run: No such file or directory");
+	config_errors_free(&errors);
+	config_free(&config);
+}
+
 static void test_orient_default_route(void **state)
 {
 	static char here[] = "192.0.2.1";
@@ -349,6 +391,7 @@ int main(void)
 		cmocka_unit_test(test_truncation),
 		cmocka_unit_test(test_load),
 		cmocka_unit_test(test_orient),
+		cmocka_unit_test(test_orient_updown),
 		cmocka_unit_test(test_orient_default_route),
 		cmocka_unit_test(test_keywords_documented),
 	};

@@ -1,0 +1,102 @@
+/* config setup -> settings of the daemon, and what holds for all conns. */
+#include "ipsecd/config/build.h"
+
+#include <string.h>
+
+#define RULE_PRIO_MAX	   32765 /* before the kernel's own rule for the main table */
+#define UPDOWN_TIMEOUT_MAX 3600
+
+static const struct setting *given(const struct sections *s, enum keyword_id id)
+{
+	for (unsigned i = 0; s->setup && i < s->setup->n; i++) {
+		const struct setting *set = &s->setup->settings[i];
+
+		if (set->keyword->id == id && *set->value)
+			return set;
+	}
+	return NULL;
+}
+
+static void unique_policy(const struct sections *s, struct setup *out, struct config_errors *errors)
+{
+	static const char *const words[] = {"yes", "replace", "no", "never", "keep", NULL};
+	static const int meaning[] = {UNIQUE_REPLACE, UNIQUE_REPLACE, UNIQUE_NO, UNIQUE_NEVER,
+				      UNIQUE_KEEP};
+	const struct setting *set = given(s, KEYWORD_UNIQUEIDS);
+	unsigned which = 0;
+
+	if (set)
+		value_word(errors, set, words, &which);
+	out->unique = meaning[which];
+}
+
+static void number(const struct sections *s, enum keyword_id id, uint64_t min, uint64_t max,
+		   uint32_t *out, struct config_errors *errors)
+{
+	const struct setting *set = given(s, id);
+	uint64_t n;
+
+	if (set && value_number(errors, set, min, max, &n))
+		*out = (uint32_t)n;
+}
+
+static void flag(const struct sections *s, enum keyword_id id, bool *out,
+		 struct config_errors *errors)
+{
+	const struct setting *set = given(s, id);
+
+	if (set)
+		value_bool(errors, set, out);
+}
+
+/* Not a device of ours, so that any name the kernel takes is fine. */
+static void virtual_ip_device(const struct sections *s, struct settings *out,
+			      struct config_errors *errors)
+{
+	const struct setting *set = given(s, KEYWORD_INSTALL_VIRTUAL_IP_ON);
+
+	if (!set)
+		return;
+	if (strlen(set->value) >= IF_NAMESIZE || strpbrk(set->value, "/ \t") ||
+	    set->value[strspn(set->value, ".")] == '\0') {
+		value_error(errors, set, "the name of a device, at most 15 characters");
+		return;
+	}
+	memset(out->install_virtual_ip_on, 0, sizeof(out->install_virtual_ip_on));
+	memcpy(out->install_virtual_ip_on, set->value, strlen(set->value));
+	if (!out->install_virtual_ip)
+		config_warning(errors, &set->key, "%s has no effect without install-virtual-ip=yes",
+			       setting_name(set));
+}
+
+static void updown_timeout(const struct sections *s, struct settings *out,
+			   struct config_errors *errors)
+{
+	const struct setting *set = given(s, KEYWORD_UPDOWN_TIMEOUT);
+	mono_time t;
+
+	if (!set || !value_duration(errors, set, MONO_S, &t))
+		return;
+	if (t < MONO_S || t > UPDOWN_TIMEOUT_MAX * MONO_S)
+		value_error(errors, set, "a time from 1s to 1h");
+	else
+		out->updown_timeout = (uint32_t)(t / MONO_S);
+}
+
+void setup_read(const struct sections *s, struct setup *out, struct settings *settings,
+		struct config_errors *errors)
+{
+	bool managed = true;
+
+	*settings = SETTINGS_DEFAULT;
+	unique_policy(s, out, errors);
+	flag(s, KEYWORD_IPSEC_INTERFACE_MANAGED, &managed, errors);
+	out->unmanaged = !managed;
+	flag(s, KEYWORD_INSTALL_ROUTES, &settings->install_routes, errors);
+	number(s, KEYWORD_ROUTING_TABLE, 1, UINT32_MAX, &settings->routing_table, errors);
+	number(s, KEYWORD_ROUTING_TABLE_PRIO, 0, RULE_PRIO_MAX, &settings->routing_table_prio,
+	       errors);
+	flag(s, KEYWORD_INSTALL_VIRTUAL_IP, &settings->install_virtual_ip, errors);
+	virtual_ip_device(s, settings, errors);
+	updown_timeout(s, settings, errors);
+}
