@@ -1,30 +1,41 @@
-/* rtnetlink transport: the request socket and the monitor. Owns two kinds of sockets;
- * what is inside the messages is netlink_message.c's. */
+/* Netlink transport: the request socket and the monitor, for any family. Owns the sockets
+ * and what is read from them; what is inside the messages is the *_message.c files'. */
 #include "lib/netlink.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <libmnl/libmnl.h>
-#include <linux/if_addr.h>
 #include <linux/rtnetlink.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+/* The kernel fills up to this much per read of a dump, and never more for what we ask. */
+#define RECEIVE_BUFFER 32768
+/* A dump that changed while it was read is read again, so often. */
+#define DUMP_TRIES 16
+/* What the kernel may queue for a monitor while we do other things: some 4000 messages. */
+#define MONITOR_QUEUE (8 << 20)
 
 struct netlink {
 	struct mnl_socket *socket;
 	uint32_t portid, seq;
 	char words[160]; /* the kernel's, for the last error */
-	uint8_t buf[NETLINK_BUFFER] __attribute__((aligned(8)));
+	uint8_t buf[RECEIVE_BUFFER] __attribute__((aligned(8)));
 };
 
 struct netlink *netlink_open(void)
+{
+	return netlink_open_protocol(NETLINK_ROUTE);
+}
+
+struct netlink *netlink_open_protocol(int protocol)
 {
 	struct netlink *nl = calloc(1, sizeof(*nl));
 	int on = 1;
 
 	if (!nl)
 		return NULL;
-	nl->socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+	nl->socket = mnl_socket_open2(protocol, SOCK_CLOEXEC);
 	if (!nl->socket || mnl_socket_bind(nl->socket, 0, MNL_SOCKET_AUTOPID) < 0) {
 		netlink_close(nl);
 		return NULL;
@@ -38,17 +49,85 @@ struct netlink *netlink_open(void)
 
 void netlink_close(struct netlink *nl)
 {
+	int error = errno; /* of the open that failed */
+
 	if (!nl)
 		return;
 	if (nl->socket)
 		mnl_socket_close(nl->socket);
 	free(nl);
+	errno = error;
 }
 
-/* Extended acknowledgement: attributes behind the (capped) copy of our header. */
-static void keep_words(struct netlink *nl, const struct nlmsghdr *h)
+/* ---- one request and its answer ---- */
+
+/* The data of an answer is kept until it is whole: a dump that has to be read again is told
+ * once, and whoever is told may ask for more. */
+struct answer {
+	struct netlink *nl;
+	uint8_t *data;
+	size_t len, size;
+	bool keep; /* somebody wants the data */
+	int error;
+	bool done, interrupted;
+};
+
+static void fail(struct answer *a, int error)
 {
-	unsigned offset = sizeof(struct nlmsgerr);
+	if (a->error == 0)
+		a->error = error;
+}
+
+/* XFRM tells keys. */
+static void forget(struct answer *a)
+{
+	if (a->data)
+		explicit_bzero(a->data, a->len);
+	free(a->data);
+	*a = (struct answer){.nl = a->nl, .keep = a->keep};
+}
+
+static bool grow(struct answer *a, size_t more)
+{
+	size_t size = a->size ? a->size : RECEIVE_BUFFER;
+	uint8_t *data;
+
+	while (size < a->len + more)
+		size *= 2;
+	if (size == a->size)
+		return true;
+	data = malloc(size);
+	if (!data)
+		return false;
+	if (a->data) {
+		memcpy(data, a->data, a->len);
+		explicit_bzero(a->data, a->len);
+		free(a->data);
+	}
+	a->data = data;
+	a->size = size;
+	return true;
+}
+
+static void keep_data(struct answer *a, const struct nlmsghdr *h)
+{
+	size_t len = MNL_ALIGN(h->nlmsg_len);
+
+	if (!a->keep || a->error)
+		return;
+	if (!grow(a, len)) {
+		fail(a, -ENOMEM);
+		return;
+	}
+	memset(a->data + a->len, 0, len);
+	memcpy(a->data + a->len, h, h->nlmsg_len);
+	a->len += len;
+}
+
+/* Extended acknowledgement: attributes behind the (capped) copy of our header, or behind
+ * the error number of a dump. */
+static void keep_words(struct netlink *nl, const struct nlmsghdr *h, unsigned offset)
+{
 	const struct nlattr *attr;
 
 	if (!(h->nlmsg_flags & NLM_F_ACK_TLVS))
@@ -61,77 +140,123 @@ static void keep_words(struct netlink *nl, const struct nlmsghdr *h)
 	}
 }
 
-struct answer {
-	struct netlink *nl;
-	void (*cb)(void *ctx, const struct nlmsghdr *answer);
-	void *ctx;
-	int error;
-	bool done;
-};
+/* The end of an answer: an (error) acknowledgement, or that of a dump. Both begin with a
+ * negative errno value. */
+static void take_end(struct answer *a, const struct nlmsghdr *h)
+{
+	bool dump = h->nlmsg_type == NLMSG_DONE;
+	const int *error = mnl_nlmsg_get_payload(h);
+	unsigned size = dump ? sizeof(int) : sizeof(struct nlmsgerr);
 
-/* One message of an answer: data, the end of a dump, or an (error) acknowledgement. */
+	a->done = true;
+	if (mnl_nlmsg_get_payload_len(h) < size) {
+		if (!dump) /* the end of a dump once had no number */
+			fail(a, -EBADMSG);
+		return;
+	}
+	if (*error >= 0)
+		return;
+	fail(a, *error);
+	keep_words(a->nl, h, size);
+}
+
 static void take_answer(struct answer *a, const struct nlmsghdr *h)
 {
-	const struct nlmsgerr *e = mnl_nlmsg_get_payload(h);
-
 	if (h->nlmsg_seq != a->nl->seq || h->nlmsg_pid != a->nl->portid)
 		return;
+	if (h->nlmsg_flags & NLM_F_DUMP_INTR)
+		a->interrupted = true;
 	switch (h->nlmsg_type) {
 	case NLMSG_NOOP:
 		return;
 	case NLMSG_DONE:
-		a->done = true;
-		return;
 	case NLMSG_ERROR:
-		a->done = true;
-		if (mnl_nlmsg_get_payload_len(h) < sizeof(*e)) {
-			a->error = -EBADMSG;
-			return;
-		}
-		a->error = e->error;
-		if (e->error)
-			keep_words(a->nl, h);
+		take_end(a, h);
 		return;
 	default:
-		if (a->cb)
-			a->cb(a->ctx, h);
-		/* The answer to a get for one object: an acknowledgement follows it. */
+		/* Of a get for one object: an acknowledgement follows it. */
+		keep_data(a, h);
 		return;
 	}
 }
 
-static int receive(struct answer *a)
+/* Reads to the end also after an error: the kernel has one dump at a time per socket. */
+static void receive(struct answer *a)
 {
+	struct netlink *nl = a->nl;
+
 	while (!a->done) {
-		ssize_t n = mnl_socket_recvfrom(a->nl->socket, a->nl->buf, sizeof(a->nl->buf));
-		const struct nlmsghdr *h = (const struct nlmsghdr *)a->nl->buf;
+		ssize_t n = mnl_socket_recvfrom(nl->socket, nl->buf, sizeof(nl->buf));
+		const struct nlmsghdr *h = (const struct nlmsghdr *)nl->buf;
 		int left = (int)n;
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0)
-			return -errno;
+		if (n < 0 && errno == ENOSPC) { /* a message longer than the buffer */
+			fail(a, -EMSGSIZE);
+			continue;
+		}
+		if (n < 0) {
+			fail(a, -errno);
+			return;
+		}
 		while (!a->done && mnl_nlmsg_ok(h, left)) {
 			take_answer(a, h);
 			h = mnl_nlmsg_next(h, &left);
 		}
+		explicit_bzero(nl->buf, (size_t)n);
 	}
-	return a->error;
+}
+
+static void ask(struct answer *a, struct nlmsghdr *h)
+{
+	struct netlink *nl = a->nl;
+
+	nl->words[0] = 0;
+	h->nlmsg_seq = ++nl->seq;
+	h->nlmsg_pid = 0;
+	h->nlmsg_flags |= NLM_F_REQUEST | NLM_F_ACK;
+	if (mnl_socket_sendto(nl->socket, h, h->nlmsg_len) < 0)
+		fail(a, -errno);
+	else
+		receive(a);
+}
+
+static void tell(const struct answer *a, void (*cb)(void *ctx, const struct nlmsghdr *answer),
+		 void *ctx)
+{
+	size_t at = 0;
+
+	while (at < a->len) {
+		const struct nlmsghdr *h = (const struct nlmsghdr *)(a->data + at);
+
+		cb(ctx, h);
+		at += MNL_ALIGN(h->nlmsg_len);
+	}
 }
 
 int netlink_query(struct netlink *nl, struct nlmsghdr *h,
 		  void (*cb)(void *ctx, const struct nlmsghdr *answer), void *ctx)
 {
-	struct answer answer = {.nl = nl, .cb = cb, .ctx = ctx};
+	struct answer answer = {.nl = nl, .keep = cb != NULL};
+	int error;
 
 	nl->words[0] = 0;
 	if (!h)
 		return -EMSGSIZE;
-	h->nlmsg_seq = ++nl->seq;
-	h->nlmsg_flags |= NLM_F_REQUEST | NLM_F_ACK;
-	if (mnl_socket_sendto(nl->socket, h, h->nlmsg_len) < 0)
-		return -errno;
-	return receive(&answer);
+	for (unsigned tries = 0; tries < DUMP_TRIES; tries++) {
+		forget(&answer);
+		ask(&answer, h);
+		if (answer.error || !answer.interrupted)
+			break;
+	}
+	if (answer.error == 0 && answer.interrupted)
+		answer.error = -EAGAIN;
+	else if (answer.error == 0)
+		tell(&answer, cb, ctx);
+	error = answer.error;
+	forget(&answer);
+	return error;
 }
 
 int netlink_request(struct netlink *nl, struct nlmsghdr *h)
@@ -144,157 +269,67 @@ const char *netlink_strerror(const struct netlink *nl, int error)
 	return nl->words[0] ? nl->words : strerror(-error);
 }
 
-/* ---- links ---- */
-
-struct one_link {
-	struct netlink_link *out;
-	bool found;
-};
-
-static void take_link(void *ctx, const struct nlmsghdr *h)
-{
-	struct one_link *one = ctx;
-
-	if (!one->found)
-		one->found = netlink_parse_link(h, one->out);
-}
-
-static int link_query(struct netlink *nl, int ifindex, const char *name, struct netlink_link *out)
-{
-	uint8_t buf[NETLINK_BUFFER] __attribute__((aligned(8)));
-	struct one_link one = {.out = out};
-	int e = netlink_query(nl, netlink_build_link_get(buf, sizeof(buf), ifindex, name),
-			      take_link, &one);
-
-	return e == 0 && !one.found ? -ENODEV : e;
-}
-
-int netlink_link_get(struct netlink *nl, int ifindex, struct netlink_link *out)
-{
-	return ifindex > 0 ? link_query(nl, ifindex, NULL, out) : -ENODEV;
-}
-
-int netlink_link_find(struct netlink *nl, const char *name, struct netlink_link *out)
-{
-	return name[0] ? link_query(nl, 0, name, out) : -ENODEV;
-}
-
-int netlink_link_change(struct netlink *nl, int ifindex, const struct netlink_link_change *change)
-{
-	uint8_t buf[256] __attribute__((aligned(8)));
-
-	return netlink_request(nl, netlink_build_link_change(buf, sizeof(buf), ifindex, change));
-}
-
-int netlink_link_set_up(struct netlink *nl, int ifindex, bool up)
-{
-	return netlink_link_change(nl, ifindex,
-				   &(struct netlink_link_change){.set_up = true, .up = up});
-}
-
-int netlink_link_set_mtu(struct netlink *nl, int ifindex, uint32_t mtu)
-{
-	return netlink_link_change(nl, ifindex,
-				   &(struct netlink_link_change){.set_mtu = true, .mtu = mtu});
-}
-
-int netlink_link_set_linkmode(struct netlink *nl, int ifindex, uint8_t linkmode)
-{
-	return netlink_link_change(
-		nl, ifindex,
-		&(struct netlink_link_change){.set_linkmode = true, .linkmode = linkmode});
-}
-
-int netlink_link_set_operstate(struct netlink *nl, int ifindex, uint8_t operstate)
-{
-	return netlink_link_change(
-		nl, ifindex,
-		&(struct netlink_link_change){.set_operstate = true, .operstate = operstate});
-}
-
-/* ---- addresses ---- */
-
-static int addr_request(struct netlink *nl, int ifindex, const struct prefix *prefix, bool add)
-{
-	uint8_t buf[256] __attribute__((aligned(8)));
-
-	return netlink_request(nl, netlink_build_addr(buf, sizeof(buf), ifindex, prefix, add));
-}
-
-int netlink_addr_add(struct netlink *nl, int ifindex, const struct prefix *prefix)
-{
-	return addr_request(nl, ifindex, prefix, true);
-}
-
-int netlink_addr_remove(struct netlink *nl, int ifindex, const struct prefix *prefix)
-{
-	return addr_request(nl, ifindex, prefix, false);
-}
-
-struct addr_list {
-	int ifindex;
-	void (*cb)(void *ctx, const struct netlink_addr *addr);
-	void *ctx;
-};
-
-static void take_addr(void *ctx, const struct nlmsghdr *h)
-{
-	const struct addr_list *list = ctx;
-	struct netlink_addr addr;
-
-	if (netlink_parse_addr(h, &addr) && (list->ifindex == 0 || list->ifindex == addr.ifindex))
-		list->cb(list->ctx, &addr);
-}
-
-int netlink_addr_list(struct netlink *nl, int ifindex,
-		      void (*cb)(void *ctx, const struct netlink_addr *addr), void *ctx)
-{
-	uint8_t buf[256] __attribute__((aligned(8)));
-	struct addr_list list = {.ifindex = ifindex, .cb = cb, .ctx = ctx};
-
-	return netlink_query(nl, netlink_build_addr_dump(buf, sizeof(buf)), take_addr, &list);
-}
-
 /* ---- monitor ---- */
 
 struct netlink_monitor {
 	struct mnl_socket *socket;
-	struct netlink_monitor_host host;
+	void (*message)(void *ctx, const struct nlmsghdr *h);
+	void (*lost)(void *ctx);
+	void *ctx;
+	struct netlink_monitor_host host; /* of a rtnetlink monitor */
+	uint8_t buf[RECEIVE_BUFFER] __attribute__((aligned(8)));
 };
 
-struct netlink_monitor *netlink_monitor_open(const struct netlink_monitor_host *host)
+/* Beyond the system's limit where we may; a smaller queue works, too, and loses sooner. */
+static void enlarge_queue(int fd)
+{
+	int size = MONITOR_QUEUE;
+
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) != 0)
+		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+}
+
+/* One by one: bind's bit mask ends at group 32. */
+static bool join(struct mnl_socket *socket, const unsigned *groups)
+{
+	for (; *groups; groups++) {
+		int group = (int)*groups;
+
+		if (mnl_socket_setsockopt(socket, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)) <
+		    0)
+			return false;
+	}
+	return true;
+}
+
+struct netlink_monitor *netlink_monitor_open_protocol(int protocol, const unsigned *groups,
+						      void (*message)(void *ctx,
+								      const struct nlmsghdr *h),
+						      void (*lost)(void *ctx), void *ctx)
 {
 	struct netlink_monitor *m = calloc(1, sizeof(*m));
-	unsigned groups = (host->link ? RTMGRP_LINK : 0u) |
-			  (host->addr ? RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR : 0u);
 
 	if (!m)
 		return NULL;
-	m->host = *host;
-	m->socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (!m->socket || mnl_socket_bind(m->socket, groups, MNL_SOCKET_AUTOPID) < 0) {
+	m->message = message;
+	m->lost = lost;
+	m->ctx = ctx;
+	m->socket = mnl_socket_open2(protocol, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (!m->socket || mnl_socket_bind(m->socket, 0, MNL_SOCKET_AUTOPID) < 0) {
+		netlink_monitor_close(m);
+		return NULL;
+	}
+	enlarge_queue(mnl_socket_get_fd(m->socket));
+	if (!join(m->socket, groups)) {
 		netlink_monitor_close(m);
 		return NULL;
 	}
 	return m;
 }
 
-void netlink_monitor_close(struct netlink_monitor *m)
+static void take_change(void *ctx, const struct nlmsghdr *h)
 {
-	if (!m)
-		return;
-	if (m->socket)
-		mnl_socket_close(m->socket);
-	free(m);
-}
-
-int netlink_monitor_fd(const struct netlink_monitor *m)
-{
-	return mnl_socket_get_fd(m->socket);
-}
-
-static void take_change(const struct netlink_monitor *m, const struct nlmsghdr *h)
-{
+	const struct netlink_monitor *m = ctx;
 	struct netlink_link link;
 	struct netlink_addr addr;
 
@@ -304,13 +339,55 @@ static void take_change(const struct netlink_monitor *m, const struct nlmsghdr *
 		m->host.addr(m->host.ctx, &addr);
 }
 
+static void take_lost(void *ctx)
+{
+	const struct netlink_monitor *m = ctx;
+
+	if (m->host.lost)
+		m->host.lost(m->host.ctx);
+}
+
+struct netlink_monitor *netlink_monitor_open(const struct netlink_monitor_host *host)
+{
+	unsigned groups[4] = {0}, n = 0;
+	struct netlink_monitor *m;
+
+	if (host->link)
+		groups[n++] = RTNLGRP_LINK;
+	if (host->addr) {
+		groups[n++] = RTNLGRP_IPV4_IFADDR;
+		groups[n] = RTNLGRP_IPV6_IFADDR;
+	}
+	m = netlink_monitor_open_protocol(NETLINK_ROUTE, groups, take_change, take_lost, NULL);
+	if (!m)
+		return NULL;
+	m->ctx = m;
+	m->host = *host;
+	return m;
+}
+
+void netlink_monitor_close(struct netlink_monitor *m)
+{
+	int error = errno; /* of the open that failed */
+
+	if (!m)
+		return;
+	if (m->socket)
+		mnl_socket_close(m->socket);
+	free(m);
+	errno = error;
+}
+
+int netlink_monitor_fd(const struct netlink_monitor *m)
+{
+	return mnl_socket_get_fd(m->socket);
+}
+
 int netlink_monitor_read(struct netlink_monitor *m)
 {
-	uint8_t buf[NETLINK_BUFFER] __attribute__((aligned(8)));
-
 	for (;;) {
-		ssize_t n = mnl_socket_recvfrom(m->socket, buf, sizeof(buf));
-		const struct nlmsghdr *h = (const struct nlmsghdr *)buf;
+		ssize_t n = mnl_socket_recvfrom(m->socket, m->buf, sizeof(m->buf));
+		const struct nlmsghdr *h = (const struct nlmsghdr *)m->buf;
 		int left = (int)n;
 
 		if (n < 0 && errno == EAGAIN)
@@ -318,13 +395,14 @@ int netlink_monitor_read(struct netlink_monitor *m)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && (errno == ENOBUFS || errno == ENOSPC)) {
-			if (m->host.lost)
-				m->host.lost(m->host.ctx);
+			if (m->lost)
+				m->lost(m->ctx);
 			continue;
 		}
 		if (n < 0)
 			return -errno;
 		for (; mnl_nlmsg_ok(h, left); h = mnl_nlmsg_next(h, &left))
-			take_change(m, h);
+			m->message(m->ctx, h);
+		explicit_bzero(m->buf, (size_t)n); /* XFRM tells keys */
 	}
 }

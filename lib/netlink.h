@@ -1,5 +1,5 @@
-/* rtnetlink over libmnl, for what Detour does to links and addresses. Three layers,
- * each usable alone:
+/* Netlink over libmnl; here rtnetlink's links and addresses, beside it netlink_device.h and
+ * netlink_route.h. Three layers, each usable alone:
  *
  *  - builders fill a buffer of the caller with one message, parsers read one back:
  *    pure, so that tests check what would be sent without a kernel;
@@ -54,6 +54,10 @@ struct netlink_link_change {
 
 /* Builders write into `buf` (size bytes, aligned as malloc does) and return the
  * message, or NULL when it does not fit. */
+/* What each of them begins with: a header of this type and flags (NLM_F_REQUEST is implied),
+ * and `extra` zero bytes of the family's own header behind it. */
+struct nlmsghdr *netlink_build_start(void *buf, size_t size, size_t extra, uint16_t type,
+				     uint16_t flags);
 struct nlmsghdr *netlink_build_link_change(void *buf, size_t size, int ifindex,
 					   const struct netlink_link_change *change);
 /* By ifindex, or by name when ifindex is 0; both empty: a dump of all. */
@@ -77,7 +81,10 @@ struct netlink *netlink_open_protocol(int protocol);
 void netlink_close(struct netlink *nl);
 /* Sends a built message and waits for the acknowledgement: 0 or -errno. */
 int netlink_request(struct netlink *nl, struct nlmsghdr *h);
-/* Sends a built get or dump; `cb` sees each answer. 0 or -errno. */
+/* Sends a built get or dump; `cb` sees each answer once all of them are there: a dump that
+ * changed while it was read is read again before (-EAGAIN when it never stood still), and
+ * `cb` may ask for more on the same socket. Nothing is told of an answer that ended in an
+ * error. 0 or -errno. */
 int netlink_query(struct netlink *nl, struct nlmsghdr *h,
 		  void (*cb)(void *ctx, const struct nlmsghdr *answer), void *ctx);
 /* Words for what the last call of this socket returned. */
@@ -110,8 +117,8 @@ struct netlink_monitor_host {
 };
 
 struct netlink_monitor *netlink_monitor_open(const struct netlink_monitor_host *host);
-/* Another family's multicast groups (numbers as the kernel's *NLGRP_*, ended by 0): each
- * message goes to `message`. */
+/* Any family's multicast groups (numbers as the kernel's *NLGRP_*, ended by 0): each
+ * message goes to `message`; `lost` may be NULL. */
 struct netlink_monitor *netlink_monitor_open_protocol(int protocol, const unsigned *groups,
 						      void (*message)(void *ctx,
 								      const struct nlmsghdr *h),

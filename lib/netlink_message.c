@@ -7,7 +7,8 @@
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 
-static struct nlmsghdr *start(void *buf, size_t size, size_t extra, uint16_t type, uint16_t flags)
+struct nlmsghdr *netlink_build_start(void *buf, size_t size, size_t extra, uint16_t type,
+				     uint16_t flags)
 {
 	struct nlmsghdr *h;
 
@@ -16,18 +17,20 @@ static struct nlmsghdr *start(void *buf, size_t size, size_t extra, uint16_t typ
 	h = mnl_nlmsg_put_header(buf);
 	h->nlmsg_type = type;
 	h->nlmsg_flags = NLM_F_REQUEST | flags;
+	mnl_nlmsg_put_extra_header(h, extra);
 	return h;
 }
 
 struct nlmsghdr *netlink_build_link_change(void *buf, size_t size, int ifindex,
 					   const struct netlink_link_change *change)
 {
-	struct nlmsghdr *h = start(buf, size, sizeof(struct ifinfomsg), RTM_NEWLINK, NLM_F_ACK);
+	struct nlmsghdr *h =
+		netlink_build_start(buf, size, sizeof(struct ifinfomsg), RTM_NEWLINK, NLM_F_ACK);
 	struct ifinfomsg *ifi;
 
 	if (!h)
 		return NULL;
-	ifi = mnl_nlmsg_put_extra_header(h, sizeof(*ifi));
+	ifi = mnl_nlmsg_get_payload(h);
 	ifi->ifi_family = AF_UNSPEC;
 	ifi->ifi_index = ifindex;
 	if (change->set_up) {
@@ -49,13 +52,13 @@ struct nlmsghdr *netlink_build_link_change(void *buf, size_t size, int ifindex,
 struct nlmsghdr *netlink_build_link_get(void *buf, size_t size, int ifindex, const char *name)
 {
 	bool all = ifindex == 0 && !name;
-	struct nlmsghdr *h = start(buf, size, sizeof(struct ifinfomsg), RTM_GETLINK,
-				   all ? NLM_F_DUMP : NLM_F_ACK);
+	struct nlmsghdr *h = netlink_build_start(buf, size, sizeof(struct ifinfomsg), RTM_GETLINK,
+						 all ? NLM_F_DUMP : NLM_F_ACK);
 	struct ifinfomsg *ifi;
 
 	if (!h)
 		return NULL;
-	ifi = mnl_nlmsg_put_extra_header(h, sizeof(*ifi));
+	ifi = mnl_nlmsg_get_payload(h);
 	ifi->ifi_family = AF_UNSPEC;
 	ifi->ifi_index = ifindex;
 	if (ifindex == 0 && name && !mnl_attr_put_strz_check(h, size, IFLA_IFNAME, name))
@@ -67,14 +70,14 @@ struct nlmsghdr *netlink_build_addr(void *buf, size_t size, int ifindex,
 				    const struct prefix *prefix, bool add)
 {
 	uint16_t flags = add ? NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE : NLM_F_ACK;
-	struct nlmsghdr *h =
-		start(buf, size, sizeof(struct ifaddrmsg), add ? RTM_NEWADDR : RTM_DELADDR, flags);
+	struct nlmsghdr *h = netlink_build_start(buf, size, sizeof(struct ifaddrmsg),
+						 add ? RTM_NEWADDR : RTM_DELADDR, flags);
 	struct span bytes = addr_span(&prefix->addr);
 	struct ifaddrmsg *ifa;
 
 	if (!h)
 		return NULL;
-	ifa = mnl_nlmsg_put_extra_header(h, sizeof(*ifa));
+	ifa = mnl_nlmsg_get_payload(h);
 	ifa->ifa_family = prefix->addr.family;
 	ifa->ifa_prefixlen = prefix->len;
 	ifa->ifa_index = (uint32_t)ifindex;
@@ -89,11 +92,7 @@ struct nlmsghdr *netlink_build_addr(void *buf, size_t size, int ifindex,
 
 struct nlmsghdr *netlink_build_addr_dump(void *buf, size_t size)
 {
-	struct nlmsghdr *h = start(buf, size, sizeof(struct ifaddrmsg), RTM_GETADDR, NLM_F_DUMP);
-
-	if (h)
-		mnl_nlmsg_put_extra_header(h, sizeof(struct ifaddrmsg));
-	return h;
+	return netlink_build_start(buf, size, sizeof(struct ifaddrmsg), RTM_GETADDR, NLM_F_DUMP);
 }
 
 /* ---- parsing ---- */

@@ -9,7 +9,7 @@
 struct netlink_route {
 	struct prefix dst;
 	struct addr source;  /* preferred; family 0: none */
-	struct addr gateway; /* parsed only */
+	struct addr gateway; /* parsed only; may be of the other family */
 	int ifindex;	     /* 0: none (blackhole) */
 	uint32_t table, metric;
 	bool blackhole;

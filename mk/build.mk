@@ -4,6 +4,7 @@ sources = $(sort $(wildcard $(1)/*.c))
 objects = $(patsubst %.c,$(OBJ)/%.o,$(1))
 
 LIB_SRC       := $(call sources,lib)
+NETLINK_SRC   := $(filter lib/netlink%,$(LIB_SRC))
 MODEL_SRC     := $(call sources,ipsecd/model)
 WIRE_SRC      := $(call sources,ipsecd/wire)
 CRYPTO_SRC    := $(call sources,ipsecd/crypto)

@@ -1,7 +1,7 @@
 # Programs for measuring; not tests, not installed.
 BENCH_TUNNEL_SRC := tests/bench/bench_tunnel.c ipsecd/net/udp.c $(DATAPLANE_SRC) $(CRYPTO_SRC) \
-	ipsecd/model/algorithm.c ipsecd/model/ts.c lib/addr.c lib/buf.c lib/log.c lib/netlink.c \
-	lib/mono.c lib/netlink_message.c
+	ipsecd/model/algorithm.c ipsecd/model/ts.c lib/addr.c lib/buf.c lib/log.c lib/mono.c \
+	$(NETLINK_SRC)
 
 $(BUILD)/bench/bench_tunnel: $(call objects,$(BENCH_TUNNEL_SRC))
 	$(call link,-lcrypto -lmnl -lev)

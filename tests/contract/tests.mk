@@ -1,10 +1,12 @@
 # The same cases against every data plane; a driver each.
 CONTRACT_SRC := tests/contract/contract.c tests/contract/cases_device.c tests/contract/cases_packet.c \
 	tests/contract/cases_event.c $(DATAPLANE_SRC) $(CRYPTO_SRC) ipsecd/model/algorithm.c \
-	ipsecd/model/ts.c lib/addr.c lib/buf.c lib/log.c lib/netlink.c lib/mono.c lib/netlink_message.c
+	ipsecd/model/ts.c lib/addr.c lib/buf.c lib/log.c lib/mono.c $(NETLINK_SRC)
 TEST_contract_fake := tests/contract/driver_fake.c $(CONTRACT_SRC)
 LIBS_contract_fake := -lcrypto -lmnl -lev
 TEST_contract_userspace := tests/contract/driver_userspace.c tests/contract/kernel.c $(CONTRACT_SRC)
 LIBS_contract_userspace := -lcrypto -lmnl -lev
 TEST_test_tun := tests/contract/test_tun.c tests/contract/kernel.c $(CONTRACT_SRC)
 LIBS_test_tun := -lcrypto -lmnl -lev
+TEST_test_netlink_kernel := tests/contract/test_netlink.c tests/contract/kernel.c $(NETLINK_SRC) lib/addr.c
+LIBS_test_netlink_kernel := -lmnl -lpthread

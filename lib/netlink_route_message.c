@@ -1,0 +1,228 @@
+/* rtnetlink messages of routes and rules: build and parse, pure. */
+#include "lib/netlink_route.h"
+
+#include <libmnl/libmnl.h>
+#include <linux/fib_rules.h>
+#include <linux/rtnetlink.h>
+
+/* ---- building ---- */
+
+static bool put_addr(struct nlmsghdr *h, size_t size, uint16_t type, const struct addr *a)
+{
+	struct span bytes = addr_span(a);
+
+	return bytes.len && mnl_attr_put_check(h, size, type, bytes.len, bytes.ptr);
+}
+
+/* IPv4 routes without a gateway are of link scope, and are removed whatever theirs is. */
+static uint8_t scope_of(const struct netlink_route *r, bool add)
+{
+	if (r->dst.addr.family == AF_INET6)
+		return RT_SCOPE_UNIVERSE;
+	if (!add)
+		return RT_SCOPE_NOWHERE;
+	return r->blackhole ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK;
+}
+
+struct nlmsghdr *netlink_build_route(void *buf, size_t size, const struct netlink_route *r,
+				     bool add)
+{
+	uint16_t flags = add ? NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE : NLM_F_ACK;
+	struct nlmsghdr *h = netlink_build_start(buf, size, sizeof(struct rtmsg),
+						 add ? RTM_NEWROUTE : RTM_DELROUTE, flags);
+	struct prefix dst = prefix_mask(&r->dst);
+	struct rtmsg *rtm;
+
+	if (!h)
+		return NULL;
+	rtm = mnl_nlmsg_get_payload(h);
+	rtm->rtm_family = dst.addr.family;
+	rtm->rtm_dst_len = dst.len;
+	rtm->rtm_table = r->table < 256 ? (uint8_t)r->table : RT_TABLE_UNSPEC;
+	rtm->rtm_protocol = r->protocol;
+	rtm->rtm_scope = scope_of(r, add);
+	rtm->rtm_type = r->blackhole ? RTN_BLACKHOLE : RTN_UNICAST;
+	if (!put_addr(h, size, RTA_DST, &dst.addr) ||
+	    !mnl_attr_put_u32_check(h, size, RTA_TABLE, r->table))
+		return NULL;
+	if (r->ifindex && !mnl_attr_put_u32_check(h, size, RTA_OIF, (uint32_t)r->ifindex))
+		return NULL;
+	if (r->metric && !mnl_attr_put_u32_check(h, size, RTA_PRIORITY, r->metric))
+		return NULL;
+	if (r->source.family && !put_addr(h, size, RTA_PREFSRC, &r->source))
+		return NULL;
+	return h;
+}
+
+struct nlmsghdr *netlink_build_route_get(void *buf, size_t size, const struct addr *dst,
+					 const struct addr *src, uint32_t mark)
+{
+	struct nlmsghdr *h =
+		netlink_build_start(buf, size, sizeof(struct rtmsg), RTM_GETROUTE, NLM_F_ACK);
+	struct rtmsg *rtm;
+
+	if (!h)
+		return NULL;
+	rtm = mnl_nlmsg_get_payload(h);
+	rtm->rtm_family = dst->family;
+	rtm->rtm_dst_len = (uint8_t)(addr_size(dst->family) * 8);
+	rtm->rtm_flags = RTM_F_LOOKUP_TABLE;
+	if (!put_addr(h, size, RTA_DST, dst))
+		return NULL;
+	if (src->family) {
+		rtm->rtm_src_len = rtm->rtm_dst_len;
+		if (src->family != dst->family || !put_addr(h, size, RTA_SRC, src))
+			return NULL;
+	}
+	if (mark && !mnl_attr_put_u32_check(h, size, RTA_MARK, mark))
+		return NULL;
+	return h;
+}
+
+struct nlmsghdr *netlink_build_route_dump(void *buf, size_t size, uint8_t family)
+{
+	struct nlmsghdr *h =
+		netlink_build_start(buf, size, sizeof(struct rtmsg), RTM_GETROUTE, NLM_F_DUMP);
+
+	if (h)
+		((struct rtmsg *)mnl_nlmsg_get_payload(h))->rtm_family = family;
+	return h;
+}
+
+struct nlmsghdr *netlink_build_rule(void *buf, size_t size, const struct netlink_rule *r, bool add)
+{
+	uint16_t flags = add ? NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL : NLM_F_ACK;
+	struct nlmsghdr *h = netlink_build_start(buf, size, sizeof(struct fib_rule_hdr),
+						 add ? RTM_NEWRULE : RTM_DELRULE, flags);
+	struct fib_rule_hdr *rule;
+
+	if (!h)
+		return NULL;
+	rule = mnl_nlmsg_get_payload(h);
+	rule->family = r->family;
+	rule->action = FR_ACT_TO_TBL;
+	rule->table = r->table < 256 ? (uint8_t)r->table : RT_TABLE_UNSPEC;
+	if (!mnl_attr_put_u32_check(h, size, FRA_TABLE, r->table) ||
+	    !mnl_attr_put_u32_check(h, size, FRA_PRIORITY, r->priority))
+		return NULL;
+	return h;
+}
+
+struct nlmsghdr *netlink_build_rule_dump(void *buf, size_t size, uint8_t family)
+{
+	struct nlmsghdr *h = netlink_build_start(buf, size, sizeof(struct fib_rule_hdr),
+						 RTM_GETRULE, NLM_F_DUMP);
+
+	if (h)
+		((struct fib_rule_hdr *)mnl_nlmsg_get_payload(h))->family = family;
+	return h;
+}
+
+/* ---- parsing ---- */
+
+static void take_u32(const struct nlattr *attr, uint32_t *out)
+{
+	if (mnl_attr_get_payload_len(attr) == sizeof(*out))
+		*out = mnl_attr_get_u32(attr);
+}
+
+static void take_addr(struct span bytes, struct addr *out)
+{
+	struct addr a;
+
+	if (addr_from_bytes(bytes, &a))
+		*out = a;
+}
+
+static void take_metrics(const struct nlattr *metrics, uint32_t *mtu)
+{
+	const struct nlattr *attr;
+
+	mnl_attr_for_each_nested(attr, metrics)
+	{
+		if (mnl_attr_get_type(attr) == RTAX_MTU)
+			take_u32(attr, mtu);
+	}
+}
+
+/* A gateway of the other family: two bytes of family, then the address. */
+static void take_via(struct span bytes, struct addr *out)
+{
+	if (bytes.len > sizeof(uint16_t))
+		take_addr(span_of(bytes.ptr + sizeof(uint16_t), bytes.len - sizeof(uint16_t)), out);
+}
+
+static void take_route_attr(struct netlink_route *out, const struct nlattr *attr)
+{
+	struct span bytes = span_of(mnl_attr_get_payload(attr), mnl_attr_get_payload_len(attr));
+	uint32_t ifindex = 0;
+
+	switch (mnl_attr_get_type(attr)) {
+	case RTA_DST:
+		take_addr(bytes, &out->dst.addr);
+		return;
+	case RTA_PREFSRC:
+		take_addr(bytes, &out->source);
+		return;
+	case RTA_GATEWAY:
+		take_addr(bytes, &out->gateway);
+		return;
+	case RTA_VIA:
+		take_via(bytes, &out->gateway);
+		return;
+	case RTA_OIF:
+		take_u32(attr, &ifindex);
+		out->ifindex = (int)ifindex;
+		return;
+	case RTA_TABLE:
+		take_u32(attr, &out->table);
+		return;
+	case RTA_PRIORITY:
+		take_u32(attr, &out->metric);
+		return;
+	case RTA_METRICS:
+		take_metrics(attr, &out->mtu);
+		return;
+	default:
+		return;
+	}
+}
+
+bool netlink_parse_route(const struct nlmsghdr *h, struct netlink_route *out)
+{
+	const struct rtmsg *rtm = mnl_nlmsg_get_payload(h);
+	const struct nlattr *attr;
+
+	if ((h->nlmsg_type != RTM_NEWROUTE && h->nlmsg_type != RTM_DELROUTE) ||
+	    mnl_nlmsg_get_payload_len(h) < sizeof(*rtm))
+		return false;
+	*out = (struct netlink_route){
+		.dst = {.addr = {.family = rtm->rtm_family}, .len = rtm->rtm_dst_len},
+		.table = rtm->rtm_table,
+		.protocol = rtm->rtm_protocol,
+		.blackhole = rtm->rtm_type == RTN_BLACKHOLE,
+	};
+	mnl_attr_for_each(attr, h, sizeof(*rtm)) take_route_attr(out, attr);
+	/* Other families (multicast routing's own, MPLS) have other attributes. */
+	return addr_size(rtm->rtm_family) && out->dst.addr.family == rtm->rtm_family &&
+	       out->dst.len <= addr_size(rtm->rtm_family) * 8;
+}
+
+bool netlink_parse_rule(const struct nlmsghdr *h, struct netlink_rule *out)
+{
+	const struct fib_rule_hdr *rule = mnl_nlmsg_get_payload(h);
+	const struct nlattr *attr;
+
+	if ((h->nlmsg_type != RTM_NEWRULE && h->nlmsg_type != RTM_DELRULE) ||
+	    mnl_nlmsg_get_payload_len(h) < sizeof(*rule) || !addr_size(rule->family))
+		return false;
+	*out = (struct netlink_rule){.family = rule->family, .table = rule->table};
+	mnl_attr_for_each(attr, h, sizeof(*rule))
+	{
+		if (mnl_attr_get_type(attr) == FRA_TABLE)
+			take_u32(attr, &out->table);
+		else if (mnl_attr_get_type(attr) == FRA_PRIORITY)
+			take_u32(attr, &out->priority);
+	}
+	return true;
+}
