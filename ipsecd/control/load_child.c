@@ -5,9 +5,9 @@
 #include <stddef.h>
 #include <stdio.h>
 
-#define CHILD(field) offsetof(struct child_config, field)
+#define CHILD(field)  offsetof(struct child_config, field)
 
-static const char no_xfrm_interface[] = "only 0: xfrm interfaces are not supported yet";
+#define TUNNEL(field) offsetof(struct tunnel_config, field)
 
 static const struct load_key child_keys[] = {
 	{"ah_proposals", load_refused, .text = "AH is not supported", .list = true},
@@ -24,7 +24,7 @@ static const struct load_key child_keys[] = {
 	{"rekey_packets", load_size, .offset = CHILD(rekey_packets)},
 	{"life_packets", load_size, .offset = CHILD(life_packets)},
 	{"rand_packets", load_noted, .text = "only the time of rekeying is varied"},
-	{"updown", load_refused, .text = "scripts are not run; see the event link-updown"},
+	{"updown", .parse = load_updown},
 	{"hostaccess", .parse = load_ignored}, /* only scripts read it */
 	{"mode", load_fixed, .text = "tunnel"},
 	{"policies", load_fixed, .text = "yes"},
@@ -33,26 +33,28 @@ static const struct load_key child_keys[] = {
 	{"ipcomp", load_fixed, .text = "no"},
 	{"inactivity", .parse = load_zero},
 	{"reqid", load_u32, .offset = CHILD(reqid)},
-	{"priority", .parse = load_zero},
+	{"priority", load_noted, .text = "in a tunnel the newest CHILD_SA comes first"},
 	{"interface", .parse = load_interface},
+	{"interface_type", .parse = load_interface_type},
 	{"interface_ip", load_interface_ip, .list = true},
 	{"mtu", .parse = load_mtu},
-	{"mark_in", load_mark, .offset = offsetof(struct tunnel_config, mark_in)},
-	{"mark_in_sa", load_fixed, .text = "no"},
-	{"mark_out", load_mark, .offset = offsetof(struct tunnel_config, mark_out)},
-	{"set_mark_in", .parse = load_zero},
-	{"set_mark_out", .parse = load_zero},
-	{"if_id_in", load_zero, .text = no_xfrm_interface},
-	{"if_id_out", load_zero, .text = no_xfrm_interface},
+	{"mss", .parse = load_mss},
+	{"mark_in", load_mark, .offset = TUNNEL(mark_in)},
+	{"mark_in_sa", .parse = load_ignored}, /* the device needs what it needs */
+	{"mark_out", load_mark, .offset = TUNNEL(mark_out)},
+	{"set_mark_in", load_set_mark, .offset = CHILD(flags.set_mark_in)},
+	{"set_mark_out", load_set_mark, .offset = CHILD(flags.set_mark_out)},
+	{"if_id_in", load_if_id, .offset = TUNNEL(if_id_in)},
+	{"if_id_out", load_if_id, .offset = TUNNEL(if_id_out)},
 	{"label", load_refused, .text = "security labels are not supported"},
 	{"label_mode", .parse = load_ignored},
-	{"tfc_padding", .parse = load_zero},
-	{"replay_window", load_u16, .offset = CHILD(replay_window)},
+	{"tfc_padding", .parse = load_tfc},
+	{"replay_window", .parse = load_window},
 	{"per_cpu_sas", load_fixed, .text = "no"},
 	{"hw_offload", load_fixed, .text = "no|auto"},
-	{"copy_df", load_fixed, .text = "yes"},
-	{"copy_ecn", load_fixed, .text = "yes"},
-	{"copy_dscp", load_fixed, .text = "out"},
+	{"copy_df", .parse = load_copy_df},
+	{"copy_ecn", .parse = load_copy_ecn},
+	{"copy_dscp", .parse = load_copy_dscp},
 	{"icmp", load_fixed, .text = "no"},
 	{"start_action", load_action, .offset = CHILD(start_action)},
 	{"close_action", load_action, .offset = CHILD(close_action)},

@@ -9,9 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define TABLE_MAX   64 /* keys of one table: bits of load.seen */
+#define TABLE_MAX     64 /* keys of one table: bits of load.seen */
 
-#define CONN(field) offsetof(struct conn, field)
+#define CONN(field)   offsetof(struct conn, field)
+#define TUNNEL(field) offsetof(struct tunnel_config, field)
 
 static const char no_certificates[] = "certificates are not supported yet";
 static const char no_eap[] = "EAP and XAuth are not supported yet";
@@ -45,14 +46,18 @@ static const struct load_key conn_keys[] = {
 	{"rekey_time", load_duration, .offset = CONN(rekey_time)},
 	{"over_time", load_duration, .offset = CONN(over_time)},
 	{"rand_time", load_duration, .offset = CONN(rand_time)},
-	{"if_id_in", .parse = load_zero},
-	{"if_id_out", .parse = load_zero},
+	{"if_id_in", load_if_id, .offset = TUNNEL(if_id_in)},
+	{"if_id_out", load_if_id, .offset = TUNNEL(if_id_out)},
+	{"mark_in", load_mark, .offset = TUNNEL(mark_in)},
+	{"mark_out", load_mark, .offset = TUNNEL(mark_out)},
 	{"mediation", load_fixed, .text = "no"},
 	{"mediated_by", load_refused, .text = "mediation is not supported"},
 	{"mediation_peer", load_refused, .text = "mediation is not supported"},
 	{"interface", .parse = load_interface},
+	{"interface_type", .parse = load_interface_type},
 	{"interface_ip", load_interface_ip, .list = true},
 	{"mtu", .parse = load_mtu},
+	{"mss", .parse = load_mss},
 	{0},
 };
 
@@ -347,6 +352,8 @@ static bool check_conn(struct load *l)
 	struct conn *c = l->conn;
 
 	fill_times(l);
+	if (!load_check_device(l))
+		return false;
 	if (!l->local_seen || !l->remote_seen)
 		return load_error(l, "%s: missing section with auth=psk",
 				  l->local_seen ? "remote" : "local");

@@ -24,7 +24,7 @@ struct load {
 	char path[280];		    /* "", "children.net.", "local." */
 	const struct load_notes *notes;
 	uint64_t seen; /* keys of this section's table, by bit */
-	bool local_seen, remote_seen, psk_seen;
+	bool local_seen, remote_seen, psk_seen, if_id_seen;
 	char *why;
 	size_t size;
 };
@@ -36,7 +36,7 @@ typedef bool load_parser(struct load *l, const struct load_key *key, const struc
 struct load_key {
 	const char *name;
 	load_parser *parse;
-	size_t offset;	  /* of the field in struct conn or struct child_config */
+	size_t offset;	  /* of the field in struct conn, child_config or tunnel_config */
 	const char *text; /* load_fixed: words that are accepted, '|' between;
 			     load_refused, load_noted: why */
 	bool list;	  /* may have several words */
@@ -56,13 +56,24 @@ bool load_elements(struct load *l, struct vici_iter *it, const struct load_key *
 /* For sections that have no sections inside. */
 bool load_no_section(struct load *l, struct vici_iter *it, struct span name);
 
+/* For parsers: the one word of a key, "" for an empty value; its field in conn or child; the
+ * word as a number. */
+const char *load_only(const struct load_words *w);
+void *load_field(struct load *l, const struct load_key *key);
+bool load_number(struct load *l, const struct load_words *w, uint64_t min, uint64_t max,
+		 uint64_t *out);
+/* After all keys: does what was said of the device fit together? */
+bool load_check_device(struct load *l);
+
 /* ---- parsers ---- */
 
-load_parser load_bool, load_duration, load_size, load_u16, load_u32, load_hosts_local,
-	load_hosts_remote, load_proposals, load_ts, load_action, load_unique, load_mark,
-	load_interface, load_interface_ip, load_mtu, load_id, load_port;
-load_parser load_fixed;	  /* only the words in `text` */
-load_parser load_zero;	  /* only 0, with or without a unit */
+load_parser load_bool, load_duration, load_size, load_u32, load_hosts_local, load_hosts_remote,
+	load_proposals, load_ts, load_action, load_unique, load_id, load_port;
+load_parser load_mark, load_if_id, load_set_mark, load_tfc, load_copy_df, load_copy_ecn,
+	load_copy_dscp, load_window, load_updown, load_interface, load_interface_type,
+	load_interface_ip, load_mtu, load_mss; /* load_device.c */
+load_parser load_fixed;			       /* only the words in `text` */
+load_parser load_zero;			       /* only 0, with or without a unit */
 load_parser load_refused; /* only the empty value: what else is not supported yet */
 load_parser load_noted;	  /* anything, without effect */
 load_parser load_ignored; /* anything: it can't matter here */

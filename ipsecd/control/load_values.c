@@ -7,16 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define MTU_MIN 576
-#define MTU_MAX 65535
-
-/* The one word of a key, "" for an empty value. */
-static const char *only(const struct load_words *w)
+const char *load_only(const struct load_words *w)
 {
 	return w->n ? w->word[0] : "";
 }
 
-static void *field(struct load *l, const struct load_key *key)
+void *load_field(struct load *l, const struct load_key *key)
 {
 	return (char *)(l->child ? (void *)l->child : (void *)l->conn) + key->offset;
 }
@@ -25,51 +21,41 @@ static void *field(struct load *l, const struct load_key *key)
 
 bool load_bool(struct load *l, const struct load_key *key, const struct load_words *w)
 {
-	if (words_parse_bool(only(w), field(l, key)))
+	if (words_parse_bool(load_only(w), load_field(l, key)))
 		return true;
-	return load_error(l, "='%s': expected yes or no", only(w));
+	return load_error(l, "='%s': expected yes or no", load_only(w));
 }
 
 bool load_duration(struct load *l, const struct load_key *key, const struct load_words *w)
 {
-	if (words_parse_duration(only(w), field(l, key)))
+	if (words_parse_duration(load_only(w), load_field(l, key)))
 		return true;
-	return load_error(l, "='%s': expected a time such as 30s, 5m, 1h or 1d", only(w));
+	return load_error(l, "='%s': expected a time such as 30s, 5m, 1h or 1d", load_only(w));
 }
 
 bool load_size(struct load *l, const struct load_key *key, const struct load_words *w)
 {
-	if (words_parse_size(only(w), field(l, key)))
+	if (words_parse_size(load_only(w), load_field(l, key)))
 		return true;
-	return load_error(l, "='%s': expected a number such as 1000, 500K, 2M or 1G", only(w));
+	return load_error(l, "='%s': expected a number such as 1000, 500K, 2M or 1G", load_only(w));
 }
 
-static bool number(struct load *l, const struct load_words *w, uint64_t min, uint64_t max,
-		   uint64_t *out)
+bool load_number(struct load *l, const struct load_words *w, uint64_t min, uint64_t max,
+		 uint64_t *out)
 {
-	if (words_parse_number(only(w), max, out) && *out >= min)
+	if (words_parse_number(load_only(w), max, out) && *out >= min)
 		return true;
-	return load_error(l, "='%s': expected a number from %llu to %llu", only(w),
+	return load_error(l, "='%s': expected a number from %llu to %llu", load_only(w),
 			  (unsigned long long)min, (unsigned long long)max);
-}
-
-bool load_u16(struct load *l, const struct load_key *key, const struct load_words *w)
-{
-	uint64_t n;
-
-	if (!number(l, w, 0, UINT16_MAX, &n))
-		return false;
-	*(uint16_t *)field(l, key) = (uint16_t)n;
-	return true;
 }
 
 bool load_port(struct load *l, const struct load_key *key, const struct load_words *w)
 {
 	uint64_t n;
 
-	if (!number(l, w, 1, UINT16_MAX, &n))
+	if (!load_number(l, w, 1, UINT16_MAX, &n))
 		return false;
-	*(uint16_t *)field(l, key) = (uint16_t)n;
+	*(uint16_t *)load_field(l, key) = (uint16_t)n;
 	return true;
 }
 
@@ -77,9 +63,9 @@ bool load_u32(struct load *l, const struct load_key *key, const struct load_word
 {
 	uint64_t n;
 
-	if (!number(l, w, 0, UINT32_MAX, &n))
+	if (!load_number(l, w, 0, UINT32_MAX, &n))
 		return false;
-	*(uint32_t *)field(l, key) = (uint32_t)n;
+	*(uint32_t *)load_field(l, key) = (uint32_t)n;
 	return true;
 }
 
@@ -108,33 +94,34 @@ bool load_fixed(struct load *l, const struct load_key *key, const struct load_wo
 	while (*p) {
 		size_t n = strcspn(p, "|");
 
-		if (same_word(only(w), p, n))
+		if (same_word(load_only(w), p, n))
 			return true;
 		p += n + (p[n] == '|');
 	}
-	return load_error(l, "=%s: only %s is supported yet", only(w), key->text);
+	return load_error(l, "=%s: only %s is supported yet", load_only(w), key->text);
 }
 
 bool load_zero(struct load *l, const struct load_key *key, const struct load_words *w)
 {
 	char *end;
 
-	if (strtoull(only(w), &end, 0) == 0 && end != only(w) && strlen(end) <= 1)
+	if (strtoull(load_only(w), &end, 0) == 0 && end != load_only(w) && strlen(end) <= 1)
 		return true;
-	return load_error(l, "=%s: %s", only(w), key->text ? key->text : "only 0 is supported yet");
+	return load_error(l, "=%s: %s", load_only(w),
+			  key->text ? key->text : "only 0 is supported yet");
 }
 
 bool load_refused(struct load *l, const struct load_key *key, const struct load_words *w)
 {
-	return w->n == 0 || load_error(l, "=%s: %s", only(w), key->text);
+	return w->n == 0 || load_error(l, "=%s: %s", load_only(w), key->text);
 }
 
 bool load_noted(struct load *l, const struct load_key *key, const struct load_words *w)
 {
 	bool on;
 
-	if (strcmp(only(w), "0") != 0 && !(words_parse_bool(only(w), &on) && !on))
-		load_note(l, "=%s has no effect: %s", only(w), key->text);
+	if (strcmp(load_only(w), "0") != 0 && !(words_parse_bool(load_only(w), &on) && !on))
+		load_note(l, "=%s has no effect: %s", load_only(w), key->text);
 	return true;
 }
 
@@ -162,12 +149,12 @@ bool load_action(struct load *l, const struct load_key *key, const struct load_w
 		       {"start|trap", ACTION_START}};
 
 	for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++) {
-		if (strcmp(only(w), actions[i].word) == 0) {
-			*(enum start_action *)field(l, key) = actions[i].action;
+		if (strcmp(load_only(w), actions[i].word) == 0) {
+			*(enum start_action *)load_field(l, key) = actions[i].action;
 			return true;
 		}
 	}
-	return load_error(l, "='%s': expected none, trap, start or trap|start", only(w));
+	return load_error(l, "='%s': expected none, trap, start or trap|start", load_only(w));
 }
 
 bool load_unique(struct load *l, const struct load_key *key, const struct load_words *w)
@@ -179,23 +166,23 @@ bool load_unique(struct load *l, const struct load_key *key, const struct load_w
 
 	(void)key;
 	for (unsigned i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-		if (strcmp(only(w), words[i]) == 0) {
+		if (strcmp(load_only(w), words[i]) == 0) {
 			l->conn->unique = i;
 			return true;
 		}
 	}
-	return load_error(l, "='%s': expected no, never, keep or replace", only(w));
+	return load_error(l, "='%s': expected no, never, keep or replace", load_only(w));
 }
 
 bool load_id(struct load *l, const struct load_key *key, const struct load_words *w)
 {
 	struct id id;
 
-	if (!id_parse(only(w), &id))
+	if (!id_parse(load_only(w), &id))
 		return load_error(l,
 				  "='%s': expected an identity: an address, a name, @name, "
 				  "user@host or %%any",
-				  only(w));
+				  load_only(w));
 	*(struct id *)((char *)l->conn + key->offset) = id;
 	l->conn->remote_id_set |= key->offset == offsetof(struct conn, remote_id);
 	return true;
@@ -264,7 +251,7 @@ bool load_proposals(struct load *l, const struct load_key *key, const struct loa
 		list.n = (uint8_t)(list.n + some.n);
 	}
 	if (list.n)
-		*(struct proposal_list *)field(l, key) = list;
+		*(struct proposal_list *)load_field(l, key) = list;
 	return true;
 }
 
@@ -282,79 +269,6 @@ bool load_ts(struct load *l, const struct load_key *key, const struct load_words
 					  w->word[i]);
 	}
 	list.n = (uint8_t)w->n;
-	*(struct ts_list *)field(l, key) = list;
-	return true;
-}
-
-/* ---- the tunnel device ---- */
-
-/* Marks belong to the device, so that all children have the same. */
-bool load_mark(struct load *l, const struct load_key *key, const struct load_words *w)
-{
-	struct mark *field_of_tunnel = (struct mark *)((char *)&l->conn->tunnel + key->offset);
-	struct mark m;
-
-	if (!mark_parse(only(w), &m))
-		return load_error(l, "='%s': expected a mark such as 42 or 0x2a/0xff", only(w));
-	if (field_of_tunnel->value && memcmp(field_of_tunnel, &m, sizeof(m)) != 0)
-		return load_error(l,
-				  "=%s: the children of a connection share its device and so "
-				  "its marks",
-				  only(w));
-	*field_of_tunnel = m;
-	return true;
-}
-
-bool load_interface(struct load *l, const struct load_key *key, const struct load_words *w)
-{
-	struct tunnel_config *t = &l->conn->tunnel;
-
-	(void)key;
-	if (w->n == 0)
-		return true;
-	if (!device_name_valid(only(w)))
-		return load_error(l,
-				  "='%s': expected the name of a new device: at most %d letters, "
-				  "digits, '-', '_', '.'",
-				  only(w), IF_NAMESIZE - 1);
-	if (t->named && strcmp(t->name, only(w)) != 0)
-		return load_error(l, "=%s: the connection's device is '%s' already", only(w),
-				  t->name);
-	snprintf(t->name, sizeof(t->name), "%s", only(w));
-	t->named = true;
-	return true;
-}
-
-bool load_interface_ip(struct load *l, const struct load_key *key, const struct load_words *w)
-{
-	struct tunnel_config *t = &l->conn->tunnel;
-
-	(void)key;
-	if (w->n && t->n_addrs)
-		return load_error(l, ": the connection's device has its addresses already");
-	if (w->n > CONN_IF_ADDRS_MAX)
-		return load_error(l, ": at most %d addresses", CONN_IF_ADDRS_MAX);
-	for (unsigned i = 0; i < w->n; i++) {
-		if (!prefix_parse(w->word[i], &t->addrs[i]))
-			return load_error(l,
-					  "='%s': expected an address with its prefix length, "
-					  "such as 10.0.0.1/30",
-					  w->word[i]);
-	}
-	t->n_addrs = (uint8_t)w->n;
-	return true;
-}
-
-bool load_mtu(struct load *l, const struct load_key *key, const struct load_words *w)
-{
-	uint64_t n;
-
-	(void)key;
-	if (!number(l, w, MTU_MIN, MTU_MAX, &n))
-		return false;
-	if (l->conn->tunnel.mtu && l->conn->tunnel.mtu != n)
-		return load_error(l, "=%s: the connection's device has MTU %u already", only(w),
-				  l->conn->tunnel.mtu);
-	l->conn->tunnel.mtu = (uint16_t)n;
+	*(struct ts_list *)load_field(l, key) = list;
 	return true;
 }

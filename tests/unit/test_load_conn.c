@@ -137,7 +137,7 @@ static void test_whole(void **state)
 				     "start_action = trap|start\n"
 				     "dpd_action = restart\n"
 				     "close_action = none\n"
-				     "mark_in = 42\nmark_out = 0x2a/0xff\n"
+				     "mark_in = 42\nmark_out = 0x2b/0xffffffff\n"
 				     "replay_window = 1024\n"
 				     "reqid = 7\n"
 				     "}\n}\n}\n");
@@ -166,7 +166,7 @@ static void test_whole(void **state)
 	assert_int_equal(c->tunnel.mtu, 1400);
 	assert_int_equal(c->tunnel.mark_in.value, 42);
 	assert_int_equal(c->tunnel.mark_in.mask, UINT32_MAX);
-	assert_int_equal(c->tunnel.mark_out.mask, 0xff);
+	assert_int_equal(c->tunnel.mark_out.value, 0x2b);
 	assert_int_equal(c->n_children, 1);
 	assert_string_equal(ch->name, "net");
 	assert_int_equal(ch->proposals.n, 1);
@@ -211,7 +211,8 @@ static void test_harmless(void **state)
 		"send_certreq = no\nif_id_in = 0\nif_id_out = 0x0\ndscp = 000000\n"
 		"mediation = no\nchildless = allow\nppk_required = no\n"
 		"children {\nnet {\nmode = tunnel\npolicies = yes\nipcomp = no\n"
-		"hw_offload = auto\ninactivity = 0s\npriority = 0\ntfc_padding = 0\n"
+		"hw_offload = auto\ninactivity = 0s\npriority = 0\nhostaccess = yes\ntfc_padding = "
+		"0\n"
 		"updown = \nah_proposals = []\nset_mark_in = 0\ncopy_df = yes\n"
 		"sha256_96 = no\nif_id_in = 0\n}\n}\n}\n");
 
@@ -268,6 +269,53 @@ static void test_shared_device(void **state)
 	conn_free(c);
 }
 
+static void test_kernel_device(void **state)
+{
+	struct conn *c = accept_conn("gw {\nlocal_addrs = [192.0.2.1]\n" AUTH
+				     "if_id_in = 0x10\nmss = auto\nchildren {\n"
+				     "a {\ntfc_padding = mtu\ncopy_df = no\ncopy_ecn = no\n"
+				     "copy_dscp = yes\nset_mark_in = 0x5/0xff\nset_mark_out = 0\n"
+				     "updown = /usr/bin/env script\npriority = 7\n}\n}\n}\n");
+	const struct child_config *ch = &c->children[0];
+
+	(void)state;
+	assert_int_equal(c->tunnel.kind, DEVICE_XFRM);
+	assert_int_equal(c->tunnel.if_id_in, 0x10);
+	assert_int_equal(c->tunnel.if_id_out, 0x10);
+	assert_int_equal(c->tunnel.mss, TUNNEL_MSS_AUTO);
+	assert_true(c->tunnel.external);
+	assert_int_equal(c->tunnel.local.family, AF_INET);
+	assert_int_equal(c->tunnel.remote.family, 0);
+	assert_int_equal(ch->flags.tfc_pad, CHILD_TFC_MTU);
+	assert_int_equal(ch->flags.df, CHILD_DF_CLEAR);
+	assert_int_equal(ch->flags.dscp, CHILD_DSCP_BOTH);
+	assert_true(ch->flags.no_ecn);
+	assert_int_equal(ch->flags.set_mark_in, 5);
+	assert_int_equal(ch->flags.set_mark_in_mask, 0xff);
+	assert_int_equal(ch->flags.set_mark_out_mask, 0);
+	assert_string_equal(ch->updown, "/usr/bin/env script");
+	assert_string_equal(notes, "gw: children.a.priority=7 has no effect: in a tunnel the "
+				   "newest CHILD_SA comes first\n");
+	conn_free(c);
+}
+
+/* Marks that the plane chooses; a script beside a device of ours. */
+static void test_unique_mark(void **state)
+{
+	struct conn *c = accept_conn("gw {\n" AUTH "interface = x1\nchildren {\n"
+				     "a {\nmark_in = %unique-dir\nmark_out = 9\n"
+				     "set_mark_out = %same\nupdown = /bin/true\n}\n}\n}\n");
+
+	(void)state;
+	assert_true(c->tunnel.keyed);
+	assert_false(c->tunnel.external);
+	assert_int_equal(c->tunnel.kind, DEVICE_AUTO);
+	assert_int_equal(c->tunnel.mark_in.value, 0);
+	assert_int_equal(c->tunnel.mark_out.value, 9);
+	assert_int_equal(c->children[0].flags.set_mark_out, 9);
+	conn_free(c);
+}
+
 /* ---- what is refused ---- */
 
 static void test_unknown(void **state)
@@ -308,8 +356,28 @@ static void test_bad_values(void **state)
 		     "with or without [protocol/port]");
 	refuse_child("start_action = go",
 		     "children.net.start_action='go': expected none, trap, start or trap|start");
-	refuse_child("mark_in = %unique", "children.net.mark_in='%unique': expected a mark such as "
-					  "42 or 0x2a/0xff");
+	refuse_child("mark_in = %uniq", "children.net.mark_in='%uniq': expected a mark such as 42, "
+					"or %unique");
+	refuse_child("mark_out = 5/0xff", "children.net.mark_out=5/0xff: a tunnel device compares "
+					  "all 32 bits of a mark; leave the mask out");
+	refuse_child("set_mark_in = 5/4", "children.net.set_mark_in='5/4': expected a mark such as "
+					  "42 or 0x2a/0xff, or %same");
+	refuse_child("set_mark_out = %same",
+		     "children.net.set_mark_out=%same: expected a number in mark_out before it");
+	refuse_child("if_id_in = x",
+		     "children.net.if_id_in='x': expected a number from 0 to 4294967295");
+	refuse_child("tfc_padding = 65535",
+		     "children.net.tfc_padding='65535': expected a number from 0 to 65534");
+	refuse_child("copy_df = out", "children.net.copy_df='out': expected yes or no");
+	refuse_child("copy_ecn = out", "children.net.copy_ecn='out': expected yes or no");
+	refuse_child("copy_dscp = both",
+		     "children.net.copy_dscp='both': expected out, in, yes or no");
+	refuse_child("replay_window = 5000",
+		     "children.net.replay_window='5000': expected a number from 0 to 4096");
+	refuse_child("updown = ipsec _updown", "children.net.updown='ipsec _updown': expected the "
+					       "full path of a script");
+	refuse("interface_type = tun", "interface_type='tun': expected auto, vti or xfrm");
+	refuse("mss = 7", "mss='7': expected a number from 88 to 65495, auto or no");
 	refuse_child("rekey_time = 2h\nlife_time = 1h",
 		     "children.net.rekey_time: not less than life_time");
 	refuse_child("rekey_bytes = 10Q", "children.net.rekey_bytes='10Q': expected a number such "
@@ -332,11 +400,8 @@ static void test_later(void **state)
 	refuse("vips = [0.0.0.0]", "vips=0.0.0.0: virtual addresses are not supported yet");
 	refuse("pools = [p]", "pools=p: address pools are not supported yet");
 	refuse("ppk_id = x", "ppk_id=x: postquantum preshared keys are not supported yet");
-	refuse("if_id_in = 5", "if_id_in=5: only 0 is supported yet");
 	refuse_child("mode = transport",
 		     "children.net.mode=transport: only tunnel is supported yet");
-	refuse_child("updown = /bin/true", "children.net.updown=/bin/true: scripts are not run; "
-					   "see the event link-updown");
 	refuse_child("ah_proposals = [sha256]",
 		     "children.net.ah_proposals=sha256: AH is not supported");
 	refuse_child("ipcomp = yes", "children.net.ipcomp=yes: only no is supported yet");
@@ -371,6 +436,23 @@ static void test_device_conflicts(void **state)
 	       "children.b.mark_in=2: the children of a connection share its device and so its "
 	       "marks");
 	refuse("children {\na {\n}\na {\n}\n}", "children.a. given twice");
+	refuse("if_id_in = 1\nchildren {\na {\nif_id_in = 2\n}\n}",
+	       "children.a.if_id_in=2: the children of a connection share its device and so its "
+	       "interface id");
+	refuse("if_id_in = 1\nif_id_out = 2", "if_id_out: a connection has one device, so that "
+					      "if_id_in and if_id_out are the same");
+	refuse("if_id_in = 1\nmark_out = 2", "if_id_in: a vti has marks, an xfrm interface has an "
+					     "id, and a connection has one device");
+	refuse("if_id_in = %unique\ninterface_type = vti",
+	       "if_id_in: a vti has marks, an xfrm interface has an id, and a connection has one "
+	       "device");
+	refuse("mark_in = 1\ninterface_type = xfrm",
+	       "mark_in: an xfrm interface has an id, marks are for a vti");
+	refuse("interface_type = xfrm\nchildren {\na {\ninterface_type = vti\n}\n}",
+	       "children.a.interface_type=vti: the connection's device is 'xfrm' already");
+	refuse("mtu = 1400\nmss = 1361", "mss: not 40 less than mtu");
+	refuse("mss = 1000\nchildren {\na {\nmss = auto\n}\n}",
+	       "children.a.mss=auto: the connection's device has another one already");
 }
 
 static void test_shapes(void **state)
@@ -405,6 +487,7 @@ int main(void)
 		cmocka_unit_test(test_whole),	       cmocka_unit_test(test_minimal),
 		cmocka_unit_test(test_harmless),       cmocka_unit_test(test_lists_as_values),
 		cmocka_unit_test(test_hosts),	       cmocka_unit_test(test_shared_device),
+		cmocka_unit_test(test_kernel_device),  cmocka_unit_test(test_unique_mark),
 		cmocka_unit_test(test_unknown),	       cmocka_unit_test(test_bad_values),
 		cmocka_unit_test(test_proposals),      cmocka_unit_test(test_later),
 		cmocka_unit_test(test_authentication), cmocka_unit_test(test_device_conflicts),
