@@ -1,7 +1,9 @@
-/* XFRM messages of NETLINK_XFRM: builders and parsers for states, policies and the
- * kernel's events. Pure: a builder fills the caller's buffer with one message, a parser
- * reads one back, so tests read what would be sent without a kernel and fuzzers feed what
- * a kernel never sends. With xfrm.c the only place that knows XFRM's constants.
+/* XFRM messages of NETLINK_XFRM: builders and parsers for states (xfrm_state_msg.c,
+ * xfrm_state_parse.c), policies (xfrm_policy_msg.c) and the kernel's events
+ * (xfrm_event_msg.c), and what traffic selectors are to the kernel (xfrm_sel.c). Pure: a
+ * builder fills the caller's buffer with one message, a parser reads one back, so tests read
+ * what would be sent without a kernel and fuzzers feed what a kernel never sends. With xfrm.c
+ * the only place that knows XFRM's constants.
  *
  * Addresses as in lib/addr.h; SPIs, marks, ids, ports host order; times in seconds. */
 #ifndef DETOUR_XFRM_MSG_H
@@ -13,13 +15,15 @@
 #include <linux/netlink.h>
 
 #define XFRM_MESSAGE_MAX 4096 /* enough for any message built here */
+#define XFRM_WINDOW_MAX	 4096
+#define XFRM_SELS_MAX	 64
 
 enum xfrm_dir { XFRM_IN, XFRM_OUT, XFRM_FWD };
 
 /* One traffic selector pair as the kernel has it: prefixes, one protocol, a port or a
- * masked range of ports. */
+ * masked range of ports. With ICMP the source port is the type, the other one the code. */
 struct xfrm_sel {
-	uint8_t family; /* of src and dst; 0: any packet */
+	uint8_t family; /* of src and dst; 0: any packet (of a state; no policy has that) */
 	struct prefix src, dst;
 	uint8_t protocol;			       /* 0: any */
 	uint16_t sport, sport_mask, dport, dport_mask; /* mask 0: any */
@@ -40,13 +44,14 @@ struct xfrm_state {
 	uint16_t encr_id, key_bits, integ_id;
 	struct span encr_key, integ_key; /* key with salt; borrowed */
 	bool esn;
-	uint16_t replay_window; /* packets; 0: none. Outbound states need none */
+	uint16_t replay_window; /* packets, at most 4096; 0: none, but ESN can't be without (then
+				   4096). Outbound states need none */
 	bool encap;		/* UDP encapsulation between these ports */
 	uint16_t sport, dport;
 	uint64_t soft_bytes, hard_bytes, soft_packets, hard_packets; /* 0: none */
 	uint32_t hard_seconds; /* since it was added; 0: none */
 	uint64_t sequence;     /* outbound: the last number used so far; 0 for a new SA */
-	bool inbound;
+	bool inbound;	       /* which of the flags are meant; not parsed */
 	struct child_flags flags;
 };
 
@@ -60,7 +65,9 @@ struct xfrm_state_info {
 	bool encap;
 	uint16_t sport, dport;
 	uint64_t bytes, packets;
-	uint64_t add_time, use_time; /* seconds of the wall clock; 0: never used */
+	/* Seconds of the wall clock, 0: never. When it was added, first used, last used (the
+	 * last is not in events). */
+	uint64_t add_time, use_time, last_time;
 	uint64_t hard_seconds;
 	uint32_t replay_errors, integrity_errors, window_errors;
 	uint64_t sequence; /* outbound: last used */
@@ -75,9 +82,10 @@ struct xfrm_policy {
 	bool block;
 	/* Template; none when block. reqid 0: any state. src, dst: outer; family 0 any. */
 	uint32_t reqid;
-	uint8_t family; /* outer */
+	uint8_t family; /* outer; 0: as src, dst or else the selectors */
 	struct addr src, dst;
-	uint32_t index; /* parsed only */
+	uint32_t index;	 /* parsed only */
+	bool other_tmpl; /* parsed only: not one ESP tunnel template, so none of ours */
 };
 
 enum xfrm_event_kind {
@@ -99,8 +107,8 @@ struct xfrm_event {
 	uint32_t seq;			    /* ACQUIRE: the kernel's number of it */
 };
 
-/* Builders: `buf` (size bytes, aligned as malloc does); NULL: does not fit, or an algorithm
- * that the kernel has no name for. */
+/* Builders: `buf` (size bytes, aligned as malloc does); NULL: does not fit, or can't be said
+ * to a kernel: an algorithm it has no name for, a key of a wrong size, mixed families. */
 struct nlmsghdr *xfrm_build_state_add(void *buf, size_t size, const struct xfrm_state *s,
 				      bool update);
 struct nlmsghdr *xfrm_build_state_del(void *buf, size_t size, const struct xfrm_state_info *s);
@@ -122,10 +130,13 @@ bool xfrm_parse_policy(const struct nlmsghdr *h, struct xfrm_policy *out);
 bool xfrm_parse_state_keys(const struct nlmsghdr *h, struct xfrm_state *out);
 enum xfrm_event_kind xfrm_parse_event(const struct nlmsghdr *h, struct xfrm_event *out);
 
-/* A pair of traffic selectors as kernel selectors; false: families differ. A port range that is
- * no masked port becomes "any port" and *exact is false. */
-bool xfrm_sel_from_ts(const struct ts *local, const struct ts *remote, bool outbound,
-		      struct xfrm_sel *out, bool *exact);
+/* The kernel selectors that together are a pair of traffic selectors, with every range cut
+ * into prefixes and masked ports. Returns how many there are in `out`; 0: no packet can match
+ * (families or protocols differ, or a selector is %dynamic still). What would need more than
+ * XFRM_SELS_MAX is widened, first to any port, then to the prefix around an address range, and
+ * *exact is false; else they are neither wider nor narrower. */
+unsigned xfrm_sels_from_ts(const struct ts *local, const struct ts *remote, bool outbound,
+			   struct xfrm_sel out[XFRM_SELS_MAX], bool *exact);
 bool xfrm_sel_equal(const struct xfrm_sel *a, const struct xfrm_sel *b);
 /* The kernel's name of a cipher or integrity algorithm ("rfc4106(gcm(aes))"), NULL: none. */
 const char *xfrm_encr_name(uint16_t encr_id);
