@@ -10,6 +10,13 @@
 
 /* ---- commands of clients and files ---- */
 
+static void settings(void *ctx, const struct settings *settings)
+{
+	struct daemon *d = ctx;
+
+	effects_settings(d->effects, settings);
+}
+
 static bool prepare_conn(void *ctx, struct conn *conn, char *why, size_t size)
 {
 	struct daemon *d = ctx;
@@ -247,6 +254,7 @@ struct control_host commands_control_host(struct daemon *d)
 struct reload_host commands_reload_host(struct daemon *d)
 {
 	return (struct reload_host){
+		.settings = settings,
 		.prepare_conn = prepare_conn,
 		.load_conn = load_conn,
 		.unload_conn = unload_conn,

@@ -15,6 +15,7 @@
 #include <stdio.h>
 
 #define TICK_SECONDS	 1.
+#define SCRIPTS_SECONDS	 15. /* nor scripts that do not end */
 #define SETTLE_SECONDS	 10. /* in which vici clients may load what is theirs */
 #define SHUTDOWN_SECONDS 4.  /* peers that do not answer are not waited for longer */
 
@@ -81,6 +82,27 @@ static void peer_failed(struct daemon *d, const struct ike_output *out)
 		tunnels_disinherit(d->tunnels, out->conn);
 }
 
+/* The SAs are gone; scripts that undo what others did get some time yet. */
+static void end(struct daemon *d)
+{
+	d->ending = true;
+	ev_timer_stop(d->loop, &d->shutdown);
+	if (!effects_end(d->effects)) {
+		ev_break(d->loop, EVBREAK_ALL);
+		return;
+	}
+	ev_timer_set(&d->shutdown, SCRIPTS_SECONDS, 0.);
+	ev_timer_start(d->loop, &d->shutdown);
+}
+
+static void on_scripts_idle(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	if (d->ending)
+		ev_break(d->loop, EVBREAK_ALL);
+}
+
 static void out_event(struct daemon *d, const struct ike_output *out)
 {
 	if (out->event == IKE_EVENT_FAILED)
@@ -89,8 +111,9 @@ static void out_event(struct daemon *d, const struct ike_output *out)
 		snprintf(d->cause, sizeof(d->cause), "CHILD_SA established");
 	else if (out->event == IKE_EVENT_CHILD_DOWN || out->event == IKE_EVENT_IKE_DOWN)
 		snprintf(d->cause, sizeof(d->cause), "%s", ike_reason_text(out->reason));
+	effects_event(d->effects, out);
 	if (out->event == IKE_EVENT_SHUTDOWN_DONE) {
-		ev_break(d->loop, EVBREAK_ALL);
+		end(d);
 		return;
 	}
 	control_event(d->control, out);
@@ -244,8 +267,13 @@ static void on_shutdown(struct ev_loop *loop, ev_timer *w, int revents)
 	struct daemon *d = w->data;
 
 	(void)revents;
+	if (d->ending) {
+		log_to(d->log, LOG_LEVEL_WARN, "job", "", "scripts did not end in time, ending");
+		ev_break(loop, EVBREAK_ALL);
+		return;
+	}
 	log_to(d->log, LOG_LEVEL_NOTICE, "ike", "", "peers did not answer in time, ending");
-	ev_break(loop, EVBREAK_ALL);
+	end(d);
 }
 
 static void on_settle(struct ev_loop *loop, ev_timer *w, int revents)
@@ -369,6 +397,19 @@ static void give_socket(void *ctx, int fd, uint8_t family, uint16_t port)
 		       family == AF_INET ? "IPv4" : "IPv6", d->ops->last_error(d->plane));
 }
 
+static bool open_effects(struct daemon *d)
+{
+	const struct effects_host host = {.loop = d->loop,
+					  .log = d->log,
+					  .engine = d->engine,
+					  .tunnels = d->tunnels,
+					  .idle = on_scripts_idle,
+					  .ctx = d};
+
+	d->effects = effects_new(&host);
+	return d->effects || fail(d, "scripts and routes", "no memory or no rtnetlink");
+}
+
 static bool open_network(struct daemon *d, char *why, size_t size)
 {
 	const struct udp_host host = {.ike = on_ike, .esp = on_esp, .ctx = d, .log = d->log};
@@ -414,6 +455,7 @@ static void start_watchers(struct daemon *d)
 static void close_all(struct daemon *d)
 {
 	reload_free(d->reload);
+	effects_free(d->effects);
 	drains_free(d->drains);
 	ike_engine_free(d->engine);
 	tunnels_free(d->tunnels);
@@ -436,7 +478,7 @@ int daemon_run(const struct options *options, void (*running)(void))
 	if (!d.loop)
 		return 1;
 	start_watchers(&d);
-	if (open_plane(&d, why, sizeof(why)) && open_engine(&d) &&
+	if (open_plane(&d, why, sizeof(why)) && open_engine(&d) && open_effects(&d) &&
 	    open_network(&d, why, sizeof(why)) && open_control(&d, why, sizeof(why)))
 		status = reload_run(d.reload) ? 0 : 2;
 	if (status == 0) {

@@ -241,6 +241,7 @@ bool reload_run(struct reload *r)
 	if (ok) {
 		mark_unseen(r->conns);
 		mark_unseen(r->secrets);
+		r->host.settings(r->host.ctx, &config.settings);
 		load_secrets(r, &config); /* before the conns that need them */
 		remember_conns(r, &config);
 		unload_conns(r); /* first: a new conn may want the device of one that is gone */

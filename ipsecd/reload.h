@@ -4,11 +4,14 @@
 #define DETOUR_RELOAD_H
 
 #include "ipsecd/ike/engine.h"
+#include "ipsecd/model/settings.h"
 #include "ipsecd/options.h"
 
 struct reload;
 
 struct reload_host {
+	/* `config setup`, before anything that is loaded. */
+	void (*settings)(void *ctx, const struct settings *settings);
 	/* What is done to every conn before it is compared with the one that is loaded. false:
 	 * it can't be loaded, `why`. */
 	bool (*prepare_conn)(void *ctx, struct conn *conn, char *why, size_t size);

@@ -5,6 +5,7 @@
 
 #include "ipsecd/control/control.h"
 #include "ipsecd/drain.h"
+#include "ipsecd/effects.h"
 #include "ipsecd/offer.h"
 #include "ipsecd/options.h"
 #include "ipsecd/reload.h"
@@ -28,11 +29,12 @@ struct daemon {
 	struct control *control;
 	struct reload *reload;
 	struct offer offer;
+	struct effects *effects;
 	ev_timer deadline, tick, shutdown, settle;
 	ev_signal term, interrupt, hangup;
 	struct log_sink sink;  /* the process's own, and clients that listen */
 	struct ike_output out; /* of pump */
-	bool pumping, stopping;
+	bool pumping, stopping, ending;
 	char cause[96]; /* of the link changes of this round */
 };
 

@@ -43,6 +43,7 @@ class Ipsecd(Peer):
         self.binary = binary
         self.options = list(options)
         self.ends = []
+        self.setup = ""  # lines of `config setup`
 
     def start(self, ends=()):
         self._write(ends)
@@ -61,6 +62,8 @@ class Ipsecd(Peer):
     def _write(self, ends):
         self.ends = list(ends)
         conf = "".join(map(self._connection, self.ends))
+        if self.setup:
+            conf = f"config setup\n    {self.setup}\n{conf}"
         secrets = "".join(f'@{end.local_id} @{end.remote_id} : PSK "{end.secret}"\n'
                           for end in self.ends)
         self.write("ipsec.conf", conf)

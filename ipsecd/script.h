@@ -1,0 +1,41 @@
+/* Scripts of the operator's, run beside the daemon: never inside its loop, one at a time and
+ * in order for each line (a tunnel), with a time limit. What they print and how they
+ * fail goes to the log and harms nothing else. */
+#ifndef DETOUR_SCRIPT_H
+#define DETOUR_SCRIPT_H
+
+#include "lib/log.h"
+
+#include <stddef.h>
+
+#define SCRIPTS_AT_ONCE 8 /* of different lines */
+
+struct ev_loop;
+struct scripts;
+
+struct scripts_host {
+	struct ev_loop *loop; /* the default one: only that hears of children's ends */
+	const struct log_sink *log;
+	/* The last one has ended. May be NULL. */
+	void (*idle)(void *ctx);
+	void *ctx;
+};
+
+struct script {
+	uint32_t line;	     /* one after another within it */
+	const char *name;    /* for the log: the conn's */
+	const char *what;    /* "up-client" */
+	const char *command; /* for /bin/sh -c */
+	char *const *env;    /* all of it, NULL at the end */
+	double timeout;	     /* seconds; then SIGTERM and, two seconds later, SIGKILL */
+};
+
+struct scripts *scripts_new(const struct scripts_host *host);
+/* What runs is killed, what waits is forgotten. */
+void scripts_free(struct scripts *s);
+
+/* Everything is copied. false: no memory, and the log has it. */
+bool scripts_run(struct scripts *s, const struct script *script);
+size_t scripts_left(const struct scripts *s); /* running and waiting */
+
+#endif
