@@ -16,7 +16,8 @@ packages_of() {
 	test)  echo libcmocka-dev clang clang-format libclang-rt-dev universal-ctags git \
 		charon-systemd strongswan-swanctl libcharon-extra-plugins \
 		libstrongswan-extra-plugins libstrongswan-standard-plugins \
-		iperf3 tcpdump nftables user-mode-linux kmod ;;
+		iperf3 tcpdump nftables \
+		user-mode-linux qemu-system-x86 busybox-static kmod ;;
 	bench) echo iperf3 openssl charon-systemd strongswan-swanctl libcharon-extra-plugins \
 		libstrongswan-extra-plugins libstrongswan-standard-plugins ;;
 	*)     echo "deps.sh: unknown group '$1' (build, lab, test, bench)" >&2; exit 2 ;;

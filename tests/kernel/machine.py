@@ -2,6 +2,7 @@
 tests/kernel/uml and tests/kernel/qemu share. The command's output comes out live, its exit
 status is ours; 124 when it took too long, 125 when the kernel did not boot or crashed."""
 import argparse
+import glob
 import os
 import selectors
 import shlex
@@ -14,6 +15,7 @@ import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 TOO_LONG, NO_KERNEL = 124, 125
+JOB = "detour-kernel-"
 
 # What the kernel plane, its peers and the tests use. A kernel's request for a module by itself
 # works, too; these make a missing one visible.
@@ -27,6 +29,13 @@ class Stopped(Exception):
 
 def _stop(number, _frame):
     raise Stopped(number)
+
+
+def remove_stale():
+    """Folders of runners that were killed; their kernels have ended with them."""
+    for folder in glob.glob(f"{tempfile.gettempdir()}/{JOB}*-*"):
+        if not os.path.exists(f"/proc/{os.path.basename(folder)[len(JOB):].split('-')[0]}"):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 class Machine:
@@ -149,7 +158,8 @@ class Machine:
             return NO_KERNEL
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, _stop)
-        self.job = tempfile.mkdtemp(prefix=f"detour-{self.name}-")
+        remove_stale()
+        self.job = tempfile.mkdtemp(prefix=f"{JOB}{os.getpid()}-")
         try:
             self._prepare()
             return self._run(argv, env(self) if callable(env) else env)
