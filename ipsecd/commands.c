@@ -181,6 +181,11 @@ void commands_describe(const struct tunnel_view *view, struct control_tunnel *ou
 		.up = view->state == TUNNEL_UP,
 		.draining = view->state == TUNNEL_DRAINING,
 		.admin_up = view->info.admin_up,
+		.kind = view->info.kind,
+		.mark_in = view->info.mark_in,
+		.mark_out = view->info.mark_out,
+		.if_id_in = view->info.if_id_in,
+		.if_id_out = view->info.if_id_out,
 	};
 	snprintf(out->interface, sizeof(out->interface), "%s", tunnel_view_device(view));
 }
@@ -235,6 +240,7 @@ struct control_host commands_control_host(struct daemon *d)
 		.engine = d->engine,
 		.log = log_default(), /* not the tee: a line about a client must not go to it */
 		.plane = d->ops->name,
+		.plane_why = d->plane_why,
 		.now = now,
 		.tunnel = tunnel,
 		.child_stats = child_stats,

@@ -350,7 +350,7 @@ static bool fail(struct daemon *d, const char *what, const char *why)
 	return false;
 }
 
-static bool open_plane(struct daemon *d, char *why, size_t size)
+static bool open_plane(struct daemon *d)
 {
 	const struct dataplane_host host = {
 		.send_esp = send_esp,
@@ -364,9 +364,9 @@ static bool open_plane(struct daemon *d, char *why, size_t size)
 	const struct tunnels_host tunnels_host = {
 		.link = on_link, .child_lost = on_child_lost, .ctx = d, .log = d->log};
 
-	d->ops = plane_choose(d->options->plane, d->log, why, size);
+	d->ops = plane_choose(d->options->plane, d->log, d->plane_why, sizeof(d->plane_why));
 	if (!d->ops)
-		return fail(d, "no data plane", why);
+		return fail(d, "no data plane", d->plane_why);
 	d->plane = d->ops->open(&host);
 	if (!d->plane)
 		return fail(d, "opening the data plane", d->ops->name);
@@ -478,7 +478,7 @@ int daemon_run(const struct options *options, void (*running)(void))
 	if (!d.loop)
 		return 1;
 	start_watchers(&d);
-	if (open_plane(&d, why, sizeof(why)) && open_engine(&d) && open_effects(&d) &&
+	if (open_plane(&d) && open_engine(&d) && open_effects(&d) &&
 	    open_network(&d, why, sizeof(why)) && open_control(&d, why, sizeof(why)))
 		status = reload_run(d.reload) ? 0 : 2;
 	if (status == 0) {

@@ -27,6 +27,8 @@ static const struct dataplane_ops *choose_any(const struct log_sink *log, char *
 		if (planes[i]->probe(lacks, sizeof(lacks))) {
 			log_to(log, LOG_LEVEL_NOTICE, "tun", "", "%s%susing %s", why,
 			       *why ? "; " : "data plane: ", planes[i]->name);
+			if (!*why)
+				append(why, size, "it works here and is the first choice");
 			return planes[i];
 		}
 		snprintf(line, sizeof(line), "data plane %s does not work here: %s",
@@ -50,6 +52,7 @@ const struct dataplane_ops *plane_choose(const char *wanted, const struct log_si
 		if (planes[i]->probe(lacks, sizeof(lacks))) {
 			log_to(log, LOG_LEVEL_NOTICE, "tun", "", "data plane: using %s, as asked",
 			       wanted);
+			snprintf(why, size, "as asked with --plane");
 			return planes[i];
 		}
 		snprintf(why, size, "%s does not work here: %s", wanted, lacks);

@@ -4,8 +4,8 @@
 
 #include "ipsecd/dataplane/dataplane.h"
 
-/* `wanted`: auto, kernel or userspace. Tries, and logs what was taken and why. NULL when
- * none works, with the reasons in `why`. */
+/* `wanted`: auto, kernel or userspace. Tries, and logs what was taken. `why` says why this one,
+ * or, when the answer is NULL, why none. */
 const struct dataplane_ops *plane_choose(const char *wanted, const struct log_sink *log, char *why,
 					 size_t size);
 /* Removes what is ours and outlives a process, of every plane. false: `why`. */

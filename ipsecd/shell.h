@@ -22,6 +22,7 @@ struct daemon {
 	struct ike_engine *engine;
 	const struct dataplane_ops *ops;
 	struct dataplane *plane;
+	char plane_why[512]; /* why this one */
 	struct udp *udp;
 	struct resolver *resolver;
 	struct tunnels *tunnels;

@@ -105,8 +105,28 @@ static void put_stats(struct buf *b, const struct dataplane_child_stats *s, mono
 	put_seconds_since(b, "use-out", s->last_out, now);
 }
 
+static void put_hex(struct buf *b, const char *key, uint32_t value)
+{
+	if (value)
+		vici_put_format(b, key, "%08" PRIx32, value);
+}
+
+/* Masks are told where they are not all bits: here they never are. */
+static void put_keys(struct buf *b, const struct control_tunnel *t)
+{
+	put_hex(b, "mark-in", t->mark_in.value);
+	if (t->mark_in.value && t->mark_in.mask != UINT32_MAX)
+		put_hex(b, "mark-mask-in", t->mark_in.mask);
+	put_hex(b, "mark-out", t->mark_out.value);
+	if (t->mark_out.value && t->mark_out.mask != UINT32_MAX)
+		put_hex(b, "mark-mask-out", t->mark_out.mask);
+	put_hex(b, "if-id-in", t->if_id_in);
+	put_hex(b, "if-id-out", t->if_id_out);
+}
+
 void body_put_child(struct buf *b, const struct ike_child_info *child,
-		    const struct dataplane_child_stats *stats, mono_time now)
+		    const struct dataplane_child_stats *stats, const struct control_tunnel *tunnel,
+		    mono_time now)
 {
 	static const struct dataplane_child_stats none;
 
@@ -119,6 +139,8 @@ void body_put_child(struct buf *b, const struct ike_child_info *child,
 	put_yes(b, "encap", child->udp_encap);
 	vici_put_format(b, "spi-in", "%08" PRIx32, child->spi_in);
 	vici_put_format(b, "spi-out", "%08" PRIx32, child->spi_out);
+	if (tunnel)
+		put_keys(b, tunnel);
 	put_suite(b, &child->suite);
 	if (child->suite.esn)
 		vici_put(b, "esn", "1");
@@ -220,9 +242,21 @@ void body_put_conn(struct buf *b, const struct conn *conn)
 	vici_put_section_end(b);
 }
 
+void body_put_policy(struct buf *b, const struct conn *conn, const struct child_config *child)
+{
+	vici_put(b, "child", child->name);
+	vici_put(b, "ike", conn->name);
+	vici_put(b, "mode", "TUNNEL");
+	put_ts_list(b, "local-ts", &child->local_ts);
+	put_ts_list(b, "remote-ts", &child->remote_ts);
+}
+
 void body_put_tunnel(struct buf *b, const struct control_tunnel *tunnel)
 {
 	vici_put(b, "interface", tunnel->interface);
+	if (tunnel->kind)
+		vici_put(b, "interface-type", tunnel->kind);
+	put_keys(b, tunnel);
 	vici_put_format(b, "ifindex", "%d", tunnel->ifindex);
 	vici_put_format(b, "mtu", "%u", tunnel->mtu);
 	vici_put(b, "link", tunnel->up ? "up" : "dormant");

@@ -7,11 +7,15 @@
 
 /* The fields of an IKE_SA as in list-sa, without the section around them. */
 void body_put_ike(struct buf *b, const struct ike_sa_info *ike, mono_time now);
-/* The fields of a CHILD_SA as in list-sa; stats NULL where it is not installed. */
+/* The fields of a CHILD_SA as in list-sa; stats NULL where it is not installed, tunnel NULL where
+ * its device is not known. */
 void body_put_child(struct buf *b, const struct ike_child_info *child,
-		    const struct dataplane_child_stats *stats, mono_time now);
+		    const struct dataplane_child_stats *stats, const struct control_tunnel *tunnel,
+		    mono_time now);
 /* The fields of a conn as in list-conn, children and auth sections included. */
 void body_put_conn(struct buf *b, const struct conn *conn);
+/* The fields of a policy as in list-policy: what traffic brings a child up. */
+void body_put_policy(struct buf *b, const struct conn *conn, const struct child_config *child);
 void body_put_tunnel(struct buf *b, const struct control_tunnel *tunnel);
 /* "AES_GCM_16" of an encryption algorithm (names carry the key size); text of 32 bytes. */
 const char *body_encr_name(const struct algorithm_encr *encr, char *text);

@@ -26,6 +26,9 @@ struct control_tunnel {
 	bool up;       /* operstate UP, as asked of the data plane */
 	bool draining; /* DORMANT already, packets still pass */
 	bool admin_up;
+	const char *kind;	       /* static: "tun", "vti"... */
+	struct mark mark_in, mark_out; /* in use; 0: none */
+	uint32_t if_id_in, if_id_out;
 };
 
 /* A counter as get-counters shows it. */
@@ -41,7 +44,7 @@ struct control_host {
 	struct ev_loop *loop;
 	const struct ike_engine *engine; /* looked at only; changed through the callbacks */
 	const struct log_sink *log;
-	const char *plane; /* the data plane's name */
+	const char *plane, *plane_why; /* the data plane's name, and why it is this one */
 
 	mono_time (*now)(void *ctx);
 	bool (*tunnel)(void *ctx, const char *conn, struct control_tunnel *out);

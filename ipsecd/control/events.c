@@ -71,14 +71,17 @@ static void send_ike_update(struct control *c, const struct ike_output *out)
 
 /* ---- CHILD_SAs ---- */
 
-static void put_child_section(struct buf *b, const struct control *c, const char *section,
-			      const struct ike_child_info *child)
+void control_put_child(const struct control *c, struct buf *b, const char *section,
+		       const struct ike_child_info *child)
 {
+	const struct control_host *host = &c->host;
 	struct dataplane_child_stats stats;
-	bool have = c->host.child_stats(c->host.ctx, child->child_sa, &stats);
+	struct control_tunnel tunnel;
+	bool counted = host->child_stats(host->ctx, child->child_sa, &stats);
+	bool known = host->tunnel(host->ctx, child->conn, &tunnel);
 
 	vici_put_section(b, section);
-	body_put_child(b, child, have ? &stats : NULL, control_now(c));
+	body_put_child(b, child, counted ? &stats : NULL, known ? &tunnel : NULL, control_now(c));
 	vici_put_section_end(b);
 }
 
@@ -89,7 +92,7 @@ static void put_unique_child(struct buf *b, const struct control *c,
 
 	snprintf(section, sizeof(section), "%.*s-%" PRIu32, VICI_NAME_MAX - 11, child->name,
 		 child->id);
-	put_child_section(b, c, section, child);
+	control_put_child(c, b, section, child);
 }
 
 /* The body of child-updown, which nhrpd's child-state-* events share. */
@@ -125,8 +128,8 @@ static void send_child_rekey(struct control *c, const struct ike_output *out)
 	body_put_ike(&b, &out->ike, control_now(c));
 	vici_put_section(&b, "child-sas");
 	vici_put_section(&b, out->sa.name);
-	put_child_section(&b, c, "old", &out->sa_old);
-	put_child_section(&b, c, "new", &out->sa);
+	control_put_child(c, &b, "old", &out->sa_old);
+	control_put_child(c, &b, "new", &out->sa);
 	vici_put_section_end(&b);
 	vici_put_section_end(&b);
 	vici_put_section_end(&b);

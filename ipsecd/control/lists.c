@@ -1,9 +1,10 @@
-/* list-sas and list-conns: streams of events, and the response when all are out. A
+/* list-sas, list-conns, list-policies: streams of events, and the response when all are out. A
  * client gets as much as it reads: behind LISTING_PAUSE waiting bytes the stream stops
  * and goes on from its mark when they are gone, so that ten thousand SAs need no memory
  * of their own. SAs are told in order of their ids, which the engine keeps them in. */
 #include "ipsecd/control/bodies.h"
 #include "ipsecd/control/server.h"
+#include "lib/words.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -47,16 +48,11 @@ static void open_sa(struct sa_walk *w, const struct ike_sa_info *ike)
 
 static void put_child(struct sa_walk *w, const struct ike_child_info *child)
 {
-	const struct control_host *host = &w->client->control->host;
-	struct dataplane_child_stats stats;
 	char section[CONTROL_NAME_MAX + 16];
-	bool have = host->child_stats(host->ctx, child->child_sa, &stats);
 
 	snprintf(section, sizeof(section), "%.*s-%" PRIu32, VICI_NAME_MAX - 11, child->name,
 		 child->id);
-	vici_put_section(&w->event, section);
-	body_put_child(&w->event, child, have ? &stats : NULL, w->now);
-	vici_put_section_end(&w->event);
+	control_put_child(w->client->control, &w->event, section, child);
 }
 
 static void on_sa(void *ctx, const struct ike_sa_info *ike, const struct ike_child_info *child)
@@ -135,14 +131,56 @@ static bool stream_conns(struct client *c)
 	return true;
 }
 
-/* ---- both ---- */
+/* ---- policies ---- */
+
+/* What strongSwan calls a trap: traffic that brings a child up. In a tunnel's device other
+ * traffic is dropped, which is no policy that a client could remove. */
+static void send_policy(struct client *c, const struct conn *conn, const struct child_config *child)
+{
+	struct buf b = control_begin_event(c->control, EVENT_LIST_POLICY);
+	char section[VICI_NAME_MAX + 1];
+
+	snprintf(section, sizeof(section), "%.*s/%.*s", VICI_NAME_MAX / 2 - 1, conn->name,
+		 VICI_NAME_MAX / 2, child->name);
+	vici_put_section(&b, section);
+	body_put_policy(&b, conn, child);
+	vici_put_section_end(&b);
+	client_send_event(c, &b);
+}
+
+static bool stream_policies(struct client *c)
+{
+	const struct selection *filter = &c->listing.filter;
+	const struct conn *conn;
+
+	if (!client_wants(c, EVENT_LIST_POLICY))
+		return true;
+	while ((conn = ike_engine_conn(c->control->host.engine, c->listing.next_conn))) {
+		if (queue_len(&c->out) > LISTING_PAUSE)
+			return false;
+		for (unsigned i = 0; i < conn->n_children; i++) {
+			const struct child_config *child = &conn->children[i];
+
+			if (child->start_action == ACTION_TRAP &&
+			    (!filter->ike[0] || strcmp(filter->ike, conn->name) == 0) &&
+			    (!filter->child[0] || strcmp(filter->child, child->name) == 0))
+				send_policy(c, conn, child);
+		}
+		c->listing.next_conn++;
+	}
+	return true;
+}
+
+/* ---- all ---- */
 
 void listing_continue(struct client *c)
 {
 	bool done;
 
 	c->corked = true;
-	done = c->listing.kind == LISTING_SAS ? stream_sas(c) : stream_conns(c);
+	done = c->listing.kind == LISTING_SAS	  ? stream_sas(c)
+	       : c->listing.kind == LISTING_CONNS ? stream_conns(c)
+						  : stream_policies(c);
 	c->corked = false;
 	if (done) {
 		struct buf b = client_response(c);
@@ -172,4 +210,20 @@ void command_list_sas(struct client *c, struct span body)
 void command_list_conns(struct client *c, struct span body)
 {
 	listing_start(c, LISTING_CONNS, body);
+}
+
+/* Of the three kinds that can be asked for, only traps exist. */
+void command_list_policies(struct client *c, struct span body)
+{
+	char text[16];
+	bool trap = false;
+	struct buf b;
+
+	if (vici_get_str(body, "trap", text, sizeof(text)) && words_parse_bool(text, &trap) &&
+	    trap) {
+		listing_start(c, LISTING_POLICIES, body);
+		return;
+	}
+	b = client_response(c);
+	client_respond(c, &b);
 }

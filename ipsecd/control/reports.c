@@ -100,6 +100,10 @@ void command_stats(struct client *c, struct span body)
 	vici_put_format(&b, "total", "%u", n->ike_sas);
 	vici_put_format(&b, "half-open", "%u", n->half_open);
 	vici_put_section_end(&b);
+	vici_put_section(&b, "dataplane");
+	vici_put(&b, "name", c->control->host.plane);
+	vici_put(&b, "why", c->control->host.plane_why);
+	vici_put_section_end(&b);
 	vici_put_list(&b, "plugins");
 	vici_put_item(&b, "openssl");
 	vici_put_item(&b, "vici");

@@ -51,13 +51,13 @@ struct pending {
 };
 
 /* A list command that is being streamed, in pieces as the client reads. */
-enum listing_kind { LISTING_NONE, LISTING_SAS, LISTING_CONNS };
+enum listing_kind { LISTING_NONE, LISTING_SAS, LISTING_CONNS, LISTING_POLICIES };
 
 struct listing {
 	enum listing_kind kind;
 	struct selection filter;
 	uint32_t after_id;  /* LISTING_SAS: SAs up to this id are told */
-	unsigned next_conn; /* LISTING_CONNS */
+	unsigned next_conn; /* LISTING_CONNS, LISTING_POLICIES */
 };
 
 struct client {
@@ -120,6 +120,9 @@ void client_fail(struct client *c, const char *format, ...) __attribute__((forma
 struct buf control_begin_event(struct control *c, enum control_event_kind kind);
 void control_send_event(struct control *c, enum control_event_kind kind, struct buf *event);
 void client_send_event(struct client *c, struct buf *event);
+/* A CHILD_SA with its counters and its device's keys, as a section. */
+void control_put_child(const struct control *c, struct buf *b, const char *section,
+		       const struct ike_child_info *child);
 bool control_wanted(const struct control *c, enum control_event_kind kind);
 const char *control_event_name(enum control_event_kind kind);
 
@@ -133,6 +136,7 @@ command_handler *command_find(struct span name);
 
 void command_list_sas(struct client *c, struct span body);
 void command_list_conns(struct client *c, struct span body);
+void command_list_policies(struct client *c, struct span body);
 /* Streams on after the queue was drained. */
 void listing_continue(struct client *c);
 

@@ -2,8 +2,9 @@
 #include "ipsecd/ctl/ctl.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
-#define COLUMNS 8
+#define COLUMNS 9
 #define CELL	64
 
 struct row {
@@ -112,6 +113,22 @@ static void fill_interface(const json_t *config, char out[CELL])
 	snprintf(out, CELL, "%s%s%s", device[0] ? device : "-", link[0] ? " " : "", link);
 }
 
+/* "tun", "vti 0xc", "vti 0xc/0xd" (in, out), "xfrm 0x5". */
+static void fill_kind(const json_t *config, char out[CELL])
+{
+	const char *kind = json_text(config, "interface-type");
+	bool marks = json_text(config, "mark-in")[0] || json_text(config, "mark-out")[0];
+	unsigned long in = strtoul(json_text(config, marks ? "mark-in" : "if-id-in"), NULL, 16);
+	unsigned long to = strtoul(json_text(config, marks ? "mark-out" : "if-id-out"), NULL, 16);
+
+	if (in == to && in)
+		snprintf(out, CELL, "%.15s %#lx", kind, in);
+	else if (in || to)
+		snprintf(out, CELL, "%.15s %#lx/%#lx", kind, in, to);
+	else
+		snprintf(out, CELL, "%.15s", *kind ? kind : "-");
+}
+
 static void fill_note(const json_t *conn, char *out, size_t size)
 {
 	const json_t *config = json_object_get(conn, "config");
@@ -155,13 +172,14 @@ static void fill_row(const json_t *conn, struct row *r)
 	snprintf(r->cell[5], CELL, "%s/%s", in, out);
 	format_seconds(r->cell[6], CELL, s.age);
 	format_seconds(r->cell[7], CELL, s.rekey);
+	fill_kind(config, r->cell[8]);
 	fill_note(conn, r->note, sizeof(r->note));
 }
 
 /* ---- the table ---- */
 
 static const struct row head = {.cell = {"CONNECTION", "STATE", "PEER", "INTERFACE", "IKE/CHILD",
-					 "BYTES IN/OUT", "AGE", "REKEY IN"}};
+					 "BYTES IN/OUT", "AGE", "REKEY IN", "DEVICE"}};
 
 static void widen(size_t widths[COLUMNS], const struct row *r)
 {
@@ -205,32 +223,61 @@ static void print_table(json_t *conns, const char *only)
 	}
 }
 
-static int print_json(json_t *conns, const json_t *only)
+static void print_plane(const json_t *plane)
+{
+	if (plane)
+		printf("data plane: %s (%s)\n", json_text(plane, "name"), json_text(plane, "why"));
+}
+
+static int print_json(json_t *conns, const json_t *only, json_t *plane)
 {
 	json_t *all = only ? json_pack("{s:[O]}", "connections", only)
-			   : json_pack("{s:O}", "connections", conns);
+			   : json_pack("{s:O, s:O*}", "connections", conns, "dataplane", plane);
 	int failed = !all || json_dumpf(all, stdout, JSON_INDENT(2)) < 0 || putchar('\n') < 0;
 
 	json_decref(all);
 	return failed ? ctl_error("can't write") : CTL_OK;
 }
 
+static int show_one(struct ctl *c, json_t *conns, const char *name)
+{
+	const json_t *only = model_find(conns, name);
+	int status = only ? CTL_OK : CTL_FAILED;
+
+	if (only && c->json)
+		status = print_json(conns, only, NULL);
+	else if (only)
+		print_table(conns, name);
+	if (!status && strcmp(json_text(only, "state"), "up") != 0)
+		status = CTL_DOWN;
+	return status;
+}
+
+static int show_all(struct ctl *c, json_t *conns)
+{
+	json_t *plane;
+	int status = model_read_plane(c, &plane);
+
+	if (status)
+		return status;
+	if (c->json) {
+		status = print_json(conns, NULL, plane);
+	} else {
+		print_table(conns, NULL);
+		print_plane(plane);
+	}
+	json_decref(plane);
+	return status;
+}
+
 int command_status(struct ctl *c)
 {
-	const char *name = c->argc ? c->argv[0] : NULL;
-	json_t *conns, *only = NULL;
+	json_t *conns;
 	int status = model_read(c, &conns);
 
 	if (status)
 		return status;
-	if (name && !(only = model_find(conns, name)))
-		status = CTL_FAILED;
-	else if (c->json)
-		status = print_json(conns, only);
-	else
-		print_table(conns, name);
-	if (!status && only && strcmp(json_text(only, "state"), "up") != 0)
-		status = CTL_DOWN;
+	status = c->argc ? show_one(c, conns, c->argv[0]) : show_all(c, conns);
 	json_decref(conns);
 	return status;
 }

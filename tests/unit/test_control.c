@@ -114,7 +114,10 @@ static bool tunnel(void *ctx, const char *conn, struct control_tunnel *out)
 				       .ifindex = 7,
 				       .mtu = 1400,
 				       .up = shell.tunnel_up,
-				       .admin_up = true};
+				       .admin_up = true,
+				       .kind = "vti",
+				       .mark_in = {12, UINT32_MAX},
+				       .mark_out = {0x1d, 0xff}};
 	return true;
 }
 
@@ -262,6 +265,7 @@ static struct control_host host(void)
 		.engine = &engine,
 		.log = &log_sink,
 		.plane = "fake",
+		.plane_why = "it is a test",
 		.now = now,
 		.tunnel = tunnel,
 		.child_stats = child_stats,
@@ -541,6 +545,8 @@ static void test_reports(void **state)
 	expect_key(p, "ikesas.total", "4");
 	expect_key(p, "uptime.running", "0 seconds");
 	expect_key(p, "workers.active.medium", "1");
+	expect_key(p, "dataplane.name", "fake");
+	expect_key(p, "dataplane.why", "it is a test");
 	call(p, "get-algorithms", none);
 	expect_key(p, "aead.AES_GCM_16", "openssl");
 	expect_key(p, "encryption.AES_CBC", "openssl");
@@ -617,6 +623,11 @@ static void test_list_sas(void **state)
 	expect_key(p, "gw.rekey-time", "1000");
 	expect_missing(p, "gw.reauth-time");
 	expect_key(p, "gw.child-sas.net-9.name", "net");
+	expect_key(p, "gw.child-sas.net-9.mark-in", "0000000c");
+	expect_missing(p, "gw.child-sas.net-9.mark-mask-in");
+	expect_key(p, "gw.child-sas.net-9.mark-out", "0000001d");
+	expect_key(p, "gw.child-sas.net-9.mark-mask-out", "000000ff");
+	expect_missing(p, "gw.child-sas.net-9.if-id-in");
 	expect_key(p, "gw.child-sas.net-9.uniqueid", "9");
 	expect_key(p, "gw.child-sas.net-9.mode", "TUNNEL");
 	expect_key(p, "gw.child-sas.net-9.encap", "yes");
@@ -736,6 +747,8 @@ static void test_list_conns(void **state)
 	expect_key(p, "gw.children.net.mode", "TUNNEL");
 	expect_key(p, "gw.children.net.interface", "gw");
 	expect_key(p, "gw.interface", "vpn0");
+	expect_key(p, "gw.interface-type", "vti");
+	expect_key(p, "gw.mark-in", "0000000c");
 	expect_key(p, "gw.link", "up");
 	expect_key(p, "gw.source", "ipsec.conf:12");
 	expect_missing(p, "gw.reason");
@@ -750,6 +763,26 @@ static void test_list_conns(void **state)
 	expect_key(p, "gw.next-attempt", "7");
 	expect(p, VICI_CMD_RESPONSE, NULL);
 	call(p, "list-conns", pairs("ike", "other", NULL));
+}
+
+static void test_list_policies(void **state)
+{
+	struct peer *p = &peers[0];
+
+	(void)state;
+	subscribe(p, "list-policy");
+	call(p, "list-policies", pairs("trap", "yes", NULL)); /* nothing waits for traffic */
+	engine.conns[0]->children[0].start_action = ACTION_TRAP;
+	send_packet(p, VICI_CMD_REQUEST, "list-policies",
+		    pairs("drop", "yes", "trap", "yes", NULL));
+	expect(p, VICI_EVENT, "list-policy");
+	expect_key(p, "gw/net.child", "net");
+	expect_key(p, "gw/net.ike", "gw");
+	expect_key(p, "gw/net.mode", "TUNNEL");
+	expect(p, VICI_CMD_RESPONSE, NULL);
+	call(p, "list-policies", pairs("drop", "yes", "pass", "yes", NULL));
+	call(p, "list-policies", pairs("trap", "yes", "ike", "other", NULL));
+	call(p, "list-policies", pairs("trap", "yes", "child", "other", NULL));
 }
 
 /* ---- loading ---- */
@@ -1306,6 +1339,7 @@ int main(void)
 		WITH_SERVER(test_list_sas_many),
 		WITH_SERVER(test_list_sas_goes_on),
 		WITH_SERVER(test_list_conns),
+		WITH_SERVER(test_list_policies),
 		WITH_SERVER(test_conns),
 		WITH_SERVER(test_secrets),
 		WITH_SERVER(test_initiate),

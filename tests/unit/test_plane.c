@@ -75,10 +75,12 @@ static void auto_takes_what_works(void **state)
 	kernel_works = userspace_works = true;
 	assert_ptr_equal(choose("auto", why, sizeof(why)), &dataplane_kernel);
 	assert_string_equal(said, "data plane: using kernel\n");
+	assert_string_equal(why, "it works here and is the first choice");
 	kernel_works = false;
 	assert_ptr_equal(choose("auto", why, sizeof(why)), &dataplane_userspace);
 	assert_string_equal(said,
 			    "data plane kernel does not work here: no XFRM; using userspace\n");
+	assert_string_equal(why, "data plane kernel does not work here: no XFRM");
 	userspace_works = false;
 	assert_null(choose("auto", why, sizeof(why)));
 	assert_non_null(strstr(why, "no XFRM"));
@@ -96,6 +98,7 @@ static void asked_for_or_refused(void **state)
 	assert_string_equal(why, "kernel does not work here: no XFRM");
 	assert_ptr_equal(choose("userspace", why, sizeof(why)), &dataplane_userspace);
 	assert_string_equal(said, "data plane: using userspace, as asked\n");
+	assert_string_equal(why, "as asked with --plane");
 }
 
 static void flush_says_what_failed(void **state)
