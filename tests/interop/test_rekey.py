@@ -13,55 +13,17 @@ import threading
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
 from tests.support.pair import Pair, one_of_each  # noqa: E402
 from tests.support.poll import until  # noqa: E402
+from tests.support.rekeying import child_spis, ike_spis, rekey_child  # noqa: E402
+from tests.support.rekeying import rekey_ike, settled  # noqa: E402
 from tests.support.suite import Suite, check, check_equal  # noqa: E402
 from tests.support.vici import Failed  # noqa: E402
 from tests.support.tunnel import change, tunnel  # noqa: E402
-
-
-def child_spis(peer, name):
-    return {(c["spi-in"], c["spi-out"]) for c in peer.children(name)}
-
-
-def ike_spis(peer, name):
-    return {(sa["initiator-spi"], sa["responder-spi"]) for sa in peer.sas(name)}
-
-
-def settled(pair, name):
-    """One installed CHILD_SA and one IKE SA, the same on both sides. (A replaced
-    CHILD_SA lingers as REKEYED for packets that are still under way.)"""
-    def same():
-        ours, theirs = child_spis(pair.ours, name), child_spis(pair.theirs, name)
-        ikes = ike_spis(pair.ours, name)
-        return (len(ours) == 1 and ours == {(o, i) for i, o in theirs}
-                and len(ikes) == 1 and ikes == ike_spis(pair.theirs, name))
-    until("one CHILD_SA and one IKE SA, the same on both sides", same, 15)
 
 
 def nothing_left_over(pair, names):
     for name in names:
         one_of_each(pair.ours, name)
         one_of_each(pair.theirs, name)
-
-
-def rekey(pair, name, spis, start, peers):
-    """Rekeys three times in a row; `spis` reads what must change, `start` begins it."""
-    with pair.pinging(name) as pinging:
-        for _ in range(3):
-            before = spis(pair.ours, name)
-            for peer in peers:
-                start(peer)
-            until("new SPIs", lambda: not before & spis(pair.ours, name), 15)
-            settled(pair, name)
-            pair.ping(name, count=10)  # and 0.2 s for the other ping to go on
-    pinging.check_no_loss()
-
-
-def rekey_child(pair, name, peers):
-    rekey(pair, name, child_spis, lambda peer: peer.rekey_child(name), peers)
-
-
-def rekey_ike(pair, name, peers):
-    rekey(pair, name, ike_spis, lambda peer: peer.rekey_ike(name), peers)
 
 
 DROP_IKE = """

@@ -1,6 +1,6 @@
-"""Our ipsecd: configured by ipsec.conf and ipsec.secrets, userspace data plane."""
-import json
+"""Our ipsecd: configured by ipsec.conf and ipsec.secrets, with either data plane."""
 import os
+import re
 import signal
 
 from .peer import Peer
@@ -38,9 +38,10 @@ class Ipsecd(Peer):
 
     kind = "ipsecd"
 
-    def __init__(self, namespace, folder, options=(), binary=BINARY):
+    def __init__(self, namespace, folder, options=(), binary=BINARY, plane="userspace"):
         super().__init__(namespace, folder)
         self.binary = binary
+        self.plane = plane
         self.options = list(options)
         self.ends = []
         self.setup = ""  # lines of `config setup`
@@ -49,7 +50,7 @@ class Ipsecd(Peer):
         self._write(ends)
         self.launch([self.binary, "--config", self.path("ipsec.conf"),
                      "--secrets", self.path("ipsec.secrets"), "--vici", self.socket_path,
-                     "--plane", "userspace", "--foreground", "--log-level", "debug",
+                     "--plane", self.plane, "--foreground", "--log-level", "debug",
                      *self.options])
         self._settle()
         return self
@@ -71,7 +72,11 @@ class Ipsecd(Peer):
 
     @staticmethod
     def _connection(end):
-        extra = list(end.extra)
+        extra = [*end.extra, *end.child_extra]
+        if end.encap:
+            extra.append("forceencaps=yes")
+        if end.mark:
+            extra.append(f"mark={end.mark}")
         if end.child_rekey or end.ike_rekey:
             extra.append(LIFETIMES.format(child=(end.child_rekey or 3600) + 2,
                                           ike=(end.ike_rekey or 3600) + 2))
@@ -86,15 +91,31 @@ class Ipsecd(Peer):
             for network in end.remote_ts.split(","):
                 self.namespace.route(network, "dev", end.device)
 
-    def link(self, device):
-        """The device as the kernel shows it ({} if there is none)."""
-        text = self.namespace.ip("-j", "link", "show", "dev", device, check=False)
-        return json.loads(text)[0] if text.startswith("[") else {}
-
-    def operstate(self, device):
-        return self.link(device).get("operstate")
-
     def counters(self):
         """get-counters, all connections together."""
         answer = self.control.request("get-counters")
         return {k: int(v) for k, v in answer["counters"][""].items() if v.isdigit()}
+
+
+class IpsecdOf(Ipsecd):
+    """ipsecd with files as an operator wrote them; load(conf, secrets) is a reload."""
+
+    def __init__(self, namespace, folder, conf, secrets, **options):
+        options.setdefault("plane", "kernel")
+        super().__init__(namespace, folder, **options)
+        self.files = (conf, secrets)
+
+    def load(self, conf=None, secrets=None):
+        mark = self.log_mark()
+        self.files = (conf or self.files[0], secrets or self.files[1])
+        self._write(())
+        self.daemon.kill(signal.SIGHUP)
+        self.wait_log("reload", mark)
+
+    def _write(self, ends):
+        for name, text in zip(("ipsec.conf", "ipsec.secrets"), self.files):
+            self.write(name, text)
+
+    def _settle(self):
+        names = set(re.findall(r"^conn +([^%\s]\S*)", self.files[0], re.M))
+        until("ipsecd has loaded its connections", lambda: set(self.conns()) == names)

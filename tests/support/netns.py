@@ -36,6 +36,14 @@ class Namespace:
     def ip(self, *argv, **options):
         return run("ip", "-n", self.name, *argv, **options)
 
+    def batch(self, commands):
+        """Many `ip` commands by one process."""
+        self.ip("-batch", "-", stdin="".join(f"{command}\n" for command in commands))
+
+    def links(self):
+        """Names of the devices."""
+        return self.run("ls", "/sys/class/net").split()
+
     def sysctl(self, key, value):
         self.run("sysctl", "-q", "-w", f"{key}={value}")
 

@@ -45,8 +45,7 @@ class Pair:
         try:
             self._wire()
             settings, options, timeout = self.options
-            self.theirs = Charon(self.namespaces[1], os.path.join(self.folder, "theirs"),
-                                 settings, timeout)
+            self.theirs = self._their_daemon(settings, timeout)
             self.ours = self._our_daemon(options)
             # The responder first: a NO_PROPOSAL_CHOSEN would end auto=start's attempt.
             self.theirs.start([theirs for _, theirs in self.tunnels])
@@ -56,6 +55,10 @@ class Pair:
             self.__exit__()
             raise
         return self
+
+    def _their_daemon(self, settings, retransmit_timeout):
+        return Charon(self.namespaces[1], os.path.join(self.folder, "theirs"), settings,
+                      retransmit_timeout)
 
     def _our_daemon(self, options):
         folder = os.path.join(self.folder, "ours")

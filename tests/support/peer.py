@@ -1,4 +1,5 @@
 """What strongSwan and ipsecd have in common for a test: a daemon with a vici socket."""
+import json
 import os
 
 from .poll import until
@@ -10,6 +11,7 @@ class Peer:
     """Base of Charon and Ipsecd. `folder` holds its configuration, socket and log."""
 
     kind = "peer"
+    tells_spis = True  # of its IKE SAs
 
     def __init__(self, namespace, folder):
         self.namespace = namespace
@@ -52,6 +54,16 @@ class Peer:
     def kill(self):
         self.daemon.kill()
         self.daemon.child.wait()
+
+    # -- devices --
+
+    def link(self, device):
+        """The device as the kernel shows it ({} if there is none)."""
+        text = self.namespace.ip("-j", "-d", "link", "show", "dev", device, check=False)
+        return json.loads(text)[0] if text.startswith("[") else {}
+
+    def operstate(self, device):
+        return self.link(device).get("operstate")
 
     # -- log --
 

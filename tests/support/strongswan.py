@@ -1,18 +1,22 @@
-"""strongSwan's charon as the peer: charon-systemd with kernel-libipsec, stock swanctl.
+"""strongSwan's charon as the peer: charon-systemd, stock swanctl.
 
-kernel-libipsec is strongSwan's own userspace ESP: always UDP-encapsulated, no
-extended sequence numbers. The kernel's IPsec is not used.
+With kernel-libipsec it does ESP in userspace: always UDP-encapsulated, no extended
+sequence numbers. KernelCharon has the kernel's IPsec (kernel-netlink) and vti devices that
+are made by hand, as strongSwan's documentation has it.
 """
+from . import vti
 from .netns import run
 from .peer import Peer
 
 PLUGINS = ("random nonce drbg openssl kdf curve25519 chapoly gcm aes sha2 hmac pem pkcs1 "
-           "x509 revocation constraints pubkey counters kernel-libipsec kernel-netlink "
+           "x509 revocation constraints pubkey counters {plane} "
            "socket-default vici")
 
 CONNECTION = """
     {end.name} {{
         version = 2
+        mobike = no
+        encap = {encap}
         local_addrs = {end.local}
         remote_addrs = {end.remote}
         proposals = {end.ike}
@@ -40,6 +44,7 @@ CHILD = """
                 esp_proposals = {end.esp}
                 rekey_time = {child_rekey}s
                 start_action = {start}
+                {extra}
             }}
 """
 
@@ -94,6 +99,7 @@ def connections(ends):
 def _connection(end):
     children = [(end.name, end.local_ts, end.remote_ts), *end.more]
     return CONNECTION.format(end=end, ike_rekey=end.ike_rekey or 14400,
+                             encap="yes" if end.encap else "no",
                              children="".join(_child(end, *child) for child in children),
                              extra="\n        ".join(end.extra))
 
@@ -101,7 +107,14 @@ def _connection(end):
 def _child(end, name, local_ts, remote_ts):
     return CHILD.format(end=end, name=name, local_ts=local_ts, remote_ts=remote_ts,
                         child_rekey=end.child_rekey or 3600,
-                        start="start" if end.auto == "start" else "none")
+                        start="start" if end.auto == "start" else "none",
+                        extra="\n                ".join(_child_extra(end)))
+
+
+def _child_extra(end):
+    """Marks of 0: none, as kernel-libipsec wants it."""
+    marks = (f"mark_in = {end.mark}", f"mark_out = {end.mark}") if end.mark else ()
+    return (*marks, *end.child_extra)
 
 
 def swanctl(socket_path, *words, env=None):
@@ -114,25 +127,54 @@ class Charon(Peer):
     """charon in a namespace of its own, with nothing of the machine's own /run."""
 
     kind = "charon"
+    plane = "kernel-libipsec kernel-netlink"
 
     def __init__(self, namespace, folder, settings="", retransmit_timeout=1.0):
         super().__init__(namespace, folder)
         self.write("strongswan.conf", SETTINGS.format(
-            plugins=PLUGINS, log=self.path("log"), socket=self.socket_path,
+            plugins=PLUGINS.format(plane=self.plane), log=self.path("log"), socket=self.socket_path,
             settings=settings, retransmit_timeout=retransmit_timeout))
         self.env = {"STRONGSWAN_CONF": self.path("strongswan.conf")}
         open(self.path("log"), "w", encoding="utf-8").close()
 
     def start(self, ends=()):
-        self.launch(["sh", "-c", "mount -t tmpfs run /run && exec charon-systemd"], self.env)
+        self._launch()
         self.load(ends)
         return self
+
+    def start_with(self, text):
+        """With a swanctl.conf as an operator wrote it."""
+        self._launch()
+        return self._load_all(text)
+
+    def _launch(self):
+        self.launch(["sh", "-c", "mount -t tmpfs run /run && exec charon-systemd"], self.env)
+
+    def _load_all(self, text):
+        conf = self.write("swanctl.conf", text)
+        return swanctl(self.socket_path, "--load-all", "--file", conf, env=self.env)
 
     def load(self, ends):
         """Loads these ends with stock swanctl; what is not among them goes away."""
         self.ends = list(ends)
+        self._devices()
+        return self._load_all(connections(self.ends))
+
+    def _devices(self):
         for end in self.ends:
             for address in end.inside:
                 self.namespace.address_once("lo", address.split("/")[0])
-        conf = self.write("swanctl.conf", connections(self.ends))
-        return swanctl(self.socket_path, "--load-all", "--file", conf, env=self.env)
+
+
+class KernelCharon(Charon):
+    """charon over the kernel's XFRM. connmark and bypass-lan, which would meddle with
+    marks and policies, are not among its plugins."""
+
+    plane = "kernel-netlink"
+
+    def __init__(self, namespace, folder, settings="", retransmit_timeout=1.0):
+        super().__init__(namespace, folder, "install_routes = no\n    " + settings,
+                         retransmit_timeout)
+
+    def _devices(self):
+        vti.make(self.namespace, self.ends)

@@ -27,6 +27,9 @@ class End:
     ike_rekey: int = 0
     more: tuple = ()      # further children: (name, local_ts, remote_ts) each
     extra: tuple = ()     # further lines in the dialect of the side
+    child_extra: tuple = ()  # the same, where that dialect has children apart
+    encap: bool = False   # ESP in UDP even without a NAT
+    mark: int = 0         # of the kernel's policies, and key of a vti made by hand
 
 
 def tunnel(name, n, outer=4, inside=(4,), **both):

@@ -1,0 +1,42 @@
+"""Rekeying under a ping every 10 ms, of which none may be lost."""
+from .poll import until
+
+
+def child_spis(peer, name):
+    return {(c["spi-in"], c["spi-out"]) for c in peer.children(name)}
+
+
+def ike_spis(peer, name):
+    return {(sa["initiator-spi"], sa.get("responder-spi")) for sa in peer.sas(name)}
+
+
+def settled(pair, name):
+    """One installed CHILD_SA and one IKE SA, the same on both sides. (A replaced
+    CHILD_SA lingers as REKEYED for packets that are still under way.)"""
+    def same():
+        ours, theirs = child_spis(pair.ours, name), child_spis(pair.theirs, name)
+        ikes, their_ikes = ike_spis(pair.ours, name), ike_spis(pair.theirs, name)
+        return (len(ours) == 1 and ours == {(o, i) for i, o in theirs} and len(ikes) == 1
+                and (ikes == their_ikes if pair.theirs.tells_spis else len(their_ikes) == 1))
+    until("one CHILD_SA and one IKE SA, the same on both sides", same, 15)
+
+
+def rekey(pair, name, spis, start, peers):
+    """Rekeys three times in a row; `spis` reads what must change, `start` begins it."""
+    with pair.pinging(name) as pinging:
+        for _ in range(3):
+            before = spis(pair.ours, name)
+            for peer in peers:
+                start(peer)
+            until("new SPIs", lambda: not before & spis(pair.ours, name), 15)
+            settled(pair, name)
+            pair.ping(name, count=10)  # and 0.2 s for the other ping to go on
+    pinging.check_no_loss()
+
+
+def rekey_child(pair, name, peers):
+    rekey(pair, name, child_spis, lambda peer: peer.rekey_child(name), peers)
+
+
+def rekey_ike(pair, name, peers):
+    rekey(pair, name, ike_spis, lambda peer: peer.rekey_ike(name), peers)
