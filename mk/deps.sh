@@ -17,7 +17,7 @@ packages_of() {
 		charon-systemd strongswan-swanctl libcharon-extra-plugins \
 		libstrongswan-extra-plugins libstrongswan-standard-plugins \
 		iperf3 tcpdump nftables \
-		user-mode-linux qemu-system-x86 busybox-static kmod ;;
+		user-mode-linux qemu-system-x86 busybox-static kmod iptables ;;
 	bench) echo iperf3 openssl charon-systemd strongswan-swanctl libcharon-extra-plugins \
 		libstrongswan-extra-plugins libstrongswan-standard-plugins ;;
 	*)     echo "deps.sh: unknown group '$1' (build, lab, test, bench)" >&2; exit 2 ;;

@@ -47,6 +47,10 @@ def life(pair):
     pair.ping("a")
     check_equal(row(pair.ours, "a")[:6], ["a", "up", "172.16.2.1", "tun1", "up", "1/1"],
                 "the table")
+    check_equal(row(pair.ours, "a")[-1], "tun", "the kind of device")
+    plane = json.loads(ipsecctl(pair.ours, "status", "--json"))["dataplane"]
+    check_equal(ipsecctl(pair.ours, "status").splitlines()[-1],
+                f"data plane: {plane['name']} ({plane['why']})", "the last line")
     before = shown(pair.ours, "a")
     check_equal(before["state"], "up", "state")
     child = next(iter(before["sas"][0]["child-sas"].values()))

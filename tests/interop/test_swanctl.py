@@ -49,6 +49,48 @@ def list_conns(pair):
          "id: ours-2.example", "TUNNEL")
 
 
+ON_DEMAND = """
+connections {
+    on-demand {
+        remote_addrs = 172.16.2.77
+        if_id_in = 0x4d
+        if_id_out = 0x4d
+        local { auth = psk }
+        remote { auth = psk }
+        children {
+            on-demand {
+                local_ts = 10.9.0.0/24
+                remote_ts = 10.9.1.0/24
+                start_action = trap
+                set_mark_in = 0x1/0xff
+                tfc_padding = mtu
+                copy_df = no
+                copy_ecn = no
+                copy_dscp = yes
+                replay_window = 4096
+                priority = 5
+                updown = /bin/true
+                hostaccess = yes
+            }
+        }
+    }
+}
+"""
+
+
+def list_policies(pair, end):
+    """A child that waits for traffic, with all that the kernel's plane is told of it."""
+    path = pair.ours.write("on-demand.conf", connections([end]) + ON_DEMAND)
+    says(ask(pair, "--load-conns", "--file", path), "successfully loaded 2 connections")
+    says(ask(pair, "--list-pols"), "on-demand/on-demand, TUNNEL", "local:  10.9.0.0/24",
+         "remote: 10.9.1.0/24")
+    check("on-demand" not in ask(pair, "--list-pols", "--drop"), "there are traps only")
+    check("on-demand" not in ask(pair, "--list-pols", "--child", "from-file"), "--child")
+    path = pair.ours.write("swanctl.conf", connections([end]))
+    says(ask(pair, "--load-conns", "--file", path), "1 unloaded")
+    check_equal(ask(pair, "--list-pols").strip(), "", "policies")
+
+
 def initiate(pair):
     says(ask(pair, "--initiate", "--child", NAME, "--timeout", "10"),
          "initiate completed successfully", "[IKE]")
@@ -172,7 +214,7 @@ def list_algs(pair):
 
 def other_commands(pair):
     """Commands that the daemon has nothing for: empty answers, not errors."""
-    for word in ("--list-certs", "--list-authorities", "--list-pools", "--list-pols"):
+    for word in ("--list-certs", "--list-authorities", "--list-pools"):
         check_equal(ask(pair, word).strip(), "", word)
     check_equal(ask(pair, "--reload-settings").strip(), "", "--reload-settings")
 
@@ -191,7 +233,8 @@ def main():
         ours, theirs = tunnel(NAME, 2)
         ours = change(ours, device=NAME)
         pair.add_tunnel(ours, theirs)
-        for function, words in ((load_all, (ours,)), (list_conns, ()), (initiate, ()),
+        for function, words in ((load_all, (ours,)), (list_conns, ()),
+                                (list_policies, (ours,)), (initiate, ()),
                                 (list_sas, ()), (rekey, ()), (terminate, ()),
                                 (refused_commands, ()), (monitor_sa, ()), (log, ()),
                                 (stats_and_version, ()), (counters, ()), (list_algs, ()),
