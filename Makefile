@@ -10,6 +10,7 @@ include mk/lint.mk
 include mk/install.mk
 
 LAB ?= three-site
+PLANE ?= userspace
 
 .PHONY: help deps demo lab clean
 
@@ -26,9 +27,9 @@ demo: deps ## install what is missing, build, run the three-site lab to its resu
 	@$(MAKE) --no-print-directory all
 	@labs/run three-site --bin $(BIN)
 
-lab: deps ## run one lab: make lab LAB=three-site
+lab: deps ## run one lab: make lab LAB=three-site [PLANE=kernel]
 	@$(MAKE) --no-print-directory all
-	@labs/run $(LAB) --bin $(BIN)
+	@labs/run $(LAB) --plane $(PLANE) --bin $(BIN)
 
 clean: ## remove everything that was built
 	rm -rf $(BUILD)

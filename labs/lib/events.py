@@ -8,7 +8,8 @@ event's description (events.json):
              {"restart": "zebra" or "routed-bridge", "at": SITE}
     path     the sites that packets pass in the end
     seconds  how long the probe runs at least
-    expect   {"lost": N}, {"gap_ms": N}: at most so much
+    expect   {"lost": N}, {"gap_ms": N}: at most so much; N may be one for each data plane,
+             {"userspace": N, "kernel": N}
 """
 import json
 import time
@@ -21,8 +22,9 @@ AGAIN_SECONDS = 5
 
 
 class Events:
-    def __init__(self, lab, sites, tracer, probe, programs):
+    def __init__(self, lab, sites, tracer, probe, programs, plane):
         self.lab, self.sites, self.tracer, self.programs = lab, sites, tracer, programs
+        self.plane = plane
         self.probe = probe  # host, address, rate, site, prefix
         self.results, self.checks = [], []
         self.before = None  # what the action is measured against
@@ -138,6 +140,7 @@ class Events:
         self._check(event["name"], "path", path == event["path"], ",".join(event["path"]),
                     ",".join(path))
         for key, most in event.get("expect", {}).items():
+            most = most[self.plane] if isinstance(most, dict) else most
             self._check(event["name"], key, result[key] <= most, f"at most {most}", result[key])
         say("  " + json.dumps(result))
         say(f"  longest gap began {measured['gap_at_ms']:.0f} ms into the probe")

@@ -1,0 +1,35 @@
+"""Where a lab's data plane finds a kernel it can work with: this machine's own or, for the
+kernel's IPsec when this one has none, User Mode Linux."""
+import os
+import subprocess
+
+from shell import inside, run, say
+
+PLANES = ("userspace", "kernel")
+TIMEOUT = 900
+
+# What ipsecd needs of the kernel, tried in a namespace that goes at once.
+TRIES = (
+    ["ip", "link", "add", "name", "vti-probe", "type", "vti", "local", "192.0.2.1", "remote",
+     "192.0.2.2", "key", "1"],
+    ["ip", "xfrm", "state", "add", "src", "192.0.2.1", "dst", "192.0.2.2", "proto", "esp", "spi",
+     "0x100", "mode", "tunnel", "aead", "rfc4106(gcm(aes))", "0x" + "00" * 20, "128"],
+)
+
+
+def kernel_works():
+    """Finds out by trying: vti devices and ESP states."""
+    namespace = f"detour-probe-{os.getpid()}"
+    run(["ip", "netns", "add", namespace], quiet=True)
+    try:
+        return all(subprocess.run(inside(namespace, words), capture_output=True).returncode == 0
+                   for words in TRIES)
+    finally:
+        run(["ip", "netns", "delete", namespace], quiet=True)
+
+
+def run_in_uml(top, words):
+    """Runs `words` there; its end is ours, and Ctrl-C ends the whole kernel."""
+    runner = f"{top}/tests/kernel/uml"
+    say("  this machine's kernel lacks vti or ESP: the lab runs in User Mode Linux\n")
+    os.execv(runner, [runner, "--timeout", str(TIMEOUT), "--"] + words)
