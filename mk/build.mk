@@ -10,6 +10,7 @@ WIRE_SRC      := $(call sources,ipsecd/wire)
 CRYPTO_SRC    := $(call sources,ipsecd/crypto)
 IKE_SRC       := $(call sources,ipsecd/ike)
 DATAPLANE_SRC := $(call sources,ipsecd/dataplane)
+POOL_SRC      := $(call sources,ipsecd/pool)
 NET_SRC       := $(call sources,ipsecd/net)
 CONTROL_SRC   := $(call sources,ipsecd/control)
 CONFIG_SRC    := $(call sources,ipsecd/config)
@@ -18,7 +19,7 @@ CTL_SRC       := $(call sources,ipsecd/ctl)
 BRIDGE_SRC    := $(call sources,routed-bridge)
 TOPOLOGY_SRC  := $(call sources,topology)
 
-ALL_SRC := $(LIB_SRC) $(MODEL_SRC) $(WIRE_SRC) $(CRYPTO_SRC) $(IKE_SRC) $(DATAPLANE_SRC) \
+ALL_SRC := $(LIB_SRC) $(MODEL_SRC) $(WIRE_SRC) $(CRYPTO_SRC) $(IKE_SRC) $(DATAPLANE_SRC) $(POOL_SRC) \
 	$(NET_SRC) $(CONTROL_SRC) $(CONFIG_SRC) $(SHELL_SRC) $(CTL_SRC) $(BRIDGE_SRC) $(TOPOLOGY_SRC)
 
 PROGRAMS := ipsecd ipsecctl routed-bridge topology
@@ -52,7 +53,7 @@ $(BUILD)/libike.a: $(call objects,$(IKE_SRC) $(WIRE_SRC) $(MODEL_SRC))
 	$(archive)
 
 # The fake data plane is the tests'.
-IPSECD_SRC := $(SHELL_SRC) $(NET_SRC) $(CONTROL_SRC) $(CONFIG_SRC) $(CRYPTO_SRC) \
+IPSECD_SRC := $(SHELL_SRC) $(NET_SRC) $(POOL_SRC) $(CONTROL_SRC) $(CONFIG_SRC) $(CRYPTO_SRC) \
 	$(filter-out ipsecd/dataplane/fake.c,$(DATAPLANE_SRC))
 
 $(BIN)/ipsecd: $(call objects,$(IPSECD_SRC)) \

@@ -17,6 +17,7 @@ TEST_test_script := tests/unit/test_script.c ipsecd/script.c lib/log.c lib/mono.
 LIBS_test_script := -lev
 TEST_test_updown := tests/unit/test_updown.c ipsecd/updown.c ipsecd/updown_env.c $(MODEL_SRC) \
 	lib/addr.c lib/words.c
+TEST_test_pool := tests/unit/test_pool.c $(POOL_SRC) ipsecd/model/vip.c ipsecd/model/id.c lib/addr.c lib/words.c
 TEST_test_replay := tests/unit/test_replay.c ipsecd/dataplane/replay.c
 TEST_test_esp := tests/unit/test_esp.c ipsecd/dataplane/esp.c ipsecd/dataplane/mtu.c ipsecd/model/algorithm.c \
 	$(CRYPTO_SRC)

@@ -1,0 +1,213 @@
+/* Leases of one pool: whose an address is, and which one somebody gets. */
+#include "ipsecd/pool/lease.h"
+
+#include <stdlib.h>
+
+/* ---- addresses ---- */
+
+/* last - first + 1 */
+uint64_t range_size(const struct addr *first, const struct addr *last)
+{
+	size_t n = addr_size(first->family);
+	uint64_t distance = 0;
+	unsigned borrow = 0;
+	bool large = false;
+
+	for (size_t i = n; i-- > 0;) {
+		int d = last->bytes[i] - first->bytes[i] - (int)borrow;
+		size_t place = n - 1 - i;
+
+		borrow = d < 0;
+		d += borrow ? 256 : 0;
+		if (place < 8)
+			distance |= (uint64_t)d << 8 * place;
+		else
+			large |= d != 0;
+	}
+	return large || distance == UINT64_MAX ? UINT64_MAX : distance + 1;
+}
+
+static bool within(const struct pool *p, const struct addr *a)
+{
+	return a->family == p->first.family && addr_compare(&p->first, a) <= 0 &&
+	       addr_compare(a, &p->last) <= 0;
+}
+
+static void next_fresh(struct pool *p)
+{
+	struct addr *a = &p->fresh;
+
+	if (addr_equal(a, &p->last)) {
+		*a = (struct addr){0};
+		return;
+	}
+	for (size_t i = addr_size(a->family); i-- > 0;) {
+		if (++a->bytes[i])
+			return;
+	}
+}
+
+/* ---- leases ---- */
+
+static struct lease *lease_at(const struct pool *p, const struct addr *a)
+{
+	struct lease *l;
+
+	HASH_FIND(hh, p->leases, a, sizeof(*a), l);
+	return l;
+}
+
+/* Identities are compared as bytes: unused ones are zero. */
+static struct holder *holder_of(const struct pool *p, const struct id *identity)
+{
+	struct holder *h;
+
+	HASH_FIND(hh, p->holders, identity, sizeof(*identity), h);
+	return h;
+}
+
+static struct holder *holder_make(struct pool *p, const struct id *identity)
+{
+	struct holder *h = holder_of(p, identity);
+
+	if (h)
+		return h;
+	h = calloc(1, sizeof(*h));
+	if (!h)
+		return NULL;
+	memcpy(&h->identity, identity, sizeof(*identity));
+	HASH_ADD(hh, p->holders, identity, sizeof(h->identity), h);
+	if (h->hh.tbl)
+		return h;
+	free(h);
+	return NULL;
+}
+
+static void holder_leave(struct pool *p, struct lease *l)
+{
+	struct holder *h = holder_of(p, &l->identity);
+
+	DL_DELETE2(h->leases, l, id_prev, id_next);
+	if (h->leases)
+		return;
+	HASH_DELETE(hh, p->holders, h);
+	free(h);
+}
+
+static bool give_to(struct pool *p, struct lease *l, const struct id *identity)
+{
+	struct holder *h = holder_make(p, identity);
+
+	if (!h)
+		return false;
+	memcpy(&l->identity, identity, sizeof(*identity));
+	DL_APPEND2(h->leases, l, id_prev, id_next);
+	return true;
+}
+
+static struct lease *lease_new(struct pool *p, const struct addr *a, const struct id *identity)
+{
+	struct lease *l = calloc(1, sizeof(*l));
+
+	if (!l)
+		return NULL;
+	l->addr = *a;
+	l->pool = p;
+	HASH_ADD(hh, p->leases, addr, sizeof(l->addr), l);
+	if (!l->hh.tbl) {
+		free(l);
+		return NULL;
+	}
+	if (give_to(p, l, identity)) {
+		DL_APPEND2(p->away, l, away_prev, away_next);
+		return l;
+	}
+	HASH_DELETE(hh, p->leases, l);
+	free(l);
+	return NULL;
+}
+
+void lease_drop(struct pool *p, struct lease *l)
+{
+	if (!l->online)
+		DL_DELETE2(p->away, l, away_prev, away_next);
+	holder_leave(p, l);
+	HASH_DELETE(hh, p->leases, l);
+	free(l);
+}
+
+/* ---- choosing ---- */
+
+static bool granted(const struct grant *g, const struct lease *l)
+{
+	for (uint8_t i = 0; i < g->n; i++) {
+		if (g->leases[i] == l)
+			return true;
+	}
+	return false;
+}
+
+/* Nobody else has it, and this request does not have it yet. */
+static bool may_have(const struct choice *c, const struct lease *l)
+{
+	return !granted(c->grant, l) && memcmp(&l->identity, c->identity, sizeof(l->identity)) == 0;
+}
+
+/* The address that is wished for, if it is free or this identity's. */
+struct lease *lease_wished(struct pool *p, const struct choice *c)
+{
+	struct lease *l;
+
+	if (addr_is_any(c->wanted) || !within(p, c->wanted))
+		return NULL;
+	l = lease_at(p, c->wanted);
+	if (l)
+		return may_have(c, l) ? l : NULL;
+	if (HASH_CNT(hh, p->leases) >= MEMORY_LEASES_MAX)
+		return NULL;
+	return lease_new(p, c->wanted, c->identity);
+}
+
+/* What this identity has or had. One that is away may have it again, one that is here only if it
+ * is the same peer. */
+struct lease *lease_own(struct pool *p, const struct choice *c)
+{
+	struct holder *h = holder_of(p, c->identity);
+	struct lease *l, *away = NULL;
+
+	if (!h)
+		return NULL;
+	DL_FOREACH2 (h->leases, l, id_next) {
+		if (!may_have(c, l))
+			continue;
+		if (l->online && c->request->sole)
+			return l;
+		if (!l->online && !away)
+			away = l;
+	}
+	return away;
+}
+
+struct lease *lease_fresh(struct pool *p, const struct choice *c)
+{
+	while (p->fresh.family && lease_at(p, &p->fresh))
+		next_fresh(p);
+	if (!p->fresh.family || HASH_CNT(hh, p->leases) >= MEMORY_LEASES_MAX)
+		return NULL;
+	return lease_new(p, &p->fresh, c->identity);
+}
+
+/* Somebody else's, who is away. */
+struct lease *lease_old(struct pool *p, const struct choice *c)
+{
+	struct lease *l = within(p, c->wanted) ? lease_at(p, c->wanted) : NULL;
+	struct addr addr;
+
+	if (!l || l->online)
+		l = p->away;
+	if (!l)
+		return NULL;
+	addr = l->addr;
+	lease_drop(p, l);
+	return lease_new(p, &addr, c->identity);
+}
