@@ -1,14 +1,15 @@
 /* IKE_AUTH (RFC 7296 1.2, 2.15, 2.16) in both roles with pre-shared keys, and the first
  * CHILD_SA. An IKE_SA whose CHILD_SA fails stays (1.2); one whose AUTH fails goes.
  *
- *	HDR, SK{IDi, [N(INITIAL_CONTACT)], [IDr], AUTH, SAi2, TSi, TSr}	-->
- *		<--	HDR, SK{IDr, AUTH, SAr2, TSi, TSr  or  N(error)} */
+ *	HDR, SK{IDi, [N(INITIAL_CONTACT)], [IDr], AUTH, [CP], SAi2, TSi, TSr} -->
+ *		<--	HDR, SK{IDr, AUTH, [CP], SAr2, TSi, TSr  or  N(error)} */
 #include "ipsecd/ike/child_setup.h"
 #include "ipsecd/ike/duplicates.h"
 #include "ipsecd/ike/informational.h"
 #include "ipsecd/ike/init.h"
 #include "ipsecd/ike/output.h"
 #include "ipsecd/ike/peers.h"
+#include "ipsecd/ike/vips.h"
 #include "ipsecd/ike/window.h"
 
 #include <stdio.h>
@@ -112,7 +113,8 @@ static bool create_auth_request(struct ike_engine *e, struct ike_sa *sa, const s
 	if (!put_own_auth(e, sa, psk, w))
 		return false;
 	sa->init->child_spi = engine_new_child_spi(e);
-	child_setup_selectors(sa, config, &local, &remote);
+	vips_put_request(e, sa, w);
+	child_setup_offered(sa, config, true, &local, &remote);
 	child_setup_put_sa(w, config, sa->init->child_spi, true);
 	child_setup_put_ts(w, &local, &remote);
 	return true;
@@ -240,9 +242,15 @@ static void child_refused(struct exchange *x, const struct child_config *config,
 				 : notify == NOTIFY_TS_UNACCEPTABLE  ? IKE_REASON_TS_UNACCEPTABLE
 								     : IKE_REASON_PEER_REFUSED;
 	char detail[IKE_WORDS];
+	bool again = vips_refused(x->sa, notify, detail, sizeof(detail));
 
-	child_setup_refusal(x->sa, config, notify, detail, sizeof(detail));
+	if (again) /* RFC 7296 2.19: addresses are asked for in IKE_AUTH, that is in another one */
+		reason = IKE_REASON_NO_ADDRESS;
+	else
+		child_setup_refusal(x->sa, config, notify, detail, sizeof(detail));
 	peers_child_failed(x->e, x->sa, config->name, reason, detail);
+	if (again)
+		ike_sa_delete(x->e, x->sa, reason);
 }
 
 static void consume_first_child(struct exchange *x, const struct child_config *config,
@@ -306,6 +314,7 @@ void auth_consume_response(struct exchange *x)
 		return;
 	}
 	sa->peer_authenticated = true;
+	vips_consume_reply(x);
 	ike_sa_establish(x->e, sa, "IKE_AUTH answered");
 	ike_sa_announce(x->e, sa, NULL);
 	if (config && !held && !error)
@@ -399,6 +408,8 @@ static struct child *create_first_child(struct exchange *x)
 	struct child_offer offer;
 	struct child *c;
 
+	if (!vips_answer_request(x))
+		return NULL;
 	if (!child_setup_select(x->e, sa, x->in, NULL, true, &offer)) {
 		exchange_refuse(x, offer.error, span_of(NULL, 0), offer.detail);
 		output_event_failed(x->e, NULL, sa, offer.reason, offer.detail);
@@ -423,11 +434,13 @@ void auth_respond(struct exchange *x)
 	const struct secret *psk = identify(x, detail, sizeof(detail));
 	struct child *c;
 
-	x->e->counters.ike_auth_in_req++;
+	x->e->counters.ike_auth_in_req += !sa->init->have_lease;
 	if (!psk || !authenticate_initiator(x, psk, detail, sizeof(detail))) {
 		refuse_peer(x, sa->entry->name, detail);
 		return;
 	}
+	if (vips_must_wait(x))
+		return;
 	wire_put_id(x->out, PAYLOAD_IDR, &sa->local_id);
 	if (!put_own_auth(x->e, sa, psk, x->out)) {
 		ike_sa_end(x->e, sa, IKE_REASON_INTERNAL, "AUTH could not be computed");

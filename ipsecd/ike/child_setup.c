@@ -9,8 +9,28 @@
 void child_setup_selectors(const struct ike_sa *sa, const struct child_config *config,
 			   struct ts_list *local, struct ts_list *remote)
 {
-	ts_resolve(&config->local_ts, &sa->path.local.addr, local);
-	ts_resolve(&config->remote_ts, &sa->path.remote.addr, remote);
+	const struct sa_vips *v = &sa->vips;
+
+	ts_resolve(&config->local_ts, v->n_local ? v->local : &sa->path.local.addr,
+		   v->n_local ? v->n_local : 1, local);
+	ts_resolve(&config->remote_ts, v->n_remote ? v->remote : &sa->path.remote.addr,
+		   v->n_remote ? v->n_remote : 1, remote);
+}
+
+void child_setup_offered(const struct ike_sa *sa, const struct child_config *config, bool in_auth,
+			 struct ts_list *local, struct ts_list *remote)
+{
+	struct addr wanted[VIPS_MAX];
+
+	child_setup_selectors(sa, config, local, remote);
+	if (!in_auth || !sa->conn->n_vips)
+		return;
+	for (uint8_t i = 0; i < sa->conn->n_vips; i++) {
+		wanted[i] = sa->conn->vips[i];
+		if (!wanted[i].family)
+			wanted[i].family = sa->path.local.addr.family;
+	}
+	ts_resolve_any(&config->local_ts, wanted, sa->conn->n_vips, local);
 }
 
 static void drop_ke(struct proposal *p)
@@ -263,13 +283,19 @@ bool child_setup_accept(struct ike_engine *e, const struct ike_sa *sa,
 	}
 	/* RFC 7296 2.9: the responder may narrow, not widen; what we can't read we did not offer.
 	 */
-	child_setup_selectors(sa, config, &local, &remote);
+	child_setup_offered(sa, config, without_ke, &local, &remote);
 	if (!in->tsi.n || !in->tsr.n || in->tsi_skipped || in->tsr_skipped ||
 	    !ts_list_contains(&local, &in->tsi) || !ts_list_contains(&remote, &in->tsr))
 		return refuse_selectors(out, "chose", &in->tsi, &in->tsr, &local, &remote);
 	out->local_ts = in->tsi;
 	out->remote_ts = in->tsr;
-	return true;
+	if (!without_ke || !sa->conn->n_vips)
+		return true;
+	/* A peer that leaves our side as wide as we offered it: ours is what we were given. */
+	child_setup_selectors(sa, config, &local, &remote);
+	if (ts_narrow(&local, &in->tsi, &out->local_ts))
+		return true;
+	return refuse_selectors(out, "chose", &in->tsi, &in->tsr, &local, &remote);
 }
 
 bool child_setup_keeps(const struct ike_sa *sa, const struct child *old, struct child_offer *out)

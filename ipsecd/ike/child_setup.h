@@ -23,6 +23,11 @@ struct child_offer {
 void child_setup_selectors(const struct ike_sa *sa, const struct child_config *config,
 			   struct ts_list *local, struct ts_list *remote);
 
+/* What we offer as initiator: in IKE_AUTH, where virtual addresses are asked for and not known yet,
+ * any address in place of ours (RFC 7296 2.19). */
+void child_setup_offered(const struct ike_sa *sa, const struct child_config *config, bool in_auth,
+			 struct ts_list *local, struct ts_list *remote);
+
 /* Initiator's payloads SA (our proposals with spi; without_ke leaves KE transforms out),
  * TSi, TSr. Nonce and KE are put by the caller between them in the RFC's order:
  *	[N(REKEY_SA)] SA Ni [KEi] TSi TSr */

@@ -50,6 +50,8 @@ struct conn_entry {
 	unsigned next_remote;	/* round robin over conn->remote */
 	unsigned tries;
 	mono_time back_off;
+	uint8_t n_vips_had, n_vips_told; /* the last ones we got; what the shell knows */
+	struct addr vips_had[VIPS_MAX], vips_told[IKE_TUNNEL_VIPS_MAX];
 	bool short_lived; /* the last one was: that the next one came up ends no back-off */
 	struct timer retry_timer;
 	enum ike_reason reason; /* of the last failure */

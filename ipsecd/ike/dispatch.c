@@ -7,6 +7,7 @@
 #include "ipsecd/ike/output.h"
 #include "ipsecd/ike/peers.h"
 #include "ipsecd/ike/sk.h"
+#include "ipsecd/ike/vips.h"
 #include "ipsecd/ike/window.h"
 
 /* What is known of a datagram on its way. */
@@ -212,6 +213,8 @@ static void respond(struct arrival *a, struct exchange *x, void (*fill)(struct e
 		       true);
 	x->out = &w;
 	fill(x);
+	if (x->aside)
+		return;
 	if (!exchange_seal(a->e, a->sa, &w, &datagram)) {
 		ike_sa_end(a->e, a->sa, IKE_REASON_INTERNAL, "a response could not be built");
 		return;
@@ -254,8 +257,14 @@ static void handle_request(struct arrival *a, uint8_t first, struct span inner)
 {
 	struct ike_engine *e = a->e;
 	struct wire_message m;
-	struct exchange x = {
-		.e = e, .sa = a->sa, .in = &m, .path = a->path, .header = &a->h, .now = e->now};
+	struct exchange x = {.e = e,
+			     .sa = a->sa,
+			     .in = &m,
+			     .path = a->path,
+			     .header = &a->h,
+			     .now = e->now,
+			     .inner = inner,
+			     .first = first};
 	struct wire_fault f = wire_parse_payloads(first, inner, &m);
 	const struct transition *t;
 	enum exchange_kind kind;
@@ -300,7 +309,10 @@ static void receive_request(struct arrival *a, uint8_t first, struct span inner)
 
 	switch (window_check_request(sa, a->h.message_id)) {
 	case WINDOW_NEW:
-		handle_request(a, first, inner);
+		if (vips_waiting(sa)) /* its answer is on the way */
+			a->e->counters.retransmits_seen++;
+		else
+			handle_request(a, first, inner);
 		break;
 	case WINDOW_RETRANSMIT:
 		/* RFC 7296 2.1: the same answer, byte for byte. */
@@ -468,4 +480,15 @@ void dispatch_datagram(struct ike_engine *e, const struct ike_path *path, struct
 		receive_init_request(&a);
 	else
 		receive_for_sa(&a);
+}
+
+void dispatch_resume(struct ike_engine *e, struct ike_sa *sa)
+{
+	struct message_copy request = sa->init->aside;
+	struct ike_path path = sa->init->aside_path;
+	struct arrival a = {.e = e, .path = &path, .sa = sa, .h = sa->init->aside_header};
+
+	sa->init->aside = (struct message_copy){0};
+	handle_request(&a, sa->init->aside_first, span_of(request.data, request.len));
+	message_copy_clear(&request);
 }

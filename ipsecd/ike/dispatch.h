@@ -6,4 +6,7 @@
 
 void dispatch_datagram(struct ike_engine *e, const struct ike_path *path, struct span datagram);
 
+/* Handles the IKE_AUTH that was put aside (vips.h). */
+void dispatch_resume(struct ike_engine *e, struct ike_sa *sa);
+
 #endif

@@ -3,9 +3,9 @@
 #include "ipsecd/ike/command.h"
 #include "ipsecd/ike/create_child.h"
 #include "ipsecd/ike/dispatch.h"
-#include "ipsecd/ike/exchange.h"
 #include "ipsecd/ike/output.h"
 #include "ipsecd/ike/peers.h"
+#include "ipsecd/ike/vips.h"
 
 #include <stdlib.h>
 
@@ -280,6 +280,14 @@ void ike_engine_answer(struct ike_engine *e, uint64_t query, const struct ike_an
 {
 	input_begin(e, now);
 	peers_answer(e, query, answer);
+	input_end(e);
+}
+
+void ike_engine_lease(struct ike_engine *e, uint64_t query, const struct ike_lease *lease,
+		      mono_time now)
+{
+	input_begin(e, now);
+	vips_lease(e, query, lease);
 	input_end(e);
 }
 

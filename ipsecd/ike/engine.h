@@ -192,6 +192,7 @@ enum ike_reason {
 	IKE_REASON_PEER_REFUSED,
 	IKE_REASON_INTERNAL,
 	IKE_REASON_NOT_POSSIBLE, /* no peer's or own address to begin with */
+	IKE_REASON_NO_ADDRESS,	 /* no virtual address could be given, or none was asked for */
 };
 
 /* One SA's view for events and list-sas: plain data, spans and strings valid until

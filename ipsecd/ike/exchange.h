@@ -43,6 +43,9 @@ struct exchange {
 	const struct ike_path *path;	  /* of the message that came; NULL in create_request */
 	const struct wire_header *header; /* of the message that came */
 	struct span datagram;		  /* IKE_SA_INIT: as it came */
+	struct span inner; /* a request's payloads, decrypted; the first one's type: */
+	uint8_t first;
+	bool aside; /* set by the handler: no answer now, dispatch_resume will repeat this */
 	mono_time now;
 };
 

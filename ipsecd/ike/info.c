@@ -43,7 +43,13 @@ void info_ike(const struct ike_sa *sa, struct ike_sa_info *out)
 		.established = sa->established,
 		.rekey_at = sa->rekey_at,
 		.tasks_queued = count_tasks(sa),
+		.n_local_vips = sa->vips.n_local,
+		.n_remote_vips = sa->vips.n_remote,
+		.n_dns = sa->vips.n_dns,
 	};
+	memcpy(out->local_vips, sa->vips.local, sizeof(out->local_vips));
+	memcpy(out->remote_vips, sa->vips.remote, sizeof(out->remote_vips));
+	memcpy(out->dns, sa->vips.dns, sizeof(out->dns));
 }
 
 void info_child(const struct child *c, struct ike_child_info *out)
@@ -161,6 +167,7 @@ const char *ike_reason_text(enum ike_reason r)
 		[IKE_REASON_PEER_REFUSED] = "refused by the peer",
 		[IKE_REASON_INTERNAL] = "internal error",
 		[IKE_REASON_NOT_POSSIBLE] = "not possible",
+		[IKE_REASON_NO_ADDRESS] = "no virtual address",
 	};
 
 	return (unsigned)r < sizeof(text) / sizeof(text[0]) && text[r] ? text[r] : "unknown";

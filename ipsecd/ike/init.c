@@ -27,6 +27,7 @@ void init_state_free(struct ike_engine *e, struct ike_sa *sa)
 	e->env.crypto->ke_free(init->ke);
 	message_copy_clear(&init->request);
 	message_copy_clear(&init->response);
+	message_copy_clear(&init->aside);
 	free(init->child_name);
 	explicit_bzero(init, sizeof(*init));
 	free(init);

@@ -15,6 +15,14 @@ struct init_state {
 	unsigned rounds;  /* of IKE_SA_INIT: COOKIE and INVALID_KE_PAYLOAD make further ones */
 	char *child_name; /* initiator: the first CHILD_SA */
 	uint32_t child_spi;
+
+	/* Responder: the decrypted IKE_AUTH while it waits for the pools, and their answer. */
+	struct message_copy aside;
+	uint8_t aside_first;
+	struct wire_header aside_header;
+	struct ike_path aside_path;
+	bool have_lease;
+	struct ike_lease lease;
 };
 
 /* Begins as initiator: first message of a new IKE_SA of entry's conn. NULL: out of memory or the

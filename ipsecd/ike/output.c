@@ -125,6 +125,37 @@ void output_resolve(struct ike_engine *e, uint64_t query, const char *name, uint
 	o->out.path.remote.addr.family = family; /* as the shell reads it */
 }
 
+void output_lease_query(struct ike_engine *e, const struct ike_sa *sa,
+			const struct ike_lease_query *query)
+{
+	struct output *o = put(e, IKE_OUTPUT_QUERY_LEASE, 0);
+
+	if (!o)
+		return;
+	o->out.query = sa->lease;
+	o->out.conn = ike_sa_conn_name(sa);
+	o->out.lease_query = *query;
+}
+
+void output_lease_release(struct ike_engine *e, uint64_t query)
+{
+	struct output *o = put(e, IKE_OUTPUT_LEASE_RELEASE, 0);
+
+	if (o)
+		o->out.query = query;
+}
+
+void output_vips(struct ike_engine *e, uint32_t tunnel, const struct addr *vips, uint8_t n)
+{
+	struct output *o = put(e, IKE_OUTPUT_VIPS, 0);
+
+	if (!o)
+		return;
+	o->out.tunnel = tunnel;
+	o->out.n_vips = n;
+	memcpy(o->out.vips, vips, n * sizeof(*vips));
+}
+
 static struct ike_output *event(struct ike_engine *e, enum ike_event_kind kind,
 				enum ike_reason reason, const char *detail)
 {

@@ -415,11 +415,12 @@ void peers_sa_gone(struct ike_engine *e, struct ike_sa *sa, enum ike_reason reas
 	if (!entry)
 		return;
 	peers_attempt_dropped(sa);
+	if (sa->announced && !peers_usable_sa(entry) && may_start(e, entry))
+		judge_life(e, entry, sa->established);
 	if (sa->announced && idle(entry) && may_start(e, entry)) {
 		entry->reason = reason;
 		snprintf(entry->detail, sizeof(entry->detail), "%s", detail ? detail : "");
 		entry->wanted = comes_again(entry, sa->conn, reason);
-		judge_life(e, entry, sa->established);
 		/* A peer that died or an SA that ran out is tried anew at once; a peer that
 		 * deleted the SA or a data plane that refused it had a reason that may last. */
 		if (reason == IKE_REASON_PEER_DEAD || reason == IKE_REASON_EXPIRED ||

@@ -2,11 +2,11 @@
  * lifetimes. Must not know how exchanges are encoded. */
 #include "ipsecd/ike/command.h"
 #include "ipsecd/ike/duplicates.h"
-#include "ipsecd/ike/exchange.h"
 #include "ipsecd/ike/init.h"
 #include "ipsecd/ike/keepalive.h"
 #include "ipsecd/ike/output.h"
 #include "ipsecd/ike/peers.h"
+#include "ipsecd/ike/vips.h"
 #include "ipsecd/ike/window.h"
 
 #include <stdlib.h>
@@ -29,7 +29,9 @@ static void expired(struct ike_engine *e, void *owner)
 
 	switch (sa->state) {
 	case IKE_SA_HALF_OPEN:
-		ike_sa_end(e, sa, IKE_REASON_NO_ANSWER, "IKE_AUTH did not come");
+		ike_sa_end(e, sa, IKE_REASON_NO_ANSWER,
+			   vips_waiting(sa) ? "the address pools did not answer"
+					    : "IKE_AUTH did not come");
 		break;
 	case IKE_SA_ESTABLISHED:
 	case IKE_SA_REKEYING:
@@ -117,6 +119,7 @@ struct ike_sa *ike_sa_new_rekeyed(struct ike_engine *e, const struct ike_sa *old
 	sa->nat_remote = old->nat_remote;
 	sa->nat_faked = old->nat_faked;
 	sa->peer_authenticated = old->peer_authenticated;
+	sa->vips = old->vips;
 	return sa;
 }
 
@@ -249,6 +252,7 @@ void ike_sa_establish(struct ike_engine *e, struct ike_sa *sa, const char *cause
 	sa->established = sa->last_heard = e->now;
 	sa->last_id = e->next_sa_id;
 	init_state_free(e, sa);
+	vips_up(e, sa);
 	plan_lifetimes(e, sa);
 	liveness_arm(e, sa);
 	keepalive_arm(e, sa);
@@ -281,6 +285,7 @@ void ike_sa_move_children(struct ike_engine *e, struct ike_sa *from, struct ike_
 		DL_APPEND(to->children, c);
 		c->sa = to;
 	}
+	vips_move(from, to);
 	to->n_children += from->n_children;
 	from->n_children = 0;
 	DL_FOREACH_SAFE (from->tasks, t, next_task) {
@@ -357,6 +362,7 @@ void ike_sa_end(struct ike_engine *e, struct ike_sa *sa, enum ike_reason reason,
 	timers_cancel(e, sa);
 	end_tasks(e, sa, reason, detail);
 	end_children(e, sa, reason);
+	vips_gone(e, sa);
 	if (sa->announced) {
 		ike_log(e, sa, LOG_LEVEL_NOTICE, "IKE_SA #%u is down: %s%s%s", sa->id,
 			ike_reason_text(reason), detail ? ": " : "", detail ? detail : "");

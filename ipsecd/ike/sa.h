@@ -64,6 +64,12 @@ struct window_rx {
 	struct message_copy response; /* answer to next_id - 1, empty: none yet */
 };
 
+/* Virtual addresses (vips.h): ours, the peer's, and the name servers that it told us. */
+struct sa_vips {
+	uint8_t n_local, n_remote, n_dns;
+	struct addr local[VIPS_MAX], remote[VIPS_MAX], dns[VIP_DNS_MAX];
+};
+
 struct ike_sa {
 	struct ike_sa *prev, *next; /* engine's list */
 	struct ike_sa *dead_next;   /* ended, not yet freed */
@@ -82,6 +88,8 @@ struct ike_sa {
 	struct id local_id, remote_id; /* ID_ANY where unknown */
 	bool nat_local, nat_remote, nat_faked;
 	bool peer_authenticated;
+	struct sa_vips vips;
+	uint64_t lease; /* query number of what the pools keep for the peer; 0: nothing */
 
 	struct suite suite;
 	struct ike_keys keys;

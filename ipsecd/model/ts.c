@@ -411,24 +411,51 @@ unsigned ts_narrow(const struct ts_list *ours, const struct ts_list *offered, st
 	return l.n;
 }
 
-void ts_resolve(const struct ts_list *in, const struct addr *host, struct ts_list *out)
+static void append(struct ts_list *l, const struct ts *ts)
+{
+	for (unsigned i = 0; i < l->n; i++) {
+		if (ts_equal(&l->ts[i], ts))
+			return;
+	}
+	if (l->n < TS_LIST_MAX)
+		l->ts[l->n++] = *ts;
+}
+
+static void resolve(const struct ts_list *in, const struct addr *hosts, unsigned n, bool any,
+		    struct ts_list *out)
 {
 	struct ts_list l = {0};
 
 	for (unsigned i = 0; i < in->n; i++) {
-		struct ts ts = in->ts[i];
+		if (!in->ts[i].dynamic)
+			append(&l, &in->ts[i]);
+		for (unsigned j = 0; in->ts[i].dynamic && j < n; j++) {
+			struct ts ts = in->ts[i];
+			size_t size = addr_size(hosts[j].family);
 
-		if (ts.dynamic) {
-			if (!addr_size(host->family) || (ts.family && ts.family != host->family))
+			if (!size || (ts.family && ts.family != hosts[j].family))
 				continue;
 			ts.dynamic = false;
-			ts.family = host->family;
-			memcpy(ts.start, host->bytes, sizeof(ts.start));
-			memcpy(ts.end, host->bytes, sizeof(ts.end));
+			ts.family = hosts[j].family;
+			memcpy(ts.start, hosts[j].bytes, sizeof(ts.start));
+			memcpy(ts.end, hosts[j].bytes, sizeof(ts.end));
+			memset(ts.start, 0, any ? size : 0);
+			memset(ts.end, 0xff, any ? size : 0);
+			append(&l, &ts);
 		}
-		l.ts[l.n++] = ts;
 	}
 	*out = l;
+}
+
+void ts_resolve(const struct ts_list *in, const struct addr *hosts, unsigned n, struct ts_list *out)
+{
+	resolve(in, hosts, n, false, out);
+}
+
+void ts_resolve_any(const struct ts_list *in, const struct addr *hosts, unsigned n,
+		    struct ts_list *out)
+{
+	resolve(in, hosts, n, true, out);
 }
 
 bool ts_list_match(const struct ts_list *l, const struct addr *a, uint8_t protocol, uint16_t port)

@@ -40,8 +40,12 @@ bool ts_list_contains(const struct ts_list *outer, const struct ts_list *inner);
 /* RFC 7296 2.9: the largest subset of `offered` that `ours` allows, without
  * duplicates or selectors inside others. Returns the count (0: TS_UNACCEPTABLE). */
 unsigned ts_narrow(const struct ts_list *ours, const struct ts_list *offered, struct ts_list *out);
-/* Puts `host` in place of each dynamic selector of its family, drops those of the other. */
-void ts_resolve(const struct ts_list *in, const struct addr *host, struct ts_list *out);
+/* Puts the n hosts in place of each dynamic selector, as far as they have its family (those of
+ * another one are dropped); or, ts_resolve_any, all addresses of the hosts' families. */
+void ts_resolve(const struct ts_list *in, const struct addr *hosts, unsigned n,
+		struct ts_list *out);
+void ts_resolve_any(const struct ts_list *in, const struct addr *hosts, unsigned n,
+		    struct ts_list *out);
 /* An address, protocol and port (0 where the packet shows none) lies inside. */
 bool ts_list_match(const struct ts_list *l, const struct addr *a, uint8_t protocol, uint16_t port);
 

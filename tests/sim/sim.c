@@ -89,6 +89,7 @@ void sim_free(struct sim *s)
 		ike_engine_free(s->nodes[i].engine);
 		sim_plane_free(&s->nodes[i]);
 		sim_windows_free(&s->nodes[i]);
+		sim_pool_free(&s->nodes[i]);
 	}
 	sim_net_free(s);
 	free(s);
@@ -207,6 +208,8 @@ static mono_time next_deadline(const struct sim *s)
 			at = d;
 		if (n->traffic_every && n->traffic_at < at)
 			at = n->traffic_at;
+		if (sim_pool_deadline(n) < at)
+			at = sim_pool_deadline(n);
 	}
 	return at;
 }
@@ -230,6 +233,10 @@ static bool step(struct sim *s, mono_time limit)
 
 		if (ike_engine_deadline(n->engine) <= s->now) {
 			ike_engine_expire(n->engine, s->now);
+			sim_drain(s, i);
+		}
+		if (sim_pool_deadline(n) <= s->now) {
+			sim_pool_answer(n);
 			sim_drain(s, i);
 		}
 		if (n->traffic_every && n->traffic_at <= s->now)
@@ -318,6 +325,15 @@ static void note_event(struct sim_node *n, const struct ike_output *o)
 			(struct sim_tag){.tag = o->tag, .ok = o->ok, .reason = o->reason};
 }
 
+static void note_vips(struct sim_node *n, const struct ike_output *o)
+{
+	unsigned tunnel = o->tunnel % SIM_TUNNELS_MAX;
+
+	n->vips_told++;
+	n->n_vips[tunnel] = o->n_vips;
+	memcpy(n->vips[tunnel], o->vips, sizeof(o->vips));
+}
+
 static void answer_query(struct sim_node *n, const struct ike_output *o)
 {
 	struct ike_answer answer = {0};
@@ -357,8 +373,13 @@ void sim_drain(struct sim *s, unsigned node)
 			answer_query(n, &o);
 			break;
 		case IKE_OUTPUT_QUERY_LEASE:
+			sim_pool_query(n, &o);
+			break;
 		case IKE_OUTPUT_LEASE_RELEASE:
+			sim_pool_release(n, o.query);
+			break;
 		case IKE_OUTPUT_VIPS:
+			note_vips(n, &o);
 			break;
 		case IKE_OUTPUT_EVENT:
 			note_event(n, &o);

@@ -5,19 +5,22 @@
  *	- every CHILD_SA is installed once, removed at most once, updated only in between
  *	- one request in flight per IKE_SA and side; retransmissions are the same bytes
  *	  (RFC 7296 2.1, 2.3)
+ *	- every lease query has a number of its own and is released at most once
  *	- time goes on: no engine asks for an endless number of wake-ups at one instant
  * A broken one is kept in sim.violation. The same seed gives the same transcript. */
 #ifndef DETOUR_SIM_H
 #define DETOUR_SIM_H
 
 #include "ipsecd/ike/engine.h"
+#include "ipsecd/pool/memory.h"
 #include "lib/hash.h"
 
 #include <utlist.h>
 
-#define SIM_NODES_MAX 12
-#define SIM_TAGS_MAX  64
-#define SIM_EVENTS    (IKE_EVENT_SHUTDOWN_DONE + 1)
+#define SIM_NODES_MAX	12
+#define SIM_TUNNELS_MAX 8
+#define SIM_TAGS_MAX	64
+#define SIM_EVENTS	(IKE_EVENT_SHUTDOWN_DONE + 1)
 
 /* One direction between two nodes; chances are per mille. */
 struct sim_link {
@@ -81,6 +84,13 @@ struct sim_node {
 	uint64_t newest_id;	 /* of any CHILD_SA ever installed */
 	struct sim_window *windows;
 	struct sim_nat nat;
+	struct pool_backend *pools; /* made with the first query */
+	struct sim_lease *leases;   /* uthash by number */
+	mono_time lease_delay;	    /* MONO_NEVER: the pools do not answer */
+	unsigned lease_queries, lease_releases;
+	/* Our virtual addresses on each tunnel, as told; how often that changed. */
+	struct addr vips[SIM_TUNNELS_MAX][IKE_TUNNEL_VIPS_MAX];
+	unsigned n_vips[SIM_TUNNELS_MAX], vips_told;
 	bool refuse_install; /* the plane answers the next install with INSTALL_FAILED */
 
 	mono_time traffic_every, traffic_at; /* one packet per tunnel; 0: none */

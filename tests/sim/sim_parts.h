@@ -37,6 +37,14 @@ void sim_plane_traffic(struct sim_node *n);
 void sim_plane_input(struct sim_node *n, const struct sim_packet *p);
 void sim_plane_free(struct sim_node *n);
 
+/* ---- sim_pool.c ---- */
+void sim_pool_query(struct sim_node *n, const struct ike_output *o);
+void sim_pool_release(struct sim_node *n, uint64_t id);
+mono_time sim_pool_deadline(const struct sim_node *n);
+/* Those answers that are due. */
+void sim_pool_answer(struct sim_node *n);
+void sim_pool_free(struct sim_node *n);
+
 /* ---- sim_check.c ---- */
 void sim_check_mirror(struct sim *s, const struct sim_child *c);
 void sim_check_sent(struct sim_node *n, struct span datagram);

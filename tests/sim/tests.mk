@@ -1,4 +1,4 @@
-SIM_SRC := $(wildcard tests/sim/sim*.c) tests/support/crypto_null.c $(IKE_SRC) $(WIRE_SRC) $(MODEL_SRC) \
+SIM_SRC := $(wildcard tests/sim/sim*.c) tests/support/crypto_null.c $(IKE_SRC) $(WIRE_SRC) $(MODEL_SRC) $(POOL_SRC) \
 	lib/addr.c lib/buf.c lib/log.c lib/words.c
 TEST_test_sim_exchanges := tests/sim/test_sim_exchanges.c $(SIM_SRC) $(CRYPTO_SRC)
 LIBS_test_sim_exchanges := -lcrypto
@@ -11,4 +11,5 @@ TEST_test_sim_oom := tests/sim/test_sim_oom.c $(SIM_SRC)
 LIBS_test_sim_oom := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup \
 	-Wl,--wrap=ike_engine_datagram,--wrap=ike_engine_expire,--wrap=ike_engine_child_event,--wrap=ike_engine_command
 TEST_test_sim_rules := tests/sim/test_sim_rules.c $(SIM_SRC)
+TEST_test_sim_vips := tests/sim/test_sim_vips.c $(SIM_SRC)
 TEST_test_sim_midway := tests/sim/test_sim_midway.c $(SIM_SRC)

@@ -156,7 +156,7 @@ static void test_ts_sets(void **state)
 	assert_true(ts_list_match(&in, &v4, 6, 0));
 	assert_false(ts_list_match(&in, &v4, 6, 80));
 	in = list("%dynamic[gre]", "10.0.0.0/8");
-	ts_resolve(&in, &v6, &l);
+	ts_resolve(&in, &v6, 1, &l);
 	assert_string_equal(ts_list_format(&l, text, sizeof(text)),
 			    "2001:db8::1/128[gre] 10.0.0.0/8");
 }
