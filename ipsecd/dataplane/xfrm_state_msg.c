@@ -71,51 +71,46 @@ static void put_name(char out[NAME_MAX_KERNEL], const char *name)
 	memcpy(out, name, strlen(name) + 1);
 }
 
+/* An algorithm's attribute: its head, and the key behind it. */
+static bool put_key(struct nlmsghdr *h, size_t size, uint16_t type, const void *head,
+		    size_t head_len, struct span key)
+{
+	uint8_t bytes[sizeof(struct xfrm_algo_auth) + CHILD_KEY_MAX];
+	bool fits;
+
+	memcpy(bytes, head, head_len);
+	memcpy(bytes + head_len, key.ptr, key.len);
+	fits = mnl_attr_put_check(h, size, type, head_len + key.len, bytes);
+	explicit_bzero(bytes, sizeof(bytes));
+	return fits;
+}
+
 static bool put_aead(struct nlmsghdr *h, size_t size, const char *name, struct span key,
 		     unsigned icv_len)
 {
-	struct {
-		struct xfrm_algo_aead head;
-		uint8_t key[CHILD_KEY_MAX];
-	} a = {.head = {.alg_key_len = (unsigned)key.len * 8, .alg_icv_len = icv_len * 8}};
-	bool fits;
+	struct xfrm_algo_aead a = {.alg_key_len = (unsigned)key.len * 8,
+				   .alg_icv_len = icv_len * 8};
 
-	put_name(a.head.alg_name, name);
-	memcpy(a.key, key.ptr, key.len);
-	fits = mnl_attr_put_check(h, size, XFRMA_ALG_AEAD, sizeof(a.head) + key.len, &a);
-	explicit_bzero(&a, sizeof(a));
-	return fits;
+	put_name(a.alg_name, name);
+	return put_key(h, size, XFRMA_ALG_AEAD, &a, sizeof(a), key);
 }
 
 static bool put_crypt(struct nlmsghdr *h, size_t size, const char *name, struct span key)
 {
-	struct {
-		struct xfrm_algo head;
-		uint8_t key[CHILD_KEY_MAX];
-	} a = {.head = {.alg_key_len = (unsigned)key.len * 8}};
-	bool fits;
+	struct xfrm_algo a = {.alg_key_len = (unsigned)key.len * 8};
 
-	put_name(a.head.alg_name, name);
-	memcpy(a.key, key.ptr, key.len);
-	fits = mnl_attr_put_check(h, size, XFRMA_ALG_CRYPT, sizeof(a.head) + key.len, &a);
-	explicit_bzero(&a, sizeof(a));
-	return fits;
+	put_name(a.alg_name, name);
+	return put_key(h, size, XFRMA_ALG_CRYPT, &a, sizeof(a), key);
 }
 
 static bool put_auth(struct nlmsghdr *h, size_t size, const char *name, struct span key,
 		     unsigned icv_len)
 {
-	struct {
-		struct xfrm_algo_auth head;
-		uint8_t key[CHILD_KEY_MAX];
-	} a = {.head = {.alg_key_len = (unsigned)key.len * 8, .alg_trunc_len = icv_len * 8}};
-	bool fits;
+	struct xfrm_algo_auth a = {.alg_key_len = (unsigned)key.len * 8,
+				   .alg_trunc_len = icv_len * 8};
 
-	put_name(a.head.alg_name, name);
-	memcpy(a.key, key.ptr, key.len);
-	fits = mnl_attr_put_check(h, size, XFRMA_ALG_AUTH_TRUNC, sizeof(a.head) + key.len, &a);
-	explicit_bzero(&a, sizeof(a));
-	return fits;
+	put_name(a.alg_name, name);
+	return put_key(h, size, XFRMA_ALG_AUTH_TRUNC, &a, sizeof(a), key);
 }
 
 static bool put_algorithms(struct nlmsghdr *h, size_t size, const struct xfrm_state *s)
@@ -148,16 +143,17 @@ static unsigned window_of(const struct xfrm_state *s)
 
 static bool put_replay_esn(struct nlmsghdr *h, size_t size, const struct xfrm_state *s)
 {
-	struct {
-		struct xfrm_replay_state_esn head;
-		uint32_t bitmap[XFRM_WINDOW_MAX / 32];
-	} r = {.head = {.replay_window = window_of(s),
-			.bmp_len = (window_of(s) + 31) / 32,
-			.oseq = (uint32_t)s->sequence,
-			.oseq_hi = s->esn ? (uint32_t)(s->sequence >> 32) : 0}};
+	struct xfrm_replay_state_esn r = {
+		.replay_window = window_of(s),
+		.bmp_len = (window_of(s) + 31) / 32,
+		.oseq = (uint32_t)s->sequence,
+		.oseq_hi = s->esn ? (uint32_t)(s->sequence >> 32) : 0,
+	};
+	uint8_t bytes[sizeof(r) + XFRM_WINDOW_MAX / 8] = {0}; /* nothing received so far */
 
+	memcpy(bytes, &r, sizeof(r));
 	return mnl_attr_put_check(h, size, XFRMA_REPLAY_ESN_VAL,
-				  sizeof(r.head) + r.head.bmp_len * sizeof(uint32_t), &r);
+				  sizeof(r) + r.bmp_len * sizeof(uint32_t), bytes);
 }
 
 /* Without ESN and with a window that fits, the older attributes; the window is in the body. */

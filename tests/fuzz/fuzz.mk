@@ -18,5 +18,9 @@ FUZZLIBS_fuzz_zapi := -lev
 FUZZ_fuzz_bridge_conf := tests/fuzz/fuzz_bridge_conf.c routed-bridge/config.c lib/addr.c lib/words.c
 FUZZ_fuzz_bridge_tunnels := tests/fuzz/fuzz_bridge_tunnels.c routed-bridge/tunnels.c routed-bridge/vici_body.c lib/vici_codec.c lib/addr.c lib/buf.c lib/words.c
 FUZZ_fuzz_engine := tests/fuzz/fuzz_engine.c $(SIM_SRC)
-FUZZ_fuzz_netlink := tests/fuzz/fuzz_netlink.c lib/netlink_message.c lib/addr.c
+FUZZ_fuzz_netlink := tests/fuzz/fuzz_netlink.c lib/netlink_message.c lib/netlink_device_message.c \
+	lib/netlink_route_message.c lib/addr.c
 FUZZLIBS_fuzz_netlink := -lmnl
+FUZZ_fuzz_xfrm := tests/fuzz/fuzz_xfrm.c $(filter ipsecd/dataplane/xfrm_%,$(DATAPLANE_SRC)) ipsecd/model/algorithm.c \
+	lib/netlink_message.c lib/addr.c
+FUZZLIBS_fuzz_xfrm := -lmnl

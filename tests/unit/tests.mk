@@ -28,6 +28,13 @@ LIBS_test_netlink := -lmnl
 TEST_test_netlink_device := tests/unit/test_netlink_device.c lib/netlink_device_message.c \
 	lib/netlink_route_message.c lib/netlink_message.c lib/addr.c
 LIBS_test_netlink_device := -lmnl
+XFRM_SRC := $(filter ipsecd/dataplane/xfrm_%,$(DATAPLANE_SRC))
+TEST_test_xfrm_sel := tests/unit/test_xfrm_sel.c ipsecd/dataplane/xfrm_sel.c ipsecd/model/ts.c lib/addr.c
+LIBS_test_xfrm_sel := -lmnl
+TEST_test_xfrm_msg := tests/unit/test_xfrm_msg.c $(XFRM_SRC) ipsecd/model/algorithm.c lib/netlink_message.c lib/addr.c
+LIBS_test_xfrm_msg := -lmnl
+TEST_test_xfrm_event := tests/unit/test_xfrm_event.c $(XFRM_SRC) ipsecd/model/algorithm.c lib/netlink_message.c lib/addr.c
+LIBS_test_xfrm_event := -lmnl
 TEST_test_load_conn := tests/unit/test_load_conn.c $(addprefix ipsecd/control/,load_conn.c load_child.c load_values.c load_device.c) $(MODEL_SRC) lib/vici_codec.c lib/buf.c lib/addr.c lib/words.c
 TEST_test_forward := tests/unit/test_forward.c tests/support/crypto_null.c ipsecd/dataplane/forward.c \
 	ipsecd/dataplane/forward_child.c ipsecd/dataplane/sadb.c ipsecd/dataplane/esp.c \
