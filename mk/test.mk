@@ -6,7 +6,9 @@ include tests/unit/tests.mk
 -include tests/contract/tests.mk
 -include tests/bench/bench.mk
 
-UNIT_TESTS := $(patsubst TEST_%,%,$(filter TEST_%,$(.VARIABLES)))
+# KERNEL_TESTS (in the files above) need ESP and vti in the kernel: `make test` leaves them out.
+BUILT_TESTS := $(patsubst TEST_%,%,$(filter TEST_%,$(.VARIABLES)))
+UNIT_TESTS := $(filter-out $(KERNEL_TESTS),$(BUILT_TESTS))
 
 define unit_test
 $(BUILD)/tests/$(1): $(call objects,$(TEST_$(1)))
@@ -15,10 +17,10 @@ $(BUILD)/tests/$(1): $(call objects,$(TEST_$(1)))
 	$$(Q)$$(CC) $$(ALL_CFLAGS) $$(ALL_LDFLAGS) -o $$@ $$^ -lcmocka $(LIBS_$(1))
 -include $(patsubst %.c,$(OBJ)/%.d,$(TEST_$(1)))
 endef
-$(foreach t,$(UNIT_TESTS),$(eval $(call unit_test,$(t))))
+$(foreach t,$(BUILT_TESTS),$(eval $(call unit_test,$(t))))
 
-.PHONY: check test test-san unit interop
-unit: $(addprefix $(BUILD)/tests/,$(UNIT_TESTS))
+.PHONY: check check-kernel test test-san unit interop
+unit: $(addprefix $(BUILD)/tests/,$(BUILT_TESTS))
 
 test: unit ## unit tests, simulations and contract tests (needs libcmocka-dev)
 	@tests/run-units $(BUILD)/tests $(UNIT_TESTS)
@@ -29,6 +31,9 @@ test-san: ## the same under AddressSanitizer and UBSan
 interop: all ## against strongSwan, swanctl, FRR and attackers in network namespaces (root)
 	@$(MAKE) --no-print-directory SAN=1 all
 	@tests/run-interop
+
+check-kernel: all unit ## with the kernel's IPsec, in User Mode Linux and QEMU (root)
+	@tests/run-kernel $(abspath $(BUILD)) $(KERNEL_TESTS) test_netlink_kernel
 
 check: ## install what is missing, build, run every test
 	@mk/deps.sh build lab test
