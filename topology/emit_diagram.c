@@ -29,6 +29,24 @@ static void emit_verdict(FILE *out, const char *what, unsigned failures)
 		fprintf(out, "%s: survived, every site still reaches every other\n", what);
 }
 
+/* What becomes of traffic for a site that no tunnel leads to. */
+static void emit_stranded(FILE *out, const struct plan *p)
+{
+	unsigned clear = 0;
+
+	for (unsigned i = 0; i < p->n_sites; i++) {
+		if (p->sites[i].site->blackhole)
+			continue;
+		fprintf(out,
+			"without a way to site %s: sent in clear where a default route leads\n",
+			p->sites[i].site->name);
+		clear++;
+	}
+	if (clear < p->n_sites)
+		fprintf(out, "without a way to %s site: dropped, not sent in clear\n",
+			clear ? "any other" : "a");
+}
+
 void emit_survival(FILE *out, const struct plan *p)
 {
 	unsigned links = 0, sites = 0;
@@ -47,4 +65,5 @@ void emit_survival(FILE *out, const struct plan *p)
 	}
 	emit_verdict(out, "loss of any one link", links);
 	emit_verdict(out, "loss of any one site", sites);
+	emit_stranded(out, p);
 }

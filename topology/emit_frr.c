@@ -5,6 +5,7 @@
 
 #define HOLD_TIME      9 /* seconds; BFD and the tunnel's link state are far quicker */
 #define KEEPALIVE_TIME 3
+#define LAST_DISTANCE  254 /* behind everything that leads there (255: never used) */
 
 static void emit_head(FILE *out, const struct plan *p, const struct plan_site *s)
 {
@@ -18,6 +19,30 @@ static void emit_head(FILE *out, const struct plan *p, const struct plan_site *s
 	fprintf(out, "! a default route must not hide that a peer is gone\n");
 	fprintf(out, "no ip nht resolve-via-default\n!\n");
 	fprintf(out, "interface lo\n ip address %s/32\nexit\n!\n", addr_format(&s->router, text));
+}
+
+/* Without a way to a site, what is for it would take the default route, in clear. */
+static void emit_blackholes(FILE *out, const struct plan *p, unsigned site)
+{
+	char text[PREFIX_TEXT];
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < p->n_sites; i++) {
+		const struct plan_site *s = &p->sites[i];
+
+		if (i == site || !s->site->blackhole)
+			continue;
+		if (n++ == 0)
+			fprintf(out, "! without a tunnel there, it is dropped and not sent in "
+				     "clear\n");
+		for (unsigned k = 0; k < s->n_lans; k++)
+			fprintf(out, "ip route %s blackhole %d\n",
+				prefix_format(&s->site->lans[k], text), LAST_DISTANCE);
+		fprintf(out, "ip route %s/32 blackhole %d\n", addr_format(&s->router, text),
+			LAST_DISTANCE);
+	}
+	if (n)
+		fprintf(out, "!\n");
 }
 
 static void emit_neighbor(FILE *out, const struct plan *p, const struct plan_link *link, int end)
@@ -60,6 +85,7 @@ void emit_frr_conf(FILE *out, const struct plan *p, unsigned site)
 	char text[ADDR_TEXT];
 
 	emit_head(out, p, s);
+	emit_blackholes(out, p, site);
 	fprintf(out, "router bgp %u\n bgp router-id %s\n", s->site->as,
 		addr_format(&s->router, text));
 	fprintf(out, " no bgp ebgp-requires-policy\n timers bgp %d %d\n", KEEPALIVE_TIME,
@@ -82,7 +108,7 @@ void emit_frr_daemons(FILE *out, const struct plan *p, unsigned site)
 {
 	fprintf(out, "# FRR's daemons at site %s, made from the topology %s\n",
 		p->sites[site].site->name, p->topology->name);
-	fprintf(out, "bgpd=yes\nbfdd=yes\nvtysh_enable=yes\n");
+	fprintf(out, "bgpd=yes\nbfdd=yes\nstaticd=yes\nvtysh_enable=yes\n");
 	fprintf(out, "zebra_options=\"-A 127.0.0.1 -s 90000000\"\n");
 	fprintf(out, "bgpd_options=\"-A 127.0.0.1\"\nbfdd_options=\"-A 127.0.0.1\"\n");
 }

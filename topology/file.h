@@ -10,6 +10,7 @@ struct file_site {
 	char *as;
 	char *public;
 	char *gateway;
+	char *blackhole;
 	char **lans;
 	unsigned lans_count;
 };
@@ -38,6 +39,7 @@ struct file_topology {
 	char *ike;
 	char *esp;
 	char *mtu;
+	char *blackhole;
 	struct file_bfd *bfd;
 	struct file_images *images;
 	struct file_site *sites;

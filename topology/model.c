@@ -79,6 +79,13 @@ static bool read_prefix(struct problems *p, const char *path, const char *what, 
 	return true;
 }
 
+static void read_switch(struct problems *p, const char *path, const char *what, const char *text,
+			bool *out)
+{
+	if (text && !words_parse_bool(text, out))
+		problem_add(p, path, "%s '%s': expected yes or no", what, text);
+}
+
 /* ---- sites ---- */
 
 static void read_gateway(struct problems *p, const char *path, const struct file_site *from,
@@ -156,6 +163,8 @@ static void read_site(struct problems *p, unsigned n, const struct file_site *fr
 	snprintf(what, sizeof(what), "public address of site %s", to->name);
 	if (read_prefix(p, at, what, from->public, true, &to->public))
 		read_gateway(p, path, from, to);
+	snprintf(at, sizeof(at), "%s.blackhole", path);
+	read_switch(p, at, "blackhole", from->blackhole, &to->blackhole);
 	read_lans(p, path, from, to);
 }
 
@@ -290,16 +299,19 @@ static void read_top(struct problems *p, const struct file_topology *from, struc
 struct topology *topology_new(const struct file_topology *file, struct problems *problems)
 {
 	struct topology *t = calloc(1, sizeof(*t));
+	bool blackhole = true;
 	uint16_t mtu = 0;
 
 	if (!t)
 		return NULL;
 	read_top(problems, file, t);
+	read_switch(problems, "blackhole", "blackhole", file->blackhole, &blackhole);
 	read_mtu(problems, "mtu", file->mtu, &mtu);
 	t->sites = calloc(file->sites_count + 1, sizeof(*t->sites));
 	t->links = calloc(file->links_count + 1, sizeof(*t->links));
 	for (unsigned i = 0; t->sites && i < file->sites_count; i++) {
 		t->n_sites = i + 1;
+		t->sites[i].blackhole = blackhole;
 		read_site(problems, i, &file->sites[i], &t->sites[i]);
 	}
 	for (unsigned i = 0; t->links && i < file->links_count; i++) {

@@ -14,6 +14,7 @@ struct site {
 	uint32_t as;
 	struct prefix public; /* the outer address with its network's length */
 	struct addr gateway;  /* on the way to the others */
+	bool blackhole; /* the others drop what is for its networks when no tunnel leads there */
 	unsigned n_lans;
 	struct prefix *lans;
 };

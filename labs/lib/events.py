@@ -6,15 +6,17 @@ event's description (events.json):
              {"rekey": CONN, "at": SITE}   {"down": CONN, "at": SITE}   {"up": CONN, "at": SITE}
              {"cut": [SITE, SITE]}         {"mend": [SITE, SITE]}
              {"restart": "zebra" or "routed-bridge", "at": SITE}
+             CONN of "down" and "up" may be a list
     path     the sites that packets pass in the end
     seconds  how long the probe runs at least
-    expect   {"lost": N}, {"gap_ms": N}: at most so much; N may be one for each data plane,
-             {"userspace": N, "kernel": N}
+    expect   {"lost": N}, {"gap_ms": N}: at most so much; {"leaked": N}: packets from or for a
+             site's networks, in clear on the outer interface of the probe's site. N may be one
+             for each data plane, {"userspace": N, "kernel": N}
 """
 import json
 import time
 
-from measure import Probe, RouteWatch, kernel_device, wait_for_path
+from measure import LeakWatch, Probe, RouteWatch, kernel_device, wait_for_path
 from shell import LabError, run, say, wait_until
 
 SETTLE_SECONDS = 90  # a new IKE_SA may first wait for a back-off
@@ -40,17 +42,31 @@ class Events:
         self.before = self._keys(self.sites[action["at"]], conn)
         self.sites[action["at"]].ipsecctl("rekey", conn)
 
+    @staticmethod
+    def _conns(conn):
+        return conn if isinstance(conn, list) else [conn]
+
     def _down(self, conn, action):
-        self.sites[action["at"]].ipsecctl("down", conn)
+        for name in self._conns(conn):
+            self.sites[action["at"]].ipsecctl("down", name)
 
     def _up(self, conn, action):
-        self.sites[action["at"]].ipsecctl("up", conn)
+        for name in self._conns(conn):
+            self.sites[action["at"]].ipsecctl("up", name)
+
+    def _outer(self, site):
+        return next(a for a in self.lab.links if a[0].startswith(site + ":")
+                    and a[1].startswith("internet:"))[0].split(":")[1]
 
     def _public(self, site):
         config = self.lab.nodes[site]["exec"]
-        outer = next(a for a in self.lab.links if a[0].startswith(site + ":")
-                     and a[1].startswith("internet:"))[0].split(":")[1]
+        outer = self._outer(site)
         return next(c.split()[3].split("/")[0] for c in config if c.endswith(f"dev {outer}"))
+
+    def _inner(self):
+        """Every network that has no business on the outer interface: the hosts'."""
+        return sorted({c.split()[3] for host in self.lab.role("host")
+                       for c in self.lab.nodes[host]["exec"] if "address add" in c})
 
     def _rules(self, verb, pair):
         a, b = (self._public(site) for site in pair)
@@ -88,9 +104,9 @@ class Events:
             return (ike and children and not ike & self.before[0]
                     and not children & self.before[1])
         if "down" in action:
-            return not site.child_spis(action["down"])
+            return not any(site.child_spis(c) for c in self._conns(action["down"]))
         if "up" in action:
-            return site.child_spis(action["up"])
+            return all(site.child_spis(c) for c in self._conns(action["up"]))
         if "restart" in action:
             return (site.peers_established() and site.bgp_routes() >= self.before
                     and site.bridge_routes() >= site.bridge_wanted())
@@ -108,6 +124,7 @@ class Events:
         say(f"\n== {event['name']}: {event['text']}")
         device = kernel_device(near.namespace, prefix)
         watch = RouteWatch(near.namespace, prefix)
+        leaks = LeakWatch(near.namespace, self._outer(near.name), self._inner())
         probe = Probe(self.lab, self.probe["host"], self.probe["address"],
                       f"{self.programs}/lab-probe", self.probe["rate"])
         try:
@@ -123,7 +140,9 @@ class Events:
         finally:
             probe.kill()
             watch.stop()
-        self._note(event, measured, watch.first_change(start, device), path)
+            measured_leaks = leaks.stop()
+        self._note(event, dict(measured, leaked=measured_leaks),
+                   watch.first_change(start, device), path)
 
     def _final_path(self, wanted):
         """On a busy machine BFD may take a stall for a loss and be right again at once."""
@@ -135,7 +154,8 @@ class Events:
 
     def _note(self, event, measured, fib_ms, path):
         result = {"name": event["name"], "sent": measured["sent"], "lost": measured["lost"],
-                  "gap_ms": measured["gap_ms"], "fib_ms": fib_ms, "path": path}
+                  "gap_ms": measured["gap_ms"], "fib_ms": fib_ms,
+                  "leaked": measured["leaked"], "path": path}
         self.results.append(result)
         self._check(event["name"], "path", path == event["path"], ",".join(event["path"]),
                     ",".join(path))

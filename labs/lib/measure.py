@@ -5,6 +5,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 import threading
 
 from shell import LabError, inside, run, show, wait_until
@@ -70,6 +71,23 @@ class Tracer:
         """Site names; ends with '*' when a hop did not answer."""
         hops = run(self.words, quiet=True, check=False).split()
         return [self._site(h) for h in hops if h != self.address]
+
+
+class LeakWatch:
+    """Counts packets of inner networks on an interface where there should be none."""
+
+    PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "leak.py")
+
+    def __init__(self, namespace, interface, networks):
+        self.process = background(
+            inside(namespace, [sys.executable, self.PROGRAM, interface] + networks),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        if self.process.stdout.readline().strip() != "ready":
+            raise LabError(f"watching {interface} in {namespace} did not start")
+
+    def stop(self):
+        out, _ = self.process.communicate()  # closes its standard input
+        return int(out)
 
 
 class RouteWatch:

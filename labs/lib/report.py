@@ -36,16 +36,17 @@ def peers(site):
 
 
 def table(results):
-    columns = ["event", "sent", "lost", "gap ms", "fib ms", "path"]
+    columns = ["event", "sent", "lost", "gap ms", "fib ms", "leaked", "path"]
     rows = [[r["name"], r["sent"], r["lost"], r["gap_ms"],
-             "-" if r["fib_ms"] is None else r["fib_ms"], " -> ".join(r["path"])] for r in results]
+             "-" if r["fib_ms"] is None else r["fib_ms"], r["leaked"], " -> ".join(r["path"])] for r in results]
     widths = [max(len(str(row[i])) for row in rows + [columns]) for i in range(len(columns))]
     say()
     for row in [columns, ["-" * w for w in widths]] + rows:
-        say("  " + "  ".join(str(cell).ljust(w) if i in (0, 5) else str(cell).rjust(w)
+        say("  " + "  ".join(str(cell).ljust(w) if i in (0, 6) else str(cell).rjust(w)
                              for i, (cell, w) in enumerate(zip(row, widths))))
     say("\n  lost: datagrams that never came back; gap: the longest time without an answer;"
-        "\n  fib: from the event to another way in the near site's kernel")
+        "\n  fib: from the event to another way in the near site's kernel; leaked: inner packets"
+        "\n  on the near site's outer interface in clear")
 
 
 def checks(lab, found):

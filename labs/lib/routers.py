@@ -108,7 +108,8 @@ class Site:
 
     def stop(self):
         """In the order that lets each part tell the others: tunnels drain first."""
-        for name in ["ipsecd", "routed-bridge", "bfdd", "bgpd", "zebra", "mgmtd"]:
+        for name in ["ipsecd", "routed-bridge", "staticd", "bfdd", "bgpd", "zebra",
+                     "mgmtd"]:
             if name in self.daemons and self.daemons[name].process:
                 self.daemons[name].stop()
         if HAS_MGMTD:
