@@ -28,6 +28,7 @@ demo: deps ## install what is missing, build, run the three-site lab to its resu
 	@labs/run three-site --bin $(BIN)
 
 lab: deps ## run one lab: make lab LAB=three-site [PLANE=kernel]
+	@[ $(PLANE) != kernel ] || mk/deps.sh uml
 	@$(MAKE) --no-print-directory all
 	@labs/run $(LAB) --plane $(PLANE) --bin $(BIN)
 

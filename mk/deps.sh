@@ -4,6 +4,7 @@
 #
 #   mk/deps.sh build          compile the programs
 #   mk/deps.sh build lab      and run the labs (FRR, network tools)
+#   mk/deps.sh build lab uml  and run them with the kernel's IPsec
 #   mk/deps.sh build lab test and run every test (peers, fuzzers, formatters)
 #   mk/deps.sh build lab bench and measure (strongSwan beside us)
 set -eu
@@ -13,6 +14,7 @@ packages_of() {
 	build) echo gcc make pkg-config libc6-dev linux-libc-dev libssl-dev libmnl-dev \
 		libev-dev uthash-dev libc-ares-dev libcyaml-dev libyaml-dev libjansson-dev ;;
 	lab)   echo frr iproute2 iputils-ping procps python3 python3-yaml ;;
+	uml)   echo user-mode-linux kmod ;;
 	test)  echo libcmocka-dev clang clang-format libclang-rt-dev universal-ctags git \
 		charon-systemd strongswan-swanctl libcharon-extra-plugins \
 		libstrongswan-extra-plugins libstrongswan-standard-plugins \
@@ -20,7 +22,7 @@ packages_of() {
 		user-mode-linux qemu-system-x86 busybox-static kmod iptables ;;
 	bench) echo iperf3 openssl charon-systemd strongswan-swanctl libcharon-extra-plugins \
 		libstrongswan-extra-plugins libstrongswan-standard-plugins ;;
-	*)     echo "deps.sh: unknown group '$1' (build, lab, test, bench)" >&2; exit 2 ;;
+	*)     echo "deps.sh: unknown group '$1' (build, lab, uml, test, bench)" >&2; exit 2 ;;
 	esac
 }
 

@@ -41,15 +41,26 @@ def _output(*argv):
 
 
 def _package():
-    for line in _output("apt-cache", "depends", "linux-image-amd64").splitlines():
-        match = re.match(r"\s*Depends: (linux-image-\S+)", line)
-        if match:
-            return match[1]
-    raise StockError("apt-cache knows no linux-image-amd64 (apt-get update?)")
+    """The package that linux-image-amd64 depends on."""
+    found = re.search(r"^\s*Depends: (linux-image-\S+)",
+                      _output("apt-cache", "depends", "linux-image-amd64"), re.M)
+    if not found:
+        raise StockError("apt-cache knows no linux-image-amd64")
+    return found[1]
 
 
-def _download(package, folder):
+def _with_new_lists(function, *args):
+    """Package lists may be old, or not there at all, as in a fresh container."""
+    try:
+        return function(*args)
+    except StockError:
+        _output("apt-get", "update", "-q")
+        return function(*args)
+
+
+def _download(folder):
     """Unpacks what a test kernel needs of the package."""
+    package = _package()
     done = subprocess.run(["apt-get", "download", "-q", package], cwd=folder,
                           capture_output=True, text=True)
     files = glob.glob(f"{folder}/{package}_*.deb")
@@ -144,12 +155,11 @@ def prepare(cache):
     os.makedirs(cache, exist_ok=True)
     with open(f"{cache}/lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        package = _package()
-        folder = f"{cache}/{package}"
+        folder = f"{cache}/{_with_new_lists(_package)}"
         if not os.path.exists(folder):
             shutil.rmtree(f"{folder}.new", ignore_errors=True)
             os.makedirs(f"{folder}.new")
-            _download(package, f"{folder}.new")
+            _with_new_lists(_download, f"{folder}.new")
             Stock(f"{folder}.new").index()
             os.rename(f"{folder}.new", folder)
         stock = Stock(folder)
