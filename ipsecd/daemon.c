@@ -68,6 +68,11 @@ static void out_query(struct daemon *d, const struct ike_output *out)
 	resolver_query(d->resolver, out->query, out->name, out->path.remote.addr.family);
 }
 
+static void out_vips(struct daemon *d, const struct ike_output *out)
+{
+	effects_vips(d->effects, out);
+}
+
 static void out_nothing(struct daemon *d, const struct ike_output *out)
 {
 	(void)d;
@@ -128,7 +133,7 @@ static void (*const carry_out[])(struct daemon *d, const struct ike_output *out)
 	[IKE_OUTPUT_QUERY_RESOLVE] = out_query,
 	[IKE_OUTPUT_QUERY_LEASE] = out_nothing,
 	[IKE_OUTPUT_LEASE_RELEASE] = out_nothing,
-	[IKE_OUTPUT_VIPS] = out_nothing,
+	[IKE_OUTPUT_VIPS] = out_vips,
 	[IKE_OUTPUT_EVENT] = out_event,
 };
 

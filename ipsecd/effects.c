@@ -2,6 +2,7 @@
  * and handed to updown.c. */
 #include "ipsecd/effects.h"
 #include "ipsecd/updown.h"
+#include "ipsecd/vips.h"
 #include "lib/netlink_route.h"
 
 #include <errno.h>
@@ -14,6 +15,7 @@ struct effects {
 	struct netlink *netlink;
 	struct scripts *scripts;
 	struct updown *updown;
+	struct vips *vips;
 };
 
 /* ---- scripts ---- */
@@ -62,6 +64,13 @@ static void child_up(struct effects *e, const struct ike_output *out)
 void effects_settings(struct effects *e, const struct settings *settings)
 {
 	updown_set_timeout(e->updown, settings->updown_timeout);
+	vips_configure(e->vips, settings);
+}
+
+void effects_vips(struct effects *e, const struct ike_output *out)
+{
+	_Static_assert(IKE_TUNNEL_VIPS_MAX + CONN_IF_ADDRS_MAX <= TUNNEL_ADDRS_MAX, "room");
+	vips_set(e->vips, out->tunnel, out->vips, out->n_vips);
 }
 
 void effects_event(struct effects *e, const struct ike_output *out)
@@ -96,7 +105,8 @@ struct effects *effects_new(const struct effects_host *host)
 		log_to(host->log, LOG_LEVEL_ERROR, "job", "", "rtnetlink: %s", strerror(errno));
 	e->scripts = scripts_new(&scripts);
 	e->updown = e->scripts ? updown_new(e->scripts) : NULL;
-	if (e->netlink && e->updown)
+	e->vips = e->netlink ? vips_new(e->netlink, host->tunnels, host->log) : NULL;
+	if (e->vips && e->updown)
 		return e;
 	effects_free(e);
 	return NULL;
@@ -106,6 +116,7 @@ void effects_free(struct effects *e)
 {
 	if (!e)
 		return;
+	vips_free(e->vips);
 	updown_free(e->updown);
 	scripts_free(e->scripts);
 	netlink_close(e->netlink);

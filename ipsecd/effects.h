@@ -1,5 +1,5 @@
-/* What SAs bring about on this machine beside the data plane: scripts that run. The daemon
- * passes in what the engine and the tunnels tell. */
+/* What SAs bring about on this machine beside the data plane: scripts that run, virtual
+ * addresses on devices. The daemon passes in what the engine and the tunnels tell. */
 #ifndef DETOUR_EFFECTS_H
 #define DETOUR_EFFECTS_H
 
@@ -25,6 +25,7 @@ void effects_free(struct effects *e); /* scripts that still run are killed */
 /* Before the conns of the same configuration are loaded. */
 void effects_settings(struct effects *e, const struct settings *settings);
 void effects_event(struct effects *e, const struct ike_output *event);
+void effects_vips(struct effects *e, const struct ike_output *vips);
 /* The daemon ends. true: scripts are left to wait for, `idle` follows. */
 bool effects_end(struct effects *e);
 

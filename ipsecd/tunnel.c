@@ -12,7 +12,9 @@
 struct tunnel {
 	uint32_t id;
 	char *conn; /* NULL once condemned: the name may be taken by a new tunnel */
-	struct tunnel_config config;
+	struct tunnel_config config; /* as configured */
+	uint8_t n_vips;
+	struct addr vips[TUNNEL_ADDRS_MAX];
 	enum tunnel_state state;
 	struct tunnel_child *children;
 	unsigned usable;
@@ -192,10 +194,36 @@ static void note_device(struct tunnels *t, struct tunnel *tunnel)
 		t->host.link(t->host.ctx, &view, true, "the device is there");
 }
 
+static bool has_addr(const struct tunnel_config *c, const struct addr *a)
+{
+	for (unsigned i = 0; i < c->n_addrs; i++) {
+		if (addr_equal(&c->addrs[i].addr, a))
+			return true;
+	}
+	return false;
+}
+
+/* What the plane gets: the configuration and the virtual addresses. */
+static struct tunnel_config whole(const struct tunnel *tunnel, const struct tunnel_config *config)
+{
+	struct tunnel_config c = *config;
+
+	for (unsigned i = 0; i < tunnel->n_vips && c.n_addrs < TUNNEL_ADDRS_MAX; i++) {
+		const struct addr *a = &tunnel->vips[i];
+
+		if (!has_addr(&c, a))
+			c.addrs[c.n_addrs++] = (struct prefix){
+				.addr = *a, .len = (uint8_t)(addr_size(a->family) * 8)};
+	}
+	return c;
+}
+
 static bool make_device(struct tunnels *t, struct tunnel *tunnel,
 			const struct tunnel_config *config, char *why, size_t size)
 {
-	if (t->ops->tunnel_create(t->plane, tunnel->id, config) != DATAPLANE_OK) {
+	const struct tunnel_config all = whole(tunnel, config);
+
+	if (t->ops->tunnel_create(t->plane, tunnel->id, &all) != DATAPLANE_OK) {
 		snprintf(why, size, "%s", t->ops->last_error(t->plane));
 		return false;
 	}
@@ -268,9 +296,11 @@ static bool remake(struct tunnels *t, struct tunnel *tunnel, const struct tunnel
 static bool change(struct tunnels *t, struct tunnel *tunnel, const struct tunnel_config *config,
 		   char *why, size_t size)
 {
+	const struct tunnel_config all = whole(tunnel, config);
+
 	if (!tunnel_config_same_device(&tunnel->config, config))
 		return remake(t, tunnel, config, why, size);
-	if (t->ops->tunnel_update(t->plane, tunnel->id, config) != DATAPLANE_OK) {
+	if (t->ops->tunnel_update(t->plane, tunnel->id, &all) != DATAPLANE_OK) {
 		snprintf(why, size, "%s", t->ops->last_error(t->plane));
 		return false;
 	}
@@ -355,6 +385,23 @@ void tunnels_device_changed(struct tunnels *t, const struct dataplane_event *eve
 	       : event->admin_up		      ? "set up"
 						      : "set down");
 	note_device(t, tunnel);
+}
+
+void tunnels_set_vips(struct tunnels *t, uint32_t id, const struct addr *vips, unsigned n)
+{
+	struct tunnel *tunnel = by_id(t, id);
+	char why[256];
+
+	if (!tunnel)
+		return;
+	tunnel->n_vips = (uint8_t)(n < TUNNEL_ADDRS_MAX ? n : TUNNEL_ADDRS_MAX);
+	memcpy(tunnel->vips, vips, tunnel->n_vips * sizeof(*vips));
+	if (tunnel->config.n_addrs + n > TUNNEL_ADDRS_MAX)
+		log_to(t->host.log, LOG_LEVEL_WARN, "tun", tunnel->conn ? tunnel->conn : "",
+		       "%u virtual addresses are more than the device has room for", n);
+	if (!change(t, tunnel, &tunnel->config, why, sizeof(why)))
+		log_to(t->host.log, LOG_LEVEL_ERROR, "tun", tunnel->conn ? tunnel->conn : "",
+		       "virtual addresses: %s", why);
 }
 
 void tunnels_inherited_gone(struct tunnels *t, uint32_t id)

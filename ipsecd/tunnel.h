@@ -57,6 +57,9 @@ bool tunnels_ensure(struct tunnels *t, const struct conn *conn, uint32_t *id, ch
 		    size_t size);
 /* DEVICE_CHANGED: somebody else made or removed the device, or set it up or down. */
 void tunnels_device_changed(struct tunnels *t, const struct dataplane_event *event);
+/* Virtual addresses that are on the device beside the configured ones, all that there are
+ * now. Those that find no room or are refused are in the log. */
+void tunnels_set_vips(struct tunnels *t, uint32_t id, const struct addr *vips, unsigned n);
 /* INHERITED_GONE; and: the conn's peer is dead, what a former process left ends now. */
 void tunnels_inherited_gone(struct tunnels *t, uint32_t id);
 void tunnels_disinherit(struct tunnels *t, const char *conn);

@@ -10,9 +10,10 @@ struct netlink_route {
 	struct prefix dst;
 	struct addr source;  /* preferred; family 0: none */
 	struct addr gateway; /* parsed only; may be of the other family */
-	int ifindex;	     /* 0: none (blackhole) */
+	int ifindex;	     /* 0: none (blackhole, throws) */
 	uint32_t table, metric;
 	bool blackhole;
+	bool throws;	  /* the next table is asked: no route of this one */
 	uint8_t protocol; /* RTPROT_* */
 	uint32_t mtu;	  /* parsed only; 0: the device's */
 };

@@ -21,7 +21,7 @@ static uint8_t scope_of(const struct netlink_route *r, bool add)
 		return RT_SCOPE_UNIVERSE;
 	if (!add)
 		return RT_SCOPE_NOWHERE;
-	return r->blackhole ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK;
+	return r->blackhole || r->throws ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK;
 }
 
 struct nlmsghdr *netlink_build_route(void *buf, size_t size, const struct netlink_route *r,
@@ -41,7 +41,7 @@ struct nlmsghdr *netlink_build_route(void *buf, size_t size, const struct netlin
 	rtm->rtm_table = r->table < 256 ? (uint8_t)r->table : RT_TABLE_UNSPEC;
 	rtm->rtm_protocol = r->protocol;
 	rtm->rtm_scope = scope_of(r, add);
-	rtm->rtm_type = r->blackhole ? RTN_BLACKHOLE : RTN_UNICAST;
+	rtm->rtm_type = r->blackhole ? RTN_BLACKHOLE : r->throws ? RTN_THROW : RTN_UNICAST;
 	if (!put_addr(h, size, RTA_DST, &dst.addr) ||
 	    !mnl_attr_put_u32_check(h, size, RTA_TABLE, r->table))
 		return NULL;
@@ -201,6 +201,7 @@ bool netlink_parse_route(const struct nlmsghdr *h, struct netlink_route *out)
 		.table = rtm->rtm_table,
 		.protocol = rtm->rtm_protocol,
 		.blackhole = rtm->rtm_type == RTN_BLACKHOLE,
+		.throws = rtm->rtm_type == RTN_THROW,
 	};
 	mnl_attr_for_each(attr, h, sizeof(*rtm)) take_route_attr(out, attr);
 	/* Other families (multicast routing's own, MPLS) have other attributes. */

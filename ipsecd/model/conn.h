@@ -16,7 +16,8 @@
 #include <net/if.h>
 
 #define CONN_ADDRS_MAX	  4
-#define CONN_IF_ADDRS_MAX 8
+#define CONN_IF_ADDRS_MAX 8			   /* of the configuration */
+#define TUNNEL_ADDRS_MAX  (CONN_IF_ADDRS_MAX + 16) /* with virtual addresses */
 
 enum host_kind { HOST_ANY, HOST_DEFAULT_ROUTE, HOST_ADDR, HOST_PREFIX, HOST_NAME };
 
@@ -66,8 +67,8 @@ struct tunnel_config {
 	bool keyed; /* the configuration gave marks or interface ids, or asked for %unique ones */
 	enum device_kind kind;
 	uint8_t n_addrs;
-	struct prefix addrs[CONN_IF_ADDRS_MAX]; /* with host bits; may be none */
-	uint16_t mtu;				/* 0: computed from the cipher and path */
+	struct prefix addrs[TUNNEL_ADDRS_MAX]; /* with host bits; may be none */
+	uint16_t mtu;			       /* 0: computed from the cipher and path */
 	uint16_t mss; /* TCP MSS clamp of forwarded connections; 0: none; TUNNEL_MSS_AUTO */
 	struct mark mark_in, mark_out; /* vti: ikey and okey; value 0: the plane's to choose */
 	uint32_t if_id_in, if_id_out;  /* xfrm interface; 0: the plane's to choose */

@@ -195,7 +195,7 @@ static void routes(void **state)
 					    "fd00::/8"};
 
 	(void)state;
-	for (unsigned i = 0; i < 5 * 8; i++) {
+	for (unsigned i = 0; i < 5 * 16; i++) {
 		struct netlink_route r = route_of(texts[i % 5]), back;
 		struct nlmsghdr *h;
 		size_t full;
@@ -205,7 +205,8 @@ static void routes(void **state)
 		if (i / 5 & 2)
 			r.table = 100000;
 		if (i / 5 & 4) {
-			r.blackhole = true;
+			r.blackhole = !(i / 5 & 8);
+			r.throws = !r.blackhole;
 			r.ifindex = 0;
 		}
 		h = netlink_build_route(buf, sizeof(buf), &r, true);
@@ -217,6 +218,7 @@ static void routes(void **state)
 		assert_int_equal(r.table, back.table);
 		assert_int_equal(r.metric, back.metric);
 		assert_int_equal(r.blackhole, back.blackhole);
+		assert_int_equal(r.throws, back.throws);
 		assert_int_equal(r.protocol, back.protocol);
 		cut(h);
 		full = h->nlmsg_len;

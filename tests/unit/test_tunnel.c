@@ -360,6 +360,42 @@ static void refused_install_is_not_counted(void **ctx)
 	assert_false(tunnels_child_install(f->tunnels, &sa));
 }
 
+/* ---- virtual addresses ---- */
+
+static struct tunnel_config given;
+
+static enum dataplane_error note_update(struct dataplane *d, uint32_t id,
+					const struct tunnel_config *config)
+{
+	given = *config;
+	return dataplane_fake.tunnel_update(d, id, config);
+}
+
+/* They stand behind the configured ones, as host prefixes, and survive a reload. */
+static void virtual_addresses(void **ctx)
+{
+	struct addr vips[2] = {{.family = AF_INET, .bytes = {10, 3, 0, 1}},
+			       {.family = AF_INET6, .bytes = {0xfd, 0, [15] = 1}}};
+	struct fixture *f = *ctx;
+	char why[128], text[PREFIX_TEXT];
+
+	ops.tunnel_update = note_update;
+	f->conn->tunnel.n_addrs = 1;
+	assert_true(prefix_parse("10.1.1.1/24", &f->conn->tunnel.addrs[0]));
+	assert_true(tunnels_ensure(f->tunnels, f->conn, &f->id, why, sizeof(why)));
+	tunnels_set_vips(f->tunnels, f->id, vips, 2);
+	assert_int_equal(given.n_addrs, 3);
+	assert_string_equal(prefix_format(&given.addrs[1], text), "10.3.0.1/32");
+	assert_string_equal(prefix_format(&given.addrs[2], text), "fd00::1/128");
+	assert_true(prefix_parse("10.3.0.1/24", &f->conn->tunnel.addrs[0])); /* configured, too */
+	assert_true(tunnels_ensure(f->tunnels, f->conn, &f->id, why, sizeof(why)));
+	assert_int_equal(given.n_addrs, 2);
+	assert_string_equal(prefix_format(&given.addrs[0], text), "10.3.0.1/24");
+	tunnels_set_vips(f->tunnels, f->id, vips, 0);
+	assert_int_equal(given.n_addrs, 1);
+	tunnels_set_vips(f->tunnels, 99, vips, 2);
+}
+
 /* ---- what a former process left ---- */
 
 static struct conn *inheriting(struct fixture *f, bool link_up)
@@ -520,6 +556,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(refused_new_device_keeps_the_old, setup, teardown),
 		cmocka_unit_test_setup_teardown(device_is_taken_over, setup, teardown),
 		cmocka_unit_test_setup_teardown(refused_install_is_not_counted, setup, teardown),
+		cmocka_unit_test_setup_teardown(virtual_addresses, setup, teardown),
 		cmocka_unit_test_setup_teardown(inherited_link_stays_up, setup, teardown),
 		cmocka_unit_test_setup_teardown(inherited_dormant_stays_dormant, setup, teardown),
 		cmocka_unit_test_setup_teardown(inherited_ends, setup, teardown),
