@@ -25,11 +25,31 @@ static bool prepare_conn(void *ctx, struct conn *conn, char *why, size_t size)
 	return offer_limit(&d->offer, conn, why, size);
 }
 
+static uint32_t tunnel_of(const struct daemon *d, const char *conn)
+{
+	struct tunnel_view view;
+
+	return tunnels_view(d->tunnels, conn, &view) ? view.id : 0;
+}
+
+/* The engine refused a conn: what follows from it is that of the one before, or nothing. */
+static void effects_of_loaded(struct daemon *d, uint32_t tunnel)
+{
+	const char *name = tunnels_conn(d->tunnels, tunnel);
+	const struct conn *conn = name ? ike_engine_conn_named(d->engine, name) : NULL;
+
+	if (conn)
+		effects_conn(d->effects, conn, tunnel);
+	else
+		effects_conn_gone(d->effects, tunnel);
+}
+
 static bool load_conn(void *ctx, struct conn *conn, char *why, size_t size)
 {
 	struct ike_command c = {.kind = IKE_COMMAND_LOAD_CONN, .conn = conn};
 	const char *error = "";
 	struct daemon *d = ctx;
+	uint32_t before = tunnel_of(d, conn->name);
 
 	if (!prepare_conn(d, conn, why, size) ||
 	    !tunnels_ensure(d->tunnels, conn, &c.tunnel, why, size)) {
@@ -37,8 +57,12 @@ static bool load_conn(void *ctx, struct conn *conn, char *why, size_t size)
 		shell_pump(d); /* a device that is gone with its CHILD_SAs */
 		return false;
 	}
+	if (before && before != c.tunnel)
+		effects_conn_gone(d->effects, before);
+	effects_conn(d->effects, conn, c.tunnel);
 	if (shell_command(d, &c, &error))
 		return true;
+	effects_of_loaded(d, c.tunnel);
 	snprintf(why, size, "%s", error);
 	return false;
 }
@@ -60,6 +84,7 @@ static bool unload_conn(void *ctx, const char *name, const char **error)
 		*error = "no such connection";
 		return false;
 	}
+	effects_conn_gone(d->effects, tunnel_of(d, name));
 	tunnels_condemn(d->tunnels, name);
 	return shell_command(d, &c, error);
 }

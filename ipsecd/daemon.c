@@ -48,7 +48,9 @@ static void out_keepalive(struct daemon *d, const struct ike_output *out)
 
 static void out_child_install(struct daemon *d, const struct ike_output *out)
 {
-	if (!tunnels_child_install(d->tunnels, &out->child))
+	if (tunnels_child_install(d->tunnels, &out->child))
+		effects_child_install(d->effects, &out->child);
+	else
 		ike_engine_child_event(d->engine, out->child.id, IKE_CHILD_INSTALL_FAILED, NULL,
 				       mono_now());
 }
@@ -56,11 +58,13 @@ static void out_child_install(struct daemon *d, const struct ike_output *out)
 static void out_child_update(struct daemon *d, const struct ike_output *out)
 {
 	tunnels_child_update(d->tunnels, &out->child);
+	effects_child_update(d->effects, &out->child);
 }
 
 static void out_child_remove(struct daemon *d, const struct ike_output *out)
 {
 	tunnels_child_remove(d->tunnels, out->child.id);
+	effects_child_remove(d->effects, out->child.id);
 }
 
 static void out_query(struct daemon *d, const struct ike_output *out)
@@ -192,6 +196,8 @@ static void on_resolved(void *ctx, uint64_t query, unsigned n, const struct addr
 	struct daemon *d = ctx;
 
 	memcpy(answer.addrs, addrs, answer.n * sizeof(*addrs));
+	for (unsigned i = 0; i < answer.n; i++)
+		effects_resolved(d->effects, &addrs[i]);
 	if (n == 0)
 		log_to(d->log, LOG_LEVEL_WARN, "net", "", "a peer's name does not resolve: %s",
 		       why);
@@ -233,6 +239,7 @@ static void on_plane_event(void *ctx, const struct dataplane_event *event)
 
 	if (event->kind == DATAPLANE_DEVICE_CHANGED) {
 		tunnels_device_changed(d->tunnels, event);
+		effects_device(d->effects, event->tunnel);
 		return;
 	}
 	if (event->kind == DATAPLANE_INHERITED_GONE) {
@@ -287,7 +294,9 @@ static void on_settle(struct ev_loop *loop, ev_timer *w, int revents)
 
 	(void)loop;
 	(void)revents;
-	d->ops->settled(d->plane);
+	if (d->ops->settled)
+		d->ops->settled(d->plane);
+	effects_settled(d->effects);
 }
 
 bool shell_command(struct daemon *d, const struct ike_command *c, const char **error)
@@ -333,6 +342,7 @@ static void on_link(void *ctx, const struct tunnel_view *view, bool up, const ch
 	struct control_tunnel told;
 	struct daemon *d = ctx;
 
+	effects_link(d->effects, view, up);
 	commands_describe(view, &told);
 	control_link(d->control, view->conn, &told, up, reason);
 }
@@ -489,8 +499,7 @@ int daemon_run(const struct options *options, void (*running)(void))
 	if (status == 0) {
 		log_to(d.log, LOG_LEVEL_NOTICE, "ike", "", "ipsecd " DETOUR_VERSION " runs");
 		running();
-		if (d.ops->settled)
-			ev_timer_start(d.loop, &d.settle);
+		ev_timer_start(d.loop, &d.settle);
 		ev_run(d.loop, 0);
 	}
 	close_all(&d);

@@ -1,9 +1,11 @@
-/* Scripts: facts are gathered from the engine's events, the tunnels and the kernel's routes,
- * and handed to updown.c. */
+/* Facts are gathered from the engine's outputs, the tunnels and the kernel, and handed to
+ * updown.c, vips.c and routes.c, which know what to make of them. */
 #include "ipsecd/effects.h"
+#include "ipsecd/leftovers.h"
+#include "ipsecd/net/source.h"
+#include "ipsecd/routes.h"
 #include "ipsecd/updown.h"
 #include "ipsecd/vips.h"
-#include "lib/netlink_route.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -16,6 +18,8 @@ struct effects {
 	struct scripts *scripts;
 	struct updown *updown;
 	struct vips *vips;
+	struct routes *routes;
+	bool settled;
 };
 
 /* ---- scripts ---- */
@@ -59,12 +63,175 @@ static void child_up(struct effects *e, const struct ike_output *out)
 	updown_child_up(e->updown, script, &facts);
 }
 
+/* ---- routes ---- */
+
+static int set_route(void *ctx, const struct netlink_route *r, bool add)
+{
+	const struct effects *e = ctx;
+
+	return add ? netlink_route_add(e->netlink, r) : netlink_route_remove(e->netlink, r);
+}
+
+static int set_rule(void *ctx, const struct netlink_rule *r, bool add)
+{
+	const struct effects *e = ctx;
+
+	return add ? netlink_rule_add(e->netlink, r) : netlink_rule_remove(e->netlink, r);
+}
+
+struct source_query {
+	const struct ts_list *local;
+	uint8_t family;
+};
+
+static bool link_local(const struct addr *a)
+{
+	return a->family == AF_INET
+		       ? a->bytes[0] == 127 || (a->bytes[0] == 169 && a->bytes[1] == 254)
+		       : a->bytes[0] == 0xfe && (a->bytes[1] & 0xc0) == 0x80;
+}
+
+static bool inside(void *ctx, const struct addr *a)
+{
+	const struct source_query *q = ctx;
+
+	return a->family == q->family && !link_local(a) && ts_list_match(q->local, a, 0, 0);
+}
+
+/* Any address is inside of such a selector: that says nothing of which one is meant. */
+static bool selects_all(const struct source_query *q)
+{
+	struct prefix p;
+
+	for (unsigned i = 0; i < q->local->n; i++) {
+		if (q->local->ts[i].family == q->family && ts_to_prefix(&q->local->ts[i], &p) &&
+		    p.len == 0)
+			return true;
+	}
+	return false;
+}
+
+/* The peer accepts what lies inside our selectors: a virtual address, one of the device, one
+ * of the machine. Family 0: the kernel's choice. */
+static struct addr source_for(const struct effects *e, const struct child_sa *child,
+			      const struct tunnel_config *config, uint8_t family)
+{
+	struct source_query q = {.local = &child->local_ts, .family = family};
+	const struct addr *vip = vips_of(e->vips, child->tunnel, family);
+	struct source_addrs *own;
+	struct addr found = {0};
+
+	if (vip && inside(&q, vip))
+		return *vip;
+	for (unsigned i = 0; i < config->n_addrs; i++) {
+		if (inside(&q, &config->addrs[i].addr))
+			return config->addrs[i].addr;
+	}
+	if (selects_all(&q))
+		return found;
+	own = source_addrs_read();
+	source_addrs_find(own, inside, &q, &found);
+	source_addrs_free(own);
+	return found;
+}
+
+void effects_conn(struct effects *e, const struct conn *conn, uint32_t tunnel)
+{
+	routes_conn(e->routes, tunnel, &conn->tunnel.remote);
+	for (uint16_t i = 0; i < conn->n_children; i++)
+		routes_conn_child(e->routes, tunnel, &conn->children[i].local_ts,
+				  &conn->children[i].remote_ts);
+}
+
+void effects_conn_gone(struct effects *e, uint32_t tunnel)
+{
+	routes_conn_gone(e->routes, tunnel);
+}
+
+void effects_resolved(struct effects *e, const struct addr *a)
+{
+	if (routes_on(e->routes))
+		routes_outside(e->routes, a);
+}
+
+void effects_child_install(struct effects *e, const struct child_sa *child)
+{
+	const char *conn = tunnels_conn(e->host.tunnels, child->tunnel);
+	struct addr sources[2] = {0};
+	struct tunnel_view view;
+
+	if (routes_on(e->routes) && conn && tunnels_view(e->host.tunnels, conn, &view)) {
+		sources[0] = source_for(e, child, view.config, AF_INET);
+		sources[1] = source_for(e, child, view.config, AF_INET6);
+	}
+	routes_child(e->routes, child->id, child->tunnel, &child->remote_ts, &child->remote.addr,
+		     sources);
+}
+
+void effects_child_update(struct effects *e, const struct child_sa *child)
+{
+	routes_child_moved(e->routes, child->id, &child->remote.addr);
+}
+
+void effects_child_remove(struct effects *e, uint64_t child)
+{
+	routes_child_gone(e->routes, child);
+}
+
+void effects_device(struct effects *e, uint32_t tunnel)
+{
+	routes_restore(e->routes, tunnel);
+}
+
+/* Routes through a device whose link is up lead somewhere: SAs of the former process pass
+ * packets until ours are there. */
+static void note_inheriting(void *ctx, const struct tunnel_view *view)
+{
+	struct netlink_route *route = ctx;
+
+	if (route->ifindex && view->state == TUNNEL_UP && view->info.ifindex == route->ifindex &&
+	    view->info.inherited)
+		route->ifindex = -1;
+}
+
+static bool keep(void *ctx, const struct netlink_route *route)
+{
+	const struct effects *e = ctx;
+	struct netlink_route r = *route;
+
+	tunnels_each(e->host.tunnels, note_inheriting, &r);
+	return r.ifindex == -1 || (routes_on(e->routes) && routes_has(e->routes, route));
+}
+
+static void remove_leftovers(struct effects *e)
+{
+	unsigned n = leftovers_remove_routes(e->netlink, keep, e);
+
+	if (n)
+		log_to(e->host.log, LOG_LEVEL_NOTICE, "net", "",
+		       "%u routes of a former process removed", n);
+}
+
+void effects_link(struct effects *e, const struct tunnel_view *view, bool up)
+{
+	routes_link(e->routes, view->id, up ? view->info.ifindex : 0);
+	if (!up && e->settled && view->info.inherited)
+		remove_leftovers(e);
+}
+
+void effects_settled(struct effects *e)
+{
+	e->settled = true;
+	remove_leftovers(e);
+}
+
 /* ---- what comes in ---- */
 
 void effects_settings(struct effects *e, const struct settings *settings)
 {
 	updown_set_timeout(e->updown, settings->updown_timeout);
 	vips_configure(e->vips, settings);
+	routes_configure(e->routes, settings);
 }
 
 void effects_vips(struct effects *e, const struct ike_output *out)
@@ -93,6 +260,7 @@ bool effects_end(struct effects *e)
 
 struct effects *effects_new(const struct effects_host *host)
 {
+	struct routes_host routes = {.route = set_route, .rule = set_rule, .log = host->log};
 	const struct scripts_host scripts = {
 		.loop = host->loop, .log = host->log, .idle = host->idle, .ctx = host->ctx};
 	struct effects *e = calloc(1, sizeof(*e));
@@ -106,7 +274,9 @@ struct effects *effects_new(const struct effects_host *host)
 	e->scripts = scripts_new(&scripts);
 	e->updown = e->scripts ? updown_new(e->scripts) : NULL;
 	e->vips = e->netlink ? vips_new(e->netlink, host->tunnels, host->log) : NULL;
-	if (e->vips && e->updown)
+	routes.ctx = e;
+	e->routes = routes_new(&routes);
+	if (e->vips && e->updown && e->routes)
 		return e;
 	effects_free(e);
 	return NULL;
@@ -116,6 +286,8 @@ void effects_free(struct effects *e)
 {
 	if (!e)
 		return;
+	if (e->routes)
+		routes_free(e->routes);
 	vips_free(e->vips);
 	updown_free(e->updown);
 	scripts_free(e->scripts);

@@ -1,5 +1,6 @@
 /* What SAs bring about on this machine beside the data plane: scripts that run, virtual
- * addresses on devices. The daemon passes in what the engine and the tunnels tell. */
+ * addresses on devices, routes (install-routes). The daemon passes in what the engine and the
+ * tunnels tell. */
 #ifndef DETOUR_EFFECTS_H
 #define DETOUR_EFFECTS_H
 
@@ -26,6 +27,21 @@ void effects_free(struct effects *e); /* scripts that still run are killed */
 void effects_settings(struct effects *e, const struct settings *settings);
 void effects_event(struct effects *e, const struct ike_output *event);
 void effects_vips(struct effects *e, const struct ike_output *vips);
+
+/* A conn that is loaded, or again with changes, before its first datagram is sent. */
+void effects_conn(struct effects *e, const struct conn *conn, uint32_t tunnel);
+void effects_conn_gone(struct effects *e, uint32_t tunnel);
+/* A peer's name has this address. */
+void effects_resolved(struct effects *e, const struct addr *a);
+void effects_child_install(struct effects *e, const struct child_sa *child);
+void effects_child_update(struct effects *e, const struct child_sa *child);
+void effects_child_remove(struct effects *e, uint64_t child);
+/* Before a link goes DORMANT, after it came UP. */
+void effects_link(struct effects *e, const struct tunnel_view *view, bool up);
+/* Somebody else set the tunnel's device up or down. */
+void effects_device(struct effects *e, uint32_t tunnel);
+/* All conns are loaded: what is left of a former process goes. */
+void effects_settled(struct effects *e);
 /* The daemon ends. true: scripts are left to wait for, `idle` follows. */
 bool effects_end(struct effects *e);
 

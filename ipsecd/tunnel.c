@@ -1,49 +1,11 @@
 /* Tunnels: devices per conn, and link state counted per CHILD_SA object.
  *
  * Owns: which tunnels exist, their ids, which CHILD_SAs each has. Single writer of a
- * tunnel's state: set_state. Knows neither IKE nor how a plane works. */
-#include "ipsecd/tunnel.h"
+ * tunnel's state: tunnel_set_state. Knows neither IKE nor how a plane works. */
+#include "ipsecd/tunnel_parts.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <uthash.h>
-#include <utlist.h>
-
-struct tunnel {
-	uint32_t id;
-	char *conn; /* NULL once condemned: the name may be taken by a new tunnel */
-	struct tunnel_config config; /* as configured */
-	uint8_t n_vips;
-	struct addr vips[TUNNEL_ADDRS_MAX];
-	enum tunnel_state state;
-	struct tunnel_child *children;
-	unsigned usable;
-	bool inherited;	   /* counted in `usable`: SAs of a former process still send */
-	int ifindex;	   /* when last looked at */
-	unsigned draining; /* CHILD_SAs that were there when the drain began */
-	bool touched;	   /* stands in tunnels.touched until the next settle */
-	struct tunnel *next_touched;
-	struct tunnel *prev, *next; /* among the condemned */
-	UT_hash_handle hh, hh_conn;
-};
-
-struct tunnel_child {
-	uint64_t id;
-	struct tunnel *tunnel;
-	bool outbound, draining;
-	struct tunnel_child *prev, *next; /* of the tunnel */
-	UT_hash_handle hh;
-};
-
-struct tunnels {
-	const struct dataplane_ops *ops;
-	struct dataplane *plane;
-	struct tunnels_host host;
-	struct tunnel *by_id, *by_conn; /* condemned tunnels are in the first only */
-	struct tunnel *touched, *condemned;
-	struct tunnel_child *children;
-	uint32_t last_id;
-};
 
 static const char *const state_names[] = {"down", "up", "draining"};
 
@@ -104,7 +66,7 @@ static struct tunnel *find(const struct tunnels *t, const char *conn)
 	return tunnel;
 }
 
-static void view_of(const struct tunnels *t, const struct tunnel *tunnel, struct tunnel_view *out)
+void tunnel_view_of(const struct tunnels *t, const struct tunnel *tunnel, struct tunnel_view *out)
 {
 	*out = (struct tunnel_view){
 		.id = tunnel->id,
@@ -123,7 +85,7 @@ const char *tunnel_view_device(const struct tunnel_view *v)
 
 /* The only writer of a tunnel's state and of its link. Routing is told of a loss before
  * the device shows it, and of an arrival after. */
-static void set_state(struct tunnels *t, struct tunnel *tunnel, enum tunnel_state state,
+void tunnel_set_state(struct tunnels *t, struct tunnel *tunnel, enum tunnel_state state,
 		      const char *reason)
 {
 	bool was_up = tunnel->state == TUNNEL_UP, up = state == TUNNEL_UP;
@@ -131,7 +93,7 @@ static void set_state(struct tunnels *t, struct tunnel *tunnel, enum tunnel_stat
 
 	if (tunnel->state == state)
 		return;
-	view_of(t, tunnel, &view);
+	tunnel_view_of(t, tunnel, &view);
 	log_to(t->host.log, LOG_LEVEL_NOTICE, "tun", tunnel->conn, "%s: %s -> %s (%s)",
 	       tunnel_view_device(&view), state_names[tunnel->state], state_names[state], reason);
 	tunnel->state = view.state = state;
@@ -144,7 +106,7 @@ static void set_state(struct tunnels *t, struct tunnel *tunnel, enum tunnel_stat
 		       "%s: setting the link %s failed: %s", tunnel_view_device(&view),
 		       up ? "up" : "dormant", t->ops->last_error(t->plane));
 	if (up) {
-		view_of(t, tunnel, &view);
+		tunnel_view_of(t, tunnel, &view);
 		t->host.link(t->host.ctx, &view, true, reason);
 	}
 }
@@ -162,7 +124,7 @@ static void mark_draining(struct tunnel *tunnel, bool draining)
 	}
 }
 
-static struct tunnel *by_id(const struct tunnels *t, uint32_t id)
+struct tunnel *tunnel_by_id(const struct tunnels *t, uint32_t id)
 {
 	struct tunnel *tunnel;
 
@@ -170,7 +132,7 @@ static struct tunnel *by_id(const struct tunnels *t, uint32_t id)
 	return tunnel;
 }
 
-static void count(struct tunnels *t, struct tunnel *tunnel, bool *counted, bool usable)
+void tunnel_count(struct tunnels *t, struct tunnel *tunnel, bool *counted, bool usable)
 {
 	touch(t, tunnel);
 	if (*counted == usable)
@@ -180,69 +142,6 @@ static void count(struct tunnels *t, struct tunnel *tunnel, bool *counted, bool 
 }
 
 /* ---- devices ---- */
-
-/* A device that came after the link was UP (made by a script, or again): whoever routes has
- * to know it. */
-static void note_device(struct tunnels *t, struct tunnel *tunnel)
-{
-	struct tunnel_view view;
-	int was = tunnel->ifindex;
-
-	view_of(t, tunnel, &view);
-	tunnel->ifindex = view.info.ifindex;
-	if (view.info.ifindex && view.info.ifindex != was && tunnel->state == TUNNEL_UP)
-		t->host.link(t->host.ctx, &view, true, "the device is there");
-}
-
-static bool has_addr(const struct tunnel_config *c, const struct addr *a)
-{
-	for (unsigned i = 0; i < c->n_addrs; i++) {
-		if (addr_equal(&c->addrs[i].addr, a))
-			return true;
-	}
-	return false;
-}
-
-/* What the plane gets: the configuration and the virtual addresses. */
-static struct tunnel_config whole(const struct tunnel *tunnel, const struct tunnel_config *config)
-{
-	struct tunnel_config c = *config;
-
-	for (unsigned i = 0; i < tunnel->n_vips && c.n_addrs < TUNNEL_ADDRS_MAX; i++) {
-		const struct addr *a = &tunnel->vips[i];
-
-		if (!has_addr(&c, a))
-			c.addrs[c.n_addrs++] = (struct prefix){
-				.addr = *a, .len = (uint8_t)(addr_size(a->family) * 8)};
-	}
-	return c;
-}
-
-static bool make_device(struct tunnels *t, struct tunnel *tunnel,
-			const struct tunnel_config *config, char *why, size_t size)
-{
-	const struct tunnel_config all = whole(tunnel, config);
-
-	if (t->ops->tunnel_create(t->plane, tunnel->id, &all) != DATAPLANE_OK) {
-		snprintf(why, size, "%s", t->ops->last_error(t->plane));
-		return false;
-	}
-	tunnel->config = *config;
-	return true;
-}
-
-/* The link of a device that is handed over with its SAs stays as it was. */
-static void inherit(struct tunnels *t, struct tunnel *tunnel)
-{
-	struct tunnel_view view;
-
-	view_of(t, tunnel, &view);
-	tunnel->ifindex = view.info.ifindex;
-	if (!view.info.inherited || !view.info.link_up)
-		return;
-	count(t, tunnel, &tunnel->inherited, true);
-	set_state(t, tunnel, TUNNEL_UP, "SAs of a former process still pass packets");
-}
 
 /* Not yet known by its conn's name, as the next one. */
 static struct tunnel *create(struct tunnels *t, const struct conn *conn, char *why, size_t size)
@@ -257,56 +156,14 @@ static struct tunnel *create(struct tunnels *t, const struct conn *conn, char *w
 		return NULL;
 	}
 	tunnel->id = ++t->last_id;
-	if (!make_device(t, tunnel, &conn->tunnel, why, size)) {
+	if (!tunnel_make_device(t, tunnel, &conn->tunnel, why, size)) {
 		free(tunnel->conn);
 		free(tunnel);
 		return NULL;
 	}
 	HASH_ADD(hh, t->by_id, id, sizeof(tunnel->id), tunnel);
-	inherit(t, tunnel);
+	tunnel_inherit(t, tunnel);
 	return tunnel;
-}
-
-/* Another kind or other keys make it another device, though the name is the same: its
- * CHILD_SAs go with it. A refused one leaves the old device, with nothing in it. */
-static bool remake(struct tunnels *t, struct tunnel *tunnel, const struct tunnel_config *config,
-		   char *why, size_t size)
-{
-	const struct tunnel_config old = tunnel->config;
-	struct tunnel_child *child;
-	char again[128];
-
-	set_state(t, tunnel, TUNNEL_DOWN, "the device is made anew");
-	count(t, tunnel, &tunnel->inherited, false);
-	DL_FOREACH (tunnel->children, child)
-		count(t, tunnel, &child->outbound, false);
-	t->ops->tunnel_remove(t->plane, tunnel->id);
-	if (make_device(t, tunnel, config, why, size)) {
-		note_device(t, tunnel);
-		return true;
-	}
-	if (!make_device(t, tunnel, &old, again, sizeof(again)))
-		log_to(t->host.log, LOG_LEVEL_ERROR, "tun", tunnel->conn ? tunnel->conn : "",
-		       "%s: the device can't be had back: %s", old.name, again);
-	DL_FOREACH (tunnel->children, child)
-		t->host.child_lost(t->host.ctx, child->id);
-	return false;
-}
-
-static bool change(struct tunnels *t, struct tunnel *tunnel, const struct tunnel_config *config,
-		   char *why, size_t size)
-{
-	const struct tunnel_config all = whole(tunnel, config);
-
-	if (!tunnel_config_same_device(&tunnel->config, config))
-		return remake(t, tunnel, config, why, size);
-	if (t->ops->tunnel_update(t->plane, tunnel->id, &all) != DATAPLANE_OK) {
-		snprintf(why, size, "%s", t->ops->last_error(t->plane));
-		return false;
-	}
-	tunnel->config = *config;
-	note_device(t, tunnel);
-	return true;
 }
 
 /* The device of a conn that is gone, while its CHILD_SAs are being deleted: the same
@@ -320,7 +177,7 @@ static struct tunnel *adopt(struct tunnels *t, struct tunnel *tunnel, const stru
 		snprintf(why, size, "out of memory");
 		return NULL;
 	}
-	if (!change(t, tunnel, &conn->tunnel, why, size)) {
+	if (!tunnel_change_device(t, tunnel, &conn->tunnel, why, size)) {
 		free(name);
 		return NULL;
 	}
@@ -328,7 +185,8 @@ static struct tunnel *adopt(struct tunnels *t, struct tunnel *tunnel, const stru
 	tunnel->conn = name;
 	mark_draining(tunnel, true);
 	if (tunnel->usable)
-		set_state(t, tunnel, TUNNEL_DRAINING, "SAs of the former connection are left");
+		tunnel_set_state(t, tunnel, TUNNEL_DRAINING,
+				 "SAs of the former connection are left");
 	return tunnel;
 }
 
@@ -349,7 +207,7 @@ bool tunnels_ensure(struct tunnels *t, const struct conn *conn, uint32_t *id, ch
 	struct tunnel *old = find(t, conn->name), *tunnel = old;
 
 	if (old && strcmp(old->config.name, conn->tunnel.name) == 0) {
-		if (!change(t, old, &conn->tunnel, why, size))
+		if (!tunnel_change_device(t, old, &conn->tunnel, why, size))
 			return false;
 	} else {
 		/* Another device name is another device; the old one goes when it is there. */
@@ -372,44 +230,27 @@ static void remove_device(struct tunnels *t, struct tunnel *tunnel)
 
 void tunnels_device_changed(struct tunnels *t, const struct dataplane_event *event)
 {
-	struct tunnel *tunnel = by_id(t, event->tunnel);
+	struct tunnel *tunnel = tunnel_by_id(t, event->tunnel);
 	struct tunnel_view view;
 
 	if (!tunnel)
 		return;
-	view_of(t, tunnel, &view);
+	tunnel_view_of(t, tunnel, &view);
 	log_to(t->host.log, LOG_LEVEL_WARN, "tun", view.conn,
 	       "%s: the device was %s by someone else", tunnel_view_device(&view),
 	       !event->present			      ? "removed"
 	       : view.info.ifindex != tunnel->ifindex ? "made"
 	       : event->admin_up		      ? "set up"
 						      : "set down");
-	note_device(t, tunnel);
-}
-
-void tunnels_set_vips(struct tunnels *t, uint32_t id, const struct addr *vips, unsigned n)
-{
-	struct tunnel *tunnel = by_id(t, id);
-	char why[256];
-
-	if (!tunnel)
-		return;
-	tunnel->n_vips = (uint8_t)(n < TUNNEL_ADDRS_MAX ? n : TUNNEL_ADDRS_MAX);
-	memcpy(tunnel->vips, vips, tunnel->n_vips * sizeof(*vips));
-	if (tunnel->config.n_addrs + n > TUNNEL_ADDRS_MAX)
-		log_to(t->host.log, LOG_LEVEL_WARN, "tun", tunnel->conn ? tunnel->conn : "",
-		       "%u virtual addresses are more than the device has room for", n);
-	if (!change(t, tunnel, &tunnel->config, why, sizeof(why)))
-		log_to(t->host.log, LOG_LEVEL_ERROR, "tun", tunnel->conn ? tunnel->conn : "",
-		       "virtual addresses: %s", why);
+	tunnel_note_device(t, tunnel);
 }
 
 void tunnels_inherited_gone(struct tunnels *t, uint32_t id)
 {
-	struct tunnel *tunnel = by_id(t, id);
+	struct tunnel *tunnel = tunnel_by_id(t, id);
 
 	if (tunnel)
-		count(t, tunnel, &tunnel->inherited, false);
+		tunnel_count(t, tunnel, &tunnel->inherited, false);
 }
 
 void tunnels_disinherit(struct tunnels *t, const char *conn)
@@ -418,7 +259,7 @@ void tunnels_disinherit(struct tunnels *t, const char *conn)
 
 	if (!tunnel || !tunnel->inherited)
 		return;
-	count(t, tunnel, &tunnel->inherited, false);
+	tunnel_count(t, tunnel, &tunnel->inherited, false);
 	if (t->ops->tunnel_disinherit)
 		t->ops->tunnel_disinherit(t->plane, tunnel->id);
 }
@@ -429,7 +270,7 @@ void tunnels_condemn(struct tunnels *t, const char *conn)
 
 	if (!tunnel)
 		return;
-	set_state(t, tunnel, TUNNEL_DOWN, "no longer configured");
+	tunnel_set_state(t, tunnel, TUNNEL_DOWN, "no longer configured");
 	HASH_DELETE(hh_conn, t->by_conn, tunnel);
 	free(tunnel->conn);
 	tunnel->conn = NULL;
@@ -444,9 +285,9 @@ void tunnels_condemn(struct tunnels *t, const char *conn)
  * ours is deleted. */
 static void child_count(struct tunnels *t, struct tunnel_child *child, bool outbound)
 {
-	count(t, child->tunnel, &child->outbound, outbound);
+	tunnel_count(t, child->tunnel, &child->outbound, outbound);
 	if (outbound)
-		count(t, child->tunnel, &child->tunnel->inherited, false);
+		tunnel_count(t, child->tunnel, &child->tunnel->inherited, false);
 }
 
 static struct tunnel_child *child_of(const struct tunnels *t, uint64_t id)
@@ -459,7 +300,7 @@ static struct tunnel_child *child_of(const struct tunnels *t, uint64_t id)
 
 bool tunnels_child_install(struct tunnels *t, const struct child_sa *sa)
 {
-	struct tunnel *tunnel = by_id(t, sa->tunnel);
+	struct tunnel *tunnel = tunnel_by_id(t, sa->tunnel);
 	struct tunnel_child *child;
 
 	if (!tunnel || t->ops->child_install(t->plane, sa) != DATAPLANE_OK) {
@@ -515,10 +356,10 @@ static void settle(struct tunnels *t, struct tunnel *tunnel, const char *reason)
 		if (!tunnel->children)
 			remove_device(t, tunnel);
 	} else if (tunnel->usable == 0) {
-		set_state(t, tunnel, TUNNEL_DOWN, reason);
+		tunnel_set_state(t, tunnel, TUNNEL_DOWN, reason);
 	} else if (tunnel->state == TUNNEL_DOWN ||
 		   (tunnel->state == TUNNEL_DRAINING && tunnel->draining == 0)) {
-		set_state(t, tunnel, TUNNEL_UP, reason);
+		tunnel_set_state(t, tunnel, TUNNEL_UP, reason);
 	}
 }
 
@@ -542,7 +383,7 @@ bool tunnels_drain(struct tunnels *t, const char *conn, const char *reason)
 	if (!tunnel || tunnel->state != TUNNEL_UP)
 		return false;
 	mark_draining(tunnel, true);
-	set_state(t, tunnel, TUNNEL_DRAINING, reason);
+	tunnel_set_state(t, tunnel, TUNNEL_DRAINING, reason);
 	return true;
 }
 
@@ -553,7 +394,7 @@ void tunnels_drain_end(struct tunnels *t, const char *conn, const char *reason)
 	if (!tunnel || tunnel->state != TUNNEL_DRAINING)
 		return;
 	mark_draining(tunnel, false);
-	set_state(t, tunnel, tunnel->usable ? TUNNEL_UP : TUNNEL_DOWN, reason);
+	tunnel_set_state(t, tunnel, tunnel->usable ? TUNNEL_UP : TUNNEL_DOWN, reason);
 }
 
 /* ---- views ---- */
@@ -563,13 +404,13 @@ bool tunnels_view(const struct tunnels *t, const char *conn, struct tunnel_view 
 	struct tunnel *tunnel = find(t, conn);
 
 	if (tunnel)
-		view_of(t, tunnel, out);
+		tunnel_view_of(t, tunnel, out);
 	return tunnel != NULL;
 }
 
 const char *tunnels_conn(const struct tunnels *t, uint32_t id)
 {
-	struct tunnel *tunnel = by_id(t, id);
+	struct tunnel *tunnel = tunnel_by_id(t, id);
 
 	return tunnel ? tunnel->conn : NULL;
 }
@@ -596,7 +437,7 @@ void tunnels_each(const struct tunnels *t, void (*cb)(void *ctx, const struct tu
 	struct tunnel_view view;
 
 	HASH_ITER (hh, t->by_id, tunnel, next) {
-		view_of(t, tunnel, &view);
+		tunnel_view_of(t, tunnel, &view);
 		cb(ctx, &view);
 	}
 }

@@ -97,3 +97,27 @@ int netlink_route_list(struct netlink *nl, uint8_t family,
 	return netlink_query(nl, netlink_build_route_dump(buf, sizeof(buf), family), take_each,
 			     &list);
 }
+
+struct rule_list {
+	void (*cb)(void *ctx, const struct netlink_rule *rule);
+	void *ctx;
+};
+
+static void take_rule(void *ctx, const struct nlmsghdr *h)
+{
+	const struct rule_list *list = ctx;
+	struct netlink_rule rule;
+
+	if (netlink_parse_rule(h, &rule))
+		list->cb(list->ctx, &rule);
+}
+
+int netlink_rule_list(struct netlink *nl, uint8_t family,
+		      void (*cb)(void *ctx, const struct netlink_rule *rule), void *ctx)
+{
+	uint8_t buf[SMALL] __attribute__((aligned(8)));
+	struct rule_list list = {.cb = cb, .ctx = ctx};
+
+	return netlink_query(nl, netlink_build_rule_dump(buf, sizeof(buf), family), take_rule,
+			     &list);
+}

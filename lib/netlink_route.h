@@ -21,6 +21,7 @@ struct netlink_route {
 struct netlink_rule {
 	uint8_t family;
 	uint32_t table, priority;
+	uint8_t protocol; /* RTPROT_*, 0: none */
 };
 
 struct nlmsghdr *netlink_build_route(void *buf, size_t size, const struct netlink_route *r,
@@ -45,5 +46,8 @@ int netlink_route_towards(struct netlink *nl, const struct addr *dst, const stru
 uint32_t netlink_path_mtu(struct netlink *nl, const struct addr *dst, const struct addr *src);
 int netlink_route_list(struct netlink *nl, uint8_t family,
 		       void (*cb)(void *ctx, const struct netlink_route *route), void *ctx);
+
+int netlink_rule_list(struct netlink *nl, uint8_t family,
+		      void (*cb)(void *ctx, const struct netlink_rule *rule), void *ctx);
 
 #endif

@@ -105,6 +105,8 @@ struct nlmsghdr *netlink_build_rule(void *buf, size_t size, const struct netlink
 	if (!mnl_attr_put_u32_check(h, size, FRA_TABLE, r->table) ||
 	    !mnl_attr_put_u32_check(h, size, FRA_PRIORITY, r->priority))
 		return NULL;
+	if (r->protocol && !mnl_attr_put_u8_check(h, size, FRA_PROTOCOL, r->protocol))
+		return NULL;
 	return h;
 }
 
@@ -224,6 +226,9 @@ bool netlink_parse_rule(const struct nlmsghdr *h, struct netlink_rule *out)
 			take_u32(attr, &out->table);
 		else if (mnl_attr_get_type(attr) == FRA_PRIORITY)
 			take_u32(attr, &out->priority);
+		else if (mnl_attr_get_type(attr) == FRA_PROTOCOL &&
+			 mnl_attr_get_payload_len(attr) == 1)
+			out->protocol = mnl_attr_get_u8(attr);
 	}
 	return true;
 }

@@ -480,3 +480,57 @@ bool ts_list_match(const struct ts_list *l, const struct addr *a, uint8_t protoc
 	}
 	return false;
 }
+
+/* ---- prefixes of a range ---- */
+
+/* The largest block that begins at `start` and ends at or before `end`: its prefix length. */
+static uint8_t block_len(const uint8_t *start, const uint8_t *end, size_t size)
+{
+	uint8_t last[16], len = (uint8_t)(size * 8);
+
+	memcpy(last, start, size);
+	while (len > 0) {
+		uint8_t bit = (uint8_t)(0x80 >> (len - 1) % 8);
+
+		if (start[(len - 1) / 8] & bit)
+			break;
+		last[(len - 1) / 8] |= bit;
+		if (memcmp(last, end, size) > 0)
+			break;
+		len--;
+	}
+	return len;
+}
+
+/* To the block behind one of this prefix length; false behind the last address of all. */
+static bool advance(uint8_t *bytes, unsigned len)
+{
+	unsigned carry = len ? 0x80u >> (len - 1) % 8 : 1;
+
+	for (size_t i = len ? (len - 1) / 8 + 1 : 0; i-- > 0 && carry;) {
+		carry += bytes[i];
+		bytes[i] = (uint8_t)carry;
+		carry >>= 8;
+	}
+	return carry == 0;
+}
+
+unsigned ts_prefixes(const struct ts *ts, struct prefix *out, unsigned max)
+{
+	size_t size = addr_size(ts->family);
+	uint8_t at[16] = {0};
+	unsigned n = 0;
+
+	memcpy(at, ts->start, size);
+	while (!ts->dynamic && size && memcmp(at, ts->end, size) <= 0) {
+		struct prefix p = {.addr.family = ts->family, .len = block_len(at, ts->end, size)};
+
+		memcpy(p.addr.bytes, at, size);
+		if (n < max)
+			out[n] = p;
+		n++;
+		if (!advance(at, p.len))
+			break;
+	}
+	return n;
+}

@@ -26,6 +26,9 @@ bool ts_parse(const char *text, struct ts *out);
 void ts_from_prefix(const struct prefix *p, struct ts *out);
 /* true and the prefix when the range is exactly one. */
 bool ts_to_prefix(const struct ts *ts, struct prefix *out);
+/* The prefixes that make up the range exactly, at most `max` of them; returns how many it
+ * has, 0 for a dynamic one. */
+unsigned ts_prefixes(const struct ts *ts, struct prefix *out, unsigned max);
 /* "10.1.0.0/16", "10.0.0.1..10.0.0.9", "...[tcp/80]" as strongSwan writes them. */
 const char *ts_format(const struct ts *ts, char *text);
 const char *ts_list_format(const struct ts_list *l, char *text, size_t size); /* spaces between */

@@ -51,6 +51,18 @@ bool source_addrs_has(const struct source_addrs *s, const struct addr *a)
 	return s && bsearch(a, s->list, s->n, sizeof(s->list[0]), compare);
 }
 
+bool source_addrs_find(const struct source_addrs *s, bool (*match)(void *ctx, const struct addr *a),
+		       void *ctx, struct addr *out)
+{
+	for (size_t i = 0; s && i < s->n; i++) {
+		if (match(ctx, &s->list[i])) {
+			*out = s->list[i];
+			return true;
+		}
+	}
+	return false;
+}
+
 /* Connecting a UDP socket sends nothing and makes the kernel choose a route. */
 bool source_towards(const struct addr *remote, struct addr *out)
 {

@@ -11,6 +11,9 @@ struct source_addrs;
 struct source_addrs *source_addrs_read(void); /* NULL: errno says why */
 void source_addrs_free(struct source_addrs *s);
 bool source_addrs_has(const struct source_addrs *s, const struct addr *a); /* NULL: false */
+/* The first one that `match` takes. */
+bool source_addrs_find(const struct source_addrs *s, bool (*match)(void *ctx, const struct addr *a),
+		       void *ctx, struct addr *out);
 /* The source address that the kernel's routes give towards `remote`; false: no route. */
 bool source_towards(const struct addr *remote, struct addr *out);
 

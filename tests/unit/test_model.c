@@ -161,6 +161,41 @@ static void test_ts_sets(void **state)
 			    "2001:db8::1/128[gre] 10.0.0.0/8");
 }
 
+static void prefixes_of(const char *range, const char *wanted)
+{
+	char text[1024] = "", one[PREFIX_TEXT];
+	struct prefix p[8];
+	struct ts ts;
+	unsigned n;
+
+	assert_true(ts_parse(range, &ts));
+	n = ts_prefixes(&ts, p, 8);
+	for (unsigned i = 0; i < n && i < 8; i++)
+		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%s", i ? " " : "",
+			 prefix_format(&p[i], one));
+	if (strcmp(text, wanted) != 0)
+		fail_msg("%s: '%s', wanted '%s'", range, text, wanted);
+}
+
+static void test_ts_prefixes(void **state)
+{
+	struct prefix p[2];
+	struct ts ts;
+
+	(void)state;
+	prefixes_of("10.1.0.0/16", "10.1.0.0/16");
+	prefixes_of("0.0.0.0/0", "0.0.0.0/0");
+	prefixes_of("::/0", "::/0");
+	prefixes_of("10.0.0.5-10.0.0.9", "10.0.0.5/32 10.0.0.6/31 10.0.0.8/31");
+	prefixes_of("10.0.0.255-10.0.1.0", "10.0.0.255/32 10.0.1.0/32");
+	prefixes_of("255.255.255.254-255.255.255.255", "255.255.255.254/31");
+	prefixes_of("128.0.0.0-255.255.255.255", "128.0.0.0/1");
+	prefixes_of("2001:db8::ffff-2001:db8::1:0", "2001:db8::ffff/128 2001:db8::1:0/128");
+	prefixes_of("%dynamic", "");
+	assert_true(ts_parse("0.0.0.1-255.255.255.254", &ts)); /* the worst there is */
+	assert_int_equal(ts_prefixes(&ts, p, 2), 62);
+}
+
 static void test_id_text(void **state)
 {
 	static const struct {
@@ -561,6 +596,7 @@ int main(void)
 		cmocka_unit_test(test_ts_text),
 		cmocka_unit_test(test_ts_narrow),
 		cmocka_unit_test(test_ts_sets),
+		cmocka_unit_test(test_ts_prefixes),
 		cmocka_unit_test(test_id_text),
 		cmocka_unit_test(test_id_wire),
 		cmocka_unit_test(test_id_match),

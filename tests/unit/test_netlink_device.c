@@ -281,7 +281,8 @@ static void rules(void **state)
 	for (unsigned i = 0; i < 4; i++) {
 		struct netlink_rule r = {.family = i % 2 ? AF_INET6 : AF_INET,
 					 .table = i / 2 ? 100000 : 220,
-					 .priority = 220},
+					 .priority = 220,
+					 .protocol = i % 2 ? 68 : 0},
 				    back;
 		struct nlmsghdr *h = netlink_build_rule(buf, sizeof(buf), &r, true);
 		size_t full;
@@ -291,6 +292,7 @@ static void rules(void **state)
 		assert_int_equal(back.family, r.family);
 		assert_int_equal(back.table, r.table);
 		assert_int_equal(back.priority, r.priority);
+		assert_int_equal(back.protocol, r.protocol);
 		cut(h);
 		full = h->nlmsg_len;
 		for (size_t size = 0; size < full; size++)

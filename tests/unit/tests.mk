@@ -7,7 +7,7 @@ TEST_test_wire := tests/unit/test_wire.c tests/support/wire_echo.c $(WIRE_SRC) i
 TEST_test_model := tests/unit/test_model.c $(MODEL_SRC) lib/addr.c lib/words.c
 TEST_test_proposal := tests/unit/test_proposal.c ipsecd/model/proposal.c ipsecd/model/proposal_words.c \
 	ipsecd/model/algorithm.c
-TEST_test_tunnel := tests/unit/test_tunnel.c ipsecd/tunnel.c ipsecd/dataplane/fake.c \
+TEST_test_tunnel := tests/unit/test_tunnel.c ipsecd/tunnel.c ipsecd/tunnel_device.c ipsecd/dataplane/fake.c \
 	ipsecd/dataplane/forward.c ipsecd/dataplane/forward_child.c ipsecd/dataplane/sadb.c \
 	ipsecd/dataplane/esp.c ipsecd/dataplane/replay.c ipsecd/dataplane/inner.c \
 	ipsecd/dataplane/mtu.c ipsecd/dataplane/counters.c tests/support/crypto_null.c \
@@ -18,6 +18,7 @@ LIBS_test_script := -lev
 TEST_test_updown := tests/unit/test_updown.c ipsecd/updown.c ipsecd/updown_env.c $(MODEL_SRC) \
 	lib/addr.c lib/words.c
 TEST_test_pool := tests/unit/test_pool.c $(POOL_SRC) ipsecd/model/vip.c ipsecd/model/id.c lib/addr.c lib/words.c
+TEST_test_route_claims := tests/unit/test_route_claims.c ipsecd/routes.c ipsecd/model/ts.c lib/addr.c lib/log.c
 TEST_test_replay := tests/unit/test_replay.c ipsecd/dataplane/replay.c
 TEST_test_esp := tests/unit/test_esp.c ipsecd/dataplane/esp.c ipsecd/dataplane/mtu.c ipsecd/model/algorithm.c \
 	$(CRYPTO_SRC)

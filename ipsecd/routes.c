@@ -1,0 +1,543 @@
+/* Which routes are wanted, and which of them the kernel has.
+ *
+ * A place in the table (prefix and metric) has claims, of conns and of CHILD_SAs; the best
+ * one decides what stands there: an exception before a route, the older before the newer.
+ * Single writer of a place: settle. */
+#include "ipsecd/routes.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <uthash.h>
+#include <utlist.h>
+
+#define PREFIXES_MAX 64 /* of one selector */
+#define OUTSIDE_MAX  64
+
+enum claim_kind { CLAIM_THROW, CLAIM_VIA, CLAIM_BLACKHOLE };
+
+struct claim {
+	enum claim_kind kind;
+	uint32_t tunnel;
+	struct addr source;
+	struct place *place;
+	struct claim *prev, *next;	       /* of the place */
+	struct claim *owner_prev, *owner_next; /* of who made it */
+};
+
+struct place_key {
+	struct prefix dst;
+	uint32_t metric;
+};
+
+struct place {
+	struct place_key key;
+	struct claim *claims;
+	bool installed;
+	struct netlink_route route; /* as installed */
+	struct netlink_route asked; /* the same before the kernel refused its source */
+	UT_hash_handle hh;
+};
+
+/* Who makes claims: a conn (by its tunnel), a CHILD_SA. */
+struct owner {
+	uint64_t id;
+	uint32_t tunnel;
+	struct addr peer;
+	struct claim *claims;
+	UT_hash_handle hh;
+};
+
+struct via {
+	uint32_t tunnel;
+	int ifindex;
+	UT_hash_handle hh;
+};
+
+struct routes {
+	struct routes_host host;
+	bool on;
+	uint32_t table, priority;
+	struct place *places;
+	struct owner *conns, *children, outside;
+	unsigned n_outside;
+	struct via *vias;
+};
+
+/* ---- places ---- */
+
+static int ifindex_of(const struct routes *r, uint32_t tunnel)
+{
+	struct via *v;
+
+	HASH_FIND(hh, r->vias, &tunnel, sizeof(tunnel), v);
+	return v ? v->ifindex : 0;
+}
+
+static const struct claim *best(const struct routes *r, const struct place *p)
+{
+	const struct claim *c, *found = NULL;
+
+	DL_FOREACH (p->claims, c) {
+		if (c->kind == CLAIM_THROW)
+			return c;
+		if (!found && (c->kind != CLAIM_VIA || ifindex_of(r, c->tunnel)))
+			found = c;
+	}
+	return found;
+}
+
+static bool route_equal(const struct netlink_route *a, const struct netlink_route *b)
+{
+	return prefix_equal(&a->dst, &b->dst) && addr_equal(&a->source, &b->source) &&
+	       a->ifindex == b->ifindex && a->table == b->table && a->metric == b->metric &&
+	       a->blackhole == b->blackhole && a->throws == b->throws;
+}
+
+static void complain(const struct routes *r, const struct netlink_route *route, int error)
+{
+	char text[PREFIX_TEXT];
+
+	log_to(r->host.log, LOG_LEVEL_ERROR, "net", "", "route to %s in table %u: %s",
+	       prefix_format(&route->dst, text), route->table, strerror(-error));
+}
+
+static void uninstall(const struct routes *r, struct place *p)
+{
+	int e;
+
+	if (!p->installed)
+		return;
+	p->installed = false;
+	e = r->host.route(r->host.ctx, &p->route, false);
+	if (e)
+		complain(r, &p->route, e);
+}
+
+/* A source that is not (or not yet) an address of this machine is refused: the kernel's
+ * choice will do. */
+static void install(const struct routes *r, struct place *p, const struct netlink_route *route)
+{
+	int e;
+
+	p->asked = p->route = *route;
+	e = r->host.route(r->host.ctx, &p->route, true);
+	if (e == -EINVAL && p->route.source.family) {
+		p->route.source = (struct addr){0};
+		e = r->host.route(r->host.ctx, &p->route, true);
+	}
+	p->installed = e == 0;
+	if (e)
+		complain(r, route, e);
+}
+
+static void settle(struct routes *r, struct place *p)
+{
+	const struct claim *c = r->on ? best(r, p) : NULL;
+	struct netlink_route wanted = {.dst = p->key.dst,
+				       .metric = p->key.metric,
+				       .table = r->table,
+				       .protocol = ROUTES_PROTOCOL};
+
+	if (c) {
+		wanted.blackhole = c->kind == CLAIM_BLACKHOLE;
+		wanted.throws = c->kind == CLAIM_THROW;
+		if (c->kind == CLAIM_VIA) {
+			wanted.ifindex = ifindex_of(r, c->tunnel);
+			wanted.source = c->source;
+		}
+		if (p->installed && route_equal(&wanted, &p->asked))
+			return;
+	}
+	uninstall(r, p);
+	if (c)
+		install(r, p, &wanted);
+}
+
+static void settle_claims_of(struct routes *r, struct owner *o)
+{
+	struct claim *c;
+
+	DL_FOREACH2 (o->claims, c, owner_next)
+		settle(r, c->place);
+}
+
+/* ---- claims ---- */
+
+static struct place *place_at(struct routes *r, const struct prefix *dst, uint32_t metric)
+{
+	struct place_key key;
+	struct place *p;
+
+	memset(&key, 0, sizeof(key)); /* padding, too: it is hashed as bytes */
+	key.dst.addr = dst->addr;
+	key.dst.len = dst->len;
+	key.metric = metric;
+	HASH_FIND(hh, r->places, &key, sizeof(key), p);
+	if (p)
+		return p;
+	p = calloc(1, sizeof(*p));
+	if (!p)
+		return NULL;
+	memcpy(&p->key, &key, sizeof(key));
+	HASH_ADD(hh, r->places, key, sizeof(p->key), p);
+	return p;
+}
+
+static void claim(struct routes *r, struct owner *o, enum claim_kind kind, const struct prefix *dst,
+		  const struct addr *source)
+{
+	struct claim *c = calloc(1, sizeof(*c));
+	struct place *p =
+		c ? place_at(r, dst,
+			     kind == CLAIM_BLACKHOLE ? ROUTES_METRIC_BLACKHOLE : ROUTES_METRIC)
+		  : NULL;
+
+	if (!p) {
+		free(c);
+		complain(r, &(struct netlink_route){.dst = *dst, .table = r->table}, -ENOMEM);
+		return;
+	}
+	*c = (struct claim){.kind = kind, .tunnel = o->tunnel, .place = p};
+	if (source)
+		c->source = *source;
+	DL_APPEND(p->claims, c);
+	DL_APPEND2(o->claims, c, owner_prev, owner_next);
+	settle(r, p);
+}
+
+static void claim_host(struct routes *r, struct owner *o, const struct addr *a)
+{
+	struct prefix p = {.addr = *a, .len = (uint8_t)(addr_size(a->family) * 8)};
+
+	if (a->family && !addr_is_any(a))
+		claim(r, o, CLAIM_THROW, &p, NULL);
+}
+
+static void unclaim(struct routes *r, struct owner *o, struct claim *c)
+{
+	struct place *p = c->place;
+
+	DL_DELETE(p->claims, c);
+	DL_DELETE2(o->claims, c, owner_prev, owner_next);
+	free(c);
+	settle(r, p);
+	if (!p->claims) {
+		HASH_DEL(r->places, p);
+		free(p);
+	}
+}
+
+static void unclaim_all(struct routes *r, struct owner *o, bool exceptions_only)
+{
+	struct claim *c, *next;
+
+	DL_FOREACH_SAFE2 (o->claims, c, next, owner_next) {
+		if (!exceptions_only || c->kind == CLAIM_THROW)
+			unclaim(r, o, c);
+	}
+}
+
+static struct owner *owner_of(struct owner **set, uint64_t id, bool make)
+{
+	struct owner *o;
+
+	HASH_FIND(hh, *set, &id, sizeof(id), o);
+	if (o || !make)
+		return o;
+	o = calloc(1, sizeof(*o));
+	if (!o)
+		return NULL;
+	o->id = id;
+	HASH_ADD(hh, *set, id, sizeof(o->id), o);
+	return o;
+}
+
+static void owner_drop(struct routes *r, struct owner **set, uint64_t id)
+{
+	struct owner *o = owner_of(set, id, false);
+
+	if (!o)
+		return;
+	unclaim_all(r, o, false);
+	HASH_DEL(*set, o);
+	free(o);
+}
+
+/* ---- conns ---- */
+
+/* What is ours inside a wider network of the peer's stays where it is. */
+static void except_own(struct routes *r, struct owner *o, const struct prefix *own,
+		       const struct ts_list *remote)
+{
+	struct prefix wide[PREFIXES_MAX];
+
+	for (unsigned i = 0; i < remote->n; i++) {
+		unsigned n = ts_prefixes(&remote->ts[i], wide, PREFIXES_MAX);
+
+		for (unsigned j = 0; j < n && j < PREFIXES_MAX; j++) {
+			if (wide[j].len < own->len && prefix_contains(&wide[j], &own->addr)) {
+				claim(r, o, CLAIM_THROW, own, NULL);
+				return;
+			}
+		}
+	}
+}
+
+typedef void each_prefix(struct routes *r, struct owner *o, const struct prefix *p,
+			 const void *arg);
+
+static void for_each(struct routes *r, struct owner *o, const struct ts_list *list, each_prefix *cb,
+		     const void *arg)
+{
+	struct prefix prefixes[PREFIXES_MAX];
+	char text[TS_TEXT];
+
+	for (unsigned i = 0; i < list->n; i++) {
+		unsigned n = ts_prefixes(&list->ts[i], prefixes, PREFIXES_MAX);
+
+		if (n > PREFIXES_MAX) {
+			log_to(r->host.log, LOG_LEVEL_ERROR, "net", "",
+			       "selector %s is %u prefixes: no route for all of them",
+			       ts_format(&list->ts[i], text), n);
+			n = PREFIXES_MAX;
+		}
+		for (unsigned j = 0; j < n; j++)
+			cb(r, o, &prefixes[j], arg);
+	}
+}
+
+static void claim_own(struct routes *r, struct owner *o, const struct prefix *p, const void *remote)
+{
+	except_own(r, o, p, remote);
+}
+
+static void claim_blackhole(struct routes *r, struct owner *o, const struct prefix *p,
+			    const void *arg)
+{
+	(void)arg;
+	if (p->len || o->peer.family)
+		claim(r, o, CLAIM_BLACKHOLE, p, NULL);
+}
+
+void routes_conn(struct routes *r, uint32_t tunnel, const struct addr *peer)
+{
+	struct owner *o;
+
+	owner_drop(r, &r->conns, tunnel);
+	o = owner_of(&r->conns, tunnel, true);
+	if (!o)
+		return;
+	o->tunnel = tunnel;
+	o->peer = *peer;
+	claim_host(r, o, peer); /* before what might hold it */
+}
+
+void routes_conn_child(struct routes *r, uint32_t tunnel, const struct ts_list *local,
+		       const struct ts_list *remote)
+{
+	struct owner *o = owner_of(&r->conns, tunnel, false);
+
+	if (!o)
+		return;
+	for_each(r, o, local, claim_own, remote);
+	for_each(r, o, remote, claim_blackhole, NULL);
+}
+
+void routes_conn_gone(struct routes *r, uint32_t tunnel)
+{
+	owner_drop(r, &r->conns, tunnel);
+}
+
+/* ---- CHILD_SAs and links ---- */
+
+static void claim_via(struct routes *r, struct owner *o, const struct prefix *p, const void *source)
+{
+	const struct addr *sources = source;
+
+	claim(r, o, CLAIM_VIA, p, &sources[p->addr.family == AF_INET6]);
+}
+
+void routes_child(struct routes *r, uint64_t child, uint32_t tunnel, const struct ts_list *remote,
+		  const struct addr *peer, const struct addr source[2])
+{
+	struct owner *o;
+
+	owner_drop(r, &r->children, child);
+	o = owner_of(&r->children, child, true);
+	if (!o)
+		return;
+	o->tunnel = tunnel;
+	o->peer = *peer;
+	claim_host(r, o, peer);
+	for_each(r, o, remote, claim_via, source);
+}
+
+void routes_child_moved(struct routes *r, uint64_t child, const struct addr *peer)
+{
+	struct owner *o = owner_of(&r->children, child, false);
+
+	if (!o || addr_equal(&o->peer, peer))
+		return;
+	unclaim_all(r, o, true);
+	o->peer = *peer;
+	claim_host(r, o, peer);
+}
+
+void routes_child_gone(struct routes *r, uint64_t child)
+{
+	owner_drop(r, &r->children, child);
+}
+
+static void settle_tunnel(struct routes *r, uint32_t tunnel)
+{
+	struct owner *o, *next;
+
+	HASH_ITER (hh, r->children, o, next) {
+		if (o->tunnel == tunnel)
+			settle_claims_of(r, o);
+	}
+}
+
+void routes_link(struct routes *r, uint32_t tunnel, int ifindex)
+{
+	struct via *v;
+
+	HASH_FIND(hh, r->vias, &tunnel, sizeof(tunnel), v);
+	if (!v && ifindex) {
+		v = calloc(1, sizeof(*v));
+		if (!v)
+			return;
+		v->tunnel = tunnel;
+		HASH_ADD(hh, r->vias, tunnel, sizeof(v->tunnel), v);
+	}
+	if (!v || v->ifindex == ifindex)
+		return;
+	v->ifindex = ifindex;
+	settle_tunnel(r, tunnel);
+	if (ifindex == 0) {
+		HASH_DEL(r->vias, v);
+		free(v);
+	}
+}
+
+void routes_restore(struct routes *r, uint32_t tunnel)
+{
+	struct place *p, *next;
+
+	HASH_ITER (hh, r->places, p, next) {
+		const struct claim *c = r->on ? best(r, p) : NULL;
+
+		if (!c || c->kind != CLAIM_VIA || c->tunnel != tunnel)
+			continue;
+		p->installed = false;
+		settle(r, p);
+	}
+}
+
+void routes_outside(struct routes *r, const struct addr *a)
+{
+	const struct claim *c;
+
+	DL_FOREACH2 (r->outside.claims, c, owner_next) {
+		if (addr_equal(&c->place->key.dst.addr, a))
+			return;
+	}
+	if (r->n_outside == OUTSIDE_MAX)
+		unclaim(r, &r->outside, r->outside.claims); /* the oldest */
+	else
+		r->n_outside++;
+	claim_host(r, &r->outside, a);
+}
+
+/* ---- life ---- */
+
+static void set_rules(struct routes *r, bool add)
+{
+	static const uint8_t families[] = {AF_INET, AF_INET6};
+
+	for (unsigned i = 0; r->on && r->priority && i < 2; i++) {
+		struct netlink_rule rule = {.family = families[i],
+					    .table = r->table,
+					    .priority = r->priority,
+					    .protocol = ROUTES_PROTOCOL};
+		int e = r->host.rule(r->host.ctx, &rule, add);
+
+		if (e && e != -EAFNOSUPPORT)
+			log_to(r->host.log, LOG_LEVEL_ERROR, "net", "", "rule %u for table %u: %s",
+			       rule.priority, rule.table, strerror(-e));
+	}
+}
+
+static void settle_all(struct routes *r)
+{
+	struct place *p, *next;
+
+	HASH_ITER (hh, r->places, p, next)
+		settle(r, p);
+}
+
+void routes_configure(struct routes *r, const struct settings *s)
+{
+	if (r->on == s->install_routes && r->table == s->routing_table &&
+	    r->priority == s->routing_table_prio)
+		return;
+	set_rules(r, false);
+	if (r->table != s->routing_table) {
+		r->on = false;
+		settle_all(r);
+	}
+	r->on = s->install_routes;
+	r->table = s->routing_table;
+	r->priority = s->routing_table_prio;
+	settle_all(r);
+	set_rules(r, true);
+}
+
+bool routes_on(const struct routes *r)
+{
+	return r->on;
+}
+
+bool routes_has(const struct routes *r, const struct netlink_route *route)
+{
+	const struct place *p, *next;
+
+	HASH_ITER (hh, r->places, p, next) {
+		if (p->installed && prefix_equal(&p->route.dst, &route->dst) &&
+		    p->route.metric == route->metric && p->route.table == route->table &&
+		    p->route.blackhole == route->blackhole && p->route.throws == route->throws &&
+		    (!p->route.ifindex || p->route.ifindex == route->ifindex))
+			return true;
+	}
+	return false;
+}
+
+struct routes *routes_new(const struct routes_host *host)
+{
+	struct routes *r = calloc(1, sizeof(*r));
+
+	if (r)
+		r->host = *host;
+	return r;
+}
+
+void routes_free(struct routes *r)
+{
+	struct owner *o, *next;
+	struct via *v, *next_via;
+
+	if (!r)
+		return;
+	set_rules(r, false);
+	r->on = false;
+	HASH_ITER (hh, r->children, o, next)
+		owner_drop(r, &r->children, o->id);
+	HASH_ITER (hh, r->conns, o, next)
+		owner_drop(r, &r->conns, o->id);
+	unclaim_all(r, &r->outside, false);
+	HASH_ITER (hh, r->vias, v, next_via) {
+		HASH_DEL(r->vias, v);
+		free(v);
+	}
+	free(r);
+}

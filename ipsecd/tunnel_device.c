@@ -1,0 +1,127 @@
+/* A tunnel's device: made, changed, made anew, and the addresses that it has beside the
+ * configured ones. What the plane refuses is said in words of the plane. */
+#include "ipsecd/tunnel_parts.h"
+
+#include <stdio.h>
+
+/* A device that came after the link was UP (made by a script, or again): whoever routes has
+ * to know it. */
+void tunnel_note_device(struct tunnels *t, struct tunnel *tunnel)
+{
+	struct tunnel_view view;
+	int was = tunnel->ifindex;
+
+	tunnel_view_of(t, tunnel, &view);
+	tunnel->ifindex = view.info.ifindex;
+	if (view.info.ifindex && view.info.ifindex != was && tunnel->state == TUNNEL_UP)
+		t->host.link(t->host.ctx, &view, true, "the device is there");
+}
+
+static bool has_addr(const struct tunnel_config *c, const struct addr *a)
+{
+	for (unsigned i = 0; i < c->n_addrs; i++) {
+		if (addr_equal(&c->addrs[i].addr, a))
+			return true;
+	}
+	return false;
+}
+
+/* What the plane gets: the configuration and the virtual addresses. */
+static struct tunnel_config whole(const struct tunnel *tunnel, const struct tunnel_config *config)
+{
+	struct tunnel_config c = *config;
+
+	for (unsigned i = 0; i < tunnel->n_vips && c.n_addrs < TUNNEL_ADDRS_MAX; i++) {
+		const struct addr *a = &tunnel->vips[i];
+
+		if (!has_addr(&c, a))
+			c.addrs[c.n_addrs++] = (struct prefix){
+				.addr = *a, .len = (uint8_t)(addr_size(a->family) * 8)};
+	}
+	return c;
+}
+
+bool tunnel_make_device(struct tunnels *t, struct tunnel *tunnel,
+			const struct tunnel_config *config, char *why, size_t size)
+{
+	const struct tunnel_config all = whole(tunnel, config);
+
+	if (t->ops->tunnel_create(t->plane, tunnel->id, &all) != DATAPLANE_OK) {
+		snprintf(why, size, "%s", t->ops->last_error(t->plane));
+		return false;
+	}
+	tunnel->config = *config;
+	return true;
+}
+
+/* The link of a device that is handed over with its SAs stays as it was. */
+void tunnel_inherit(struct tunnels *t, struct tunnel *tunnel)
+{
+	struct tunnel_view view;
+
+	tunnel_view_of(t, tunnel, &view);
+	tunnel->ifindex = view.info.ifindex;
+	if (!view.info.inherited || !view.info.link_up)
+		return;
+	tunnel_count(t, tunnel, &tunnel->inherited, true);
+	tunnel_set_state(t, tunnel, TUNNEL_UP, "SAs of a former process still pass packets");
+}
+
+/* Another kind or other keys make it another device, though the name is the same: its
+ * CHILD_SAs go with it. A refused one leaves the old device, with nothing in it. */
+static bool remake(struct tunnels *t, struct tunnel *tunnel, const struct tunnel_config *config,
+		   char *why, size_t size)
+{
+	const struct tunnel_config old = tunnel->config;
+	struct tunnel_child *child;
+	char again[128];
+
+	tunnel_set_state(t, tunnel, TUNNEL_DOWN, "the device is made anew");
+	tunnel_count(t, tunnel, &tunnel->inherited, false);
+	DL_FOREACH (tunnel->children, child)
+		tunnel_count(t, tunnel, &child->outbound, false);
+	t->ops->tunnel_remove(t->plane, tunnel->id);
+	if (tunnel_make_device(t, tunnel, config, why, size)) {
+		tunnel_note_device(t, tunnel);
+		return true;
+	}
+	if (!tunnel_make_device(t, tunnel, &old, again, sizeof(again)))
+		log_to(t->host.log, LOG_LEVEL_ERROR, "tun", tunnel->conn ? tunnel->conn : "",
+		       "%s: the device can't be had back: %s", old.name, again);
+	DL_FOREACH (tunnel->children, child)
+		t->host.child_lost(t->host.ctx, child->id);
+	return false;
+}
+
+bool tunnel_change_device(struct tunnels *t, struct tunnel *tunnel,
+			  const struct tunnel_config *config, char *why, size_t size)
+{
+	const struct tunnel_config all = whole(tunnel, config);
+
+	if (!tunnel_config_same_device(&tunnel->config, config))
+		return remake(t, tunnel, config, why, size);
+	if (t->ops->tunnel_update(t->plane, tunnel->id, &all) != DATAPLANE_OK) {
+		snprintf(why, size, "%s", t->ops->last_error(t->plane));
+		return false;
+	}
+	tunnel->config = *config;
+	tunnel_note_device(t, tunnel);
+	return true;
+}
+
+void tunnels_set_vips(struct tunnels *t, uint32_t id, const struct addr *vips, unsigned n)
+{
+	struct tunnel *tunnel = tunnel_by_id(t, id);
+	char why[256];
+
+	if (!tunnel)
+		return;
+	tunnel->n_vips = (uint8_t)(n < TUNNEL_ADDRS_MAX ? n : TUNNEL_ADDRS_MAX);
+	memcpy(tunnel->vips, vips, tunnel->n_vips * sizeof(*vips));
+	if (tunnel->config.n_addrs + n > TUNNEL_ADDRS_MAX)
+		log_to(t->host.log, LOG_LEVEL_WARN, "tun", tunnel->conn ? tunnel->conn : "",
+		       "%u virtual addresses are more than the device has room for", n);
+	if (!tunnel_change_device(t, tunnel, &tunnel->config, why, sizeof(why)))
+		log_to(t->host.log, LOG_LEVEL_ERROR, "tun", tunnel->conn ? tunnel->conn : "",
+		       "virtual addresses: %s", why);
+}

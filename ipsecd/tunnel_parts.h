@@ -1,0 +1,66 @@
+/* tunnel.c and tunnel_device.c inside: who has which CHILD_SAs, and what the plane is told of
+ * the device. No one else includes this. */
+#ifndef DETOUR_TUNNEL_PARTS_H
+#define DETOUR_TUNNEL_PARTS_H
+
+#include "ipsecd/tunnel.h"
+
+#include <uthash.h>
+#include <utlist.h>
+
+struct tunnel {
+	uint32_t id;
+	char *conn; /* NULL once condemned: the name may be taken by a new tunnel */
+	struct tunnel_config config; /* as configured */
+	uint8_t n_vips;
+	struct addr vips[TUNNEL_ADDRS_MAX];
+	enum tunnel_state state;
+	struct tunnel_child *children;
+	unsigned usable;
+	bool inherited;	   /* counted in `usable`: SAs of a former process still send */
+	int ifindex;	   /* when last looked at */
+	unsigned draining; /* CHILD_SAs that were there when the drain began */
+	bool touched;	   /* stands in tunnels.touched until the next settle */
+	struct tunnel *next_touched;
+	struct tunnel *prev, *next; /* among the condemned */
+	UT_hash_handle hh, hh_conn;
+};
+
+struct tunnel_child {
+	uint64_t id;
+	struct tunnel *tunnel;
+	bool outbound, draining;
+	struct tunnel_child *prev, *next; /* of the tunnel */
+	UT_hash_handle hh;
+};
+
+struct tunnels {
+	const struct dataplane_ops *ops;
+	struct dataplane *plane;
+	struct tunnels_host host;
+	struct tunnel *by_id, *by_conn; /* condemned tunnels are in the first only */
+	struct tunnel *touched, *condemned;
+	struct tunnel_child *children;
+	uint32_t last_id;
+};
+
+/* tunnel.c */
+struct tunnel *tunnel_by_id(const struct tunnels *t, uint32_t id);
+void tunnel_view_of(const struct tunnels *t, const struct tunnel *tunnel, struct tunnel_view *out);
+/* The only writer of a tunnel's state and of its link. */
+void tunnel_set_state(struct tunnels *t, struct tunnel *tunnel, enum tunnel_state state,
+		      const char *reason);
+/* *counted is a CHILD_SA's or the inheritance's part in `usable`. */
+void tunnel_count(struct tunnels *t, struct tunnel *tunnel, bool *counted, bool usable);
+
+/* tunnel_device.c: false: `why`, and nothing has changed. */
+bool tunnel_make_device(struct tunnels *t, struct tunnel *tunnel,
+			const struct tunnel_config *config, char *why, size_t size);
+bool tunnel_change_device(struct tunnels *t, struct tunnel *tunnel,
+			  const struct tunnel_config *config, char *why, size_t size);
+/* After the first make: SAs of a former process. */
+void tunnel_inherit(struct tunnels *t, struct tunnel *tunnel);
+/* Whoever routes is told of a device that came after the link was UP. */
+void tunnel_note_device(struct tunnels *t, struct tunnel *tunnel);
+
+#endif
