@@ -1,0 +1,531 @@
+/* CHILD_SAs of the kernel plane: two states each, made from what was negotiated. Owns the keys
+ * and the table of states that are there because of us. RFC 4301 4.4.2, RFC 4303 3.3.3. */
+#include "ipsecd/dataplane/kernel.h"
+
+#include "lib/netlink.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <utlist.h>
+
+#define SPI_RESERVED_MAX 255 /* RFC 4303 2.1 */
+/* Numbers that are left out when a state is made again: more than can have been sent between
+ * reading the last one and the end of the old state. RFC 4303 3.3.3: none is used twice. */
+#define SEQUENCE_MARGIN UINT64_C(0x10000)
+#define SEQUENCE_SOFT	(UINT32_MAX / 16 * 15) /* without ESN; a sixteenth is left for the rekey */
+#define LIFE_MARGIN	30		       /* seconds; the engine acts before */
+
+/* ---- the table of states ---- */
+
+static struct state_key state_key(const struct addr *dst, uint32_t spi, const struct xfrm_tag *tag)
+{
+	struct state_key key;
+
+	memset(&key, 0, sizeof(key)); /* it is hashed with its padding */
+	key.dst = *dst;
+	key.spi = spi;
+	key.tag = *tag;
+	return key;
+}
+
+struct kernel_state *kernel_state_find(const struct dataplane *d, const struct addr *dst,
+				       uint32_t spi, const struct xfrm_tag *tag)
+{
+	struct state_key key = state_key(dst, spi, tag);
+	struct kernel_state *s;
+
+	HASH_FIND(hh, d->states, &key, sizeof(key), s);
+	return s;
+}
+
+bool kernel_state_track(struct dataplane *d, struct kernel_state *s, const struct addr *dst,
+			uint32_t spi, const struct xfrm_tag *tag)
+{
+	struct state_key key = state_key(dst, spi, tag);
+
+	memcpy(&s->key, &key, sizeof(key));
+	HASH_ADD(hh, d->states, key, sizeof(s->key), s);
+	s->tracked = s->hh.tbl != NULL;
+	return s->tracked;
+}
+
+void kernel_state_forget(struct dataplane *d, struct kernel_state *s)
+{
+	if (s->tracked)
+		HASH_DELETE(hh, d->states, s);
+	s->tracked = false;
+}
+
+/* ---- one direction ---- */
+
+static uint64_t left(uint64_t limit, uint64_t used)
+{
+	return limit == 0 ? 0 : limit > used ? limit - used : 1;
+}
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
+/* The kernel tells of a limit when the packet behind it comes: outbound, one less makes it
+ * tell in time. The numbers of an SA without ESN are a limit, too. */
+static void set_limits(const struct kernel_child *c, const struct direction *x,
+		       struct xfrm_state *s)
+{
+	const struct child_sa *sa = &c->sa;
+
+	s->soft_bytes = left(sa->rekey_bytes, x->bytes);
+	s->hard_bytes = left(sa->life_bytes, x->bytes);
+	s->soft_packets = left(sa->rekey_packets, x->packets);
+	s->hard_packets = left(sa->life_packets, x->packets);
+	if (!s->inbound) {
+		if (s->soft_packets > 1)
+			s->soft_packets--;
+		if (!sa->esn)
+			s->soft_packets = least(s->soft_packets, left(SEQUENCE_SOFT, s->sequence));
+	} else if (c->waits) {
+		s->soft_packets = 1;
+	}
+	if (sa->life_seconds)
+		s->hard_seconds = sa->life_seconds + LIFE_MARGIN;
+}
+
+static struct xfrm_state state_of(const struct kernel_child *c, const struct direction *x,
+				  uint64_t sequence)
+{
+	bool inbound = x == &c->in;
+	const struct child_sa *sa = &c->sa;
+	const struct child_keys *keys = inbound ? &sa->in : &sa->out;
+	const struct endpoint *src = inbound ? &sa->remote : &sa->local;
+	const struct endpoint *dst = inbound ? &sa->local : &sa->remote;
+	struct xfrm_state s = {
+		.spi = inbound ? sa->spi_in : sa->spi_out,
+		.reqid = x->state.reqid,
+		.src = src->addr,
+		.dst = dst->addr,
+		.tag = inbound ? c->tunnel->in : c->tunnel->out,
+		.encr_id = sa->encr_id,
+		.key_bits = sa->encr_key_bits,
+		.integ_id = sa->integ_id,
+		.encr_key = span_of(keys->encr, keys->encr_len),
+		.integ_key = span_of(keys->integ, keys->integ_len),
+		.esn = sa->esn,
+		.encap = sa->udp_encap,
+		.sport = src->port,
+		.dport = dst->port,
+		.sequence = sequence,
+		.inbound = inbound,
+		.flags = sa->flags,
+	};
+
+	if (inbound && sa->replay_window)
+		s.replay_window = sa->replay_window < 64 ? 64 : sa->replay_window;
+	set_limits(c, x, &s);
+	return s;
+}
+
+static enum dataplane_error refused(struct kernel_child *c, const struct direction *x, int e)
+{
+	struct dataplane *d = c->tunnel->plane;
+	char text[32], integ[32];
+	const char *words = netlink_strerror(d->xfrm, e);
+
+	if (e == -ENOSYS || e == -EPROTONOSUPPORT || e == -EOPNOTSUPP)
+		return kernel_fail(
+			d, DATAPLANE_UNSUPPORTED, "the kernel can't do ESP with %s%s%s: %s",
+			algorithm_format(TRANSFORM_ENCR, c->sa.encr_id, c->sa.encr_key_bits, text),
+			c->sa.integ_id ? ", " : "",
+			c->sa.integ_id ? algorithm_format(TRANSFORM_INTEG, c->sa.integ_id, 0, integ)
+				       : "",
+			words);
+	return kernel_fail(d, e == -EEXIST ? DATAPLANE_EXISTS : DATAPLANE_SYSTEM,
+			   "%s: %s state 0x%08x: %s", c->tunnel->config.name,
+			   x == &c->in ? "inbound" : "outbound",
+			   x == &c->in ? c->sa.spi_in : c->sa.spi_out, words);
+}
+
+static enum dataplane_error direction_add(struct kernel_child *c, struct direction *x,
+					  uint64_t sequence)
+{
+	struct dataplane *d = c->tunnel->plane;
+	struct xfrm_state s = state_of(c, x, sequence);
+	int e = xfrm_state_add(d->xfrm, &s);
+
+	if (e)
+		return refused(c, x, e);
+	x->last = (struct xfrm_state_info){.sequence = sequence};
+	if (kernel_state_track(d, &x->state, &s.dst, s.spi, &s.tag))
+		return DATAPLANE_OK;
+	xfrm_state_remove(d->xfrm, &s.dst, s.spi, &s.tag);
+	return kernel_fail(d, DATAPLANE_NO_MEMORY, "out of memory");
+}
+
+static void direction_remove(struct kernel_child *c, struct direction *x)
+{
+	struct dataplane *d = c->tunnel->plane;
+	const struct state_key *key = &x->state.key;
+
+	if (!x->state.tracked)
+		return;
+	kernel_state_forget(d, &x->state);
+	xfrm_state_remove(d->xfrm, &key->dst, key->spi, &key->tag);
+}
+
+/* Ports, limits: the state stays. */
+static enum dataplane_error direction_update(struct kernel_child *c, struct direction *x)
+{
+	struct xfrm_state s = state_of(c, x, x->last.sequence);
+	int e = x->state.tracked ? xfrm_state_update(c->tunnel->plane->xfrm, &s) : 0;
+
+	return e ? refused(c, x, e) : DATAPLANE_OK;
+}
+
+static bool direction_read(struct kernel_child *c, struct direction *x, mono_time now)
+{
+	struct dataplane *d = c->tunnel->plane;
+	const struct state_key *key = &x->state.key;
+	struct xfrm_state_info s;
+
+	if (!x->state.tracked || xfrm_state_read(d->xfrm, &key->dst, key->spi, &key->tag, &s) != 0)
+		return false;
+	kernel_direction_seen(d, x, &s, now);
+	return true;
+}
+
+/* Another address, another tag: another state, which goes on where the old one ended. */
+static enum dataplane_error direction_remake(struct kernel_child *c, struct direction *x)
+{
+	uint64_t sequence;
+
+	direction_read(c, x, mono_now());
+	sequence = x->last.sequence;
+	if (x == &c->out)
+		sequence += SEQUENCE_MARGIN;
+	direction_remove(c, x);
+	x->bytes += x->last.bytes;
+	x->packets += x->last.packets;
+	x->replay += x->last.replay_errors + x->last.window_errors;
+	x->icv += x->last.integrity_errors;
+	if (!c->sa.esn && sequence > UINT32_MAX)
+		return kernel_fail(c->tunnel->plane, DATAPLANE_SYSTEM,
+				   "%s: the SA has no sequence numbers left",
+				   c->tunnel->config.name);
+	return direction_add(c, x, sequence);
+}
+
+static enum dataplane_error remake(struct kernel_child *c)
+{
+	enum dataplane_error e = direction_remake(c, &c->in);
+
+	if (e == DATAPLANE_OK)
+		e = direction_remake(c, &c->out);
+	if (e != DATAPLANE_OK)
+		kernel_child_note(c->tunnel->plane, c, DUE_HARD);
+	return e;
+}
+
+/* ---- what may be installed ---- */
+
+static bool keys_fit(const struct child_sa *c, const struct child_keys *k)
+{
+	const struct algorithm_encr *encr = algorithm_encr(c->encr_id, c->encr_key_bits);
+	const struct algorithm_integ *integ = algorithm_integ(c->integ_id);
+
+	if (k->encr_len != encr->key_len + encr->salt_len)
+		return false;
+	return encr->icv_len ? true : integ && k->integ_len == integ->key_len;
+}
+
+static enum dataplane_error check(struct dataplane *d, const struct child_sa *c)
+{
+	enum dataplane_error no = DATAPLANE_UNSUPPORTED;
+	char text[32];
+
+	if (c->spi_in <= SPI_RESERVED_MAX || c->spi_out <= SPI_RESERVED_MAX)
+		return kernel_fail(d, no, "SPI %u is reserved (RFC 4303 2.1)",
+				   c->spi_in <= SPI_RESERVED_MAX ? c->spi_in : c->spi_out);
+	if (!algorithm_encr(c->encr_id, c->encr_key_bits) || !xfrm_encr_name(c->encr_id))
+		return kernel_fail(
+			d, no, "no cipher %s here",
+			algorithm_format(TRANSFORM_ENCR, c->encr_id, c->encr_key_bits, text));
+	if (c->integ_id != INTEG_NONE &&
+	    (!algorithm_integ(c->integ_id) || !xfrm_integ_name(c->integ_id)))
+		return kernel_fail(d, no, "no integrity algorithm %s here",
+				   algorithm_format(TRANSFORM_INTEG, c->integ_id, 0, text));
+	if (c->local.addr.family != c->remote.addr.family || c->local.addr.family == 0)
+		return kernel_fail(d, no, "the outer addresses are not of one family");
+	if (!keys_fit(c, &c->in) || !keys_fit(c, &c->out))
+		return kernel_fail(d, no, "the keys do not fit the algorithms");
+	return DATAPLANE_OK;
+}
+
+static struct kernel_child *find(const struct dataplane *d, uint64_t id)
+{
+	struct kernel_child *c;
+
+	HASH_FIND(by_id, d->children, &id, sizeof(id), c);
+	return c;
+}
+
+static struct kernel_child *child_for(struct dataplane *d, uint64_t id, enum dataplane_error *e)
+{
+	struct kernel_child *c = find(d, id);
+
+	*e = c ? DATAPLANE_OK
+	       : kernel_fail(d, DATAPLANE_NOT_FOUND, "no CHILD_SA %llu", (unsigned long long)id);
+	return c;
+}
+
+struct kernel_child *kernel_child_by_spi(const struct dataplane *d, uint32_t spi)
+{
+	struct kernel_child *c;
+
+	HASH_FIND(by_spi, d->by_spi, &spi, sizeof(spi), c);
+	return c;
+}
+
+static enum dataplane_error check_free(struct dataplane *d, const struct child_sa *child)
+{
+	if (!kernel_tunnel_find(d, child->tunnel))
+		return kernel_fail(d, DATAPLANE_NOT_FOUND, "no tunnel %u", child->tunnel);
+	if (find(d, child->id))
+		return kernel_fail(d, DATAPLANE_EXISTS, "CHILD_SA %llu is installed already",
+				   (unsigned long long)child->id);
+	if (kernel_child_by_spi(d, child->spi_in))
+		return kernel_fail(d, DATAPLANE_EXISTS, "inbound SPI 0x%08x is in use",
+				   child->spi_in);
+	return check(d, child);
+}
+
+/* ---- the verbs ---- */
+
+static uint32_t next_number(struct dataplane *d)
+{
+	struct kernel_child *c;
+
+	do {
+		d->last_number = d->last_number % CHILD_NUMBERS + 1;
+		HASH_FIND(by_number, d->by_number, &d->last_number, sizeof(d->last_number), c);
+	} while (c);
+	return d->last_number;
+}
+
+/* Into the tables; false: out of memory, and in none. */
+static bool insert(struct dataplane *d, struct kernel_child *c)
+{
+	HASH_ADD(by_id, d->children, sa.id, sizeof(c->sa.id), c);
+	if (!c->by_id.tbl)
+		return false;
+	HASH_ADD(by_spi, d->by_spi, sa.spi_in, sizeof(c->sa.spi_in), c);
+	if (c->by_spi.tbl)
+		HASH_ADD(by_number, d->by_number, number, sizeof(c->number), c);
+	if (c->by_spi.tbl && c->by_number.tbl)
+		return true;
+	if (c->by_spi.tbl)
+		HASH_DELETE(by_spi, d->by_spi, c);
+	HASH_DELETE(by_id, d->children, c);
+	return false;
+}
+
+static void destroy(struct kernel_child *c)
+{
+	child_sa_cleanse(&c->sa);
+	free(c);
+}
+
+static struct kernel_child *child_new(struct dataplane *d, const struct child_sa *child)
+{
+	struct kernel_tunnel *t = kernel_tunnel_find(d, child->tunnel);
+	struct kernel_child *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return NULL;
+	c->sa = *child;
+	c->tunnel = t;
+	c->number = next_number(d);
+	c->priority = --t->last_priority;
+	c->waits = !child->outbound;
+	c->in.state.child = c->out.state.child = c;
+	c->out.state.outbound = true;
+	c->in.state.reqid = REQID_BASE | c->number << 1;
+	c->out.state.reqid = c->in.state.reqid | REQID_OUT;
+	if (insert(d, c)) {
+		DL_PREPEND(t->newest, c);
+		return c;
+	}
+	destroy(c);
+	return NULL;
+}
+
+static enum dataplane_error child_settle(struct kernel_child *c)
+{
+	struct kernel_tunnel *t = c->tunnel;
+	int e = kernel_policy_settle(t, &c->sa);
+
+	if (e)
+		return kernel_fail(t->plane, DATAPLANE_SYSTEM, "%s: policy: %s", t->config.name,
+				   netlink_strerror(t->plane->xfrm, e));
+	if (c->sa.outbound && t->inherited && !t->inherit_end)
+		t->inherit_end = mono_now() + LINGER;
+	return DATAPLANE_OK;
+}
+
+/* States before policies: a template must not lead to what is not there yet. */
+static enum dataplane_error child_setup(struct kernel_child *c)
+{
+	enum dataplane_error e = kernel_tunnel_follow(c->tunnel);
+
+	if (e == DATAPLANE_OK)
+		e = direction_add(c, &c->in, 0);
+	if (e == DATAPLANE_OK)
+		e = direction_add(c, &c->out, 0);
+	if (e == DATAPLANE_OK)
+		e = child_settle(c);
+	return e;
+}
+
+enum dataplane_error kernel_child_install(struct dataplane *d, const struct child_sa *child)
+{
+	enum dataplane_error e = check_free(d, child);
+	struct kernel_child *c;
+	char words[sizeof(d->error)];
+
+	if (e != DATAPLANE_OK)
+		return e;
+	c = child_new(d, child);
+	if (!c)
+		return kernel_fail(d, DATAPLANE_NO_MEMORY, "out of memory");
+	e = child_setup(c);
+	if (e == DATAPLANE_OK) {
+		kernel_tunnel_mtu_follows(c->tunnel);
+		return e;
+	}
+	memcpy(words, d->error, sizeof(words)); /* the first cause, not the last */
+	kernel_child_free(d, c);
+	memcpy(d->error, words, sizeof(words));
+	return e;
+}
+
+void kernel_child_free(struct dataplane *d, struct kernel_child *c)
+{
+	struct kernel_tunnel *t = c->tunnel;
+
+	DL_DELETE(t->newest, c);
+	kernel_child_unnote(d, c);
+	kernel_policy_settle(t, &c->sa);
+	direction_remove(c, &c->out);
+	direction_remove(c, &c->in);
+	HASH_DELETE(by_id, d->children, c);
+	HASH_DELETE(by_spi, d->by_spi, c);
+	HASH_DELETE(by_number, d->by_number, c);
+	destroy(c);
+	kernel_tunnel_follow(t);
+}
+
+/* What differs decides how much is done over: ports are changed in the states, other
+ * addresses need other states. */
+static enum dataplane_error move(struct kernel_child *c, const struct child_sa *to)
+{
+	bool other = c->sa.udp_encap != to->udp_encap ||
+		     !addr_equal(&c->sa.local.addr, &to->local.addr) ||
+		     !addr_equal(&c->sa.remote.addr, &to->remote.addr);
+	bool ports = to->udp_encap &&
+		     (c->sa.local.port != to->local.port || c->sa.remote.port != to->remote.port);
+	struct child_sa old = c->sa;
+	enum dataplane_error e;
+
+	c->sa.udp_encap = to->udp_encap;
+	c->sa.local = to->local;
+	c->sa.remote = to->remote;
+	e = other ? kernel_tunnel_follow(c->tunnel) : DATAPLANE_OK;
+	if (e != DATAPLANE_OK) {
+		c->sa.udp_encap = old.udp_encap;
+		c->sa.local = old.local;
+		c->sa.remote = old.remote;
+	} else if (other) {
+		e = remake(c);
+	} else if (ports) {
+		e = direction_update(c, &c->in);
+		if (e == DATAPLANE_OK)
+			e = direction_update(c, &c->out);
+	}
+	child_sa_cleanse(&old);
+	return e;
+}
+
+enum dataplane_error kernel_child_update(struct dataplane *d, const struct child_sa *child)
+{
+	enum dataplane_error e;
+	struct kernel_child *c = child_for(d, child->id, &e);
+
+	if (!c)
+		return e;
+	if (child->local.addr.family != child->remote.addr.family || !child->local.addr.family)
+		return kernel_fail(d, DATAPLANE_UNSUPPORTED,
+				   "the outer addresses are not of one family");
+	e = move(c, child);
+	if (e != DATAPLANE_OK)
+		return e;
+	c->sa.outbound = child->outbound;
+	if (c->sa.outbound)
+		kernel_child_used(c);
+	e = child_settle(c);
+	if (e == DATAPLANE_OK)
+		kernel_tunnel_mtu_follows(c->tunnel);
+	return e;
+}
+
+/* Its first packet has come, or is no longer waited for: its own limits hold. */
+void kernel_child_used(struct kernel_child *c)
+{
+	if (!c->waits)
+		return;
+	c->waits = false;
+	direction_update(c, &c->in);
+}
+
+enum dataplane_error kernel_child_remove(struct dataplane *d, uint64_t id)
+{
+	enum dataplane_error e;
+	struct kernel_child *c = child_for(d, id, &e);
+	struct kernel_tunnel *t = c ? c->tunnel : NULL;
+
+	if (!c)
+		return e;
+	kernel_child_free(d, c);
+	kernel_tunnel_mtu_follows(t);
+	return DATAPLANE_OK;
+}
+
+enum dataplane_error kernel_child_retag(struct kernel_child *c)
+{
+	enum dataplane_error e = remake(c);
+
+	return e == DATAPLANE_OK ? child_settle(c) : e;
+}
+
+bool kernel_child_stats(struct dataplane *d, uint64_t id, struct dataplane_child_stats *out)
+{
+	struct kernel_child *c = find(d, id);
+	const struct direction *in, *o;
+
+	if (!c)
+		return false;
+	direction_read(c, &c->in, mono_now());
+	direction_read(c, &c->out, mono_now());
+	in = &c->in;
+	o = &c->out;
+	*out = (struct dataplane_child_stats){
+		.bytes_in = in->bytes + in->last.bytes,
+		.packets_in = in->packets + in->last.packets,
+		.bytes_out = o->bytes + o->last.bytes,
+		.packets_out = o->packets + o->last.packets,
+		.drop_replay = in->replay + in->last.replay_errors + in->last.window_errors,
+		.drop_icv = in->icv + in->last.integrity_errors,
+		.last_in = in->used,
+		.last_out = o->used,
+	};
+	return true;
+}

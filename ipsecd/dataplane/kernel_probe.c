@@ -1,0 +1,158 @@
+/* What this kernel can do, found out by trying, under names and numbers that are nobody's. */
+#include "ipsecd/dataplane/kernel.h"
+
+#include "lib/netlink.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define PROBE_SPI 0x4400ffffu
+#define PROBE_KEY 0x44fffffeu
+
+/* ---- devices ---- */
+
+static int try_device(struct netlink *nl, enum netlink_device_kind kind)
+{
+	struct netlink_device d = {
+		.kind = kind, .ikey = PROBE_KEY, .okey = PROBE_KEY, .if_id = PROBE_KEY};
+	int ifindex, e;
+
+	snprintf(d.name, sizeof(d.name), "ike-probe-%u", (unsigned)getpid() % 10000);
+	if (kind == NETLINK_DEVICE_VTI)
+		d.remote = (struct addr){AF_INET, {240, 255, 255, 1}};
+	if (kind == NETLINK_DEVICE_VTI6)
+		d.remote = (struct addr){AF_INET6, {1, [15] = 3}};
+	e = netlink_device_add(nl, &d, true, &ifindex);
+	if (e == 0)
+		netlink_link_del(nl, ifindex);
+	return e;
+}
+
+static bool devices_work(struct netlink *nl, char *why, size_t size)
+{
+	int vti = try_device(nl, NETLINK_DEVICE_VTI), xfrm;
+	char words[96];
+
+	if (vti == 0)
+		return true;
+	snprintf(words, sizeof(words), "%s", netlink_strerror(nl, vti));
+	xfrm = try_device(nl, NETLINK_DEVICE_XFRM);
+	if (xfrm == 0)
+		return true;
+	if (vti == -EPERM)
+		snprintf(why, size, "devices can't be made: %s (CAP_NET_ADMIN)", words);
+	else
+		snprintf(why, size,
+			 "the kernel has neither vti (ip_vti: %s) nor xfrm interfaces "
+			 "(xfrm_interface: %s)",
+			 words, netlink_strerror(nl, xfrm));
+	return false;
+}
+
+/* ---- algorithms ---- */
+
+static int try_state(struct netlink *nl, uint16_t encr_id, uint16_t key_bits, uint16_t integ_id,
+		     bool esn, uint8_t family)
+{
+	static const uint8_t zero[CHILD_KEY_MAX];
+	const struct algorithm_encr *encr = algorithm_encr(encr_id, key_bits);
+	const struct algorithm_integ *integ = algorithm_integ(integ_id);
+	struct xfrm_state s = {
+		.spi = PROBE_SPI,
+		.reqid = REQID_BASE,
+		.src = {family, {240, 255, 255, 1}},
+		.dst = {family, {240, 255, 255, 2}},
+		.tag.mark = {PROBE_KEY, UINT32_MAX},
+		.encr_id = encr_id,
+		.key_bits = key_bits,
+		.integ_id = integ_id,
+		.esn = esn,
+		.replay_window = 64,
+	};
+	int e;
+
+	if (!encr)
+		return -ENOSYS;
+	s.encr_key = span_of(zero, (size_t)encr->key_len + encr->salt_len);
+	s.integ_key = span_of(zero, integ ? integ->key_len : 0);
+	e = xfrm_state_add(nl, &s);
+	if (e == 0 || e == -EEXIST)
+		xfrm_state_remove(nl, &s.dst, s.spi, &s.tag);
+	return e == -EEXIST ? 0 : e;
+}
+
+static bool esp_works(char *why, size_t size)
+{
+	struct netlink *nl = netlink_open_protocol(NETLINK_XFRM);
+	int e;
+
+	if (!nl) {
+		snprintf(why, size, "the kernel has no XFRM (xfrm_user): %s", strerror(errno));
+		return false;
+	}
+	e = try_state(nl, ENCR_AES_GCM_16, 128, 0, false, AF_INET);
+	if (e == -ENOSYS)
+		e = try_state(nl, ENCR_AES_CBC, 128, INTEG_HMAC_SHA2_256_128, false, AF_INET);
+	if (e)
+		snprintf(why, size, "the kernel has no ESP (esp4): %s", netlink_strerror(nl, e));
+	netlink_close(nl);
+	return e == 0;
+}
+
+bool kernel_probe(char *why, size_t size)
+{
+	struct netlink *nl;
+	bool works;
+
+	if (!esp_works(why, size))
+		return false;
+	nl = netlink_open();
+	if (!nl) {
+		snprintf(why, size, "rtnetlink: %s", strerror(errno));
+		return false;
+	}
+	works = devices_work(nl, why, size);
+	netlink_close(nl);
+	return works;
+}
+
+/* ---- what may be offered ---- */
+
+static uint32_t ability_key(uint16_t encr_id, uint16_t key_bits, uint16_t integ_id, bool esn)
+{
+	return (uint32_t)encr_id << 24 | (uint32_t)integ_id << 16 | (uint32_t)key_bits << 1 | esn;
+}
+
+bool kernel_supports(struct dataplane *d, uint16_t encr_id, uint16_t key_bits, uint16_t integ_id,
+		     bool esn)
+{
+	uint32_t key = ability_key(encr_id, key_bits, integ_id, esn);
+	struct kernel_ability *a;
+	int e;
+
+	HASH_FIND(hh, d->abilities, &key, sizeof(key), a);
+	if (a)
+		return a->works;
+	e = try_state(d->xfrm, encr_id, key_bits, integ_id, esn, AF_INET);
+	a = calloc(1, sizeof(*a));
+	if (!a)
+		return e == 0;
+	a->key = key;
+	a->works = e == 0;
+	HASH_ADD(hh, d->abilities, key, sizeof(a->key), a);
+	if (!a->hh.tbl)
+		free(a);
+	return e == 0;
+}
+
+void kernel_abilities_free(struct dataplane *d)
+{
+	struct kernel_ability *a, *next;
+
+	HASH_ITER (hh, d->abilities, a, next) {
+		HASH_DELETE(hh, d->abilities, a);
+		free(a);
+	}
+}
