@@ -28,7 +28,7 @@ struct netlink_device {
 const char *netlink_device_kind_name(enum netlink_device_kind k); /* "vti", ... "" */
 
 /* RTM_NEWLINK, exclusive: fails with -EEXIST where the name or (vti) the endpoints are taken.
- * Down; linkmode DORMANT where `dormant`. */
+ * Down; linkmode and operstate DORMANT where `dormant`. */
 struct nlmsghdr *netlink_build_device_add(void *buf, size_t size, const struct netlink_device *d,
 					  bool dormant);
 /* New endpoints or keys of a vti that is there; ifindex and name stay. */

@@ -94,7 +94,9 @@ struct nlmsghdr *netlink_build_device_add(void *buf, size_t size, const struct n
 
 	if (!h || !mnl_attr_put_strz_check(h, size, IFLA_IFNAME, d->name))
 		return NULL;
-	if (dormant && !mnl_attr_put_u8_check(h, size, IFLA_LINKMODE, IF_LINK_MODE_DORMANT))
+	/* A vti has no carrier events: its operstate is "unknown", and up, until one is set. */
+	if (dormant && (!mnl_attr_put_u8_check(h, size, IFLA_LINKMODE, IF_LINK_MODE_DORMANT) ||
+			!mnl_attr_put_u8_check(h, size, IFLA_OPERSTATE, IF_OPER_DORMANT)))
 		return NULL;
 	return put_info(h, size, d) ? h : NULL;
 }

@@ -65,8 +65,8 @@ struct xfrm_state_info {
 	bool encap;
 	uint16_t sport, dport;
 	uint64_t bytes, packets;
-	/* Seconds of the wall clock, 0: never. When it was added, first used, last used (the
-	 * last is not in events). */
+	/* Seconds of the wall clock, 0: never. When it was added, first used, last used (that
+	 * is not in events, and kernels before 6.2 do not tell it). */
 	uint64_t add_time, use_time, last_time;
 	uint64_t hard_seconds;
 	uint32_t replay_errors, integrity_errors, window_errors;

@@ -10,3 +10,7 @@ TEST_test_tun := tests/contract/test_tun.c tests/contract/kernel.c $(CONTRACT_SR
 LIBS_test_tun := -lcrypto -lmnl -lev
 TEST_test_netlink_kernel := tests/contract/test_netlink.c tests/contract/kernel.c $(NETLINK_SRC) lib/addr.c
 LIBS_test_netlink_kernel := -lmnl -lpthread
+KERNEL_TESTS += test_xfrm_kernel
+TEST_test_xfrm_kernel := tests/kernel/test_xfrm_kernel.c tests/support/xfrm_samples.c tests/contract/kernel.c \
+	$(XFRM_SRC) ipsecd/model/algorithm.c $(NETLINK_SRC) lib/addr.c
+LIBS_test_xfrm_kernel := -lmnl

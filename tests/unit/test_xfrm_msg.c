@@ -1,6 +1,6 @@
 /* XFRM messages of states and policies are built and read back without a kernel, in every
  * combination; each fits exactly, and is cut at every length. */
-#include "ipsecd/dataplane/xfrm_msg.h"
+#include "tests/support/xfrm_samples.h"
 
 #include <libmnl/libmnl.h>
 #include <linux/xfrm.h>
@@ -12,25 +12,6 @@
 #include <cmocka.h>
 
 static uint8_t buf[XFRM_MESSAGE_MAX] __attribute__((aligned(8)));
-static uint8_t key[CHILD_KEY_MAX], integ_key[ALGORITHM_KEY_MAX];
-
-static struct addr addr_of(const char *text)
-{
-	struct addr a = {0};
-
-	if (text)
-		assert_true(addr_parse(text, &a));
-	return a;
-}
-
-static struct xfrm_sel sel_of(const char *src, const char *dst)
-{
-	struct xfrm_sel s = {0};
-
-	assert_true(prefix_parse(src, &s.src) && prefix_parse(dst, &s.dst));
-	s.family = s.src.addr.family;
-	return s;
-}
 
 /* Cut at each length (libmnl reads to the next multiple of four). What is read is of one
  * family, or nothing is. */
@@ -59,139 +40,11 @@ static void cut(const struct nlmsghdr *h)
 
 /* ---- states ---- */
 
-static void set_algorithm(struct xfrm_state *s, unsigned encr, unsigned integ)
-{
-	const struct algorithm_encr *e = algorithm_encr_at(encr);
-	const struct algorithm_integ *i = algorithm_integ_at(integ);
-
-	s->encr_id = e->id;
-	s->key_bits = e->key_bits;
-	s->encr_key = span_of(key, (size_t)e->key_len + e->salt_len);
-	if (e->icv_len)
-		return;
-	s->integ_id = i->id;
-	s->integ_key = span_of(integ_key, i->key_len);
-}
-
-/* Combination number n of everything that a state can have. */
-static struct xfrm_state state_number(unsigned n)
-{
-	static const uint16_t windows[] = {0, 32, 33, 64, 4096};
-	struct xfrm_state s = {.spi = 0xc0de0000 + n, .reqid = 0x44000000 + n};
-	bool ipv6 = n & 1;
-
-	s.src = addr_of(ipv6 ? "2001:db8::1" : "192.0.2.1");
-	s.dst = addr_of(ipv6 ? "2001:db8::2" : "198.51.100.1");
-	set_algorithm(&s, n / 2 % 5, n / 2 % 3);
-	s.esn = n & 4;
-	s.inbound = n & 8;
-	s.replay_window = windows[n / 3 % 5];
-	if (n & 16)
-		s.tag.mark = (struct mark){.value = 42, .mask = 0xffffffff};
-	if (n & 32)
-		s.tag.if_id = 0x01020304;
-	if (n & 64) {
-		s.encap = true;
-		s.sport = 4500;
-		s.dport = 33333;
-	}
-	if (n & 128) {
-		s.soft_bytes = 1000;
-		s.hard_bytes = 1ull << 40;
-		s.soft_packets = 1;
-		s.hard_packets = 5;
-		s.hard_seconds = 3600;
-	}
-	if (n & 256)
-		s.sequence = 0x7fffffff;
-	if (n & 256 && s.esn && !s.inbound)
-		s.sequence |= 3ull << 32;
-	if (n & 512)
-		s.sel = sel_of(ipv6 ? "10.0.0.0/8" : "fd00::/8", ipv6 ? "10.1.2.3/32" : "::/0");
-	s.flags.dscp = n / 5 % 4;
-	s.flags.df = n / 7 % 2 ? CHILD_DF_CLEAR : CHILD_DF_COPY;
-	s.flags.no_ecn = n / 11 % 2;
-	s.flags.tfc_pad = n / 13 % 3 == 0 ? 0 : n / 13 % 3 == 1 ? 1400 : CHILD_TFC_MTU;
-	if (n / 17 % 2) {
-		s.flags.set_mark_out = 7;
-		s.flags.set_mark_out_mask = 0xff;
-		s.flags.set_mark_in = 9;
-		s.flags.set_mark_in_mask = 0xf;
-	}
-	return s;
-}
-
-/* The window that the kernel is asked for. */
-static unsigned window_of(const struct xfrm_state *s)
-{
-	if (!s->inbound)
-		return s->esn ? 32 : 0;
-	return s->esn && !s->replay_window ? XFRM_WINDOW_MAX : s->replay_window;
-}
-
-static void assert_flags(const struct xfrm_state *s, const struct xfrm_state *back)
-{
-	bool out = s->flags.dscp == CHILD_DSCP_OUT || s->flags.dscp == CHILD_DSCP_BOTH;
-	bool in = s->flags.dscp == CHILD_DSCP_IN || s->flags.dscp == CHILD_DSCP_BOTH;
-
-	assert_int_equal(back->flags.no_ecn, s->flags.no_ecn);
-	if (s->inbound) {
-		assert_int_equal(back->flags.dscp, in ? CHILD_DSCP_BOTH : CHILD_DSCP_OUT);
-		assert_int_equal(back->flags.df, CHILD_DF_COPY);
-		assert_int_equal(back->flags.tfc_pad, 0);
-		assert_int_equal(back->flags.set_mark_in, s->flags.set_mark_in);
-		assert_int_equal(back->flags.set_mark_in_mask, s->flags.set_mark_in_mask);
-	} else {
-		assert_int_equal(back->flags.dscp, out ? CHILD_DSCP_OUT : CHILD_DSCP_NO);
-		assert_int_equal(back->flags.df, s->flags.df);
-		assert_int_equal(back->flags.tfc_pad, s->flags.tfc_pad);
-		assert_int_equal(back->flags.set_mark_out, s->flags.set_mark_out);
-		assert_int_equal(back->flags.set_mark_out_mask, s->flags.set_mark_out_mask);
-	}
-}
-
-static void assert_keys(const struct xfrm_state *s, const struct xfrm_state *back)
-{
-	assert_int_equal(back->encr_id, s->encr_id);
-	assert_int_equal(back->key_bits, s->key_bits);
-	assert_int_equal(back->integ_id, s->integ_id);
-	assert_true(span_equal(back->encr_key, s->encr_key));
-	assert_true(span_equal(back->integ_key, s->integ_key));
-	assert_true(xfrm_sel_equal(&back->sel, &s->sel));
-	assert_int_equal(back->esn, s->esn);
-	assert_int_equal(back->replay_window, window_of(s));
-	assert_int_equal(back->soft_bytes, s->soft_bytes);
-	assert_int_equal(back->hard_bytes, s->hard_bytes);
-	assert_int_equal(back->soft_packets, s->soft_packets);
-	assert_int_equal(back->hard_packets, s->hard_packets);
-	assert_int_equal(back->hard_seconds, s->hard_seconds);
-	assert_int_equal(back->sequence, s->sequence);
-	assert_flags(s, back);
-}
-
-static void assert_info(const struct xfrm_state *s, const struct xfrm_state_info *info)
-{
-	assert_int_equal(info->spi, s->spi);
-	assert_int_equal(info->reqid, s->reqid);
-	assert_int_equal(info->protocol, IPPROTO_ESP);
-	assert_true(addr_equal(&info->src, &s->src) && addr_equal(&info->dst, &s->dst));
-	assert_int_equal(info->tag.mark.value, s->tag.mark.value);
-	assert_int_equal(info->tag.mark.mask, s->tag.mark.mask);
-	assert_int_equal(info->tag.if_id, s->tag.if_id);
-	assert_int_equal(info->encap, s->encap);
-	assert_int_equal(info->sport, s->sport);
-	assert_int_equal(info->dport, s->dport);
-	assert_int_equal(info->sequence, s->sequence);
-	assert_int_equal(info->hard_seconds, s->hard_seconds);
-	assert_int_equal(info->esn, s->esn);
-	assert_false(info->larval);
-}
-
 static void states(void **state)
 {
 	(void)state;
-	for (unsigned n = 0; n < 4096; n++) {
-		struct xfrm_state s = state_number(n), back;
+	for (unsigned n = 0; n < SAMPLE_STATES; n++) {
+		struct xfrm_state s = sample_state(n), back;
 		struct xfrm_state_info info;
 		struct nlmsghdr *h = xfrm_build_state_add(buf, sizeof(buf), &s, n / 19 % 2);
 		const struct xfrm_usersa_info *sa;
@@ -202,9 +55,9 @@ static void states(void **state)
 		assert_int_equal(sa->mode, XFRM_MODE_TUNNEL);
 		assert_int_equal(!!(sa->flags & XFRM_STATE_AF_UNSPEC), s.sel.family == 0);
 		assert_true(xfrm_parse_state(h, &info));
-		assert_info(&s, &info);
+		assert_state_info(&s, &info);
 		assert_true(xfrm_parse_state_keys(h, &back));
-		assert_keys(&s, &back);
+		assert_state_keys(&s, &back);
 		if (n % 61 == 0)
 			cut(h);
 	}
@@ -213,8 +66,8 @@ static void states(void **state)
 static void a_state_fits_exactly(void **state)
 {
 	(void)state;
-	for (unsigned n = 0; n < 4096; n += 173) {
-		struct xfrm_state s = state_number(n);
+	for (unsigned n = 0; n < SAMPLE_STATES; n += 173) {
+		struct xfrm_state s = sample_state(n);
 		size_t full = xfrm_build_state_add(buf, sizeof(buf), &s, false)->nlmsg_len;
 
 		for (size_t size = 0; size < full; size++)
@@ -228,12 +81,12 @@ static void a_state_in_bytes(void **state)
 {
 	struct xfrm_state s = {.spi = 0x11223344,
 			       .reqid = 5,
-			       .src = addr_of("192.0.2.1"),
-			       .dst = addr_of("198.51.100.1"),
+			       .src = sample_addr("192.0.2.1"),
+			       .dst = sample_addr("198.51.100.1"),
 			       .tag.mark = {.value = 12, .mask = 0xffffffff},
 			       .encr_id = ENCR_AES_GCM_16,
 			       .key_bits = 128,
-			       .encr_key = span_of(key, 20)};
+			       .encr_key = sample_key(20)};
 	struct nlmsghdr *h = xfrm_build_state_add(buf, sizeof(buf), &s, false);
 	const uint8_t *p = (const uint8_t *)h;
 	static const uint8_t id[] = {198, 51, 100, 1, 0, 0,    0,    0,	   0,	 0, 0,
@@ -252,32 +105,32 @@ static void a_state_in_bytes(void **state)
 	assert_memory_equal(p + 16 + 208, tail, sizeof(tail));
 	assert_memory_equal(p + 16 + 224, aead, sizeof(aead));
 	assert_memory_equal(p + 16 + 224 + 4 + 64, lengths, sizeof(lengths));
-	assert_memory_equal(p + 16 + 224 + 4 + 72, key, 20);
+	assert_memory_equal(p + 16 + 224 + 4 + 72, sample_key(20).ptr, 20);
 	assert_memory_equal(p + 16 + 224 + 96, mark, sizeof(mark));
 	assert_int_equal(h->nlmsg_len, 16 + 224 + 96 + 12);
 }
 
 static void states_that_cannot_be(void **state)
 {
-	struct xfrm_state s = state_number(0);
+	struct xfrm_state s = sample_state(0);
 
 	(void)state;
-	s.dst = addr_of("2001:db8::1"); /* families */
+	s.dst = sample_addr("2001:db8::1"); /* families */
 	assert_null(xfrm_build_state_add(buf, sizeof(buf), &s, false));
-	s = state_number(0);
+	s = sample_state(0);
 	s.encr_key.len--; /* the key's size */
 	assert_null(xfrm_build_state_add(buf, sizeof(buf), &s, false));
-	s = state_number(0);
+	s = sample_state(0);
 	s.encr_id = 3; /* 3DES */
 	assert_null(xfrm_build_state_add(buf, sizeof(buf), &s, false));
-	s = state_number(0);
+	s = sample_state(0);
 	s.integ_id = INTEG_HMAC_SHA2_256_128; /* an AEAD has none */
 	assert_null(xfrm_build_state_add(buf, sizeof(buf), &s, false));
-	s = state_number(0);
-	set_algorithm(&s, 3, 0);
+	s = sample_state(0);
+	sample_algorithm(&s, 3, 0);
 	s.integ_id = 0; /* another cipher has one */
 	assert_null(xfrm_build_state_add(buf, sizeof(buf), &s, false));
-	set_algorithm(&s, 3, 0);
+	sample_algorithm(&s, 3, 0);
 	s.integ_key.len = 20;
 	assert_null(xfrm_build_state_add(buf, sizeof(buf), &s, false));
 	s = (struct xfrm_state){0};
@@ -297,7 +150,7 @@ static void algorithms_have_names(void **state)
 
 static void windows_are_bounded(void **state)
 {
-	struct xfrm_state s = state_number(0), back;
+	struct xfrm_state s = sample_state(0), back;
 
 	(void)state;
 	s.inbound = true;
@@ -321,7 +174,7 @@ static void asking_and_deleting(void **state)
 	struct xfrm_state_info none = {0};
 
 	(void)state;
-	s.dst = addr_of("2001:db8::1");
+	s.dst = sample_addr("2001:db8::1");
 	s.tag.mark = (struct mark){.value = 1, .mask = 3};
 	id = state_id(xfrm_build_state_del(buf, sizeof(buf), &s), XFRM_MSG_DELSA);
 	assert_memory_equal(&id->daddr, s.dst.bytes, 16);
@@ -337,7 +190,7 @@ static void asking_and_deleting(void **state)
 
 static void a_larval_state_gets_an_spi(void **state)
 {
-	struct addr src = addr_of("192.0.2.1"), dst = addr_of("198.51.100.1"), none = {0};
+	struct addr src = sample_addr("192.0.2.1"), dst = sample_addr("198.51.100.1"), none = {0};
 	struct xfrm_tag tag = {.if_id = 9, .mark = {.value = 1, .mask = 1}};
 	struct nlmsghdr *h = xfrm_build_alloc_spi(buf, sizeof(buf), &src, &dst, &tag, 5, 0xc1);
 	const struct xfrm_userspi_info *info = mnl_nlmsg_get_payload(h);
@@ -354,55 +207,11 @@ static void a_larval_state_gets_an_spi(void **state)
 
 /* ---- policies ---- */
 
-static struct xfrm_policy policy_number(unsigned n)
-{
-	bool ipv6 = n & 1, ipv6_outside = n & 2;
-	struct xfrm_policy p = {.dir = n % 3, .priority = 1000 + n};
-
-	p.sel = ipv6 ? sel_of("::/0", "fd00::/8") : sel_of("10.0.0.0/8", "0.0.0.0/0");
-	if (n & 4) {
-		p.sel.protocol = IPPROTO_TCP;
-		p.sel.sport = 80;
-		p.sel.sport_mask = 0xffff;
-		p.sel.dport = 1024;
-		p.sel.dport_mask = 0xfc00;
-	}
-	if (n & 8)
-		p.tag.mark = (struct mark){.value = 0x12, .mask = 0xffffffff};
-	if (n & 16)
-		p.tag.if_id = 0x44000001;
-	p.block = n & 32;
-	if (p.block)
-		return p;
-	p.family = ipv6_outside ? AF_INET6 : AF_INET;
-	p.reqid = n & 64 ? 0x44000007 : 0;
-	if (n & 128)
-		p.src = addr_of(ipv6_outside ? "2001:db8::1" : "192.0.2.1");
-	if (n & 256)
-		p.dst = addr_of(ipv6_outside ? "2001:db8::2" : "198.51.100.1");
-	return p;
-}
-
-static void assert_policy(const struct xfrm_policy *p, const struct xfrm_policy *back)
-{
-	assert_int_equal(back->dir, p->dir);
-	assert_true(xfrm_sel_equal(&back->sel, &p->sel));
-	assert_int_equal(back->tag.mark.value, p->tag.mark.value);
-	assert_int_equal(back->tag.mark.mask, p->tag.mark.mask);
-	assert_int_equal(back->tag.if_id, p->tag.if_id);
-	assert_int_equal(back->priority, p->priority);
-	assert_int_equal(back->block, p->block);
-	assert_int_equal(back->reqid, p->reqid);
-	assert_int_equal(back->family, p->family);
-	assert_true(addr_equal(&back->src, &p->src) && addr_equal(&back->dst, &p->dst));
-	assert_false(back->other_tmpl);
-}
-
 static void policies(void **state)
 {
 	(void)state;
-	for (unsigned n = 0; n < 512; n++) {
-		struct xfrm_policy p = policy_number(n), back;
+	for (unsigned n = 0; n < SAMPLE_POLICIES; n++) {
+		struct xfrm_policy p = sample_policy(n), back;
 		struct nlmsghdr *h = xfrm_build_policy_set(buf, sizeof(buf), &p);
 		size_t full;
 
@@ -425,12 +234,12 @@ static void policies(void **state)
 
 static void policies_that_cannot_be(void **state)
 {
-	struct xfrm_policy p = policy_number(0);
+	struct xfrm_policy p = sample_policy(0);
 
 	(void)state;
-	p.src = addr_of("2001:db8::1"); /* of another family than the template */
+	p.src = sample_addr("2001:db8::1"); /* of another family than the template */
 	assert_null(xfrm_build_policy_set(buf, sizeof(buf), &p));
-	p = policy_number(0);
+	p = sample_policy(0);
 	p.sel = (struct xfrm_sel){0}; /* the kernel has no policy for any family */
 	assert_null(xfrm_build_policy_set(buf, sizeof(buf), &p));
 	assert_null(xfrm_build_policy_del(buf, sizeof(buf), &p));
@@ -439,21 +248,21 @@ static void policies_that_cannot_be(void **state)
 /* Without a family the template's is that of its addresses. */
 static void the_family_of_a_template(void **state)
 {
-	struct xfrm_policy p = policy_number(0), back;
+	struct xfrm_policy p = sample_policy(0), back;
 
 	(void)state;
 	p.family = 0;
-	p.dst = addr_of("2001:db8::1");
+	p.dst = sample_addr("2001:db8::1");
 	assert_true(xfrm_parse_policy(xfrm_build_policy_set(buf, sizeof(buf), &p), &back));
 	assert_int_equal(back.family, AF_INET6);
-	p.dst = addr_of(NULL);
+	p.dst = sample_addr(NULL);
 	assert_true(xfrm_parse_policy(xfrm_build_policy_set(buf, sizeof(buf), &p), &back));
 	assert_int_equal(back.family, AF_INET);
 }
 
 static void policies_of_others(void **state)
 {
-	struct xfrm_policy p = policy_number(0), back;
+	struct xfrm_policy p = sample_policy(0), back;
 	struct nlmsghdr *h = xfrm_build_policy_set(buf, sizeof(buf), &p);
 	struct xfrm_userpolicy_info *info = mnl_nlmsg_get_payload(h);
 	struct xfrm_user_tmpl *t = (struct xfrm_user_tmpl *)((uint8_t *)(info + 1) + 4);
@@ -491,9 +300,5 @@ int main(void)
 		cmocka_unit_test(policies_of_others),
 	};
 
-	for (unsigned i = 0; i < sizeof(key); i++)
-		key[i] = (uint8_t)(i + 1);
-	for (unsigned i = 0; i < sizeof(integ_key); i++)
-		integ_key[i] = (uint8_t)(0xff - i);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
