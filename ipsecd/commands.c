@@ -60,8 +60,10 @@ static bool load_conn(void *ctx, struct conn *conn, char *why, size_t size)
 	if (before && before != c.tunnel)
 		effects_conn_gone(d->effects, before);
 	effects_conn(d->effects, conn, c.tunnel);
-	if (shell_command(d, &c, &error))
+	if (shell_command(d, &c, &error)) {
+		pools_review(d->pools);
 		return true;
+	}
 	effects_of_loaded(d, c.tunnel);
 	snprintf(why, size, "%s", error);
 	return false;
@@ -86,7 +88,65 @@ static bool unload_conn(void *ctx, const char *name, const char **error)
 	}
 	effects_conn_gone(d->effects, tunnel_of(d, name));
 	tunnels_condemn(d->tunnels, name);
-	return shell_command(d, &c, error);
+	if (!shell_command(d, &c, error))
+		return false;
+	pools_review(d->pools);
+	return true;
+}
+
+/* ---- address pools ---- */
+
+static bool pool(void *ctx, unsigned n, struct control_pool *out)
+{
+	struct memory_pool_view v;
+	struct daemon *d = ctx;
+
+	if (!memory_pool_at(pools_memory(d->pools), n, &v))
+		return false;
+	*out = (struct control_pool){.name = v.name,
+				     .base = v.base,
+				     .size = v.size,
+				     .online = v.online,
+				     .offline = v.offline};
+	return true;
+}
+
+struct lease_receiver {
+	void (*cb)(void *ctx, const struct control_lease *lease);
+	void *ctx;
+};
+
+static void give_lease(void *ctx, const struct memory_lease *lease)
+{
+	const struct control_lease view = {
+		.addr = lease->addr, .identity = lease->identity, .online = lease->online > 0};
+	const struct lease_receiver *r = ctx;
+
+	r->cb(r->ctx, &view);
+}
+
+static void leases(void *ctx, unsigned n,
+		   void (*cb)(void *cb_ctx, const struct control_lease *lease), void *cb_ctx)
+{
+	struct lease_receiver receiver = {cb, cb_ctx};
+	struct daemon *d = ctx;
+
+	memory_each_lease(pools_memory(d->pools), n, give_lease, &receiver);
+}
+
+static bool load_pool(void *ctx, const char *name, const char *addrs, const struct addr *dns,
+		      uint8_t n_dns, char *why, size_t size)
+{
+	struct daemon *d = ctx;
+
+	return memory_pool_define(pools_memory(d->pools), name, addrs, dns, n_dns, why, size);
+}
+
+static bool unload_pool(void *ctx, const char *name, char *why, size_t size)
+{
+	struct daemon *d = ctx;
+
+	return memory_pool_undefine(pools_memory(d->pools), name, why, size);
 }
 
 static bool load_secret(void *ctx, struct secret *secret, const char **error)
@@ -279,6 +339,10 @@ struct control_host commands_control_host(struct daemon *d)
 		.load_secret = load_secret,
 		.unload_secret = unload_secret,
 		.reload = reload,
+		.pool = pool,
+		.leases = leases,
+		.load_pool = load_pool,
+		.unload_pool = unload_pool,
 	};
 }
 

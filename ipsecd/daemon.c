@@ -77,12 +77,6 @@ static void out_vips(struct daemon *d, const struct ike_output *out)
 	effects_vips(d->effects, out);
 }
 
-static void out_nothing(struct daemon *d, const struct ike_output *out)
-{
-	(void)d;
-	(void)out;
-}
-
 /* A peer that does not answer has no SA for what a former process of ours left behind. */
 static void peer_failed(struct daemon *d, const struct ike_output *out)
 {
@@ -112,6 +106,16 @@ static void on_scripts_idle(void *ctx)
 		ev_break(d->loop, EVBREAK_ALL);
 }
 
+static void out_lease_query(struct daemon *d, const struct ike_output *out)
+{
+	pools_query(d->pools, out);
+}
+
+static void out_lease_release(struct daemon *d, const struct ike_output *out)
+{
+	pools_release(d->pools, out->query);
+}
+
 static void out_event(struct daemon *d, const struct ike_output *out)
 {
 	if (out->event == IKE_EVENT_FAILED)
@@ -135,8 +139,8 @@ static void (*const carry_out[])(struct daemon *d, const struct ike_output *out)
 	[IKE_OUTPUT_CHILD_UPDATE] = out_child_update,
 	[IKE_OUTPUT_CHILD_REMOVE] = out_child_remove,
 	[IKE_OUTPUT_QUERY_RESOLVE] = out_query,
-	[IKE_OUTPUT_QUERY_LEASE] = out_nothing,
-	[IKE_OUTPUT_LEASE_RELEASE] = out_nothing,
+	[IKE_OUTPUT_QUERY_LEASE] = out_lease_query,
+	[IKE_OUTPUT_LEASE_RELEASE] = out_lease_release,
 	[IKE_OUTPUT_VIPS] = out_vips,
 	[IKE_OUTPUT_EVENT] = out_event,
 };
@@ -390,15 +394,26 @@ static bool open_plane(struct daemon *d)
 	return d->tunnels || fail(d, "tunnels", "out of memory");
 }
 
+/* Perhaps inside of shell_pump, which then goes on with what comes of it. */
+static void on_lease(void *ctx, uint64_t query, const struct ike_lease *lease)
+{
+	struct daemon *d = ctx;
+
+	ike_engine_lease(d->engine, query, lease, mono_now());
+	shell_pump(d);
+}
+
 static bool open_engine(struct daemon *d)
 {
 	const struct ike_env env = {
 		.crypto = &crypto_openssl, .random = crypto_random, .log = d->log};
 	const struct ike_settings settings = {.encap_always = d->ops->encap_only};
 	const struct drains_host host = commands_drains_host(d);
+	struct pools_host pools = {.ctx = d, .answer = on_lease, .log = d->log};
 
-	d->engine = ike_engine_new(&env, &settings);
-	if (d->engine)
+	pools.engine = d->engine = ike_engine_new(&env, &settings);
+	d->pools = d->engine ? pools_new(&pools) : NULL;
+	if (d->pools)
 		d->drains = drains_new(d->loop, d->engine, d->tunnels, &host);
 	return d->drains || fail(d, "the engine", "out of memory");
 }
@@ -473,6 +488,7 @@ static void close_all(struct daemon *d)
 	effects_free(d->effects);
 	drains_free(d->drains);
 	ike_engine_free(d->engine);
+	pools_free(d->pools);
 	tunnels_free(d->tunnels);
 	if (d->plane)
 		d->ops->close(d->plane);

@@ -54,7 +54,8 @@ static bool orient(const struct options *o, struct config *config, struct config
 		config_orient(&config->conns[i], is_local, own);
 	source_addrs_free(own);
 	config_check_scripts(config, errors);
-	return true;
+	config_check_sourceip(config, errors);
+	return errors->n_errors == 0;
 }
 
 static bool read_files(const struct options *o, struct config *config, struct config_errors *errors)

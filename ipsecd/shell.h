@@ -8,6 +8,7 @@
 #include "ipsecd/effects.h"
 #include "ipsecd/offer.h"
 #include "ipsecd/options.h"
+#include "ipsecd/pools.h"
 #include "ipsecd/reload.h"
 
 #include <ev.h>
@@ -31,6 +32,7 @@ struct daemon {
 	struct reload *reload;
 	struct offer offer;
 	struct effects *effects;
+	struct pools *pools;
 	ev_timer deadline, tick, shutdown, settle;
 	ev_signal term, interrupt, hangup;
 	struct log_sink sink;  /* the process's own, and clients that listen */

@@ -31,6 +31,10 @@ void build_lifetimes(struct build *b);
 void build_tunnel(struct build *b);
 /* Padding, header fields, set-mark, scripts; after build_tunnel. */
 void build_child(struct build *b);
+/* Virtual addresses and name servers: reading them, and using them as the ends are now. */
+void build_sourceip(struct build *b);
+void sourceip_apply(struct config_conn *c);
+void sourceip_free(struct config_conn *c);
 /* What follows from the rest, once all is there and again when ends change places. */
 void build_complete(struct config_conn *c);
 

@@ -40,6 +40,14 @@ struct config_errors {
 	struct config_message *list;
 };
 
+/* sourceip and dns of one side, as both readings have them. */
+struct config_side {
+	uint8_t n_vips, n_pools, n_dns;
+	struct addr vips[VIPS_MAX], dns[VIP_DNS_MAX];
+	struct pool_ref pools[POOL_REFS_MAX];
+	bool pools_only, too_many; /* something in it is nothing to ask for */
+};
+
 /* A conn and what its other end was given, in case the other end is ours. */
 struct config_conn {
 	struct conn *conn; /* owned; set to NULL to take it over */
@@ -47,8 +55,9 @@ struct config_conn {
 	bool sided_addrs; /* the device's addresses are left's, these are right's: */
 	uint8_t n_right_addrs;
 	struct prefix right_addrs[CONN_IF_ADDRS_MAX];
-	bool unmanaged;	    /* somebody else makes the device, whatever else is said */
-	char *right_updown; /* owned; the child has left's */
+	bool unmanaged;		     /* somebody else makes the device, whatever else is said */
+	char *right_updown;	     /* owned; the child has left's */
+	struct config_side sides[2]; /* left, right */
 };
 
 struct config {
@@ -93,6 +102,7 @@ void config_orient(struct config_conn *c, bool (*is_local)(void *ctx, const stru
 
 /* Once the ends are known: what deserves a look at this machine (scripts that can't be run) or
  * a word (devices that are left to scripts). No errors. */
+void config_check_sourceip(const struct config *c, struct config_errors *errors);
 void config_check_scripts(const struct config *c, struct config_errors *errors);
 
 /* "file:line:column: error: sentence", one a line. */

@@ -176,6 +176,7 @@ bool build_conn(const struct section *s, const struct setup *setup, struct confi
 	b.conn->source = source_of(s);
 	b.conn->unique = setup->unique;
 	mode = build_auto(s, errors);
+	build_sourceip(&b);
 	build_ends(&b);
 	build_proposals(&b);
 	build_lifetimes(&b);

@@ -204,6 +204,7 @@ static void swap_bytes(void *a, void *b, size_t n)
 
 void build_complete(struct config_conn *c)
 {
+	sourceip_apply(c);
 	conn_complete(c->conn);
 	c->conn->tunnel.external |= c->unmanaged;
 }

@@ -19,6 +19,7 @@ static void release(struct config_conn *c)
 {
 	conn_free(c->conn);
 	free(c->right_updown);
+	sourceip_free(c);
 }
 
 /* Conns of auto=ignore are built to find their errors, and dropped. */

@@ -59,8 +59,13 @@
 #define NO_CERTIFICATES "certificates are not supported yet; authentication is by secret (psk)"
 #define NO_EAP		"EAP is not supported yet; authentication is by secret (psk)"
 #define NO_IKEV1	"IKEv1 is not supported"
-#define NO_VIRTUAL_IP	"virtual IPs are not supported yet"
-#define NO_LOG		"the log is set with --log-level"
+#define MODECFG_SERVER                                                                       \
+	"say what the other end gets: rightsourceip=10.3.0.0/24 at the end that gives (and " \
+	"rightdns=)"
+#define MODECFG_CLIENT                                                                 \
+	"say what to ask for: leftsourceip=%config (or %config4,%config6) at the end " \
+	"that asks"
+#define NO_LOG "the log is set with --log-level"
 
 static const struct keyword keywords[] = {
 	/* the two ends */
@@ -77,12 +82,12 @@ static const struct keyword keywords[] = {
 	SIDED_ONLY("firewall", "no", "packet filters are not touched"),
 	SIDED_ONLY("hostaccess", "no", "packet filters are not touched"),
 	SIDED_ONLY("sendcert", "no never", NO_CERTIFICATES),
-	SIDED_ONLY("modecfgserver", "no", NO_VIRTUAL_IP),
-	SIDED_ONLY("modecfgclient", "no", NO_VIRTUAL_IP),
+	SIDED("sourceip", KEYWORD_SOURCEIP),
+	SIDED("addresspool", KEYWORD_SOURCEIP),
+	SIDED("dns", KEYWORD_DNS),
+	SIDED_ONLY("modecfgserver", "no", MODECFG_SERVER),
+	SIDED_ONLY("modecfgclient", "no", MODECFG_CLIENT),
 	SIDED_REFUSED("subnets", "list the prefixes in leftsubnet or rightsubnet, commas between"),
-	SIDED_REFUSED("sourceip", NO_VIRTUAL_IP),
-	SIDED_REFUSED("addresspool", NO_VIRTUAL_IP),
-	SIDED_REFUSED("dns", NO_VIRTUAL_IP),
 	SIDED_REFUSED("auth2", "a second authentication is not supported"),
 	SIDED_REFUSED("id2", "a second authentication is not supported"),
 	SIDED_REFUSED("cert", NO_CERTIFICATES),
@@ -197,6 +202,10 @@ static const struct keyword keywords[] = {
 
 	/* known elsewhere */
 	CONN_REFUSED("ah", "AH is not supported"),
+	CONN_REFUSED("modecfgdns", "say rightdns= at the end that gives the addresses"),
+	CONN_REFUSED("modecfgdomains", "domains are not given to peers; rightdns= is"),
+	CONN_REFUSED("modecfgbanner", NO_IKEV1),
+	CONN_REFUSED("modecfgpull", NO_IKEV1),
 	CONN_REFUSED("ikedscp", "not supported"),
 	CONN_REFUSED("eap-identity", NO_EAP),
 	CONN_REFUSED("aaa-identity", NO_EAP),

@@ -65,6 +65,18 @@ static void put_end(struct buf *b, const char *side, const struct endpoint *e, c
 	vici_put(b, key, id_format(id, text));
 }
 
+static void put_addrs(struct buf *b, const char *key, const struct addr *list, unsigned n)
+{
+	char text[ADDR_TEXT];
+
+	if (!n)
+		return;
+	vici_put_list(b, key);
+	for (unsigned i = 0; i < n; i++)
+		vici_put_item(b, addr_format(&list[i], text));
+	vici_put_list_end(b);
+}
+
 void body_put_ike(struct buf *b, const struct ike_sa_info *ike, mono_time now)
 {
 	vici_put_format(b, "uniqueid", "%" PRIu32, ike->id);
@@ -83,6 +95,9 @@ void body_put_ike(struct buf *b, const struct ike_sa_info *ike, mono_time now)
 	put_seconds_since(b, "established", ike->established, now);
 	put_seconds_until(b, "rekey-time", ike->rekey_at, now);
 	put_seconds_until(b, "reauth-time", ike->reauth_at, now);
+	put_addrs(b, "local-vips", ike->local_vips, ike->n_local_vips);
+	put_addrs(b, "remote-vips", ike->remote_vips, ike->n_remote_vips);
+	put_addrs(b, "dns", ike->dns, ike->n_dns);
 }
 
 static void put_ts_list(struct buf *b, const char *key, const struct ts_list *l)

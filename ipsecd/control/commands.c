@@ -1,5 +1,5 @@
 /* Every vici command that is served, by name. What can't exist here yet (certificates,
- * keys, authorities, pools, policies) is listed as empty and refused when loaded, so that
+ * keys, authorities, policies) is listed as empty and refused when loaded, so that
  * stock clients work and nobody believes that something was loaded. */
 #include "ipsecd/control/server.h"
 
@@ -45,12 +45,6 @@ static void refuse_certificates(struct client *c, struct span body)
 		       "authenticate with auth=psk");
 }
 
-static void refuse_pools(struct client *c, struct span body)
-{
-	(void)body;
-	client_fail(c, "address pools are not supported yet");
-}
-
 static void refuse_redirect(struct client *c, struct span body)
 {
 	(void)body;
@@ -94,13 +88,15 @@ static const struct {
 	{"unload-shared", command_unload_shared},
 	{"get-shared", command_get_shared},
 	{"clear-creds", command_clear_creds},
+	{"load-pool", command_load_pool},
+	{"unload-pool", command_unload_pool},
+	{"get-pools", command_get_pools},
 	{"reload-settings", command_reload_settings},
 	{"get-algorithms", command_get_algorithms},
 	{"get-counters", command_get_counters},
 	{"reset-counters", command_reset_counters},
 	{"get-keys", get_keys},
 	{"get-authorities", get_authorities},
-	{"get-pools", answer_nothing},
 	{"list-certs", answer_nothing},
 	{"list-authorities", answer_nothing},
 	{"flush-certs", answer_success},
@@ -110,8 +106,6 @@ static const struct {
 	{"load-authority", refuse_certificates},
 	{"unload-key", refuse_unload},
 	{"unload-authority", refuse_unload},
-	{"load-pool", refuse_pools},
-	{"unload-pool", refuse_unload},
 	{"install", refuse_policies},
 	{"uninstall", refuse_policies},
 	{"redirect", refuse_redirect},

@@ -37,6 +37,20 @@ struct control_counter {
 	uint64_t value;
 };
 
+/* An address pool, and who has or had what of it. */
+struct control_pool {
+	const char *name;
+	struct addr base; /* as it was written */
+	uint64_t size;
+	unsigned online, offline;
+};
+
+struct control_lease {
+	struct addr addr;
+	const struct id *identity;
+	bool online;
+};
+
 /* What the shell lends. All callbacks run inside control_* calls or loop callbacks; the
  * shell may call control_event from inside them. `why` and *error say what went wrong. */
 struct control_host {
@@ -67,6 +81,14 @@ struct control_host {
 	bool (*load_secret)(void *ctx, struct secret *secret, const char **error);
 	bool (*unload_secret)(void *ctx, const char *unique, const char **error);
 	bool (*reload)(void *ctx, char *why, size_t size);
+
+	/* Address pools. The n-th; false behind the last. */
+	bool (*pool)(void *ctx, unsigned n, struct control_pool *out);
+	void (*leases)(void *ctx, unsigned n,
+		       void (*cb)(void *cb_ctx, const struct control_lease *lease), void *cb_ctx);
+	bool (*load_pool)(void *ctx, const char *name, const char *addrs, const struct addr *dns,
+			  uint8_t n_dns, char *why, size_t size);
+	bool (*unload_pool)(void *ctx, const char *name, char *why, size_t size);
 };
 
 /* Binds `path` (mode 0770) under a lock file beside it, so that a second daemon is

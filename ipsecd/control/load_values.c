@@ -272,3 +272,42 @@ bool load_ts(struct load *l, const struct load_key *key, const struct load_words
 	*(struct ts_list *)load_field(l, key) = list;
 	return true;
 }
+
+/* ---- virtual addresses ---- */
+
+bool load_vips(struct load *l, const struct load_key *key, const struct load_words *w)
+{
+	(void)key;
+	if (w->n > VIPS_MAX)
+		return load_error(l, ": at most %d addresses", VIPS_MAX);
+	for (unsigned i = 0; i < w->n; i++) {
+		if (!vip_parse(w->word[i], &l->conn->vips[i]))
+			return load_error(l, "='%s': expected an address, 0.0.0.0 or :: for any",
+					  w->word[i]);
+		l->conn->n_vips = (uint8_t)(i + 1);
+	}
+	return true;
+}
+
+/* Names of pools that are or will be loaded; of ours: ranges and %config as well. */
+bool load_pools(struct load *l, const struct load_key *key, const struct load_words *w)
+{
+	struct conn *c = l->conn;
+
+	(void)key;
+	if (w->n > POOL_REFS_MAX)
+		return load_error(l, ": at most %d pools", POOL_REFS_MAX);
+	for (unsigned i = 0; i < w->n; i++) {
+		struct pool_ref *ref = &c->pools[i];
+
+		if (strcmp(w->word[i], "dhcp") == 0 || strcmp(w->word[i], "radius") == 0)
+			return load_error(l, "=%s: not supported yet", w->word[i]);
+		if (!pool_ref_parse(w->word[i], ref)) {
+			*ref = (struct pool_ref){.kind = POOL_NAMED, .name = strdup(w->word[i])};
+			if (!ref->name)
+				return load_error(l, ": out of memory");
+		}
+		c->n_pools = (uint8_t)(i + 1);
+	}
+	return true;
+}

@@ -132,7 +132,7 @@ typedef void command_handler(struct client *c, struct span body);
 /* NULL: unknown. */
 command_handler *command_find(struct span name);
 
-/* ---- lists.c, actions.c, conns.c, secrets.c, reports.c: handlers ---- */
+/* ---- lists.c, actions.c, conns.c, secrets.c, pools.c, reports.c: handlers ---- */
 
 void command_list_sas(struct client *c, struct span body);
 void command_list_conns(struct client *c, struct span body);
@@ -156,6 +156,10 @@ void command_load_shared(struct client *c, struct span body);
 void command_unload_shared(struct client *c, struct span body);
 void command_get_shared(struct client *c, struct span body);
 void command_clear_creds(struct client *c, struct span body);
+
+void command_load_pool(struct client *c, struct span body);
+void command_unload_pool(struct client *c, struct span body);
+void command_get_pools(struct client *c, struct span body);
 
 void command_version(struct client *c, struct span body);
 void command_stats(struct client *c, struct span body);

@@ -72,6 +72,7 @@ int command_down(struct ctl *c);
 int command_rekey(struct ctl *c);
 int command_monitor(struct ctl *c);
 int command_log(struct ctl *c);
+int command_pools(struct ctl *c);
 int command_check(struct ctl *c);
 
 #endif

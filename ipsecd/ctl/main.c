@@ -42,7 +42,7 @@ static const struct {
 	{"status", command_status, 0, 1, true},	  {"up", command_up, 1, 1, true},
 	{"down", command_down, 1, 1, true},	  {"rekey", command_rekey, 1, 1, true},
 	{"monitor", command_monitor, 0, 0, true}, {"log", command_log, 0, 0, true},
-	{"check", command_check, 0, 1, false},
+	{"pools", command_pools, 0, 1, true},	  {"check", command_check, 0, 1, false},
 };
 
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -55,10 +55,11 @@ static const char usage[] =
 	"  rekey NAME        new keys for the CHILD_SAs and the IKE_SA\n"
 	"  monitor           SAs and links coming and going, until interrupted\n"
 	"  log               the daemon's log, until interrupted\n"
+	"  pools [NAME]      address pools and their leases\n"
 	"  check [FILE]      check a configuration without using it (default /etc/ipsec.conf)\n"
 	"options:\n"
 	"  --vici SOCKET     the daemon's control socket (default " VICI_SOCKET_PATH ")\n"
-	"  --json            status, monitor: as JSON\n"
+	"  --json            status, monitor, pools: as JSON\n"
 	"  --ike, --child    rekey: only the IKE_SA, only the CHILD_SAs\n"
 	"  --timeout S       up, down, rekey: seconds to wait for the result (default 30)\n"
 	"  --verbose         up, down: the daemon's log meanwhile\n"

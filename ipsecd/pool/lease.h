@@ -30,6 +30,7 @@ struct pool {
 	struct pool *prev, *next;
 	char *name;
 	bool named, client, seen;
+	struct addr base; /* as it was written: the network's address, or the first of a range */
 	struct addr first, last;
 	uint64_t size;
 	struct addr fresh;	/* the next one that was never given; family 0: none is left */

@@ -46,10 +46,12 @@ static struct pool *pool_find(const struct pool_backend *b, const char *name, bo
 	return NULL;
 }
 
-static struct pool *pool_new(struct pool_backend *b, const char *name, const struct addr *first,
-			     const struct addr *last)
+/* `text`: the range as it was written. */
+static struct pool *pool_new(struct pool_backend *b, const char *name, const char *text,
+			     const struct addr *first, const struct addr *last)
 {
 	struct pool *p = calloc(1, sizeof(*p));
+	struct prefix network;
 
 	if (!p)
 		return NULL;
@@ -60,6 +62,7 @@ static struct pool *pool_new(struct pool_backend *b, const char *name, const str
 	}
 	p->first = p->fresh = *first;
 	p->last = *last;
+	p->base = prefix_parse(text, &network) ? network.addr : *first;
 	p->size = range_size(first, last);
 	DL_APPEND(b->pools, p);
 	return p;
@@ -92,7 +95,7 @@ static struct pool *client_pool(struct pool_backend *b, uint8_t family)
 	if (p)
 		return p;
 	memset(last.bytes, 0xff, addr_size(family));
-	p = pool_new(b, name, &first, &last);
+	p = pool_new(b, name, "", &first, &last);
 	if (p)
 		p->client = true;
 	return p;
@@ -107,7 +110,7 @@ static struct pool *pool_of(struct pool_backend *b, const struct pool_ref *ref, 
 		return pool_find(b, ref->name, true);
 	case POOL_RANGE:
 		p = pool_find(b, ref->name, false);
-		return p ? p : pool_new(b, ref->name, &ref->first, &ref->last);
+		return p ? p : pool_new(b, ref->name, ref->name, &ref->first, &ref->last);
 	case POOL_CLIENT:
 		return ref->first.family && ref->first.family != family ? NULL
 									: client_pool(b, family);
@@ -293,7 +296,7 @@ bool memory_pool_define(struct pool_backend *b, const char *name, const char *ad
 		p = NULL;
 	}
 	if (!p)
-		p = pool_new(b, name, &first, &last);
+		p = pool_new(b, name, addrs, &first, &last);
 	if (!p)
 		return fail(why, size, name, "out of memory");
 	p->named = true;
@@ -361,6 +364,7 @@ bool memory_pool_at(const struct pool_backend *b, unsigned n, struct memory_pool
 		return false;
 	*out = (struct memory_pool_view){
 		.name = p->name,
+		.base = p->base,
 		.first = p->first,
 		.last = p->last,
 		.size = p->size,

@@ -17,8 +17,8 @@ struct memory_lease {
 
 struct memory_pool_view {
 	const char *name;
-	struct addr first, last;
-	uint64_t size; /* UINT64_MAX: that many or more */
+	struct addr base, first, last; /* base: as it was written */
+	uint64_t size;		       /* UINT64_MAX: that many or more */
 	unsigned online, offline;
 	bool named; /* by memory_pool_define */
 };

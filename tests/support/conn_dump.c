@@ -69,6 +69,31 @@ static void dump_tunnel(const struct tunnel_config *t, FILE *out)
 	fputc('\n', out);
 }
 
+static void dump_addrs(const char *name, const struct addr *list, unsigned n, FILE *out)
+{
+	char text[ADDR_TEXT];
+
+	if (n)
+		fprintf(out, "\t%s", name);
+	for (unsigned i = 0; i < n; i++)
+		fprintf(out, " %s", addr_format(&list[i], text));
+	if (n)
+		fputc('\n', out);
+}
+
+static void dump_vips(const struct conn *c, FILE *out)
+{
+	char text[256], a[ADDR_TEXT], b[ADDR_TEXT];
+
+	dump_addrs("vips", c->vips, c->n_vips, out);
+	dump_addrs("dns_wanted", c->dns_wanted, c->n_dns_wanted, out);
+	dump_addrs("dns", c->dns, c->n_dns, out);
+	for (unsigned i = 0; i < c->n_pools; i++)
+		fprintf(out, "\tpool %s %s..%s\n",
+			pool_ref_format(&c->pools[i], text, sizeof(text)),
+			addr_format(&c->pools[i].first, a), addr_format(&c->pools[i].last, b));
+}
+
 static const char *action(enum start_action a)
 {
 	return a == ACTION_START ? "start" : a == ACTION_TRAP ? "trap" : "none";
@@ -135,6 +160,7 @@ void conn_dump(const struct conn *c, FILE *out)
 	dump_time("timeout", c->retransmit_timeout, out);
 	fputc('\n', out);
 	dump_tunnel(&c->tunnel, out);
+	dump_vips(c, out);
 	for (unsigned i = 0; i < c->n_children; i++)
 		dump_child(&c->children[i], out);
 }

@@ -244,6 +244,68 @@ static bool reload(void *ctx, char *why, size_t size)
 	return !shell.refuse;
 }
 
+/* Address pools: those that load_pool made, each with one lease in use and one not. */
+static struct {
+	unsigned n;
+	char names[4][32], addrs[4][32];
+	struct addr dns[4][VIP_DNS_MAX];
+	uint8_t n_dns[4];
+} loaded;
+
+static bool pool(void *ctx, unsigned n, struct control_pool *out)
+{
+	(void)ctx;
+	if (n >= loaded.n)
+		return false;
+	*out = (struct control_pool){
+		.name = loaded.names[n], .size = 254, .online = 1, .offline = 1};
+	addr_parse("10.3.0.0", &out->base);
+	return true;
+}
+
+static void leases(void *ctx, unsigned n,
+		   void (*cb)(void *cb_ctx, const struct control_lease *lease), void *cb_ctx)
+{
+	struct control_lease l = {.online = true};
+	struct id id;
+
+	(void)ctx;
+	(void)n;
+	assert_true(id_parse("carol@example.org", &id));
+	l.identity = &id;
+	addr_parse("10.3.0.1", &l.addr);
+	cb(cb_ctx, &l);
+	addr_parse("10.3.0.2", &l.addr);
+	l.online = false;
+	cb(cb_ctx, &l);
+}
+
+static bool load_pool(void *ctx, const char *name, const char *addrs, const struct addr *dns,
+		      uint8_t n_dns, char *why, size_t size)
+{
+	(void)ctx;
+	if (shell.refuse) {
+		snprintf(why, size, "pool %s: no", name);
+		return false;
+	}
+	snprintf(loaded.names[loaded.n], 32, "%s", name);
+	snprintf(loaded.addrs[loaded.n], 32, "%s", addrs);
+	loaded.n_dns[loaded.n] = n_dns;
+	memcpy(loaded.dns[loaded.n++], dns, n_dns * sizeof(*dns));
+	return true;
+}
+
+static bool unload_pool(void *ctx, const char *name, char *why, size_t size)
+{
+	(void)ctx;
+	if (loaded.n && strcmp(loaded.names[loaded.n - 1], name) == 0) {
+		loaded.n--;
+		return true;
+	}
+	snprintf(why, size, "pool %s: not found", name);
+	return false;
+}
+
 static void write_log(void *ctx, enum log_level level, const char *subsystem, const char *name,
 		      const char *text)
 {
@@ -279,6 +341,10 @@ static struct control_host host(void)
 		.load_secret = load_secret,
 		.unload_secret = unload_secret,
 		.reload = reload,
+		.pool = pool,
+		.leases = leases,
+		.load_pool = load_pool,
+		.unload_pool = unload_pool,
 	};
 }
 
@@ -456,6 +522,8 @@ static void script_engine(void)
 	addr_parse("192.0.2.1", &sa.path.local.addr);
 	addr_parse("192.0.2.2", &sa.path.remote.addr);
 	sa.path.local.port = sa.path.remote.port = 4500;
+	addr_parse("10.3.0.1", &sa.local_vips[sa.n_local_vips++]);
+	addr_parse("10.3.0.2", &sa.remote_vips[sa.n_remote_vips++]);
 	id_parse("a.example.org", &sa.local_id);
 	id_parse("b.example.org", &sa.remote_id);
 	sa.suite.encr = algorithm_encr(ENCR_AES_GCM_16, 128);
@@ -569,11 +637,11 @@ static void test_reports(void **state)
 
 static void test_empty_kinds(void **state)
 {
-	static const char *const lists[] = {"get-keys",	  "get-authorities",  "get-pools",
-					    "list-certs", "list-authorities", "list-policies"};
-	static const char *const refused[] = {"load-cert",	"load-key",  "load-token",
-					      "load-authority", "load-pool", "unload-key",
-					      "install",	"redirect"};
+	static const char *const lists[] = {"get-keys", "get-authorities", "list-certs",
+					    "list-authorities", "list-policies"};
+	static const char *const refused[] = {"load-cert",	"load-key",    "load-token",
+					      "load-authority", "unload-pool", "load-pool",
+					      "unload-key",	"install",     "redirect"};
 	struct peer *p = &peers[0];
 
 	(void)state;
@@ -593,6 +661,66 @@ static void test_empty_kinds(void **state)
 	expect(p, VICI_CMD_UNKNOWN, NULL);
 	send_packet(p, VICI_EVENT_REGISTER, "nonsense", none);
 	expect(p, VICI_EVENT_UNKNOWN, NULL);
+}
+
+static struct span pool_body(const char *name, const char *addrs, const char *dns, bool list)
+{
+	static uint8_t memory[512];
+	struct buf b = buf_over(memory, sizeof(memory));
+
+	vici_put_section(&b, name);
+	vici_put(&b, "addrs", addrs);
+	if (dns && list) {
+		vici_put_list(&b, "dns");
+		vici_put_item(&b, dns);
+		vici_put_list_end(&b);
+	} else if (dns) {
+		vici_put(&b, "dns", dns);
+	}
+	vici_put_section_end(&b);
+	return buf_span(&b);
+}
+
+static void test_pools(void **state)
+{
+	struct peer *p = &peers[0];
+
+	(void)state;
+	memset(&loaded, 0, sizeof(loaded));
+	call(p, "load-pool", pool_body("rw", "10.3.0.0/24", "10.3.1.1", true));
+	expect_key(p, "success", "yes");
+	assert_string_equal(loaded.addrs[0], "10.3.0.0/24");
+	assert_int_equal(loaded.n_dns[0], 1);
+	call(p, "load-pool", pool_body("two", "10.4.0.0/24", "10.3.1.1, 2001:db8::1", false));
+	expect_key(p, "success", "yes");
+	assert_int_equal(loaded.n_dns[1], 2);
+	call(p, "load-pool", pool_body("bad", "10.4.0.0/24", "ns", true));
+	expect_key(p, "errmsg", "pool bad: dns: expected an address");
+	call(p, "load-pool", pool_body("bad", "", NULL, true));
+	expect_key(p, "errmsg", "pool bad: addrs: missing");
+	call(p, "load-pool", pairs("addrs", "10.3.0.0/24", NULL));
+	expect_key(p, "errmsg", "expected one section: the pool");
+	shell.refuse = true;
+	call(p, "load-pool", pool_body("bad", "10.4.0.0/24", NULL, true));
+	expect_key(p, "errmsg", "pool bad: no");
+	shell.refuse = false;
+	call(p, "get-pools", none);
+	expect_key(p, "rw.base", "10.3.0.0");
+	expect_key(p, "rw.size", "254");
+	expect_key(p, "two.online", "1");
+	expect_missing(p, "rw.leases.0.address");
+	call(p, "get-pools", pairs("leases", "yes", "name", "two", NULL));
+	expect_missing(p, "rw.base");
+	expect_key(p, "two.leases.0.address", "10.3.0.1");
+	expect_key(p, "two.leases.0.identity", "carol@example.org");
+	expect_key(p, "two.leases.0.status", "online");
+	expect_key(p, "two.leases.1.status", "offline");
+	call(p, "unload-pool", pairs("name", "nil", NULL));
+	expect_key(p, "errmsg", "pool nil: not found");
+	call(p, "unload-pool", pairs("name", "two", NULL));
+	expect_key(p, "success", "yes");
+	call(p, "unload-pool", none);
+	expect_key(p, "errmsg", "missing or overlong name");
 }
 
 /* ---- lists ---- */
@@ -1334,6 +1462,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		WITH_SERVER(test_reports),
 		WITH_SERVER(test_empty_kinds),
+		WITH_SERVER(test_pools),
 		WITH_SERVER(test_list_sas),
 		WITH_SERVER(test_list_sas_filters),
 		WITH_SERVER(test_list_sas_many),

@@ -244,6 +244,22 @@ static void test_lists_as_values(void **state)
 	conn_free(c);
 }
 
+static void test_addresses(void **state)
+{
+	struct conn *c = accept_conn("gw {\n" AUTH "vips = 0.0.0.0, ::, 10.3.0.7\n"
+				     "pools = [rw, 10.3.0.0/24, %config]\n}\n");
+
+	(void)state;
+	assert_int_equal(c->n_vips, 3);
+	assert_int_equal(c->vips[1].family, AF_INET6);
+	assert_int_equal(c->n_pools, 3);
+	assert_int_equal(c->pools[0].kind, POOL_NAMED);
+	assert_string_equal(c->pools[0].name, "rw");
+	assert_int_equal(c->pools[1].kind, POOL_RANGE);
+	assert_int_equal(c->pools[2].kind, POOL_CLIENT);
+	conn_free(c);
+}
+
 static void test_hosts(void **state)
 {
 	struct conn *c = accept_conn("gw {\n" AUTH "local_addrs = [%any]\n"
@@ -397,8 +413,9 @@ static void test_proposals(void **state)
 static void test_later(void **state)
 {
 	(void)state;
-	refuse("vips = [0.0.0.0]", "vips=0.0.0.0: virtual addresses are not supported yet");
-	refuse("pools = [p]", "pools=p: address pools are not supported yet");
+	refuse("vips = [carol]", "vips='carol': expected an address, 0.0.0.0 or :: for any");
+	refuse("vips = [1.1.1.1, 1.1.1.2, 1.1.1.3, 1.1.1.4, 1.1.1.5]", "vips: at most 4 addresses");
+	refuse("pools = [radius]", "pools=radius: not supported yet");
 	refuse("ppk_id = x", "ppk_id=x: postquantum preshared keys are not supported yet");
 	refuse_child("mode = transport",
 		     "children.net.mode=transport: only tunnel is supported yet");
@@ -487,6 +504,7 @@ int main(void)
 		cmocka_unit_test(test_whole),	       cmocka_unit_test(test_minimal),
 		cmocka_unit_test(test_harmless),       cmocka_unit_test(test_lists_as_values),
 		cmocka_unit_test(test_hosts),	       cmocka_unit_test(test_shared_device),
+		cmocka_unit_test(test_addresses),      cmocka_unit_test(test_shared_device),
 		cmocka_unit_test(test_kernel_device),  cmocka_unit_test(test_unique_mark),
 		cmocka_unit_test(test_unknown),	       cmocka_unit_test(test_bad_values),
 		cmocka_unit_test(test_proposals),      cmocka_unit_test(test_later),

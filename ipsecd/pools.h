@@ -1,0 +1,29 @@
+/* Between the engine, which asks for virtual addresses, and the pools that have them. Pools come
+ * from connections (rightsourceip=, pools=) and from vici's load-pool; a connection's name
+ * is also the name of its pools. */
+#ifndef DETOUR_POOLS_H
+#define DETOUR_POOLS_H
+
+#include "ipsecd/ike/engine.h"
+#include "ipsecd/pool/memory.h"
+
+struct pools;
+
+struct pools_host {
+	void *ctx;
+	void (*answer)(void *ctx, uint64_t query, const struct ike_lease *lease);
+	const struct ike_engine *engine; /* looked at for conns of that name */
+	const struct log_sink *log;
+};
+
+struct pools *pools_new(const struct pools_host *host);
+void pools_free(struct pools *p);
+/* IKE_OUTPUT_QUERY_LEASE, IKE_OUTPUT_LEASE_RELEASE. */
+void pools_query(struct pools *p, const struct ike_output *query);
+void pools_release(struct pools *p, uint64_t query);
+/* Connections came or went: pools that none of them names go, when nobody has an address. */
+void pools_review(struct pools *p);
+/* For looking and for load-pool. */
+struct pool_backend *pools_memory(struct pools *p);
+
+#endif
