@@ -5,6 +5,7 @@
  * into the engine with the time, and after each one `shell_pump` carries out what comes back,
  * in order, lets the tunnels settle their links once, and arms one timer. */
 #include "ipsecd/daemon.h"
+#include "ipsecd/net/changes.h"
 #include "ipsecd/net/resolve.h"
 #include "ipsecd/net/source.h"
 #include "ipsecd/net/udp.h"
@@ -209,6 +210,25 @@ static void on_resolved(void *ctx, uint64_t query, unsigned n, const struct addr
 		answer.local = (struct addr){0};
 	ike_engine_answer(d->engine, query, &answer, mono_now());
 	shell_pump(d);
+}
+
+/* No attempt waits for the end of its pause when the machine has an address or a cable more. */
+static void on_changed(void *ctx)
+{
+	const struct ike_command retry = {.kind = IKE_COMMAND_RETRY_NOW};
+	struct daemon *d = ctx;
+	const char *error;
+
+	log_to(d->log, LOG_LEVEL_DEBUG, "net", "", "addresses or links changed");
+	if (!d->stopping)
+		shell_command(d, &retry, &error);
+}
+
+static bool on_ours(void *ctx, int ifindex, const struct addr *a)
+{
+	const struct daemon *d = ctx;
+
+	return effects_ours(d->effects, ifindex, a);
 }
 
 /* ---- inputs: data plane ---- */
@@ -443,6 +463,7 @@ static bool open_effects(struct daemon *d)
 static bool open_network(struct daemon *d, char *why, size_t size)
 {
 	const struct udp_host host = {.ike = on_ike, .esp = on_esp, .ctx = d, .log = d->log};
+	const struct changes_host changes = {.changed = on_changed, .ours = on_ours, .ctx = d};
 
 	d->udp = udp_open(d->loop, &host, why, size);
 	if (!d->udp)
@@ -450,6 +471,11 @@ static bool open_network(struct daemon *d, char *why, size_t size)
 	if (d->ops->ike_socket)
 		udp_each_socket(d->udp, give_socket, d);
 	d->resolver = resolver_new(d->loop, on_resolved, d);
+	d->changes = changes_open(d->loop, &changes);
+	if (!d->changes)
+		log_to(d->log, LOG_LEVEL_WARN, "net", "",
+		       "rtnetlink: %s; changes of addresses and links are not seen",
+		       strerror(errno));
 	return d->resolver || fail(d, "the resolver", "c-ares does not start");
 }
 
@@ -485,6 +511,7 @@ static void start_watchers(struct daemon *d)
 static void close_all(struct daemon *d)
 {
 	reload_free(d->reload);
+	changes_close(d->changes);
 	effects_free(d->effects);
 	drains_free(d->drains);
 	ike_engine_free(d->engine);

@@ -183,6 +183,11 @@ void effects_device(struct effects *e, uint32_t tunnel)
 	routes_restore(e->routes, tunnel);
 }
 
+bool effects_ours(const struct effects *e, int ifindex, const struct addr *a)
+{
+	return tunnels_have_device(e->host.tunnels, ifindex) || (a && vips_have(e->vips, a));
+}
+
 /* Routes through a device whose link is up lead somewhere: SAs of the former process pass
  * packets until ours are there. */
 static void note_inheriting(void *ctx, const struct tunnel_view *view)

@@ -40,6 +40,8 @@ void effects_child_remove(struct effects *e, uint64_t child);
 void effects_link(struct effects *e, const struct tunnel_view *view, bool up);
 /* Somebody else set the tunnel's device up or down. */
 void effects_device(struct effects *e, uint32_t tunnel);
+/* An address or link (NULL) that is there by our own doing. */
+bool effects_ours(const struct effects *e, int ifindex, const struct addr *a);
 /* All conns are loaded: what is left of a former process goes. */
 void effects_settled(struct effects *e);
 /* The daemon ends. true: scripts are left to wait for, `idle` follows. */

@@ -13,6 +13,7 @@
 
 #include <ev.h>
 
+struct changes;
 struct udp;
 struct resolver;
 
@@ -26,6 +27,7 @@ struct daemon {
 	char plane_why[512]; /* why this one */
 	struct udp *udp;
 	struct resolver *resolver;
+	struct changes *changes;
 	struct tunnels *tunnels;
 	struct drains *drains;
 	struct control *control;

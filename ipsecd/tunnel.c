@@ -408,6 +408,17 @@ bool tunnels_view(const struct tunnels *t, const char *conn, struct tunnel_view 
 	return tunnel != NULL;
 }
 
+bool tunnels_have_device(const struct tunnels *t, int ifindex)
+{
+	const struct tunnel *tunnel, *next;
+
+	HASH_ITER (hh, t->by_id, tunnel, next) {
+		if (tunnel->ifindex == ifindex)
+			return true;
+	}
+	return false;
+}
+
 const char *tunnels_conn(const struct tunnels *t, uint32_t id)
 {
 	struct tunnel *tunnel = tunnel_by_id(t, id);

@@ -79,6 +79,8 @@ bool tunnels_drain(struct tunnels *t, const char *conn, const char *reason);
 void tunnels_drain_end(struct tunnels *t, const char *conn, const char *reason);
 
 bool tunnels_view(const struct tunnels *t, const char *conn, struct tunnel_view *out);
+/* Is it a tunnel's device? */
+bool tunnels_have_device(const struct tunnels *t, int ifindex);
 /* Conn name of a tunnel id, NULL if unknown. */
 const char *tunnels_conn(const struct tunnels *t, uint32_t id);
 bool tunnels_child_stats(const struct tunnels *t, uint64_t child,

@@ -150,6 +150,11 @@ const struct addr *vips_of(const struct vips *v, uint32_t tunnel, uint8_t family
 	return NULL;
 }
 
+bool vips_have(const struct vips *v, const struct addr *a)
+{
+	return another_has(v, NULL, a);
+}
+
 void vips_free(struct vips *v)
 {
 	struct entry *e, *next;

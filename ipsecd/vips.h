@@ -18,5 +18,6 @@ void vips_configure(struct vips *v, const struct settings *settings);
 void vips_set(struct vips *v, uint32_t tunnel, const struct addr *addrs, unsigned n);
 /* The first of the family, NULL if there is none. */
 const struct addr *vips_of(const struct vips *v, uint32_t tunnel, uint8_t family);
+bool vips_have(const struct vips *v, const struct addr *a);
 
 #endif

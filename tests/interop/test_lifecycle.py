@@ -128,6 +128,28 @@ def renamed(pair, name):
     device_shows(pair, name, "DORMANT")
 
 
+def retried_when_addresses_come(pair, name):
+    """A connection that waits for its next attempt makes it when the machine gets an address;
+    our own devices are no such event."""
+    ours = pair.ours
+    before = ours.ends
+    lonely = change(before[0], name="lonely", local="172.16.1.77", remote="172.16.2.77",
+                    device="lonely", inside=(), auto="start", local_ts="10.77.1.0/24",
+                    remote_ts="10.77.2.0/24", extra=("retransmit-timeout=1s",))
+    mark = ours.log_mark()
+    ours.load([*before, lonely])
+    ours.wait_log("sending from 172.16.1.77[500] to 172.16.2.77[500] failed", mark)
+    check("addresses or links changed" not in ours.log(mark), "only ours changed")
+    pair.namespaces[0].address("eth0", "172.16.1.77/16")
+    try:
+        since = ours.log_mark()
+        ours.wait_log("addresses or links changed", mark, 30)
+        ours.wait_log("ike[lonely] initiating", since, 30)
+    finally:
+        pair.namespaces[0].ip("address", "delete", "172.16.1.77/16", "dev", "eth0")
+        ours.load(before)
+
+
 def their_shutdown(pair, name):
     pair.ours.initiate(name)
     pair.both_up(name)
@@ -198,6 +220,7 @@ def main():
         case("reload without a change", reload_changes_nothing, pair, "plain")
         case("a reload mends the device", device_again, pair, "plain")
         case("a connection is renamed", renamed, pair, "plain")
+        case("retried when addresses come", retried_when_addresses_come, pair, "plain")
         case("their shutdown", their_shutdown, pair, "plain")
         case("our shutdown", our_shutdown, pair, "plain")
         case("initiate while we shut down", shutdown_is_final, pair, "plain")
