@@ -3,8 +3,6 @@
 
 #include <stdio.h>
 
-#pragma weak dataplane_kernel /* a build may be without */
-
 static const struct dataplane_ops *const planes[] = {&dataplane_kernel, &dataplane_userspace};
 
 #define PLANES (sizeof(planes) / sizeof(planes[0]))
@@ -22,8 +20,6 @@ static const struct dataplane_ops *choose_any(const struct log_sink *log, char *
 
 	why[0] = '\0';
 	for (size_t i = 0; i < PLANES; i++) {
-		if (!planes[i])
-			continue;
 		if (planes[i]->probe(lacks, sizeof(lacks))) {
 			log_to(log, LOG_LEVEL_NOTICE, "tun", "", "%s%susing %s", why,
 			       *why ? "; " : "data plane: ", planes[i]->name);
@@ -47,7 +43,7 @@ const struct dataplane_ops *plane_choose(const char *wanted, const struct log_si
 		return choose_any(log, why, size);
 	snprintf(why, size, "this version has no %s data plane", wanted);
 	for (size_t i = 0; i < PLANES; i++) {
-		if (!planes[i] || strcmp(wanted, planes[i]->name) != 0)
+		if (strcmp(wanted, planes[i]->name) != 0)
 			continue;
 		if (planes[i]->probe(lacks, sizeof(lacks))) {
 			log_to(log, LOG_LEVEL_NOTICE, "tun", "", "data plane: using %s, as asked",
@@ -67,7 +63,7 @@ bool plane_flush(const struct log_sink *log, char *why, size_t size)
 
 	why[0] = '\0';
 	for (size_t i = 0; i < PLANES; i++) {
-		if (!planes[i] || !planes[i]->flush || planes[i]->flush(log, one, sizeof(one)))
+		if (!planes[i]->flush || planes[i]->flush(log, one, sizeof(one)))
 			continue;
 		append(why, size, one);
 		ok = false;
