@@ -116,6 +116,14 @@ static void plan_lifetimes(struct ike_engine *e, struct child *c)
 	timer_set(&e->timers, &c->rekey_timer, c->rekey_at);
 }
 
+/* Full seconds, at least one: 0 would be no limit. */
+static uint32_t life_seconds(const struct child_config *config)
+{
+	uint64_t s = (config->life_time + MONO_S - 1) / MONO_S;
+
+	return s < UINT32_MAX ? (uint32_t)s : UINT32_MAX;
+}
+
 void child_install(struct ike_engine *e, struct child *c, const struct child_sa *keys,
 		   bool outbound, const char *cause)
 {
@@ -141,6 +149,10 @@ void child_install(struct ike_engine *e, struct child *c, const struct child_sa 
 	out.life_packets = c->config->life_packets;
 	out.rekey_bytes = c->config->rekey_bytes;
 	out.rekey_packets = c->config->rekey_packets;
+	out.life_seconds = life_seconds(c->config);
+	out.flags = c->config->flags;
+	if (c->no_tfc)
+		out.flags.tfc_pad = 0;
 	output_child_install(e, &out);
 	child_sa_cleanse(&out);
 	c->in_plane = true;

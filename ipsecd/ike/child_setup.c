@@ -134,6 +134,13 @@ static bool refuse_selectors(struct child_offer *out, const char *what,
 
 /* ---- responder ---- */
 
+/* RFC 7296 1.3.1: packets with TFC padding are not to be sent then. We take them on every
+ * plane and never say so ourselves. */
+static bool refuses_padding(const struct wire_message *in)
+{
+	return wire_find_notify(in, NOTIFY_ESP_TFC_PADDING_NOT_SUPPORTED) != NULL;
+}
+
 static bool spi_of(const struct wire_message *in, uint8_t number, uint32_t *spi)
 {
 	for (uint8_t i = 0; i < in->sa.n; i++) {
@@ -257,6 +264,7 @@ bool child_setup_select(struct ike_engine *e, const struct ike_sa *sa,
 	}
 	if (best)
 		out->spi_in = engine_new_child_spi(e);
+	out->no_tfc = refuses_padding(in);
 	return best > 0;
 }
 
@@ -289,6 +297,7 @@ bool child_setup_accept(struct ike_engine *e, const struct ike_sa *sa,
 		return refuse_selectors(out, "chose", &in->tsi, &in->tsr, &local, &remote);
 	out->local_ts = in->tsi;
 	out->remote_ts = in->tsr;
+	out->no_tfc = refuses_padding(in);
 	if (!without_ke || !sa->conn->n_vips)
 		return true;
 	/* A peer that leaves our side as wide as we offered it: ours is what we were given. */
@@ -322,10 +331,9 @@ static void fill(struct ike_engine *e, const struct ike_sa *sa, const struct chi
 	c->spi_out = offer->spi_out;
 	c->local_ts = offer->local_ts;
 	c->remote_ts = offer->remote_ts;
+	c->no_tfc = offer->no_tfc;
 	c->udp_encap = sa->nat_local || sa->nat_remote || sa->nat_faked;
-	c->reqid = old ? old->reqid : offer->config->reqid;
-	if (!c->reqid)
-		c->reqid = ++e->next_reqid;
+	c->reqid = conns_reqid(e, sa->entry, offer->config);
 	if (old) {
 		c->replaces = old->id;
 		old->replaced_by = c->id;

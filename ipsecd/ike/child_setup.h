@@ -13,6 +13,7 @@ struct child_offer {
 	struct proposal chosen; /* responder: goes back on the wire */
 	uint32_t spi_in, spi_out;
 	struct ts_list local_ts, remote_ts;
+	bool no_tfc;	     /* the peer says ESP_TFC_PADDING_NOT_SUPPORTED */
 	uint16_t error;	     /* NOTIFY_* when the negotiation failed */
 	uint16_t want_group; /* with INVALID_KE_PAYLOAD: the group we take */
 	enum ike_reason reason;
@@ -60,7 +61,7 @@ void child_setup_put_choice(struct wire_writer *w, const struct child_offer *off
 
 /* Commits: child record, KEYMAT, CHILD_INSTALL. nonce_i and nonce_r are those of the exchange,
  * shared is empty without PFS. `initiator`: we sent the request. `old`: the CHILD_SA it
- * replaces (reqid is inherited, replaces/replaced_by are set), or NULL. NULL: crypto or
+ * replaces (replaces/replaced_by are set), or NULL. NULL: crypto or
  * memory failed, nothing was installed. No event. */
 struct child *child_setup_commit(struct ike_engine *e, struct ike_sa *sa,
 				 const struct child_offer *offer, struct span nonce_i,

@@ -49,6 +49,16 @@ static void drop_holds(struct conn_entry *entry)
 	}
 }
 
+static void drop_reqids(struct conn_entry *entry)
+{
+	struct child_reqid *r, *tmp;
+
+	LL_FOREACH_SAFE (entry->reqids, r, tmp) {
+		free(r->name);
+		free(r);
+	}
+}
+
 static void entry_free(struct ike_engine *e, struct conn_entry *entry)
 {
 	struct waiter *w, *tmp;
@@ -62,6 +72,7 @@ static void entry_free(struct ike_engine *e, struct conn_entry *entry)
 		free(w);
 	}
 	drop_holds(entry);
+	drop_reqids(entry);
 	conn_version_unref(entry->version);
 	free(entry->wanted_child);
 	free(entry->name);
@@ -128,6 +139,28 @@ struct conn_entry *conns_named(const struct ike_engine *e, const char *name)
 
 	HASH_FIND(hh, e->conns_by_name, name, strlen(name), entry);
 	return entry;
+}
+
+uint32_t conns_reqid(struct ike_engine *e, struct conn_entry *entry,
+		     const struct child_config *config)
+{
+	struct child_reqid *r;
+
+	if (config->reqid)
+		return config->reqid;
+	LL_FOREACH (entry->reqids, r)
+		if (strcmp(r->name, config->name) == 0)
+			return r->reqid;
+	r = calloc(1, sizeof(*r));
+	if (r)
+		r->name = strdup(config->name);
+	if (!r || !r->name) { /* without memory it is not kept */
+		free(r);
+		return ++e->next_reqid;
+	}
+	r->reqid = ++e->next_reqid;
+	LL_PREPEND(entry->reqids, r);
+	return r->reqid;
 }
 
 struct conn_entry *conns_by_tunnel(const struct ike_engine *e, uint32_t tunnel)

@@ -25,6 +25,14 @@ struct held_child {
 	char *name;
 };
 
+/* The reqid of a child that has none configured: the same for all its CHILD_SAs, as long as the
+ * conn is loaded. */
+struct child_reqid {
+	struct child_reqid *next;
+	uint32_t reqid;
+	char *name;
+};
+
 /* A version of a conn; SAs keep the version they were made with alive. */
 struct conn_version {
 	struct conn *conn;
@@ -46,6 +54,7 @@ struct conn_entry {
 	char *wanted_child;	/* first CHILD_SA of the next attempt; NULL: the first to start */
 	struct ike_sa *attempt; /* our initiation in flight: at most one */
 	uint64_t query;		/* the name is being resolved; 0: no */
+	struct child_reqid *reqids;
 	struct addr remote;	/* the one behind the name; family 0: not resolved yet */
 	unsigned next_remote;	/* round robin over conn->remote */
 	unsigned tries;
@@ -76,6 +85,8 @@ struct conn_entry *conns_named(const struct ike_engine *e, const char *name);
 struct conn_entry *conns_by_tunnel(const struct ike_engine *e, uint32_t tunnel);
 /* The pre-shared key that serves sa's local identity and this remote one (ID_ANY: not known)
  * best, NULL if none does. */
+uint32_t conns_reqid(struct ike_engine *e, struct conn_entry *entry,
+		     const struct child_config *config);
 const struct secret *conns_secret(const struct ike_engine *e, const struct ike_sa *sa,
 				  const struct id *remote);
 

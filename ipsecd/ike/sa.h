@@ -158,6 +158,7 @@ struct child {
 	mono_time installed, rekey_at, expires_at;
 	struct timer rekey_timer, expire_timer, linger_timer;
 	enum ike_reason end_reason;
+	bool no_tfc;   /* the peer does not take padding (RFC 7296 1.3.1) */
 	uint64_t asked_by;    /* 1 + id of the peer's CREATE_CHILD_SA request for it; 0: none */
 	uint64_t replaces;    /* handle of the CHILD_SA this one rekeys, 0: none */
 	uint64_t replaced_by; /* handle, 0: none */
