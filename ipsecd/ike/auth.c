@@ -317,6 +317,7 @@ void auth_consume_response(struct exchange *x)
 	vips_consume_reply(x);
 	ike_sa_establish(x->e, sa, "IKE_AUTH answered");
 	ike_sa_announce(x->e, sa, NULL);
+	reauth_heed_lifetime(x);
 	if (config && !held && !error)
 		consume_first_child(x, config, spi_in);
 	else if (!error) /* taken out or taken down since we asked */
@@ -417,7 +418,7 @@ static struct child *create_first_child(struct exchange *x)
 	}
 	c = child_setup_commit(x->e, sa, &offer, span_of(sa->nonce_peer, sa->nonce_peer_len),
 			       span_of(sa->nonce_own, sizeof(sa->nonce_own)), span_of(NULL, 0),
-			       false, true, NULL);
+			       false, duplicates_may_send(sa, offer.config), NULL);
 	if (!c) {
 		exchange_refuse(x, NOTIFY_TEMPORARY_FAILURE, span_of(NULL, 0), "out of memory");
 		return NULL;
@@ -450,8 +451,11 @@ void auth_respond(struct exchange *x)
 	c = create_first_child(x);
 	ike_sa_establish(x->e, sa, "peer authenticated");
 	ike_sa_announce(x->e, sa, NULL);
+	reauth_put_lifetime(x);
 	if (c)
 		child_announce(x->e, c, NULL);
 	peers_sa_up(x->e, sa, NULL);
 	duplicates_resolve(x->e, sa, wire_find_notify(x->in, NOTIFY_INITIAL_CONTACT) != NULL);
+	if (c)
+		duplicates_await(x->e, c);
 }

@@ -2,7 +2,7 @@
  * what the data plane has of it, lifetimes. Must not know how it was negotiated. */
 #include "ipsecd/ike/command.h"
 #include "ipsecd/ike/conns.h"
-#include "ipsecd/ike/exchange.h"
+#include "ipsecd/ike/duplicates.h"
 #include "ipsecd/ike/output.h"
 #include "ipsecd/ike/peers.h"
 
@@ -155,6 +155,8 @@ void child_install(struct ike_engine *e, struct child *c, const struct child_sa 
 		out.flags.tfc_pad = 0;
 	output_child_install(e, &out);
 	child_sa_cleanse(&out);
+	if (outbound)
+		conns_child_sends(e, c->sa->entry, c->config->name);
 	c->in_plane = true;
 	plan_lifetimes(e, c);
 	child_set_state(e, c, CHILD_INSTALLED, cause);
@@ -167,6 +169,8 @@ void child_set_outbound(struct ike_engine *e, struct child *c, bool outbound, co
 	ike_log(e, c->sa, LOG_LEVEL_DEBUG, "CHILD_SA %s #%u outbound %s: %s", c->config->name,
 		c->unique, outbound ? "on" : "off", cause);
 	c->outbound = outbound;
+	if (outbound)
+		conns_child_sends(e, c->sa->entry, c->config->name);
 	output_child_update(e, c);
 }
 
@@ -198,6 +202,7 @@ void child_announce(struct ike_engine *e, struct child *c, struct child *old)
 			   IKE_REASON_NONE, NULL);
 	if (!old)
 		peers_child_up(e, c);
+	duplicates_child_up(e, c);
 }
 
 void child_delete(struct ike_engine *e, struct child *c, enum ike_reason reason)
@@ -230,10 +235,39 @@ void child_linger(struct ike_engine *e, struct child *c)
 	timer_set(&e->timers, &c->linger_timer, e->now + e->settings.rekeyed_linger);
 }
 
+/* People are told once. */
+static void say_down(struct ike_engine *e, struct child *c, enum ike_reason reason,
+		     const char *detail)
+{
+	ike_log(e, c->sa, LOG_LEVEL_NOTICE, "CHILD_SA %s #%u is down: %s%s%s", c->config->name,
+		c->unique, ike_reason_text(reason), detail ? ": " : "", detail ? detail : "");
+	output_event_child(e, IKE_EVENT_CHILD_DOWN, c, NULL, reason, detail);
+}
+
+void child_pass_on(struct ike_engine *e, struct child *c, const struct child *next)
+{
+	child_set_outbound(e, c, false, "another IKE_SA's does its work");
+	if (c->announced)
+		say_down(e, c, IKE_REASON_REPLACED, NULL);
+	c->announced = false;
+	c->replaced_by = next->id;
+	c->end_reason = IKE_REASON_REPLACED;
+	command_progress(e, c->tag, true, IKE_REASON_REPLACED, NULL);
+	c->tag = 0;
+	DL_DELETE(c->sa->children, c);
+	c->sa->n_children--;
+	c->sa = next->sa;
+	DL_APPEND(c->sa->children, c);
+	c->sa->n_children++;
+	if (c->state != CHILD_DELETED)
+		child_linger(e, c);
+}
+
 void child_end(struct ike_engine *e, struct child *c, enum ike_reason reason, const char *detail)
 {
 	if (c->state == CHILD_ENDED)
 		return;
+	duplicates_child_stops(e, c);
 	child_set_state(e, c, CHILD_ENDED, detail ? detail : ike_reason_text(reason));
 	HASH_DEL(e->children, c);
 	if (c->hh_spi.tbl)
@@ -245,12 +279,8 @@ void child_end(struct ike_engine *e, struct child *c, enum ike_reason reason, co
 	if (c->in_plane)
 		output_child_remove(e, c);
 	c->in_plane = false;
-	if (c->announced) {
-		ike_log(e, c->sa, LOG_LEVEL_NOTICE, "CHILD_SA %s #%u is down: %s%s%s",
-			c->config->name, c->unique, ike_reason_text(reason), detail ? ": " : "",
-			detail ? detail : "");
-		output_event_child(e, IKE_EVENT_CHILD_DOWN, c, NULL, reason, detail);
-	}
+	if (c->announced)
+		say_down(e, c, reason, detail);
 	exchange_drop_child(e, c->sa, c->id);
 	command_progress(e, c->tag, true, reason, NULL);
 	c->dead_next = e->dead_children;

@@ -1,7 +1,7 @@
 /* Commands: what a client asks for, carried over to conns, SAs and tasks, and the
  * accounting of what a command waits for. */
 #include "ipsecd/ike/command.h"
-#include "ipsecd/ike/exchange.h"
+#include "ipsecd/ike/duplicates.h"
 #include "ipsecd/ike/output.h"
 #include "ipsecd/ike/peers.h"
 
@@ -206,6 +206,32 @@ static bool terminate(struct ike_engine *e, const struct ike_command *cmd, const
 
 /* ---- rekey ---- */
 
+/* The command waits as one does that initiates; an attempt that runs already will do. */
+static bool reauth(struct ike_engine *e, struct ike_sa *sa, uint64_t tag)
+{
+	const struct ike_sa *attempt = sa->entry->attempt;
+	const char *why;
+
+	if (sa->redundant) /* it is being replaced already */
+		return false;
+	if (!command_expect(e, tag))
+		return false;
+	if (!(attempt && attempt->reauth_of == sa->own_spi) && !reauth_start(e, sa, &why)) {
+		command_progress(e, tag, false, IKE_REASON_NOT_POSSIBLE, why);
+		return true;
+	}
+	if (!conns_add_waiter(sa->entry, tag, NULL))
+		command_progress(e, tag, false, IKE_REASON_INTERNAL, "out of memory");
+	return true;
+}
+
+static bool rekey_ike(struct ike_engine *e, struct ike_sa *sa, const struct ike_command *cmd)
+{
+	if (cmd->reauth)
+		return reauth(e, sa, cmd->tag);
+	return exchange_enqueue(e, sa, &rekey_ike_ops, 0, NULL, cmd->tag) != NULL;
+}
+
 static bool rekey(struct ike_engine *e, const struct ike_command *cmd, const char **error)
 {
 	const struct ike_select *s = &cmd->select;
@@ -221,7 +247,7 @@ static bool rekey(struct ike_engine *e, const struct ike_command *cmd, const cha
 		if (!ike_sa_usable(sa) || !selects_ike(s, sa))
 			continue;
 		if (!wants_child(s)) {
-			found |= exchange_enqueue(e, sa, &rekey_ike_ops, 0, NULL, cmd->tag) != NULL;
+			found |= rekey_ike(e, sa, cmd);
 			continue;
 		}
 		DL_FOREACH_SAFE (sa->children, c, next_child)
@@ -279,7 +305,7 @@ bool command_run(struct ike_engine *e, const struct ike_command *c, const char *
 {
 	switch (c->kind) {
 	case IKE_COMMAND_LOAD_CONN:
-		return conns_load(e, c->conn, c->tunnel, error);
+		return conns_load(e, c, error);
 	case IKE_COMMAND_UNLOAD_CONN:
 		return conns_unload(e, c->name, error);
 	case IKE_COMMAND_LOAD_SECRET:

@@ -49,13 +49,13 @@ static void drop_holds(struct conn_entry *entry)
 	}
 }
 
-static void drop_reqids(struct conn_entry *entry)
+static void drop_memories(struct conn_entry *entry)
 {
-	struct child_reqid *r, *tmp;
+	struct child_memory *m, *tmp;
 
-	LL_FOREACH_SAFE (entry->reqids, r, tmp) {
-		free(r->name);
-		free(r);
+	LL_FOREACH_SAFE (entry->memories, m, tmp) {
+		free(m->name);
+		free(m);
 	}
 }
 
@@ -72,7 +72,7 @@ static void entry_free(struct ike_engine *e, struct conn_entry *entry)
 		free(w);
 	}
 	drop_holds(entry);
-	drop_reqids(entry);
+	drop_memories(entry);
 	conn_version_unref(entry->version);
 	free(entry->wanted_child);
 	free(entry->name);
@@ -141,26 +141,60 @@ struct conn_entry *conns_named(const struct ike_engine *e, const char *name)
 	return entry;
 }
 
+static struct child_memory *memory_of(const struct conn_entry *entry, const char *child)
+{
+	struct child_memory *m;
+
+	LL_FOREACH (entry->memories, m)
+		if (strcmp(m->name, child) == 0)
+			return m;
+	return NULL;
+}
+
+/* NULL: out of memory. */
+static struct child_memory *memorize(struct ike_engine *e, struct conn_entry *entry,
+				     const char *child)
+{
+	struct child_memory *m = memory_of(entry, child);
+
+	if (m)
+		return m;
+	m = calloc(1, sizeof(*m));
+	if (m)
+		m->name = strdup(child);
+	if (!m || !m->name) {
+		free(m);
+		return NULL;
+	}
+	m->reqid = ++e->next_reqid;
+	LL_PREPEND(entry->memories, m);
+	return m;
+}
+
 uint32_t conns_reqid(struct ike_engine *e, struct conn_entry *entry,
 		     const struct child_config *config)
 {
-	struct child_reqid *r;
+	const struct child_memory *m;
 
 	if (config->reqid)
 		return config->reqid;
-	LL_FOREACH (entry->reqids, r)
-		if (strcmp(r->name, config->name) == 0)
-			return r->reqid;
-	r = calloc(1, sizeof(*r));
-	if (r)
-		r->name = strdup(config->name);
-	if (!r || !r->name) { /* without memory it is not kept */
-		free(r);
-		return ++e->next_reqid;
-	}
-	r->reqid = ++e->next_reqid;
-	LL_PREPEND(entry->reqids, r);
-	return r->reqid;
+	m = memorize(e, entry, config->name);
+	return m ? m->reqid : ++e->next_reqid;
+}
+
+void conns_child_sends(struct ike_engine *e, struct conn_entry *entry, const char *child)
+{
+	struct child_memory *m = memorize(e, entry, child);
+
+	if (m)
+		m->sent = true;
+}
+
+bool conns_child_inherited(const struct conn_entry *entry, const char *child)
+{
+	const struct child_memory *m = memory_of(entry, child);
+
+	return entry->inherited && !(m && m->sent);
 }
 
 struct conn_entry *conns_by_tunnel(const struct ike_engine *e, uint32_t tunnel)
@@ -248,8 +282,9 @@ bool conns_starts(const struct conn *c)
 	return false;
 }
 
-bool conns_load(struct ike_engine *e, struct conn *conn, uint32_t tunnel, const char **error)
+bool conns_load(struct ike_engine *e, const struct ike_command *command, const char **error)
 {
+	struct conn *conn = command->conn;
 	struct conn_entry *entry = conns_named(e, conn->name);
 	struct conn_version *v = version_new(conn);
 
@@ -267,7 +302,9 @@ bool conns_load(struct ike_engine *e, struct conn *conn, uint32_t tunnel, const 
 			return false;
 		}
 	}
-	entry->tunnel = tunnel;
+	entry->tunnel = command->tunnel;
+	entry->inherited |= command->inherited;
+	entry->refused_told = false;
 	if (conns_starts(conn) && !entry->held)
 		entry->wanted = true;
 	if (entry->wanted)

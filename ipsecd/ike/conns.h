@@ -25,11 +25,11 @@ struct held_child {
 	char *name;
 };
 
-/* The reqid of a child that has none configured: the same for all its CHILD_SAs, as long as the
- * conn is loaded. */
-struct child_reqid {
-	struct child_reqid *next;
-	uint32_t reqid;
+/* What is known of a child as long as its conn is loaded. */
+struct child_memory {
+	struct child_memory *next;
+	uint32_t reqid; /* of all its CHILD_SAs, if none is configured */
+	bool sent;	/* one of them has been sending */
 	char *name;
 };
 
@@ -48,13 +48,16 @@ struct conn_entry {
 	uint32_t tunnel;
 	struct ike_sa *sas; /* utlist by entry_next: IKE_SAs that refer to it, ended ones too */
 	bool unloaded;	    /* out of the tables; freed with its last SA */
+	bool inherited;	    /* SAs of a former process send in its tunnel, until ours do */
 	bool wanted;	    /* should be up: auto=start or INITIATE */
+	bool acquired;	    /* traffic waits: all children that it starts are to come */
+	bool refused_told;  /* that traffic can't start it */
 	enum hold held;
 	struct held_child *held_children;
+	struct child_memory *memories;
 	char *wanted_child;	/* first CHILD_SA of the next attempt; NULL: the first to start */
 	struct ike_sa *attempt; /* our initiation in flight: at most one */
 	uint64_t query;		/* the name is being resolved; 0: no */
-	struct child_reqid *reqids;
 	struct addr remote;	/* the one behind the name; family 0: not resolved yet */
 	unsigned next_remote;	/* round robin over conn->remote */
 	unsigned tries;
@@ -75,18 +78,21 @@ void conn_version_unref(struct conn_version *v);
 void conns_attach(struct ike_sa *sa, struct conn_entry *entry, struct conn_version *version);
 void conns_detach(struct ike_engine *e, struct ike_sa *sa);
 bool conns_starts(const struct conn *c); /* has a child with auto=start */
-bool conns_load(struct ike_engine *e, struct conn *conn, uint32_t tunnel, const char **error);
+bool conns_load(struct ike_engine *e, const struct ike_command *command, const char **error);
 bool conns_unload(struct ike_engine *e, const char *name, const char **error);
 bool conns_load_secret(struct ike_engine *e, struct secret *secret, const char **error);
 bool conns_unload_secret(struct ike_engine *e, const char *unique, const char **error);
 void conns_free(struct ike_engine *e);
 void conns_reap(struct ike_engine *e); /* frees unloaded ones when no output points to them */
 struct conn_entry *conns_named(const struct ike_engine *e, const char *name);
+uint32_t conns_reqid(struct ike_engine *e, struct conn_entry *entry,
+		     const struct child_config *config);
+/* A CHILD_SA of this child sends; does one of a former process, as far as we know? */
+void conns_child_sends(struct ike_engine *e, struct conn_entry *entry, const char *child);
+bool conns_child_inherited(const struct conn_entry *entry, const char *child);
 struct conn_entry *conns_by_tunnel(const struct ike_engine *e, uint32_t tunnel);
 /* The pre-shared key that serves sa's local identity and this remote one (ID_ANY: not known)
  * best, NULL if none does. */
-uint32_t conns_reqid(struct ike_engine *e, struct conn_entry *entry,
-		     const struct child_config *config);
 const struct secret *conns_secret(const struct ike_engine *e, const struct ike_sa *sa,
 				  const struct id *remote);
 

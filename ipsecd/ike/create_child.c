@@ -3,6 +3,7 @@
  * simultaneous rekeys are (2.8.1). Knows nothing of timers and messages' protection. */
 #include "ipsecd/ike/create_child.h"
 #include "ipsecd/ike/collide.h"
+#include "ipsecd/ike/duplicates.h"
 #include "ipsecd/ike/informational.h"
 #include "ipsecd/ike/peers.h"
 #include "ipsecd/ike/rekey_child.h"
@@ -333,7 +334,7 @@ struct child *create_child_answer(struct exchange *x, const struct child_config 
 	engine_random(x->e, nonce, sizeof(nonce));
 	c = child_setup_commit(x->e, x->sa, &offer, x->in->nonce, own,
 			       span_of(shared, offer.suite.ke ? offer.suite.ke->shared_len : 0),
-			       false, outbound, old);
+			       false, outbound && duplicates_may_send(x->sa, offer.config), old);
 	explicit_bzero(shared, sizeof(shared));
 	if (!c) {
 		exchange_refuse(x, NOTIFY_TEMPORARY_FAILURE, span_of(NULL, 0),
@@ -426,6 +427,7 @@ static void commit_choice(struct exchange *x, const struct child_offer *offer, s
 		child_delete(x->e, c, IKE_REASON_REPLACED);
 	} else {
 		child_announce(x->e, c, theirs);
+		duplicates_give_sign(x->e, c);
 		if (theirs)
 			theirs->redundant = true; /* its maker deletes it */
 	}
@@ -482,7 +484,7 @@ void create_child_respond(struct exchange *x)
 				"a new CHILD_SA while the IKE_SA is rekeyed or closed");
 		return;
 	}
-	/* There is no older CHILD_SA that could carry packets until the peer has this one. */
+	/* In this IKE_SA there is no older one that could carry packets until the peer has it. */
 	c = create_child_answer(x, NULL, NULL, true);
 	if (!c)
 		return;
@@ -490,4 +492,5 @@ void create_child_respond(struct exchange *x)
 	    strcmp(own->child_name, c->config->name) == 0)
 		create_child_meet(own, c);
 	child_announce(x->e, c, NULL);
+	duplicates_await(x->e, c);
 }

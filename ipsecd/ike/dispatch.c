@@ -317,6 +317,7 @@ static void receive_request(struct arrival *a, uint8_t first, struct span inner)
 	case WINDOW_RETRANSMIT:
 		/* RFC 7296 2.1: the same answer, byte for byte. */
 		a->e->counters.retransmits_seen++;
+		sa->rx.repeated_at = a->e->now;
 		output_send(a->e, a->path, span_of(sa->rx.response.data, sa->rx.response.len));
 		break;
 	case WINDOW_DROP:

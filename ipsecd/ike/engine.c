@@ -3,6 +3,7 @@
 #include "ipsecd/ike/command.h"
 #include "ipsecd/ike/create_child.h"
 #include "ipsecd/ike/dispatch.h"
+#include "ipsecd/ike/duplicates.h"
 #include "ipsecd/ike/output.h"
 #include "ipsecd/ike/peers.h"
 #include "ipsecd/ike/vips.h"
@@ -81,6 +82,7 @@ static void settings_defaults(struct ike_settings *s)
 	set_default(&s->retry_min, 1 * MONO_S);
 	set_default(&s->retry_max, 60 * MONO_S);
 	set_default(&s->rekeyed_linger, 5 * MONO_S);
+	set_default(&s->take_over_wait, 3 * MONO_S);
 	if (s->retry_max < s->retry_min)
 		s->retry_max = s->retry_min;
 }
@@ -238,7 +240,7 @@ static void child_event(struct ike_engine *e, struct child *c, enum ike_child_ev
 		break;
 	case IKE_CHILD_USED_NEW:
 		c->sa->last_heard = e->now;
-		rekey_child_used_new(e, c);
+		duplicates_take_use(e, c, "the peer sends on it");
 		break;
 	case IKE_CHILD_SOFT_EXPIRE:
 		if (c->state == CHILD_INSTALLED && c->sa->conn->rekey)

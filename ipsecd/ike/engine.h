@@ -38,6 +38,8 @@ struct ike_settings {
 	mono_time keepalive_interval;	/* NAT keepalives (RFC 3948 2.3); 0: 20 s */
 	mono_time retry_min, retry_max; /* back-off of lost or refused peers; 0: 1 s, 60 s */
 	mono_time rekeyed_linger;	/* how long a replaced CHILD_SA still receives; 0: 5 s */
+	mono_time take_over_wait;	/* a peer that answers, but gives no sign that it has a new
+					   CHILD_SA, has it this long behind our answer; 0: 3 s */
 };
 
 /* The outer addresses of a datagram. local.port is 500 or 4500: on 4500 the shell
@@ -77,6 +79,8 @@ struct ike_command {
 	struct ike_select select;
 	uint64_t tag;	  /* not 0: a COMMAND_DONE event with this tag follows */
 	uint32_t tunnel;  /* LOAD_CONN: the tunnel that children of this conn serve */
+	bool inherited;	  /* LOAD_CONN: CHILD_SAs of a former process still send in the tunnel */
+	bool reauth;	  /* REKEY of IKE_SAs: by a new IKE_SA with a new authentication */
 	bool force;	  /* TERMINATE: without waiting for the peer's answer */
 	bool reset_retry; /* TERMINATE: false = we don't start the conn again, even with auto=start,
 			     until INITIATE or the peer brings it up; true = it is started again

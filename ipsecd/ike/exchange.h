@@ -177,7 +177,5 @@ extern const struct exchange_ops delete_child_ops, delete_ike_ops, liveness_ops;
  * and IKE_CHILD_ALIVE) for conn->dpd_delay. */
 void liveness_arm(struct ike_engine *e, struct ike_sa *sa);
 void liveness_expire(struct ike_engine *e, void *sa);
-/* rekey_child.c: the data plane saw the first packet on a new inbound SA. */
-void rekey_child_used_new(struct ike_engine *e, struct child *c);
 
 #endif

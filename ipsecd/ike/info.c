@@ -42,6 +42,7 @@ void info_ike(const struct ike_sa *sa, struct ike_sa_info *out)
 		.nat_faked = sa->nat_faked,
 		.established = sa->established,
 		.rekey_at = sa->rekey_at,
+		.reauth_at = timer_armed(&sa->reauth_timer) ? sa->reauth_timer.at : 0,
 		.tasks_queued = count_tasks(sa),
 		.n_local_vips = sa->vips.n_local,
 		.n_remote_vips = sa->vips.n_remote,

@@ -2,6 +2,7 @@
  * (1.4.1), liveness (2.4). Content that we don't know is answered with an empty message. */
 #include "ipsecd/ike/informational.h"
 #include "ipsecd/ike/collide.h"
+#include "ipsecd/ike/duplicates.h"
 #include "ipsecd/ike/rekey_child.h"
 #include "ipsecd/ike/rekey_ike.h"
 
@@ -143,7 +144,9 @@ static void respond_delete_ike(struct exchange *x)
 		ike_log(x->e, sa, LOG_LEVEL_DEBUG, "the peer deletes IKE_SA #%u in state %s",
 			sa->id, ike_sa_state_name(sa->state));
 	rekey_ike_peer_deletes(x->e, sa);
-	ike_sa_end(x->e, sa, sa->announced ? IKE_REASON_PEER_DELETED : IKE_REASON_REPLACED, NULL);
+	ike_sa_end(x->e, sa,
+		   sa->announced && !sa->superseded ? IKE_REASON_PEER_DELETED : IKE_REASON_REPLACED,
+		   NULL);
 }
 
 /* Our DELETE for it is in flight: the answers carry no Delete payload (RFC 7296 1.4.1). */
@@ -229,6 +232,7 @@ void informational_respond(struct exchange *x)
 		respond_delete_ike(x);
 		return;
 	}
+	reauth_heed_lifetime(x);
 	if (in->n_deletes)
 		rekey_ike_peer_uses(x->e, x->sa);
 	for (unsigned i = 0; i < in->n_deletes; i++) {

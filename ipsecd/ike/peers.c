@@ -46,6 +46,19 @@ static bool waited_for(const struct conn_entry *entry, const char *name)
 	return false;
 }
 
+void peers_add_child(struct ike_engine *e, struct ike_sa *sa, const char *name)
+{
+	if (conn_child(sa->entry->version->conn, name) && !conns_child_held(sa->entry, name) &&
+	    !child_present(sa, name))
+		exchange_enqueue(e, sa, &create_child_ops, 0, name, 0);
+}
+
+static bool traps_child(const struct child_config *c)
+{
+	return c->start_action == ACTION_TRAP || c->dpd_action == ACTION_TRAP ||
+	       c->close_action == ACTION_TRAP;
+}
+
 /* Asks for what should be there and is not, but for the child that was refused just now. */
 static void fill_children(struct ike_engine *e, struct conn_entry *entry, struct ike_sa *sa,
 			  const char *refused)
@@ -57,13 +70,14 @@ static void fill_children(struct ike_engine *e, struct conn_entry *entry, struct
 		bool now = !refused || strcmp(refused, config->name) != 0;
 		bool want =
 			config->start_action == ACTION_START ||
+			(entry->acquired && traps_child(config)) ||
 			(entry->wanted_child && strcmp(entry->wanted_child, config->name) == 0) ||
 			waited_for(entry, config->name);
 
-		if (want && now && !conns_child_held(entry, config->name) &&
-		    !child_present(sa, config->name))
-			exchange_enqueue(e, sa, &create_child_ops, 0, config->name, 0);
+		if (want && now)
+			peers_add_child(e, sa, config->name);
 	}
+	entry->acquired = false;
 }
 
 /* The CHILD_SA of IKE_AUTH: the one asked for, else the first to start, else the first. */
@@ -78,7 +92,8 @@ static const char *first_child(const struct conn_entry *entry)
 	for (uint16_t i = 0; i < c->n_children; i++) {
 		if (conns_child_held(entry, c->children[i].name))
 			continue;
-		if (c->children[i].start_action == ACTION_START)
+		if (c->children[i].start_action == ACTION_START ||
+		    (entry->acquired && traps_child(&c->children[i])))
 			return c->children[i].name;
 		if (!first)
 			first = c->children[i].name;
@@ -253,12 +268,6 @@ void peers_want(struct ike_engine *e, struct conn_entry *entry, const char *chil
 	peers_review(e, entry);
 }
 
-static bool traps_child(const struct child_config *c)
-{
-	return c->start_action == ACTION_TRAP || c->dpd_action == ACTION_TRAP ||
-	       c->close_action == ACTION_TRAP;
-}
-
 static bool traps(const struct conn *c)
 {
 	for (uint16_t i = 0; i < c->n_children; i++)
@@ -267,32 +276,39 @@ static bool traps(const struct conn *c)
 	return false;
 }
 
-/* The data plane can't say for which child a packet was: all that wait for traffic come. */
-static void fill_trapped(struct ike_engine *e, struct conn_entry *entry, struct ike_sa *sa)
+/* Once: packets keep coming. */
+static void say_refused(struct ike_engine *e, struct conn_entry *entry)
 {
-	const struct conn *c = entry->version->conn;
-
-	for (uint16_t i = 0; i < c->n_children; i++) {
-		const struct child_config *config = &c->children[i];
-
-		if (traps_child(config) && !conns_child_held(entry, config->name) &&
-		    !child_present(sa, config->name))
-			exchange_enqueue(e, sa, &create_child_ops, 0, config->name, 0);
-	}
+	if (entry->refused_told)
+		return;
+	entry->refused_told = true;
+	log_to(e->env.log, LOG_LEVEL_DEBUG, "ike", entry->name,
+	       "traffic waits for it, and may not start it: %s",
+	       entry->held	  ? "taken down by command"
+	       : e->shutting_down ? "shutting down"
+				  : "no child has auto=route");
 }
 
+/* The data plane can't say for which child a packet was: all that wait for traffic come. */
 void peers_acquire(struct ike_engine *e, uint32_t tunnel)
 {
 	struct conn_entry *entry = conns_by_tunnel(e, tunnel);
 	struct ike_sa *sa;
 
-	/* Packets keep coming: what runs or is planned already is not begun anew. */
-	if (!entry || !may_start(e, entry) || !traps(entry->version->conn) || entry->attempt ||
-	    entry->query || timer_armed(&entry->retry_timer))
+	if (!entry)
 		return;
+	if (!may_start(e, entry) || !traps(entry->version->conn)) {
+		say_refused(e, entry);
+		return;
+	}
+	entry->refused_told = false;
 	sa = peers_usable_sa(entry);
+	/* Packets keep coming: what runs or is planned already is not begun anew. */
+	if (entry->query || timer_armed(&entry->retry_timer) || (entry->attempt && !sa))
+		return;
+	entry->acquired = true;
 	if (sa)
-		fill_trapped(e, entry, sa);
+		fill_children(e, entry, sa, NULL);
 	else
 		peers_want(e, entry, NULL);
 }
@@ -400,6 +416,23 @@ static bool comes_again(struct conn_entry *entry, const struct conn *c, enum ike
 	return entry->wanted && reason != IKE_REASON_PEER_DELETED && reason != IKE_REASON_PEER_DEAD;
 }
 
+/* Our attempt was to replace `sa`, which the peer wanted to end: it does not come again by that.
+ * Behind IKE_AUTH the peer may end the old one because the new one is up. */
+static void end_reauth(struct ike_engine *e, struct conn_entry *entry, const struct ike_sa *sa,
+		       enum ike_reason reason)
+{
+	struct ike_sa *attempt = entry->attempt;
+
+	if (!attempt || attempt->reauth_of != sa->own_spi)
+		return;
+	attempt->reauth_of = 0;
+	if (reason == IKE_REASON_REPLACED || attempt->state == IKE_SA_AUTH_SENT ||
+	    comes_again(entry, sa->conn, reason))
+		return;
+	entry->wanted = false;
+	ike_sa_delete(e, attempt, reason);
+}
+
 /* Is nobody working on this conn any more? */
 static bool idle(const struct conn_entry *entry)
 {
@@ -417,6 +450,7 @@ void peers_sa_gone(struct ike_engine *e, struct ike_sa *sa, enum ike_reason reas
 	peers_attempt_dropped(sa);
 	if (sa->announced && !peers_usable_sa(entry) && may_start(e, entry))
 		judge_life(e, entry, sa->established);
+	end_reauth(e, entry, sa, reason);
 	if (sa->announced && idle(entry) && may_start(e, entry)) {
 		entry->reason = reason;
 		snprintf(entry->detail, sizeof(entry->detail), "%s", detail ? detail : "");

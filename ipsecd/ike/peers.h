@@ -18,6 +18,8 @@ struct ike_sa *peers_usable_sa(const struct conn_entry *entry);
 
 /* sa is no longer what its conn waits for: another attempt may begin. */
 void peers_attempt_dropped(const struct ike_sa *sa);
+/* Asks for a child on sa, unless it is there, asked for, taken down or no longer configured. */
+void peers_add_child(struct ike_engine *e, struct ike_sa *sa, const char *name);
 /* Hooks: an attempt or SA ended; a CHILD_SA came up, failed to, or went. */
 void peers_attempt_failed(struct ike_engine *e, struct ike_sa *sa, enum ike_reason reason,
 			  const char *detail);

@@ -114,12 +114,6 @@ void rekey_child_undone(struct ike_engine *e, struct child *c, const char *why)
 		child_announce(e, old, c);
 }
 
-void rekey_child_used_new(struct ike_engine *e, struct child *c)
-{
-	if (c->replaces && !c->redundant && child_usable(c))
-		child_set_outbound(e, c, true, "the peer sends on it");
-}
-
 /* ---- initiator ---- */
 
 static bool create_rekey_child_request(struct exchange *x)

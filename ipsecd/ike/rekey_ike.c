@@ -8,6 +8,7 @@
 #include "ipsecd/ike/collide.h"
 #include "ipsecd/ike/conns.h"
 #include "ipsecd/ike/create_child.h"
+#include "ipsecd/ike/duplicates.h"
 
 #include <stdio.h>
 
@@ -63,6 +64,7 @@ static void take_over(struct ike_engine *e, struct ike_sa *next, struct ike_sa *
 	timer_cancel(&e->timers, &old->dpd_timer);
 	ike_sa_set_state(e, old, IKE_SA_REKEYED, "replaced");
 	timer_set(&e->timers, &old->expire_timer, e->now + DELETE_WAIT);
+	duplicates_inherit(e, next, old);
 	ike_sa_announce(e, next, old);
 	ike_sa_move_children(e, old, next);
 	if (ours)
@@ -138,8 +140,10 @@ static bool create_rekey_ike_request(struct exchange *x)
 	struct ike_sa *made = new_sa_of(x->e, t);
 	uint8_t spi[8];
 
-	if (x->sa->state != IKE_SA_ESTABLISHED || x->sa->redundant)
+	if (x->sa->state != IKE_SA_ESTABLISHED || x->sa->redundant) {
+		drop_new_sa(x->e, t, "the IKE_SA is replaced already"); /* of a refused try */
 		return false;
+	}
 	if (!task_new_secrets(x->e, t, create_child_group(t, ours, x->sa->suite.ke)))
 		return false;
 	if (!made)
@@ -425,7 +429,7 @@ void rekey_ike_respond(struct exchange *x)
 	verdict = collide_rekey_ike(collide_ike_activity(x->sa), children_busy(x->sa));
 	if (verdict == VERDICT_COLLISION && theirs_of(x->e, x->sa))
 		verdict = VERDICT_TEMPORARY_FAILURE; /* a second one of the peer's */
-	if (too_many_replaced(x->sa))
+	if (x->sa->superseded || too_many_replaced(x->sa))
 		verdict = VERDICT_TEMPORARY_FAILURE;
 	if (verdict == VERDICT_TEMPORARY_FAILURE) {
 		exchange_refuse(x, NOTIFY_TEMPORARY_FAILURE, span_of(NULL, 0),

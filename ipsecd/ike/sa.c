@@ -11,7 +11,7 @@
 
 #include <stdlib.h>
 
-#define SA_TIMERS 7
+#define SA_TIMERS 8
 
 static void rekey_due(struct ike_engine *e, void *owner)
 {
@@ -59,13 +59,14 @@ static void timers_init(struct ike_sa *sa)
 	timer_init(&sa->task_timer, tasks_due, sa);
 	timer_init(&sa->keepalive_timer, keepalive_expire, sa);
 	timer_init(&sa->redundant_timer, duplicates_expire, sa);
+	timer_init(&sa->reauth_timer, reauth_due, sa);
 }
 
 static void timers_cancel(struct ike_engine *e, struct ike_sa *sa)
 {
-	struct timer *all[SA_TIMERS] = {&sa->tx.timer,	     &sa->rekey_timer, &sa->expire_timer,
-					&sa->dpd_timer,	     &sa->task_timer,  &sa->keepalive_timer,
-					&sa->redundant_timer};
+	struct timer *all[SA_TIMERS] = {
+		&sa->tx.timer,	 &sa->rekey_timer,     &sa->expire_timer,    &sa->dpd_timer,
+		&sa->task_timer, &sa->keepalive_timer, &sa->redundant_timer, &sa->reauth_timer};
 
 	for (unsigned i = 0; i < SA_TIMERS; i++)
 		timer_cancel(&e->timers, all[i]);
@@ -84,7 +85,7 @@ struct ike_sa *ike_sa_new(struct ike_engine *e, struct conn_entry *entry, bool i
 	}
 	timers_init(sa);
 	sa->id = ++e->next_sa_id;
-	sa->initiator = initiator;
+	sa->initiator = sa->auth_initiator = initiator;
 	sa->path = *path;
 	sa->created = sa->last_heard = e->now;
 	sa->own_spi = engine_new_ike_spi(e);
@@ -120,6 +121,10 @@ struct ike_sa *ike_sa_new_rekeyed(struct ike_engine *e, const struct ike_sa *old
 	sa->nat_faked = old->nat_faked;
 	sa->peer_authenticated = old->peer_authenticated;
 	sa->vips = old->vips;
+	sa->auth_initiator = old->auth_initiator;
+	sa->last_id = old->last_id;
+	sa->reauth_at = old->reauth_at;
+	sa->reauth_by = old->reauth_by;
 	return sa;
 }
 
@@ -227,18 +232,29 @@ bool ike_sa_install_keys(struct ike_engine *e, struct ike_sa *sa)
 	return sa->seal && sa->open;
 }
 
-/* Rekey at rekey_time less up to rand_time, so that both ends seldom meet; the end is
- * over_time behind it. rekey=no starts no rekey of its own. */
+/* The hard end: over_time behind what should have come, a rekey or a reauthentication. */
+static void plan_end(struct ike_engine *e, struct ike_sa *sa)
+{
+	const struct conn *c = sa->conn;
+	mono_time soft = c->rekey_time ? e->now + c->rekey_time : 0;
+
+	if (sa->reauth_by && (!soft || sa->reauth_by < soft))
+		soft = sa->reauth_by;
+	if (!soft || !c->over_time)
+		return;
+	sa->expires_at = soft + c->over_time;
+	timer_set(&e->timers, &sa->expire_timer, sa->expires_at);
+}
+
+/* Rekey at rekey_time less up to rand_time, so that both ends seldom meet. rekey=no starts no
+ * rekey of its own; with reauth=yes there is a new IKE_SA instead. */
 static void plan_lifetimes(struct ike_engine *e, struct ike_sa *sa)
 {
 	const struct conn *c = sa->conn;
 
-	if (!c->rekey_time)
-		return;
-	sa->expires_at = c->over_time ? e->now + c->rekey_time + c->over_time : 0;
-	if (sa->expires_at)
-		timer_set(&e->timers, &sa->expire_timer, sa->expires_at);
-	if (!c->rekey)
+	reauth_plan(e, sa);
+	plan_end(e, sa);
+	if (!c->rekey || c->reauth || !c->rekey_time)
 		return;
 	sa->rekey_at = e->now + c->rekey_time;
 	if (c->rand_time < c->rekey_time)
@@ -250,7 +266,9 @@ void ike_sa_establish(struct ike_engine *e, struct ike_sa *sa, const char *cause
 {
 	ike_sa_set_state(e, sa, IKE_SA_ESTABLISHED, cause);
 	sa->established = sa->last_heard = e->now;
-	sa->last_id = e->next_sa_id;
+	sa->inherits = sa->entry->inherited;
+	if (!sa->last_id)
+		sa->last_id = e->next_sa_id;
 	init_state_free(e, sa);
 	vips_up(e, sa);
 	plan_lifetimes(e, sa);
@@ -346,7 +364,8 @@ static void end_children(struct ike_engine *e, struct ike_sa *sa, enum ike_reaso
 	struct child *c, *next;
 
 	DL_FOREACH_SAFE (sa->children, c, next)
-		child_end(e, c, reason, NULL);
+		if (!duplicates_hand_over(e, c))
+			child_end(e, c, reason, NULL);
 }
 
 void ike_sa_end(struct ike_engine *e, struct ike_sa *sa, enum ike_reason reason, const char *detail)
@@ -371,6 +390,9 @@ void ike_sa_end(struct ike_engine *e, struct ike_sa *sa, enum ike_reason reason,
 	command_progress(e, sa->tag, true, reason, NULL);
 	sa->dead_next = e->dead_sas;
 	e->dead_sas = sa;
+	duplicates_sa_gone(e, sa);
+	if (sa->reauth_of && !sa->announced)
+		reauth_failed(e, sa);
 	peers_sa_gone(e, sa, reason, detail);
 	command_sa_gone(e);
 }

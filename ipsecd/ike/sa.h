@@ -62,6 +62,7 @@ struct window_tx {
 struct window_rx {
 	uint32_t next_id;
 	struct message_copy response; /* answer to next_id - 1, empty: none yet */
+	mono_time repeated_at;	      /* when the peer asked for it again last */
 };
 
 /* Virtual addresses (vips.h): ours, the peer's, and the name servers that it told us. */
@@ -77,7 +78,8 @@ struct ike_sa {
 	uint8_t init_key[IKE_INIT_KEY]; /* half-open responder: peer's SPI, address and port */
 	uint32_t id;			/* unique, small */
 	enum ike_sa_state state;
-	bool initiator; /* original initiator of this IKE_SA: its SPI is spi_i */
+	bool initiator;	     /* original initiator of this IKE_SA: its SPI is spi_i */
+	bool auth_initiator; /* we began its IKE_AUTH; stays so when it is rekeyed */
 	uint64_t spi_i, spi_r;
 	uint64_t own_spi;			/* hash key: the one of the two that is ours */
 	struct ike_sa *entry_prev, *entry_next; /* in its list */
@@ -111,16 +113,22 @@ struct ike_sa {
 
 	mono_time created, established, last_heard;
 	mono_time rekey_at, expires_at;		/* 0: not planned */
+	mono_time reauth_at, reauth_by;		/* with the other end's patience; 0: not planned */
 	struct timer rekey_timer, expire_timer; /* expire: also half-open and REKEYED ends */
 	struct timer dpd_timer;			/* informational.c */
 	struct timer task_timer;		/* the next task that waits for its time */
 	struct timer keepalive_timer;
+	struct timer reauth_timer;
 
 	enum ike_reason end_reason;   /* of a delete that is to come, queued or in flight */
 	uint64_t successor;	      /* REKEYED: own_spi of the IKE_SA that replaced it */
 	bool half_open;		      /* in the table of those; also while a refused one lingers */
 	unsigned half_open_slot;      /* of its address */
-	bool redundant;		      /* lost a simultaneous initiation or rekey */
+	bool redundant;		      /* not the one that stays */
+	bool superseded;	      /* ... because a later one takes its place (duplicates.c) */
+	bool silent;		      /* ... and the peer has forgotten it: no DELETE */
+	bool inherits;		      /* we have just been started, and the plane goes on */
+	uint64_t reauth_of;	      /* own_spi of the IKE_SA that this attempt is to replace */
 	bool announced;		      /* people know it as up: its end is an event */
 	uint32_t last_id;	      /* of the newest IKE_SA when this one was established */
 	uint64_t tag;		      /* a command waits for its end; 0 */
@@ -152,13 +160,13 @@ struct child {
 	struct suite suite;
 	struct ts_list local_ts, remote_ts;
 	bool udp_encap;
+	bool no_tfc;   /* the peer does not take padding (RFC 7296 1.3.1) */
 	bool outbound; /* we send on it */
 	bool in_plane; /* an install went out and no remove yet */
 	struct endpoint local, remote;
 	mono_time installed, rekey_at, expires_at;
 	struct timer rekey_timer, expire_timer, linger_timer;
 	enum ike_reason end_reason;
-	bool no_tfc;   /* the peer does not take padding (RFC 7296 1.3.1) */
 	uint64_t asked_by;    /* 1 + id of the peer's CREATE_CHILD_SA request for it; 0: none */
 	uint64_t replaces;    /* handle of the CHILD_SA this one rekeys, 0: none */
 	uint64_t replaced_by; /* handle, 0: none */
@@ -236,6 +244,9 @@ void child_delete(struct ike_engine *e, struct child *c, enum ike_reason reason)
 /* A replaced CHILD_SA whose delete is done: stays installed for receiving (state DELETED)
  * until settings.rekeyed_linger is over, then child_end(IKE_REASON_REPLACED). */
 void child_linger(struct ike_engine *e, struct child *c);
+/* The end of c as people see it; from now on it only receives, as one of `next`'s IKE_SA, until
+ * the linger is over. */
+void child_pass_on(struct ike_engine *e, struct child *c, const struct child *next);
 /* CHILD_UP, or CHILD_REKEYED when `old` is what it replaces; as ike_sa_announce. Commands and
  * back-offs that waited for this child end with CHILD_UP. */
 void child_announce(struct ike_engine *e, struct child *c, struct child *old);

@@ -53,6 +53,18 @@ void sim_fail(struct sim *s, const char *format, ...)
 	fprintf(stderr, "violation: %s\n", s->violation);
 }
 
+static void start_engine(struct sim_node *n)
+{
+	struct ike_env env = {.crypto = n->sim->crypto,
+			      .random = node_random,
+			      .random_ctx = n,
+			      .log = n->logs ? &n->log : NULL};
+
+	n->engine = ike_engine_new(&env, &n->sim->settings);
+	if (!n->engine)
+		abort();
+}
+
 struct sim *sim_new(uint64_t seed, unsigned n_nodes, const struct crypto_ops *crypto,
 		    const struct ike_settings *settings)
 {
@@ -63,24 +75,31 @@ struct sim *sim_new(uint64_t seed, unsigned n_nodes, const struct crypto_ops *cr
 	if (!s || n_nodes > SIM_NODES_MAX)
 		abort();
 	s->seed = s->rng = seed;
+	s->crypto = crypto;
+	s->settings = settings ? *settings : defaults;
 	s->n_nodes = n_nodes;
 	s->now = MONO_S; /* 0 means "not planned" to the engine */
 	sim_all_links(s, &(struct sim_link){.latency = 10 * MONO_MS});
 	for (unsigned i = 0; i < n_nodes; i++) {
 		struct sim_node *n = &s->nodes[i];
-		struct ike_env env = {.crypto = crypto, .random = node_random, .random_ctx = n};
-
 		n->sim = s;
 		n->index = i;
 		n->rng = seed * 31 + i + 1;
 		n->log = (struct log_sink){.write = node_log, .ctx = n};
-		if (level && log_parse_level(level, &n->log.level))
-			env.log = &n->log;
-		n->engine = ike_engine_new(&env, settings ? settings : &defaults);
-		if (!n->engine)
-			abort();
+		n->logs = level && log_parse_level(level, &n->log.level);
+		start_engine(n);
 	}
 	return s;
+}
+
+void sim_restart(struct sim *s, unsigned node)
+{
+	struct sim_node *n = &s->nodes[node];
+
+	ike_engine_free(n->engine);
+	sim_plane_inherit(n);
+	sim_windows_free(n);
+	start_engine(n);
 }
 
 void sim_free(struct sim *s)
@@ -176,6 +195,7 @@ void sim_load(struct sim *s, unsigned node, struct conn *conn, uint32_t tunnel)
 	struct ike_command load = {.kind = IKE_COMMAND_LOAD_CONN, .conn = conn, .tunnel = tunnel};
 	struct ike_command secret = {.kind = IKE_COMMAND_LOAD_SECRET};
 
+	load.inherited = sim_plane_inherited(&s->nodes[node], tunnel);
 	if (!ike_engine_secret(s->nodes[node].engine, 0)) {
 		secret.secret = secret_new("all", SECRET_IKE, span_str("the simulation's secret"));
 		command_or_die(s, node, &secret);
@@ -239,6 +259,7 @@ static bool step(struct sim *s, mono_time limit)
 			sim_pool_answer(n);
 			sim_drain(s, i);
 		}
+		sim_plane_reap(n);
 		if (n->traffic_every && n->traffic_at <= s->now)
 			sim_plane_traffic(n);
 	}
@@ -281,6 +302,17 @@ uint64_t sim_hold(struct sim *s, unsigned node, const char *ike)
 				.tag = ++s->next_tag,
 				.select = {.ike = ike},
 				.hold = true};
+
+	command_or_die(s, node, &c);
+	return c.tag;
+}
+
+uint64_t sim_reauth(struct sim *s, unsigned node, const char *ike)
+{
+	struct ike_command c = {.kind = IKE_COMMAND_REKEY,
+				.tag = ++s->next_tag,
+				.select = {.ike = ike},
+				.reauth = true};
 
 	command_or_die(s, node, &c);
 	return c.tag;

@@ -46,6 +46,8 @@ struct sim_child {
 	mono_time alive_at; /* the last ALIVE report */
 	uint64_t bytes;
 	bool used, soft_reported, hard_reported;
+	bool inherited;	   /* of an engine that is gone; nobody is told of it */
+	mono_time gone_at; /* inherited: it lingers until then; 0: still needed */
 };
 
 struct sim_nat {
@@ -78,6 +80,7 @@ struct sim_node {
 	unsigned index;
 	struct ike_engine *engine;
 	struct log_sink log;
+	bool logs;
 	uint64_t rng;
 	struct sim_child *plane; /* uthash by id */
 	struct sim_child *order; /* utlist, oldest first */
@@ -96,6 +99,7 @@ struct sim_node {
 	mono_time traffic_every, traffic_at; /* one packet per tunnel; 0: none */
 	uint64_t esp_sent, esp_received, esp_unknown, esp_no_sa;
 
+	unsigned inherited; /* CHILD_SAs of former engines in the plane */
 	unsigned events[SIM_EVENTS], installs, removes, keepalives;
 	unsigned requests[4], responses[4]; /* datagrams sent, by exchange type - 34 */
 	enum ike_reason last_reason;	    /* of the last DOWN or FAILED */
@@ -107,6 +111,8 @@ struct sim_node {
 
 struct sim {
 	uint64_t seed, rng;
+	const struct crypto_ops *crypto;
+	struct ike_settings settings;
 	mono_time now;
 	unsigned n_nodes;
 	struct sim_node nodes[SIM_NODES_MAX];
@@ -143,6 +149,10 @@ void sim_load(struct sim *s, unsigned node, struct conn *conn, uint32_t tunnel);
 /* Loads both ends with default conns; `start`: which of them has auto=start (bits 1, 2). */
 void sim_pair(struct sim *s, unsigned start);
 
+/* kill -9 and a new start: another engine with nothing loaded; the plane goes on with what it has
+ * until CHILD_SAs of the new engine have sent for 5 s. */
+void sim_restart(struct sim *s, unsigned node);
+
 /* ---- running ---- */
 void sim_run(struct sim *s, mono_time duration);
 /* Until there are no datagrams in flight, at most `limit`. */
@@ -156,6 +166,8 @@ void sim_fail(struct sim *s, const char *format, ...) __attribute__((format(prin
 uint64_t sim_hold(struct sim *s, unsigned node, const char *ike);
 uint64_t sim_command(struct sim *s, unsigned node, enum ike_command_kind kind, const char *ike,
 		     const char *child);
+/* REKEY of the IKE_SA by a reauthentication. */
+uint64_t sim_reauth(struct sim *s, unsigned node, const char *ike);
 void sim_child_event(struct sim *s, unsigned node, uint64_t id, enum ike_child_event event);
 /* NULL while the command runs. */
 const struct sim_tag *sim_done(const struct sim *s, unsigned node, uint64_t tag);

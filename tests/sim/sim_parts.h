@@ -35,6 +35,10 @@ void sim_plane_update(struct sim_node *n, const struct child_sa *sa);
 void sim_plane_remove(struct sim_node *n, uint64_t id);
 void sim_plane_traffic(struct sim_node *n);
 void sim_plane_input(struct sim_node *n, const struct sim_packet *p);
+/* Its engine is gone: what is there becomes an inheritance. */
+void sim_plane_inherit(struct sim_node *n);
+void sim_plane_reap(struct sim_node *n);
+bool sim_plane_inherited(const struct sim_node *n, uint32_t tunnel);
 void sim_plane_free(struct sim_node *n);
 
 /* ---- sim_pool.c ---- */

@@ -5,8 +5,10 @@
 
 #include <stdlib.h>
 
-#define PACKET_BYTES 1000
-#define ALIVE_EVERY  MONO_S
+#define PACKET_BYTES	 1000
+#define ALIVE_EVERY	 MONO_S
+#define INHERITED_LINGER (5 * MONO_S)
+#define INHERITED_ID	 (1ULL << 63)
 
 static struct sim_child *find(const struct sim_node *n, uint64_t id)
 {
@@ -15,6 +17,59 @@ static struct sim_child *find(const struct sim_node *n, uint64_t id)
 	HASH_FIND(hh, n->plane, &id, sizeof(id), c);
 	return c;
 }
+
+/* ---- what a former engine left ---- */
+
+static void drop(struct sim_node *n, struct sim_child *c);
+
+void sim_plane_inherit(struct sim_node *n)
+{
+	struct sim_child *c;
+
+	HASH_CLEAR(hh, n->plane);
+	n->inherited = 0;
+	DL_FOREACH (n->order, c) {
+		c->inherited = true;
+		c->sa.id = INHERITED_ID + ++n->inherited;
+		HASH_ADD(hh, n->plane, sa.id, sizeof(c->sa.id), c);
+	}
+	n->newest_id = 0;
+}
+
+bool sim_plane_inherited(const struct sim_node *n, uint32_t tunnel)
+{
+	const struct sim_child *c;
+
+	DL_FOREACH (n->order, c)
+		if (c->inherited && c->sa.outbound && c->sa.tunnel == tunnel)
+			return true;
+	return false;
+}
+
+void sim_plane_reap(struct sim_node *n)
+{
+	struct sim_child *c, *next;
+
+	if (!n->inherited)
+		return;
+	DL_FOREACH_SAFE (n->order, c, next) {
+		if (!c->gone_at || c->gone_at > n->sim->now)
+			continue;
+		n->inherited--;
+		drop(n, c);
+	}
+}
+
+static void now_sends(struct sim_node *n, const struct child_sa *sa)
+{
+	struct sim_child *c;
+
+	DL_FOREACH (n->order, c)
+		if (sa->outbound && c->inherited && !c->gone_at && c->sa.tunnel == sa->tunnel)
+			c->gone_at = n->sim->now + INHERITED_LINGER;
+}
+
+/* ---- verbs ---- */
 
 void sim_plane_install(struct sim_node *n, const struct child_sa *sa)
 {
@@ -44,6 +99,7 @@ void sim_plane_install(struct sim_node *n, const struct child_sa *sa)
 	HASH_ADD(hh_spi, n->sim->by_spis, spis, sizeof(c->spis), c);
 	DL_APPEND(n->order, c);
 	sim_check_mirror(n->sim, c);
+	now_sends(n, sa);
 }
 
 void sim_plane_update(struct sim_node *n, const struct child_sa *sa)
@@ -59,6 +115,7 @@ void sim_plane_update(struct sim_node *n, const struct child_sa *sa)
 	c->sa.udp_encap = sa->udp_encap;
 	c->sa.local = sa->local;
 	c->sa.remote = sa->remote;
+	now_sends(n, &c->sa);
 }
 
 static void drop(struct sim_node *n, struct sim_child *c)
@@ -100,6 +157,8 @@ static bool report_limits(struct sim_node *n, struct sim_child *c)
 	const struct child_sa *sa = &c->sa;
 
 	c->bytes += PACKET_BYTES;
+	if (c->inherited)
+		return false;
 	if (sa->life_bytes && c->bytes >= sa->life_bytes && !c->hard_reported) {
 		c->hard_reported = true;
 		sim_child_event(n->sim, n->index, sa->id, IKE_CHILD_HARD_EXPIRE);
@@ -157,9 +216,13 @@ void sim_plane_input(struct sim_node *n, const struct sim_packet *p)
 	}
 	if (!c) {
 		n->esp_unknown++;
+		if (n->logs)
+			log_to(&n->log, LOG_LEVEL_DEBUG, "esp", "", "unknown SPI %08x", p->spi);
 		return;
 	}
 	n->esp_received++;
+	if (c->inherited)
+		return;
 	moved = c->sa.udp_encap && !endpoint_equal(&c->sa.remote, &p->src);
 	if (!c->used) {
 		uint64_t id = c->sa.id;

@@ -493,7 +493,7 @@ static struct sim *two_of_one(uint64_t seed, int unique)
 	sim_run(s, MONO_S);
 	assert_agreed(s, 1);
 	sim_command(s, 2, IKE_COMMAND_INITIATE, NULL, "net");
-	sim_run(s, 3 * MONO_S);
+	sim_run(s, 8 * MONO_S); /* late packets are received for 5 s */
 	assert_holds(s);
 	return s;
 }

@@ -12,4 +12,6 @@ LIBS_test_sim_oom := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdu
 	-Wl,--wrap=ike_engine_datagram,--wrap=ike_engine_expire,--wrap=ike_engine_child_event,--wrap=ike_engine_command
 TEST_test_sim_rules := tests/sim/test_sim_rules.c $(SIM_SRC)
 TEST_test_sim_vips := tests/sim/test_sim_vips.c $(SIM_SRC)
+TEST_test_sim_reauth := tests/sim/test_sim_reauth.c $(SIM_SRC)
+TEST_test_sim_restart := tests/sim/test_sim_restart.c $(SIM_SRC)
 TEST_test_sim_midway := tests/sim/test_sim_midway.c $(SIM_SRC)
