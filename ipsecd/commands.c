@@ -188,9 +188,11 @@ static bool initiate(void *ctx, const struct ike_select *select, uint64_t tag, c
 	return shell_command(ctx, &c, error);
 }
 
-static bool rekey(void *ctx, const struct ike_select *select, uint64_t tag, const char **error)
+static bool rekey(void *ctx, const struct ike_select *select, bool reauth, uint64_t tag,
+		  const char **error)
 {
-	struct ike_command c = {.kind = IKE_COMMAND_REKEY, .select = *select, .tag = tag};
+	struct ike_command c = {
+		.kind = IKE_COMMAND_REKEY, .select = *select, .reauth = reauth, .tag = tag};
 
 	return shell_command(ctx, &c, error);
 }

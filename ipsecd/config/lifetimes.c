@@ -132,7 +132,6 @@ void build_lifetimes(struct build *b)
 		value_bool(b->errors, rekey, &c->rekey);
 	if (!c->rekey)
 		never_rekeyed(b->child);
-	if (reauth && value_bool(b->errors, reauth, &c->reauth) && c->reauth)
-		config_warning(b->errors, &reauth->key,
-			       "reauth=yes: the IKE SA is rekeyed without a new authentication");
+	if (reauth && value_bool(b->errors, reauth, &c->reauth) && c->reauth && !c->rekey)
+		config_warning(b->errors, &reauth->key, "reauth=yes has no effect with rekey=no");
 }

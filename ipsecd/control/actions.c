@@ -334,16 +334,17 @@ void command_rekey(struct client *c, struct span body)
 	const char *error = "refused";
 	struct ike_select select;
 	uint64_t tag;
-	bool started;
+	bool started, reauth = read_yes(body, "reauth");
 
-	if (read_yes(body, "reauth")) {
-		client_fail(c, "reauth: reauthentication is not supported yet");
-		return;
-	}
 	if (!read_target(c, body, &p, "rekey"))
 		return;
+	if (reauth && (p.selection.child[0] || p.selection.child_id)) {
+		client_fail(c, "reauth: it is IKE_SAs that are reauthenticated, with all their "
+			       "CHILD_SAs");
+		return;
+	}
 	tag = pending_start(c, &p);
 	select = to_select(&p.selection);
-	started = host->rekey(host->ctx, &select, tag, &error);
+	started = host->rekey(host->ctx, &select, reauth, tag, &error);
 	pending_asked(c, started, error);
 }

@@ -72,7 +72,8 @@ struct control_host {
 	 * peer can't bring it up again either, until initiate. */
 	bool (*initiate)(void *ctx, const struct ike_select *select, uint64_t tag,
 			 const char **error);
-	bool (*rekey)(void *ctx, const struct ike_select *select, uint64_t tag, const char **error);
+	bool (*rekey)(void *ctx, const struct ike_select *select, bool reauth, uint64_t tag,
+		      const char **error);
 	bool (*terminate)(void *ctx, const struct ike_select *select, bool force, bool hold,
 			  uint64_t tag, const char **error);
 	/* conn and secret are taken in any case. */

@@ -342,7 +342,8 @@ static void fill_times(struct load *l)
 	struct conn *c = l->conn;
 
 	if (!load_seen(l, conn_keys, "over_time"))
-		c->over_time = c->rekey_time / 10;
+		c->over_time =
+			(c->rekey_time > c->reauth_time ? c->rekey_time : c->reauth_time) / 10;
 	if (!load_seen(l, conn_keys, "rand_time"))
 		c->rand_time = c->over_time;
 }
@@ -359,9 +360,6 @@ static bool check_conn(struct load *l)
 				  l->local_seen ? "remote" : "local");
 	if (c->rekey_time && c->rand_time >= c->rekey_time)
 		return load_error(l, "rand_time: not less than rekey_time");
-	if (c->reauth_time)
-		load_note(l, "reauth_time: reauthentication is not supported yet, the IKE_SA is "
-			     "rekeyed only");
 	if (!c->source && !(c->source = strdup("vici")))
 		return load_error(l, "out of memory");
 	return true;

@@ -28,9 +28,9 @@ void reauth_plan(struct ike_engine *e, struct ike_sa *sa)
 	mono_time t = interval(c);
 
 	if (!sa->reauth_by && t && c->rekey) {
-		sa->reauth_by = sa->reauth_at = e->now + t;
-		if (c->rand_time < t)
-			sa->reauth_at -= engine_random_below(e, c->rand_time);
+		sa->reauth_by = e->now + t;
+		sa->reauth_at = sa->reauth_by -
+				engine_random_below(e, c->rand_time < t ? c->rand_time : t / 10);
 	}
 	arm(e, sa);
 }

@@ -104,11 +104,10 @@ struct conn {
 	struct proposal_list proposals;
 	bool encap;  /* forceencaps: behave as behind a NAT */
 	bool rekey;  /* rekey=no: answer the peer's rekeys, start none */
-	bool reauth; /* accepted and kept for list-conns; reauthentication is make-before-break
-			later */
+	bool reauth; /* a new IKE_SA instead of a rekey, at rekey_time; not with rekey=no */
 	mono_time rekey_time, over_time,
 		rand_time;	       /* of the IKE SA; over_time: hard limit behind rekey_time */
-	mono_time reauth_time;	       /* 0: never */
+	mono_time reauth_time;	       /* the same beside rekeys; 0: never */
 	mono_time dpd_delay;	       /* 0: no liveness checks */
 	mono_time retransmit_interval; /* first; 0: default 500 ms */
 	mono_time retransmit_timeout;  /* the whole wait for an answer; 0: default 18 s */

@@ -448,6 +448,34 @@ static void test_rekey_of_unknown(void **state)
 	sim_free(s);
 }
 
+static void put_rekey_without_padding(struct sim *s, struct wire_writer *w)
+{
+	put_rekey(s, w);
+	wire_put_notify(w, PROTOCOL_NONE, NOTIFY_ESP_TFC_PADDING_NOT_SUPPORTED, span_of(NULL, 0),
+			span_of(NULL, 0));
+}
+
+/* RFC 7296 1.3.1: a peer that says so gets no padding; what else the plane is told stays. */
+static void test_padding_not_supported(void **state)
+{
+	struct sim *s = sim_established(26);
+	struct child_config *config = config_of(s, 1);
+
+	(void)state;
+	config->flags = (struct child_flags){.tfc_pad = 1000, .no_ecn = true};
+	config->life_time = 3600 * MONO_S + 1;
+	ask(s, EXCHANGE_CREATE_CHILD_SA, put_rekey);
+	assert_int_equal(sim_newest_child(s, 1)->sa.flags.tfc_pad, 1000);
+	assert_int_equal(sim_newest_child(s, 1)->sa.life_seconds, 3601);
+	sim_free(s);
+	s = sim_established(27);
+	config_of(s, 1)->flags = (struct child_flags){.tfc_pad = 1000, .no_ecn = true};
+	ask(s, EXCHANGE_CREATE_CHILD_SA, put_rekey_without_padding);
+	assert_int_equal(sim_newest_child(s, 1)->sa.flags.tfc_pad, 0);
+	assert_true(sim_newest_child(s, 1)->sa.flags.no_ecn);
+	sim_free(s);
+}
+
 /* A peer that never deletes what it rekeyed: at the end of its life we do, and what replaced it
  * must not wait for a sign of the peer to send. */
 static void test_rekeyed_and_never_deleted(void **state)
@@ -540,6 +568,7 @@ int main(void)
 		cmocka_unit_test(test_critical),
 		cmocka_unit_test(test_critical_in_auth),
 		cmocka_unit_test(test_rekey_of_unknown),
+		cmocka_unit_test(test_padding_not_supported),
 		cmocka_unit_test(test_rekeyed_and_never_deleted),
 		cmocka_unit_test(test_message_ids_run_out),
 		cmocka_unit_test(test_initial_contact),

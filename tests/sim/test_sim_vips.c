@@ -407,6 +407,30 @@ static void test_storm(void **state)
 	}
 }
 
+/* A reauthentication is another lease of the same address; the shell hears nothing. */
+static void test_reauths_keep_addresses(void **state)
+{
+	struct sim *s = two(90, "%config4 %config6", "10.99.0.0/29 2001:db8:99::/64");
+	unsigned told;
+
+	(void)state;
+	sim_run(s, WAIT);
+	assert_vips(s, 1, "10.99.0.1 2001:db8:99::1");
+	told = s->nodes[1].vips_told;
+	sim_traffic(s, 2 * MONO_MS);
+	s->nodes[2].traffic_every = 0;
+	for (unsigned i = 0; i < 3; i++) {
+		s->nodes[0].lease_delay = i * 200 * MONO_MS;
+		sim_reauth(s, 1, "to0-0");
+		sim_run(s, 8 * MONO_S);
+		assert_vips(s, 1, "10.99.0.1 2001:db8:99::1");
+		assert_int_equal(s->nodes[1].vips_told, told);
+		assert_leases(s, 1);
+	}
+	assert_nothing_lost(s);
+	sim_free(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -423,6 +447,7 @@ int main(void)
 		cmocka_unit_test(test_no_answer),
 		cmocka_unit_test(test_unloaded_while_waiting),
 		cmocka_unit_test(test_rekeys_keep_addresses),
+		cmocka_unit_test(test_reauths_keep_addresses),
 		cmocka_unit_test(test_link_cut),
 		cmocka_unit_test(test_storm),
 	};

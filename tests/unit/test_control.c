@@ -92,7 +92,7 @@ static struct {
 	char ike[64], child[64];
 	uint64_t tag;
 	unsigned calls;
-	bool force, hold, refuse, done_at_once, tunnel_up;
+	bool force, hold, reauth, refuse, done_at_once, tunnel_up;
 	char log[8192];
 } shell;
 
@@ -237,6 +237,13 @@ static bool unload_secret(void *ctx, const char *unique, const char **error)
 	return false;
 }
 
+static bool rekey(void *ctx, const struct ike_select *select, bool reauth, uint64_t tag,
+		  const char **error)
+{
+	shell.reauth = reauth;
+	return initiate(ctx, select, tag, error);
+}
+
 static bool reload(void *ctx, char *why, size_t size)
 {
 	(void)ctx;
@@ -334,7 +341,7 @@ static struct control_host host(void)
 		.plane_counters = plane_counters,
 		.net_counters = net_counters,
 		.initiate = initiate,
-		.rekey = initiate,
+		.rekey = rekey,
 		.terminate = terminate,
 		.load_conn = load_conn,
 		.unload_conn = unload_conn,
@@ -1138,8 +1145,16 @@ static void test_rekey(void **state)
 	expect_key(p, "success", "yes");
 	expect_key(p, "matches", "1");
 	expect_missing(p, "terminated");
-	call(p, "rekey", pairs("ike", "gw", "reauth", "yes", NULL));
-	expect_key(p, "errmsg", "reauth: reauthentication is not supported yet");
+	assert_false(shell.reauth);
+	send_packet(p, VICI_CMD_REQUEST, "rekey", pairs("ike", "gw", "reauth", "yes", NULL));
+	assert_true(quiet(p));
+	assert_true(shell.reauth);
+	command_done(true);
+	expect(p, VICI_CMD_RESPONSE, NULL);
+	expect_key(p, "success", "yes");
+	call(p, "rekey", pairs("child", "net", "reauth", "yes", NULL));
+	expect_key(p, "errmsg",
+		   "reauth: it is IKE_SAs that are reauthenticated, with all their CHILD_SAs");
 	call(p, "rekey", pairs("child-id", "8", NULL));
 	expect_key(p, "errmsg", "no matching SAs to rekey found");
 }
