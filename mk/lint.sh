@@ -88,15 +88,16 @@ banned='\b(strcpy|strcat|sprintf|vsprintf|gets|strtok|atoi|atol|alloca|system|po
 while IFS= read -r hit; do finding "$hit: banned function"; done < <(grep -nE "$banned" "${own[@]}" /dev/null | grep -vE '^\S+:[0-9]+:\s*(/\*|\* |//)' | cut -c1-120)
 while IFS= read -r hit; do finding "$hit"; done < <(grep -nE '\b(TODO|FIXME|XXX)\b' "${own[@]}" /dev/null | cut -c1-120)
 
-# ---- docs/rfc-coverage.md names tests and files that are there
-coverage=docs/rfc-coverage.md
-while IFS=: read -r file name; do
+# ---- docs/rfc-coverage.md and docs/operations.md name tests and files that are there
+coverage=docs/rfc-coverage.md pains=docs/operations.md
+while IFS=: read -r doc file name; do
 	case $file in
 	contract) set -- tests/contract/*.c ;;
 	*) set -- "tests/sim/test_sim_$file.c" "tests/unit/test_$file.c" ;;
 	esac
-	grep -qsE "^static void (test_)?$name\\(" "$@" || finding "$coverage: there is no test $file:$name"
-done < <(grep -E '^\|' $coverage | grep -oE '`[a-z]+:[a-z_0-9]+`' | tr -d '`' | sort -u)
+	grep -qsE "^static void (test_)?$name\\(" "$@" || finding "$doc: there is no test $file:$name"
+done < <(grep -E '^\|' $coverage $pains /dev/null | grep -oE '^[^:]*:|`[a-z]+:[a-z_0-9]+`' |
+	awk '/:$/ {doc = $0; next} {gsub("`", ""); print doc $0}' | sort -u)
 while read -r file; do
 	[ -e "ipsecd/ike/$file" ] || [ -e "ipsecd/$file" ] || [ -e "tests/sim/$file" ] ||
 		finding "$coverage: there is no file $file"
