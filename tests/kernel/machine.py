@@ -39,10 +39,10 @@ def remove_stale():
 
 
 class Machine:
-    """One boot. `name` is said in messages; `argv(job)` gives the kernel's command line."""
+    """One boot. `name` is said in messages; tests multiply their deadlines by `slowness`."""
 
-    def __init__(self, name, tty, modules_from, modules):
-        self.name, self.tty = name, tty
+    def __init__(self, name, tty, slowness, modules_from, modules):
+        self.name, self.tty, self.slowness = name, tty, slowness
         self.modules_from, self.modules = modules_from, modules
         self.args = None
         self.job = None
@@ -70,7 +70,8 @@ class Machine:
         settings = {"name": self.name, "tty": self.tty, "keep": TOP,
                     "modules_from": self.modules_from, "modules": " ".join(self.modules)}
         self._write("settings", "".join(f"{k}={shlex.quote(v)}\n" for k, v in settings.items()))
-        environment = "".join(f"export {k}={shlex.quote(v)}\n" for k, v in os.environ.items()
+        outer = {**os.environ, "TEST_SLOWNESS": str(self.slowness)}
+        environment = "".join(f"export {k}={shlex.quote(v)}\n" for k, v in outer.items()
                               if k.isidentifier() and k not in ("PWD", "OLDPWD", "SHLVL", "_"))
         self._write("command", f"cd {shlex.quote(os.getcwd())} || exit 127\n{environment}"
                                f"exec {shlex.join(self.args.command)}\n")

@@ -1,5 +1,8 @@
 """Waiting for something to become true, with a deadline instead of sleeps."""
+import os
 import time
+
+SLOWNESS = float(os.environ.get("TEST_SLOWNESS", "1"))  # of an emulated processor
 
 
 class Timeout(AssertionError):
@@ -8,6 +11,7 @@ class Timeout(AssertionError):
 
 def until(what, condition, timeout=10.0, interval=0.02):
     """Calls condition() until it returns something true, and returns that."""
+    timeout *= SLOWNESS
     deadline = time.monotonic() + timeout
     while True:
         value = condition()

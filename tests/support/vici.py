@@ -6,6 +6,8 @@ import socket
 import struct
 from contextlib import contextmanager
 
+from .poll import SLOWNESS
+
 CMD_REQUEST, CMD_RESPONSE, CMD_UNKNOWN = 0, 1, 2
 EVENT_REGISTER, EVENT_UNREGISTER, EVENT_CONFIRM, EVENT_UNKNOWN, EVENT = 3, 4, 5, 6, 7
 SECTION_START, SECTION_END, KEY_VALUE, LIST_START, LIST_ITEM, LIST_END = 1, 2, 3, 4, 5, 6
@@ -81,7 +83,7 @@ class Vici:
 
     def __init__(self, path, timeout=40.0):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.socket.settimeout(timeout)
+        self.socket.settimeout(timeout * SLOWNESS)
         self.socket.connect(path)
 
     def close(self):
