@@ -144,11 +144,11 @@ def main_routes(pair, wanted):
                 pair.namespaces[0].ip(family, "route", "del", network, "dev", end.device, check=False)
 
 
-def main():
+def main(pair_kind=Pair, tunnel_of=tunnel):
     suite = Suite("install-routes")
-    ours, theirs = tunnel("all", 2)
+    ours, theirs = tunnel_of("all", 2)
     everything = (change(ours, remote_ts="0.0.0.0/0"), change(theirs, local_ts="0.0.0.0/0"))
-    with Pair([tunnel("net", 1, inside=(4, 6)), everything]) as pair:
+    with pair_kind([tunnel_of("net", 1, inside=(4, 6)), everything]) as pair:
         table = Table(pair)
         pair.ours.setup = "install-routes=yes"
         reload(pair)

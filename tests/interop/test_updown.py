@@ -116,10 +116,10 @@ BAD = ('/bin/sh -c \'if [ "$PLUTO_VERB" = up-client ]; then echo hanging; sleep 
        'else yes flood | head -n 10000; echo no good; exit 3; fi\'')
 
 
-def main():
+def main(pair_kind=Pair, tunnel_of=tunnel):
     suite = Suite("updown")
-    tunnels = [tunnel("both", 1, inside=(4, 6)), tunnel("bad", 2), tunnel("missing", 3)]
-    with Pair(tunnels) as pair:
+    tunnels = [tunnel_of("both", 1, inside=(4, 6)), tunnel_of("bad", 2), tunnel_of("missing", 3)]
+    with pair_kind(tunnels) as pair:
         scripts = Scripts(pair)
         commands = {"both": scripts.path("script"), "bad": BAD, "missing": "/nowhere/script"}
         ends = [change(ours, extra=(f"leftupdown={quoted(commands[ours.name])}",))
