@@ -16,6 +16,8 @@ def commands(end):
     for address in end.inside:
         yield f"address add {address} dev {end.device}"
     for network in end.remote_ts.split(","):
+        if network == "dynamic":  # virtual addresses: the test knows which
+            continue
         yield f"route replace {network} dev {end.device}"
 
 
