@@ -103,11 +103,13 @@ static bool pool(void *ctx, unsigned n, struct control_pool *out)
 
 	if (!memory_pool_at(pools_memory(d->pools), n, &v))
 		return false;
-	*out = (struct control_pool){.name = v.name,
-				     .base = v.base,
+	*out = (struct control_pool){.base = v.base,
+				     .first = v.first,
+				     .last = v.last,
 				     .size = v.size,
 				     .online = v.online,
 				     .offline = v.offline};
+	pools_label(d->pools, &v, out->name, sizeof(out->name));
 	return true;
 }
 

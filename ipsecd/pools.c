@@ -1,6 +1,7 @@
 /* Which pools a query means, and the way to them and back. */
 #include "ipsecd/pools.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 struct pools {
@@ -125,4 +126,37 @@ void pools_review(struct pools *p)
 			memory_review_ref(p->memory, &conn->pools[i]);
 	}
 	memory_review_end(p->memory);
+}
+
+static bool label_of(const struct conn *conn, const char *range, char *text, size_t size)
+{
+	unsigned nth = 0;
+
+	for (unsigned i = 0; i < conn->n_pools; i++) {
+		if (conn->pools[i].kind != POOL_RANGE)
+			continue;
+		nth++;
+		if (strcmp(conn->pools[i].name, range) != 0)
+			continue;
+		if (nth == 1)
+			snprintf(text, size, "%s", conn->name);
+		else
+			snprintf(text, size, "%s-%u", conn->name, nth);
+		return true;
+	}
+	return false;
+}
+
+const char *pools_label(const struct pools *p, const struct memory_pool_view *v, char *text,
+			size_t size)
+{
+	const struct conn *conn;
+
+	snprintf(text, size, "%s", v->name);
+	for (unsigned n = 0; !v->named; n++) {
+		conn = ike_engine_conn(p->host.engine, n);
+		if (!conn || label_of(conn, v->name, text, size))
+			break;
+	}
+	return text;
 }

@@ -23,6 +23,11 @@ void pools_query(struct pools *p, const struct ike_output *query);
 void pools_release(struct pools *p, uint64_t query);
 /* Connections came or went: pools that none of them names go, when nobody has an address. */
 void pools_review(struct pools *p);
+/* What people call a pool: its own name, or that of the first connection with this range (with
+ * "-2" behind it for its second range, and so on). Names of ranges have dots, and swanctl reads
+ * dots in names as paths. */
+const char *pools_label(const struct pools *p, const struct memory_pool_view *v, char *text,
+			size_t size);
 /* For looking and for load-pool. */
 struct pool_backend *pools_memory(struct pools *p);
 

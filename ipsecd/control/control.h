@@ -39,8 +39,9 @@ struct control_counter {
 
 /* An address pool, and who has or had what of it. */
 struct control_pool {
-	const char *name;
+	char name[256];
 	struct addr base; /* as it was written */
+	struct addr first, last;
 	uint64_t size;
 	unsigned online, offline;
 };

@@ -169,10 +169,12 @@ static void put_pool(struct client *c, struct buf *b, unsigned n, const struct c
 {
 	const struct control_host *host = &c->control->host;
 	struct listing_leases l = {.b = b};
-	char base[ADDR_TEXT];
+	char text[ADDR_TEXT], last[ADDR_TEXT];
 
 	vici_put_section(b, pool->name);
-	vici_put(b, "base", addr_format(&pool->base, base));
+	vici_put(b, "base", addr_format(&pool->base, text));
+	vici_put_format(b, "addrs", "%s-%s", addr_format(&pool->first, text),
+			addr_format(&pool->last, last));
 	vici_put_format(b, "size", "%" PRIu64, pool->size);
 	vici_put_format(b, "online", "%u", pool->online);
 	vici_put_format(b, "offline", "%u", pool->offline);

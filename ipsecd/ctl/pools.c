@@ -16,8 +16,8 @@ static void print_leases(const json_t *pool)
 
 static void print_pool(const char *name, const json_t *pool)
 {
-	printf("%-30s %s, %lld of %lld in use, %lld kept for who is away\n", name,
-	       json_text(pool, "base"), (long long)json_number(pool, "online", 0),
+	printf("%s: %s, %lld of %lld in use, %lld kept for who is away\n", name,
+	       json_text(pool, "addrs"), (long long)json_number(pool, "online", 0),
 	       (long long)json_number(pool, "size", 0), (long long)json_number(pool, "offline", 0));
 	print_leases(pool);
 }

@@ -89,7 +89,8 @@ class Ipsecd(Peer):
         for end in self.ends:
             until(f"device {end.device}", lambda end=end: self.link(end.device))
             for network in end.remote_ts.split(","):
-                self.namespace.route(network, "dev", end.device)
+                if network != "%dynamic":
+                    self.namespace.route(network, "dev", end.device)
 
     def counters(self):
         """get-counters, all connections together."""

@@ -27,7 +27,7 @@ class Pair:
     """Use as `with Pair(tunnels) as pair:`; everything is gone behind the block."""
 
     def __init__(self, tunnels, routed=False, charon_settings="", ipsecd_options=(),
-                 retransmit_timeout=1.0):
+                 retransmit_timeout=1.0, setup=""):
         self.tunnels = tunnels
         self.routed = routed
         self.folder = tempfile.mkdtemp(prefix="interop-")
@@ -35,6 +35,7 @@ class Pair:
         self.router = None
         self.options = (charon_settings, tuple(ipsecd_options), retransmit_timeout)
         self.ours = self.theirs = None
+        self.setup = setup  # our `config setup`
 
     def end(self, name, peer):
         """What this peer's configuration says of the tunnel."""
@@ -47,6 +48,7 @@ class Pair:
             settings, options, timeout = self.options
             self.theirs = self._their_daemon(settings, timeout)
             self.ours = self._our_daemon(options)
+            self.ours.setup = self.setup
             # The responder first: a NO_PROPOSAL_CHOSEN would end auto=start's attempt.
             self.theirs.start([theirs for _, theirs in self.tunnels])
             self.ours.start([ours for ours, _ in self.tunnels])

@@ -264,9 +264,11 @@ static bool pool(void *ctx, unsigned n, struct control_pool *out)
 	(void)ctx;
 	if (n >= loaded.n)
 		return false;
-	*out = (struct control_pool){
-		.name = loaded.names[n], .size = 254, .online = 1, .offline = 1};
+	*out = (struct control_pool){.size = 254, .online = 1, .offline = 1};
+	snprintf(out->name, sizeof(out->name), "%s", loaded.names[n]);
 	addr_parse("10.3.0.0", &out->base);
+	addr_parse("10.3.0.1", &out->first);
+	addr_parse("10.3.0.254", &out->last);
 	return true;
 }
 
@@ -713,6 +715,7 @@ static void test_pools(void **state)
 	shell.refuse = false;
 	call(p, "get-pools", none);
 	expect_key(p, "rw.base", "10.3.0.0");
+	expect_key(p, "rw.addrs", "10.3.0.1-10.3.0.254");
 	expect_key(p, "rw.size", "254");
 	expect_key(p, "two.online", "1");
 	expect_missing(p, "rw.leases.0.address");
