@@ -91,7 +91,8 @@ static void moved_peer(void **state)
 	p = forge(&a, 9, ESP_NEXT_IPV4, inner); /* older: may be a packet on a detour */
 	p.from.port = 33333;
 	input(w, &w->a, &p);
-	assert_int_equal(events(&w->a, DATAPLANE_CHILD_PEER_MOVED, NULL), 0);
+	if (!contract->moves_by_older)
+		assert_int_equal(events(&w->a, DATAPLANE_CHILD_PEER_MOVED, NULL), 0);
 	for (unsigned n = 11; n < 14; n++) {
 		p = forge(&a, n, ESP_NEXT_IPV4, inner);
 		p.from.port = 33333;
@@ -122,7 +123,17 @@ static void acquire_is_limited(void **state)
 		contract->transmit(&w->a, udp_packet(memory, AF_INET, 1, 100, false), w->now);
 	assert_int_equal(events(&w->a, DATAPLANE_ACQUIRE, &e), 1);
 	assert_int_equal(e.tunnel, TUNNEL);
-	assert_int_equal(dropped(&w->a, DROP_NO_SA), 5);
+	expect_unsent(&w->a, 5, 0);
+}
+
+/* `n` packets came behind the limit; where the SA is gone with the first of them, the others
+ * find none. */
+static void expect_expired(struct side *s, enum dataplane_counter none, uint64_t n)
+{
+	uint64_t expired = dropped(s, DROP_EXPIRED);
+
+	assert_int_equal(expired + (contract->expired_is_gone ? dropped(s, none) : 0), n);
+	assert_true(expired >= 1);
 }
 
 static void packet_limits(void **state)
@@ -139,12 +150,13 @@ static void packet_limits(void **state)
 	install(&w->a, &a);
 	for (unsigned n = 1; n <= 7; n++) {
 		contract->transmit(&w->a, packet, w->now);
+		look(w, &w->a);
 		assert_int_equal(events(&w->a, DATAPLANE_CHILD_SOFT_EXPIRE, &e), n >= 3);
 		assert_int_equal(events(&w->a, DATAPLANE_CHILD_HARD_EXPIRE, &e), n >= 5);
 	}
 	assert_int_equal(e.child, a.id);
 	assert_int_equal(w->a.n_sent, 5);
-	assert_int_equal(dropped(&w->a, DROP_EXPIRED), 2);
+	expect_expired(&w->a, DROP_NO_SA, 2);
 }
 
 static void byte_limits_inbound(void **state)
@@ -158,10 +170,11 @@ static void byte_limits_inbound(void **state)
 	install(&w->a, &a);
 	for (unsigned n = 1; n <= 6; n++) {
 		peer_sends(w, &a, n);
+		look(w, &w->a);
 		assert_int_equal(events(&w->a, DATAPLANE_CHILD_SOFT_EXPIRE, NULL), n >= 3);
 		assert_int_equal(events(&w->a, DATAPLANE_CHILD_HARD_EXPIRE, NULL), n >= 4);
 	}
-	assert_int_equal(dropped(&w->a, DROP_EXPIRED), 2);
+	expect_expired(&w->a, DROP_UNKNOWN_SPI, 2);
 }
 
 static void the_listener_may_remove_the_child(void **state)
@@ -176,6 +189,7 @@ static void the_listener_may_remove_the_child(void **state)
 	install(&w->a, &a);
 	w->a.remove_on_event = a.id; /* three events are due: the first one ends them */
 	peer_sends(w, &a, 1);
+	look(w, &w->a);
 	assert_int_equal(w->a.n_events, 1);
 	assert_false(contract->ops->child_stats(w->a.plane, a.id, &stats));
 }
@@ -197,7 +211,10 @@ static void the_operators_down_and_up(void **state)
 	assert_false(info.admin_up);
 	peer_sends(w, &a, 1);
 	expect_nothing(&w->a);
-	assert_int_equal(dropped(&w->a, DROP_DEVICE), 1);
+	if (!contract->stack_selects)
+		assert_int_equal(
+			dropped(&w->a, contract->device_is_lookup ? DROP_UNKNOWN_SPI : DROP_DEVICE),
+			1);
 	contract->set_admin(&w->a, true);
 	assert_int_equal(events(&w->a, DATAPLANE_DEVICE_CHANGED, &e), 2);
 	assert_true(e.present && e.admin_up);

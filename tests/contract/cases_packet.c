@@ -44,6 +44,7 @@ static void numbers_and_ivs_are_used_once(void **state)
 {
 	struct world *w = *state;
 	uint8_t memory[PACKET_MAX];
+	unsigned refused = contract->refuses_nothing ? 0 : 1;
 
 	for (unsigned i = 0; i < sizeof(suites) / sizeof(*suites); i++) {
 		uint8_t iv_len = algorithm_encr(suites[i].encr, suites[i].bits)->iv_len;
@@ -52,13 +53,14 @@ static void numbers_and_ivs_are_used_once(void **state)
 		child_pair(i, &suites[i], &a, &b);
 		install(&w->a, &a);
 		for (unsigned n = 0; n < 10; n++) {
-			w->a.refuse_send = n == 4; /* a packet that was not sent has used its */
+			w->a.refuse_send =
+				refused && n == 4; /* a packet that was not sent has used its */
 			contract->transmit(&w->a, udp_packet(memory, AF_INET, 1, 100, false),
 					   w->now);
 		}
-		assert_int_equal(w->a.n_sent, 9);
-		for (unsigned n = 0; n < 9; n++) {
-			assert_int_equal(w->a.sent[n].data[7], n < 4 ? n + 1 : n + 2);
+		assert_int_equal(w->a.n_sent, 10 - refused);
+		for (unsigned n = 0; n < w->a.n_sent; n++) {
+			assert_int_equal(w->a.sent[n].data[7], n < 4 ? n + 1 : n + 1 + refused);
 			for (unsigned m = 0; m < n; m++)
 				assert_memory_not_equal(w->a.sent[n].data + 8,
 							w->a.sent[m].data + 8, iv_len);
@@ -66,7 +68,7 @@ static void numbers_and_ivs_are_used_once(void **state)
 		w->a.n_sent = 0;
 		contract->ops->child_remove(w->a.plane, a.id);
 	}
-	assert_int_equal(dropped(&w->a, DROP_SEND), sizeof(suites) / sizeof(*suites));
+	assert_int_equal(dropped(&w->a, DROP_SEND), refused * sizeof(suites) / sizeof(*suites));
 }
 
 static void goes_to_the_childs_endpoints(void **state)
@@ -192,11 +194,17 @@ static void corrupted_and_truncated(void **state)
 	expect_nothing(&w->a);
 	for (unsigned c = 0; c < DROP_COUNTERS; c++)
 		drops += dropped(&w->a, (enum dataplane_counter)c);
-	assert_int_equal(drops, 2 * good.len);
 	assert_int_equal(dropped(&w->a, DROP_UNKNOWN_SPI), 4);
 	contract->ops->child_stats(w->a.plane, a.id, &stats);
 	assert_int_equal(stats.packets_in, 0);
-	assert_int_equal(stats.drop_icv, dropped(&w->a, DROP_ICV));
+	if (contract->coarse_drops_in) {
+		/* What is shorter than an IP header is dropped without being counted. */
+		assert_in_range(drops, 2 * good.len - 20, 2 * good.len);
+		assert_in_range(stats.drop_icv, good.len, dropped(&w->a, DROP_ICV));
+	} else {
+		assert_int_equal(drops, 2 * good.len);
+		assert_int_equal(stats.drop_icv, dropped(&w->a, DROP_ICV));
+	}
 	input(w, &w->a, &good);
 	expect_received(&w->a, inner);
 }
@@ -223,10 +231,10 @@ static void selectors_outbound(void **state)
 	struct child_sa a, b;
 
 	contract->transmit(&w->a, udp_packet(memory, AF_INET, 1, 100, false), w->now);
-	assert_int_equal(dropped(&w->a, DROP_NO_SA), 1);
+	expect_unsent(&w->a, 1, 0);
 	install_pair(w, 1, &a, &b);
 	contract->transmit(&w->a, udp_packet(memory, AF_INET, 1, 100, true), w->now);
-	assert_int_equal(dropped(&w->a, DROP_NO_SELECTOR), 1);
+	expect_unsent(&w->a, 1, 1);
 	assert_int_equal(w->a.n_sent, 0);
 }
 
@@ -244,6 +252,8 @@ static void selectors_inbound(void **state)
 	memory[17] = 99;
 	p = forge(&a, 2, ESP_NEXT_IPV4, span_of(memory, 100));
 	input(w, &w->a, &p);
+	if (contract->stack_selects) /* test_kernel_plane looks behind the device */
+		return;
 	expect_nothing(&w->a);
 	assert_int_equal(dropped(&w->a, DROP_SELECTOR_IN), 2);
 }
@@ -267,7 +277,15 @@ static void selectors_with_ports(void **state)
 	memory[9] = 6; /* another protocol */
 	contract->transmit(&w->a, span_of(memory, 100), w->now);
 	assert_int_equal(w->a.n_sent, 1);
-	assert_int_equal(dropped(&w->a, DROP_NO_SELECTOR), 2);
+	expect_unsent(&w->a, 0, 2);
+}
+
+static void expect_malformed(struct side *s, uint64_t n)
+{
+	uint64_t more =
+		contract->coarse_drops_in ? dropped(s, DROP_ICV) + dropped(s, DROP_SELECTOR_IN) : 0;
+
+	assert_int_equal(dropped(s, DROP_MALFORMED) + more, n);
 }
 
 static void what_is_inside_is_checked(void **state)
@@ -275,30 +293,38 @@ static void what_is_inside_is_checked(void **state)
 	struct world *w = *state;
 	uint8_t memory[PACKET_MAX];
 	struct span inner = udp_packet(memory, AF_INET, 1, 100, true);
+	unsigned malformed = 2;
 	struct child_sa a, b;
 	struct packet p;
 
 	install_pair(w, 1, &a, &b);
-	p = forge(&a, 1, ESP_NEXT_IPV6, inner); /* the header says otherwise */
-	input(w, &w->a, &p);
+	if (!contract->stack_selects) {
+		p = forge(&a, 1, ESP_NEXT_IPV6, inner); /* the header says otherwise */
+		input(w, &w->a, &p);
+		malformed++;
+	}
 	p = forge(&a, 2, 17, inner); /* transport mode is not ours */
 	input(w, &w->a, &p);
-	p = forge(&a, 3, ESP_NEXT_IPV4, span_of(memory, 99)); /* shorter than it says */
-	input(w, &w->a, &p);
+	if (!contract->stack_checks) {
+		p = forge(&a, 3, ESP_NEXT_IPV4, span_of(memory, 99)); /* shorter than it says */
+		input(w, &w->a, &p);
+		malformed++;
+	}
 	p = forge(&a, 4, ESP_NEXT_IPV4, span_of(memory, 0));
 	input(w, &w->a, &p);
 	expect_nothing(&w->a);
-	assert_int_equal(dropped(&w->a, DROP_MALFORMED), 4);
+	expect_malformed(&w->a, malformed);
 	/* RFC 4303 2.7: bytes behind the packet are traffic flow confidentiality. */
 	memory[100] = 1;
 	p = forge(&a, 5, ESP_NEXT_IPV4, span_of(memory, 180));
 	input(w, &w->a, &p);
-	expect_received(&w->a, span_of(memory, 100));
+	expect_received(&w->a, span_of(memory, contract->stack_checks ? 180 : 100));
 	/* RFC 4303 2.6: a dummy packet is dropped, and is no error. */
 	p = forge(&a, 6, ESP_NEXT_DUMMY, span_of(memory, 40));
 	input(w, &w->a, &p);
 	expect_nothing(&w->a);
-	assert_int_equal(dropped(&w->a, DROP_MALFORMED), 4);
+	malformed += contract->coarse_drops_in; /* no kernel knows it, either */
+	expect_malformed(&w->a, malformed);
 }
 
 static void the_newest_that_sends_is_taken(void **state)

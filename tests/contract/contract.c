@@ -242,6 +242,12 @@ void input(struct world *w, struct side *to, const struct packet *p)
 	free(copy);
 }
 
+void look(struct world *w, struct side *s)
+{
+	if (contract->told_late)
+		contract->ops->tick(s->plane, w->now);
+}
+
 void carry(struct world *w, struct side *from, struct side *to)
 {
 	for (unsigned i = 0; i < from->n_sent; i++)
@@ -278,6 +284,18 @@ void pass(struct world *w, struct side *from, struct side *to, struct span packe
 uint64_t dropped(struct side *s, enum dataplane_counter c)
 {
 	return contract->ops->counters(s->plane)[c];
+}
+
+void expect_unsent(struct side *s, uint64_t no_sa, uint64_t no_selector)
+{
+	if (contract->one_drop_out) {
+		/* The kernel's answer to the sender may find no SA either. */
+		assert_in_range(dropped(s, DROP_NO_SA), no_sa + no_selector,
+				no_sa + 2 * no_selector);
+		return;
+	}
+	assert_int_equal(dropped(s, DROP_NO_SA), no_sa);
+	assert_int_equal(dropped(s, DROP_NO_SELECTOR), no_selector);
 }
 
 unsigned events(const struct side *s, enum dataplane_event_kind kind, struct dataplane_event *event)

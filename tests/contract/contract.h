@@ -53,6 +53,19 @@ struct contract_driver {
 	bool (*oper_up)(struct side *s); /* UP; else DORMANT (anything else fails the test) */
 	void (*set_admin)(struct side *s, bool up); /* what the operator does */
 	mono_time (*now)(void);
+
+	/* What a kernel does otherwise, and no plane can change (docs/dataplane.md, "kernel"); all
+	 * false: as the contract says. */
+	bool apart;	       /* the planes are in two namespaces: an ifindex may come twice */
+	bool told_late;	       /* a limit is told at the packet behind it, or from tick */
+	bool refuses_nothing;  /* there is no way to make it refuse a packet after sealing it */
+	bool one_drop_out;     /* no SA and no selector are one counter */
+	bool coarse_drops_in;  /* malformed ones are counted as not authentic or not selected */
+	bool expired_is_gone;  /* an SA at its hard limit is no more: later packets find none */
+	bool device_is_lookup; /* a device that is down is not found: its SAs aren't */
+	bool stack_checks;     /* lengths inside are checked by the stack behind the device */
+	bool stack_selects;    /* selectors, too: what the device shows may yet be dropped */
+	bool moves_by_older;   /* any authentic packet may tell of a new endpoint */
 };
 
 extern const struct contract_driver *contract;
@@ -80,6 +93,8 @@ struct packet forge(const struct child_sa *child, uint64_t seq, uint8_t next_hea
 		    struct span inner);
 
 void input(struct world *w, struct side *to, const struct packet *p);
+/* Where limits are told late: the plane looks at its counters now. */
+void look(struct world *w, struct side *s);
 /* Everything `from` sent, to `to`. */
 void carry(struct world *w, struct side *from, struct side *to);
 void expect_received(struct side *s, struct span packet);
@@ -87,6 +102,8 @@ void expect_nothing(struct side *s);
 /* Transmit at `from`, carry, receive at `to`. */
 void pass(struct world *w, struct side *from, struct side *to, struct span packet);
 uint64_t dropped(struct side *s, enum dataplane_counter c);
+/* Drops for want of an SA or of a selector. */
+void expect_unsent(struct side *s, uint64_t no_sa, uint64_t no_selector);
 /* How many events of this kind were reported; the last one in *event when not NULL. */
 unsigned events(const struct side *s, enum dataplane_event_kind kind,
 		struct dataplane_event *event);

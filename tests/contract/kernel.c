@@ -1,6 +1,8 @@
 /* Namespaces, packet sockets and links for tests on real devices. */
 #include "tests/contract/kernel.h"
 
+#include "lib/netlink_device.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -18,14 +20,13 @@
 
 static struct netlink *netlink;
 
-/* MLD and router solicitations would be counted among the packets of a test. */
-static void silence_ipv6(void)
+void kernel_ipv6(bool on)
 {
 	int fd = open("/proc/sys/net/ipv6/conf/default/disable_ipv6", O_WRONLY | O_CLOEXEC);
 
 	if (fd < 0)
 		return;
-	if (write(fd, "1", 1) != 1)
+	if (write(fd, on ? "0" : "1", 1) != 1)
 		perror("disable_ipv6");
 	close(fd);
 }
@@ -43,12 +44,42 @@ void kernel_namespace(const char *program)
 		fprintf(stderr, "%s: rtnetlink: %s\n", program, strerror(errno));
 		exit(1);
 	}
-	silence_ipv6();
+	kernel_ipv6(false); /* MLD and router solicitations would be counted, too */
+}
+
+void kernel_netlink_use(struct netlink *nl)
+{
+	netlink = nl;
 }
 
 struct netlink *kernel_netlink(void)
 {
 	return netlink;
+}
+
+enum device_kind kernel_device_kind(void)
+{
+	const char *word = getenv("DEVICE_KIND");
+
+	if (!word)
+		return DEVICE_AUTO;
+	return strcmp(word, "xfrm") == 0 ? DEVICE_XFRM : DEVICE_VTI;
+}
+
+bool kernel_has_vti(void)
+{
+	struct netlink_device d = {.kind = NETLINK_DEVICE_VTI,
+				   .name = "has-vti",
+				   .ikey = 1,
+				   .okey = 1,
+				   .remote = {AF_INET, {240, 1}}};
+	struct netlink *nl = netlink_open();
+	int ifindex, e = nl ? netlink_device_add(nl, &d, true, &ifindex) : -ENOMEM;
+
+	if (e == 0)
+		netlink_link_del(nl, ifindex);
+	netlink_close(nl);
+	return e == 0;
 }
 
 struct netlink_link kernel_link(const char *device)
