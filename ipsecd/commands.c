@@ -44,6 +44,14 @@ static void effects_of_loaded(struct daemon *d, uint32_t tunnel)
 		effects_conn_gone(d->effects, tunnel);
 }
 
+/* SAs of a former process still send there. */
+static bool inherits(const struct daemon *d, const char *conn)
+{
+	struct tunnel_view view;
+
+	return tunnels_view(d->tunnels, conn, &view) && view.info.inherited;
+}
+
 static bool load_conn(void *ctx, struct conn *conn, char *why, size_t size)
 {
 	struct ike_command c = {.kind = IKE_COMMAND_LOAD_CONN, .conn = conn};
@@ -60,6 +68,7 @@ static bool load_conn(void *ctx, struct conn *conn, char *why, size_t size)
 	if (before && before != c.tunnel)
 		effects_conn_gone(d->effects, before);
 	effects_conn(d->effects, conn, c.tunnel);
+	c.inherited = inherits(d, conn->name);
 	if (shell_command(d, &c, &error)) {
 		pools_review(d->pools);
 		return true;

@@ -247,6 +247,7 @@ static void child_event(struct ike_engine *e, struct child *c, enum ike_child_ev
 			exchange_enqueue(e, c->sa, &rekey_child_ops, c->id, NULL, 0);
 		break;
 	case IKE_CHILD_HARD_EXPIRE:
+		peers_child_unusable(e, c);
 		child_delete(e, c, IKE_REASON_EXPIRED);
 		break;
 	case IKE_CHILD_PEER_MOVED:

@@ -503,6 +503,19 @@ static void ask_again(struct ike_engine *e, struct ike_sa *sa, const char *name)
 		t->not_before = e->now + next_back_off(e, sa->entry);
 }
 
+void peers_child_unusable(struct ike_engine *e, struct child *c)
+{
+	struct conn_entry *entry = c->sa->entry;
+	const struct child_config *now = conn_child(entry->version->conn, c->config->name);
+
+	if (!child_usable(c) || c->redundant || !ike_sa_usable(c->sa) || c->sa->redundant ||
+	    !may_start(e, entry) || !now || !c->sa->conn->rekey ||
+	    conns_child_held(entry, now->name))
+		return;
+	judge_life(e, entry, c->installed);
+	ask_again(e, c->sa, now->name);
+}
+
 void peers_child_gone(struct ike_engine *e, struct child *c, enum ike_reason reason)
 {
 	struct ike_sa *sa = c->sa;

@@ -36,6 +36,9 @@ void peers_child_up(struct ike_engine *e, struct child *c);
 void peers_child_failed(struct ike_engine *e, struct ike_sa *sa, const char *child,
 			enum ike_reason reason, const char *detail);
 void peers_child_gone(struct ike_engine *e, struct child *c, enum ike_reason reason);
+/* The data plane can't use c any more (a limit, or somebody flushed its SAs): another one is asked
+ * for before c is deleted. */
+void peers_child_unusable(struct ike_engine *e, struct child *c);
 
 /* Responder's choice. For IKE_SA_INIT: of the conns that accept one of the offered proposals
  * the one whose addresses fit best; NULL if there is none. */

@@ -127,6 +127,16 @@ struct addr sim_addr(unsigned node, unsigned n)
 	return a;
 }
 
+struct addr sim_addr6(unsigned node, unsigned n)
+{
+	struct addr a = {.family = AF_INET6, .bytes = {0xfd}};
+
+	a.bytes[7] = (uint8_t)(node + 1);
+	a.bytes[14] = (uint8_t)(n >> 8);
+	a.bytes[15] = (uint8_t)n;
+	return a;
+}
+
 void sim_all_links(struct sim *s, const struct sim_link *like)
 {
 	for (unsigned i = 0; i < SIM_NODES_MAX; i++) {

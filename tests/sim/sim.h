@@ -135,7 +135,8 @@ struct sim *sim_new(uint64_t seed, unsigned n_nodes, const struct crypto_ops *cr
 void sim_free(struct sim *s);
 
 /* ---- building ---- */
-struct addr sim_addr(unsigned node, unsigned n); /* 10.node+1.n/256.n%256 */
+struct addr sim_addr(unsigned node, unsigned n);  /* 10.node+1.n/256.n%256 */
+struct addr sim_addr6(unsigned node, unsigned n); /* fd00:0:0:node+1::n */
 /* Puts `node` behind a NAT with an address of its own. */
 void sim_put_nat(struct sim *s, unsigned node, mono_time timeout);
 /* The NAT forgets its mappings: the next packets come from other ports. */

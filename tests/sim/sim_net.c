@@ -133,6 +133,8 @@ static unsigned route(struct sim *s, struct endpoint *dst)
 
 	if (dst->addr.family == AF_INET && dst->addr.bytes[0] == 10)
 		node = dst->addr.bytes[1] - 1u;
+	if (dst->addr.family == AF_INET6 && dst->addr.bytes[0] == 0xfd)
+		node = dst->addr.bytes[7] - 1u;
 	if (node < s->n_nodes)
 		return s->nodes[node].nat.on ? s->n_nodes : node;
 	for (node = 0; node < s->n_nodes; node++) {

@@ -474,6 +474,79 @@ static void test_no_secret(void **state)
 	sim_free(s);
 }
 
+/* The data plane can't say for which child the packet was. */
+static void test_acquire_brings_all_children(void **state)
+{
+	static const char *const nets[] = {"10.70.0.0/16", "10.71.0.0/16", "10.72.0.0/16"};
+	struct sim *s = sim_new(31, 2, &crypto_null, NULL);
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		struct conn *c = sim_conn(s, i, 1 - i, 0);
+
+		for (unsigned n = 0; n < 3; n++) {
+			struct child_config *more = conn_add_child(c, nets[n]);
+
+			more->local_ts.n = more->remote_ts.n = 1;
+			assert_true(ts_parse(nets[n], &more->local_ts.ts[0]));
+			assert_true(ts_parse(nets[n], &more->remote_ts.ts[0]));
+			/* Two of the four wait for traffic, and they are not the first. */
+			if (n > 0 && i == 0)
+				more->start_action = ACTION_TRAP;
+		}
+		sim_load(s, i, c, 1);
+	}
+	sim_child_event(s, 1, 1, IKE_CHILD_ACQUIRE); /* nothing waits for traffic there */
+	sim_run(s, MONO_S);
+	assert_int_equal(sim_look(s, 1, NULL).ike, 0);
+	sim_child_event(s, 0, 1, IKE_CHILD_ACQUIRE);
+	sim_run(s, 5 * MONO_S);
+	assert_agreed(s, 2);
+	assert_false(ts_list_equal(&sim_newest_child(s, 0)->sa.local_ts,
+				   &s->nodes[0].order->sa.local_ts));
+	sim_free(s);
+}
+
+/* ---- what the data plane lost ---- */
+
+static bool two_installs(struct sim *s)
+{
+	return s->nodes[0].installs > 1 && s->nodes[1].installs > 1;
+}
+
+/* Somebody flushed the kernel's SAs: another CHILD_SA at once, also of one that nobody wants up,
+ * before the useless one is deleted; and not again and again. */
+static void test_lost_in_plane(void **state)
+{
+	struct sim *s = sim_new(30, 2, &crypto_null, NULL);
+	struct sim_child *c;
+	mono_time start;
+
+	(void)state;
+	sim_pair(s, 0);
+	sim_command(s, 0, IKE_COMMAND_INITIATE, "to1-0", "net");
+	sim_run(s, 20 * MONO_S);
+	assert_agreed(s, 1);
+	start = s->now;
+	sim_child_event(s, 0, sim_newest_child(s, 0)->sa.id, IKE_CHILD_HARD_EXPIRE);
+	assert_true(sim_run_until(s, two_installs, MONO_S));
+	assert_true(s->now - start <= 20 * MONO_MS);
+	assert_int_equal(s->nodes[0].removes + s->nodes[1].removes, 0);
+	sim_run(s, 2 * MONO_S);
+	assert_agreed(s, 1);
+	for (unsigned i = 0; i < 100; i++) {
+		c = sim_newest_child(s, 0);
+		if (c)
+			sim_child_event(s, 0, c->sa.id, IKE_CHILD_HARD_EXPIRE);
+		sim_run(s, 100 * MONO_MS);
+	}
+	assert_holds(s);
+	assert_true(s->nodes[0].installs < 12);
+	sim_run(s, 120 * MONO_S);
+	assert_agreed(s, 1);
+	sim_free(s);
+}
+
 /* ---- several IKE_SAs of one peer ---- */
 
 /* Nodes 1 and 2 both say that they are node1-0: a peer that lost its state and its address. */
@@ -554,6 +627,8 @@ int main(void)
 		cmocka_unit_test(test_wrong_key),
 		cmocka_unit_test(test_wrong_responder),
 		cmocka_unit_test(test_no_secret),
+		cmocka_unit_test(test_acquire_brings_all_children),
+		cmocka_unit_test(test_lost_in_plane),
 		cmocka_unit_test(test_unique),
 		cmocka_unit_test(test_replacement_is_seamless),
 	};

@@ -13,5 +13,6 @@ LIBS_test_sim_oom := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdu
 TEST_test_sim_rules := tests/sim/test_sim_rules.c $(SIM_SRC)
 TEST_test_sim_vips := tests/sim/test_sim_vips.c $(SIM_SRC)
 TEST_test_sim_reauth := tests/sim/test_sim_reauth.c $(SIM_SRC)
+TEST_test_sim_paths := tests/sim/test_sim_paths.c $(SIM_SRC)
 TEST_test_sim_restart := tests/sim/test_sim_restart.c $(SIM_SRC)
 TEST_test_sim_midway := tests/sim/test_sim_midway.c $(SIM_SRC)
