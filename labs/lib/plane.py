@@ -32,4 +32,4 @@ def run_in_uml(top, words):
     """Runs `words` there; its end is ours, and Ctrl-C ends the whole kernel."""
     runner = f"{top}/tests/kernel/uml"
     say("  this machine's kernel lacks vti or ESP: the lab runs in User Mode Linux\n")
-    os.execv(runner, [runner, "--timeout", str(TIMEOUT), "--"] + words)
+    os.execv(runner, [runner, "--first", "--timeout", str(TIMEOUT), "--"] + words)
