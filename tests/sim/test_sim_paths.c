@@ -105,6 +105,7 @@ static void test_mapping_changes_in_reauth(void **state)
 		sim_nat_forget(s, 0);
 		sim_run(s, 12 * MONO_S);
 		sim_traffic(s, 0);
+		sim_run(s, MONO_S);
 		assert_agreed_within(s, 1, 40 * MONO_S); /* a half-open one from the old port */
 		assert_encap(s, true);
 		assert_int_equal(s->nodes[0].esp_unknown + s->nodes[1].esp_unknown, 0);
