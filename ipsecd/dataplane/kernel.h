@@ -98,7 +98,8 @@ struct kernel_policy {
 	struct xfrm_sel sel;
 	struct xfrm_policy out; /* as set; priority 0: none */
 	struct xfrm_policy in, fwd;
-	bool base; /* every packet of a family: without a CHILD_SA, the base policy */
+	struct xfrm_policy left; /* by a former process, outbound: while its SAs are inherited */
+	bool base;		 /* every packet of a family: without a CHILD_SA, the base policy */
 	UT_hash_handle hh;
 };
 

@@ -210,6 +210,16 @@ void kernel_device_detach(struct kernel_tunnel *t)
 	memset(&t->by_ifindex, 0, sizeof(t->by_ifindex));
 }
 
+/* Whatever it was before is to be set, unless there are SAs that it was set for. */
+static uint16_t found_mtu(const struct kernel_tunnel *t)
+{
+	struct netlink_link link;
+
+	if (!t->info.inherited || netlink_link_get(t->plane->route, t->vti.ifindex, &link) != 0)
+		return 0;
+	return link.mtu > UINT16_MAX ? UINT16_MAX : (uint16_t)link.mtu;
+}
+
 /* What an operator set down stays down over our restart. */
 enum dataplane_error kernel_device_fill(struct kernel_tunnel *t)
 {
@@ -220,7 +230,7 @@ enum dataplane_error kernel_device_fill(struct kernel_tunnel *t)
 
 	if (e != DATAPLANE_OK)
 		return e;
-	t->info.mtu = 0; /* whatever it was before is to be set */
+	t->info.mtu = found_mtu(t);
 	error = kernel_device_set_mtu(t);
 	if (error)
 		return kernel_device_failed(t, "MTU", error);

@@ -204,6 +204,8 @@ static int settle_pair(void *ctx, const struct xfrm_sel *sel)
 	}
 	if (sender)
 		out = outbound(sender, sel);
+	else if (p->left.priority && t->info.inherited)
+		out = p->left;
 	else if (p->base)
 		out = base_policy(t, sel);
 	e = settle_inbound(t, p, any);
@@ -262,7 +264,7 @@ int kernel_policy_inherit(struct kernel_tunnel *t, const struct xfrm_policy *fou
 		if (!p)
 			return -ENOMEM;
 		p->base = true;
-		p->out = *found;
+		p->out = p->left = *found;
 	}
 	return 0;
 }
