@@ -10,11 +10,12 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
 from tests.support.ipsecd import ROOT  # noqa: E402
-from tests.support.pair import Pair  # noqa: E402
+from tests.support.pair import Pair, Pinging  # noqa: E402
 from tests.support.poll import until  # noqa: E402
 from tests.support.strongswan import connections, swanctl  # noqa: E402
 from tests.support.suite import Suite, check, check_equal  # noqa: E402
 from tests.support.tunnel import change, tunnel  # noqa: E402
+from tests.support.vici import Failed  # noqa: E402
 
 IPSECCTL = os.path.join(ROOT, "build/bin/ipsecctl")
 
@@ -90,6 +91,27 @@ def we_keep(pair, name, wanted):
     until("one CHILD_SA", lambda: len(pair.ours.children(name)) == 1)
     check_equal(selectors(pair.ours, name, "local"),
                 [a + ("/128" if ":" in a else "/32") for a in wanted], "selectors")
+
+
+def we_reauthenticate(pair, name, wanted):
+    spi = pair.ours.sas(name)[0]["initiator-spi"]
+    target = pair.end(name, pair.ours).ping[0]
+    with Pinging(pair.ours.namespace, wanted[0], target, "0.01") as pings:
+        pair.ours.control.request("rekey", {"ike": name, "reauth": "yes"})
+        until("a new IKE_SA alone", lambda: len(pair.ours.sas(name)) == 1 and
+              pair.ours.sas(name)[0]["initiator-spi"] != spi)
+    check_equal(vips(pair.ours, name, "local"), wanted, "our addresses")
+    wait_vips(pair.theirs, name, "remote", wanted)
+    pings.check_no_loss()
+
+
+def we_can_not_for_them(pair, name):
+    try:
+        pair.ours.control.request("rekey", {"ike": name, "reauth": "yes"})
+    except Failed as failure:
+        check("it has to reauthenticate" in str(failure), f"we say: {failure}")
+    else:
+        raise AssertionError("we reauthenticate an IKE_SA whose peer has addresses from us")
 
 
 def we_come_again(pair, name, wanted):
@@ -274,6 +296,8 @@ def clients(suite):
         suite.case("we use both", pinged, pair, "both", logs=logs)
         suite.case("rekeying keeps both", we_keep, pair, "both", ["10.33.0.2", "fd33::2"],
                    logs=logs)
+        suite.case("reauthentication keeps ours", we_reauthenticate, pair, "v4", ["10.33.0.1"],
+                   logs=logs)
         suite.case("we take another one than we wish for", we_get, pair, "wish", ["10.33.0.3"],
                    ["10.33.255.1"], logs=logs)
         suite.case("we come again", we_come_again, pair, "v4", ["10.33.0.1"], logs=logs)
@@ -298,6 +322,8 @@ def servers(suite):
         suite.case("pools are shown", pools_are_shown, pair, "theirs-1.example", logs=logs)
         suite.case("rekeying keeps theirs", they_keep, pair, "both", both, logs=logs)
         suite.case("reauthentication keeps theirs", they_reauthenticate, pair, "both", both,
+                   logs=logs)
+        suite.case("we don't reauthenticate for them", we_can_not_for_them, pair, "both",
                    logs=logs)
         suite.case("they get what they wish for", they_get, pair, "wish", ["10.45.0.77"],
                    logs=logs)

@@ -153,6 +153,8 @@ void sim_pair(struct sim *s, unsigned start);
 /* kill -9 and a new start: another engine with nothing loaded; the plane goes on with what it has
  * until CHILD_SAs of the new engine have sent for 5 s. */
 void sim_restart(struct sim *s, unsigned node);
+/* Its pools forget all leases: what belongs to a restart of who gives addresses. */
+void sim_pool_forget(struct sim *s, unsigned node);
 
 /* ---- running ---- */
 void sim_run(struct sim *s, mono_time duration);

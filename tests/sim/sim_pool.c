@@ -86,6 +86,15 @@ void sim_pool_answer(struct sim_node *n)
 	}
 }
 
+void sim_pool_forget(struct sim *s, unsigned node)
+{
+	struct sim_node *n = &s->nodes[node];
+
+	sim_pool_free(n);
+	n->pools = NULL;
+	n->lease_queries = n->lease_releases = 0;
+}
+
 void sim_pool_free(struct sim_node *n)
 {
 	struct sim_lease *l, *next;

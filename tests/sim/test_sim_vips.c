@@ -344,6 +344,53 @@ static void test_rekeys_keep_addresses(void **state)
 	sim_free(s);
 }
 
+/* The initiator lost its memory and comes again before its peer knows: the same address, and
+ * nobody else's. */
+static void test_initiator_restarts(void **state)
+{
+	struct sim *s = two(14, "%config", "10.99.0.0/24");
+	struct addr before;
+
+	(void)state;
+	add_second(s, "%config", "10.99.0.0/24");
+	sim_run(s, WAIT);
+	assert_int_equal(s->nodes[1].n_vips[1], 1);
+	before = s->nodes[1].vips[1][0];
+	for (unsigned i = 0; i < 3; i++) {
+		sim_restart(s, 1);
+		sim_load(s, 1, client(s, 1, "%config"), 1);
+		sim_run(s, 20 * MONO_S);
+		assert_int_equal(s->nodes[1].n_vips[1], 1);
+		assert_true(addr_equal(&s->nodes[1].vips[1][0], &before));
+		assert_leases(s, 2);
+		assert_pool(s, 0, 2, 0);
+	}
+	sim_free(s);
+}
+
+/* Who gives restarts, and has forgotten: the initiator asks for what it had. */
+static void test_responder_restarts(void **state)
+{
+	struct sim *s = two(16, "%config", "10.99.0.0/24");
+	struct addr had[2];
+
+	(void)state;
+	add_second(s, "%config", "10.99.0.0/24");
+	sim_run(s, WAIT);
+	had[0] = s->nodes[1].vips[1][0];
+	had[1] = s->nodes[2].vips[1][0];
+	sim_restart(s, 0);
+	sim_pool_forget(s, 0);
+	for (unsigned i = 2; i > 0; i--) /* the other one first */
+		sim_load(s, 0, server(s, i, "10.99.0.0/24"), i);
+	sim_run(s, 120 * MONO_S);
+	assert_holds(s);
+	assert_true(addr_equal(&s->nodes[1].vips[1][0], &had[0]));
+	assert_true(addr_equal(&s->nodes[2].vips[1][0], &had[1]));
+	assert_leases(s, 2);
+	sim_free(s);
+}
+
 /* The peer is dead: its address is kept for it, and it asks for the same one. */
 static void test_link_cut(void **state)
 {
@@ -388,6 +435,7 @@ static void test_storm(void **state)
 				.kind = kind, .select = {.ike = conn}, .reset_retry = node != 0};
 			const char *error;
 
+			c.reauth = kind == IKE_COMMAND_REKEY && i % 2;
 			ike_engine_command(s->nodes[node].engine, &c, &error, s->now);
 			sim_run(s, 1500 * MONO_MS);
 		}
@@ -428,6 +476,10 @@ static void test_reauths_keep_addresses(void **state)
 		assert_leases(s, 1);
 	}
 	assert_nothing_lost(s);
+	/* Who gave the addresses can't: it would be the initiator, who asks and does not give. */
+	sim_reauth(s, 0, "to1-0");
+	sim_run(s, 8 * MONO_S);
+	assert_vips(s, 1, "10.99.0.1 2001:db8:99::1");
 	sim_free(s);
 }
 
@@ -448,6 +500,8 @@ int main(void)
 		cmocka_unit_test(test_unloaded_while_waiting),
 		cmocka_unit_test(test_rekeys_keep_addresses),
 		cmocka_unit_test(test_reauths_keep_addresses),
+		cmocka_unit_test(test_initiator_restarts),
+		cmocka_unit_test(test_responder_restarts),
 		cmocka_unit_test(test_link_cut),
 		cmocka_unit_test(test_storm),
 	};
