@@ -127,7 +127,8 @@ static struct addr source_for(const struct effects *e, const struct child_sa *ch
 		if (inside(&q, &config->addrs[i].addr))
 			return config->addrs[i].addr;
 	}
-	if (selects_all(&q))
+	/* The machine's are many: they are asked for only where routes are made. */
+	if (selects_all(&q) || !routes_on(e->routes))
 		return found;
 	own = source_addrs_read();
 	source_addrs_find(own, inside, &q, &found);
@@ -160,7 +161,7 @@ void effects_child_install(struct effects *e, const struct child_sa *child)
 	struct addr sources[2] = {0};
 	struct tunnel_view view;
 
-	if (routes_on(e->routes) && conn && tunnels_view(e->host.tunnels, conn, &view)) {
+	if (conn && tunnels_view(e->host.tunnels, conn, &view)) {
 		sources[0] = source_for(e, child, view.config, AF_INET);
 		sources[1] = source_for(e, child, view.config, AF_INET6);
 	}

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-static struct netlink_route table[64];
+static struct netlink_route table[128];
 static unsigned n_routes, n_rules, calls;
 static struct addr foreign; /* a source that the kernel does not take */
 static struct routes *routes;
