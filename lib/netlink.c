@@ -264,6 +264,64 @@ int netlink_request(struct netlink *nl, struct nlmsghdr *h)
 	return netlink_query(nl, h, NULL, NULL);
 }
 
+/* ---- a batch ---- */
+
+static void take_refusal(struct answer *a, const struct nlmsghdr *h, uint32_t first)
+{
+	const struct nlmsgerr *e = mnl_nlmsg_get_payload(h);
+
+	/* Answers come in the order of the messages; those of former batches are none of ours. */
+	if (h->nlmsg_type != NLMSG_ERROR || h->nlmsg_seq < first ||
+	    mnl_nlmsg_get_payload_len(h) < sizeof(*e) || e->error >= 0 || a->error)
+		return;
+	fail(a, e->error);
+	keep_words(a->nl, h, sizeof(*e));
+}
+
+static ssize_t receive_now(struct netlink *nl)
+{
+	ssize_t n;
+
+	do
+		n = recv(mnl_socket_get_fd(nl->socket), nl->buf, sizeof(nl->buf), MSG_DONTWAIT);
+	while (n < 0 && errno == EINTR);
+	return n;
+}
+
+/* All answers are there: nobody is waited for. */
+static void receive_refusals(struct answer *a, uint32_t first)
+{
+	ssize_t n;
+
+	while ((n = receive_now(a->nl)) > 0) {
+		const struct nlmsghdr *h = (const struct nlmsghdr *)a->nl->buf;
+		int left = (int)n;
+
+		for (; mnl_nlmsg_ok(h, left); h = mnl_nlmsg_next(h, &left))
+			take_refusal(a, h, first);
+	}
+	if (n < 0 && errno != EAGAIN)
+		fail(a, -errno);
+}
+
+int netlink_batch(struct netlink *nl, void *messages, size_t len)
+{
+	struct answer answer = {.nl = nl};
+	struct nlmsghdr *h = messages;
+	uint32_t first = nl->seq + 1;
+	int left = (int)len;
+
+	nl->words[0] = 0;
+	for (; mnl_nlmsg_ok(h, left); h = mnl_nlmsg_next(h, &left)) {
+		h->nlmsg_seq = ++nl->seq;
+		h->nlmsg_flags |= NLM_F_REQUEST;
+	}
+	if (mnl_socket_sendto(nl->socket, messages, len) < 0)
+		return -errno;
+	receive_refusals(&answer, first);
+	return answer.error;
+}
+
 const char *netlink_strerror(const struct netlink *nl, int error)
 {
 	return nl->words[0] ? nl->words : strerror(-error);

@@ -87,6 +87,9 @@ int netlink_request(struct netlink *nl, struct nlmsghdr *h);
  * error. 0 or -errno. */
 int netlink_query(struct netlink *nl, struct nlmsghdr *h,
 		  void (*cb)(void *ctx, const struct nlmsghdr *answer), void *ctx);
+/* Sends messages that lie one behind the other, together: a transaction where the family has
+ * them (nf_tables), which answers them all before this returns. The first error, or 0. */
+int netlink_batch(struct netlink *nl, void *messages, size_t len);
 /* Words for what the last call of this socket returned. */
 const char *netlink_strerror(const struct netlink *nl, int error);
 

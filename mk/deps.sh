@@ -11,7 +11,7 @@ set -eu
 
 packages_of() {
 	case $1 in
-	build) echo gcc make pkg-config libc6-dev linux-libc-dev libssl-dev libmnl-dev \
+	build) echo gcc make pkg-config libc6-dev linux-libc-dev libssl-dev libmnl-dev libnftnl-dev \
 		libev-dev uthash-dev libc-ares-dev libcyaml-dev libyaml-dev libjansson-dev ;;
 	lab)   echo frr iproute2 iputils-ping procps python3 python3-yaml ;;
 	uml)   echo user-mode-linux kmod ;;

@@ -3,6 +3,7 @@
  * tick; kernel.h says what is where, docs/dataplane.md has the rules. */
 #include "ipsecd/dataplane/kernel.h"
 
+#include "ipsecd/dataplane/mss.h"
 #include "lib/netlink.h"
 
 #include <errno.h>
@@ -38,6 +39,7 @@ static void kernel_close(struct dataplane *d)
 
 	HASH_ITER (by_id, d->by_id, t, next)
 		kernel_tunnel_free(d, t, true);
+	mss_close(d->mss);
 	kernel_found_free(d);
 	kernel_abilities_free(d);
 	ev_io_stop(d->host.loop, &d->links_readable);
@@ -78,7 +80,8 @@ static struct dataplane *kernel_open(const struct dataplane_host *host)
 	d->host = *host;
 	d->stat_fd = xfrm_stat_open();
 	xfrm_stat_read(d->stat_fd, d->stat_start);
-	if (open_sockets(d))
+	d->mss = mss_open(host->log);
+	if (d->mss && open_sockets(d))
 		return d;
 	kernel_close(d);
 	return NULL;
@@ -122,6 +125,7 @@ static void kernel_tick(struct dataplane *d, mono_time now)
 	kernel_look(d, now);
 	HASH_ITER (by_id, d->by_id, t, next)
 		kernel_tunnel_tick(t, now);
+	mss_tick(d->mss);
 	kernel_report(d);
 }
 

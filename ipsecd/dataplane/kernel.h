@@ -25,6 +25,7 @@
 #include <ev.h>
 
 struct netlink_monitor;
+struct mss;
 
 #define REQID_BASE     0x44000000u
 #define REQID_LAST     0x44ffffffu
@@ -165,6 +166,7 @@ struct dataplane {
 	struct dataplane_host host;
 	struct netlink *route, *xfrm;
 	struct netlink_monitor *links, *events;
+	struct mss *mss;
 	ev_io links_readable, events_readable;
 	int stat_fd;
 	uint64_t stat_start[DROP_COUNTERS], drops[DROP_COUNTERS], drops_own[DROP_COUNTERS];
@@ -216,7 +218,8 @@ enum dataplane_error kernel_device_set_addrs(struct kernel_tunnel *t,
 					     const struct tunnel_config *from,
 					     const struct tunnel_config *to);
 int kernel_device_set_mtu(struct kernel_tunnel *t);
-struct xfrm_tag kernel_mark_tag(uint32_t key, uint32_t mask); /* mask 0: every bit */
+void kernel_device_mtu_is(struct kernel_tunnel *t, uint16_t mtu); /* set, or seen */
+struct xfrm_tag kernel_mark_tag(uint32_t key, uint32_t mask);	  /* mask 0: every bit */
 /* The vti's endpoints are those of the newest CHILD_SA. */
 enum dataplane_error kernel_tunnel_follow(struct kernel_tunnel *t);
 void kernel_tunnel_mtu_follows(struct kernel_tunnel *t);

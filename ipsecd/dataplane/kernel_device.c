@@ -2,6 +2,7 @@
  * its endpoints. What others do to devices is kernel_link.c's. */
 #include "ipsecd/dataplane/kernel.h"
 
+#include "ipsecd/dataplane/mss.h"
 #include "lib/netlink_route.h"
 
 #include <errno.h>
@@ -58,14 +59,22 @@ static uint16_t wanted_mtu(const struct kernel_tunnel *t)
 int kernel_device_set_mtu(struct kernel_tunnel *t)
 {
 	uint16_t mtu = wanted_mtu(t);
-	int e;
+	int e = 0;
 
-	if (mtu == t->info.mtu || !t->present)
+	if (!t->present)
 		return 0;
-	e = netlink_link_set_mtu(t->plane->route, t->vti.ifindex, mtu);
+	if (mtu != t->info.mtu)
+		e = netlink_link_set_mtu(t->plane->route, t->vti.ifindex, mtu);
 	if (e == 0)
-		t->info.mtu = mtu;
+		kernel_device_mtu_is(t, mtu);
 	return e;
+}
+
+/* A tunnel works without the clamp; the log has why. */
+void kernel_device_mtu_is(struct kernel_tunnel *t, uint16_t mtu)
+{
+	t->info.mtu = mtu;
+	mss_set(t->plane->mss, t->info.name, t->config.mss, mtu);
 }
 
 void kernel_tunnel_mtu_follows(struct kernel_tunnel *t)
@@ -203,6 +212,7 @@ void kernel_device_detach(struct kernel_tunnel *t)
 {
 	if (!t->present)
 		return;
+	mss_clear(t->plane->mss, t->info.name);
 	t->present = false;
 	t->info.admin_up = false;
 	t->info.ifindex = 0;

@@ -3,6 +3,7 @@
  * what has one of our reqids or priorities and a tag is ours. */
 #include "ipsecd/dataplane/kernel.h"
 
+#include "ipsecd/dataplane/mss.h"
 #include "lib/netlink.h"
 
 #include <errno.h>
@@ -280,6 +281,8 @@ void kernel_settled(struct dataplane *d)
 		       netlink_strerror(d->route, e));
 	HASH_ITER (hh, d->found, f, next)
 		found_remove(d, f);
+	if (d->mss)
+		mss_settled(d->mss);
 }
 
 /* A plane without tunnels: everything is of none. */
@@ -302,5 +305,5 @@ bool kernel_flush(const struct log_sink *log, char *why, size_t size)
 	e = d.xfrm ? e : -1;
 	netlink_close(d.xfrm);
 	netlink_close(d.route);
-	return e == 0;
+	return e == 0 && mss_flush(why, size);
 }

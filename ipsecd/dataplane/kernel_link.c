@@ -27,7 +27,7 @@ static bool refresh(struct kernel_tunnel *t)
 	up = (link.flags & IFF_UP) != 0;
 	if (up && link.operstate != (t->info.link_up ? IF_OPER_UP : IF_OPER_DORMANT))
 		device_set_link(d->route, t->vti.ifindex, t->info.link_up);
-	t->info.mtu = (uint16_t)link.mtu;
+	kernel_device_mtu_is(t, (uint16_t)link.mtu);
 	t->info.admin_up = up;
 	if (up && !was)
 		kernel_tunnel_announce(t);

@@ -4,6 +4,7 @@
  * Must not know IKE, configuration files or UDP. docs/dataplane.md has the rules. */
 #include "ipsecd/dataplane/device.h"
 #include "ipsecd/dataplane/forward.h"
+#include "ipsecd/dataplane/mss.h"
 #include "ipsecd/dataplane/tun.h"
 #include "lib/netlink.h"
 
@@ -35,6 +36,7 @@ struct dataplane {
 	struct forward forward;
 	struct netlink *netlink;
 	struct netlink_monitor *monitor;
+	struct mss *mss;
 	ev_io changes;
 	struct tunnel *by_ifindex, *dirty;
 	uint8_t out[ESP_HEADROOM + READ_MAX + ESP_TAILROOM];
@@ -99,17 +101,26 @@ static uint16_t wanted_mtu(const struct tunnel *t)
 	return mtu ? mtu : t->info.mtu ? t->info.mtu : DEVICE_MTU_NO_SA;
 }
 
+/* A tunnel works without it; the log has why. */
+static void clamp_mss(struct tunnel *t)
+{
+	mss_set(t->plane->mss, t->config.name, t->config.mss, t->info.mtu);
+}
+
 static int set_mtu(struct tunnel *t)
 {
 	uint16_t mtu = wanted_mtu(t);
-	int e;
+	int e = 0;
 
-	if (mtu == t->info.mtu || !t->present)
+	if (!t->present)
 		return 0;
-	e = netlink_link_set_mtu(t->plane->netlink, t->tun.ifindex, mtu);
-	if (e == 0)
-		t->info.mtu = mtu;
-	return e;
+	if (mtu != t->info.mtu)
+		e = netlink_link_set_mtu(t->plane->netlink, t->tun.ifindex, mtu);
+	if (e)
+		return e;
+	t->info.mtu = mtu;
+	clamp_mss(t);
+	return 0;
 }
 
 /* Takes what set_mtu returned where the change itself must not fail for it. */
@@ -173,6 +184,7 @@ static void device_detach(struct tunnel *t)
 	t->info.ifindex = 0;
 	ev_io_stop(d->forward.host.loop, &t->readable);
 	HASH_DELETE(by_ifindex, d->by_ifindex, t);
+	mss_clear(d->mss, t->config.name);
 	tun_close(&t->tun);
 }
 
@@ -254,7 +266,10 @@ static bool device_refresh(struct tunnel *t)
 	up = (link.flags & IFF_UP) != 0;
 	if (up && link.operstate != (t->info.link_up ? IF_OPER_UP : IF_OPER_DORMANT))
 		device_set_link(d->netlink, t->tun.ifindex, t->info.link_up);
-	t->info.mtu = (uint16_t)link.mtu;
+	if (t->info.mtu != (uint16_t)link.mtu) {
+		t->info.mtu = (uint16_t)link.mtu;
+		clamp_mss(t);
+	}
 	t->info.admin_up = up;
 	if (up && !was)
 		addrs_announce(t);
@@ -333,7 +348,8 @@ static struct dataplane *userspace_open(const struct dataplane_host *host)
 	monitor.ctx = d;
 	d->netlink = netlink_open();
 	d->monitor = netlink_monitor_open(&monitor);
-	if (!d->netlink || !d->monitor) {
+	d->mss = mss_open(host->log);
+	if (!d->netlink || !d->monitor || !d->mss) {
 		log_to(host->log, LOG_LEVEL_ERROR, "knl", "", "rtnetlink: %s", strerror(errno));
 		userspace_close(d);
 		return NULL;
@@ -357,6 +373,7 @@ static void userspace_close(struct dataplane *d)
 	while (d->forward.tunnels)
 		tunnel_free(d, (struct tunnel *)d->forward.tunnels);
 	ev_io_stop(d->forward.host.loop, &d->changes);
+	mss_close(d->mss);
 	netlink_monitor_close(d->monitor);
 	netlink_close(d->netlink);
 	free(d);
@@ -514,12 +531,25 @@ static void userspace_tick(struct dataplane *d, mono_time now)
 	struct tunnel *t, *next;
 
 	forward_tick(&d->forward, now);
+	mss_tick(d->mss);
 	HASH_ITER (by_ifindex, d->by_ifindex, t, next) {
 		if (t->announce) {
 			t->announce--;
 			addrs_announce(t);
 		}
 	}
+}
+
+/* Devices go with the process; after a kill the MSS clamp stays. */
+static bool userspace_flush(const struct log_sink *log, char *why, size_t size)
+{
+	(void)log;
+	return mss_flush(why, size);
+}
+
+static void userspace_settled(struct dataplane *d)
+{
+	mss_settled(d->mss);
 }
 
 static const uint64_t *userspace_counters(struct dataplane *d)
@@ -538,6 +568,8 @@ const struct dataplane_ops dataplane_userspace = {
 	.probe = tun_probe,
 	.open = userspace_open,
 	.close = userspace_close,
+	.flush = userspace_flush,
+	.settled = userspace_settled,
 	.tunnel_create = userspace_tunnel_create,
 	.tunnel_update = userspace_tunnel_update,
 	.tunnel_remove = userspace_tunnel_remove,

@@ -4,7 +4,7 @@ BENCH_TUNNEL_SRC := tests/bench/bench_tunnel.c ipsecd/net/udp.c $(DATAPLANE_SRC)
 	$(NETLINK_SRC)
 
 $(BUILD)/bench/bench_tunnel: $(call objects,$(BENCH_TUNNEL_SRC))
-	$(call link,-lcrypto -lmnl -lev)
+	$(call link,-lcrypto -lnftnl -lmnl -lev)
 
 $(BUILD)/bench/bench_ike: $(call objects,tests/bench/bench_ike.c $(CRYPTO_SRC)) \
 		$(BUILD)/libike.a $(BUILD)/libdetour.a

@@ -3,6 +3,7 @@
 #include "tests/contract/contract.h"
 #include "tests/contract/kernel.h"
 #include "ipsecd/crypto/crypto.h"
+#include "ipsecd/dataplane/mss_nft.h"
 
 #include <errno.h>
 #include <ev.h>
@@ -440,6 +441,76 @@ static void ipv6_is_routed_while_dormant(void **state)
 	enable_ipv6("1");
 }
 
+/* ---- MSS clamp: what it does to packets is test_mss.c's ---- */
+
+struct clamp {
+	unsigned n;
+	uint16_t mss;
+};
+
+static void take_clamp(void *ctx, const char *device, uint16_t mss)
+{
+	struct clamp *c = ctx;
+
+	assert_string_equal(device, "tun-a");
+	c->n++;
+	c->mss = mss;
+}
+
+static void take_clamps(void *ctx, const struct nlmsghdr *answer)
+{
+	assert_true(mss_parse_elements(answer, take_clamp, ctx));
+}
+
+/* 0: none. */
+static uint16_t clamped_to(void)
+{
+	static uint8_t buf[MSS_BATCH_SIZE] __attribute__((aligned(8)));
+	struct netlink *nl = netlink_open_protocol(NETLINK_NETFILTER);
+	struct clamp c = {0};
+
+	assert_non_null(nl);
+	netlink_query(nl, mss_build_dump(buf, MSS_IPV4), take_clamps, &c);
+	netlink_close(nl);
+	return c.mss;
+}
+
+static void the_clamp_follows_the_mtu(void **state)
+{
+	struct tunnel_config c = config("tun-a", 0, NULL);
+	unsigned late;
+	struct owner h;
+
+	(void)state;
+	open_plane(&h);
+	create(&h, TUNNEL, &c);
+	assert_int_equal(clamped_to(), 0);
+	c.mss = TUNNEL_MSS_AUTO;
+	assert_int_equal(ops->tunnel_update(h.plane, TUNNEL, &c), DATAPLANE_OK);
+	assert_int_equal(clamped_to(), 1390 - 40);
+	c.mtu = 1300;
+	assert_int_equal(ops->tunnel_update(h.plane, TUNNEL, &c), DATAPLANE_OK);
+	assert_int_equal(clamped_to(), 1300 - 40);
+	netlink_link_set_mtu(kernel_netlink(), kernel_link("tun-a").ifindex, 1200); /* by hand */
+	for (late = 0; late < 200 && clamped_to() != 1200 - 40; late++)
+		ev_run(loop, EVRUN_ONCE);
+	assert_int_equal(clamped_to(), 1200 - 40);
+	c.mss = 1000;
+	assert_int_equal(ops->tunnel_update(h.plane, TUNNEL, &c), DATAPLANE_OK);
+	assert_int_equal(clamped_to(), 1000);
+	c.mss = 0;
+	assert_int_equal(ops->tunnel_update(h.plane, TUNNEL, &c), DATAPLANE_OK);
+	assert_int_equal(clamped_to(), 0);
+	c.mss = 1000;
+	assert_int_equal(ops->tunnel_update(h.plane, TUNNEL, &c), DATAPLANE_OK);
+	netlink_link_set_up(kernel_netlink(), kernel_link("tun-a").ifindex, false);
+	run_until(&h.n_changed, 1);
+	assert_int_equal(clamped_to(), 1000); /* down is not gone */
+	assert_int_equal(ops->tunnel_remove(h.plane, TUNNEL), DATAPLANE_OK);
+	assert_int_equal(clamped_to(), 0);
+	ops->close(h.plane);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -454,6 +525,7 @@ int main(void)
 		cmocka_unit_test(a_removed_device_is_told_and_made_again),
 		cmocka_unit_test(the_kernel_routes_while_dormant),
 		cmocka_unit_test(ipv6_is_routed_while_dormant),
+		cmocka_unit_test(the_clamp_follows_the_mtu),
 	};
 
 	kernel_namespace("test_tun");

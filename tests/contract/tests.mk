@@ -3,11 +3,11 @@ CONTRACT_SRC := tests/contract/contract.c tests/contract/cases_device.c tests/co
 	tests/contract/cases_event.c $(DATAPLANE_SRC) $(CRYPTO_SRC) ipsecd/model/algorithm.c \
 	ipsecd/model/ts.c lib/addr.c lib/buf.c lib/log.c lib/mono.c $(NETLINK_SRC)
 TEST_contract_fake := tests/contract/driver_fake.c $(CONTRACT_SRC)
-LIBS_contract_fake := -lcrypto -lmnl -lev
+LIBS_contract_fake := -lcrypto -lnftnl -lmnl -lev
 TEST_contract_userspace := tests/contract/driver_userspace.c tests/contract/kernel.c $(CONTRACT_SRC)
-LIBS_contract_userspace := -lcrypto -lmnl -lev
+LIBS_contract_userspace := -lcrypto -lnftnl -lmnl -lev
 TEST_test_tun := tests/contract/test_tun.c tests/contract/kernel.c $(CONTRACT_SRC)
-LIBS_test_tun := -lcrypto -lmnl -lev
+LIBS_test_tun := -lcrypto -lnftnl -lmnl -lev
 TEST_test_netlink_kernel := tests/contract/test_netlink.c tests/contract/kernel.c $(NETLINK_SRC) lib/addr.c
 LIBS_test_netlink_kernel := -lmnl -lpthread
 KERNEL_TESTS += contract_kernel test_xfrm_kernel
@@ -16,3 +16,6 @@ LIBS_contract_kernel := -lcrypto -lmnl -lev
 TEST_test_xfrm_kernel := tests/kernel/test_xfrm_kernel.c tests/support/xfrm_samples.c tests/contract/kernel.c \
 	$(XFRM_SRC) ipsecd/model/algorithm.c $(NETLINK_SRC) lib/addr.c
 LIBS_test_xfrm_kernel := -lmnl
+TEST_test_mss := tests/contract/test_mss.c tests/contract/kernel.c \
+	$(addprefix ipsecd/dataplane/,mss.c mss_nft.c tun.c device.c) $(NETLINK_SRC) lib/addr.c lib/buf.c lib/log.c
+LIBS_test_mss := -lnftnl -lmnl
