@@ -12,7 +12,7 @@ TEST_test_netlink_kernel := tests/contract/test_netlink.c tests/contract/kernel.
 LIBS_test_netlink_kernel := -lmnl -lpthread
 KERNEL_TESTS += contract_kernel test_xfrm_kernel
 TEST_contract_kernel := tests/contract/driver_kernel.c tests/contract/kernel.c $(CONTRACT_SRC)
-LIBS_contract_kernel := -lcrypto -lmnl -lev
+LIBS_contract_kernel := -lcrypto -lnftnl -lmnl -lev
 TEST_test_xfrm_kernel := tests/kernel/test_xfrm_kernel.c tests/support/xfrm_samples.c tests/contract/kernel.c \
 	$(XFRM_SRC) ipsecd/model/algorithm.c $(NETLINK_SRC) lib/addr.c
 LIBS_test_xfrm_kernel := -lmnl
