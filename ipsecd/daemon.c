@@ -453,6 +453,7 @@ static bool open_effects(struct daemon *d)
 					  .log = d->log,
 					  .engine = d->engine,
 					  .tunnels = d->tunnels,
+					  .persistent = d->ops->persistent,
 					  .idle = on_scripts_idle,
 					  .ctx = d};
 

@@ -138,10 +138,7 @@ static struct addr source_for(const struct effects *e, const struct child_sa *ch
 
 void effects_conn(struct effects *e, const struct conn *conn, uint32_t tunnel)
 {
-	routes_conn(e->routes, tunnel, &conn->tunnel.remote);
-	for (uint16_t i = 0; i < conn->n_children; i++)
-		routes_conn_child(e->routes, tunnel, &conn->children[i].local_ts,
-				  &conn->children[i].remote_ts);
+	routes_conn(e->routes, tunnel, conn);
 }
 
 void effects_conn_gone(struct effects *e, uint32_t tunnel)
@@ -228,6 +225,8 @@ void effects_link(struct effects *e, const struct tunnel_view *view, bool up)
 void effects_settled(struct effects *e)
 {
 	e->settled = true;
+	if (!routes_on(e->routes))
+		leftovers_remove_rules(e->netlink);
 	remove_leftovers(e);
 }
 
@@ -292,8 +291,7 @@ void effects_free(struct effects *e)
 {
 	if (!e)
 		return;
-	if (e->routes)
-		routes_free(e->routes);
+	routes_free(e->routes, e->host.persistent);
 	vips_free(e->vips);
 	updown_free(e->updown);
 	scripts_free(e->scripts);

@@ -16,6 +16,7 @@ struct effects_host {
 	const struct log_sink *log;
 	const struct ike_engine *engine; /* looked at only */
 	struct tunnels *tunnels;
+	bool persistent;	 /* devices outlive us: blackholes do, too */
 	void (*idle)(void *ctx); /* the last script has ended */
 	void *ctx;
 };

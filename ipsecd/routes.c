@@ -252,15 +252,22 @@ static struct owner *owner_of(struct owner **set, uint64_t id, bool make)
 	return o;
 }
 
+static void owner_end(struct routes *r, struct owner *o)
+{
+	if (!o)
+		return;
+	unclaim_all(r, o, false);
+	free(o);
+}
+
 static void owner_drop(struct routes *r, struct owner **set, uint64_t id)
 {
 	struct owner *o = owner_of(set, id, false);
 
 	if (!o)
 		return;
-	unclaim_all(r, o, false);
 	HASH_DEL(*set, o);
-	free(o);
+	owner_end(r, o);
 }
 
 /* ---- conns ---- */
@@ -319,28 +326,26 @@ static void claim_blackhole(struct routes *r, struct owner *o, const struct pref
 		claim(r, o, CLAIM_BLACKHOLE, p, NULL);
 }
 
-void routes_conn(struct routes *r, uint32_t tunnel, const struct addr *peer)
+/* The claims of before go last: what both have stands there all the time. */
+void routes_conn(struct routes *r, uint32_t tunnel, const struct conn *conn)
 {
-	struct owner *o;
+	struct owner *before = owner_of(&r->conns, tunnel, false), *o;
 
-	owner_drop(r, &r->conns, tunnel);
+	if (before)
+		HASH_DEL(r->conns, before);
 	o = owner_of(&r->conns, tunnel, true);
-	if (!o)
-		return;
-	o->tunnel = tunnel;
-	o->peer = *peer;
-	claim_host(r, o, peer); /* before what might hold it */
-}
+	if (o) {
+		o->tunnel = tunnel;
+		o->peer = conn->tunnel.remote;
+		claim_host(r, o, &o->peer); /* before what might hold it */
+	}
+	for (uint16_t i = 0; o && i < conn->n_children; i++) {
+		const struct child_config *child = &conn->children[i];
 
-void routes_conn_child(struct routes *r, uint32_t tunnel, const struct ts_list *local,
-		       const struct ts_list *remote)
-{
-	struct owner *o = owner_of(&r->conns, tunnel, false);
-
-	if (!o)
-		return;
-	for_each(r, o, local, claim_own, remote);
-	for_each(r, o, remote, claim_blackhole, NULL);
+		for_each(r, o, &child->local_ts, claim_own, &child->remote_ts);
+		for_each(r, o, &child->remote_ts, claim_blackhole, NULL);
+	}
+	owner_end(r, before);
 }
 
 void routes_conn_gone(struct routes *r, uint32_t tunnel)
@@ -521,13 +526,33 @@ struct routes *routes_new(const struct routes_host *host)
 	return r;
 }
 
-void routes_free(struct routes *r)
+/* Without the kernel being told: they stay as they are. */
+static void forget_kept(struct routes *r)
+{
+	struct place *p, *next;
+
+	HASH_ITER (hh, r->places, p, next) {
+		if (!p->route.ifindex)
+			p->installed = false;
+	}
+	r->priority = 0;
+}
+
+void routes_free(struct routes *r, bool keep)
 {
 	struct owner *o, *next;
 	struct via *v, *next_via;
 
 	if (!r)
 		return;
+	HASH_ITER (hh, r->vias, v, next_via) { /* what was beneath a route comes to light */
+		v->ifindex = 0;
+		settle_tunnel(r, v->tunnel);
+		HASH_DEL(r->vias, v);
+		free(v);
+	}
+	if (keep)
+		forget_kept(r);
 	set_rules(r, false);
 	r->on = false;
 	HASH_ITER (hh, r->children, o, next)
@@ -535,9 +560,5 @@ void routes_free(struct routes *r)
 	HASH_ITER (hh, r->conns, o, next)
 		owner_drop(r, &r->conns, o->id);
 	unclaim_all(r, &r->outside, false);
-	HASH_ITER (hh, r->vias, v, next_via) {
-		HASH_DEL(r->vias, v);
-		free(v);
-	}
 	free(r);
 }

@@ -11,8 +11,8 @@
 #ifndef DETOUR_ROUTES_H
 #define DETOUR_ROUTES_H
 
+#include "ipsecd/model/conn.h"
 #include "ipsecd/model/settings.h"
-#include "ipsecd/model/ts.h"
 #include "lib/log.h"
 #include "lib/netlink_route.h"
 
@@ -31,18 +31,16 @@ struct routes_host {
 };
 
 struct routes *routes_new(const struct routes_host *host);
-void routes_free(struct routes *r); /* takes all away */
+/* Takes all away, or (keep) only the routes: blackholes, exceptions and rules stay, so that
+ * nothing leaves in clear until the next process is there. */
+void routes_free(struct routes *r, bool keep);
 
 void routes_configure(struct routes *r, const struct settings *settings);
 bool routes_on(const struct routes *r);
 
-/* A configured conn; again: changed. peer: its fixed outer address, family 0 if it has none.
- * Without one a selector of all addresses gets no blackhole: it would hold the way to the
- * peer, too. */
-void routes_conn(struct routes *r, uint32_t tunnel, const struct addr *peer);
-/* And each of its children. */
-void routes_conn_child(struct routes *r, uint32_t tunnel, const struct ts_list *local,
-		       const struct ts_list *remote);
+/* A configured conn; again: changed. Where it has no fixed outer address of the peer, a
+ * selector of all addresses gets no blackhole: it would hold the way to the peer, too. */
+void routes_conn(struct routes *r, uint32_t tunnel, const struct conn *conn);
 void routes_conn_gone(struct routes *r, uint32_t tunnel);
 
 /* A CHILD_SA; `source` by family (0: IPv4, 1: IPv6), family 0: the kernel's choice. */

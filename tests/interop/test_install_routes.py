@@ -126,8 +126,16 @@ def killed(pair, table, name):
 
 
 def ended(pair, table):
+    """Where the devices outlive the daemon, so does what keeps packets from leaving in clear."""
     check_equal(pair.ours.stop(), 0, "exit status")
-    check_equal(table.routes() + table.routes("-6") + table.rules(), [], "what is left")
+    left = table.routes() + table.routes("-6")
+    if pair.ours.plane == "kernel":
+        check(any(line.startswith("blackhole default") for line in left), f"blackholes: {left}")
+        check_equal([line for line in left if line.split()[0] not in ("blackhole", "throw")], [],
+                    "routes through devices")
+        table.namespace.run(pair.ours.binary, "--flush", "--vici", pair.ours.socket_path)
+        left = table.routes() + table.routes("-6")
+    check_equal(left + table.rules(), [], "what is left")
 
 
 def reload(pair):

@@ -18,7 +18,8 @@ LIBS_test_script := -lev
 TEST_test_updown := tests/unit/test_updown.c ipsecd/updown.c ipsecd/updown_env.c $(MODEL_SRC) \
 	lib/addr.c lib/words.c
 TEST_test_pool := tests/unit/test_pool.c $(POOL_SRC) ipsecd/model/vip.c ipsecd/model/id.c lib/addr.c lib/words.c
-TEST_test_route_claims := tests/unit/test_route_claims.c ipsecd/routes.c ipsecd/model/ts.c lib/addr.c lib/log.c
+TEST_test_route_claims := tests/unit/test_route_claims.c ipsecd/routes.c ipsecd/model/ts.c \
+	lib/addr.c lib/log.c
 TEST_test_replay := tests/unit/test_replay.c ipsecd/dataplane/replay.c
 TEST_test_esp := tests/unit/test_esp.c ipsecd/dataplane/esp.c ipsecd/dataplane/mtu.c ipsecd/model/algorithm.c \
 	$(CRYPTO_SRC)
