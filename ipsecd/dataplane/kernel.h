@@ -210,6 +210,7 @@ void kernel_tunnel_free(struct dataplane *d, struct kernel_tunnel *t, bool keep_
 
 enum dataplane_error kernel_device_failed(const struct kernel_tunnel *t, const char *what,
 					  int error);
+struct netlink_device kernel_device_expected(const struct kernel_tunnel *t);
 /* Makes, adopts or takes the device of a tunnel that has none, when there is to be one. */
 enum dataplane_error kernel_device_obtain(struct kernel_tunnel *t);
 /* The same for a tunnel that had one, with all that is set on it. */

@@ -130,8 +130,9 @@ struct xfrm_tag kernel_mark_tag(uint32_t key, uint32_t mask)
 	return (struct xfrm_tag){.mark = {.value = key, .mask = mask ? mask : UINT32_MAX}};
 }
 
-/* The first that neither a tunnel has nor a device that was there when we started. */
-static uint32_t free_key(const struct dataplane *d, const char *name)
+/* The first that neither a tunnel has nor, for a device that we make, one that was there when
+ * we started. */
+static uint32_t free_key(const struct dataplane *d, const char *name, bool external)
 {
 	uint32_t key = key_of(name);
 	struct kernel_key *known;
@@ -140,7 +141,7 @@ static uint32_t free_key(const struct dataplane *d, const char *name)
 		struct xfrm_tag mark = kernel_mark_tag(key, 0), id = {.if_id = key};
 
 		HASH_FIND(hh, d->keys, &key, sizeof(key), known);
-		if (key && !known && !kernel_tunnel_by_tag(d, &mark, true) &&
+		if (key && (!known || external) && !kernel_tunnel_by_tag(d, &mark, true) &&
 		    !kernel_tunnel_by_tag(d, &id, true))
 			return key;
 	}
@@ -148,8 +149,30 @@ static uint32_t free_key(const struct dataplane *d, const char *name)
 
 /* ---- the device ---- */
 
+/* What tells a tunnel's device whose name is not ours to give: the keys in use, else the
+ * configured ones, else some that follow from the tunnel's name, for its script to take. */
+struct netlink_device kernel_device_expected(const struct kernel_tunnel *t)
+{
+	const struct tunnel_config *c = &t->config;
+	uint32_t key;
+
+	if (t->out.if_id)
+		return (struct netlink_device){.kind = NETLINK_DEVICE_XFRM, .if_id = t->out.if_id};
+	if (t->out.mark.mask)
+		return (struct netlink_device){.kind = NETLINK_DEVICE_VTI,
+					       .ikey = t->in.mark.value,
+					       .okey = t->out.mark.value};
+	key = free_key(t->plane, c->name, true);
+	if (c->kind == DEVICE_XFRM)
+		return (struct netlink_device){.kind = NETLINK_DEVICE_XFRM,
+					       .if_id = c->if_id_out ? c->if_id_out : key};
+	return (struct netlink_device){.kind = NETLINK_DEVICE_VTI,
+				       .ikey = c->mark_in.value ? c->mark_in.value : key,
+				       .okey = c->mark_out.value ? c->mark_out.value : key};
+}
+
 struct find_keys {
-	const struct tunnel_config *config;
+	struct netlink_device expected;
 	int ifindex;
 };
 
@@ -157,19 +180,23 @@ static void find_by_keys(void *ctx, const struct netlink_link *link,
 			 const struct netlink_device *device)
 {
 	struct find_keys *f = ctx;
-	const struct tunnel_config *c = f->config;
+	const struct netlink_device *e = &f->expected;
+	bool fits =
+		e->kind == NETLINK_DEVICE_XFRM
+			? device->kind == e->kind && device->if_id == e->if_id
+			: vti_is_vti(device) && device->ikey == e->ikey && device->okey == e->okey;
 
-	if (vti_is_vti(device) && device->ikey == c->mark_in.value &&
-	    device->okey == c->mark_out.value && !f->ifindex)
+	if (fits && !f->ifindex)
 		f->ifindex = link->ifindex;
 }
 
-/* A vti with the keys of `mark=` that somebody made under another name. */
+/* A device with the keys of `mark=` or `if-id=` that somebody made under another name. */
 static int device_with_keys(const struct kernel_tunnel *t)
 {
-	struct find_keys f = {.config = &t->config};
+	struct find_keys f = {.expected = kernel_device_expected(t)};
+	const struct tunnel_config *c = &t->config;
 
-	if (t->config.mark_in.value && t->config.mark_out.value)
+	if (c->external || (c->mark_in.value && c->mark_out.value) || c->if_id_out)
 		netlink_device_list(t->plane->route, find_by_keys, &f);
 	return f.ifindex;
 }
@@ -274,7 +301,7 @@ enum dataplane_error kernel_device_obtain(struct kernel_tunnel *t)
 		/* One that is made again is what it was: SAs have its tags. */
 		wish.key = t->out.if_id	      ? t->out.if_id
 			   : t->out.mark.mask ? t->out.mark.value
-					      : free_key(d, t->config.name);
+					      : free_key(d, t->config.name, false);
 		e = vti_obtain(&t->vti, d->route, &wish, why, sizeof(why));
 	}
 	if (e)

@@ -97,10 +97,6 @@ static enum dataplane_error check_config(struct dataplane *d, const struct tunne
 		return kernel_fail(d, DATAPLANE_UNSUPPORTED,
 				   "%s: an xfrm interface has one if_id for both directions",
 				   c->name);
-	if (c->external && !(c->mark_in.value && c->mark_out.value))
-		return kernel_fail(
-			d, DATAPLANE_UNSUPPORTED,
-			"%s: a device that somebody else makes is known by mark=", c->name);
 	HASH_FIND(by_name, d->by_name, c->name, strlen(c->name), other);
 	if (other)
 		return kernel_fail(d, DATAPLANE_EXISTS, "device %s serves tunnel %u already",
@@ -123,17 +119,13 @@ static enum dataplane_error tunnel_insert(struct dataplane *d, struct kernel_tun
 /* Base policies before the device is up: nothing passes that no SA takes. */
 static enum dataplane_error tunnel_setup(struct kernel_tunnel *t)
 {
-	struct netlink_device as_configured = {
-		.kind = NETLINK_DEVICE_VTI,
-		.ikey = t->config.mark_in.value,
-		.okey = t->config.mark_out.value,
-	};
+	struct netlink_device expected = kernel_device_expected(t);
 	enum dataplane_error e = kernel_device_obtain(t);
 	int error;
 
 	if (e != DATAPLANE_OK)
 		return e;
-	set_tags(t, t->present ? &t->vti.device : &as_configured);
+	set_tags(t, t->present ? &t->vti.device : &expected);
 	e = claim_tags(t);
 	if (e != DATAPLANE_OK)
 		return e;
