@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Two of our daemons with the kernel's IPsec in Debian's stock kernel, on xfrm interfaces: the
 link tells the truth, ESP and nothing else is on the cable, rekeys lose nothing, two tunnels
-share one pair of addresses; and a vti beside them."""
+share one pair of addresses, TCP segments are kept small; and a vti beside them."""
+import json
 import os
 import sys
 
@@ -17,12 +18,12 @@ from tests.support.tunnel import change, tunnel  # noqa: E402
 UP_SECONDS = 20
 
 
-def of_kind(kind, name, n, **fields):
-    return tunnel(name, n, extra=(f"interface-type={kind}",), **fields)
+def of_kind(kind, name, n, *extra, **fields):
+    return tunnel(name, n, extra=(f"interface-type={kind}", *extra), **fields)
 
 
 def all_tunnels():
-    first = of_kind("xfrm", "xfrm-4", 1)
+    first = of_kind("xfrm", "xfrm-4", 1, "mss=auto")
     second = [change(end, local=other.local, remote=other.remote)
               for end, other in zip(of_kind("xfrm", "same-addresses", 2), first)]
     return [first, tuple(second), of_kind("xfrm", "xfrm-6", 3, outer=6, inside=(4, 6)),
@@ -62,6 +63,21 @@ def comes_up(pair, name):
     check(not cable.clear, f"in clear on the cable: {cable.clear[:5]}")
 
 
+def clamps(peer, family):
+    """Device to segment size, as another program reads our nf_tables map."""
+    text = peer.namespace.run("nft", "-j", "list", "map", "inet", "ipsecd", f"mss{family}")
+    maps = [part["map"] for part in json.loads(text)["nftables"] if "map" in part]
+    return dict(maps[0]["elem"])
+
+
+def mss_follows_the_mtu(pair, name):
+    device = device_of(pair, name)
+    for peer in (pair.ours, pair.theirs):
+        mtu = peer.link(device)["mtu"]
+        for family, headers in ((4, 40), (6, 60)):
+            check_equal(clamps(peer, family), {device: mtu - headers}, "segment sizes")
+
+
 def goes_down(pair, name):
     ours = pair.end(name, pair.ours)
     with Sniffer(pair.namespaces[1], "eth0") as cable:
@@ -85,6 +101,7 @@ def main():
                        kind if kind == "vti" else "xfrm", logs=logs)
         for name in names:
             suite.case(f"{name}: up, ESP on the cable", comes_up, pair, name, logs=logs)
+        suite.case("mss=auto follows the MTU", mss_follows_the_mtu, pair, names[0], logs=logs)
         suite.case("rekeys lose nothing", rekey_child, pair, names[0], [pair.ours], logs=logs)
         for name in names:
             suite.case(f"{name}: down, nothing passes", goes_down, pair, name, logs=logs)
