@@ -279,6 +279,9 @@ struct vici *vici_new(const struct vici_host *host, const char *socket)
 	v->backoff = BACKOFF_FIRST;
 	vici_stream_init(&v->in);
 	ev_io_init(&v->readable, on_readable, -1, EV_READ);
+	/* A loss is announced before zebra can see it: where both wait to be read, it comes first.
+	 */
+	ev_set_priority(&v->readable, EV_MAXPRI);
 	ev_timer_init(&v->reconnect, on_reconnect, 0., 0.);
 	ev_timer_init(&v->relist, on_relist, 0., 0.);
 	ev_timer_init(&v->patience, on_patience, 0., PATIENCE);
