@@ -29,8 +29,18 @@ static void touch(struct tunnels *t, struct tunnel *tunnel)
 	LL_PREPEND2(t->touched, tunnel, next_touched);
 }
 
+void tunnel_set_ifindex(struct tunnels *t, struct tunnel *tunnel, int ifindex)
+{
+	if (tunnel->ifindex)
+		HASH_DELETE(hh_ifindex, t->by_ifindex, tunnel);
+	tunnel->ifindex = ifindex;
+	if (ifindex)
+		HASH_ADD(hh_ifindex, t->by_ifindex, ifindex, sizeof(tunnel->ifindex), tunnel);
+}
+
 static void forget(struct tunnels *t, struct tunnel *tunnel)
 {
+	tunnel_set_ifindex(t, tunnel, 0);
 	if (tunnel->touched)
 		LL_DELETE2(t->touched, tunnel, next_touched);
 	if (tunnel->conn)
@@ -410,13 +420,10 @@ bool tunnels_view(const struct tunnels *t, const char *conn, struct tunnel_view 
 
 bool tunnels_have_device(const struct tunnels *t, int ifindex)
 {
-	const struct tunnel *tunnel, *next;
+	struct tunnel *tunnel;
 
-	HASH_ITER (hh, t->by_id, tunnel, next) {
-		if (tunnel->ifindex == ifindex)
-			return true;
-	}
-	return false;
+	HASH_FIND(hh_ifindex, t->by_ifindex, &ifindex, sizeof(ifindex), tunnel);
+	return tunnel != NULL;
 }
 
 const char *tunnels_conn(const struct tunnels *t, uint32_t id)

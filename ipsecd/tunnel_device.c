@@ -12,7 +12,7 @@ void tunnel_note_device(struct tunnels *t, struct tunnel *tunnel)
 	int was = tunnel->ifindex;
 
 	tunnel_view_of(t, tunnel, &view);
-	tunnel->ifindex = view.info.ifindex;
+	tunnel_set_ifindex(t, tunnel, view.info.ifindex);
 	if (view.info.ifindex && view.info.ifindex != was && tunnel->state == TUNNEL_UP)
 		t->host.link(t->host.ctx, &view, true, "the device is there");
 }
@@ -60,7 +60,7 @@ void tunnel_inherit(struct tunnels *t, struct tunnel *tunnel)
 	struct tunnel_view view;
 
 	tunnel_view_of(t, tunnel, &view);
-	tunnel->ifindex = view.info.ifindex;
+	tunnel_set_ifindex(t, tunnel, view.info.ifindex);
 	if (!view.info.inherited || !view.info.link_up)
 		return;
 	tunnel_count(t, tunnel, &tunnel->inherited, true);

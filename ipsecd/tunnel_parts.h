@@ -23,7 +23,7 @@ struct tunnel {
 	bool touched;	   /* stands in tunnels.touched until the next settle */
 	struct tunnel *next_touched;
 	struct tunnel *prev, *next; /* among the condemned */
-	UT_hash_handle hh, hh_conn;
+	UT_hash_handle hh, hh_conn, hh_ifindex;
 };
 
 struct tunnel_child {
@@ -38,6 +38,7 @@ struct tunnels {
 	const struct dataplane_ops *ops;
 	struct dataplane *plane;
 	struct tunnels_host host;
+	struct tunnel *by_ifindex;
 	struct tunnel *by_id, *by_conn; /* condemned tunnels are in the first only */
 	struct tunnel *touched, *condemned;
 	struct tunnel_child *children;
@@ -50,6 +51,7 @@ void tunnel_view_of(const struct tunnels *t, const struct tunnel *tunnel, struct
 /* The only writer of a tunnel's state and of its link. */
 void tunnel_set_state(struct tunnels *t, struct tunnel *tunnel, enum tunnel_state state,
 		      const char *reason);
+void tunnel_set_ifindex(struct tunnels *t, struct tunnel *tunnel, int ifindex); /* 0: none */
 /* *counted is a CHILD_SA's or the inheritance's part in `usable`. */
 void tunnel_count(struct tunnels *t, struct tunnel *tunnel, bool *counted, bool usable);
 

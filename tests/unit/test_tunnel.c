@@ -501,6 +501,11 @@ static void external_device_appears(void **ctx)
 	assert_int_equal(f->ups, 2);
 	assert_true(tunnels_view(f->tunnels, "a-b", &view));
 	assert_string_equal(tunnel_view_device(&view), "vti2");
+	assert_true(tunnels_have_device(f->tunnels, 77));
+	found.ifindex = -1;
+	event.present = false;
+	tunnels_device_changed(f->tunnels, &event);
+	assert_false(tunnels_have_device(f->tunnels, 77));
 }
 
 /* Other keys under the same name: the device is made anew, its CHILD_SAs go. */
