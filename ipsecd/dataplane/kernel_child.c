@@ -155,7 +155,7 @@ static enum dataplane_error direction_add(struct kernel_child *c, struct directi
 
 	if (e)
 		return refused(c, x, e);
-	x->last = (struct xfrm_state_info){.sequence = sequence};
+	x->last = (struct xfrm_state_info){.sequence = sequence, .received = sequence};
 	if (kernel_state_track(d, &x->state, &s.dst, s.spi, &s.tag))
 		return DATAPLANE_OK;
 	xfrm_state_remove(d->xfrm, &s.dst, s.spi, &s.tag);
@@ -176,7 +176,7 @@ static void direction_remove(struct kernel_child *c, struct direction *x)
 /* Ports, limits: the state stays. */
 static enum dataplane_error direction_update(struct kernel_child *c, struct direction *x)
 {
-	struct xfrm_state s = state_of(c, x, x->last.sequence);
+	struct xfrm_state s = state_of(c, x, x == &c->in ? x->last.received : x->last.sequence);
 	int e = x->state.tracked ? xfrm_state_update(c->tunnel->plane->xfrm, &s) : 0;
 
 	return e ? refused(c, x, e) : DATAPLANE_OK;
@@ -200,9 +200,7 @@ static enum dataplane_error direction_remake(struct kernel_child *c, struct dire
 	uint64_t sequence;
 
 	direction_read(c, x, mono_now());
-	sequence = x->last.sequence;
-	if (x == &c->out)
-		sequence += SEQUENCE_MARGIN;
+	sequence = x == &c->in ? x->last.received : x->last.sequence + SEQUENCE_MARGIN;
 	direction_remove(c, x);
 	x->bytes += x->last.bytes;
 	x->packets += x->last.packets;

@@ -163,7 +163,7 @@ struct netlink_device kernel_device_expected(const struct kernel_tunnel *t)
 					       .ikey = t->in.mark.value,
 					       .okey = t->out.mark.value};
 	key = free_key(t->plane, c->name, true);
-	if (c->kind == DEVICE_XFRM)
+	if (c->kind == DEVICE_XFRM || (c->kind == DEVICE_AUTO && c->if_id_out))
 		return (struct netlink_device){.kind = NETLINK_DEVICE_XFRM,
 					       .if_id = c->if_id_out ? c->if_id_out : key};
 	return (struct netlink_device){.kind = NETLINK_DEVICE_VTI,

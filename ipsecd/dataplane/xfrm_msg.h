@@ -50,8 +50,9 @@ struct xfrm_state {
 	uint16_t sport, dport;
 	uint64_t soft_bytes, hard_bytes, soft_packets, hard_packets; /* 0: none */
 	uint32_t hard_seconds; /* since it was added; 0: none */
-	uint64_t sequence;     /* outbound: the last number used so far; 0 for a new SA */
-	bool inbound;	       /* which of the flags are meant; not parsed */
+	uint64_t sequence; /* outbound: the last number used so far; 0 for a new SA. Inbound: the
+			      highest received so far; it and all before count as received */
+	bool inbound;	   /* which of the flags are meant; not parsed */
 	struct child_flags flags;
 };
 
@@ -71,6 +72,7 @@ struct xfrm_state_info {
 	uint64_t hard_seconds;
 	uint32_t replay_errors, integrity_errors, window_errors;
 	uint64_t sequence; /* outbound: last used */
+	uint64_t received; /* inbound: highest so far */
 	bool esn;
 };
 

@@ -146,11 +146,14 @@ static bool put_replay_esn(struct nlmsghdr *h, size_t size, const struct xfrm_st
 	struct xfrm_replay_state_esn r = {
 		.replay_window = window_of(s),
 		.bmp_len = (window_of(s) + 31) / 32,
-		.oseq = (uint32_t)s->sequence,
-		.oseq_hi = s->esn ? (uint32_t)(s->sequence >> 32) : 0,
 	};
-	uint8_t bytes[sizeof(r) + XFRM_WINDOW_MAX / 8] = {0}; /* nothing received so far */
+	uint32_t low = (uint32_t)s->sequence, high = s->esn ? (uint32_t)(s->sequence >> 32) : 0;
+	uint8_t bytes[sizeof(r) + XFRM_WINDOW_MAX / 8];
 
+	/* All of the window was received, or nothing. */
+	memset(bytes, s->inbound && s->sequence ? 0xff : 0, sizeof(bytes));
+	*(s->inbound ? &r.seq : &r.oseq) = low;
+	*(s->inbound ? &r.seq_hi : &r.oseq_hi) = high;
 	memcpy(bytes, &r, sizeof(r));
 	return mnl_attr_put_check(h, size, XFRMA_REPLAY_ESN_VAL,
 				  sizeof(r) + r.bmp_len * sizeof(uint32_t), bytes);
@@ -159,8 +162,9 @@ static bool put_replay_esn(struct nlmsghdr *h, size_t size, const struct xfrm_st
 /* Without ESN and with a window that fits, the older attributes; the window is in the body. */
 static bool put_replay(struct nlmsghdr *h, size_t size, const struct xfrm_state *s)
 {
-	struct xfrm_replay_state r = {.oseq = (uint32_t)s->sequence};
+	struct xfrm_replay_state r = {.bitmap = s->inbound ? UINT32_MAX : 0};
 
+	*(s->inbound ? &r.seq : &r.oseq) = (uint32_t)s->sequence;
 	if (s->esn || window_of(s) > WINDOW_LEGACY)
 		return put_replay_esn(h, size, s);
 	return !s->sequence || mnl_attr_put_check(h, size, XFRMA_REPLAY_VAL, sizeof(r), &r);

@@ -43,7 +43,7 @@ static void take_encap(const struct nlattr *attr, bool *encap, uint16_t *sport, 
 	*dport = ntohs(e.encap_dport);
 }
 
-static void take_replay(const struct nlattr *attr, uint64_t *sequence)
+static void take_replay(const struct nlattr *attr, uint64_t *sequence, uint64_t *received)
 {
 	struct xfrm_replay_state r;
 
@@ -51,9 +51,11 @@ static void take_replay(const struct nlattr *attr, uint64_t *sequence)
 		return;
 	memcpy(&r, mnl_attr_get_payload(attr), sizeof(r));
 	*sequence = r.oseq;
+	*received = r.seq;
 }
 
-static void take_replay_esn(const struct nlattr *attr, uint64_t *sequence, uint16_t *window)
+static void take_replay_esn(const struct nlattr *attr, uint64_t *sequence, uint64_t *received,
+			    uint16_t *window)
 {
 	struct xfrm_replay_state_esn r;
 
@@ -61,6 +63,7 @@ static void take_replay_esn(const struct nlattr *attr, uint64_t *sequence, uint1
 		return;
 	memcpy(&r, mnl_attr_get_payload(attr), sizeof(r));
 	*sequence = (uint64_t)r.oseq_hi << 32 | r.oseq;
+	*received = (uint64_t)r.seq_hi << 32 | r.seq;
 	*window = r.replay_window < UINT16_MAX ? (uint16_t)r.replay_window : UINT16_MAX;
 }
 
@@ -79,10 +82,10 @@ void xfrm_take_state_attr(const struct nlattr *attr, struct xfrm_state_info *out
 		take_encap(attr, &out->encap, &out->sport, &out->dport);
 		return;
 	case XFRMA_REPLAY_VAL:
-		take_replay(attr, &out->sequence);
+		take_replay(attr, &out->sequence, &out->received);
 		return;
 	case XFRMA_REPLAY_ESN_VAL:
-		take_replay_esn(attr, &out->sequence, &window);
+		take_replay_esn(attr, &out->sequence, &out->received, &window);
 		return;
 	case XFRMA_LASTUSED:
 		if (mnl_attr_get_payload_len(attr) == sizeof(out->last_time))
@@ -196,6 +199,8 @@ static void take_flag_attr(const struct nlattr *attr, struct xfrm_state *out)
 
 static bool take_key_attr(const struct nlattr *attr, struct xfrm_state *out)
 {
+	uint64_t received = 0;
+
 	switch (mnl_attr_get_type(attr)) {
 	case XFRMA_ALG_AEAD:
 		return take_aead(attr, out);
@@ -207,15 +212,18 @@ static bool take_key_attr(const struct nlattr *attr, struct xfrm_state *out)
 		take_encap(attr, &out->encap, &out->sport, &out->dport);
 		return true;
 	case XFRMA_REPLAY_VAL:
-		take_replay(attr, &out->sequence);
-		return true;
+		take_replay(attr, &out->sequence, &received);
+		break;
 	case XFRMA_REPLAY_ESN_VAL:
-		take_replay_esn(attr, &out->sequence, &out->replay_window);
-		return true;
+		take_replay_esn(attr, &out->sequence, &received, &out->replay_window);
+		break;
 	default:
 		take_flag_attr(attr, out);
 		return true;
 	}
+	if (received)
+		out->sequence = received;
+	return true;
 }
 
 static uint64_t limit_of(uint64_t n)
