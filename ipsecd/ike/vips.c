@@ -10,7 +10,7 @@
 
 static void add(struct addr *list, uint8_t *n, unsigned max, const struct addr *a)
 {
-	if (*n < max && !addr_is_any(a) && !addrs_have(list, *n, a))
+	if (*n < max && vip_usable(a) && !addrs_have(list, *n, a))
 		list[(*n)++] = *a;
 }
 

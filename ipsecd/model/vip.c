@@ -147,6 +147,17 @@ bool vip_parse(const char *text, struct addr *out)
 	return true;
 }
 
+bool vip_usable(const struct addr *a)
+{
+	static const uint8_t loopback[16] = {[15] = 1};
+
+	if (addr_is_any(a))
+		return false;
+	if (a->family == AF_INET) /* 0/8, 127/8, 224/3 */
+		return a->bytes[0] != 0 && a->bytes[0] != 127 && a->bytes[0] < 224;
+	return a->bytes[0] != 0xff && memcmp(a->bytes, loopback, sizeof(loopback)) != 0;
+}
+
 bool addrs_equal(const struct addr *a, unsigned na, const struct addr *b, unsigned nb)
 {
 	if (na != nb)

@@ -38,6 +38,9 @@ const char *pool_ref_format(const struct pool_ref *p, char *text, size_t size);
  * "0.0.0.0", "::" (any of that family), or an address. */
 bool vip_parse(const char *text, struct addr *out);
 
+/* An address that a host may have inside a tunnel: not any, multicast, broadcast or loopback. */
+bool vip_usable(const struct addr *a);
+
 /* n addresses are the same ones in the same order. */
 bool addrs_equal(const struct addr *a, unsigned na, const struct addr *b, unsigned nb);
 bool addrs_have(const struct addr *list, unsigned n, const struct addr *a);

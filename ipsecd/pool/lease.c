@@ -158,7 +158,7 @@ struct lease *lease_wished(struct pool *p, const struct choice *c)
 {
 	struct lease *l;
 
-	if (addr_is_any(c->wanted) || !within(p, c->wanted))
+	if (!vip_usable(c->wanted) || !within(p, c->wanted))
 		return NULL;
 	l = lease_at(p, c->wanted);
 	if (l)

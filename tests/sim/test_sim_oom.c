@@ -14,6 +14,8 @@ static struct {
 	unsigned count, fail_at, in_a_row;
 } memory;
 
+static bool addresses; /* virtual ones are part of that life */
+
 static bool fails(void)
 {
 	if (!memory.armed || !memory.inside)
@@ -70,6 +72,9 @@ ENTER(child_event,
        mono_time now),
       (e, id, event, path, now))
 
+ENTER(lease, (struct ike_engine * e, uint64_t query, const struct ike_lease *lease, mono_time now),
+      (e, query, lease, now))
+
 bool __real_ike_engine_command(struct ike_engine *e, const struct ike_command *c,
 			       const char **error, mono_time now);
 bool __wrap_ike_engine_command(struct ike_engine *e, const struct ike_command *c,
@@ -111,13 +116,32 @@ static void live(struct sim *s)
 	order(s, 0, IKE_COMMAND_TERMINATE, NULL);
 }
 
+/* Node 0 asks node 1 for virtual addresses of both families. */
+static void pair_with_addresses(struct sim *s)
+{
+	struct conn *ask = sim_conn(s, 0, 1, 0), *give = sim_conn(s, 1, 0, 0);
+
+	if (!vip_parse("%config4", &ask->vips[ask->n_vips++]) ||
+	    !vip_parse("%config6", &ask->vips[ask->n_vips++]) ||
+	    !pool_ref_parse("10.99.0.0/29", &give->pools[give->n_pools++]) ||
+	    !pool_ref_parse("2001:db8:99::/64", &give->pools[give->n_pools++]) ||
+	    !ts_parse("%dynamic", &ask->children[0].local_ts.ts[0]) ||
+	    !ts_parse("%dynamic", &give->children[0].remote_ts.ts[0]))
+		abort();
+	sim_load(s, 0, ask, 1);
+	sim_load(s, 1, give, 1);
+}
+
 /* How many allocations there were. */
 static unsigned life_without(unsigned fail_at, unsigned in_a_row)
 {
 	struct sim *s = sim_new(1, 2, &crypto_null, NULL);
 	char why[160];
 
-	sim_pair(s, 0);
+	if (addresses)
+		pair_with_addresses(s);
+	else
+		sim_pair(s, 0);
 	memory.count = 0;
 	memory.fail_at = fail_at;
 	memory.in_a_row = in_a_row;
@@ -125,13 +149,18 @@ static unsigned life_without(unsigned fail_at, unsigned in_a_row)
 	live(s);
 	memory.armed = false;
 	sim_run(s, 60 * MONO_S); /* what was lost is given up */
-	order(s, 1, IKE_COMMAND_INITIATE, NULL);
+	if (!addresses)		 /* only who asks for addresses gets them */
+		order(s, 1, IKE_COMMAND_INITIATE, NULL);
 	order(s, 0, IKE_COMMAND_INITIATE, "net");
 	for (unsigned i = 0; i < 60 && !sim_agree(s, 0, 1, 1, why); i++)
 		sim_run(s, 2 * MONO_S);
 	if (s->violation[0] || !sim_agree(s, 0, 1, 1, why))
 		fail_msg("allocations %u to %u fail: %s", fail_at, fail_at + in_a_row - 1,
 			 s->violation[0] ? s->violation : why);
+	if (addresses && s->nodes[1].lease_queries - s->nodes[1].lease_releases != 1)
+		fail_msg("allocations %u to %u fail: %u queries, %u releases", fail_at,
+			 fail_at + in_a_row - 1, s->nodes[1].lease_queries,
+			 s->nodes[1].lease_releases);
 	sim_free(s);
 	return memory.count;
 }
@@ -159,11 +188,22 @@ static void test_some_fail(void **state)
 	each_fails(400);
 }
 
+static void test_one_fails_with_addresses(void **state)
+{
+	(void)state;
+	addresses = true;
+	each_fails(1);
+	each_fails(4);
+	each_fails(40);
+	addresses = false;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_one_fails),
 		cmocka_unit_test(test_some_fail),
+		cmocka_unit_test(test_one_fails_with_addresses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,7 +9,7 @@ TEST_test_sim_conns := tests/sim/test_sim_conns.c $(SIM_SRC)
 TEST_test_sim_hostile := tests/sim/test_sim_hostile.c $(SIM_SRC)
 TEST_test_sim_oom := tests/sim/test_sim_oom.c $(SIM_SRC)
 LIBS_test_sim_oom := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup \
-	-Wl,--wrap=ike_engine_datagram,--wrap=ike_engine_expire,--wrap=ike_engine_child_event,--wrap=ike_engine_command
+	-Wl,--wrap=ike_engine_datagram,--wrap=ike_engine_expire,--wrap=ike_engine_child_event,--wrap=ike_engine_lease,--wrap=ike_engine_command
 TEST_test_sim_rules := tests/sim/test_sim_rules.c $(SIM_SRC)
 TEST_test_sim_vips := tests/sim/test_sim_vips.c $(SIM_SRC)
 TEST_test_sim_reauth := tests/sim/test_sim_reauth.c $(SIM_SRC)

@@ -239,6 +239,9 @@ static void clients_may_choose(void **state)
 	id = ask(&f, "carol", "10.9.9.9", "2001:db8::9", "10.9.9.9 2001:db8::9");
 	ask(&f, "dave", "10.9.9.9", "", "-");
 	ask(&f, "dave", "%config4", "", "-");
+	ask(&f, "dave", "224.0.0.5", "ff02::5", "- -"); /* not everything */
+	ask(&f, "dave", "127.0.0.1", "::1", "- -");
+	ask(&f, "dave", "255.255.255.255", "0.0.0.1", "- -");
 	give_back(&f, id);
 	ask(&f, "dave", "10.9.9.9", "", "10.9.9.9");
 	ask(&f, "carol", "10.9.9.9", "", "-");
