@@ -68,6 +68,7 @@ static bool load_conn(void *ctx, struct conn *conn, char *why, size_t size)
 	if (before && before != c.tunnel)
 		effects_conn_gone(d->effects, before);
 	effects_conn(d->effects, conn, c.tunnel);
+	offer_say_unused(&d->offer, conn);
 	c.inherited = inherits(d, conn->name);
 	if (shell_command(d, &c, &error)) {
 		pools_review(d->pools);

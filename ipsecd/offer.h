@@ -18,5 +18,7 @@ struct offer {
  * left, `why` says which and what is missing. A conn that went through before is not changed
  * again. */
 bool offer_limit(struct offer *o, struct conn *conn, char *why, size_t size);
+/* Says what is configured and has no effect on this plane. */
+void offer_say_unused(const struct offer *o, const struct conn *conn);
 
 #endif

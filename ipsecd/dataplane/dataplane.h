@@ -106,7 +106,8 @@ struct dataplane_tunnel_info {
 struct dataplane_ops {
 	const char *name; /* "userspace", "kernel", "fake" */
 	bool encap_only;  /* ESP only in UDP: the engine must claim a NAT */
-	bool persistent;  /* devices outlive the process; removed by tunnel_remove and flush */
+	bool plain; /* marks, interface ids, kinds of devices, MSS and child_flags do nothing */
+	bool persistent; /* devices outlive the process; removed by tunnel_remove and flush */
 	/* Can it work here? On false `why` (size bytes) says what is missing. */
 	bool (*probe)(char *why, size_t size);
 	struct dataplane *(*open)(const struct dataplane_host *host);

@@ -45,7 +45,8 @@ const struct dataplane_ops dataplane_kernel = {.name = "kernel",
 					       .probe = kernel_probe,
 					       .flush = kernel_flush,
 					       .supports = kernel_supports};
-const struct dataplane_ops dataplane_userspace = {.name = "userspace", .probe = userspace_probe};
+const struct dataplane_ops dataplane_userspace = {
+	.name = "userspace", .plain = true, .probe = userspace_probe};
 
 static void hear(void *ctx, enum log_level level, const char *subsystem, const char *name,
 		 const char *text)
@@ -178,12 +179,39 @@ static void plane_that_can_all(void **state)
 	conn_free(conn);
 }
 
+static void without_effect_is_said(void **state)
+{
+	struct offer offer = {.ops = &dataplane_userspace, .log = &sink};
+	struct conn *conn = conn_with("aes128gcm16");
+
+	(void)state;
+	said[0] = '\0';
+	offer_say_unused(&offer, conn);
+	assert_string_equal(said, "");
+	conn->tunnel.keyed = conn->tunnel.external = true;
+	conn->tunnel.mss = TUNNEL_MSS_AUTO;
+	conn->children[0].flags.dscp = CHILD_DSCP_NO;
+	conn->children[0].flags.set_mark_in_mask = 1;
+	offer_say_unused(&offer, conn);
+	assert_string_equal(said,
+			    "without effect on the userspace data plane: marks and interface ids, "
+			    "mss, copied header fields, set-mark\n"
+			    "the userspace data plane can't use a script's device and makes one: "
+			    "a-b\n");
+	said[0] = '\0';
+	offer.ops = &dataplane_kernel;
+	offer_say_unused(&offer, conn);
+	assert_string_equal(said, "");
+	conn_free(conn);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(auto_takes_what_works),   cmocka_unit_test(asked_for_or_refused),
 		cmocka_unit_test(flush_says_what_failed),  cmocka_unit_test(lacking_is_not_offered),
 		cmocka_unit_test(nothing_left_is_refused), cmocka_unit_test(plane_that_can_all),
+		cmocka_unit_test(without_effect_is_said),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
