@@ -33,7 +33,7 @@ interop: all ## against strongSwan, swanctl, FRR and attackers in network namesp
 	@tests/run-interop
 
 check-kernel: all unit ## with the kernel's IPsec, in User Mode Linux and QEMU (root)
-	@tests/run-kernel $(abspath $(BUILD)) $(KERNEL_TESTS) test_netlink_kernel
+	@tests/run-kernel $(abspath $(BUILD)) $(KERNEL_TESTS)
 
 check: ## install what is missing, build, run every test
 	@mk/deps.sh build lab test

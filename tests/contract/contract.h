@@ -50,6 +50,9 @@ struct contract_driver {
 	void (*transmit)(struct side *s, struct span packet, mono_time now);
 	/* What came out of the device, oldest first; 0: nothing. */
 	size_t (*received)(struct side *s, uint8_t *out, size_t size);
+	/* May be null: a moment for a kernel that works beside the test, on a busy machine, or
+	 * ciphers in the background. */
+	void (*wait)(struct side *s);
 	bool (*oper_up)(struct side *s); /* UP; else DORMANT (anything else fails the test) */
 	void (*set_admin)(struct side *s, bool up); /* what the operator does */
 	mono_time (*now)(void);

@@ -138,8 +138,7 @@ class Machine:
         booted = os.path.join(self.job, "booted")
         if os.path.exists(booted):
             boot = os.stat(booted).st_mtime - start
-            self.say(f"booted in {boot:.1f} s, {' '.join(self.args.command)[:60]}: "
-                     f"{end - start - boot:.1f} s")
+            self.say(f"booted in {boot:.1f} s, ran for {end - start - boot:.1f} s")
         try:
             with open(os.path.join(self.job, "status")) as source:
                 return int(source.read())
