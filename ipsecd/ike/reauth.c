@@ -10,6 +10,7 @@
 #define RETRY_AFTER    (30 * MONO_S)
 #define RETRY_SOONEST  (1 * MONO_S)
 #define LIFETIME_LEAST (2 * MONO_S) /* a peer can't make us do nothing else */
+#define PORT_NATT      4500
 
 static mono_time interval(const struct conn *c)
 {
@@ -47,6 +48,12 @@ static const char *first_child(const struct ike_sa *sa)
 	return NULL;
 }
 
+/* A NAT's port says so; without it the peer only claims to be behind one (2.23). */
+static bool out_of_reach(const struct ike_sa *sa)
+{
+	return !sa->auth_initiator && sa->nat_remote && sa->path.remote.port != PORT_NATT;
+}
+
 static const char *obstacle(const struct ike_engine *e, const struct ike_sa *sa)
 {
 	const struct conn_entry *entry = sa->entry;
@@ -57,7 +64,7 @@ static const char *obstacle(const struct ike_engine *e, const struct ike_sa *sa)
 		return "the IKE_SA is being replaced or closed";
 	if (sa->state == IKE_SA_REKEYING)
 		return "the IKE_SA is being rekeyed";
-	if (!sa->auth_initiator && sa->nat_remote)
+	if (out_of_reach(sa))
 		return "the peer is behind a NAT and has to do it";
 	if (entry->attempt || entry->query)
 		return "an attempt is under way already";
@@ -122,7 +129,9 @@ void reauth_failed(struct ike_engine *e, const struct ike_sa *made)
 
 	if (!old || !ike_sa_usable(old) || old->redundant)
 		return;
-	ike_log(e, old, LOG_LEVEL_WARN, "reauthentication failed, IKE_SA #%u stays", old->id);
+	if (made->end_reason != IKE_REASON_REPLACED) /* else the peer did it */
+		ike_log(e, old, LOG_LEVEL_WARN, "reauthentication failed, IKE_SA #%u stays",
+			old->id);
 	again_later(e, old, RETRY_AFTER + engine_random_below(e, RETRY_AFTER));
 }
 

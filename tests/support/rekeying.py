@@ -7,7 +7,9 @@ def child_spis(peer, name):
 
 
 def ike_spis(peer, name):
-    return {(sa["initiator-spi"], sa.get("responder-spi")) for sa in peer.sas(name)}
+    """Without those that never came to anything: a half-open one is kept for a while."""
+    return {(sa["initiator-spi"], sa.get("responder-spi")) for sa in peer.sas(name)
+            if sa["state"] != "CONNECTING"}
 
 
 def settled(pair, name):
