@@ -332,6 +332,9 @@ void kernel_policy_gone(struct dataplane *d, const struct xfrm_policy *p, bool f
 	const struct xfrm_policy *is;
 
 	if (flushed) {
+		if (p && d->by_id)
+			log_to(d->host.log, LOG_LEVEL_NOTICE, "knl", "",
+			       "somebody flushed all policies: ours are set again");
 		HASH_ITER (by_id, d->by_id, t, next)
 			kernel_policy_again(t);
 		return;
