@@ -220,15 +220,16 @@ class Pinging:
     """Pings in the background of a `with` block; afterwards .sent and .lost are known."""
 
     def __init__(self, namespace, source, target, interval):
-        self.output = tempfile.TemporaryFile("w+")
+        self.output = tempfile.TemporaryFile()
         self.child = subprocess.Popen(
             namespace.argv("ping", "-n", "-i", interval, "-W", "1", "-I", source, target),
             stdout=self.output, stderr=subprocess.STDOUT)
         self.sent = self.lost = self.tail = None
 
     def said(self):
-        self.output.seek(0)
-        return self.output.read()
+        """Read without moving the offset, which ping shares and writes at."""
+        size = os.fstat(self.output.fileno()).st_size
+        return os.pread(self.output.fileno(), size, 0).decode()
 
     def __enter__(self):
         until("a first answer to ping", lambda: "icmp_seq=" in self.said())
