@@ -33,6 +33,7 @@ interop: all ## against strongSwan, swanctl, FRR and attackers in network namesp
 	@tests/run-interop
 
 check-kernel: all unit ## with the kernel's IPsec, in User Mode Linux and QEMU (root)
+	@python3 -m tests.support.libreswan
 	@tests/run-kernel $(abspath $(BUILD)) $(KERNEL_TESTS)
 
 check: ## install what is missing, build, run every test

@@ -47,7 +47,7 @@ class Ipsecd(Peer):
         self.setup = ""  # lines of `config setup`
 
     def start(self, ends=()):
-        self._write(ends)
+        self.write_ends(ends)
         self.launch([self.binary, "--config", self.path("ipsec.conf"),
                      "--secrets", self.path("ipsec.secrets"), "--vici", self.socket_path,
                      "--plane", self.plane, "--foreground", "--log-level", "debug",
@@ -56,11 +56,11 @@ class Ipsecd(Peer):
         return self
 
     def load(self, ends):
-        self._write(ends)
+        self.write_ends(ends)
         self.daemon.kill(signal.SIGHUP)
         self._settle()
 
-    def _write(self, ends):
+    def write_ends(self, ends):
         self.ends = list(ends)
         conf = "".join(map(self._connection, self.ends))
         if self.setup:
@@ -73,6 +73,8 @@ class Ipsecd(Peer):
     @staticmethod
     def _connection(end):
         extra = [*end.extra, *end.child_extra]
+        if end.device_kind:
+            extra.append(f"interface-type={end.device_kind}")
         if end.encap:
             extra.append("forceencaps=yes")
         if end.mark:
@@ -109,11 +111,11 @@ class IpsecdOf(Ipsecd):
     def load(self, conf=None, secrets=None):
         mark = self.log_mark()
         self.files = (conf or self.files[0], secrets or self.files[1])
-        self._write(())
+        self.write_ends(())
         self.daemon.kill(signal.SIGHUP)
         self.wait_log("reload", mark)
 
-    def _write(self, ends):
+    def write_ends(self, ends):
         for name, text in zip(("ipsec.conf", "ipsec.secrets"), self.files):
             self.write(name, text)
 

@@ -17,9 +17,10 @@ def vti_tunnel(name, n, **fields):
 class KernelPair(Pair):
     """`theirs`: KernelCharon, Libreswan, or Ipsecd for one of ours on both ends."""
 
-    def __init__(self, tunnels, theirs=KernelCharon, **options):
+    def __init__(self, tunnels, theirs=KernelCharon, setup="", **options):
         super().__init__(tunnels, **options)
         self.kind_of_theirs = theirs
+        self.setup = setup  # lines of our config setup
 
     def _daemon(self, kind, index, *words, **options):
         folder = os.path.join(self.folder, ("ours", "theirs")[index])
@@ -35,4 +36,6 @@ class KernelPair(Pair):
     def _our_daemon(self, options):
         if os.environ.get("INTEROP_OURS") == "charon":
             return self._daemon(KernelCharon, 0)
-        return self._daemon(Ipsecd, 0, options, plane="kernel")
+        daemon = self._daemon(Ipsecd, 0, options, plane="kernel")
+        daemon.setup = self.setup
+        return daemon

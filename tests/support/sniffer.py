@@ -61,10 +61,14 @@ class Sniffer:
                     packet, address = self.sock.recvfrom(65536)
                 except OSError:  # the device went down
                     continue
+                self.packet(packet)
                 kind, text = describe(address[1], packet)
                 self.seen[kind] += 1
                 if kind == "clear":
                     self.clear.append(text)
+
+    def packet(self, packet):
+        """For who wants more of it than its kind."""
 
     def __enter__(self):
         self.thread.start()

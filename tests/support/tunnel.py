@@ -28,6 +28,7 @@ class End:
     more: tuple = ()      # further children: (name, local_ts, remote_ts) each
     extra: tuple = ()     # further lines in the dialect of the side
     child_extra: tuple = ()  # the same, where that dialect has children apart
+    device_kind: str = ""  # "vti", "xfrm": where the daemon makes the device
     encap: bool = False   # ESP in UDP even without a NAT
     mark: int = 0         # of the kernel's policies, and key of a vti made by hand
 
