@@ -292,6 +292,7 @@ void kernel_found_free(struct dataplane *d);
 void kernel_inherit(struct dataplane *d, struct kernel_tunnel *t);
 void kernel_disinherit(struct kernel_tunnel *t);
 void kernel_inherited_gone(struct dataplane *d, struct kernel_state *s); /* the kernel ended it */
+void kernel_found_check(struct dataplane *d); /* those that the last look did not meet */
 void kernel_settled(struct dataplane *d);
 bool kernel_flush(const struct log_sink *log, char *why, size_t size);
 

@@ -215,19 +215,13 @@ static void gone(struct dataplane *d, struct kernel_state *s)
 	note_hard(d, s->child);
 }
 
-/* A state that is gone may take others of its inheritance along: begin anew behind it. */
-static bool one_is_gone(struct dataplane *d)
+static void check_seen(struct dataplane *d, struct kernel_child *c, mono_time now)
 {
-	struct kernel_state *s, *next;
-
-	HASH_ITER (hh, d->states, s, next) {
-		if (s->seen == d->round)
-			continue;
-		s->seen = d->round;
-		gone(d, s);
-		return true;
-	}
-	return false;
+	if (c->in.state.tracked && c->in.state.seen != d->round)
+		gone(d, &c->in.state);
+	if (c->out.state.tracked && c->out.state.seen != d->round)
+		gone(d, &c->out.state);
+	check_alive(d, c, now);
 }
 
 void kernel_look(struct dataplane *d, mono_time now)
@@ -245,10 +239,9 @@ void kernel_look(struct dataplane *d, mono_time now)
 		       netlink_strerror(d->xfrm, e));
 		return;
 	}
-	while (one_is_gone(d))
-		;
 	HASH_ITER (by_id, d->children, c, next)
-		check_alive(d, c, now);
+		check_seen(d, c, now);
+	kernel_found_check(d);
 }
 
 /* ---- events ---- */

@@ -255,6 +255,36 @@ void kernel_inherited_gone(struct dataplane *d, struct kernel_state *s)
 		kernel_disinherit(t);
 }
 
+/* With its last sending state the whole inheritance goes: begin anew behind each. */
+static bool one_is_gone(struct dataplane *d, struct found *f)
+{
+	struct kernel_state *s;
+
+	DL_FOREACH (f->states, s) {
+		if (s->seen == d->round)
+			continue;
+		kernel_inherited_gone(d, s);
+		return true;
+	}
+	return false;
+}
+
+void kernel_found_check(struct dataplane *d)
+{
+	struct kernel_tunnel *t, *next_tunnel;
+	struct found *f, *next;
+
+	HASH_ITER (hh, d->found, f, next)
+		while (one_is_gone(d, f))
+			;
+	HASH_ITER (by_id, d->by_id, t, next_tunnel) {
+		while (t->inherited && one_is_gone(d, t->inherited))
+			;
+		while (t->inherited_in && one_is_gone(d, t->inherited_in))
+			;
+	}
+}
+
 /* ---- settling and flushing ---- */
 
 static void reclaim(void *ctx, const struct netlink_link *link, const struct netlink_device *device)

@@ -488,6 +488,74 @@ static void endpoints_follow(void **state)
 	must_install(f, &b);
 }
 
+/* IPv4 and IPv6 in IPv6, without UDP: a vti6, or what an xfrm interface always is. */
+static void ipv6_outside(void **state)
+{
+	struct fixture *f = *state;
+	struct tunnel_config c = config_of("dp-a"), v4 = config_of("dp-b");
+	struct child_sa a = child_of(1, 1), b = child_of(2, 2);
+	struct dataplane_tunnel_info info;
+	struct netlink_device d;
+
+	a.local.addr = addr_of("2001:db8::1");
+	a.remote.addr = addr_of("2001:db8::2");
+	a.udp_encap = false;
+	a.esn = true;
+	c.local = a.local.addr;
+	create(f, 1, &c);
+	info = info_of(f, 1);
+	assert_string_equal(info.kind, is_xfrm() ? "xfrm" : "vti6");
+	must_install(f, &a);
+	d = device_of(f, info.ifindex);
+	assert_true(is_xfrm() || addr_equal(&d.remote, &a.remote.addr));
+	assert_int_equal(info_of(f, 1).mtu, 1426);
+	a.remote.addr = addr_of("2001:db8::3");
+	assert_int_equal(ops->child_update(f->d, &a), DATAPLANE_OK);
+	d = device_of(f, info.ifindex);
+	assert_true(is_xfrm() || addr_equal(&d.remote, &a.remote.addr));
+	assert_int_equal(states(f).ours, 2);
+	/* A vti that was made for IPv4 can't take it. */
+	create(f, 2, &v4);
+	b.local = a.local;
+	b.remote = a.remote;
+	assert_int_equal(ops->child_install(f->d, &b),
+			 is_xfrm() ? DATAPLANE_OK : DATAPLANE_UNSUPPORTED);
+	if (!is_xfrm())
+		assert_non_null(strstr(ops->last_error(f->d), "interface-type=xfrm"));
+}
+
+/* Another mark in the configuration: the same device, and the SAs go on under it. */
+static void the_mark_changes(void **state)
+{
+	struct fixture *f = *state;
+	struct tunnel_config c = config_of("dp-a");
+	struct child_sa a = child_of(1, 1);
+	struct dataplane_tunnel_info info;
+	int ifindex;
+
+	set_key(&c, 5);
+	create(f, 1, &c);
+	ifindex = info_of(f, 1).ifindex;
+	must_install(f, &a);
+	set_key(&c, 6);
+	if (is_xfrm()) {
+		assert_int_equal(ops->tunnel_update(f->d, 1, &c), DATAPLANE_UNSUPPORTED);
+		return;
+	}
+	assert_int_equal(ops->tunnel_update(f->d, 1, &c), DATAPLANE_OK);
+	info = info_of(f, 1);
+	assert_int_equal(info.ifindex, ifindex);
+	assert_int_equal(key_of(&info), 6);
+	assert_int_equal(device_of(f, ifindex).okey, 6);
+	assert_int_equal(states(f).ours, 2);
+	assert_int_equal(states(f).last_out.tag.mark.value, 6);
+	assert_true(states(f).last_out.sequence > 1000);
+	assert_int_equal(policies(f).ours, 6);
+	assert_int_equal(policies(f).last_policy.tag.mark.value, 6);
+	ops->tunnel_remove(f->d, 1);
+	assert_int_equal(policies(f).ours, 0);
+}
+
 static void somebody_removes_the_device(void **state)
 {
 	struct fixture *f = *state;
@@ -973,6 +1041,8 @@ int main(void)
 		CASE(adopts_under_its_own_name),
 		CASE(refuses_what_does_not_fit),
 		CASE(endpoints_follow),
+		CASE(ipv6_outside),
+		CASE(the_mark_changes),
 		CASE(somebody_removes_the_device),
 		CASE(what_is_set_down_stays_down),
 		CASE(a_script_makes_the_device),
