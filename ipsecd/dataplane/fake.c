@@ -65,6 +65,7 @@ static struct dataplane *fake_open(const struct dataplane_host *host)
 	if (!d)
 		return NULL;
 	forward_init(&d->forward, host, queue_packet);
+	d->forward.room = FAKE_PACKET_MAX;
 	return d;
 }
 

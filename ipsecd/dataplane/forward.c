@@ -119,7 +119,10 @@ static void send_by(struct forward *f, struct sa *sa, uint8_t *packet, size_t le
 		drop_out(f, DROP_TOO_BIG);
 		return;
 	}
-	esp = seal(f, sa, packet, len, family == AF_INET6 ? ESP_NEXT_IPV6 : ESP_NEXT_IPV4);
+	if (len < sa->pad_to) /* the inner header says where the padding begins */
+		memset(packet + len, 0, sa->pad_to - len);
+	esp = seal(f, sa, packet, len < sa->pad_to ? sa->pad_to : len,
+		   family == AF_INET6 ? ESP_NEXT_IPV6 : ESP_NEXT_IPV4);
 	if (esp.len == 0 ||
 	    !f->host.send_esp(f->host.ctx, &sa->child.local, &sa->child.remote, esp)) {
 		drop_out(f, DROP_SEND);

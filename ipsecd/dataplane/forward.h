@@ -19,6 +19,7 @@ struct forward_tunnel {
 	struct sa *newest;  /* its SAs, newest first */
 	mono_time acquired; /* when ACQUIRE was reported last; 0: never */
 	bool acquire_due;
+	bool flags_told; /* that it can't do all that was configured */
 	struct forward_tunnel *acquire_prev, *acquire_next; /* forward.acquires */
 	UT_hash_handle hh;
 };
@@ -28,6 +29,7 @@ struct forward {
 	/* Hands an inner packet to the tunnel's device; false: it did not take it. */
 	bool (*deliver)(struct forward_tunnel *t, const uint8_t *packet, size_t len);
 	struct sadb sadb;
+	size_t room; /* an outbound packet may be padded to this length where it lies; 0: not */
 	struct forward_tunnel *tunnels;
 	struct sa *due;			 /* SAs with something to report */
 	struct forward_tunnel *acquires; /* tunnels with an ACQUIRE to report */
@@ -57,7 +59,7 @@ enum dataplane_error forward_child_remove(struct forward *f, uint64_t id);
 bool forward_child_stats(const struct forward *f, uint64_t id, struct dataplane_child_stats *out);
 
 /* From the device to the network: `packet` is overwritten, and so are ESP_HEADROOM
- * bytes before and ESP_TAILROOM behind it. */
+ * bytes before and ESP_TAILROOM behind it; behind `room` bytes, where it may be padded. */
 void forward_output(struct forward *f, struct forward_tunnel *t, uint8_t *packet, size_t len,
 		    mono_time now);
 /* From the network to the device: dataplane_ops.esp_input. */

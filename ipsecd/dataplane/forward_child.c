@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <utlist.h>
 
+#define PATH_MTU 1500
+
 void forward_init(struct forward *f, const struct dataplane_host *host,
 		  bool (*deliver)(struct forward_tunnel *t, const uint8_t *packet, size_t len))
 {
@@ -93,6 +95,31 @@ static enum dataplane_error check_free(struct forward *f, const struct child_sa 
 	return DATAPLANE_OK;
 }
 
+/* RFC 4303 2.7; no further than what one packet of the path holds. */
+static uint16_t pad_to(const struct forward *f, const struct child_sa *c)
+{
+	uint16_t mtu = dataplane_inner_mtu(PATH_MTU, c->remote.addr.family, c->udp_encap,
+					   c->encr_id, c->encr_key_bits, c->integ_id);
+	uint16_t pad = c->flags.tfc_pad < mtu ? c->flags.tfc_pad : mtu;
+
+	return pad <= f->room ? pad : 0;
+}
+
+/* The socket has one outer header for all, without DF, DSCP and ECN of the packets inside. */
+static void say_unsupported(const struct forward *f, struct forward_tunnel *t,
+			    const struct child_flags *flags)
+{
+	bool dscp = flags->dscp == CHILD_DSCP_IN || flags->dscp == CHILD_DSCP_BOTH;
+	bool mark = flags->set_mark_out_mask || flags->set_mark_in_mask;
+
+	if (t->flags_told || (!dscp && !mark))
+		return;
+	t->flags_told = true;
+	log_to(f->host.log, LOG_LEVEL_WARN, "esp", t->name,
+	       "the userspace data plane does not %s%s%s", dscp ? "copy DSCP inwards" : "",
+	       dscp && mark ? " nor " : "", mark ? "set marks" : "");
+}
+
 enum dataplane_error forward_child_install(struct forward *f, const struct child_sa *child)
 {
 	enum dataplane_error e = check_free(f, child);
@@ -108,6 +135,8 @@ enum dataplane_error forward_child_install(struct forward *f, const struct child
 		return forward_fail(f, DATAPLANE_NO_MEMORY, "out of memory");
 	}
 	sa->tunnel = forward_tunnel_find(f, child->tunnel);
+	sa->pad_to = pad_to(f, child);
+	say_unsupported(f, sa->tunnel, &child->flags);
 	DL_PREPEND2(sa->tunnel->newest, sa, tunnel_prev, tunnel_next);
 	return DATAPLANE_OK;
 }

@@ -19,6 +19,7 @@ struct sa {
 	struct child_sa child; /* without its keys */
 	struct esp in, out;
 	uint64_t seq_out; /* last number used; the next packet takes seq_out + 1 */
+	uint16_t pad_to;  /* inner packets are padded to this length; 0: as they are */
 	struct replay replay;
 	struct dataplane_child_stats stats;
 	struct forward_tunnel *tunnel; /* whose device it serves; kept by forward */

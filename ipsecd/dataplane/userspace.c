@@ -345,6 +345,7 @@ static struct dataplane *userspace_open(const struct dataplane_host *host)
 	if (!d)
 		return NULL;
 	forward_init(&d->forward, host, write_packet);
+	d->forward.room = READ_MAX;
 	monitor.ctx = d;
 	d->netlink = netlink_open();
 	d->monitor = netlink_monitor_open(&monitor);

@@ -16,6 +16,7 @@ struct tap {
 	struct forward_tunnel tunnel;
 	unsigned sent, events[16];
 	uint32_t last_seq;
+	size_t last_len;
 	uint64_t last_child;
 };
 
@@ -28,6 +29,7 @@ static bool take_sent(void *ctx, const struct endpoint *from, const struct endpo
 	(void)to;
 	t->sent++;
 	t->last_seq = be32_get(esp.ptr + 4);
+	t->last_len = esp.len;
 	return true;
 }
 
@@ -218,6 +220,38 @@ static void keys_are_not_kept(void **state)
 	assert_memory_equal(&c.out, &zero.out, sizeof(c.out));
 }
 
+/* RFC 4303 2.7: shorter packets are as long as one of that length, and count as they are; not
+ * longer than fits the path, nor than the buffer holds. */
+static void short_packets_are_padded(void **state)
+{
+	struct tap *t = *state;
+	struct sa *sa = install(t, 1, false);
+	struct child_sa c = sa->child;
+	size_t plain;
+
+	c.in.encr_len = c.out.encr_len = 20;
+	transmit_len(t, 500, 1);
+	plain = t->last_len;
+	c.flags.tfc_pad = 500;
+	for (uint64_t id = 2; id <= 4; id++) {
+		t->f.room = id == 3 ? 0 : 65535;
+		c.id = id;
+		c.spi_in = 0x1000 + (uint32_t)id;
+		c.flags.tfc_pad = id == 4 ? CHILD_TFC_MTU : 500;
+		assert_int_equal(forward_child_install(&t->f, &c), DATAPLANE_OK);
+		sa = sadb_by_id(&t->f.sadb, id);
+		transmit(t, 1);
+		assert_int_equal(sa->stats.bytes_out, 100);
+		assert_int_equal(sa->pad_to, id == 2 ? 500 : id == 3 ? 0 : 1438);
+		if (id == 2)
+			assert_int_equal(t->last_len, plain);
+		else
+			assert_true(id == 3 ? t->last_len < plain : t->last_len > plain);
+		transmit_len(t, 1400, 1);
+		assert_true(t->last_len > 1400);
+	}
+}
+
 static void many_children_report_once_each(void **state)
 {
 	struct tap *t = *state;
@@ -238,13 +272,10 @@ static void many_children_report_once_each(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(sequence_numbers_end),
-		CASE(extended_numbers_go_on),
-		CASE(acquire_once_a_second),
-		CASE(router_solicitations_do_not_acquire),
-		CASE(too_big_for_udp),
-		CASE(keys_are_not_kept),
-		CASE(many_children_report_once_each),
+		CASE(sequence_numbers_end),	CASE(extended_numbers_go_on),
+		CASE(acquire_once_a_second),	CASE(router_solicitations_do_not_acquire),
+		CASE(too_big_for_udp),		CASE(keys_are_not_kept),
+		CASE(short_packets_are_padded), CASE(many_children_report_once_each),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
