@@ -98,6 +98,9 @@ while IFS=: read -r doc file name; do
 	grep -qsE "^static void (test_)?$name\\(" "$@" || finding "$doc: there is no test $file:$name"
 done < <(grep -E '^\|' $coverage $pains /dev/null | grep -oE '^[^:]*:|`[a-z]+:[a-z_0-9]+`' |
 	awk '/:$/ {doc = $0; next} {gsub("`", ""); print doc $0}' | sort -u)
+while read -r name; do
+	grep -qs "$name" tests/kernel/*.py || finding "$pains: there is no test $name"
+done < <(grep -E '^\|' $pains | grep -oE '`pain_[0-9a-z_]+`' | tr -d '`' | sort -u)
 while read -r file; do
 	[ -e "ipsecd/ike/$file" ] || [ -e "ipsecd/$file" ] || [ -e "tests/sim/$file" ] ||
 		finding "$coverage: there is no file $file"
