@@ -1,12 +1,15 @@
 """Where a lab's data plane finds a kernel it can work with: this machine's own or, for the
 kernel's IPsec when this one has none, User Mode Linux."""
 import os
+import re
 import subprocess
 
 from shell import inside, run, say
 
 PLANES = ("userspace", "kernel")
 TIMEOUT = 900
+INSIDE = "DETOUR_LAB_IN_UML"
+BFD_MULTIPLIER = 8
 
 # What ipsecd needs of the kernel, tried in a namespace that goes at once.
 TRIES = (
@@ -32,4 +35,20 @@ def run_in_uml(top, words):
     """Runs `words` there; its end is ours, and Ctrl-C ends the whole kernel."""
     runner = f"{top}/tests/kernel/uml"
     say("  this machine's kernel lacks vti or ESP: the lab runs in User Mode Linux\n")
+    os.environ[INSIDE] = "1"
     os.execv(runner, [runner, "--first", "--timeout", str(TIMEOUT), "--"] + words)
+
+
+def in_uml():
+    return bool(os.environ.get(INSIDE))
+
+
+def patient_topology(source, target):
+    """All sites and the probe share one emulated processor there: while daemons start, others
+    are silent for longer than between cores."""
+    with open(source) as given, open(target, "w") as out:
+        text, n = re.subn(r"(multiplier: )\d+", rf"\g<1>{BFD_MULTIPLIER}", given.read())
+        out.write(text)
+    if n:
+        say(f"   BFD waits for {BFD_MULTIPLIER} packets here: one emulated processor for all")
+    return target

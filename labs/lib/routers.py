@@ -10,6 +10,7 @@ FRR = "/usr/lib/frr"
 # Since FRR 10, zebra's configuration goes through mgmtd, whose sockets have fixed names
 # in a folder that -N alone can move.
 HAS_MGMTD = os.path.exists(f"{FRR}/mgmtd")
+RUN = "/run/frr"
 START_SECONDS = 20
 
 
@@ -30,6 +31,9 @@ class Site:
     def prepare(self):
         os.makedirs(self.frr)
         shutil.chown(self.frr, "frr", "frr")
+        if HAS_MGMTD and not os.path.exists(RUN):  # /run is empty in a container or test kernel
+            os.makedirs(RUN)
+            shutil.chown(RUN, "frr", "frr")
 
     def _start(self, name, words):
         log = os.path.join(self.logs, f"{self.name}-{name}.log")
@@ -113,7 +117,7 @@ class Site:
             if name in self.daemons and self.daemons[name].process:
                 self.daemons[name].stop()
         if HAS_MGMTD:
-            shutil.rmtree(f"/run/frr/{self.namespace}", ignore_errors=True)
+            shutil.rmtree(f"{RUN}/{self.namespace}", ignore_errors=True)
 
     # ---- asking
 
