@@ -1034,6 +1034,8 @@ static void selectors_hold_behind_the_device(void **state)
 
 int main(void)
 {
+	struct netlink *own;
+	int failed;
 	const struct CMUnitTest tests[] = {
 		CASE(makes_and_removes),
 		CASE(keys_are_stable_over_restarts),
@@ -1064,8 +1066,11 @@ int main(void)
 	};
 
 	kernel_namespace("test_kernel_plane");
+	own = kernel_netlink();
 	kind = kernel_device_kind();
 	if (kind == DEVICE_AUTO)
 		kind = kernel_has_vti() ? DEVICE_VTI : DEVICE_XFRM;
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	netlink_close(own);
+	return failed;
 }
