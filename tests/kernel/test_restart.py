@@ -155,9 +155,13 @@ def main():
     shared = (("pain_14_restart: killed and started", killed),
               ("pain_13_reload", reloaded), ("pain_07_interface_stays", stopped))
     more = (("killed twice", killed_twice), ("a conn is removed", removed), ("--flush", flushed))
-    for whose, kind, cases in (("ipsecd", Ipsecd, shared + more),
-                               ("strongSwan", KernelCharon, shared)):
-        with KernelPair([(ours, theirs)], theirs=kind) as pair:
+    # With selectors for all traffic, an SA's policy stands where the tunnel's base policy does.
+    all_traffic = tuple(change(end, local_ts="0.0.0.0/0", remote_ts="0.0.0.0/0")
+                        for end in (ours, theirs))
+    for whose, kind, ends, cases in (("ipsecd", Ipsecd, (ours, theirs), shared + more),
+                                     ("ipsecd, all traffic", Ipsecd, all_traffic, shared[:1]),
+                                     ("strongSwan", KernelCharon, (ours, theirs), shared)):
+        with KernelPair([ends], theirs=kind) as pair:
             for name, function in cases:
                 suite.case(f"{whose} opposite: {name}", function, pair,
                            logs=(pair.ours, pair.theirs))
