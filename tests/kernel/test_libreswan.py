@@ -36,15 +36,15 @@ def works(pair, name, initiator):
     check(not cable.clear, f"in clear on the cable: {cable.clear[:5]}")
 
 
-def our_child(pair, name, peers):
+def our_child(pair, name, peers, times):
     """pluto sends on the new SA before its answer, which has the key for that, is out: what it
     sends meanwhile can't be read by anybody. One ping each time is borne."""
-    rekey_child(pair, name, peers, allowed=3)
+    rekey_child(pair, name, peers, allowed=times, times=times)
 
 
 def rekeys(pair, name, rekey, rekeyer):
     with pair.up(name, pair.ours):
-        rekey(pair, name, [rekeyer])
+        rekey(pair, name, [rekeyer], times=2)
 
 
 def main():

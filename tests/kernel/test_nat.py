@@ -25,8 +25,8 @@ def through(pair, name, initiator, outside_peer, router_address):
         sa = outside_peer.sas(name)[0]
         check_equal(sa["remote-host"], router_address, "peer's address as seen outside")
         for peers in ([pair.ours], [pair.theirs]):
-            rekey_child(pair, name, peers)
-            rekey_ike(pair, name, peers)
+            rekey_child(pair, name, peers, times=1)
+            rekey_ike(pair, name, peers, times=1)
     check(not cable.clear and not cable.seen["esp"], f"on the cable: {cable.seen} "
                                                      f"{cable.clear[:3]}")
 
@@ -46,7 +46,7 @@ def new_mapping(pair, name):
             return 40000 <= int(pair.ours.sas(name)[0]["remote-port"]) < 41000
         until("our side follows to the new port", moved, 20)
         pair.ping(name)
-        rekey_child(pair, name, [pair.ours])
+        rekey_child(pair, name, [pair.ours], times=1)
 
 
 def second_gateway(pair, ends):

@@ -47,8 +47,8 @@ def works(pair, name, initiator):
 def rekeys(pair, name, initiator):
     with pair.up(name, initiator):
         for peers in ([pair.ours], [pair.theirs], [pair.ours, pair.theirs]):
-            rekey_child(pair, name, peers)
-            rekey_ike(pair, name, peers)
+            rekey_child(pair, name, peers, times=1)
+            rekey_ike(pair, name, peers, times=1)
 
 
 def main():

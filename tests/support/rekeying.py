@@ -23,11 +23,11 @@ def settled(pair, name):
     until("one CHILD_SA and one IKE SA, the same on both sides", same, 15)
 
 
-def rekey(pair, name, spis, start, peers, allowed=0):
-    """Rekeys three times in a row; `spis` reads what must change, `start` begins it. `allowed`:
+def rekey(pair, name, spis, start, peers, allowed=0, times=3):
+    """Rekeys some times in a row; `spis` reads what must change, `start` begins it. `allowed`:
     pings that a peer may lose, where it is known to."""
     with pair.pinging(name) as pinging:
-        for _ in range(3):
+        for _ in range(times):
             before = spis(pair.ours, name)
             for peer in peers:
                 start(peer)
@@ -40,9 +40,9 @@ def rekey(pair, name, spis, start, peers, allowed=0):
         pinging.check_no_loss()
 
 
-def rekey_child(pair, name, peers, allowed=0):
-    rekey(pair, name, child_spis, lambda peer: peer.rekey_child(name), peers, allowed)
+def rekey_child(pair, name, peers, **options):
+    rekey(pair, name, child_spis, lambda peer: peer.rekey_child(name), peers, **options)
 
 
-def rekey_ike(pair, name, peers):
-    rekey(pair, name, ike_spis, lambda peer: peer.rekey_ike(name), peers)
+def rekey_ike(pair, name, peers, **options):
+    rekey(pair, name, ike_spis, lambda peer: peer.rekey_ike(name), peers, **options)
