@@ -92,16 +92,25 @@ bool __wrap_ike_engine_command(struct ike_engine *e, const struct ike_command *c
 }
 
 /* A command that may fail, and time for it. */
-static void order(struct sim *s, unsigned node, enum ike_command_kind kind, const char *child)
+static void give(struct sim *s, unsigned node, struct ike_command *c)
 {
-	struct ike_command c = {.kind = kind,
-				.tag = ++s->next_tag,
-				.select = {.ike = node ? "to0-0" : "to1-0", .child = child}};
 	const char *error;
 
-	ike_engine_command(s->nodes[node].engine, &c, &error, s->now);
+	c->tag = ++s->next_tag;
+	c->select.ike = node ? "to0-0" : "to1-0";
+	ike_engine_command(s->nodes[node].engine, c, &error, s->now);
 	sim_drain(s, node);
 	sim_run(s, 3 * MONO_S);
+}
+
+static void order(struct sim *s, unsigned node, enum ike_command_kind kind, const char *child)
+{
+	give(s, node, &(struct ike_command){.kind = kind, .select.child = child});
+}
+
+static void order_reauth(struct sim *s, unsigned node)
+{
+	give(s, node, &(struct ike_command){.kind = IKE_COMMAND_REKEY, .reauth = true});
 }
 
 static void live(struct sim *s)
@@ -111,6 +120,8 @@ static void live(struct sim *s)
 	order(s, 1, IKE_COMMAND_REKEY, "net");
 	order(s, 1, IKE_COMMAND_REKEY, NULL);
 	order(s, 0, IKE_COMMAND_REKEY, NULL);
+	order_reauth(s, 0);
+	order_reauth(s, addresses ? 0 : 1);
 	order(s, 1, IKE_COMMAND_TERMINATE, "net");
 	order(s, 0, IKE_COMMAND_INITIATE, "net");
 	order(s, 0, IKE_COMMAND_TERMINATE, NULL);
