@@ -25,6 +25,32 @@ static void is_created_dormant_and_up(void **state)
 		assert_int_not_equal(info.ifindex, info_of(&w->b).ifindex);
 }
 
+static void info_tells_the_device(void **state)
+{
+	struct world *w = *state;
+	struct dataplane_tunnel_info info = info_of(&w->a);
+
+	assert_string_equal(info.name, w->a.device);
+	assert_non_null(info.kind);
+	assert_string_not_equal(info.kind, "");
+	assert_int_equal(info.inherited, 0);
+}
+
+static void says_what_it_supports(void **state)
+{
+	struct world *w = *state;
+	const struct dataplane_ops *ops = contract->ops;
+
+	if (!ops->supports) /* all that crypto.h has */
+		return;
+	for (unsigned esn = 0; esn < 2; esn++) {
+		assert_true(ops->supports(w->a.plane, ENCR_AES_GCM_16, 128, 0, esn));
+		assert_true(
+			ops->supports(w->a.plane, ENCR_AES_CBC, 256, INTEG_HMAC_SHA2_256_128, esn));
+		assert_false(ops->supports(w->a.plane, 3, 0, INTEG_HMAC_SHA2_256_128, esn));
+	}
+}
+
 static void link_follows_set_link_only(void **state)
 {
 	struct world *w = *state;
@@ -244,6 +270,8 @@ int contract_device_cases(const char *plane)
 {
 	const struct CMUnitTest device_cases[] = {
 		CASE(is_created_dormant_and_up),
+		CASE(info_tells_the_device),
+		CASE(says_what_it_supports),
 		CASE(link_follows_set_link_only),
 		CASE(keeps_ifindex_through_everything),
 		CASE(mtu_follows_the_suite),

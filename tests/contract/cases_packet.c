@@ -87,6 +87,37 @@ static void goes_to_the_childs_endpoints(void **state)
 	assert_true(endpoint_equal(&w->a.sent[1].to, &a.remote));
 }
 
+/* To another address, with UDP or where it is offered without: the same SA, whose numbers and
+ * window go on (RFC 4303 3.3.3). */
+static void moves_with_its_peer(void **state)
+{
+	struct world *w = *state;
+	uint8_t memory[PACKET_MAX];
+	struct span back = udp_packet(memory, AF_INET, 1, 100, true);
+	struct child_sa a, b;
+	struct packet first, next;
+
+	install_pair(w, 1, &a, &b);
+	first = forge(&a, 1, ESP_NEXT_IPV4, back);
+	input(w, &w->a, &first);
+	expect_received(&w->a, back);
+	contract->transmit(&w->a, udp_packet(memory, AF_INET, 1, 100, false), w->now);
+	a.remote.addr.bytes[3] = 77;
+	assert_int_equal(contract->ops->child_update(w->a.plane, &a), DATAPLANE_OK);
+	contract->transmit(&w->a, udp_packet(memory, AF_INET, 1, 100, false), w->now);
+	assert_int_equal(w->a.n_sent, 2);
+	assert_true(endpoint_equal(&w->a.sent[1].to, &a.remote));
+	assert_true(memcmp(w->a.sent[1].data + 4, w->a.sent[0].data + 4, 4) > 0);
+	back = udp_packet(memory, AF_INET, 1, 100, true);
+	first.from = a.remote;
+	input(w, &w->a, &first);
+	expect_nothing(&w->a);
+	assert_int_equal(dropped(&w->a, DROP_REPLAY), 1);
+	next = forge(&a, 2, ESP_NEXT_IPV4, back);
+	input(w, &w->a, &next);
+	expect_received(&w->a, back);
+}
+
 static void replays_are_dropped(void **state)
 {
 	struct world *w = *state;
@@ -358,6 +389,29 @@ static void the_newest_that_sends_is_taken(void **state)
 		expect_received(&w->b, packet);
 }
 
+/* RFC 4303 2.7: what is shorter looks as long as what is not. */
+static void padding_hides_lengths(void **state)
+{
+	static const struct suite_case gcm = {ENCR_AES_GCM_16, 128, 0, false};
+	struct world *w = *state;
+	uint8_t memory[PACKET_MAX] = {0};
+	struct child_sa a, b;
+
+	child_pair(1, &gcm, &a, &b);
+	a.flags.tfc_pad = 500;
+	install(&w->a, &a);
+	install(&w->b, &b);
+	contract->transmit(&w->a, udp_packet(memory, AF_INET, 1, 500, false), w->now);
+	contract->transmit(&w->a, udp_packet(memory, AF_INET, 1, 100, false), w->now);
+	assert_int_equal(w->a.n_sent, 2);
+	assert_int_equal(w->a.sent[0].len, w->a.sent[1].len);
+	w->a.sent[0] = w->a.sent[1];
+	w->a.n_sent = 1;
+	carry(w, &w->a, &w->b);
+	memset(memory + 100, 0, 400);
+	expect_received(&w->b, span_of(memory, contract->stack_checks ? 500 : 100));
+}
+
 static void passes_while_dormant(void **state)
 {
 	struct world *w = *state;
@@ -406,6 +460,7 @@ int contract_packet_cases(const char *plane)
 		CASE(every_suite_both_families_both_ways),
 		CASE(numbers_and_ivs_are_used_once),
 		CASE(goes_to_the_childs_endpoints),
+		CASE(moves_with_its_peer),
 		CASE(replays_are_dropped),
 		CASE(reordering_within_the_window),
 		CASE(forgeries_do_not_move_the_window),
@@ -417,6 +472,7 @@ int contract_packet_cases(const char *plane)
 		CASE(selectors_with_ports),
 		CASE(what_is_inside_is_checked),
 		CASE(the_newest_that_sends_is_taken),
+		CASE(padding_hides_lengths),
 		CASE(passes_while_dormant),
 		CASE(statistics),
 	};
