@@ -96,6 +96,12 @@ def proposal(words, esp=False):
     return "-".join(WORDS.get(word, word) for word in kept)
 
 
+def _states(text, name, kind):
+    """The numbers of the established states of a connection, as whack --showstates has them."""
+    return re.findall(rf'^\d+ #(\d+): "{re.escape(name)}"(?:\[\d+\][^:]*)?:\S+ '
+                      rf"STATE_V2_ESTABLISHED_{kind}_SA ", text, re.M)
+
+
 class Libreswan(Peer):
     """pluto in a namespace."""
 
@@ -174,8 +180,8 @@ class Libreswan(Peer):
     # -- control --
 
     def _run(self, *argv, check=True):
-        return self.namespace.run("env", *(f"{k}={v}" for k, v in self.env.items()), *argv,
-                                  check=check)
+        """Its control socket is a file: no namespace is needed."""
+        return netns.run(*argv, check=check, env={**os.environ, **self.env})
 
     def whack(self, *words):
         return self._run(f"{PROGRAMS}/whack", "--rundir", self.folder, *words, check=False)
@@ -191,7 +197,7 @@ class Libreswan(Peer):
         self.whack("--terminate", "--name", name)
 
     def terminate_child(self, name):
-        for number in self._states(name, "CHILD"):
+        for number in _states(self.whack("--showstates"), name, "CHILD"):
             self.whack("--deletestate", number)
 
     def rekey_child(self, name):
@@ -203,12 +209,6 @@ class Libreswan(Peer):
     def conns(self):
         return {end.name: {} for end in self.ends}
 
-    def _states(self, name, kind):
-        """{number: rest of the line} of the established states of a connection."""
-        pattern = re.compile(rf'^\d+ #(\d+): "{re.escape(name)}"(?:\[\d+\][^:]*)?:\S+ '
-                             rf"STATE_V2_ESTABLISHED_{kind}_SA (.*)$", re.M)
-        return dict(pattern.findall(self.whack("--showstates")))
-
     def sas(self, name=None):
         """As list-sas has them, as far as the tests look: each IKE SA with its children."""
         text = self.whack("--showstates")
@@ -217,13 +217,13 @@ class Libreswan(Peer):
             if name not in (None, end.name):
                 continue
             children = {}
-            for number in self._states(end.name, "CHILD"):
+            for number in _states(text, end.name, "CHILD"):
                 spis = re.search(rf'^\d+ #{number}: "[^\n]* esp\.(\w+)@\S+ esp\.(\w+)@', text, re.M)
                 # pluto names the outbound SA, the peer's SPI, first.
                 children[number] = {"name": end.name, "state": "INSTALLED",
                                     "spi-out": spis[1].rjust(8, "0") if spis else "",
                                     "spi-in": spis[2].rjust(8, "0") if spis else ""}
-            for number in self._states(end.name, "IKE"):
+            for number in _states(text, end.name, "IKE"):
                 found.append({"name": end.name, "state": "ESTABLISHED",
                               "initiator-spi": f"#{number}", "child-sas": children})
                 children = {}

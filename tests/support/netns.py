@@ -8,9 +8,9 @@ import subprocess
 PREFIX = "interop"
 
 
-def run(*argv, check=True, stdin=None):
+def run(*argv, check=True, stdin=None, env=None):
     """Runs a command, returns its output; the error names the command and its words."""
-    done = subprocess.run(argv, input=stdin, text=True, stdout=subprocess.PIPE,
+    done = subprocess.run(argv, input=stdin, text=True, env=env, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT)
     if check and done.returncode:
         raise RuntimeError(f"{' '.join(argv)}: exit {done.returncode}: {done.stdout.strip()}")
