@@ -75,6 +75,9 @@ def write_script(pair):
 def taken_over(pair):
     pair.ours.initiate(NAME, 30)
     until("the device is UP", lambda: pair.ours.operstate(DEVICE) == "UP", 20)
+    # It is taken over as soon as it is there: the script may have more to do.
+    until("the script's route", lambda: DEVICE in pair.namespaces[0].ip(
+        "route", "show", pair.tunnels[0][0].remote_ts))
     pair.ping(NAME)
     shown = pair.ours.conns()[NAME]
     check_equal(shown["interface"], DEVICE, "the device's name")
