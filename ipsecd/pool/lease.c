@@ -33,10 +33,9 @@ static bool within(const struct pool *p, const struct addr *a)
 	       addr_compare(a, &p->last) <= 0;
 }
 
-static void next_fresh(struct pool *p)
+/* To the next address of the pool; family 0 behind the last. */
+static void advance(const struct pool *p, struct addr *a)
 {
-	struct addr *a = &p->fresh;
-
 	if (addr_equal(a, &p->last)) {
 		*a = (struct addr){0};
 		return;
@@ -136,7 +135,41 @@ void lease_drop(struct pool *p, struct lease *l)
 	free(l);
 }
 
+void lease_forget_surplus(struct pool *p, const struct lease *l)
+{
+	const struct holder *h = holder_of(p, &l->identity);
+	struct lease *other, *next;
+	unsigned n = 0;
+
+	DL_FOREACH2 (h->leases, other, id_next)
+		n += !other->online;
+	DL_FOREACH_SAFE2 (h->leases, other, next, id_next) {
+		if (n <= VIPS_MAX)
+			return;
+		if (other->online || other == l)
+			continue;
+		n--;
+		lease_drop(p, other);
+	}
+}
+
 /* ---- choosing ---- */
+
+/* Somebody has this address from a pool that overlaps with p. */
+static bool taken(const struct choice *c, const struct pool *p, const struct addr *a)
+{
+	const struct pool *other;
+	const struct lease *l;
+
+	DL_FOREACH (c->all, other) {
+		l = other == p ? NULL : lease_at(other, a);
+		if (l && l->online &&
+		    !(c->request->sole &&
+		      memcmp(&l->identity, c->identity, sizeof(l->identity)) == 0))
+			return true;
+	}
+	return false;
+}
 
 static bool granted(const struct grant *g, const struct lease *l)
 {
@@ -150,7 +183,8 @@ static bool granted(const struct grant *g, const struct lease *l)
 /* Nobody else has it, and this request does not have it yet. */
 static bool may_have(const struct choice *c, const struct lease *l)
 {
-	return !granted(c->grant, l) && memcmp(&l->identity, c->identity, sizeof(l->identity)) == 0;
+	return !granted(c->grant, l) && !taken(c, l->pool, &l->addr) &&
+	       memcmp(&l->identity, c->identity, sizeof(l->identity)) == 0;
 }
 
 /* The address that is wished for, if it is free or this identity's. */
@@ -163,7 +197,7 @@ struct lease *lease_wished(struct pool *p, const struct choice *c)
 	l = lease_at(p, c->wanted);
 	if (l)
 		return may_have(c, l) ? l : NULL;
-	if (HASH_CNT(hh, p->leases) >= MEMORY_LEASES_MAX)
+	if (HASH_CNT(hh, p->leases) >= MEMORY_LEASES_MAX || taken(c, p, c->wanted))
 		return NULL;
 	return lease_new(p, c->wanted, c->identity);
 }
@@ -190,11 +224,16 @@ struct lease *lease_own(struct pool *p, const struct choice *c)
 
 struct lease *lease_fresh(struct pool *p, const struct choice *c)
 {
+	struct addr a;
+
 	while (p->fresh.family && lease_at(p, &p->fresh))
-		next_fresh(p);
-	if (!p->fresh.family || HASH_CNT(hh, p->leases) >= MEMORY_LEASES_MAX)
+		advance(p, &p->fresh);
+	a = p->fresh;
+	while (a.family && (lease_at(p, &a) || taken(c, p, &a))) /* those may be free later */
+		advance(p, &a);
+	if (!a.family || HASH_CNT(hh, p->leases) >= MEMORY_LEASES_MAX)
 		return NULL;
-	return lease_new(p, &p->fresh, c->identity);
+	return lease_new(p, &a, c->identity);
 }
 
 /* Somebody else's, who is away. */
@@ -203,8 +242,10 @@ struct lease *lease_old(struct pool *p, const struct choice *c)
 	struct lease *l = within(p, c->wanted) ? lease_at(p, c->wanted) : NULL;
 	struct addr addr;
 
-	if (!l || l->online)
+	if (!l || l->online || taken(c, p, &l->addr))
 		l = p->away;
+	while (l && taken(c, p, &l->addr))
+		l = l->away_next;
 	if (!l)
 		return NULL;
 	addr = l->addr;

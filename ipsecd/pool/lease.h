@@ -46,6 +46,7 @@ struct pool {
 struct grant {
 	UT_hash_handle hh; /* by request */
 	uint64_t id;
+	bool sole;
 	uint8_t n;
 	struct lease *leases[VIPS_MAX];
 };
@@ -55,6 +56,7 @@ struct choice {
 	const struct id *identity;
 	const struct grant *grant; /* what this request has already */
 	const struct addr *wanted;
+	const struct pool *all; /* ranges may overlap */
 };
 
 /* last - first + 1; UINT64_MAX: that many or more */
@@ -68,5 +70,8 @@ taker lease_fresh;  /* what nobody ever had */
 taker lease_old;    /* somebody else's, who is away */
 
 void lease_drop(struct pool *p, struct lease *l);
+/* Of the addresses that the identity of l does not use at present, only the VIPS_MAX last ones are
+ * kept for it. */
+void lease_forget_surplus(struct pool *p, const struct lease *l);
 
 #endif

@@ -189,9 +189,14 @@ static void memory_request(struct pool_backend *b, const struct pool_request *r)
 	struct pool *pools[POOL_REFS_MAX];
 
 	identity_key(&r->identity, &identity);
+	if (g)
+		g->sole = r->sole;
 	for (uint8_t i = 0; g && i < r->n && i < VIPS_MAX; i++) {
-		struct choice c = {
-			.request = r, .identity = &identity, .grant = g, .wanted = &r->wanted[i]};
+		struct choice c = {.request = r,
+				   .identity = &identity,
+				   .grant = g,
+				   .wanted = &r->wanted[i],
+				   .all = b->pools};
 		unsigned n = pools_of(b, r, r->wanted[i].family, pools);
 		struct lease *l = choose(pools, n, &c);
 
@@ -221,6 +226,8 @@ static void memory_release(struct pool_backend *b, uint64_t id)
 		DL_APPEND2(p->away, l, away_prev, away_next);
 		if (p->client)
 			lease_drop(p, l);
+		else if (g->sole)
+			lease_forget_surplus(p, l);
 	}
 	HASH_DELETE(hh, b->grants, g);
 	free(g);

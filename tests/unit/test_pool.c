@@ -318,6 +318,57 @@ static void pools_are_shared_by_definition(void **state)
 	close_pools(&f);
 }
 
+/* Where ranges overlap, an address is one peer's nevertheless. */
+static void overlapping_pools_share_their_addresses(void **state)
+{
+	struct fixture range, client;
+	uint64_t carol;
+
+	(void)state;
+	OPEN(&range, "10.3.0.0/30");
+	client = range;
+	assert_true(pool_ref_parse("%config", &client.refs[0]));
+	carol = ask4(&range, "carol", "10.3.0.1");
+	client.next = 100;
+	ask(&client, "mallory", "10.3.0.1", "", "-");
+	ask(&client, "dave", "10.3.0.2", "", "10.3.0.2");
+	ask4(&range, "eve", "-");
+	give_back(&range, carol);
+	ask(&client, "mallory", "10.3.0.1", "", "10.3.0.1");
+	ask4(&range, "carol", "-"); /* somebody has it, though it was hers */
+	give_back(&client, 102);
+	ask4(&range, "eve", "10.3.0.2");
+	pool_ref_clear(&client.refs[0]);
+	assert_true(pool_ref_parse("10.3.0.1-10.3.0.4", &client.refs[0]));
+	ask4(&client, "frank", "10.3.0.3");
+	ask4(&client, "carol", "10.3.0.4");
+	give_back(&client, 103);
+	pool_ref_clear(&client.refs[0]);
+	close_pools(&range);
+}
+
+/* Who names another address each time does not push others out of the memory. */
+static void one_identity_is_not_remembered_without_end(void **state)
+{
+	struct fixture f;
+	char text[ADDR_TEXT];
+	uint64_t carol;
+
+	(void)state;
+	OPEN(&f, "10.3.0.0/27");
+	carol = ask4(&f, "carol", "10.3.0.1");
+	give_back(&f, carol);
+	for (unsigned i = 2; i <= 30; i++) {
+		snprintf(text, sizeof(text), "10.3.0.%u", i);
+		give_back(&f, ask(&f, "mallory", text, "", text));
+	}
+	assert_pool(&f, 0, "10.3.0.0/27", 30, 0, 1 + VIPS_MAX);
+	ask4(&f, "dave", "10.3.0.2");
+	ask4(&f, "carol", "10.3.0.1");
+	ask4(&f, "mallory", "10.3.0.27");
+	close_pools(&f);
+}
+
 static void huge_pools_are_cheap(void **state)
 {
 	struct fixture f;
@@ -458,6 +509,8 @@ int main(void)
 		cmocka_unit_test(clients_may_choose),
 		cmocka_unit_test(pools_have_names),
 		cmocka_unit_test(pools_are_shared_by_definition),
+		cmocka_unit_test(overlapping_pools_share_their_addresses),
+		cmocka_unit_test(one_identity_is_not_remembered_without_end),
 		cmocka_unit_test(huge_pools_are_cheap),
 		cmocka_unit_test(more_identities_than_are_remembered),
 		cmocka_unit_test(leases_are_listed),
