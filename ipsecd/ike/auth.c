@@ -295,6 +295,7 @@ void auth_consume_response(struct exchange *x)
 	struct ike_sa *sa = x->sa;
 	uint32_t spi_in = sa->init->child_spi;
 	bool held = conns_child_held(sa->entry, sa->init->child_name) != HOLD_NONE;
+	bool initial_contact = wire_find_notify(x->in, NOTIFY_INITIAL_CONTACT) != NULL;
 	char detail[IKE_WORDS];
 
 	x->e->counters.ike_auth_in_resp++;
@@ -327,7 +328,9 @@ void auth_consume_response(struct exchange *x)
 	peers_sa_up(x->e, sa, config && error ? config->name : NULL);
 	if (config && error)
 		child_refused(x, config, error->type);
-	duplicates_resolve(x->e, sa, wire_find_notify(x->in, NOTIFY_INITIAL_CONTACT) != NULL);
+	/* One that goes again replaces nothing, but the peer may have forgotten older ones. */
+	if (ike_sa_usable(sa) || initial_contact)
+		duplicates_resolve(x->e, sa, initial_contact);
 }
 
 /* ---- responder ---- */
@@ -418,7 +421,8 @@ static struct child *create_first_child(struct exchange *x)
 	}
 	c = child_setup_commit(x->e, sa, &offer, span_of(sa->nonce_peer, sa->nonce_peer_len),
 			       span_of(sa->nonce_own, sizeof(sa->nonce_own)), span_of(NULL, 0),
-			       false, duplicates_may_send(sa, offer.config), NULL);
+			       false, duplicates_may_send(sa, offer.config, &offer.remote_ts),
+			       NULL);
 	if (!c) {
 		exchange_refuse(x, NOTIFY_TEMPORARY_FAILURE, span_of(NULL, 0), "out of memory");
 		return NULL;

@@ -332,9 +332,10 @@ struct child *create_child_answer(struct exchange *x, const struct child_config 
 	if (offer.suite.ke && !create_child_answer_ke(x, offer.suite.ke, public_value, shared))
 		return NULL;
 	engine_random(x->e, nonce, sizeof(nonce));
-	c = child_setup_commit(x->e, x->sa, &offer, x->in->nonce, own,
-			       span_of(shared, offer.suite.ke ? offer.suite.ke->shared_len : 0),
-			       false, outbound && duplicates_may_send(x->sa, offer.config), old);
+	c = child_setup_commit(
+		x->e, x->sa, &offer, x->in->nonce, own,
+		span_of(shared, offer.suite.ke ? offer.suite.ke->shared_len : 0), false,
+		outbound && duplicates_may_send(x->sa, offer.config, &offer.remote_ts), old);
 	explicit_bzero(shared, sizeof(shared));
 	if (!c) {
 		exchange_refuse(x, NOTIFY_TEMPORARY_FAILURE, span_of(NULL, 0),
@@ -380,6 +381,8 @@ static bool create_create_child_request(struct exchange *x)
 
 	x->task->collision = 0;
 	if (!config) {
+		conns_end_waiters(x->e, x->sa->entry, x->task->child_name, false, false,
+				  cause.reason, cause.detail);
 		exchange_done(x->e, x->task, false, cause.reason, cause.detail);
 		return false;
 	}

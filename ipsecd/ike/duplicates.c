@@ -17,8 +17,10 @@
 /* How long a superseded IKE_SA waits for CHILD_SAs of the new one that do its work, and for the
  * DELETE of the peer that made the new one. */
 #define SUPERSEDED_PATIENT (10 * MONO_S)
-/* The data plane may refuse the new CHILD_SA. */
-#define INSTALL_WAIT (20 * MONO_MS)
+/* No peer asks again for an answer so long after it was sent. */
+#define ARRIVED_SURELY (10 * MONO_S)
+/* The data plane may refuse the new CHILD_SA, the peer's as well: its DELETE comes then. */
+#define INSTALL_WAIT (500 * MONO_MS)
 /* Of one peer; the oldest beyond go at once. */
 #define SUPERSEDED_MAX 4
 
@@ -47,10 +49,19 @@ static struct ike_sa *heir(const struct ike_sa *sa)
 
 /* ---- CHILD_SAs of the same use ---- */
 
+/* Peers that share an identity (unique=never) have addresses of their own. */
+static bool overlap(const struct ts_list *a, const struct ts_list *b)
+{
+	struct ts_list both;
+
+	return ts_narrow(a, b, &both) > 0;
+}
+
 static bool same_use(const struct child *a, const struct child *b)
 {
 	return child_usable(b) && !b->redundant && b->in_plane &&
-	       strcmp(a->config->name, b->config->name) == 0;
+	       strcmp(a->config->name, b->config->name) == 0 &&
+	       overlap(&a->remote_ts, &b->remote_ts);
 }
 
 /* One that sends already rather than one that would have to, of IKE_SAs that stay rather than of
@@ -80,9 +91,10 @@ static struct child *successor(const struct child *c)
 	return best;
 }
 
-/* Does another IKE_SA than `sa` send by a CHILD_SA of this name, though it may be replaced there?
- */
-static bool others_send(const struct ike_sa *sa, const char *name, bool silent_too)
+/* Does another IKE_SA than `sa` send by a CHILD_SA of this name to there, though it may be replaced
+ * in it? */
+static bool others_send(const struct ike_sa *sa, const char *name, const struct ts_list *remote_ts,
+			bool silent_too)
 {
 	const struct ike_sa *other;
 	const struct child *c;
@@ -93,23 +105,24 @@ static bool others_send(const struct ike_sa *sa, const char *name, bool silent_t
 			continue;
 		DL_FOREACH (other->children, c)
 			if (c->outbound && c->in_plane && c->state != CHILD_DELETING &&
-			    strcmp(c->config->name, name) == 0)
+			    strcmp(c->config->name, name) == 0 && overlap(&c->remote_ts, remote_ts))
 				return true;
 	}
 	return false;
 }
 
-bool duplicates_may_send(const struct ike_sa *sa, const struct child_config *config)
+bool duplicates_may_send(const struct ike_sa *sa, const struct child_config *config,
+			 const struct ts_list *remote_ts)
 {
 	return !conns_child_inherited(sa->entry, config->name) &&
-	       !others_send(sa, config->name, true);
+	       !others_send(sa, config->name, remote_ts, true);
 }
 
 /* `next` does the work of c, if it is not done already. */
 static void succeed(struct ike_engine *e, const struct child *c, struct child *next,
 		    const char *cause)
 {
-	if (next && !others_send(c->sa, c->config->name, true))
+	if (next && !others_send(c->sa, c->config->name, &c->remote_ts, true))
 		child_set_outbound(e, next, true, cause);
 }
 
@@ -149,8 +162,10 @@ static bool arrived(const struct ike_engine *e, const struct child *c)
 
 	if (!c->asked_by || rx->next_id > c->asked_by)
 		return true;
+	if (e->now - sent >= ARRIVED_SURELY)
+		return true;
 	return e->now - sent >= e->settings.take_over_wait &&
-	       !others_send(c->sa, c->config->name, false);
+	       !others_send(c->sa, c->config->name, &c->remote_ts, false);
 }
 
 static void consume_confirm_response(struct exchange *x)
@@ -274,6 +289,12 @@ void duplicates_child_up(struct ike_engine *e, const struct child *c)
 		review_all(e, c->sa);
 }
 
+static void be_patient(struct ike_engine *e, struct ike_sa *old)
+{
+	old->superseded_until = e->now + SUPERSEDED_PATIENT;
+	timer_set(&e->timers, &old->redundant_timer, old->superseded_until);
+}
+
 static void supersede(struct ike_engine *e, const struct ike_sa *sa, struct ike_sa *old,
 		      bool silent)
 {
@@ -283,7 +304,7 @@ static void supersede(struct ike_engine *e, const struct ike_sa *sa, struct ike_
 		silent ? ": the peer says INITIAL_CONTACT" : "");
 	if (silent)
 		timer_cancel(&e->timers, &old->dpd_timer);
-	timer_set(&e->timers, &old->redundant_timer, e->now + SUPERSEDED_PATIENT);
+	be_patient(e, old);
 }
 
 /* A peer that makes one after the other is no reason to keep all of them. */
@@ -369,12 +390,24 @@ static bool winner_needs_time(const struct ike_engine *e, const struct ike_sa *l
 	       e->now < winner->established + SUPERSEDED_PATIENT;
 }
 
+/* A new CHILD_SA that was to do its work went again: the data plane refused it. */
+static bool work_is_left(const struct ike_engine *e, const struct ike_sa *sa)
+{
+	return sa->superseded && !sa->silent && e->now < sa->superseded_until &&
+	       !has_successors(sa);
+}
+
 void duplicates_expire(struct ike_engine *e, void *owner)
 {
 	struct ike_sa *sa = owner, *next = heir(sa);
 
 	if (!ike_sa_usable(sa))
 		return;
+	if (next && work_is_left(e, sa)) {
+		timer_set(&e->timers, &sa->redundant_timer, sa->superseded_until);
+		reauth_fill(e, next, sa);
+		return;
+	}
 	if (winner_needs_time(e, sa, next))
 		timer_set(&e->timers, &sa->redundant_timer, e->now + REDUNDANT_WAIT);
 	else if (next || sa->silent)
@@ -407,7 +440,7 @@ void duplicates_inherit(struct ike_engine *e, struct ike_sa *next, const struct 
 		return;
 	next->redundant = next->superseded = true;
 	next->silent = old->silent;
-	timer_set(&e->timers, &next->redundant_timer, e->now + SUPERSEDED_PATIENT);
+	be_patient(e, next);
 }
 
 /* One from where the older one is may be a reauthentication, or the same peer restarted. */

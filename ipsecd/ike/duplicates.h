@@ -19,7 +19,8 @@ void duplicates_sa_gone(struct ike_engine *e, const struct ike_sa *sa);
 
 /* Responder: may a new CHILD_SA of `config` send at once? Not while an older one does: the
  * initiator has the new one only when our answer has arrived. */
-bool duplicates_may_send(const struct ike_sa *sa, const struct child_config *config);
+bool duplicates_may_send(const struct ike_sa *sa, const struct child_config *config,
+			 const struct ts_list *remote_ts);
 /* `c` came up as such a one: the peer is asked for a sign that it has it. */
 void duplicates_await(struct ike_engine *e, struct child *c);
 /* Initiator of `c`: a peer that holds back needs a sign, if nothing else of ours follows. */
@@ -43,7 +44,7 @@ void reauth_due(struct ike_engine *e, void *sa);
 bool reauth_start(struct ike_engine *e, struct ike_sa *sa, const char **why);
 /* `made` is up: if it reauthenticates, it gets CHILD_SAs as `old` has them. */
 void reauth_fill(struct ike_engine *e, struct ike_sa *made, const struct ike_sa *old);
-/* The attempt `made` ended: the old one stays, and it is tried again. */
+/* `made` ended: if it was to replace one that is still needed, that is tried again. */
 void reauth_failed(struct ike_engine *e, const struct ike_sa *made);
 /* The IKE_SA that `made` is to replace; NULL: none, or gone. */
 struct ike_sa *reauth_old(const struct ike_engine *e, const struct ike_sa *made);

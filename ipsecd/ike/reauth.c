@@ -127,6 +127,7 @@ void reauth_failed(struct ike_engine *e, const struct ike_sa *made)
 {
 	struct ike_sa *old = reauth_old(e, made);
 
+	/* redundant: it ended for another reason than that */
 	if (!old || !ike_sa_usable(old) || old->redundant)
 		return;
 	if (made->end_reason != IKE_REASON_REPLACED) /* else the peer did it */

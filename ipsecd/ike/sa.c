@@ -391,8 +391,7 @@ void ike_sa_end(struct ike_engine *e, struct ike_sa *sa, enum ike_reason reason,
 	sa->dead_next = e->dead_sas;
 	e->dead_sas = sa;
 	duplicates_sa_gone(e, sa);
-	if (sa->reauth_of && !sa->announced)
-		reauth_failed(e, sa);
+	reauth_failed(e, sa);
 	peers_sa_gone(e, sa, reason, detail);
 	command_sa_gone(e);
 }

@@ -133,6 +133,7 @@ struct ike_sa {
 	uint32_t last_id;	      /* of the newest IKE_SA when this one was established */
 	uint64_t tag;		      /* a command waits for its end; 0 */
 	struct timer redundant_timer; /* duplicates.c */
+	mono_time superseded_until;   /* patience with it, if not all of its work is taken over */
 
 	struct init_state *init; /* IKE_SA_INIT and IKE_AUTH only: KE, messages, cookie; init.c */
 

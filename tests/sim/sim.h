@@ -90,6 +90,7 @@ struct sim_node {
 	struct pool_backend *pools; /* made with the first query */
 	struct sim_lease *leases;   /* uthash by number */
 	mono_time lease_delay;	    /* MONO_NEVER: the pools do not answer */
+	bool no_leases;		    /* they have no address for anybody */
 	unsigned lease_queries, lease_releases;
 	/* Our virtual addresses on each tunnel, as told; how often that changed. */
 	struct addr vips[SIM_TUNNELS_MAX][IKE_TUNNEL_VIPS_MAX];

@@ -46,6 +46,7 @@ void sim_pool_query(struct sim_node *n, const struct ike_output *o)
 	HASH_ADD(hh, n->leases, id, sizeof(l->id), l);
 	n->lease_queries++;
 	memcpy(r.wanted, q->wanted, sizeof(r.wanted));
+	r.n_pools = n->no_leases ? 0 : r.n_pools;
 	pool_memory.request(n->pools, &r);
 	sim_pool_answer(n);
 }

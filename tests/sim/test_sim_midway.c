@@ -54,7 +54,55 @@ static unsigned downs(const struct sim *s)
 	return s->nodes[0].events[IKE_EVENT_CHILD_DOWN] + s->nodes[1].events[IKE_EVENT_CHILD_DOWN];
 }
 
+/* ---- commands that undo each other ---- */
+
+/* The request for a child waits in the queue when the child is taken down or out: whoever asked
+ * for it is told. */
+static void test_initiate_undone_in_the_queue(void **state)
+{
+	(void)state;
+	for (unsigned reload = 0; reload < 2; reload++) {
+		struct sim *s = up(90 + reload);
+		uint64_t tag;
+
+		sim_command(s, 0, IKE_COMMAND_REKEY, "to1-0", NULL);
+		tag = sim_command(s, 0, IKE_COMMAND_INITIATE, "to1-0", "second");
+		if (reload)
+			sim_load(s, 0, make_conn(s, 0, true, false), 1);
+		else
+			sim_command(s, 0, IKE_COMMAND_TERMINATE, "to1-0", "second");
+		sim_run(s, WAIT);
+		assert_non_null(sim_done(s, 0, tag));
+		assert_false(sim_done(s, 0, tag)->ok);
+		sim_run(s, 10 * MONO_S);
+		assert_agreed(s, 1);
+		sim_free(s);
+	}
+}
+
 /* ---- the data plane refuses ---- */
+
+/* A reauthentication, too. A responder's answer to IKE_AUTH can't be taken back: what is sent until
+ * its DELETE comes is lost. */
+static void test_refused_install_of_a_reauthentication(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 4; i++) {
+		struct sim *s = up(70 + i);
+
+		sim_traffic(s, 5 * MONO_MS);
+		s->nodes[i / 2].refuse_install = true;
+		sim_reauth(s, i % 2, i % 2 ? "to0-0" : "to1-0");
+		sim_run(s, 30 * MONO_S);
+		assert_false(s->nodes[i / 2].refuse_install);
+		assert_agreed(s, 1);
+		if (i / 2 == i % 2)
+			assert_nothing_lost(s);
+		for (unsigned n = 0; n < 2; n++)
+			assert_true(s->nodes[n].esp_unknown <= 10 && !s->nodes[n].esp_no_sa);
+		sim_free(s);
+	}
+}
 
 /* Make before break: a rekey that can't be installed, at either end, leaves the old one at work. */
 static void test_refused_install_of_a_rekey(void **state)
@@ -354,6 +402,8 @@ static void test_moved_while_rekeyed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_initiate_undone_in_the_queue),
+		cmocka_unit_test(test_refused_install_of_a_reauthentication),
 		cmocka_unit_test(test_refused_install_of_a_rekey),
 		cmocka_unit_test(test_refused_install_in_a_collision),
 		cmocka_unit_test(test_refused_install_of_another),

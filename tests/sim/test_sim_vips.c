@@ -483,6 +483,81 @@ static void test_reauths_keep_addresses(void **state)
 	sim_free(s);
 }
 
+/* An IKE_AUTH that gets no address is a reauthentication that failed: the old IKE_SA stays, and it
+ * is tried again before the hard end. */
+static void test_reauth_without_address(void **state)
+{
+	struct sim *s = sim_new(91, 2, &crypto_null, NULL);
+	struct conn *c = client(s, 1, "%config");
+
+	(void)state;
+	c->reauth = true;
+	c->rekey_time = 100 * MONO_S;
+	c->over_time = 60 * MONO_S;
+	c->rand_time = 0;
+	sim_load(s, 0, server(s, 1, "10.99.0.0/24"), 1);
+	sim_load(s, 1, c, 1);
+	sim_run(s, WAIT);
+	sim_traffic(s, 20 * MONO_MS);
+	s->nodes[0].no_leases = true;
+	sim_run(s, 110 * MONO_S);
+	assert_int_equal(s->nodes[1].last_reason, IKE_REASON_NO_ADDRESS);
+	assert_vips(s, 1, "10.99.0.1");
+	assert_agreed(s, 1);
+	s->nodes[0].no_leases = false;
+	sim_run(s, 60 * MONO_S);
+	assert_nothing_lost(s);
+	assert_agreed(s, 1);
+	assert_vips(s, 1, "10.99.0.1");
+	assert_leases(s, 1);
+	sim_free(s);
+}
+
+/* All send within `wait`, and not much is asked for that. local: of the clients' second CHILD_SAs.
+ */
+static void peers_of_one_identity(const char *local, mono_time wait)
+{
+	struct sim *s = sim_new(92, 3, &crypto_null, NULL);
+	struct conn *c = server(s, 1, "10.99.0.0/24");
+	const struct sim_child *held;
+
+	c->unique = UNIQUE_NEVER;
+	c->remote[0] = (struct host){.kind = HOST_ANY};
+	for (unsigned node = 0; node < 3; node++) {
+		struct conn *one = node ? client(s, node, "%config") : c;
+		struct child_config *more = conn_add_child(one, "more");
+
+		set_ts(&more->local_ts, node ? local : "10.88.0.0/16", NULL);
+		set_ts(&more->remote_ts, node ? "10.88.0.0/16" : local, NULL);
+		set_ts(&one->children[0].local_ts, node ? "%dynamic" : "10.77.0.0/16", NULL);
+		set_ts(&one->children[0].remote_ts, node ? "10.77.0.0/16" : "%dynamic", NULL);
+		more->start_action = node ? ACTION_START : ACTION_NONE;
+		one->unique = UNIQUE_NEVER;
+		if (node)
+			assert_true(id_parse("road", &one->local_id));
+		else
+			assert_true(id_parse("road", &one->remote_id));
+		sim_load(s, node, one, 1);
+		sim_run(s, WAIT);
+	}
+	sim_run(s, wait);
+	assert_holds(s);
+	assert_int_equal(sim_look(s, 0, NULL).children_installed, 4);
+	DL_FOREACH (s->nodes[0].order, held)
+		assert_true(held->sa.outbound);
+	assert_true(s->nodes[0].requests[3] <= 12);
+	sim_free(s);
+}
+
+/* unique=never: peers that share an identity are not one peer that comes again. Each gets its
+ * CHILD_SAs, and they send at once; if they are for the same addresses, soon. */
+static void test_peers_of_one_identity(void **state)
+{
+	(void)state;
+	peers_of_one_identity("%dynamic", 0);
+	peers_of_one_identity("10.55.0.0/16", 12 * MONO_S);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -500,6 +575,8 @@ int main(void)
 		cmocka_unit_test(test_unloaded_while_waiting),
 		cmocka_unit_test(test_rekeys_keep_addresses),
 		cmocka_unit_test(test_reauths_keep_addresses),
+		cmocka_unit_test(test_reauth_without_address),
+		cmocka_unit_test(test_peers_of_one_identity),
 		cmocka_unit_test(test_initiator_restarts),
 		cmocka_unit_test(test_responder_restarts),
 		cmocka_unit_test(test_link_cut),
