@@ -5,7 +5,10 @@
 #include <stdio.h>
 
 #define ADDRS_MAX 128
-#define LEASE_MAX 2048 /* more than one lease and the end of the message take */
+#define POOL_MAX  2048 /* more than one pool or lease and the end of the message take */
+/* One packet: what is beyond is not listed. Leases leave some of it to pools. */
+#define POOLS_END  (VICI_PACKET_MAX - POOL_MAX)
+#define LEASES_END (VICI_PACKET_MAX / 4 * 3)
 
 /* ---- load-pool ---- */
 
@@ -154,7 +157,7 @@ static void put_lease(void *ctx, const struct control_lease *lease)
 	struct listing_leases *l = ctx;
 	char index[16], addr[ADDR_TEXT], id[ID_TEXT];
 
-	if (l->b->len > VICI_PACKET_MAX - LEASE_MAX) /* one packet: the rest is not listed */
+	if (l->b->len > LEASES_END)
 		return;
 	snprintf(index, sizeof(index), "%u", l->n++);
 	vici_put_section(l->b, index);
@@ -195,7 +198,7 @@ void command_get_pools(struct client *c, struct span body)
 
 	vici_get_str(body, "name", name, sizeof(name));
 	vici_get_str(body, "leases", leases, sizeof(leases));
-	for (unsigned n = 0; host->pool(host->ctx, n, &pool); n++) {
+	for (unsigned n = 0; b.len < POOLS_END && host->pool(host->ctx, n, &pool); n++) {
 		if (!name[0] || strcmp(name, pool.name) == 0)
 			put_pool(c, &b, n, &pool, strcmp(leases, "yes") == 0);
 	}

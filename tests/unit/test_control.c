@@ -257,15 +257,19 @@ static struct {
 	char names[4][32], addrs[4][32];
 	struct addr dns[4][VIP_DNS_MAX];
 	uint8_t n_dns[4];
+	unsigned more, leases; /* pools that are there besides, and leases of each pool */
 } loaded;
 
 static bool pool(void *ctx, unsigned n, struct control_pool *out)
 {
 	(void)ctx;
-	if (n >= loaded.n)
+	if (n >= loaded.n + loaded.more)
 		return false;
 	*out = (struct control_pool){.size = 254, .online = 1, .offline = 1};
-	snprintf(out->name, sizeof(out->name), "%s", loaded.names[n]);
+	if (n < loaded.n)
+		snprintf(out->name, sizeof(out->name), "%s", loaded.names[n]);
+	else
+		snprintf(out->name, sizeof(out->name), "pool%u", n);
 	addr_parse("10.3.0.0", &out->base);
 	addr_parse("10.3.0.1", &out->first);
 	addr_parse("10.3.0.254", &out->last);
@@ -287,6 +291,8 @@ static void leases(void *ctx, unsigned n,
 	addr_parse("10.3.0.2", &l.addr);
 	l.online = false;
 	cb(cb_ctx, &l);
+	for (unsigned i = 0; i < loaded.leases; i++)
+		cb(cb_ctx, &l);
 }
 
 static bool load_pool(void *ctx, const char *name, const char *addrs, const struct addr *dns,
@@ -731,6 +737,26 @@ static void test_pools(void **state)
 	expect_key(p, "success", "yes");
 	call(p, "unload-pool", none);
 	expect_key(p, "errmsg", "missing or overlong name");
+}
+
+/* More than a packet holds: the client gets what fits. */
+static void test_pools_many(void **state)
+{
+	struct peer *p = &peers[0];
+
+	(void)state;
+	memset(&loaded, 0, sizeof(loaded));
+	loaded.more = 30;
+	loaded.leases = 10000;
+	call(p, "get-pools", pairs("leases", "yes", NULL));
+	expect_key(p, "pool0.leases.0.address", "10.3.0.1");
+	expect_key(p, "pool29.size", "254");
+	loaded.more = 20000;
+	loaded.leases = 0;
+	call(p, "get-pools", none);
+	expect_key(p, "pool0.size", "254");
+	expect_key(p, "pool1000.size", "254");
+	memset(&loaded, 0, sizeof(loaded));
 }
 
 /* ---- lists ---- */
@@ -1481,6 +1507,7 @@ int main(void)
 		WITH_SERVER(test_reports),
 		WITH_SERVER(test_empty_kinds),
 		WITH_SERVER(test_pools),
+		WITH_SERVER(test_pools_many),
 		WITH_SERVER(test_list_sas),
 		WITH_SERVER(test_list_sas_filters),
 		WITH_SERVER(test_list_sas_many),
