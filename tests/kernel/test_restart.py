@@ -158,8 +158,11 @@ def main():
     # With selectors for all traffic, an SA's policy stands where the tunnel's base policy does.
     all_traffic = tuple(change(end, local_ts="0.0.0.0/0", remote_ts="0.0.0.0/0")
                         for end in (ours, theirs))
+    # The one that is killed is not to begin by itself, and its peer can't know.
+    waits = (change(ours, auto="add"), change(theirs, auto="start"))
     for whose, kind, ends, cases in (("ipsecd", Ipsecd, (ours, theirs), shared + more),
                                      ("ipsecd, all traffic", Ipsecd, all_traffic, shared[:1]),
+                                     ("ipsecd, which begins,", Ipsecd, waits, shared[:1]),
                                      ("strongSwan", KernelCharon, (ours, theirs), shared)):
         with KernelPair([ends], theirs=kind) as pair:
             for name, function in cases:
