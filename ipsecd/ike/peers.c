@@ -280,6 +280,8 @@ void peers_succeed(struct ike_engine *e, struct conn_entry *entry)
 {
 	const struct conn *c = entry->version->conn;
 
+	if (c->n_pools) /* RFC 7296 2.19: a peer that has addresses from us asks for them itself */
+		return;
 	for (uint8_t i = 0; i < c->n_remote; i++)
 		entry->succeeds |= may_have_address(&c->remote[i]);
 	if (entry->succeeds)
