@@ -2,13 +2,15 @@
 #include "ipsecd/config/build.h"
 
 #include <string.h>
+#include <sys/socket.h>
 
-#define MTU_MIN 576
-#define MTU_MAX 65535
-#define MSS_MIN 88 /* the kernel's own least */
-#define MSS_MAX (MTU_MAX - TCP_IP)
-#define TCP_IP	40    /* headers without options */
-#define IPSEC0	16384 /* the id of libreswan's ipsec0, as 0 is none */
+#define MTU_MIN	 576
+#define MTU_MAX	 65535
+#define MTU_IPV6 1280 /* the least */
+#define MSS_MIN	 88   /* the kernel's own least */
+#define MSS_MAX	 (MTU_MAX - TCP_IP)
+#define TCP_IP	 40    /* headers without options */
+#define IPSEC0	 16384 /* the id of libreswan's ipsec0, as 0 is none */
 
 static void device_name(struct build *b)
 {
@@ -203,6 +205,26 @@ static void device_kind(struct build *b)
 		t->kind = DEVICE_XFRM;
 }
 
+static bool any_ipv6(const struct prefix *p, unsigned n)
+{
+	while (n > 0 && p[n - 1].addr.family != AF_INET6)
+		n--;
+	return n > 0;
+}
+
+static void mtu_for_ipv6(struct build *b, const struct setting *mtu)
+{
+	const struct setting *ip = build_get(b, KEYWORD_INTERFACE_IP, false);
+	const struct tunnel_config *t = &b->conn->tunnel;
+
+	ip = ip ? ip : build_get(b, KEYWORD_SIDE_INTERFACE_IP, false);
+	ip = ip ? ip : build_get(b, KEYWORD_SIDE_INTERFACE_IP, true);
+	if (t->mtu && t->mtu < MTU_IPV6 &&
+	    (any_ipv6(t->addrs, t->n_addrs) ||
+	     any_ipv6(b->out->right_addrs, b->out->n_right_addrs)))
+		contradiction(b, mtu, ip, "IPv6 needs 1280 (RFC 8200 5)");
+}
+
 static void sizes(struct build *b)
 {
 	const struct setting *mtu = build_get(b, KEYWORD_MTU, false);
@@ -213,6 +235,7 @@ static void sizes(struct build *b)
 
 	if (mtu && value_number(b->errors, mtu, MTU_MIN, MTU_MAX, &n))
 		t->mtu = (uint16_t)n;
+	mtu_for_ipv6(b, mtu);
 	if (!mss)
 		return;
 	if (strcmp(mss->value, "auto") == 0)
