@@ -280,6 +280,7 @@ void commands_describe(const struct tunnel_view *view, struct control_tunnel *ou
 		.up = view->state == TUNNEL_UP,
 		.draining = view->state == TUNNEL_DRAINING,
 		.admin_up = view->info.admin_up,
+		.external = view->config->external,
 		.kind = view->info.kind,
 		.mark_in = view->info.mark_in,
 		.mark_out = view->info.mark_out,

@@ -276,6 +276,8 @@ void body_put_tunnel(struct buf *b, const struct control_tunnel *tunnel)
 	vici_put_format(b, "mtu", "%u", tunnel->mtu);
 	vici_put(b, "link", tunnel->up ? "up" : "dormant");
 	put_yes(b, "draining", tunnel->draining);
+	if (tunnel->external)
+		vici_put(b, "external", "yes");
 	if (!tunnel->admin_up)
 		vici_put(b, "shutdown", "yes");
 }

@@ -26,6 +26,7 @@ struct control_tunnel {
 	bool up;       /* operstate UP, as asked of the data plane */
 	bool draining; /* DORMANT already, packets still pass */
 	bool admin_up;
+	bool external;		       /* an updown script, or somebody else, makes the device */
 	const char *kind;	       /* static: "tun", "vti"... */
 	struct mark mark_in, mark_out; /* in use; 0: none */
 	uint32_t if_id_in, if_id_out;

@@ -102,11 +102,18 @@ static bool is_removed(const json_t *config)
 	return json_number(config, "ifindex", -1) == 0;
 }
 
+/* A script, or somebody else, has yet to make it. */
+static bool is_missing(const json_t *config)
+{
+	return is_removed(config) && strcmp(json_text(config, "external"), "yes") == 0;
+}
+
 /* As `ip link` has it: what the SAs allow, unless an operator set the device down. */
 static void fill_interface(const json_t *config, char out[CELL])
 {
 	const char *device = json_text(config, "interface");
-	const char *link = is_removed(config)	  ? "removed"
+	const char *link = is_missing(config)	  ? "missing"
+			   : is_removed(config)	  ? "removed"
 			   : is_shut_down(config) ? "down"
 						  : json_text(config, "link");
 
@@ -135,25 +142,26 @@ static void fill_note(const json_t *conn, char *out, size_t size)
 	const char *reason = json_text(config, "reason");
 	const char *detail = json_text(config, "reason-detail");
 	json_int_t next = json_number(config, "next-attempt", -1);
-	char when[48] = "";
+	char when[48] = "", start[64] = "";
 
 	out[0] = '\0';
 	if (strcmp(json_text(conn, "state"), "up") == 0)
 		return;
-	if (is_removed(config)) {
+	if (is_missing(config)) {
+		snprintf(start, sizeof(start), "no device: a script or somebody else makes it");
+	} else if (is_removed(config)) {
 		snprintf(out, size,
 			 "somebody removed the device; a reload (SIGHUP) makes it again");
 		return;
-	}
-	if (is_shut_down(config)) {
+	} else if (is_shut_down(config)) {
 		snprintf(out, size, "the device was set down; 'ip link set %s up' ends that",
 			 json_text(config, "interface"));
 		return;
 	}
 	if (next >= 0)
 		snprintf(when, sizeof(when), "next attempt in %llds", (long long)next);
-	snprintf(out, size, "%s%s%s%s%s", reason, detail[0] ? ": " : "", detail,
-		 reason[0] && when[0] ? "; " : "", when);
+	snprintf(out, size, "%s%s%s%s%s%s%s", start, start[0] && (reason[0] || when[0]) ? "; " : "",
+		 reason, detail[0] ? ": " : "", detail, reason[0] && when[0] ? "; " : "", when);
 }
 
 static void fill_row(const json_t *conn, struct row *r)

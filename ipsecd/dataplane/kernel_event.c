@@ -104,11 +104,6 @@ static void tell_tunnel(struct dataplane *d, const struct kernel_tunnel *t, enum
 		.present = t->present,
 	};
 
-	if (what == DUE_DEVICE)
-		kernel_say(t, LOG_LEVEL_NOTICE,
-			   !t->present	      ? "somebody removed the device"
-			   : t->info.admin_up ? "the device is up, by somebody else"
-					      : "somebody set the device down");
 	d->host.event(d->host.ctx, &event);
 }
 
