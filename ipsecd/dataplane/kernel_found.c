@@ -291,13 +291,16 @@ static void reclaim(void *ctx, const struct netlink_link *link, const struct net
 {
 	struct dataplane *d = ctx;
 	struct kernel_tunnel *t;
+	enum vti_owner owner;
 
 	HASH_FIND(by_ifindex, d->by_ifindex, &link->ifindex, sizeof(link->ifindex), t);
 	if (t)
 		return;
-	if (vti_reclaim(d->route, link, device))
+	owner = vti_reclaim(d->route, link, device);
+	if (owner != VTI_NONE)
 		log_to(d->host.log, LOG_LEVEL_NOTICE, "knl", link->name,
-		       "device %s was of no tunnel and is %s", link->name, "given back or removed");
+		       "device %s was of no tunnel and is %s", link->name,
+		       owner == VTI_MADE ? "removed" : "given back as it was");
 }
 
 /* Devices first: with them go their routes, and nothing comes that could leak. */

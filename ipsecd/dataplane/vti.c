@@ -179,21 +179,38 @@ static struct addr placeholder(uint8_t family, uint32_t key)
 	return a;
 }
 
-static int fail_endpoints(const struct netlink *nl, const struct netlink_device *d, int e,
+struct holder {
+	const struct netlink_device *of;
+	char name[IFNAMSIZ];
+};
+
+static void find_holder(void *ctx, const struct netlink_link *link,
+			const struct netlink_device *device)
+{
+	struct holder *h = ctx;
+
+	if (device->kind == h->of->kind && addr_equal(&device->local, &h->of->local) &&
+	    addr_equal(&device->remote, &h->of->remote))
+		snprintf(h->name, sizeof(h->name), "%s", link->name);
+}
+
+static int fail_endpoints(struct netlink *nl, const struct netlink_device *d, int e,
 			  const char *what, char *why, size_t size)
 {
 	char local[ADDR_TEXT], remote[ADDR_TEXT];
+	struct holder holder = {.of = d};
 
-	if (e == -EEXIST)
-		snprintf(
-			why, size,
-			"another %s has the endpoints %s and %s already, and the kernel tells vtis "
-			"apart by them alone: several peers behind one address need "
-			"interface-type=xfrm",
-			netlink_device_kind_name(d->kind), addr_format(&d->local, local),
-			addr_format(&d->remote, remote));
-	else
+	if (e != -EEXIST) {
 		snprintf(why, size, "%s: %s", what, netlink_strerror(nl, e));
+		return e;
+	}
+	netlink_device_list(nl, find_holder, &holder);
+	snprintf(why, size,
+		 "another %s%s%s has the endpoints %s and %s already, and the kernel tells vtis "
+		 "apart by them alone: several peers behind one address need "
+		 "interface-type=xfrm",
+		 netlink_device_kind_name(d->kind), holder.name[0] ? ", " : "", holder.name,
+		 addr_format(&d->local, local), addr_format(&d->remote, remote));
 	return e;
 }
 
@@ -473,14 +490,16 @@ void vti_release(struct vti *v, struct netlink *nl)
 	*v = (struct vti){0};
 }
 
-bool vti_reclaim(struct netlink *nl, const struct netlink_link *link,
-		 const struct netlink_device *device)
+enum vti_owner vti_reclaim(struct netlink *nl, const struct netlink_link *link,
+			   const struct netlink_device *device)
 {
 	struct vti v = {.ifindex = link->ifindex, .device = *device};
+	enum vti_owner owner;
 
 	if (device->kind == NETLINK_DEVICE_OTHER ||
 	    !vti_alias_parse(device->alias, &v.owner, &v.saved))
-		return false;
+		return VTI_NONE;
+	owner = v.owner;
 	vti_release(&v, nl);
-	return true;
+	return owner;
 }

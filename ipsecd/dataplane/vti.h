@@ -57,9 +57,9 @@ int vti_take(struct vti *v, struct netlink *nl, int ifindex, const struct vti_wi
 	     size_t size);
 /* Gives an adopted device back as it was, removes one that was made by us. */
 void vti_release(struct vti *v, struct netlink *nl);
-/* Likewise for a device whose alias says that it is ours; false: it is not. */
-bool vti_reclaim(struct netlink *nl, const struct netlink_link *link,
-		 const struct netlink_device *device);
+/* Likewise for a device whose alias says that it is ours; VTI_NONE: it is not. */
+enum vti_owner vti_reclaim(struct netlink *nl, const struct netlink_link *link,
+			   const struct netlink_device *device);
 /* Makes the endpoints of a vti these; remote of family 0: nobody's. 0 for an xfrm interface. */
 int vti_follow(struct vti *v, struct netlink *nl, const struct addr *local,
 	       const struct addr *remote, char *why, size_t size);
