@@ -52,6 +52,14 @@ static void forget(struct tunnels *t, struct tunnel *tunnel)
 	free(tunnel);
 }
 
+static void child_free(struct tunnels *t, struct tunnel_child *child)
+{
+	DL_DELETE(child->tunnel->children, child);
+	child->tunnel->draining -= child->draining;
+	HASH_DEL(t->children, child);
+	free(child);
+}
+
 void tunnels_free(struct tunnels *t)
 {
 	struct tunnel_child *child, *next_child;
@@ -211,6 +219,64 @@ static struct tunnel *obtain(struct tunnels *t, const struct conn *conn, char *w
 	return create(t, conn, why, size);
 }
 
+static void remove_device(struct tunnels *t, struct tunnel *tunnel)
+{
+	t->ops->tunnel_remove(t->plane, tunnel->id);
+	forget(t, tunnel);
+}
+
+/* Devices of conns that are gone go now, not when their CHILD_SAs are deleted. */
+static void remove_condemned(struct tunnels *t)
+{
+	struct tunnel *tunnel, *next;
+
+	DL_FOREACH_SAFE (t->condemned, tunnel, next) {
+		while (tunnel->children)
+			child_free(t, tunnel->children);
+		remove_device(t, tunnel);
+	}
+}
+
+/* The kernel has one vti for a pair of endpoints: under another name, the new one can be made
+ * only when the old one is gone. */
+static bool in_the_way(const struct tunnels *t, const struct tunnel *old,
+		       const struct tunnel_config *config)
+{
+	struct tunnel_view view;
+
+	tunnel_view_of(t, old, &view);
+	return view.info.kind && strncmp(view.info.kind, "vti", 3) == 0 && config->remote.family &&
+	       addr_equal(&old->config.local, &config->local) &&
+	       addr_equal(&old->config.remote, &config->remote);
+}
+
+static struct tunnel *create_instead(struct tunnels *t, struct tunnel *old, const struct conn *conn,
+				     char *why, size_t size)
+{
+	struct tunnel *tunnel;
+
+	tunnel_take_device(t, old);
+	tunnel = create(t, conn, why, size);
+	if (!tunnel)
+		tunnel_return_device(t, old);
+	return tunnel;
+}
+
+/* Another device name is another device; the old one goes when it is there, where both can be. */
+static struct tunnel *obtain_another(struct tunnels *t, struct tunnel *old, const struct conn *conn,
+				     char *why, size_t size)
+{
+	struct tunnel *tunnel = obtain(t, conn, why, size);
+
+	if (!tunnel && t->condemned) {
+		remove_condemned(t);
+		tunnel = create(t, conn, why, size);
+	}
+	if (!tunnel && old && in_the_way(t, old, &conn->tunnel))
+		tunnel = create_instead(t, old, conn, why, size);
+	return tunnel;
+}
+
 bool tunnels_ensure(struct tunnels *t, const struct conn *conn, uint32_t *id, char *why,
 		    size_t size)
 {
@@ -220,8 +286,7 @@ bool tunnels_ensure(struct tunnels *t, const struct conn *conn, uint32_t *id, ch
 		if (!tunnel_change_device(t, old, &conn->tunnel, why, size))
 			return false;
 	} else {
-		/* Another device name is another device; the old one goes when it is there. */
-		tunnel = obtain(t, conn, why, size);
+		tunnel = obtain_another(t, old, conn, why, size);
 		if (!tunnel)
 			return false;
 		if (old)
@@ -232,12 +297,6 @@ bool tunnels_ensure(struct tunnels *t, const struct conn *conn, uint32_t *id, ch
 	return true;
 }
 
-static void remove_device(struct tunnels *t, struct tunnel *tunnel)
-{
-	t->ops->tunnel_remove(t->plane, tunnel->id);
-	forget(t, tunnel);
-}
-
 void tunnels_device_changed(struct tunnels *t, const struct dataplane_event *event)
 {
 	struct tunnel *tunnel = tunnel_by_id(t, event->tunnel);
@@ -246,12 +305,13 @@ void tunnels_device_changed(struct tunnels *t, const struct dataplane_event *eve
 	if (!tunnel)
 		return;
 	tunnel_view_of(t, tunnel, &view);
-	log_to(t->host.log, LOG_LEVEL_WARN, "tun", view.conn,
-	       "%s: the device was %s by someone else", tunnel_view_device(&view),
-	       !event->present			      ? "removed"
-	       : view.info.ifindex != tunnel->ifindex ? "made"
-	       : event->admin_up		      ? "set up"
-						      : "set down");
+	/* Where a script makes the device, that is how it has to be. */
+	log_to(t->host.log, tunnel->config.external ? LOG_LEVEL_NOTICE : LOG_LEVEL_WARN, "tun",
+	       view.conn, "%s: the device was %s", tunnel_view_device(&view),
+	       !event->present			      ? "removed by someone else"
+	       : view.info.ifindex != tunnel->ifindex ? "made by someone else and is taken over"
+	       : event->admin_up		      ? "set up by someone else"
+						      : "set down by someone else");
 	tunnel_note_device(t, tunnel);
 }
 
@@ -354,10 +414,7 @@ void tunnels_child_remove(struct tunnels *t, uint64_t id)
 		return;
 	t->ops->child_remove(t->plane, id);
 	child_count(t, child, false);
-	DL_DELETE(child->tunnel->children, child);
-	child->tunnel->draining -= child->draining;
-	HASH_DEL(t->children, child);
-	free(child);
+	child_free(t, child);
 }
 
 static void settle(struct tunnels *t, struct tunnel *tunnel, const char *reason)

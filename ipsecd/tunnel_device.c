@@ -67,29 +67,41 @@ void tunnel_inherit(struct tunnels *t, struct tunnel *tunnel)
 	tunnel_set_state(t, tunnel, TUNNEL_UP, "SAs of a former process still pass packets");
 }
 
-/* Another kind or other keys make it another device, though the name is the same: its
- * CHILD_SAs go with it. A refused one leaves the old device, with nothing in it. */
-static bool remake(struct tunnels *t, struct tunnel *tunnel, const struct tunnel_config *config,
-		   char *why, size_t size)
+void tunnel_take_device(struct tunnels *t, struct tunnel *tunnel)
 {
-	const struct tunnel_config old = tunnel->config;
 	struct tunnel_child *child;
-	char again[128];
 
 	tunnel_set_state(t, tunnel, TUNNEL_DOWN, "the device is made anew");
 	tunnel_count(t, tunnel, &tunnel->inherited, false);
 	DL_FOREACH (tunnel->children, child)
 		tunnel_count(t, tunnel, &child->outbound, false);
 	t->ops->tunnel_remove(t->plane, tunnel->id);
+}
+
+void tunnel_return_device(struct tunnels *t, struct tunnel *tunnel)
+{
+	const struct tunnel_config old = tunnel->config;
+	struct tunnel_child *child;
+	char why[128];
+
+	if (!tunnel_make_device(t, tunnel, &old, why, sizeof(why)))
+		log_to(t->host.log, LOG_LEVEL_ERROR, "tun", tunnel->conn ? tunnel->conn : "",
+		       "%s: the device can't be had back: %s", old.name, why);
+	DL_FOREACH (tunnel->children, child)
+		t->host.child_lost(t->host.ctx, child->id);
+}
+
+/* Another kind or other keys make it another device, though the name is the same: its
+ * CHILD_SAs go with it. A refused one leaves the old device, with nothing in it. */
+static bool remake(struct tunnels *t, struct tunnel *tunnel, const struct tunnel_config *config,
+		   char *why, size_t size)
+{
+	tunnel_take_device(t, tunnel);
 	if (tunnel_make_device(t, tunnel, config, why, size)) {
 		tunnel_note_device(t, tunnel);
 		return true;
 	}
-	if (!tunnel_make_device(t, tunnel, &old, again, sizeof(again)))
-		log_to(t->host.log, LOG_LEVEL_ERROR, "tun", tunnel->conn ? tunnel->conn : "",
-		       "%s: the device can't be had back: %s", old.name, again);
-	DL_FOREACH (tunnel->children, child)
-		t->host.child_lost(t->host.ctx, child->id);
+	tunnel_return_device(t, tunnel);
 	return false;
 }
 

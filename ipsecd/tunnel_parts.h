@@ -60,6 +60,9 @@ bool tunnel_make_device(struct tunnels *t, struct tunnel *tunnel,
 			const struct tunnel_config *config, char *why, size_t size);
 bool tunnel_change_device(struct tunnels *t, struct tunnel *tunnel,
 			  const struct tunnel_config *config, char *why, size_t size);
+/* Takes the device away, with the CHILD_SAs in it; and has it again, without them. */
+void tunnel_take_device(struct tunnels *t, struct tunnel *tunnel);
+void tunnel_return_device(struct tunnels *t, struct tunnel *tunnel);
 /* After the first make: SAs of a former process. */
 void tunnel_inherit(struct tunnels *t, struct tunnel *tunnel);
 /* Whoever routes is told of a device that came after the link was UP. */

@@ -219,10 +219,14 @@ enum dataplane_error kernel_device_set_addrs(struct kernel_tunnel *t,
 					     const struct tunnel_config *from,
 					     const struct tunnel_config *to);
 int kernel_device_set_mtu(struct kernel_tunnel *t);
+enum dataplane_error kernel_device_mtu_failed(const struct kernel_tunnel *t, int error);
 void kernel_device_mtu_is(struct kernel_tunnel *t, uint16_t mtu); /* set, or seen */
 struct xfrm_tag kernel_mark_tag(uint32_t key, uint32_t mask);	  /* mask 0: every bit */
 /* The vti's endpoints are those of the newest CHILD_SA. */
 enum dataplane_error kernel_tunnel_follow(struct kernel_tunnel *t);
+/* Another one has the endpoints that are configured, and perhaps waits for those that this one
+ * has (two peers that were exchanged): until there is a CHILD_SA it has nobody's. */
+void kernel_tunnel_step_aside(struct kernel_tunnel *t);
 void kernel_tunnel_mtu_follows(struct kernel_tunnel *t);
 void kernel_tunnel_announce(struct kernel_tunnel *t);
 void kernel_tunnel_tick(struct kernel_tunnel *t, mono_time now);

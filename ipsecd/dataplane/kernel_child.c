@@ -419,7 +419,8 @@ void kernel_child_free(struct dataplane *d, struct kernel_child *c)
 	HASH_DELETE(by_spi, d->by_spi, c);
 	HASH_DELETE(by_number, d->by_number, c);
 	destroy(c);
-	kernel_tunnel_follow(t);
+	if (kernel_tunnel_follow(t) == DATAPLANE_EXISTS)
+		kernel_tunnel_step_aside(t);
 }
 
 /* What differs decides how much is done over: ports are changed in the states, other

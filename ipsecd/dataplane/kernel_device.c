@@ -70,6 +70,14 @@ int kernel_device_set_mtu(struct kernel_tunnel *t)
 	return e;
 }
 
+enum dataplane_error kernel_device_mtu_failed(const struct kernel_tunnel *t, int error)
+{
+	char what[16];
+
+	snprintf(what, sizeof(what), "MTU %u", wanted_mtu(t));
+	return kernel_device_failed(t, what, error);
+}
+
 /* A tunnel works without the clamp; the log has why. */
 void kernel_device_mtu_is(struct kernel_tunnel *t, uint16_t mtu)
 {
@@ -270,7 +278,7 @@ enum dataplane_error kernel_device_fill(struct kernel_tunnel *t)
 	t->info.mtu = found_mtu(t);
 	error = kernel_device_set_mtu(t);
 	if (error)
-		return kernel_device_failed(t, "MTU", error);
+		return kernel_device_mtu_failed(t, error);
 	error = device_set_link(d->route, t->vti.ifindex, t->info.link_up);
 	if (error)
 		return kernel_device_failed(t, "operstate", error);
@@ -281,6 +289,47 @@ enum dataplane_error kernel_device_fill(struct kernel_tunnel *t)
 	}
 	t->announce = DEVICE_ANNOUNCE_TICKS;
 	return error ? kernel_device_failed(t, "setting it up", error) : DATAPLANE_OK;
+}
+
+/* ---- endpoints that a leftover has ---- */
+
+struct displaced {
+	struct dataplane *d;
+	const struct addr *local, *remote;
+	bool any;
+};
+
+static void displace(void *ctx, const struct netlink_link *link,
+		     const struct netlink_device *device)
+{
+	struct vti v = {.ifindex = link->ifindex, .device = *device};
+	static const struct addr nobody;
+	struct displaced *p = ctx;
+	struct kernel_tunnel *t;
+	char why[160];
+
+	HASH_FIND(by_ifindex, p->d->by_ifindex, &link->ifindex, sizeof(link->ifindex), t);
+	if (t || !vti_is_vti(device) || !addr_equal(&device->local, p->local) ||
+	    !addr_equal(&device->remote, p->remote) ||
+	    !vti_alias_parse(device->alias, &v.owner, &v.saved) || v.owner != VTI_MADE)
+		return;
+	p->any = vti_follow(&v, p->d->route, p->local, &nobody, why, sizeof(why)) == 0;
+	if (p->any)
+		log_to(p->d->host.log, LOG_LEVEL_NOTICE, "knl", link->name,
+		       "device %s of a former process, now of no tunnel, leaves its endpoints "
+		       "to another",
+		       link->name);
+}
+
+/* A conn or device was renamed between two processes: the one of the former name waits for
+ * `settled` with the endpoints that the new one needs. true: it has them no longer. */
+static bool displace_leftover(struct dataplane *d, const struct addr *local,
+			      const struct addr *remote)
+{
+	struct displaced p = {.d = d, .local = local, .remote = remote};
+
+	netlink_device_list(d->route, displace, &p);
+	return p.any;
 }
 
 /* Only for a tunnel without a device. */
@@ -303,6 +352,9 @@ enum dataplane_error kernel_device_obtain(struct kernel_tunnel *t)
 			   : t->out.mark.mask ? t->out.mark.value
 					      : free_key(d, t->config.name, false);
 		e = vti_obtain(&t->vti, d->route, &wish, why, sizeof(why));
+		if (e == -EEXIST && wish.remote.family &&
+		    displace_leftover(d, &wish.local, &wish.remote))
+			e = vti_obtain(&t->vti, d->route, &wish, why, sizeof(why));
 	}
 	if (e)
 		return kernel_fail(d, e == -EEXIST ? DATAPLANE_EXISTS : DATAPLANE_SYSTEM, "%s: %s",
@@ -356,6 +408,8 @@ enum dataplane_error kernel_tunnel_follow(struct kernel_tunnel *t)
 		remote = t->newest->sa.remote.addr;
 	}
 	e = vti_follow(&t->vti, d->route, &local, &remote, why, sizeof(why));
+	if (e == -EEXIST && displace_leftover(d, &local, &remote))
+		e = vti_follow(&t->vti, d->route, &local, &remote, why, sizeof(why));
 	if (e == 0)
 		return DATAPLANE_OK;
 	return kernel_fail(d,
@@ -363,6 +417,15 @@ enum dataplane_error kernel_tunnel_follow(struct kernel_tunnel *t)
 			   : e == -EAFNOSUPPORT ? DATAPLANE_UNSUPPORTED
 						: DATAPLANE_SYSTEM,
 			   "%s: %s", t->config.name, why);
+}
+
+void kernel_tunnel_step_aside(struct kernel_tunnel *t)
+{
+	static const struct addr nobody;
+	char why[160];
+
+	if (!t->newest)
+		vti_follow(&t->vti, t->plane->route, &t->config.local, &nobody, why, sizeof(why));
 }
 
 /* ---- time ---- */

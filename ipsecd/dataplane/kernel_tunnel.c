@@ -265,7 +265,7 @@ static enum dataplane_error apply_update(struct kernel_tunnel *t, const struct t
 		return e;
 	kernel_tunnel_announce(t); /* also those that somebody removed */
 	error = kernel_device_set_mtu(t);
-	return error ? kernel_device_failed(t, "MTU", error) : DATAPLANE_OK;
+	return error ? kernel_device_mtu_failed(t, error) : DATAPLANE_OK;
 }
 
 enum dataplane_error kernel_tunnel_update(struct dataplane *d, uint32_t id,

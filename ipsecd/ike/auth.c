@@ -249,8 +249,7 @@ static void child_refused(struct exchange *x, const struct child_config *config,
 	else
 		child_setup_refusal(x->sa, config, notify, detail, sizeof(detail));
 	peers_child_failed(x->e, x->sa, config->name, reason, detail);
-	/* A reauthentication that would cost a CHILD_SA is none: the old IKE_SA has it. */
-	if (again || reauth_old(x->e, x->sa))
+	if (again)
 		ike_sa_delete(x->e, x->sa, reason);
 }
 

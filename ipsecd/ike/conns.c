@@ -309,8 +309,6 @@ bool conns_load(struct ike_engine *e, const struct ike_command *command, const c
 		entry->wanted = true;
 	if (entry->wanted)
 		peers_review(e, entry);
-	else if (command->inherited)
-		peers_succeed(e, entry);
 	return true;
 }
 

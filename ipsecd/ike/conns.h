@@ -50,7 +50,6 @@ struct conn_entry {
 	bool unloaded;	    /* out of the tables; freed with its last SA */
 	bool inherited;	    /* SAs of a former process send in its tunnel, until ours do */
 	bool wanted;	    /* should be up: auto=start or INITIATE */
-	bool succeeds;	    /* begun once, for the SAs of a former process */
 	bool acquired;	    /* traffic waits: all children that it starts are to come */
 	bool refused_told;  /* that traffic can't start it */
 	enum hold held;

@@ -69,7 +69,7 @@ static void fill_children(struct ike_engine *e, struct conn_entry *entry, struct
 		const struct child_config *config = &c->children[i];
 		bool now = !refused || strcmp(refused, config->name) != 0;
 		bool want =
-			config->start_action == ACTION_START || entry->succeeds ||
+			config->start_action == ACTION_START ||
 			(entry->acquired && traps_child(config)) ||
 			(entry->wanted_child && strcmp(entry->wanted_child, config->name) == 0) ||
 			waited_for(entry, config->name);
@@ -77,7 +77,7 @@ static void fill_children(struct ike_engine *e, struct conn_entry *entry, struct
 		if (want && now)
 			peers_add_child(e, sa, config->name);
 	}
-	entry->acquired = entry->succeeds = false;
+	entry->acquired = false;
 }
 
 /* The CHILD_SA of IKE_AUTH: the one asked for, else the first to start, else the first. */
@@ -147,7 +147,6 @@ void peers_report_failure(struct ike_engine *e, struct conn_entry *entry, struct
 	       ike_reason_text(reason), detail ? ": " : "", detail ? detail : "");
 	if (entry->attempt == sa)
 		entry->attempt = NULL;
-	entry->succeeds = false;
 	entry->reason = reason;
 	snprintf(entry->detail, sizeof(entry->detail), "%s", detail ? detail : "");
 	entry->tries++;
@@ -199,11 +198,6 @@ static void ask(struct ike_engine *e, struct conn_entry *entry, const char *name
 	output_resolve(e, entry->query, name, family);
 }
 
-static bool may_have_address(const struct host *h)
-{
-	return h->kind == HOST_ADDR || h->kind == HOST_NAME;
-}
-
 /* The next of the configured remote hosts that has or may get an address. */
 static const struct host *next_remote(struct conn_entry *entry)
 {
@@ -212,7 +206,7 @@ static const struct host *next_remote(struct conn_entry *entry)
 	for (uint8_t i = 0; i < c->n_remote; i++) {
 		const struct host *h = &c->remote[entry->next_remote++ % c->n_remote];
 
-		if (may_have_address(h))
+		if (h->kind == HOST_ADDR || h->kind == HOST_NAME)
 			return h;
 	}
 	return NULL;
@@ -272,20 +266,6 @@ void peers_want(struct ike_engine *e, struct conn_entry *entry, const char *chil
 	entry->wanted_child = child ? strdup(child) : NULL;
 	timer_cancel(&e->timers, &entry->retry_timer);
 	peers_review(e, entry);
-}
-
-/* The peer does not know that we lost the IKE_SA: it would find out when a rekey of its own gets
- * no answer, and call us dead. */
-void peers_succeed(struct ike_engine *e, struct conn_entry *entry)
-{
-	const struct conn *c = entry->version->conn;
-
-	if (c->n_pools) /* RFC 7296 2.19: a peer that has addresses from us asks for them itself */
-		return;
-	for (uint8_t i = 0; i < c->n_remote; i++)
-		entry->succeeds |= may_have_address(&c->remote[i]);
-	if (entry->succeeds)
-		peers_review(e, entry);
 }
 
 static bool traps(const struct conn *c)

@@ -11,8 +11,6 @@ void peers_want(struct ike_engine *e, struct conn_entry *entry, const char *chil
 void peers_retry_expire(struct ike_engine *e, void *entry);
 /* Traffic wants the tunnel: starts conns with auto=route. */
 void peers_acquire(struct ike_engine *e, uint32_t tunnel);
-/* SAs of a former process send in its tunnel: a conn that nothing starts is begun once. */
-void peers_succeed(struct ike_engine *e, struct conn_entry *entry);
 /* The name of an attempt's peer (and the source address) is known. */
 void peers_answer(struct ike_engine *e, uint64_t query, const struct ike_answer *answer);
 /* A usable IKE_SA of this conn (ESTABLISHED or REKEYING, not redundant), NULL if none. */

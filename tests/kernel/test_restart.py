@@ -148,26 +148,76 @@ def removed(pair):
     established(pair)
 
 
+def load(ours, ends):
+    ours.load(ends)
+
+
+def stop_and_start(ours, ends):
+    ours.stop()
+    ours.start(ends)
+
+
+def kill_and_start(ours, ends):
+    ours.kill()
+    ours.start(ends)
+
+
+def renamed(pair):
+    """A vti of another name needs the endpoints of the former one, which goes first: by a reload,
+    over a stop, over a kill."""
+    established(pair)
+    ends, former = pair.ours.ends, DEVICE
+    for name, device, how in ((NAME, "tun1b", load), ("other", "tun1c", load),
+                              ("other", "tun1d", stop_and_start), (NAME, "tun1e", kill_and_start)):
+        how(pair.ours, [change(ends[0], name=name, device=device)])
+        pair.ours.wait_up(name, 30)
+        until(f"{device} is UP", lambda device=device: pair.ours.operstate(device) == "UP", 20)
+        until(f"{former} is gone", lambda former=former: not pair.ours.link(former), 20)
+        check_equal([conn for conn in pair.ours.conns() if conn != name], [], "other conns")
+        former = device
+    pair.ours.load(ends)
+    established(pair)
+
+
+def exchanged(pair):
+    """Two conns that exchange their peers in one reload get each other's endpoints, although
+    neither vti can have them before the other one has given them up."""
+    one, two = pair.ours.ends
+    exchange = [change(two, name=one.name, device=one.device, mark=one.mark),
+                change(one, name=two.name, device=two.device, mark=two.mark)]
+    for ends in (exchange, [one, two]):
+        for end in pair.ours.ends:
+            pair.ours.wait_up(end.name, 30)
+        pair.ours.load(ends)
+        for end in ends:
+            until(f"{end.device} has its endpoints", lambda end=end: f"remote {end.remote} "
+                  in pair.namespaces[0].ip("-d", "link", "show", "dev", end.device), 30)
+            pair.ours.wait_up(end.name, 30)
+            until(f"{end.device} is UP", lambda end=end: pair.ours.operstate(end.device) == "UP")
+
+
 def main():
     suite = Suite("restart")
     ours, theirs = vti_tunnel(NAME, 1)
     ours = change(ours, auto="start")
     shared = (("pain_14_restart: killed and started", killed),
               ("pain_13_reload", reloaded), ("pain_07_interface_stays", stopped))
-    more = (("killed twice", killed_twice), ("a conn is removed", removed), ("--flush", flushed))
+    more = (("killed twice", killed_twice), ("a conn is removed", removed), ("--flush", flushed),
+            ("renamed", renamed))
     # With selectors for all traffic, an SA's policy stands where the tunnel's base policy does.
     all_traffic = tuple(change(end, local_ts="0.0.0.0/0", remote_ts="0.0.0.0/0")
                         for end in (ours, theirs))
-    # The one that is killed is not to begin by itself, and its peer can't know.
-    waits = (change(ours, auto="add"), change(theirs, auto="start"))
     for whose, kind, ends, cases in (("ipsecd", Ipsecd, (ours, theirs), shared + more),
                                      ("ipsecd, all traffic", Ipsecd, all_traffic, shared[:1]),
-                                     ("ipsecd, which begins,", Ipsecd, waits, shared[:1]),
                                      ("strongSwan", KernelCharon, (ours, theirs), shared)):
         with KernelPair([ends], theirs=kind) as pair:
             for name, function in cases:
                 suite.case(f"{whose} opposite: {name}", function, pair,
                            logs=(pair.ours, pair.theirs))
+    pairs = [vti_tunnel("one", 1), vti_tunnel("two", 2)]
+    with KernelPair([(change(our, auto="start"), their) for our, their in pairs],
+                    theirs=Ipsecd) as pair:
+        suite.case("peers are exchanged", exchanged, pair, logs=(pair.ours, pair.theirs))
     return suite.finish()
 
 

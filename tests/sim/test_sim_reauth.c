@@ -229,43 +229,6 @@ static void test_refused(void **state)
 	sim_free(s);
 }
 
-static struct conn *conn_with(struct sim *s, unsigned node, const char *esp)
-{
-	struct conn *c = conn_of(s, node, 1);
-	struct proposal_list *l = &c->children[0].proposals;
-	size_t at, len;
-
-	l->n = 0;
-	assert_int_equal(proposal_list_parse(PROTOCOL_ESP, esp, l, &at, &len), PROPOSAL_OK);
-	return c;
-}
-
-/* The peer takes the IKE_SA, but not its CHILD_SA: that is a refusal, too. */
-static void test_child_refused(void **state)
-{
-	struct sim *s = sim_new(23, 2, &crypto_null, NULL);
-
-	(void)state;
-	for (unsigned i = 0; i < 2; i++)
-		sim_load(s, i, conn_with(s, i, "aes128-sha256"), 1);
-	sim_command(s, 0, IKE_COMMAND_INITIATE, "to1-0", "net");
-	sim_run(s, 2 * MONO_S);
-	assert_agreed(s, 1);
-	sim_traffic(s, 20 * MONO_MS);
-	sim_load(s, 1, conn_with(s, 1, "aes256-sha512"), 1); /* its rekey is refused */
-	sim_run(s, MONO_S);
-	sim_reauth(s, 0, "to1-0");
-	sim_run(s, 14 * MONO_S);
-	assert_int_equal(s->nodes[0].last_reason, IKE_REASON_NO_PROPOSAL);
-	assert_agreed(s, 1);
-	sim_load(s, 0, conn_with(s, 0, "aes256-sha512"), 1);
-	sim_run(s, 60 * MONO_S);
-	assert_int_equal(ups(s, 0), 3); /* it is tried again */
-	assert_nothing_lost(s);
-	assert_agreed(s, 1);
-	sim_free(s);
-}
-
 /* For ever: the IKE_SA ends at its hard end, and the conn is tried as any that is lost. */
 static void test_refused_for_ever(void **state)
 {
@@ -493,7 +456,6 @@ int main(void)
 		cmocka_unit_test(test_auth_lifetime),
 		cmocka_unit_test(test_both_want_it),
 		cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_child_refused),
 		cmocka_unit_test(test_refused_for_ever),
 		cmocka_unit_test(test_not_possible),
 		cmocka_unit_test(test_every_unique),

@@ -320,6 +320,29 @@ static void refused_new_device_keeps_the_old(void **ctx)
 	assert_int_equal(view.id, id);
 }
 
+/* The device of a conn that is gone may be what the new one is refused for (a vti's endpoints):
+ * it goes at once then, and its SA, which is still being deleted, is nobody's. */
+static void refused_new_device_ends_a_condemned_one(void **ctx)
+{
+	struct conn *other = conn_new("b-a");
+	struct dataplane_tunnel_info info;
+	struct fixture *f = *ctx;
+	uint32_t id = 0;
+	char why[128];
+
+	install(f, 1, true);
+	tunnels_condemn(f->tunnels, "a-b");
+	rename_device(other, "other");
+	fake_refuse(f->plane, FAKE_TUNNEL_CREATE, DATAPLANE_EXISTS);
+	assert_true(tunnels_ensure(f->tunnels, other, &id, why, sizeof(why)));
+	assert_int_not_equal(id, f->id);
+	assert_false(dataplane_fake.tunnel_info(f->plane, f->id, &info));
+	tunnels_child_remove(f->tunnels, 1);
+	tunnels_settle(f->tunnels, "test");
+	assert_true(dataplane_fake.tunnel_info(f->plane, id, &info));
+	conn_free(other);
+}
+
 /* A conn that is unloaded and loaded again, or renamed, finds its device while the SAs of
  * before are still being deleted; they do not make it UP. */
 static void device_is_taken_over(void **ctx)
@@ -559,6 +582,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(device_lives_until_last_sa, setup, teardown),
 		cmocka_unit_test_setup_teardown(same_conn_keeps_its_device, setup, teardown),
 		cmocka_unit_test_setup_teardown(refused_new_device_keeps_the_old, setup, teardown),
+		cmocka_unit_test_setup_teardown(refused_new_device_ends_a_condemned_one, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(device_is_taken_over, setup, teardown),
 		cmocka_unit_test_setup_teardown(refused_install_is_not_counted, setup, teardown),
 		cmocka_unit_test_setup_teardown(virtual_addresses, setup, teardown),
