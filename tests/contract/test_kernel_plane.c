@@ -19,6 +19,7 @@
 
 #define OURS_FIRST 0x44000000u
 #define OURS_LAST  0x44ffffffu
+#define ADDRS_MAX  16
 
 static const struct dataplane_ops *const ops = &dataplane_kernel;
 
@@ -48,11 +49,14 @@ static void on_event(void *ctx, const struct dataplane_event *event)
 	f->side.events[f->side.n_events++] = *event;
 }
 
+static unsigned n_lost; /* times that the plane said so */
+
 static void log_write(void *ctx, enum log_level level, const char *subsystem, const char *name,
 		      const char *text)
 {
 	(void)ctx;
 	(void)level;
+	n_lost += strstr(text, "events of the kernel were lost") != NULL;
 	printf("             %s[%s] %s\n", subsystem, name, text);
 }
 
@@ -415,6 +419,101 @@ static void adopts_under_its_own_name(void **state)
 	assert_false(has_device(f, "A-B"));
 	ops->tunnel_remove(f->d, 1);
 	assert_true(has_device(f, "vti0"));
+}
+
+struct addrs {
+	unsigned n;
+	char text[ADDRS_MAX][PREFIX_TEXT];
+};
+
+static void take_addr(void *ctx, const struct netlink_addr *addr)
+{
+	struct addrs *list = ctx;
+
+	if (addr->scope != 0) /* link-local */
+		return;
+	assert_true(list->n < ADDRS_MAX);
+	prefix_format(&addr->prefix, list->text[list->n++]);
+}
+
+static void expect_addrs(struct fixture *f, int ifindex, const struct tunnel_config *c)
+{
+	struct addrs list = {0};
+	char text[PREFIX_TEXT];
+	unsigned found = 0;
+
+	assert_int_equal(netlink_addr_list(f->site.netlink, ifindex, take_addr, &list), 0);
+	assert_int_equal(list.n, c->n_addrs);
+	for (unsigned i = 0; i < c->n_addrs; i++)
+		for (unsigned j = 0; j < list.n; j++)
+			found += !strcmp(prefix_format(&c->addrs[i], text), list.text[j]);
+	assert_int_equal(found, c->n_addrs);
+}
+
+/* Both families, networks of two addresses and of one, none at all: by difference, on a device
+ * that stays. */
+static void addresses_of_all_kinds(void **state)
+{
+	static const char *const kinds[] = {"10.9.0.0/31", "10.9.0.5/30", "10.9.0.9/32",
+					    "fd00:9::1/64", "fd00:a::/127"};
+	struct fixture *f = *state;
+	struct tunnel_config none = config_of("dp-a"), all = none, last = none;
+	int ifindex;
+
+	for (unsigned i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
+		assert_true(prefix_parse(kinds[i], &all.addrs[all.n_addrs++]));
+	last.addrs[last.n_addrs++] = all.addrs[all.n_addrs - 1];
+	create(f, 1, &all);
+	ifindex = info_of(f, 1).ifindex;
+	expect_addrs(f, ifindex, &all);
+	assert_int_equal(ops->tunnel_update(f->d, 1, &last), DATAPLANE_OK);
+	expect_addrs(f, ifindex, &last);
+	assert_int_equal(ops->tunnel_update(f->d, 1, &none), DATAPLANE_OK);
+	expect_addrs(f, ifindex, &none);
+	assert_int_equal(ops->tunnel_update(f->d, 1, &all), DATAPLANE_OK);
+	expect_addrs(f, ifindex, &all);
+	assert_int_equal(info_of(f, 1).ifindex, ifindex);
+}
+
+static void expect_mtu(struct fixture *f, uint16_t mtu)
+{
+	assert_int_equal(info_of(f, 1).mtu, mtu);
+	assert_int_equal(kernel_link("dp-a").mtu, mtu);
+}
+
+static void path_is(struct fixture *f, uint32_t mtu)
+{
+	int under = kernel_link("under").ifindex;
+
+	assert_int_equal(netlink_link_set_mtu(f->site.netlink, under, mtu), 0);
+}
+
+/* AES-GCM in UDP in IPv4; `mtu=` wins. */
+static void the_mtu_follows_the_path(void **state)
+{
+	struct fixture *f = *state;
+	struct tunnel_config c = config_of("dp-a");
+	struct child_sa a = child_of(1, 1);
+
+	path_is(f, 1400);
+	create(f, 1, &c);
+	must_install(f, &a);
+	expect_mtu(f, 1338);
+	path_is(f, 1450);
+	ops->tick(f->d, mono_now() + 20 * MONO_S);
+	expect_mtu(f, 1386);
+	path_is(f, 1300); /* less than IPv6 has to have is not left inside */
+	ops->tick(f->d, mono_now() + 40 * MONO_S);
+	expect_mtu(f, 1280);
+	c.mtu = 1333;
+	assert_int_equal(ops->tunnel_update(f->d, 1, &c), DATAPLANE_OK);
+	expect_mtu(f, 1333);
+	path_is(f, 1500);
+	ops->tick(f->d, mono_now() + 60 * MONO_S);
+	expect_mtu(f, 1333);
+	c.mtu = 0;
+	assert_int_equal(ops->tunnel_update(f->d, 1, &c), DATAPLANE_OK);
+	expect_mtu(f, 1438);
 }
 
 static void refused(struct fixture *f, const struct tunnel_config *c, const char *word)
@@ -894,6 +993,7 @@ static void lost_events_are_made_up_for(void **state)
 
 	leave_a_tunnel(f);
 	site_pump(&f->site);
+	n_lost = 0;
 	for (s.spi = 1000; s.spi < 9000; s.spi++) {
 		assert_int_equal(xfrm_state_add(f->xfrm, &s), 0);
 		xfrm_state_remove(f->xfrm, &s.dst, s.spi, &s.tag);
@@ -904,6 +1004,7 @@ static void lost_events_are_made_up_for(void **state)
 	assert_int_equal(xfrm_state_remove(f->xfrm, &out.dst, out.spi, &out.tag), 0);
 	for (unsigned i = 0; i < 10 && f->side.n_events == 0; i++)
 		site_pump(&f->site);
+	assert_int_not_equal(n_lost, 0);
 	assert_int_equal(events(&f->side, DATAPLANE_CHILD_HARD_EXPIRE, NULL), 1);
 	assert_int_equal(policies(f).last_policy.reqid, p.reqid);
 }
@@ -1038,6 +1139,8 @@ int main(void)
 	int failed;
 	const struct CMUnitTest tests[] = {
 		CASE(makes_and_removes),
+		CASE(addresses_of_all_kinds),
+		CASE(the_mtu_follows_the_path),
 		CASE(keys_are_stable_over_restarts),
 		CASE(adopts_and_gives_back),
 		CASE(adopts_under_its_own_name),

@@ -2,7 +2,7 @@
 """The device is the script's: a conn with marks (or an interface id) that ipsecd chooses, a script
 and no interface=. The script makes the device with the keys it is told; ipsecd takes it over, shows
 it, lets it carry traffic, gives it its link state, and never removes it. DEVICE_KIND: vti (the
-default) or xfrm."""
+default) or xfrm (qemu_script_device.py)."""
 import os
 import stat
 import sys
