@@ -12,7 +12,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../
 from tests.support.ipsecd import ROOT  # noqa: E402
 from tests.support.pair import Pair, Pinging  # noqa: E402
 from tests.support.poll import until  # noqa: E402
-from tests.support.strongswan import connections, swanctl  # noqa: E402
+from tests.support.strongswan import PLUGINS, Charon, connections, swanctl  # noqa: E402
 from tests.support.suite import Suite, check, check_equal  # noqa: E402
 from tests.support.tunnel import change, tunnel  # noqa: E402
 from tests.support.vici import Failed  # noqa: E402
@@ -21,6 +21,14 @@ IPSECCTL = os.path.join(ROOT, "build/bin/ipsecctl")
 
 # kernel-libipsec routes from a virtual address, so it has to be on a device.
 INSTALL = "install_virtual_ip = yes"
+# The plugin asks for name servers; /run is charon's own.
+RESOLVE = f"""
+    load = {PLUGINS.format(plane=Charon.plane)} resolve
+    plugins {{
+        resolve {{
+            file = /run/resolv.conf
+        }}
+    }}"""
 
 POOLS = """
 pools {
@@ -153,6 +161,15 @@ def they_get(pair, name, wanted):
                 sorted(a + ("/128" if ":" in a else "/32") for a in wanted), "selectors")
 
 
+def they_get_names(pair, name, wanted):
+    """charon's resolve plugin says what it does with them."""
+    mark = pair.theirs.log_mark()
+    pair.theirs.initiate(name)
+    pair.both_up(name)
+    for server in wanted:
+        pair.theirs.wait_log(f"installing DNS server {server} to", mark)
+
+
 def they_are_pinged(pair, name):
     end = pair.end(name, pair.ours)
     for address in vips(pair.theirs, name, "local"):
@@ -263,10 +280,12 @@ def we_ask(name, n, sourceip, pools, inside=(4,), **fields):
             change(theirs, remote_ts="dynamic", extra=(f"pools = {pools}",), **fields))
 
 
-def they_ask(name, n, asked, sourceip, inside=(4,), **fields):
+def they_ask(name, n, asked, sourceip, inside=(4,), dns="", **fields):
     ours, theirs = tunnel(name, n, inside=inside)
+    names = (f"rightdns={dns}",) if dns else ()
     extra = (f"vips = {asked}",) if asked else ()
-    return (change(ours, remote_ts="%dynamic", extra=(f"rightsourceip={sourceip}",), **fields),
+    return (change(ours, remote_ts="%dynamic", extra=(f"rightsourceip={sourceip}", *names),
+                   **fields),
             change(theirs, local_ts="dynamic", inside=(), extra=extra, **fields))
 
 
@@ -281,7 +300,8 @@ def clients(suite):
                we_ask("both", 3, "%config4,%config6", "p4, p6", inside=(4, 6)),
                we_ask("wish", 4, "10.33.0.77", "p4"),
                we_ask("one", 5, "%config", "one"), we_ask("none", 6, "%config", "one"),
-               we_ask("silent", 7, "", "p4")]
+               we_ask("silent", 7, "", "p4"),
+               we_ask("wish6", 8, "fd33::77", "p6", inside=(6,))]
     with Pair(tunnels, setup="install-virtual-ip=yes") as pair:
         start_with(pair)
         logs = (pair.ours, pair.theirs)
@@ -300,6 +320,8 @@ def clients(suite):
                    logs=logs)
         suite.case("we take another one than we wish for", we_get, pair, "wish", ["10.33.0.3"],
                    ["10.33.255.1"], logs=logs)
+        suite.case("the same with IPv6", we_get, pair, "wish6", ["fd33::3"], ["fd33:ffff::53"],
+                   logs=logs)
         suite.case("we come again", we_come_again, pair, "v4", ["10.33.0.1"], logs=logs)
         suite.case("they have none left", they_have_none, pair, "one", "none", logs=logs)
         suite.case("they want us to ask", they_want_us_to_ask, pair, "silent", logs=logs)
@@ -314,8 +336,11 @@ def servers(suite):
                they_ask("none", 5, "0.0.0.0", "10.48.0.1"),
                they_ask("silent", 6, "", "10.45.0.0/24"),
                they_ask("named", 7, "0.0.0.0", "%wish"),
-               they_ask("loaded", 8, "0.0.0.0", "%loaded")]
-    with Pair(tunnels, charon_settings=INSTALL) as pair:
+               they_ask("loaded", 8, "0.0.0.0", "%loaded"),
+               they_ask("wish6", 9, "fd45::77", "fd45::/112", inside=(6,)),
+               they_ask("names", 10, "0.0.0.0, ::", "10.49.0.0/24,fd49::/112", inside=(4, 6),
+                        dns="10.49.255.1,fd49:ffff::53")]
+    with Pair(tunnels, charon_settings=INSTALL + RESOLVE) as pair:
         logs = (pair.ours, pair.theirs)
         suite.case("they get both", they_get, pair, "both", both, logs=logs)
         suite.case("they are reached", they_are_pinged, pair, "both", logs=logs)
@@ -327,6 +352,10 @@ def servers(suite):
                    logs=logs)
         suite.case("they get what they wish for", they_get, pair, "wish", ["10.45.0.77"],
                    logs=logs)
+        suite.case("they get the IPv6 address they wish for", they_get, pair, "wish6",
+                   ["fd45::77"], logs=logs)
+        suite.case("they are told name servers", they_get_names, pair, "names",
+                   ["10.49.255.1", "fd49:ffff::53"], logs=logs)
         suite.case("they choose", they_get, pair, "choice", ["10.45.9.9"], logs=logs)
         suite.case("a connection's name is a pool's", they_get, pair, "named", ["10.45.0.1"],
                    logs=logs)

@@ -150,15 +150,20 @@ static void test_half_of_what_is_wanted(void **state)
 
 static void test_given_address(void **state)
 {
-	struct sim *s = two(4, "10.99.0.77", "%config");
+	static const char *const given[] = {"10.99.0.77", "2001:db8:99::77"};
 
 	(void)state;
-	add_second(s, "10.99.0.77", "%config");
-	sim_run(s, WAIT);
-	assert_holds(s);
-	/* one of the two has it, the other gets none */
-	assert_int_equal(s->nodes[1].n_vips[1] + s->nodes[2].n_vips[1], 1);
-	sim_free(s);
+	for (unsigned i = 0; i < 2; i++) {
+		struct sim *s = two(4, given[i], "%config");
+
+		add_second(s, given[i], "%config");
+		sim_run(s, WAIT);
+		assert_holds(s);
+		/* one of the two has it, the other gets none */
+		assert_int_equal(s->nodes[1].n_vips[1] + s->nodes[2].n_vips[1], 1);
+		assert_vips(s, s->nodes[1].n_vips[1] ? 1 : 2, given[i]);
+		sim_free(s);
+	}
 }
 
 static void note_info(void *ctx, const struct ike_sa_info *ike, const struct ike_child_info *child)
