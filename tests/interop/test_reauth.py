@@ -7,6 +7,8 @@ charon 5.9.8 as responder sends by its new CHILD_SA before its answer is with us
 that overtakes the answer finds no SA here. That is counted, and not ours to mend; with
 requests going the other way, each answered, it shows at most as a lost answer.
 charon.make_before_break is off by default: then charon deletes first, and packets are lost.
+With it on and charon beginning, one that waits in charon's queues when its old SA is destroyed
+is lost now and then on a busy machine: two in all are borne.
 """
 import os
 import sys
@@ -47,7 +49,7 @@ def reauthenticated(pair, name, start):
     pair.ping(name, count=10)
 
 
-def several(pair, name, peer, lossless):
+def several(pair, name, peer, lossless, borne=0):
     """The link of the tunnel's device stays as it is."""
     index, mark = pair.ours.link(f"tun{pair.number}")["ifindex"], pair.ours.log_mark()
     with pair.pinging(name) as pinging:
@@ -55,7 +57,7 @@ def several(pair, name, peer, lossless):
             reauthenticated(pair, name, lambda: by_command(peer, name))
     report(pinging, f"{TIMES} reauthentications by {peer.kind}")
     if lossless:
-        pinging.check_no_loss()
+        pinging.check_no_loss(borne)
         check("dormant" not in pair.ours.log(mark).lower(), "the link is not touched")
     check_equal(pair.ours.link(f"tun{pair.number}")["ifindex"], index, "ifindex")
 
@@ -126,7 +128,7 @@ def with_charon(suite, make_before_break):
         suite.case(f"charon, {word}: by us", several, pair, "commanded", pair.ours, True,
                    logs=logs)
         suite.case(f"charon, {word}: by them", several, pair, "commanded", pair.theirs,
-                   make_before_break, logs=logs)
+                   make_before_break, 2, logs=logs)
         up(pair, "timed", 2)
         suite.case(f"charon, {word}: by our lifetime", by_lifetime, pair, "timed", logs=logs)
         pair.number = 3
