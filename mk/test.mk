@@ -32,7 +32,9 @@ interop: all ## against strongSwan, swanctl, FRR and attackers in network namesp
 	@$(MAKE) --no-print-directory SAN=1 all
 	@tests/run-interop
 
-check-kernel: all unit ## with the kernel's IPsec, in User Mode Linux and QEMU (root)
+check-kernel: ## with the kernel's IPsec, in User Mode Linux and QEMU (root)
+	@mk/deps.sh build lab test
+	@$(MAKE) --no-print-directory all unit
 	@python3 -m tests.support.libreswan
 	@tests/run-kernel $(abspath $(BUILD)) $(KERNEL_TESTS)
 
