@@ -5,6 +5,7 @@
  * into the engine with the time, and after each one `shell_pump` carries out what comes back,
  * in order, lets the tunnels settle their links once, and arms one timer. */
 #include "ipsecd/daemon.h"
+#include "ipsecd/flush.h"
 #include "ipsecd/net/changes.h"
 #include "ipsecd/net/resolve.h"
 #include "ipsecd/net/source.h"
@@ -406,6 +407,8 @@ static bool open_plane(struct daemon *d)
 	d->ops = plane_choose(d->options->plane, d->log, d->plane_why, sizeof(d->plane_why));
 	if (!d->ops)
 		return fail(d, "no data plane", d->plane_why);
+	if (d->ops->flush)
+		d->guard = flush_guard();
 	d->plane = d->ops->open(&host);
 	if (!d->plane)
 		return fail(d, "opening the data plane", d->ops->name);
@@ -520,6 +523,8 @@ static void close_all(struct daemon *d)
 	tunnels_free(d->tunnels);
 	if (d->plane)
 		d->ops->close(d->plane);
+	if (d->guard > 0)
+		close(d->guard);
 	resolver_free(d->resolver);
 	udp_close(d->udp);
 	control_close(d->control); /* with its lock: until then nobody may flush */

@@ -6,5 +6,8 @@
 
 /* The exit status: 0, or 1 with the reason on standard error. */
 int flush_run(const struct options *options);
+/* While a process has this descriptor open, nobody else's flush_run() in this network namespace
+ * removes anything, whatever its vici socket. -1: errno tells; EADDRINUSE: somebody has it. */
+int flush_guard(void);
 
 #endif

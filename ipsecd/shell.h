@@ -25,6 +25,7 @@ struct daemon {
 	const struct dataplane_ops *ops;
 	struct dataplane *plane;
 	char plane_why[512]; /* why this one */
+	int guard;	     /* flush_guard(), of a plane that outlives us; 0: none */
 	struct udp *udp;
 	struct resolver *resolver;
 	struct changes *changes;

@@ -121,6 +121,8 @@ def flushed(pair):
     namespace.ip("xfrm", "policy", "add", "src", "10.9.0.0/16", "dst", "10.8.0.0/16", "dir", "out",
                  "mark", "99", "tmpl", "src", "172.16.1.1", "dst", "172.16.9.9", "proto", "esp",
                  "reqid", "9", "mode", "tunnel")
+    said = namespace.run(pair.ours.binary, "--flush", check=False)
+    check(pair.ours.operstate(DEVICE) == "UP", f"flushed beside a daemon: {said}")
     pair.ours.kill()
     namespace.run(pair.ours.binary, "--flush")
     check(not pair.ours.link(DEVICE), "our device is gone")
