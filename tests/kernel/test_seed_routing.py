@@ -174,7 +174,7 @@ def by_the_third(net, routers):
 
 
 def given_back(net, routers, indexes):
-    """Devices that were there before are left behind, as they were found."""
+    """Devices that were there before are left behind; no process has removed them."""
     for daemon in routers.values():
         check_equal(daemon.daemon.stop(15), 0, "exit status")
         daemon.daemon = None
