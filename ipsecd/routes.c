@@ -93,12 +93,16 @@ static bool route_equal(const struct netlink_route *a, const struct netlink_rout
 	       a->blackhole == b->blackhole && a->throws == b->throws;
 }
 
+/* A device that was removed or set down, which the log has already, takes its routes along; they
+ * are set again when it is back. */
 static void complain(const struct routes *r, const struct netlink_route *route, int error)
 {
+	bool gone = route->ifindex && (error == -ENODEV || error == -ENETDOWN);
 	char text[PREFIX_TEXT];
 
-	log_to(r->host.log, LOG_LEVEL_ERROR, "net", "", "route to %s in table %u: %s",
-	       prefix_format(&route->dst, text), route->table, strerror(-error));
+	log_to(r->host.log, gone ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR, "net", "",
+	       "route to %s in table %u: %s", prefix_format(&route->dst, text), route->table,
+	       strerror(-error));
 }
 
 static void uninstall(const struct routes *r, struct place *p)

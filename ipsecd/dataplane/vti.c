@@ -206,12 +206,12 @@ static int fail_endpoints(struct netlink *nl, const struct netlink_device *d, in
 	}
 	netlink_device_list(nl, find_holder, &holder);
 	snprintf(why, size,
-		 "another %s%s%s%s has the endpoints %s and %s already, and the kernel tells vtis "
+		 "another %s (%s) has the endpoints %s and %s already, and the kernel tells vtis "
 		 "apart by them alone: several peers behind one address need "
 		 "interface-type=xfrm",
-		 netlink_device_kind_name(d->kind), holder.name[0] ? " (" : "", holder.name,
-		 holder.name[0] ? ")" : "", addr_format(&d->local, local),
-		 addr_format(&d->remote, remote));
+		 netlink_device_kind_name(d->kind),
+		 holder.name[0] ? holder.name : "moved to another network namespace",
+		 addr_format(&d->local, local), addr_format(&d->remote, remote));
 	return e;
 }
 
