@@ -42,6 +42,18 @@ def reloaded(pair, lines, inbound=(), outbound=()):
     check_words(pair, "spi-out", outbound)
 
 
+def limited(pair):
+    """The kernel counts packets: at the soft limit there are new SAs, long before the hard one."""
+    reloaded(pair, ("lifepackets=1000", "marginpackets=900"),
+             outbound=("soft 99(packets), hard 1000(packets)",))
+    with pair.pinging(NAME) as pinging:
+        for _ in range(2):
+            before = child_spis(pair.ours, NAME)
+            until("new SPIs", lambda b=before: not b & child_spis(pair.ours, NAME), 20)
+        pair.ping(NAME)
+    pinging.check_no_loss()
+
+
 def other_mark(pair, mark):
     pair.ours.load([change(pair.tunnels[0][0], mark=mark)])
     until("the mark", lambda: pair.ours.conns()[NAME].get("mark-out") == f"{mark:08x}")
@@ -67,6 +79,7 @@ def main():
         pair.both_up(NAME, 30)
         for name, *words in cases:
             suite.case(name, reloaded, pair, *words, logs=(pair.ours,))
+        suite.case("a limit in packets", limited, pair, logs=(pair.ours,))
         for mark in (77, 1):
             suite.case(f"mark={mark}", other_mark, pair, mark, logs=(pair.ours,))
     return suite.finish()
