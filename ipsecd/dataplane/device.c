@@ -2,6 +2,7 @@
  * devices of the kernel. Keeps no state. */
 #include "ipsecd/dataplane/device.h"
 
+#include "lib/log.h"
 #include "lib/netlink.h"
 
 #include <fcntl.h>
@@ -65,6 +66,37 @@ int device_set_addrs(struct netlink *nl, int ifindex, const struct tunnel_config
 	}
 	remove_addrs(nl, ifindex, from, to, false);
 	return 0;
+}
+
+struct lookup {
+	const struct prefix *prefix;
+	bool found;
+};
+
+static void look_at(void *ctx, const struct netlink_addr *addr)
+{
+	struct lookup *l = ctx;
+
+	l->found = l->found || prefix_equal(&addr->prefix, l->prefix);
+}
+
+void device_addr_changed(struct netlink *nl, const struct tunnel_config *config,
+			 const struct netlink_addr *addr, const struct log_sink *log)
+{
+	struct lookup l = {.prefix = &addr->prefix};
+	struct netlink_link link;
+	char text[PREFIX_TEXT];
+
+	if (!addr->removed || !find_prefix(config, &addr->prefix))
+		return;
+	/* With the device, or set down with it: told otherwise. */
+	if (netlink_link_get(nl, addr->ifindex, &link) != 0 || !(link.flags & IFF_UP))
+		return;
+	if (netlink_addr_list(nl, addr->ifindex, look_at, &l) != 0 || l.found)
+		return;
+	log_to(log, LOG_LEVEL_WARN, "knl", config->name,
+	       "%s: somebody removed the address %s; a reload brings it back", link.name,
+	       prefix_format(&addr->prefix, text));
 }
 
 int device_set_link(struct netlink *nl, int ifindex, bool up)

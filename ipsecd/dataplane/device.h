@@ -6,7 +6,9 @@
 
 #include "ipsecd/model/conn.h"
 
+struct log_sink;
 struct netlink;
+struct netlink_addr;
 
 #define DEVICE_PATH_MTU	      1500
 #define DEVICE_MTU_NO_SA      1390 /* the least of all suites: IPv6 outside, AES-CBC, HMAC-SHA2-512 */
@@ -17,6 +19,11 @@ struct netlink;
  * changed, and *at is the address that the kernel refused. */
 int device_set_addrs(struct netlink *nl, int ifindex, const struct tunnel_config *from,
 		     const struct tunnel_config *to, const struct prefix **at);
+/* What rtnetlink tells of an address of the tunnel's device: one of the configuration that is
+ * not there any more, though the device is up, was taken away by somebody. Said in the log; an
+ * update brings it back. */
+void device_addr_changed(struct netlink *nl, const struct tunnel_config *config,
+			 const struct netlink_addr *addr, const struct log_sink *log);
 /* linkmode DORMANT, and operstate UP or DORMANT. */
 int device_set_link(struct netlink *nl, int ifindex, bool up);
 

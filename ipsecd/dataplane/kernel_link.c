@@ -1,4 +1,5 @@
-/* What others do to the kernel plane's devices: set up or down, removed, made. Owns the
+/* What others do to the kernel plane's devices: set up or down, removed, made; their
+ * addresses. Owns the
  * rtnetlink monitor. The operator's up or down is obeyed; operstate is ours. */
 #include "ipsecd/dataplane/kernel.h"
 
@@ -94,6 +95,16 @@ static void link_changed(void *ctx, const struct netlink_link *link)
 		appeared(d, link);
 }
 
+static void addr_changed(void *ctx, const struct netlink_addr *addr)
+{
+	struct dataplane *d = ctx;
+	struct kernel_tunnel *t;
+
+	HASH_FIND(by_ifindex, d->by_ifindex, &addr->ifindex, sizeof(addr->ifindex), t);
+	if (t)
+		device_addr_changed(d->route, &t->config, addr, d->host.log);
+}
+
 static void take_new(void *ctx, const struct netlink_link *link,
 		     const struct netlink_device *device)
 {
@@ -135,7 +146,8 @@ static void on_changes(struct ev_loop *loop, ev_io *w, int revents)
 
 bool kernel_links_open(struct dataplane *d)
 {
-	struct netlink_monitor_host host = {.link = link_changed, .lost = changes_lost, .ctx = d};
+	struct netlink_monitor_host host = {
+		.link = link_changed, .addr = addr_changed, .lost = changes_lost, .ctx = d};
 
 	d->links = netlink_monitor_open(&host);
 	if (!d->links)

@@ -324,6 +324,16 @@ static void link_changed(void *ctx, const struct netlink_link *link)
 		mark_dirty(t);
 }
 
+static void addr_changed(void *ctx, const struct netlink_addr *addr)
+{
+	struct dataplane *d = ctx;
+	struct tunnel *t;
+
+	HASH_FIND(by_ifindex, d->by_ifindex, &addr->ifindex, sizeof(addr->ifindex), t);
+	if (t)
+		device_addr_changed(d->netlink, &t->config, addr, d->forward.host.log);
+}
+
 static void changes_lost(void *ctx)
 {
 	struct dataplane *d = ctx;
@@ -339,7 +349,8 @@ static void userspace_close(struct dataplane *d);
 
 static struct dataplane *userspace_open(const struct dataplane_host *host)
 {
-	struct netlink_monitor_host monitor = {.link = link_changed, .lost = changes_lost};
+	struct netlink_monitor_host monitor = {
+		.link = link_changed, .addr = addr_changed, .lost = changes_lost};
 	struct dataplane *d = calloc(1, sizeof(*d));
 
 	if (!d)

@@ -49,7 +49,7 @@ static void on_event(void *ctx, const struct dataplane_event *event)
 	f->side.events[f->side.n_events++] = *event;
 }
 
-static unsigned n_lost; /* times that the plane said so */
+static unsigned n_lost, n_addrs_lost; /* times that the plane said so */
 
 static void log_write(void *ctx, enum log_level level, const char *subsystem, const char *name,
 		      const char *text)
@@ -57,6 +57,7 @@ static void log_write(void *ctx, enum log_level level, const char *subsystem, co
 	(void)ctx;
 	(void)level;
 	n_lost += strstr(text, "events of the kernel were lost") != NULL;
+	n_addrs_lost += strstr(text, "somebody removed the address") != NULL;
 	printf("             %s[%s] %s\n", subsystem, name, text);
 }
 
@@ -384,6 +385,8 @@ static void adopts_and_gives_back(void **state)
 
 	netlink_link_set_alias(f->site.netlink, ifindex, "to the branch; mtu=9");
 	device_sysctl_set("ipv4", "vti0", "rp_filter", "1");
+	device_sysctl_set("ipv4", "all", "forwarding", "1");
+	device_sysctl_set("ipv4", "vti0", "forwarding", "0");
 	netlink_link_set_mtu(f->site.netlink, ifindex, 1400);
 	netlink_link_set_up(f->site.netlink, ifindex, true);
 	set_key(&c, 12);
@@ -392,6 +395,8 @@ static void adopts_and_gives_back(void **state)
 	assert_int_equal(info_of(f, 1).ifindex, ifindex);
 	assert_non_null(strstr(device_of(f, ifindex).alias, "ipsecd:adopted"));
 	expect_sysctl("vti0", "rp_filter", "2");
+	expect_sysctl("vti0", "forwarding", "1");
+	expect_sysctl("vti0", "disable_policy", is_xfrm() ? "0" : "1");
 	/* Killed meanwhile: what it was before is not forgotten. */
 	plane_close(f);
 	plane_open(f);
@@ -399,6 +404,8 @@ static void adopts_and_gives_back(void **state)
 	ops->tunnel_remove(f->d, 1);
 	assert_string_equal(device_of(f, ifindex).alias, "to the branch; mtu=9");
 	expect_sysctl("vti0", "rp_filter", "1");
+	expect_sysctl("vti0", "forwarding", "0");
+	expect_sysctl("vti0", "disable_policy", "0");
 	assert_int_equal(netlink_link_get(f->site.netlink, ifindex, &link), 0);
 	assert_int_equal(link.linkmode, IF_LINK_MODE_DEFAULT);
 	assert_int_equal(link.operstate, IF_OPER_UP);
@@ -473,6 +480,35 @@ static void addresses_of_all_kinds(void **state)
 	assert_int_equal(ops->tunnel_update(f->d, 1, &all), DATAPLANE_OK);
 	expect_addrs(f, ifindex, &all);
 	assert_int_equal(info_of(f, 1).ifindex, ifindex);
+}
+
+/* Removed by ourselves or with the device it is no news. */
+static void somebody_removes_addresses(void **state)
+{
+	static const char *const kinds[] = {"10.9.0.0/31", "fd00:9::1/64"};
+	struct fixture *f = *state;
+	struct tunnel_config none = config_of("dp-a"), all = none;
+	int ifindex;
+
+	n_addrs_lost = 0;
+	for (unsigned i = 0; i < 2; i++)
+		assert_true(prefix_parse(kinds[i], &all.addrs[all.n_addrs++]));
+	create(f, 1, &all);
+	ifindex = info_of(f, 1).ifindex;
+	assert_int_equal(ops->tunnel_update(f->d, 1, &none), DATAPLANE_OK);
+	assert_int_equal(ops->tunnel_update(f->d, 1, &all), DATAPLANE_OK);
+	site_pump(&f->site);
+	assert_int_equal(n_addrs_lost, 0);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(netlink_addr_remove(f->site.netlink, ifindex, &all.addrs[i]), 0);
+		site_pump(&f->site);
+		assert_int_equal(n_addrs_lost, i + 1);
+	}
+	assert_int_equal(ops->tunnel_update(f->d, 1, &all), DATAPLANE_OK);
+	expect_addrs(f, ifindex, &all);
+	assert_int_equal(netlink_link_del(f->site.netlink, ifindex), 0);
+	site_pump(&f->site);
+	assert_int_equal(n_addrs_lost, 2);
 }
 
 static void expect_mtu(struct fixture *f, uint16_t mtu)
@@ -1140,6 +1176,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(makes_and_removes),
 		CASE(addresses_of_all_kinds),
+		CASE(somebody_removes_addresses),
 		CASE(the_mtu_follows_the_path),
 		CASE(keys_are_stable_over_restarts),
 		CASE(adopts_and_gives_back),

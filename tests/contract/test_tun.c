@@ -45,14 +45,27 @@ static void take_event(void *ctx, const struct dataplane_event *event)
 	h->n_changed++;
 }
 
+static unsigned n_addrs_lost; /* times that the plane said so */
+
+static void log_write(void *ctx, enum log_level level, const char *subsystem, const char *name,
+		      const char *text)
+{
+	(void)ctx;
+	(void)level;
+	(void)subsystem;
+	n_addrs_lost += !strcmp(name, "dp-t") && strstr(text, "somebody removed the address");
+}
+
 static void open_plane(struct owner *h)
 {
+	static const struct log_sink log = {.write = log_write, .level = LOG_LEVEL_INFO};
 	struct dataplane_host host = {.send_esp = send_esp,
 				      .event = take_event,
 				      .ctx = h,
 				      .crypto = &crypto_openssl,
 				      .random = crypto_random,
-				      .loop = loop};
+				      .loop = loop,
+				      .log = &log};
 
 	*h = (struct owner){.plane = ops->open(&host)};
 	assert_non_null(h->plane);
@@ -174,6 +187,24 @@ static void addresses_by_difference(void **state)
 	assert_int_equal(kernel_link("dp-t").ifindex, ifindex);
 	ops->close(h.plane);
 	enable_ipv6("1");
+}
+
+static void a_removed_address_is_told(void **state)
+{
+	const char *const addrs[] = {"10.9.1.1/30", "10.9.2.1/32"};
+	struct tunnel_config c = config("dp-t", 2, addrs);
+	struct owner h;
+
+	(void)state;
+	n_addrs_lost = 0;
+	open_plane(&h);
+	create(&h, 1, &c);
+	assert_int_equal(
+		netlink_addr_remove(kernel_netlink(), kernel_link("dp-t").ifindex, &c.addrs[1]), 0);
+	run_until(&n_addrs_lost, 1);
+	assert_int_equal(ops->tunnel_update(h.plane, 1, &c), DATAPLANE_OK);
+	expect_addrs("dp-t", 2, addrs);
+	ops->close(h.plane);
 }
 
 /* IPv6 addresses go with `ip link set down` unless somebody cares. */
@@ -515,6 +546,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(addresses_by_difference),
+		cmocka_unit_test(a_removed_address_is_told),
 		cmocka_unit_test(addresses_outlive_the_operators_down),
 		cmocka_unit_test(a_refused_address_changes_nothing),
 		cmocka_unit_test(a_foreign_device_is_left_alone),

@@ -51,9 +51,11 @@ def operstate_changed(pair):
 
 
 def address_removed(pair):
-    """A reload brings an address back that the operator took away."""
+    """An address that the operator took away: said, and a reload brings it back."""
+    mark = pair.ours.log_mark()
     address = pair.end(NAME, pair.ours).inside[0]
     pair.namespaces[0].ip("address", "del", address, "dev", DEVICE)
+    print("     ", pair.ours.wait_log(f"removed the address {address}", mark))
     pair.ours.load(pair.ours.ends)
     check(address in pair.namespaces[0].ip("address", "show", "dev", DEVICE), "the address")
     pair.ping(NAME)

@@ -77,5 +77,5 @@ TEST_test_source := tests/unit/test_source.c ipsecd/net/source.c lib/addr.c
 TEST_test_background := tests/unit/test_background.c ipsecd/background.c
 TEST_test_words := tests/unit/test_words.c lib/words.c
 TEST_test_vti := tests/unit/test_vti.c ipsecd/dataplane/vti.c ipsecd/dataplane/vti_alias.c ipsecd/dataplane/device.c \
-	$(NETLINK_SRC) lib/addr.c
+	$(NETLINK_SRC) lib/addr.c lib/log.c
 LIBS_test_vti := -lmnl
