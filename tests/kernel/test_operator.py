@@ -196,6 +196,19 @@ def missing_algorithm(ours, theirs):
         pair.ping(NAME)
 
 
+def auto_takes_the_kernel(pair):
+    """`--plane auto` tries, says what it took, and has the devices of the daemon before."""
+    ends, mark = pair.ours.ends, pair.ours.log_mark()
+    index = pair.ours.link(DEVICE)["ifindex"]
+    pair.ours.stop()
+    pair.ours.plane = "auto"
+    pair.ours.start(ends)
+    line = pair.ours.wait_log("data plane: using", mark)
+    check(line.endswith("using kernel"), line)
+    check_equal(pair.ours.link(DEVICE)["ifindex"], index, "ifindex")
+    established(pair)
+
+
 def hide_module(name):
     """From the kernel's own requests; what is loaded and unused goes."""
     with open("/etc/modprobe.d/detour-test.conf", "w", encoding="utf-8") as file:
@@ -222,6 +235,7 @@ def main():
                                ("ip xfrm policy flush", policies_flushed),
                                ("states of others", others_untouched)):
             suite.case(name, function, pair, logs=logs)
+        suite.case("--plane auto", auto_takes_the_kernel, pair, logs=logs)
         for end, _ in tunnels[1:]:
             suite.case(f"pain_15_mtu: {end.name}", mtu, pair, end.name, logs=logs)
     suite.case("an algorithm that the kernel lacks", missing_algorithm, ours, theirs)
