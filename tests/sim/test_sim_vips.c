@@ -195,6 +195,29 @@ static void test_views_and_dns(void **state)
 	sim_free(s);
 }
 
+/* No address, but name servers: asked for by themselves, of a peer that has no pool. */
+static void test_name_servers_alone(void **state)
+{
+	for (unsigned asks = 0; asks < 2; asks++) {
+		struct sim *s = sim_new(25, 2, &crypto_null, NULL);
+		struct conn *from = server(s, 1, ""), *to = client(s, 1, "");
+		struct ike_sa_info info = {0};
+		char text[200];
+
+		(void)state;
+		assert_true(addr_parse("10.99.1.1", &from->dns[from->n_dns++]));
+		if (asks)
+			to->dns_wanted[to->n_dns_wanted++].family = AF_INET;
+		sim_load(s, 0, from, 1);
+		sim_load(s, 1, to, 1);
+		sim_run(s, WAIT);
+		ike_engine_each_sa(s->nodes[1].engine, note_info, &info);
+		assert_string_equal(list(info.dns, info.n_dns, text), asks ? "10.99.1.1" : "");
+		assert_int_equal(info.n_local_vips, 0);
+		sim_free(s);
+	}
+}
+
 static void test_two_clients_one_pool(void **state)
 {
 	struct sim *s = two(6, "%config", "10.99.0.0/24");
@@ -571,6 +594,7 @@ int main(void)
 		cmocka_unit_test(test_half_of_what_is_wanted),
 		cmocka_unit_test(test_given_address),
 		cmocka_unit_test(test_views_and_dns),
+		cmocka_unit_test(test_name_servers_alone),
 		cmocka_unit_test(test_two_clients_one_pool),
 		cmocka_unit_test(test_pool_exhausted),
 		cmocka_unit_test(test_address_is_required),
