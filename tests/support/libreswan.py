@@ -97,9 +97,10 @@ def proposal(words, esp=False):
 
 
 def _states(text, name, kind):
-    """The numbers of the established states of a connection, as whack --showstates has them."""
-    return re.findall(rf'^\d+ #(\d+): "{re.escape(name)}"(?:\[\d+\][^:]*)?:\S+ '
-                      rf"STATE_V2_ESTABLISHED_{kind}_SA ", text, re.M)
+    """The numbers of the established states of a connection, as whack --showstates has them
+    (since 5.0 without a number before each line, and STATE_V2_ before the state)."""
+    return re.findall(rf'^(?:\d+ )?#(\d+): "{re.escape(name)}"(?:\[\d+\][^:]*)?:\S+ '
+                      rf"(?:STATE_V2_)?ESTABLISHED_{kind}_SA ", text, re.M)
 
 
 class Libreswan(Peer):
@@ -218,7 +219,7 @@ class Libreswan(Peer):
                 continue
             children = {}
             for number in _states(text, end.name, "CHILD"):
-                spis = re.search(rf'^\d+ #{number}: "[^\n]* esp\.(\w+)@\S+ esp\.(\w+)@', text, re.M)
+                spis = re.search(rf'^(?:\d+ )?#{number}: "[^\n]* esp\.(\w+)@\S+ esp\.(\w+)@', text, re.M)
                 # pluto names the outbound SA, the peer's SPI, first.
                 children[number] = {"name": end.name, "state": "INSTALLED",
                                     "spi-out": spis[1].rjust(8, "0") if spis else "",
