@@ -202,7 +202,8 @@ class Libreswan(Peer):
             self.whack("--deletestate", number)
 
     def rekey_child(self, name):
-        self.whack("--rekey-ipsec", "--name", name, "--asynchronous")
+        word = "--rekey-child" if "--rekey-child" in self.whack("--help") else "--rekey-ipsec"
+        self.whack(word, "--name", name, "--asynchronous")
 
     def rekey_ike(self, name):
         self.whack("--rekey-ike", "--name", name, "--asynchronous")
