@@ -49,6 +49,9 @@ class Frr:
             argv += ["--bfdctl", f"{self.dir}/bfdd.sock"]
         if HAS_MGMTD:
             argv += ["-N", self.namespace.name]
+            if not os.path.isdir("/run/frr"):  # as in a container: nobody made it at boot
+                os.makedirs("/run/frr")
+                shutil.chown("/run/frr", "frr", "frr")
         self.daemons[daemon] = Daemon(daemon, self.namespace.argv(*argv),
                                       f"{self.dir}/{daemon}.log")
         until(f"{daemon} answers", lambda: self.answers(daemon), 15)
