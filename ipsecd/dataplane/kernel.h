@@ -267,8 +267,6 @@ int kernel_policy_base(struct kernel_tunnel *t); /* likewise for the base polici
 int kernel_policy_inherit(struct kernel_tunnel *t, const struct xfrm_policy *found);
 void kernel_policy_remove_all(struct kernel_tunnel *t);
 void kernel_policy_free(struct kernel_tunnel *t); /* forgets them, and leaves them in the kernel */
-void kernel_policy_again(
-	struct kernel_tunnel *t); /* all that are to be there, whether they are or not */
 /* Somebody removed it (`flushed`: all): back with it, when it is ours. */
 void kernel_policy_gone(struct dataplane *d, const struct xfrm_policy *p, bool flushed);
 bool kernel_policy_is_set(const struct kernel_tunnel *t, const struct xfrm_policy *p);

@@ -311,7 +311,8 @@ bool kernel_policy_is_set(const struct kernel_tunnel *t, const struct xfrm_polic
 	return find_set(t, p) != NULL;
 }
 
-void kernel_policy_again(struct kernel_tunnel *t)
+/* All that are to be there, whether they are or not. */
+static void set_again(struct kernel_tunnel *t)
 {
 	struct netlink *nl = t->plane->xfrm;
 	struct kernel_policy *k, *next;
@@ -336,7 +337,7 @@ void kernel_policy_gone(struct dataplane *d, const struct xfrm_policy *p, bool f
 			log_to(d->host.log, LOG_LEVEL_NOTICE, "knl", "",
 			       "somebody flushed all policies: ours are set again");
 		HASH_ITER (by_id, d->by_id, t, next)
-			kernel_policy_again(t);
+			set_again(t);
 		return;
 	}
 	t = kernel_tunnel_by_tag(d, &p->tag, p->dir == XFRM_OUT);
