@@ -198,10 +198,22 @@ static int claim_order(const struct claim *a, const struct claim *b)
 	return strcmp(a->owner->name, b->owner->name);
 }
 
+static bool same_nexthops(const struct zapi_route *a, const struct zapi_route *b)
+{
+	for (unsigned i = 0; i < a->n_nexthops && a->n_nexthops == b->n_nexthops; i++) {
+		const struct zapi_nexthop *x = &a->nexthops[i], *y = &b->nexthops[i];
+
+		if (x->ifindex != y->ifindex || x->weight != y->weight || x->onlink != y->onlink ||
+		    !addr_equal(&x->gateway, &y->gateway))
+			return false;
+	}
+	return a->n_nexthops == b->n_nexthops;
+}
+
 static bool same_route(const struct zapi_route *a, const struct zapi_route *b)
 {
-	return a->nexthop.ifindex == b->nexthop.ifindex && a->distance == b->distance &&
-	       a->metric == b->metric && a->tag == b->tag;
+	return same_nexthops(a, b) && a->distance == b->distance && a->metric == b->metric &&
+	       a->tag == b->tag && a->mtu == b->mtu && a->table == b->table;
 }
 
 static bool same_device(const struct route_claim *a, const struct route_claim *b)

@@ -63,18 +63,28 @@ const char *zapi_command_name(enum zapi_command c);
 
 /* ---- encoding: each appends whole messages ---- */
 
+#define ZAPI_NEXTHOPS_MAX 8
+
+/* A device, a gateway, or both; neither: packets are dropped (blackhole). */
 struct zapi_nexthop {
 	uint32_t ifindex;
+	struct addr gateway; /* family 0: none */
+	uint32_t weight;     /* 0: none given; zebra takes 1 */
+	bool onlink;	     /* the gateway need not be in a network of the device */
 };
 
 struct zapi_route {
 	enum zapi_route_type type;
 	uint16_t instance;
+	uint32_t vrf; /* VRF id of zebra; ZAPI_VRF_DEFAULT */
 	struct prefix prefix;
-	struct zapi_nexthop nexthop;
+	uint8_t n_nexthops;
+	struct zapi_nexthop nexthops[ZAPI_NEXTHOPS_MAX];
 	uint8_t distance; /* 0: zebra's default of the type */
 	uint32_t metric;
-	uint32_t tag; /* 0: none */
+	uint32_t tag;	/* 0: none */
+	uint32_t mtu;	/* 0: none */
+	uint32_t table; /* 0: the VRF's */
 };
 
 /* HELLO, and what asks for ROUTE_NOTIFY_OWNER where HELLO itself cannot. */

@@ -8,21 +8,28 @@ enum {
 	ROUTE_HAS_DISTANCE = 0x02,
 	ROUTE_HAS_METRIC = 0x04,
 	ROUTE_HAS_TAG = 0x08,
+	ROUTE_HAS_MTU = 0x10,
+	ROUTE_HAS_TABLE = 0x100,
 	NEXTHOP_IFINDEX = 1,
+	NEXTHOP_IPV4_IFINDEX = 3,
+	NEXTHOP_IPV6_IFINDEX = 5,
+	NEXTHOP_BLACKHOLE = 6,
+	NEXTHOP_ONLINK = 1,
+	BLACKHOLE_NULL = 2,
 	SAFI_UNICAST = 1,
 	AFI_IP = 1,
 	AFI_IP6 = 2,
 };
 
 /* Returns where the length stands, for message_end. */
-static size_t message_start(struct buf *b, uint16_t command)
+static size_t message_start(struct buf *b, uint16_t command, uint32_t vrf)
 {
 	size_t at = b->len;
 
 	buf_put_u16(b, 0);
 	buf_put_u8(b, ZAPI_MARKER);
 	buf_put_u8(b, ZAPI_HEADER_V6);
-	buf_put_u32(b, ZAPI_VRF_DEFAULT);
+	buf_put_u32(b, vrf);
 	buf_put_u16(b, command);
 	return at;
 }
@@ -35,7 +42,7 @@ static void message_end(struct buf *b, size_t at)
 void zapi_encode_hello(struct buf *b, const struct zapi_version *v, enum zapi_route_type type,
 		       uint16_t instance)
 {
-	size_t at = message_start(b, v->command[ZAPI_HELLO]);
+	size_t at = message_start(b, v->command[ZAPI_HELLO], ZAPI_VRF_DEFAULT);
 
 	buf_put_u8(b, v->type[type]);
 	buf_put_u16(b, instance);
@@ -45,7 +52,7 @@ void zapi_encode_hello(struct buf *b, const struct zapi_version *v, enum zapi_ro
 	buf_put_u8(b, 0); /* not the synchronous channel */
 	message_end(b, at);
 	if (v->notify_request) {
-		at = message_start(b, v->notify_request);
+		at = message_start(b, v->notify_request, ZAPI_VRF_DEFAULT);
 		buf_put_u8(b, 1);
 		message_end(b, at);
 	}
@@ -53,7 +60,7 @@ void zapi_encode_hello(struct buf *b, const struct zapi_version *v, enum zapi_ro
 
 void zapi_encode_router_id_add(struct buf *b, const struct zapi_version *v, uint8_t family)
 {
-	size_t at = message_start(b, v->command[ZAPI_ROUTER_ID_ADD]);
+	size_t at = message_start(b, v->command[ZAPI_ROUTER_ID_ADD], ZAPI_VRF_DEFAULT);
 
 	buf_put_u16(b, family == AF_INET6 ? AFI_IP6 : AFI_IP);
 	message_end(b, at);
@@ -61,7 +68,7 @@ void zapi_encode_router_id_add(struct buf *b, const struct zapi_version *v, uint
 
 void zapi_encode_interface_add(struct buf *b, const struct zapi_version *v)
 {
-	message_end(b, message_start(b, v->command[ZAPI_INTERFACE_ADD]));
+	message_end(b, message_start(b, v->command[ZAPI_INTERFACE_ADD], ZAPI_VRF_DEFAULT));
 }
 
 static void put_route_head(struct buf *b, const struct zapi_version *v,
@@ -79,39 +86,58 @@ static void put_route_head(struct buf *b, const struct zapi_version *v,
 	buf_put(b, p.addr.bytes, (p.len + 7u) / 8);
 }
 
-static void put_nexthop(struct buf *b, const struct zapi_nexthop *nexthop)
+/* The zapi_nexthop_encode of all releases where there is no weight: what a nexthop is made of
+ * follows its type. */
+static void put_nexthop(struct buf *b, uint32_t vrf, const struct zapi_nexthop *n)
 {
-	buf_put_u16(b, 1); /* how many */
-	buf_put_u32(b, ZAPI_VRF_DEFAULT);
-	buf_put_u8(b, NEXTHOP_IFINDEX);
-	buf_put_u8(b, 0); /* flags */
-	buf_put_u32(b, nexthop->ifindex);
+	bool six = n->gateway.family == AF_INET6;
+
+	buf_put_u32(b, vrf);
+	if (!n->gateway.family && !n->ifindex) {
+		buf_put_u8(b, NEXTHOP_BLACKHOLE);
+		buf_put_u8(b, 0);
+		buf_put_u8(b, BLACKHOLE_NULL);
+		return;
+	}
+	buf_put_u8(b, !n->gateway.family ? NEXTHOP_IFINDEX
+		      : six		 ? NEXTHOP_IPV6_IFINDEX
+					 : NEXTHOP_IPV4_IFINDEX);
+	buf_put_u8(b, n->onlink ? NEXTHOP_ONLINK : 0);
+	if (n->gateway.family)
+		buf_put(b, n->gateway.bytes, six ? 16 : 4);
+	buf_put_u32(b, n->ifindex);
 }
 
 void zapi_encode_route_add(struct buf *b, const struct zapi_version *v,
 			   const struct zapi_route *route)
 {
-	size_t at = message_start(b, v->command[ZAPI_ROUTE_ADD]);
+	size_t at = message_start(b, v->command[ZAPI_ROUTE_ADD], route->vrf);
 	uint32_t present = ROUTE_HAS_NEXTHOP | ROUTE_HAS_METRIC;
 
-	if (route->distance)
-		present |= ROUTE_HAS_DISTANCE;
-	if (route->tag)
-		present |= ROUTE_HAS_TAG;
+	present |= route->distance ? ROUTE_HAS_DISTANCE : 0;
+	present |= route->tag ? ROUTE_HAS_TAG : 0;
+	present |= route->mtu ? ROUTE_HAS_MTU : 0;
+	present |= route->table ? ROUTE_HAS_TABLE : 0;
 	put_route_head(b, v, route, present);
-	put_nexthop(b, &route->nexthop);
+	buf_put_u16(b, route->n_nexthops);
+	for (unsigned i = 0; i < route->n_nexthops; i++)
+		put_nexthop(b, route->vrf, &route->nexthops[i]);
 	if (route->distance)
 		buf_put_u8(b, route->distance);
 	buf_put_u32(b, route->metric);
 	if (route->tag)
 		buf_put_u32(b, route->tag);
+	if (route->mtu)
+		buf_put_u32(b, route->mtu);
+	if (route->table)
+		buf_put_u32(b, route->table);
 	message_end(b, at);
 }
 
 void zapi_encode_route_delete(struct buf *b, const struct zapi_version *v,
 			      const struct zapi_route *route)
 {
-	size_t at = message_start(b, v->command[ZAPI_ROUTE_DELETE]);
+	size_t at = message_start(b, v->command[ZAPI_ROUTE_DELETE], route->vrf);
 
 	put_route_head(b, v, route, 0);
 	message_end(b, at);

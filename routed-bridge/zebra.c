@@ -157,7 +157,7 @@ static void route_message(struct zebra *z, const struct zapi_route *route,
 			  void (*encode)(struct buf *b, const struct zapi_version *v,
 					 const struct zapi_route *route))
 {
-	uint8_t memory[128];
+	uint8_t memory[512];
 	struct buf b = buf_over(memory, sizeof(memory));
 
 	if (z->state != READY)

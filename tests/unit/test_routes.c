@@ -13,7 +13,10 @@
 static struct route_claim claim(const char *prefix, const char *interface, uint32_t ifindex)
 {
 	struct route_claim c = {
-		.route = {.type = ZAPI_TYPE_NHRP, .nexthop.ifindex = ifindex, .distance = 10},
+		.route = {.type = ZAPI_TYPE_NHRP,
+			  .n_nexthops = 1,
+			  .nexthops = {{.ifindex = ifindex}},
+			  .distance = 10},
 		.generation = 1,
 	};
 
@@ -43,7 +46,7 @@ static const char *told(struct routes *r, mono_time now)
 		n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%c%s@%u", n ? " " : "",
 				      a.kind == ROUTE_ACTION_ADD ? '+' : '-',
 				      prefix_format(&a.route.prefix, prefix),
-				      a.route.nexthop.ifindex);
+				      a.route.nexthops[0].ifindex);
 	return text;
 }
 
@@ -354,7 +357,8 @@ static void change_owner(struct model *m)
 				{
 					.type = ZAPI_TYPE_NHRP,
 					.prefix = prefix_of(p),
-					.nexthop.ifindex = 10 + o,
+					.n_nexthops = 1,
+					.nexthops = {{.ifindex = 10 + o}},
 					.distance = (uint8_t)(10 + draw(m, 2)),
 					.metric = draw(m, 3),
 				},
@@ -444,7 +448,8 @@ static void wanted_is_installed_in_the_end(void **state)
 			if (!b)
 				continue;
 			wanted++;
-			assert_int_equal(m.held[p].nexthop.ifindex, b->route.nexthop.ifindex);
+			assert_int_equal(m.held[p].nexthops[0].ifindex,
+					 b->route.nexthops[0].ifindex);
 			assert_int_equal(m.held[p].metric, b->route.metric);
 			assert_int_equal(m.held[p].distance, b->route.distance);
 		}

@@ -38,7 +38,8 @@ static void assert_bytes(const struct buf *b, const char *hex)
 
 static struct zapi_route route(const char *prefix)
 {
-	struct zapi_route r = {.type = ZAPI_TYPE_NHRP, .nexthop.ifindex = 7};
+	struct zapi_route r = {
+		.type = ZAPI_TYPE_NHRP, .n_nexthops = 1, .nexthops = {{.ifindex = 7}}};
 
 	assert_true(prefix_parse(prefix, &r.prefix));
 	return r;

@@ -1,0 +1,172 @@
+/* Glue with one rule: a tunnel's routes are claimed while the tunnel is up and zebra calls
+ * its interface operative, and at no other time. Every input (vici event, interface
+ * message, configuration) ends in `reconcile` of the tunnels it may concern, and every
+ * change of claims ends in `bridge_settle`, which tells zebra. Order is kept by that: a
+ * link-updown that announces the link's end is turned into ROUTE_DELETEs before the next
+ * event is read. */
+#include "routed-bridge/bridge_parts.h"
+
+#include <stdlib.h>
+
+/* ---- zebra is told ---- */
+
+static void log_balance(struct bridge *b)
+{
+	struct routes_count n = routes_count(b->routes);
+
+	if (memcmp(&n, &b->last_count, sizeof(n)) == 0)
+		return;
+	b->last_count = n;
+	if (n.installed + n.shadowed == n.wanted)
+		log_to(b->log, LOG_LEVEL_INFO, "route", "", "wanted %u, installed %u, shadowed %u",
+		       n.wanted, n.installed, n.shadowed);
+}
+
+static void arm_retry(struct bridge *b)
+{
+	mono_time at = routes_deadline(b->routes), now = mono_now();
+
+	ev_timer_stop(b->loop, &b->retry);
+	if (at == MONO_NEVER)
+		return;
+	ev_timer_set(&b->retry, at > now ? (double)(at - now) / 1e9 : 0., 0.);
+	ev_timer_start(b->loop, &b->retry);
+}
+
+void bridge_settle(struct bridge *b)
+{
+	struct route_action a;
+	struct zebra *z;
+
+	while (routes_next(b->routes, &a, mono_now())) {
+		z = bridge_session(b, a.route.type, a.route.instance);
+		if (!z)
+			continue;
+		if (a.kind == ROUTE_ACTION_ADD)
+			zebra_route_add(z, &a.route);
+		else
+			zebra_route_delete(z, &a.route);
+	}
+	for (unsigned i = 0; i < b->n_sessions; i++)
+		zebra_push(b->sessions[i]);
+	log_balance(b);
+	arm_retry(b);
+}
+
+/* ---- tunnels to claims ---- */
+
+/* The file's word, else the daemon's, else the device is named like the connection. */
+const char *bridge_interface_of(const struct bridge_section *section, const char *conn,
+				const char *named)
+{
+	if (section->interface[0])
+		return section->interface;
+	return named[0] ? named : conn;
+}
+
+static void put_claim(struct route_claim *c, const struct bridge_options *o,
+		      const struct interface *i, const struct prefix *prefix)
+{
+	*c = (struct route_claim){
+		.route =
+			{
+				.type = o->type,
+				.instance = o->instance,
+				.prefix = *prefix,
+				.n_nexthops = 1,
+				.nexthops = {{.ifindex = i->ifindex}},
+				.distance = o->distance,
+				.metric = o->metric,
+				.tag = o->tag,
+			},
+		.generation = i->generation,
+	};
+	memcpy(c->interface, i->name, sizeof(c->interface));
+}
+
+/* A selector of everything is how routed tunnels are negotiated; as a route it would carry
+ * the tunnel's own packets into the tunnel. */
+static bool selector_wanted(const struct bridge_section *s, const struct prefix *selector)
+{
+	if (!s->options.selectors || selector->len == 0)
+		return false;
+	for (size_t i = 0; i < s->n_prefixes; i++) {
+		if (prefix_equal(&s->prefixes[i], selector))
+			return false;
+	}
+	return true;
+}
+
+/* What the tunnel claims now; the caller frees it. *n is 0 for nothing. */
+static struct route_claim *claims_of(const struct bridge_section *s,
+				     const struct tunnel_view *tunnel, const struct interface *i,
+				     size_t *n)
+{
+	struct route_claim *claims =
+		calloc(s->n_prefixes + tunnel->n_selectors + 1, sizeof(*claims));
+
+	*n = 0;
+	if (!claims)
+		return NULL;
+	for (size_t k = 0; k < s->n_prefixes; k++)
+		put_claim(&claims[(*n)++], &s->options, i, &s->prefixes[k]);
+	for (size_t k = 0; k < tunnel->n_selectors; k++) {
+		if (selector_wanted(s, &tunnel->selectors[k]))
+			put_claim(&claims[(*n)++], &s->options, i, &tunnel->selectors[k]);
+	}
+	return claims;
+}
+
+static void reconcile(struct bridge *b, const struct tunnel_view *tunnel, const char *cause)
+{
+	const struct bridge_section *s = bridge_config_match(b->config, tunnel->conn);
+	const struct interface *i = NULL;
+	struct route_claim *claims = NULL;
+	size_t n = 0;
+
+	if (s && tunnel->up)
+		i = interfaces_find(b->interfaces,
+				    bridge_interface_of(s, tunnel->conn, tunnel->interface));
+	if (i && i->operative)
+		claims = claims_of(s, tunnel, i, &n);
+	if (!routes_set(b->routes, tunnel->conn, claims, n, cause))
+		log_to(b->log, LOG_LEVEL_ERROR, "route", tunnel->conn,
+		       "out of memory: some of its routes are missing");
+	free(claims);
+}
+
+void bridge_reconcile(struct bridge *b)
+{
+	struct tunnel_view tunnel;
+
+	while (tunnels_changed(b->tunnels, &tunnel)) {
+		log_to(b->log, LOG_LEVEL_DEBUG, "tunnel", tunnel.conn, "%s: %s",
+		       tunnel.up ? "up" : "down", tunnel.cause);
+		reconcile(b, &tunnel, tunnel.cause);
+	}
+	bridge_settle(b);
+}
+
+/* ---- the next retry ---- */
+
+static void on_retry(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct bridge *b = timer->data;
+
+	(void)loop;
+	(void)events;
+	routes_expire(b->routes, mono_now());
+	bridge_settle(b);
+}
+
+void bridge_confirmed(struct bridge *b)
+{
+	log_balance(b);
+	arm_retry(b);
+}
+
+void bridge_claims_init(struct bridge *b)
+{
+	ev_timer_init(&b->retry, on_retry, 0., 0.);
+	b->retry.data = b;
+}

@@ -1,0 +1,72 @@
+/* What the bridge's files share: bridge.c (life, reload), bridge_vici.c (events of the IKE
+ * daemon), bridge_claims.c (tunnels to claims, claims to zebra), bridge_zebra.c (sessions
+ * and events of zebra). Included by bridge_*.c alone. */
+#ifndef DETOUR_BRIDGE_PARTS_H
+#define DETOUR_BRIDGE_PARTS_H
+
+#include "routed-bridge/bridge.h"
+#include "routed-bridge/interfaces.h"
+#include "routed-bridge/lock.h"
+#include "routed-bridge/routes.h"
+#include "routed-bridge/tunnels.h"
+#include "routed-bridge/vici.h"
+#include "routed-bridge/zebra.h"
+
+#include <ev.h>
+
+struct bridge {
+	struct ev_loop *loop;
+	const struct log_sink *log;
+	struct bridge_config *config;
+	struct lock lock;
+	struct interfaces *interfaces;
+	struct tunnels *tunnels;
+	struct routes *routes;
+	struct vici *vici;
+	struct vici_host vici_host;
+	struct zebra_host zebra_host;
+	struct zebra *sessions[BRIDGE_SESSIONS_MAX]; /* the first one watches the interfaces */
+	unsigned n_sessions;
+	ev_timer retry;	    /* routes_deadline */
+	ev_timer vici_hold; /* runs while the daemon is away */
+	ev_timer sweep;	    /* leftovers of an earlier zebra */
+	struct routes_count last_count;
+};
+
+/* ---- bridge_claims.c ---- */
+
+/* The device that a connection's tunnel is: the file's word, else the daemon's, else it is
+ * named like the connection. */
+const char *bridge_interface_of(const struct bridge_section *section, const char *conn,
+				const char *named);
+/* Looks at every tunnel that changed, then settles. */
+void bridge_reconcile(struct bridge *b);
+/* Tells zebra what the route table has to say. */
+void bridge_settle(struct bridge *b);
+/* Confirmations came: says so when the books balance, and plans the next retry. */
+void bridge_confirmed(struct bridge *b);
+void bridge_claims_init(struct bridge *b);
+
+/* ---- bridge_vici.c ---- */
+
+void bridge_vici_init(struct bridge *b);
+/* The daemon is away, or another one is asked from now on. */
+void bridge_vici_lost(struct bridge *b);
+
+/* ---- bridge_zebra.c ---- */
+
+void bridge_zebra_init(struct bridge *b);
+struct zebra *bridge_session(const struct bridge *b, enum zapi_route_type type, uint16_t instance);
+/* Opens and closes sessions: one for every type that the configuration names. keep: those
+ * that are open may stay. */
+void bridge_fit_sessions(struct bridge *b, bool keep);
+
+/* ---- what more is known of a tunnel's device ---- */
+
+/* It passes nothing, as BFD, a BGP peer's end or a suspicion tells: its routes' backups are
+ * wanted at once. Link state and claims are not touched by this. */
+void bridge_tunnel_dead(struct bridge *b, const char *interface, const char *cause);
+/* What bridge_tunnel_dead said is over. */
+void bridge_tunnel_alive(struct bridge *b, const char *interface, const char *cause);
+
+#endif

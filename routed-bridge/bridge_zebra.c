@@ -1,0 +1,215 @@
+/* Zebra's side: one session for every route type, the interfaces as zebra sees them, and
+ * its confirmations. */
+#include "routed-bridge/bridge_parts.h"
+#include "routed-bridge/frr_version.h"
+
+#include <stdio.h>
+
+#define SWEEP_AFTER 2.0 /* seconds of a session until tunnels and interfaces are known */
+
+struct zebra *bridge_session(const struct bridge *b, enum zapi_route_type type, uint16_t instance)
+{
+	for (unsigned i = 0; i < b->n_sessions; i++) {
+		if (zebra_is(b->sessions[i], type, instance))
+			return b->sessions[i];
+	}
+	return NULL;
+}
+
+/* ---- events ---- */
+
+static bool on_may_connect(void *ctx, char *why, size_t size)
+{
+	struct bridge *b = ctx;
+
+	return lock_acquire(&b->lock, why, size) == LOCK_HELD;
+}
+
+static void on_zebra_ready(void *ctx, struct zebra *z)
+{
+	struct bridge *b = ctx;
+	enum zapi_route_type type;
+	uint16_t instance;
+	char text[24];
+
+	zebra_type(z, &type, &instance);
+	bridge_type_format(type, instance, text);
+	log_to(b->log, LOG_LEVEL_NOTICE, "zebra", text, "connected");
+	if (type == ZAPI_TYPE_NHRP && frr_daemon_runs(b->config->vty_dir, "nhrpd"))
+		log_to(b->log, LOG_LEVEL_WARN, "zebra", text,
+		       "nhrpd runs and has the type nhrp, too: when one of the two ends, zebra "
+		       "removes the routes of both; use 'type table N'");
+	routes_session(b->routes, type, instance, true);
+	bridge_settle(b);
+	ev_timer_again(b->loop, &b->sweep);
+}
+
+/* What a killed zebra left in the kernel, the next one of FRR 10.3 takes for a living route
+ * of our type (8.4 removes it): withdraw what is configured and claimed by no tunnel. */
+static void on_sweep(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct bridge *b = timer->data;
+
+	(void)events;
+	ev_timer_stop(loop, timer);
+	for (size_t i = 0; i < b->config->n_sections; i++) {
+		const struct bridge_section *s = &b->config->sections[i];
+		struct zapi_route route = {.type = s->options.type,
+					   .instance = s->options.instance};
+		struct zebra *z = bridge_session(b, route.type, route.instance);
+
+		for (size_t k = 0; z && k < s->n_prefixes; k++) {
+			route.prefix = s->prefixes[k];
+			if (!routes_claimed(b->routes, &route))
+				zebra_route_delete(z, &route);
+		}
+	}
+	bridge_settle(b);
+}
+
+struct interface_change {
+	struct bridge *b;
+	const struct interface *interface;
+	const char *cause;
+	bool used;
+};
+
+static void touch_user(void *ctx, const char *conn, const char *named)
+{
+	struct interface_change *change = ctx;
+	const struct bridge_section *s = bridge_config_match(change->b->config, conn);
+
+	if (!s || strcmp(bridge_interface_of(s, conn, named), change->interface->name) != 0)
+		return;
+	tunnels_touch_one(change->b->tunnels, conn, change->cause);
+	change->used = true;
+}
+
+static void on_zebra_lost(void *ctx, struct zebra *z)
+{
+	struct bridge *b = ctx;
+	enum zapi_route_type type;
+	uint16_t instance;
+
+	zebra_type(z, &type, &instance);
+	routes_session(b->routes, type, instance, false);
+	if (z != b->sessions[0])
+		return;
+	interfaces_forget(b->interfaces);
+	tunnels_touch(b->tunnels, "zebra is gone");
+	bridge_reconcile(b);
+}
+
+static void on_zebra_interface(void *ctx, enum zapi_command command,
+			       const struct zapi_interface *report)
+{
+	struct bridge *b = ctx;
+	const struct interface *i = interfaces_update(b->interfaces, command, report);
+	struct interface_change change = {.b = b, .interface = i};
+	char cause[64];
+
+	if (!i)
+		return;
+	snprintf(cause, sizeof(cause), "%s %s", i->name,
+		 i->operative ? "is operative"
+		 : i->present ? "is not operative"
+			      : "is deleted");
+	log_to(b->log, LOG_LEVEL_DEBUG, "zebra", "", "%s: %s, ifindex %u, generation %u",
+	       zapi_command_name(command), cause, i->ifindex, i->generation);
+	change.cause = cause;
+	tunnels_each(b->tunnels, touch_user, &change);
+	if (change.used && i->present && !i->link_detect)
+		log_to(b->log, LOG_LEVEL_WARN, "zebra", "",
+		       "%s has 'no link-detect': FRR will not notice when the tunnel goes down",
+		       i->name);
+	bridge_reconcile(b);
+}
+
+static void on_zebra_notify(void *ctx, struct zebra *z, const struct zapi_notify *notify)
+{
+	struct bridge *b = ctx;
+	enum zapi_route_type type;
+	uint16_t instance;
+
+	zebra_type(z, &type, &instance);
+	routes_notify(b->routes, type, instance, notify, mono_now());
+	bridge_confirmed(b);
+}
+
+/* ---- sessions ---- */
+
+static bool config_uses(const struct bridge_config *c, const struct zebra *z)
+{
+	for (size_t i = 0; i < c->n_sections; i++) {
+		if (zebra_is(z, c->sections[i].options.type, c->sections[i].options.instance))
+			return true;
+	}
+	return false;
+}
+
+static void close_session(struct bridge *b, unsigned n)
+{
+	enum zapi_route_type type;
+	uint16_t instance;
+
+	zebra_type(b->sessions[n], &type, &instance);
+	zebra_free(b->sessions[n]);
+	b->n_sessions--;
+	memmove(&b->sessions[n], &b->sessions[n + 1], (b->n_sessions - n) * sizeof(b->sessions[0]));
+	routes_session(b->routes, type, instance, false);
+}
+
+static void open_session(struct bridge *b, const struct bridge_options *o)
+{
+	char name[24];
+	struct zebra_config c = {
+		.name = bridge_type_format(o->type, o->instance, name),
+		.socket = b->config->zserv,
+		.vty_dir = b->config->vty_dir,
+		.type = o->type,
+		.instance = o->instance,
+	};
+	struct zebra *z;
+
+	if (bridge_session(b, o->type, o->instance))
+		return;
+	z = zebra_new(&b->zebra_host, &c);
+	if (z)
+		b->sessions[b->n_sessions++] = z;
+	else
+		log_to(b->log, LOG_LEVEL_ERROR, "zebra", "", "out of memory");
+}
+
+/* One session for every type that the file names. */
+void bridge_fit_sessions(struct bridge *b, bool keep)
+{
+	bool watched = keep && b->n_sessions && config_uses(b->config, b->sessions[0]);
+
+	for (unsigned i = b->n_sessions; i-- > 0;) {
+		if (!keep || !config_uses(b->config, b->sessions[i]))
+			close_session(b, i);
+	}
+	for (size_t i = 0; i < b->config->n_sections; i++)
+		open_session(b, &b->config->sections[i].options);
+	if (b->n_sessions == 0 || watched)
+		return;
+	/* Another session watches the interfaces from here on. */
+	interfaces_forget(b->interfaces);
+	zebra_subscribe(b->sessions[0]);
+}
+
+void bridge_zebra_init(struct bridge *b)
+{
+	b->zebra_host = (struct zebra_host){
+		.may_connect = on_may_connect,
+		.ready = on_zebra_ready,
+		.lost = on_zebra_lost,
+		.interface = on_zebra_interface,
+		.notify = on_zebra_notify,
+		.ctx = b,
+		.log = b->log,
+		.loop = b->loop,
+	};
+	ev_timer_init(&b->sweep, on_sweep, 0., SWEEP_AFTER);
+	b->sweep.data = b;
+}
