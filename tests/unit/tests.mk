@@ -50,6 +50,7 @@ TEST_test_zapi := tests/unit/test_zapi.c routed-bridge/zapi_version.c routed-bri
 LIBS_test_zapi := -lev
 TEST_test_routes := tests/unit/test_routes.c routed-bridge/routes.c routed-bridge/interfaces.c \
 	routed-bridge/zapi_parse.c lib/addr.c lib/buf.c lib/log.c
+TEST_test_paths := tests/unit/test_paths.c routed-bridge/paths.c lib/addr.c
 TEST_test_control := tests/unit/test_control.c $(CONTROL_SRC) $(MODEL_SRC) ipsecd/dataplane/counters.c $(addprefix lib/,addr.c buf.c log.c mono.c queue.c unix_socket.c vici_client.c vici_codec.c vici_stream.c words.c)
 LIBS_test_control := -lev
 TEST_test_bridge_tunnels := tests/unit/test_bridge_tunnels.c routed-bridge/tunnels.c \
