@@ -64,7 +64,7 @@ $(BIN)/ipsecctl: $(call objects,$(CTL_SRC)) $(BUILD)/libdetour.a
 	$(call link,-ljansson)
 
 $(BIN)/routed-bridge: $(call objects,$(BRIDGE_SRC)) $(BUILD)/libdetour.a
-	$(call link,-lev)
+	$(call link,-lmnl -lev)
 
 $(BIN)/topology: $(call objects,$(TOPOLOGY_SRC)) $(BUILD)/libdetour.a
 	$(call link,-lcyaml -lyaml)

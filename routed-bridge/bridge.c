@@ -34,6 +34,7 @@ void bridge_reload(struct bridge *b, struct bridge_config *config)
 
 static void release(struct bridge *b)
 {
+	bridge_describe_end(b);
 	for (unsigned i = 0; i < b->n_sessions; i++)
 		zebra_free(b->sessions[i]);
 	vici_free(b->vici);

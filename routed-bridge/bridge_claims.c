@@ -120,19 +120,21 @@ static struct route_claim *claims_of(const struct bridge_section *s,
 static void reconcile(struct bridge *b, const struct tunnel_view *tunnel, const char *cause)
 {
 	const struct bridge_section *s = bridge_config_match(b->config, tunnel->conn);
+	const char *name = s ? bridge_interface_of(s, tunnel->conn, tunnel->interface) : "";
 	const struct interface *i = NULL;
 	struct route_claim *claims = NULL;
 	size_t n = 0;
 
 	if (s && tunnel->up)
-		i = interfaces_find(b->interfaces,
-				    bridge_interface_of(s, tunnel->conn, tunnel->interface));
+		i = interfaces_find(b->interfaces, name);
 	if (i && i->operative)
 		claims = claims_of(s, tunnel, i, &n);
 	if (!routes_set(b->routes, tunnel->conn, claims, n, cause))
 		log_to(b->log, LOG_LEVEL_ERROR, "route", tunnel->conn,
 		       "out of memory: some of its routes are missing");
 	free(claims);
+	if (s)
+		bridge_describe(b, tunnel, name);
 }
 
 void bridge_reconcile(struct bridge *b)

@@ -31,6 +31,8 @@ struct bridge {
 	ev_timer vici_hold; /* runs while the daemon is away */
 	ev_timer sweep;	    /* leftovers of an earlier zebra */
 	struct routes_count last_count;
+	struct netlink *netlink; /* for aliases; NULL until one is set */
+	bool describe_refused;
 };
 
 /* ---- bridge_claims.c ---- */
@@ -60,6 +62,12 @@ struct zebra *bridge_session(const struct bridge *b, enum zapi_route_type type, 
 /* Opens and closes sessions: one for every type that the configuration names. keep: those
  * that are open may stay. */
 void bridge_fit_sessions(struct bridge *b, bool keep);
+
+/* ---- bridge_describe.c ---- */
+
+void bridge_describe(struct bridge *b, const struct tunnel_view *tunnel, const char *interface);
+/* Takes the descriptions away. */
+void bridge_describe_end(struct bridge *b);
 
 /* ---- what more is known of a tunnel's device ---- */
 

@@ -31,6 +31,7 @@ struct bridge_config {
 	char vici[BRIDGE_PATH_MAX];
 	char zserv[BRIDGE_PATH_MAX];
 	char vty_dir[BRIDGE_PATH_MAX];
+	bool describe; /* tunnel devices, for `show interface` */
 	size_t n_sections;
 	struct bridge_section *sections;       /* in the file's order */
 	const struct bridge_section **by_name; /* the same, sorted by pattern */

@@ -181,6 +181,7 @@ struct bridge_config *bridge_config_parse(const char *file, struct span text,
 		config_out_of_memory(&p);
 		return NULL;
 	}
+	p.config->describe = true;
 	snprintf(p.config->vici, BRIDGE_PATH_MAX, "%s", DEFAULT_VICI);
 	snprintf(p.config->zserv, BRIDGE_PATH_MAX, "%s", DEFAULT_ZSERV);
 	snprintf(p.config->vty_dir, BRIDGE_PATH_MAX, "%s", DEFAULT_VTY_DIR);

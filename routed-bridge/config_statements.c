@@ -23,6 +23,12 @@ static void read_vty_dir(struct config_parser *p, struct bridge_options *options
 	config_read_path(p, p->config->vty_dir);
 }
 
+static void read_describe(struct config_parser *p, struct bridge_options *options)
+{
+	(void)options;
+	config_yes_no(p, &p->config->describe);
+}
+
 static void read_conn(struct config_parser *p, struct bridge_options *options)
 {
 	struct bridge_config *c = p->config;
@@ -63,6 +69,7 @@ static const struct config_statement statements[] = {
 	{"vici", IN_FILE, false, read_vici},
 	{"zserv", IN_FILE, false, read_zserv},
 	{"vty-dir", IN_FILE, false, read_vty_dir},
+	{"describe", IN_FILE, false, read_describe},
 	{"type", ANYWHERE, false, config_read_type},
 	{"tag", ANYWHERE, false, config_read_tag},
 	{"distance", ANYWHERE, false, config_read_distance},

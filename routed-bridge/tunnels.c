@@ -11,6 +11,8 @@
 #include <uthash.h>
 #include <utlist.h>
 
+#define TUNNELS_PEER_MAX 96
+
 enum link_state { LINK_UNKNOWN, LINK_UP, LINK_DOWN };
 
 struct child {
@@ -25,6 +27,7 @@ struct child {
 struct tunnel {
 	char *conn;
 	char interface[IF_NAMESIZE];
+	char peer_host[TUNNELS_PEER_MAX], peer_id[TUNNELS_PEER_MAX];
 	struct child *children;
 	enum link_state link;
 	char cause[96];
@@ -236,6 +239,21 @@ static void take_interface(struct tunnels *t, struct tunnel *tunnel, struct span
 	mark(t, tunnel, NULL);
 }
 
+static void take_peer_word(struct span section, const char *key, char *out)
+{
+	char text[TUNNELS_PEER_MAX];
+
+	if (vici_get_str(section, key, text, sizeof(text)) && text[0] && text[0] != '%')
+		snprintf(out, TUNNELS_PEER_MAX, "%s", text);
+}
+
+/* Who is at the other end; the identity is known when the peer is authenticated. */
+static void take_peer(struct tunnel *tunnel, struct span section)
+{
+	take_peer_word(section, "remote-host", tunnel->peer_host);
+	take_peer_word(section, "remote-id", tunnel->peer_id);
+}
+
 /* All CHILD_SAs below one IKE_SA's section. */
 static void take_children(struct tunnels *t, struct tunnel *tunnel, struct span ike_section,
 			  enum presence presence, const char *cause)
@@ -245,6 +263,7 @@ static void take_children(struct tunnels *t, struct tunnel *tunnel, struct span 
 	uint32_t ike = 0;
 
 	body_number(ike_section, "uniqueid", &ike);
+	take_peer(tunnel, ike_section);
 	take_interface(t, tunnel, ike_section);
 	if (!vici_section(ike_section, "child-sas", &children))
 		return;
@@ -459,6 +478,8 @@ static struct tunnel_view view(struct tunnel *tunnel)
 		.up = tunnel->children && tunnel->link != LINK_DOWN,
 		.children = count_children(tunnel),
 		.cause = tunnel->cause,
+		.peer_host = tunnel->peer_host,
+		.peer_id = tunnel->peer_id,
 		.n_selectors = tunnel->n_union,
 		.selectors = tunnel->selectors_union,
 	};

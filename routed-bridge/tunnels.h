@@ -23,8 +23,9 @@ struct tunnel_view {
 	const char *conn;
 	const char *interface; /* "" unless the daemon named it */
 	bool up;
-	unsigned children;  /* usable CHILD_SAs */
-	const char *cause;  /* of the last change */
+	unsigned children;		 /* usable CHILD_SAs */
+	const char *cause;		 /* of the last change */
+	const char *peer_host, *peer_id; /* "": not told yet */
 	size_t n_selectors; /* remote traffic selectors of the usable CHILD_SAs, each once */
 	const struct prefix *selectors;
 };

@@ -100,10 +100,21 @@ static void parse_saved(const char *text, struct vti_saved *s)
 	}
 }
 
-bool vti_alias_parse(const char *alias, enum vti_owner *owner, struct vti_saved *saved)
+/* Behind " | tunnel " is what routed-bridge tells the operator of the tunnel's state. */
+static void cut_description(const char *alias, char *out)
 {
+	const char *end = strstr(alias, " | tunnel ");
+
+	snprintf(out, NETLINK_ALIAS_MAX + 1, "%.*s", end ? (int)(end - alias) : NETLINK_ALIAS_MAX,
+		 alias);
+}
+
+bool vti_alias_parse(const char *text, enum vti_owner *owner, struct vti_saved *saved)
+{
+	char alias[NETLINK_ALIAS_MAX + 1];
 	size_t len = strlen(ADOPTED);
 
+	cut_description(text, alias);
 	*owner = VTI_NONE;
 	*saved = (struct vti_saved){0};
 	if (strcmp(alias, MADE) == 0) {

@@ -35,6 +35,31 @@ def add_on_up_withdraw_on_down():
         s.wait_gone(PREFIX6)
 
 
+def devices_are_described():
+    """show interface names the peer and the state; an operator's alias is left alone."""
+    def shown(site, name="tun-ab"):
+        return site.frr.vty("zebra", f"show interface {name}")
+
+    with Site("a") as s:
+        s.start()
+        s.vici.conn("a-c", "tun-ac")
+        s.tun("tun-ac", "10.9.0.2/31").up()
+        s.ns.ip("link", "set", "dev", "tun-ac", "alias", "to the branch")
+        s.reload(CONFIG + "conn a-c\n")
+        s.up()
+        s.vici.child_up("a-c", 2)
+        s.wait_installed()
+        until("described as up", lambda: "OS Description: tunnel a-b to b.example (192.0.2.2): up"
+              in shown(s))
+        s.vici.child_down(1)
+        s.tuns["tun-ab"].dormant()
+        until("described as down", lambda: "(192.0.2.2): down, " in shown(s))
+        check("down" in s.frr.vty("zebra", "show interface description"), "in the short list")
+        check("to the branch" in s.ns.ip("link", "show", "tun-ac"), "an operator's alias")
+        s.stop_bridge()
+        until("no description is left", lambda: "alias" not in s.ns.ip("link", "show", "tun-ab"))
+
+
 def needs_tunnel_and_interface():
     with Site("a") as s:
         s.start()
@@ -490,7 +515,7 @@ def daemon_without_our_extensions():
 
 CASES = (
     add_on_up_withdraw_on_down,
-    needs_tunnel_and_interface,
+    needs_tunnel_and_interface, devices_are_described,
     withdraw_before_dormant,
     interface_down_without_the_daemon,
     rekeys_and_duplicates_touch_nothing,

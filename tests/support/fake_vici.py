@@ -132,7 +132,8 @@ class FakeVici:
 
     def ike_section(self, child_id):
         child = self.children[child_id]
-        section = {"uniqueid": child["ike"], "version": 2, "state": "ESTABLISHED"}
+        section = {"uniqueid": child["ike"], "version": 2, "state": "ESTABLISHED",
+                   "remote-host": "192.0.2.2", "remote-id": "b.example"}
         if self.ours and self.conns.get(child["conn"]):
             section["interface"] = self.conns[child["conn"]]
         return section

@@ -54,7 +54,8 @@ static char *understood(const char *path, const char *name)
 
 	c = bridge_config_parse(name, span_of(text, len), put_error, f);
 	if (c) {
-		fprintf(f, "vici %s\nzserv %s\nvty-dir %s\n", c->vici, c->zserv, c->vty_dir);
+		fprintf(f, "vici %s\nzserv %s\nvty-dir %s\ndescribe %s\n", c->vici, c->zserv,
+			c->vty_dir, c->describe ? "yes" : "no");
 		for (size_t i = 0; i < c->n_sections; i++)
 			put_section(f, &c->sections[i]);
 		bridge_config_free(c);

@@ -35,6 +35,10 @@ static void aliases_come_back(void **state)
 	assert_true(vti_alias_parse(text, &owner, &back));
 	assert_int_equal(owner, VTI_ADOPTED);
 	assert_memory_equal(&back, &v.saved, sizeof(back));
+	/* routed-bridge's description behind it is not the operator's alias. */
+	strncat(text, " | tunnel a-b: up", sizeof(text) - strlen(text) - 1);
+	assert_true(vti_alias_parse(text, &owner, &back));
+	assert_memory_equal(&back, &v.saved, sizeof(back));
 	v.owner = VTI_MADE;
 	vti_alias_format(&v, text);
 	assert_string_equal(text, "ipsecd:made");
@@ -47,6 +51,8 @@ static void aliases_of_others(void **state)
 {
 	static const char *const others[] = {"", "ipsecd", "ipsecd:made ", "ipsecd:adopted2", "x"};
 	static const char *const odd[] = {
+		"ipsecd:made | tunnel a-b to b: up",
+		"ipsecd:adopted | tunnel a-b: up",
 		"ipsecd:adopted",
 		"ipsecd:adopted ",
 		"ipsecd:adopted  = s=1 =s",
