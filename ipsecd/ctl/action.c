@@ -30,6 +30,10 @@ static int act(struct ctl *c, const char *command, const char *conn, const char 
 		vici_put(&b, "child", child);
 	if (strcmp(command, "terminate") == 0)
 		vici_put(&b, "hold", "yes"); /* down means down, for the peer as well */
+	if (c->force)
+		vici_put(&b, "force", "yes");
+	if (c->reauth)
+		vici_put(&b, "reauth", "yes");
 	vici_put_format(&b, "timeout", "%d", c->timeout_s * 1000);
 	vici_put(&b, "loglevel", "1");
 	if (b.overflow)
@@ -93,11 +97,18 @@ static int down(struct ctl *c, const json_t *conn, const char *child)
 	return act(c, "terminate", json_text(conn, "name"), child);
 }
 
-/* The CHILD_SAs and then the IKE_SA, unless one kind is asked for. */
+/* The CHILD_SAs and then the IKE_SA, unless one kind is asked for. A new IKE_SA that
+ * authenticates anew brings new CHILD_SAs by itself. */
 static int rekey(struct ctl *c, const json_t *conn, const char *child)
 {
 	int status = CTL_OK;
 
+	if (c->reauth && child)
+		return ctl_error("rekey --reauth: '%s' is a child of '%s', and it is the "
+				 "connection that is authenticated",
+				 child, json_text(conn, "name"));
+	if (c->reauth)
+		return act(c, "rekey", json_text(conn, "name"), NULL);
 	if (!c->ike_only)
 		status = each_child(c, "rekey", conn, child);
 	if (!status && !child && !c->child_only)

@@ -22,7 +22,7 @@ struct ctl {
 	const char *socket;
 	struct vici_client *client;
 	int timeout_s; /* for what needs the peer */
-	bool json, verbose, ike_only, child_only;
+	bool json, verbose, ike_only, child_only, reauth, force;
 	int argc; /* of the command, without its name */
 	char **argv;
 	/* Who gets the events; set for the time of a call. */

@@ -15,6 +15,8 @@ enum {
 	OPT_JSON,
 	OPT_IKE,
 	OPT_CHILD,
+	OPT_REAUTH,
+	OPT_FORCE,
 	OPT_TIMEOUT,
 	OPT_VERBOSE,
 	OPT_VERSION,
@@ -26,6 +28,8 @@ static const struct option options[] = {
 	{"json", no_argument, NULL, OPT_JSON},
 	{"ike", no_argument, NULL, OPT_IKE},
 	{"child", no_argument, NULL, OPT_CHILD},
+	{"reauth", no_argument, NULL, OPT_REAUTH},
+	{"force", no_argument, NULL, OPT_FORCE},
 	{"timeout", required_argument, NULL, OPT_TIMEOUT},
 	{"verbose", no_argument, NULL, OPT_VERBOSE},
 	{"version", no_argument, NULL, OPT_VERSION},
@@ -61,6 +65,8 @@ static const char usage[] =
 	"  --vici SOCKET     the daemon's control socket (default " VICI_SOCKET_PATH ")\n"
 	"  --json            status, monitor, pools: as JSON\n"
 	"  --ike, --child    rekey: only the IKE_SA, only the CHILD_SAs\n"
+	"  --reauth          rekey: a new IKE_SA with a new authentication, and new CHILD_SAs\n"
+	"  --force           down: the SAs are deleted at once, packets under way are lost\n"
 	"  --timeout S       up, down, rekey: seconds to wait for the result (default 30)\n"
 	"  --verbose         up, down: the daemon's log meanwhile\n"
 	"  --version         show the version\n"
@@ -103,6 +109,12 @@ static int take_option(struct ctl *c, int option, char **argv)
 		return -1;
 	case OPT_CHILD:
 		c->child_only = true;
+		return -1;
+	case OPT_REAUTH:
+		c->reauth = true;
+		return -1;
+	case OPT_FORCE:
+		c->force = true;
 		return -1;
 	case OPT_TIMEOUT:
 		return take_timeout(c, optarg);
@@ -155,8 +167,8 @@ int main(int argc, char **argv)
 		status = take_option(&c, option, argv);
 	if (status >= 0)
 		return status;
-	if (c.ike_only && c.child_only) {
-		ctl_error("--ike and --child exclude each other");
+	if (c.ike_only + c.child_only + c.reauth > 1) {
+		ctl_error("--ike, --child and --reauth exclude each other");
 		return CTL_USAGE;
 	}
 	if (optind == argc) {

@@ -160,8 +160,10 @@ static void terminate_ike(struct ike_engine *e, struct ike_sa *sa, const struct 
 	if (cmd->tag && !sa->tag && command_expect(e, cmd->tag))
 		sa->tag = cmd->tag;
 	ike_sa_delete(e, sa, IKE_REASON_COMMAND);
-	if (cmd->force)
+	if (cmd->force) { /* the peer is told, but nobody waits for its answer */
+		exchange_run_now(e, sa);
 		ike_sa_end(e, sa, IKE_REASON_COMMAND, NULL);
+	}
 }
 
 static bool terminate(struct ike_engine *e, const struct ike_command *cmd, const char **error)

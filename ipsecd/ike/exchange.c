@@ -311,6 +311,11 @@ void exchange_run(struct ike_engine *e, struct ike_sa *sa)
 	e->run_first = sa;
 }
 
+void exchange_run_now(struct ike_engine *e, struct ike_sa *sa)
+{
+	run(e, sa);
+}
+
 void exchange_run_marked(struct ike_engine *e)
 {
 	while (e->run_first) {

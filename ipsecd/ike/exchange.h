@@ -98,6 +98,8 @@ struct task *exchange_enqueue(struct ike_engine *e, struct ike_sa *sa,
 			      const char *child_name, uint64_t tag);
 /* Lets the next due request be sent, at the end of this input, if none is in flight. */
 void exchange_run(struct ike_engine *e, struct ike_sa *sa);
+/* Sends it now, for an SA that will not be there any more at the end of this input. */
+void exchange_run_now(struct ike_engine *e, struct ike_sa *sa);
 /* At the end of each input: runs the queues that exchange_run marked. A request never
  * overtakes the response that is being built. */
 void exchange_run_marked(struct ike_engine *e);

@@ -66,11 +66,20 @@ def life(pair):
     ipsecctl(pair.ours, "rekey", "a", "--child")
     check_equal(shown(pair.ours, "a")["sas"][0]["initiator-spi"],
                 after["sas"][0]["initiator-spi"], "--child leaves the IKE_SA alone")
+    ipsecctl(pair.ours, "rekey", "a", "--reauth")
+    until("a new IKE_SA instead of the old one", lambda: [
+        sa["initiator-spi"] != after["sas"][0]["initiator-spi"]
+        for sa in shown(pair.ours, "a")["sas"]] == [True])
     ipsecctl(pair.ours, "down", "a")
     check_equal(row(pair.ours, "a", DOWN)[1], "down", "state")
     output = ipsecctl(pair.ours, "status", "a", status=DOWN)
     check("command: taken down; stays so until" in output, f"the table tells why: {output}")
     pair.both_down("a")
+    ipsecctl(pair.ours, "up", "a")
+    mark = pair.ours.log_mark()
+    ipsecctl(pair.ours, "down", "a", "--force")
+    pair.both_down("a")
+    check("draining" not in pair.ours.log(mark), "--force drains nothing")
 
 
 def shut_down(pair):
@@ -106,6 +115,8 @@ def mistakes(pair):
     check("the connection's name is missing" in error, error)
     error = ipsecctl(pair.ours, "--jsn", "status", status=USAGE)
     check("did you mean '--json'?" in error, error)
+    error = ipsecctl(pair.ours, "rekey", "a", "--child", "--reauth", status=USAGE)
+    check("--ike, --child and --reauth exclude each other" in error, error)
     error = ipsecctl(pair.ours, "up", "a", "--timeout", "long", status=USAGE)
     check("expected a time" in error, error)
     done = subprocess.run([IPSECCTL, "--vici", pair.ours.path("nobody"), "status"],

@@ -1,4 +1,5 @@
 /* Each exchange by itself, on links that work, and with its first answers lost. */
+#include "tests/sim/sim_parts.h"
 #include "tests/sim/sim_test.h"
 
 #include <stdio.h>
@@ -281,6 +282,27 @@ static void test_delete_ike(void **state)
 		assert_null(s->nodes[node].plane);
 		sim_free(s);
 	}
+}
+
+/* By force: the SA is gone at once, and the peer is told all the same. */
+static void test_delete_ike_by_force(void **state)
+{
+	struct ike_command c = {.kind = IKE_COMMAND_TERMINATE,
+				.tag = 1000,
+				.select = {.ike = "to1-0"},
+				.force = true};
+	struct sim *s = sim_established(18);
+	const char *error;
+
+	(void)state;
+	assert_true(ike_engine_command(s->nodes[0].engine, &c, &error, s->now));
+	sim_drain(s, 0);
+	assert_true(sim_done(s, 0, 1000)->ok);
+	assert_int_equal(sim_look(s, 0, NULL).ike, 0);
+	sim_run(s, MONO_S);
+	assert_int_equal(sim_look(s, 1, NULL).ike, 0);
+	assert_int_equal(s->nodes[1].events[IKE_EVENT_CHILD_DOWN], 1);
+	sim_free(s);
 }
 
 /* What is taken down isn't started again by its own end, though it is auto=start there;
@@ -689,6 +711,7 @@ int main(void)
 		cmocka_unit_test(test_rekey_ike),
 		cmocka_unit_test(test_delete_child),
 		cmocka_unit_test(test_delete_ike),
+		cmocka_unit_test(test_delete_ike_by_force),
 		cmocka_unit_test(test_terminate_and_hold),
 		cmocka_unit_test(test_dead_peer),
 		cmocka_unit_test(test_traffic_replaces_liveness_checks),
