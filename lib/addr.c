@@ -28,6 +28,14 @@ bool addr_is_any(const struct addr *a)
 	return memcmp(a->bytes, zero, addr_size(a->family)) == 0;
 }
 
+bool addr_is_loopback(const struct addr *a)
+{
+	static const uint8_t one[16] = {[15] = 1};
+
+	return (a->family == AF_INET && a->bytes[0] == 127) ||
+	       (a->family == AF_INET6 && memcmp(a->bytes, one, sizeof(one)) == 0);
+}
+
 int addr_compare(const struct addr *a, const struct addr *b)
 {
 	if (a->family != b->family)
@@ -71,6 +79,54 @@ const char *endpoint_format(const struct endpoint *e, char *text)
 	char addr[ADDR_TEXT];
 
 	snprintf(text, ENDPOINT_TEXT, "%s[%u]", addr_format(&e->addr, addr), e->port);
+	return text;
+}
+
+static bool parse_port(const char *text, uint16_t *out)
+{
+	unsigned long n = 0;
+
+	for (size_t i = 0; text[i]; i++) {
+		if (text[i] < '0' || text[i] > '9' || i == 5)
+			return false;
+		n = n * 10 + (unsigned long)(text[i] - '0');
+	}
+	*out = (uint16_t)n;
+	return n > 0 && n <= UINT16_MAX;
+}
+
+bool endpoint_parse(const char *text, struct endpoint *out)
+{
+	const char *colon = strrchr(text, ':'), *from = text, *to = colon;
+	bool brackets = *text == '[';
+	char addr[ADDR_TEXT];
+	struct endpoint e;
+
+	if (!colon || !parse_port(colon + 1, &e.port))
+		return false;
+	if (brackets) {
+		from++;
+		to--;
+		if (*to != ']')
+			return false;
+	}
+	if (to <= from || (size_t)(to - from) >= sizeof(addr))
+		return false;
+	memcpy(addr, from, (size_t)(to - from));
+	addr[to - from] = '\0';
+	if (!addr_parse(addr, &e.addr) || (e.addr.family == AF_INET6) != brackets)
+		return false;
+	*out = e;
+	return true;
+}
+
+const char *endpoint_format_url(const struct endpoint *e, char *text)
+{
+	bool v6 = e->addr.family == AF_INET6;
+	char addr[ADDR_TEXT];
+
+	snprintf(text, ENDPOINT_TEXT, "%s%s%s:%u", v6 ? "[" : "", addr_format(&e->addr, addr),
+		 v6 ? "]" : "", e->port);
 	return text;
 }
 

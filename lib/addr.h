@@ -30,7 +30,8 @@ struct prefix {
 size_t addr_size(uint8_t family); /* 4, 16 or 0 */
 struct span addr_span(const struct addr *a);
 bool addr_equal(const struct addr *a, const struct addr *b);
-bool addr_is_any(const struct addr *a); /* family 0, 0.0.0.0 or :: */
+bool addr_is_any(const struct addr *a);	     /* family 0, 0.0.0.0 or :: */
+bool addr_is_loopback(const struct addr *a); /* 127.0.0.0/8, ::1 */
 int addr_compare(const struct addr *a, const struct addr *b);
 /* A numeric address; false for anything else (names, zones). */
 bool addr_parse(const char *text, struct addr *out);
@@ -42,6 +43,10 @@ const char *addr_format(const struct addr *a, char *text);
 bool endpoint_equal(const struct endpoint *a, const struct endpoint *b);
 /* "192.0.2.1[500]", "2001:db8::1[4500]", as strongSwan's logs write it. */
 const char *endpoint_format(const struct endpoint *e, char *text);
+/* ADDRESS:PORT as servers are named, "127.0.0.1:9100", "[::1]:9100"; false for anything else,
+ * names and port 0 included. The reverse writes ENDPOINT_TEXT bytes. */
+bool endpoint_parse(const char *text, struct endpoint *out);
+const char *endpoint_format_url(const struct endpoint *e, char *text);
 socklen_t endpoint_to_sockaddr(const struct endpoint *e, struct sockaddr_storage *out);
 bool endpoint_from_sockaddr(const struct sockaddr *sa, struct endpoint *out);
 

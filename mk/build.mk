@@ -58,7 +58,7 @@ IPSECD_SRC := $(SHELL_SRC) $(NET_SRC) $(POOL_SRC) $(CONTROL_SRC) $(CONFIG_SRC) $
 
 $(BIN)/ipsecd: $(call objects,$(IPSECD_SRC)) \
 		$(BUILD)/libike.a $(BUILD)/libdetour.a
-	$(call link,-lcrypto -lnftnl -lmnl -lev -lcares)
+	$(call link,-lcrypto -lnftnl -lmnl -lev -lcares -lmicrohttpd)
 
 $(BIN)/ipsecctl: $(call objects,$(CTL_SRC)) $(BUILD)/libdetour.a
 	$(call link,-ljansson)

@@ -81,3 +81,6 @@ TEST_test_words := tests/unit/test_words.c lib/words.c
 TEST_test_vti := tests/unit/test_vti.c ipsecd/dataplane/vti.c ipsecd/dataplane/vti_alias.c ipsecd/dataplane/device.c \
 	$(NETLINK_SRC) lib/addr.c lib/log.c
 LIBS_test_vti := -lmnl
+TEST_test_metrics := tests/unit/test_metrics.c tests/support/metrics_check.c lib/metrics.c lib/metrics_process.c
+TEST_test_metrics_http := tests/unit/test_metrics_http.c lib/metrics.c lib/metrics_http.c lib/addr.c lib/log.c lib/mono.c
+LIBS_test_metrics_http := -lmicrohttpd -lev
