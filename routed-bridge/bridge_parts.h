@@ -8,6 +8,7 @@
 #include "routed-bridge/interfaces.h"
 #include "routed-bridge/lock.h"
 #include "routed-bridge/routes.h"
+#include "routed-bridge/tunnel_state.h"
 #include "routed-bridge/tunnels.h"
 #include "routed-bridge/vici.h"
 #include "routed-bridge/zebra.h"
@@ -69,12 +70,14 @@ void bridge_describe(struct bridge *b, const struct tunnel_view *tunnel, const c
 /* Takes the descriptions away. */
 void bridge_describe_end(struct bridge *b);
 
-/* ---- what more is known of a tunnel's device ---- */
+/* ---- bridge_repair.c ---- */
 
-/* It passes nothing, as BFD, a BGP peer's end or a suspicion tells: its routes' backups are
- * wanted at once. Link state and claims are not touched by this. */
-void bridge_tunnel_dead(struct bridge *b, const char *interface, const char *cause);
-/* What bridge_tunnel_dead said is over. */
-void bridge_tunnel_alive(struct bridge *b, const char *interface, const char *cause);
+/* The device passes nothing, as the witness tells: the backups of its routes are wanted at
+ * once, and are with zebra when this returns. Link state and claims are not touched. */
+void bridge_tunnel_dead(struct bridge *b, const char *interface, enum tunnel_witness who,
+			const char *cause);
+/* What the same witness said before is over. Harmless when it said nothing. */
+void bridge_tunnel_alive(struct bridge *b, const char *interface, enum tunnel_witness who,
+			 const char *cause);
 
 #endif

@@ -1,0 +1,20 @@
+/* Who says of a tunnel's device that it passes nothing. Each witness speaks for itself: a
+ * device is usable while none calls it dead, and one that takes its word back says nothing
+ * for the others. */
+#ifndef DETOUR_TUNNEL_STATE_H
+#define DETOUR_TUNNEL_STATE_H
+
+enum tunnel_witness {
+	WITNESS_IKE,	   /* the IKE daemon: link-updown, no CHILD_SA left */
+	WITNESS_LINK,	   /* zebra: not up and running, or gone */
+	WITNESS_BFD,	   /* our BFD session */
+	WITNESS_BGP,	   /* bgpd lost its neighbour there; true for BGP's routes alone */
+	WITNESS_SUSPICION, /* the IKE daemon suspects it; taken back when a packet comes */
+	WITNESS_QUALITY,   /* measured loss or delay beyond what is allowed */
+	TUNNEL_WITNESSES,
+};
+
+/* "ike", "link", ...: words for logs and metrics. */
+const char *tunnel_witness_name(enum tunnel_witness w);
+
+#endif
