@@ -48,6 +48,7 @@ bool frr_version_parse(struct span answer, struct frr_version *out)
 	s = v.text;
 	if (!take_number(&s, &v.major) || *s++ != '.' || !take_number(&s, &v.minor))
 		return false;
+	v.unreleased = strstr(s, "-dev") || strstr(s, "-rc");
 	*out = v;
 	return true;
 }

@@ -9,7 +9,8 @@
 
 struct frr_version {
 	unsigned major, minor;
-	char text[24]; /* as FRR writes it: "8.4.4", "10.2-dev" */
+	bool unreleased; /* "10.2-dev", "10.2-rc1": numbers may be those of 10.1 or 10.2 */
+	char text[24];	 /* as FRR writes it: "8.4.4", "10.2-dev" */
 };
 
 /* Reads "FRRouting 8.4.4 (host) ..."; false if that is not what stands there. Pure. */

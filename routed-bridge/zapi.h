@@ -2,10 +2,9 @@
  * lib/zclient and zebra/zapi_msg define them. Pure: no allocation, no socket, no log.
  *
  * The header's version byte has been 6 since FRR 7.5 while numbers and layouts moved, so
- * everything that moved is in a row per FRR release (struct zapi_version), and rows exist
- * only for releases that were run against. Integers are big-endian, except the two that
- * zebra sends in its own byte order: the note of ROUTE_NOTIFY_OWNER and the code of
- * ERROR. */
+ * everything that moved is in a row per FRR release (struct zapi_version); a release without
+ * a row is not talked to. Integers are big-endian, except what zebra sends in its own byte
+ * order: the note of ROUTE_NOTIFY_OWNER, the code of ERROR, the table of VRF_ADD. */
 #ifndef DETOUR_ZAPI_H
 #define DETOUR_ZAPI_H
 
@@ -25,9 +24,17 @@ enum zapi_command {
 	ZAPI_INTERFACE_DELETE,
 	ZAPI_INTERFACE_UP,
 	ZAPI_INTERFACE_DOWN,
+	ZAPI_INTERFACE_ADDRESS_ADD,
+	ZAPI_INTERFACE_ADDRESS_DELETE,
 	ZAPI_ROUTE_ADD,
 	ZAPI_ROUTE_DELETE,
 	ZAPI_ROUTE_NOTIFY_OWNER,
+	ZAPI_REDISTRIBUTE_ADD,
+	ZAPI_REDISTRIBUTE_DELETE,
+	ZAPI_REDISTRIBUTE_ROUTE_ADD,
+	ZAPI_REDISTRIBUTE_ROUTE_DEL,
+	ZAPI_VRF_ADD,
+	ZAPI_VRF_DELETE,
 	ZAPI_ROUTER_ID_ADD,
 	ZAPI_ROUTER_ID_UPDATE,
 	ZAPI_HELLO,
@@ -44,20 +51,27 @@ enum zapi_route_type {
 	ZAPI_TYPE_OPENFABRIC,
 	ZAPI_TYPE_SHARP,
 	ZAPI_TYPES,
+	/* Those of others, whose routes are listened to. */
+	ZAPI_TYPE_BGP = ZAPI_TYPES,
+	ZAPI_TYPES_ALL, /* also: a number without a name here */
 };
 
 struct zapi_version {
 	unsigned major, minor;
+	bool verified; /* tests run against this release; else it was read from its tags */
 	uint16_t command[ZAPI_COMMANDS];
-	uint8_t type[ZAPI_TYPES];
+	uint8_t type[ZAPI_TYPES_ALL];
 	uint16_t notify_request;  /* command ROUTE_NOTIFY_REQUEST; 0: a byte of HELLO asks */
 	bool notify_source;	  /* ROUTE_NOTIFY_OWNER has a source prefix, too */
+	bool label_type;	  /* a nexthop's labels have a type */
+	bool weight_u64;	  /* a nexthop's weight has 64 bits, not 32 */
+	bool table_flag;	  /* a route with a table says so in its flags, too */
 	uint8_t capabilities_len; /* exact body length, a check on the row */
 };
 
-/* The row for a release; NULL for one that was never verified. */
+/* The row for a release; NULL for one that is not known. */
 const struct zapi_version *zapi_version_find(unsigned major, unsigned minor);
-/* "8.4, ..." for messages. */
+/* "8.2 to 10.7" for messages. */
 const char *zapi_versions_known(void);
 const char *zapi_command_name(enum zapi_command c);
 
@@ -65,8 +79,11 @@ const char *zapi_command_name(enum zapi_command c);
 
 #define ZAPI_NEXTHOPS_MAX 8
 
+#define ZAPI_WEIGHT_MAX	  255 /* of a nexthop: zebra holds it in a byte before 10.4 */
+
 /* A device, a gateway, or both; neither: packets are dropped (blackhole). */
 struct zapi_nexthop {
+	uint32_t vrf; /* of the device; another than the route's leaks between the two */
 	uint32_t ifindex;
 	struct addr gateway; /* family 0: none */
 	uint32_t weight;     /* 0: none given; zebra takes 1 */
@@ -96,9 +113,13 @@ void zapi_encode_interface_add(struct buf *b, const struct zapi_version *v);
 /* A route with the same type, instance and prefix is replaced. */
 void zapi_encode_route_add(struct buf *b, const struct zapi_version *v,
 			   const struct zapi_route *route);
-/* Looks at type, instance and prefix alone. */
+/* Looks at type, instance, VRF, table and prefix alone. */
 void zapi_encode_route_delete(struct buf *b, const struct zapi_version *v,
 			      const struct zapi_route *route);
+/* Asks for the selected routes of a type in a VRF as REDISTRIBUTE_ROUTE_ADD and _DEL, all that
+ * there are and every change; or asks no longer. */
+void zapi_encode_redistribute(struct buf *b, const struct zapi_version *v, bool add, uint32_t vrf,
+			      uint8_t family, enum zapi_route_type type, uint16_t instance);
 
 /* ---- parsing ---- */
 
@@ -113,6 +134,8 @@ enum zapi_error {
 	ZAPI_BAD_FAMILY,
 	ZAPI_BAD_PREFIX_LENGTH,
 	ZAPI_BAD_NOTE,
+	ZAPI_BAD_NEXTHOP,
+	ZAPI_FOREIGN, /* not an error: a route of a kind that is of no use here */
 };
 
 const char *zapi_strerror(enum zapi_error e);
@@ -138,6 +161,7 @@ enum zapi_error zapi_parse_message(struct span in, const struct zapi_version *v,
 struct zapi_interface {
 	char name[IF_NAMESIZE];
 	uint32_t ifindex;
+	uint32_t vrf;	  /* the message's, for the caller to fill in */
 	bool link_detect; /* off: zebra ignores IFF_RUNNING ("no link-detect") */
 	uint64_t flags;	  /* IFF_* */
 };
@@ -146,6 +170,31 @@ struct zapi_interface {
  * follows it is not looked at. */
 enum zapi_error zapi_parse_interface(struct span body, struct zapi_interface *out,
 				     struct zapi_fault *fault);
+
+struct zapi_address {
+	uint32_t ifindex;
+	struct prefix prefix; /* the interface's own address with its length */
+	struct addr peer;     /* the other end's address; family 0: none */
+};
+
+/* INTERFACE_ADDRESS_ADD, _DELETE */
+enum zapi_error zapi_parse_address(struct span body, struct zapi_address *out,
+				   struct zapi_fault *fault);
+
+#define ZAPI_VRF_NAME 36 /* bytes of a VRF's name in a message; may lack its NUL */
+
+struct zapi_vrf {
+	uint32_t table; /* of the kernel; 0 where VRFs are network namespaces */
+	char name[ZAPI_VRF_NAME + 1];
+};
+
+/* VRF_ADD, _DELETE; the VRF's id is the message's. */
+enum zapi_error zapi_parse_vrf(struct span body, struct zapi_vrf *out, struct zapi_fault *fault);
+
+/* REDISTRIBUTE_ROUTE_ADD, _DEL. Of many nexthops the first ZAPI_NEXTHOPS_MAX. ZAPI_FOREIGN: it
+ * has a source prefix, or nexthops for EVPN or segment routing. */
+enum zapi_error zapi_parse_route(const struct zapi_message *m, const struct zapi_version *v,
+				 struct zapi_route *out, struct zapi_fault *fault);
 
 enum zapi_note {
 	ZAPI_NOTE_FAIL_INSTALL,

@@ -14,7 +14,9 @@ enum {
 	NEXTHOP_IPV4_IFINDEX = 3,
 	NEXTHOP_IPV6_IFINDEX = 5,
 	NEXTHOP_BLACKHOLE = 6,
-	NEXTHOP_ONLINK = 1,
+	NEXTHOP_ONLINK = 0x01,
+	NEXTHOP_HAS_WEIGHT = 0x04,
+	FLAG_TABLE = 0x800,
 	BLACKHOLE_NULL = 2,
 	SAFI_UNICAST = 1,
 	AFI_IP = 1,
@@ -78,7 +80,8 @@ static void put_route_head(struct buf *b, const struct zapi_version *v,
 
 	buf_put_u8(b, v->type[route->type]);
 	buf_put_u16(b, route->instance);
-	buf_put_u32(b, 0); /* flags: a nexthop that is a device needs no recursion */
+	/* A nexthop that is a device needs no recursion. */
+	buf_put_u32(b, v->table_flag && route->table ? FLAG_TABLE : 0);
 	buf_put_u32(b, present);
 	buf_put_u8(b, SAFI_UNICAST);
 	buf_put_u8(b, p.addr.family);
@@ -86,13 +89,12 @@ static void put_route_head(struct buf *b, const struct zapi_version *v,
 	buf_put(b, p.addr.bytes, (p.len + 7u) / 8);
 }
 
-/* The zapi_nexthop_encode of all releases where there is no weight: what a nexthop is made of
- * follows its type. */
-static void put_nexthop(struct buf *b, uint32_t vrf, const struct zapi_nexthop *n)
+/* What a nexthop is made of follows its type; the weight comes last. */
+static void put_nexthop(struct buf *b, const struct zapi_version *v, const struct zapi_nexthop *n)
 {
 	bool six = n->gateway.family == AF_INET6;
 
-	buf_put_u32(b, vrf);
+	buf_put_u32(b, n->vrf);
 	if (!n->gateway.family && !n->ifindex) {
 		buf_put_u8(b, NEXTHOP_BLACKHOLE);
 		buf_put_u8(b, 0);
@@ -102,10 +104,14 @@ static void put_nexthop(struct buf *b, uint32_t vrf, const struct zapi_nexthop *
 	buf_put_u8(b, !n->gateway.family ? NEXTHOP_IFINDEX
 		      : six		 ? NEXTHOP_IPV6_IFINDEX
 					 : NEXTHOP_IPV4_IFINDEX);
-	buf_put_u8(b, n->onlink ? NEXTHOP_ONLINK : 0);
+	buf_put_u8(b, (n->onlink ? NEXTHOP_ONLINK : 0) | (n->weight ? NEXTHOP_HAS_WEIGHT : 0));
 	if (n->gateway.family)
 		buf_put(b, n->gateway.bytes, six ? 16 : 4);
 	buf_put_u32(b, n->ifindex);
+	if (n->weight && v->weight_u64)
+		buf_put_u64(b, n->weight);
+	else if (n->weight)
+		buf_put_u32(b, n->weight);
 }
 
 void zapi_encode_route_add(struct buf *b, const struct zapi_version *v,
@@ -121,7 +127,7 @@ void zapi_encode_route_add(struct buf *b, const struct zapi_version *v,
 	put_route_head(b, v, route, present);
 	buf_put_u16(b, route->n_nexthops);
 	for (unsigned i = 0; i < route->n_nexthops; i++)
-		put_nexthop(b, route->vrf, &route->nexthops[i]);
+		put_nexthop(b, v, &route->nexthops[i]);
 	if (route->distance)
 		buf_put_u8(b, route->distance);
 	buf_put_u32(b, route->metric);
@@ -139,6 +145,20 @@ void zapi_encode_route_delete(struct buf *b, const struct zapi_version *v,
 {
 	size_t at = message_start(b, v->command[ZAPI_ROUTE_DELETE], route->vrf);
 
-	put_route_head(b, v, route, 0);
+	put_route_head(b, v, route, route->table ? ROUTE_HAS_TABLE : 0);
+	if (route->table)
+		buf_put_u32(b, route->table);
+	message_end(b, at);
+}
+
+void zapi_encode_redistribute(struct buf *b, const struct zapi_version *v, bool add, uint32_t vrf,
+			      uint8_t family, enum zapi_route_type type, uint16_t instance)
+{
+	enum zapi_command c = add ? ZAPI_REDISTRIBUTE_ADD : ZAPI_REDISTRIBUTE_DELETE;
+	size_t at = message_start(b, v->command[c], vrf);
+
+	buf_put_u8(b, family == AF_INET6 ? AFI_IP6 : AFI_IP);
+	buf_put_u8(b, v->type[type]);
+	buf_put_u16(b, instance);
 	message_end(b, at);
 }

@@ -3,7 +3,30 @@
  * messages grow in nearly every release, so only their stable head is read. */
 #include "routed-bridge/zapi.h"
 
-#define STATUS_LINK_DETECT 0x04
+enum {
+	STATUS_LINK_DETECT = 0x04, /* of an interface */
+	ADDRESS_HAS_PEER = 0x02,
+	FLAG_EVPN = 0x20, /* of a route */
+	ROUTE_HAS_NEXTHOP = 0x01,
+	ROUTE_HAS_DISTANCE = 0x02,
+	ROUTE_HAS_METRIC = 0x04,
+	ROUTE_HAS_TAG = 0x08,
+	ROUTE_HAS_MTU = 0x10,
+	ROUTE_HAS_SOURCE = 0x20,
+	ROUTE_HAS_GROUP = 0x80,
+	ROUTE_HAS_TABLE = 0x100,
+	ROUTE_HAS_COLOR = 0x200,
+	NEXTHOP_IFINDEX = 1,
+	NEXTHOP_IPV4 = 2,
+	NEXTHOP_IPV4_IFINDEX = 3,
+	NEXTHOP_IPV6 = 4,
+	NEXTHOP_IPV6_IFINDEX = 5,
+	NEXTHOP_BLACKHOLE = 6,
+	NEXTHOP_ONLINK = 0x01,
+	NEXTHOP_HAS_LABELS = 0x02,
+	NEXTHOP_HAS_WEIGHT = 0x04,
+	NEXTHOP_FLAGS_READ = NEXTHOP_ONLINK | NEXTHOP_HAS_LABELS | NEXTHOP_HAS_WEIGHT,
+};
 
 const char *zapi_strerror(enum zapi_error e)
 {
@@ -18,6 +41,8 @@ const char *zapi_strerror(enum zapi_error e)
 		[ZAPI_BAD_FAMILY] = "address family is neither IPv4 nor IPv6",
 		[ZAPI_BAD_PREFIX_LENGTH] = "prefix length beyond the address",
 		[ZAPI_BAD_NOTE] = "unknown note to the route's owner",
+		[ZAPI_BAD_NEXTHOP] = "unknown type of nexthop",
+		[ZAPI_FOREIGN] = "route of another kind",
 	};
 
 	return (unsigned)e < sizeof(text) / sizeof(text[0]) ? text[e] : "unknown error";
@@ -131,6 +156,26 @@ static enum zapi_error read_prefix(struct reader *r, bool length_first, struct p
 	return ZAPI_OK;
 }
 
+enum zapi_error zapi_parse_address(struct span body, struct zapi_address *out,
+				   struct zapi_fault *fault)
+{
+	struct reader r = reader_over(body);
+	struct zapi_address a = {.ifindex = reader_u32(&r)};
+	uint8_t flags = reader_u8(&r);
+	enum zapi_error e = read_prefix(&r, false, &a.prefix, fault);
+	struct span peer;
+
+	if (e != ZAPI_OK)
+		return e;
+	peer = reader_take(&r, addr_size(a.prefix.addr.family));
+	if (r.truncated)
+		return truncated(fault, &r);
+	if (flags & ADDRESS_HAS_PEER)
+		addr_from_bytes(peer, &a.peer);
+	*out = a;
+	return ZAPI_OK;
+}
+
 /* Zebra's own byte order: both ends are on one machine. */
 static uint32_t reader_native_u32(struct reader *r)
 {
@@ -164,6 +209,166 @@ enum zapi_error zapi_parse_notify(struct span body, const struct zapi_version *v
 	if (r.truncated)
 		return truncated(fault, &r);
 	*out = n;
+	return ZAPI_OK;
+}
+
+enum zapi_error zapi_parse_vrf(struct span body, struct zapi_vrf *out, struct zapi_fault *fault)
+{
+	struct reader r = reader_over(body);
+	struct zapi_vrf vrf = {.table = reader_native_u32(&r)};
+	struct span name;
+
+	reader_take(&r, ZAPI_VRF_NAME); /* of a network namespace */
+	name = reader_take(&r, ZAPI_VRF_NAME);
+	if (r.truncated)
+		return truncated(fault, &r);
+	if (name.ptr[0] == '\0')
+		return fail(fault, ZAPI_BAD_NAME, r.pos - ZAPI_VRF_NAME, 0);
+	memcpy(vrf.name, name.ptr, name.len);
+	*out = vrf;
+	return ZAPI_OK;
+}
+
+/* ---- routes ---- */
+
+static enum zapi_route_type type_of(const struct zapi_version *v, uint8_t number)
+{
+	for (unsigned t = 0; t < ZAPI_TYPES_ALL; t++) {
+		if (v->type[t] == number)
+			return (enum zapi_route_type)t;
+	}
+	return ZAPI_TYPES_ALL;
+}
+
+/* u8 family, u8 length, and only the bytes that the length needs. */
+static enum zapi_error read_short_prefix(struct reader *r, struct prefix *out,
+					 struct zapi_fault *fault)
+{
+	size_t at = r->pos;
+	uint8_t family = reader_u8(r), len = reader_u8(r);
+	struct prefix p = {.addr.family = family, .len = len};
+	size_t size = addr_size(family);
+	struct span bytes;
+
+	if (r->truncated)
+		return truncated(fault, r);
+	if (size == 0)
+		return fail(fault, ZAPI_BAD_FAMILY, at, family);
+	if (p.len > size * 8)
+		return fail(fault, ZAPI_BAD_PREFIX_LENGTH, at + 1, p.len);
+	bytes = reader_take(r, (p.len + 7u) / 8);
+	if (r->truncated)
+		return truncated(fault, r);
+	if (bytes.len)
+		memcpy(p.addr.bytes, bytes.ptr, bytes.len);
+	*out = prefix_mask(&p);
+	return ZAPI_OK;
+}
+
+/* Where the nexthop leads to. */
+static enum zapi_error read_target(struct reader *r, uint8_t type, struct zapi_nexthop *out,
+				   struct zapi_fault *fault)
+{
+	switch (type) {
+	case NEXTHOP_BLACKHOLE:
+		reader_u8(r);
+		return ZAPI_OK;
+	case NEXTHOP_IPV4:
+	case NEXTHOP_IPV4_IFINDEX:
+		addr_from_bytes(reader_take(r, 4), &out->gateway);
+		break;
+	case NEXTHOP_IPV6:
+	case NEXTHOP_IPV6_IFINDEX:
+		addr_from_bytes(reader_take(r, 16), &out->gateway);
+		break;
+	case NEXTHOP_IFINDEX:
+		break;
+	default:
+		return fail(fault, ZAPI_BAD_NEXTHOP, r->pos - 2, type);
+	}
+	out->ifindex = reader_u32(r);
+	return ZAPI_OK;
+}
+
+static enum zapi_error read_nexthop(struct reader *r, const struct zapi_version *v,
+				    struct zapi_nexthop *out, struct zapi_fault *fault)
+{
+	struct zapi_nexthop n = {.vrf = reader_u32(r)};
+	uint8_t type = reader_u8(r), flags = reader_u8(r);
+	uint64_t weight = 0;
+	enum zapi_error e;
+
+	if (r->truncated)
+		return truncated(fault, r);
+	e = read_target(r, type, &n, fault);
+	if (e != ZAPI_OK)
+		return e;
+	if (flags & ~NEXTHOP_FLAGS_READ)
+		return ZAPI_FOREIGN;
+	if (flags & NEXTHOP_HAS_LABELS) {
+		size_t labels = reader_u8(r);
+
+		reader_take(r, v->label_type);
+		reader_take(r, 4 * labels);
+	}
+	if (flags & NEXTHOP_HAS_WEIGHT)
+		weight = v->weight_u64 ? reader_u64(r) : reader_u32(r);
+	if (r->truncated)
+		return truncated(fault, r);
+	n.weight = weight > UINT32_MAX ? UINT32_MAX : (uint32_t)weight;
+	n.onlink = flags & NEXTHOP_ONLINK;
+	*out = n;
+	return ZAPI_OK;
+}
+
+static enum zapi_error read_nexthops(struct reader *r, const struct zapi_version *v,
+				     struct zapi_route *out, struct zapi_fault *fault)
+{
+	unsigned n = reader_u16(r);
+
+	for (unsigned i = 0; i < n; i++) {
+		struct zapi_nexthop nexthop;
+		enum zapi_error e = read_nexthop(r, v, &nexthop, fault);
+
+		if (e != ZAPI_OK)
+			return e;
+		if (out->n_nexthops < ZAPI_NEXTHOPS_MAX)
+			out->nexthops[out->n_nexthops++] = nexthop;
+	}
+	return ZAPI_OK;
+}
+
+enum zapi_error zapi_parse_route(const struct zapi_message *m, const struct zapi_version *v,
+				 struct zapi_route *out, struct zapi_fault *fault)
+{
+	struct reader r = reader_over(m->body);
+	struct zapi_route route = {.type = type_of(v, reader_u8(&r)), .vrf = m->vrf};
+	uint32_t flags, present;
+	enum zapi_error e;
+
+	route.instance = reader_u16(&r);
+	flags = reader_u32(&r);
+	present = reader_u32(&r);
+	reader_u8(&r); /* unicast or multicast */
+	e = read_short_prefix(&r, &route.prefix, fault);
+	if (e != ZAPI_OK)
+		return e;
+	if (present & (ROUTE_HAS_SOURCE | ROUTE_HAS_COLOR) || flags & FLAG_EVPN)
+		return ZAPI_FOREIGN;
+	if (present & ROUTE_HAS_GROUP)
+		reader_u32(&r);
+	if (present & ROUTE_HAS_NEXTHOP)
+		e = read_nexthops(&r, v, &route, fault);
+	if (e != ZAPI_OK)
+		return e;
+	route.distance = present & ROUTE_HAS_DISTANCE ? reader_u8(&r) : 0;
+	route.metric = present & ROUTE_HAS_METRIC ? reader_u32(&r) : 0;
+	route.tag = present & ROUTE_HAS_TAG ? reader_u32(&r) : 0;
+	route.mtu = present & ROUTE_HAS_MTU ? reader_u32(&r) : 0;
+	route.table = present & ROUTE_HAS_TABLE ? reader_u32(&r) : 0;
+	if (r.truncated)
+		return truncated(fault, &r);
+	*out = route;
 	return ZAPI_OK;
 }
 

@@ -390,7 +390,7 @@ static void on_version(void *ctx, const struct frr_version *v, const char *why)
 		fail(z, LOG_LEVEL_NOTICE, "waiting for zebra: %s", why);
 		return;
 	}
-	z->version = zapi_version_find(v->major, v->minor);
+	z->version = v->unreleased ? NULL : zapi_version_find(v->major, v->minor);
 	if (!z->version) {
 		fail(z, LOG_LEVEL_ERROR,
 		     "%s/zebra.vty says FRR %s; this program knows the zserv protocol of FRR %s "

@@ -13,7 +13,7 @@ FUZZ_fuzz_topology := tests/fuzz/fuzz_topology.c topology/file.c topology/locate
 	topology/model.c topology/check.c topology/plan.c topology/emit_ipsec.c topology/emit_frr.c \
 	topology/emit_bridge.c topology/emit_clab.c topology/emit_diagram.c lib/addr.c lib/words.c
 FUZZLIBS_fuzz_topology := -lcyaml -lyaml
-FUZZ_fuzz_zapi := tests/fuzz/fuzz_zapi.c routed-bridge/zapi_version.c routed-bridge/zapi_parse.c routed-bridge/frr_version.c lib/addr.c lib/buf.c lib/unix_socket.c
+FUZZ_fuzz_zapi := tests/fuzz/fuzz_zapi.c $(addprefix routed-bridge/,zapi_version.c zapi_parse.c zapi_encode.c frr_version.c) lib/addr.c lib/buf.c lib/unix_socket.c
 FUZZLIBS_fuzz_zapi := -lev
 FUZZ_fuzz_bridge_conf := tests/fuzz/fuzz_bridge_conf.c $(addprefix routed-bridge/,config.c config_parse.c config_route.c config_statements.c) lib/addr.c lib/words.c
 FUZZ_fuzz_bridge_tunnels := tests/fuzz/fuzz_bridge_tunnels.c routed-bridge/tunnels.c routed-bridge/vici_body.c lib/vici_codec.c lib/addr.c lib/buf.c lib/words.c

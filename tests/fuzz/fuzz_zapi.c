@@ -7,11 +7,38 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* What was read is written and read again: the same comes out. */
+static void check_route(const struct zapi_route *route, const struct zapi_version *v)
+{
+	uint8_t memory[1024];
+	struct buf b = buf_over(memory, sizeof(memory));
+	struct zapi_message m;
+	struct zapi_route again;
+
+	if (route->prefix.len > addr_size(route->prefix.addr.family) * 8 ||
+	    route->n_nexthops > ZAPI_NEXTHOPS_MAX)
+		abort();
+	if (route->type == ZAPI_TYPES_ALL)
+		return;
+	zapi_encode_route_add(&b, v, route);
+	if (b.overflow || zapi_parse_message(buf_span(&b), v, &m, NULL) != ZAPI_OK ||
+	    zapi_parse_route(&m, v, &again, NULL) != ZAPI_OK)
+		abort();
+	if (again.n_nexthops != route->n_nexthops || again.tag != route->tag ||
+	    again.metric != route->metric || again.table != route->table ||
+	    again.mtu != route->mtu || again.distance != route->distance ||
+	    !prefix_equal(&again.prefix, &route->prefix))
+		abort();
+}
+
 static void parse_body(const struct zapi_message *m, const struct zapi_version *v)
 {
 	struct zapi_fault fault = {0};
 	struct zapi_interface i;
 	struct zapi_notify n;
+	struct zapi_address a;
+	struct zapi_route route;
+	struct zapi_vrf vrf;
 	struct prefix p;
 	enum zapi_error e = ZAPI_OK;
 	uint32_t code;
@@ -29,6 +56,24 @@ static void parse_body(const struct zapi_message *m, const struct zapi_version *
 		e = zapi_parse_notify(m->body, v, &n, &fault);
 		if (e == ZAPI_OK && n.prefix.len > addr_size(n.prefix.addr.family) * 8)
 			abort();
+		break;
+	case ZAPI_INTERFACE_ADDRESS_ADD:
+	case ZAPI_INTERFACE_ADDRESS_DELETE:
+		e = zapi_parse_address(m->body, &a, &fault);
+		if (e == ZAPI_OK && a.prefix.len > addr_size(a.prefix.addr.family) * 8)
+			abort();
+		break;
+	case ZAPI_VRF_ADD:
+	case ZAPI_VRF_DELETE:
+		e = zapi_parse_vrf(m->body, &vrf, &fault);
+		if (e == ZAPI_OK && (!vrf.name[0] || strlen(vrf.name) > ZAPI_VRF_NAME))
+			abort();
+		break;
+	case ZAPI_REDISTRIBUTE_ROUTE_ADD:
+	case ZAPI_REDISTRIBUTE_ROUTE_DEL:
+		e = zapi_parse_route(m, v, &route, &fault);
+		if (e == ZAPI_OK)
+			check_route(&route, v);
 		break;
 	case ZAPI_ROUTER_ID_UPDATE:
 		e = zapi_parse_router_id(m->body, &p, &fault);
@@ -65,6 +110,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	frr_version_parse(span_of(data, size), &version);
 	parse_stream(data, size, zapi_version_find(8, 4));
+	parse_stream(data, size, zapi_version_find(9, 1));
 	parse_stream(data, size, zapi_version_find(10, 3));
+	parse_stream(data, size, zapi_version_find(10, 7));
 	return 0;
 }

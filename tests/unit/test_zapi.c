@@ -262,14 +262,14 @@ static void bad_headers_are_refused(void **state)
 
 static void unknown_commands_pass_by(void **state)
 {
-	const uint8_t bytes[] = {0, 11, 0xfe, 6, 0, 0, 0, 0, 0, 33, 1};
+	const uint8_t bytes[] = {0, 11, 0xfe, 6, 0, 0, 0, 0, 0, 38, 1};
 	struct zapi_message m;
 
 	(void)state;
 	assert_int_equal(zapi_parse_message(span_of(bytes, sizeof(bytes)), v84(), &m, NULL),
 			 ZAPI_OK);
 	assert_int_equal(m.command, ZAPI_COMMANDS);
-	assert_int_equal(m.number, 33);
+	assert_int_equal(m.number, 38);
 	assert_int_equal(m.body.len, 1);
 }
 
@@ -383,6 +383,118 @@ static void truncated_bodies_are_refused(void **state)
 				 ZAPI_TRUNCATED);
 }
 
+static size_t from_hex(const char *hex, uint8_t *out, size_t size)
+{
+	size_t n = strlen(hex) / 2;
+	unsigned byte;
+
+	assert_true(n <= size);
+	for (size_t i = 0; i < n; i++) {
+		assert_int_equal(sscanf(hex + 2 * i, "%2x", &byte), 1);
+		out[i] = (uint8_t)byte;
+	}
+	return n;
+}
+
+/* What is read of routes that are of no use, or make no sense. */
+static void odd_routes(void **state)
+{
+	static const struct {
+		const char *body;
+		enum zapi_error error;
+		size_t offset;
+	} cases[] = {
+		/* source prefix; EVPN; SRv6 nexthop; backup nexthop */
+		{"0c00000000000000000020010a00"
+		 "00",
+		 ZAPI_FOREIGN, 0},
+		{"0c000000000020000000000102180a0200", ZAPI_FOREIGN, 0},
+		{"0c000000000000000000010102180a0200"
+		 "0001"
+		 "00000000"
+		 "0110"
+		 "00000007",
+		 ZAPI_FOREIGN, 0},
+		{"0c000000000000000000010102180a0200"
+		 "0001"
+		 "00000000"
+		 "0108"
+		 "00000007",
+		 ZAPI_FOREIGN, 0},
+		{"0c000000000000000000010102180a0200"
+		 "0001"
+		 "00000000"
+		 "0700"
+		 "00000007",
+		 ZAPI_BAD_NEXTHOP, 23},
+		{"0c000000000000000000010103180a0200", ZAPI_BAD_FAMILY, 12},
+		{"0c000000000000000000010102210a02000000", ZAPI_BAD_PREFIX_LENGTH, 13},
+	};
+	uint8_t bytes[256];
+	struct zapi_route r;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct zapi_fault fault = {0};
+		struct zapi_message m = {
+			.body = span_of(bytes, from_hex(cases[i].body, bytes, sizeof(bytes)))};
+
+		assert_int_equal(zapi_parse_route(&m, zapi_version_find(8, 4), &r, &fault),
+				 cases[i].error);
+		assert_int_equal(fault.offset, cases[i].offset);
+	}
+}
+
+/* Of too many nexthops the first are kept, and what follows them is still found. */
+static void many_nexthops(void **state)
+{
+	const struct zapi_version *v = zapi_version_find(8, 4);
+	uint8_t bytes[512];
+	struct zapi_route r;
+	struct buf b = buf_over(bytes, sizeof(bytes));
+	struct zapi_message m;
+
+	(void)state;
+	buf_put(&b, (const uint8_t[]){0x0c, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9, 1, 2, 8, 10, 0, 20}, 17);
+	for (unsigned i = 0; i < 20; i++) {
+		buf_put_u32(&b, 0);
+		buf_put_u16(&b, 0x0100);
+		buf_put_u32(&b, i + 1);
+	}
+	buf_put_u32(&b, 77);
+	m = (struct zapi_message){.body = buf_span(&b)};
+	assert_int_equal(zapi_parse_route(&m, v, &r, NULL), ZAPI_OK);
+	assert_int_equal(r.n_nexthops, ZAPI_NEXTHOPS_MAX);
+	assert_int_equal(r.nexthops[ZAPI_NEXTHOPS_MAX - 1].ifindex, ZAPI_NEXTHOPS_MAX);
+	assert_int_equal(r.tag, 77);
+}
+
+static void truncated_vrfs_and_addresses(void **state)
+{
+	uint8_t bytes[256] = {0};
+	struct zapi_vrf vrf;
+	struct zapi_address a;
+	struct zapi_fault fault;
+
+	(void)state;
+	for (size_t len = 0; len < 76; len++)
+		assert_int_equal(zapi_parse_vrf(span_of(bytes, len), &vrf, NULL), ZAPI_TRUNCATED);
+	assert_int_equal(zapi_parse_vrf(span_of(bytes, 76), &vrf, &fault), ZAPI_BAD_NAME);
+	assert_int_equal(fault.offset, 40);
+	memset(bytes, 'x', sizeof(bytes));
+	assert_int_equal(zapi_parse_vrf(span_of(bytes, 76), &vrf, NULL), ZAPI_OK);
+	assert_int_equal(strlen(vrf.name), ZAPI_VRF_NAME);
+	from_hex("0000000200"
+		 "020a000001"
+		 "20"
+		 "0a000002",
+		 bytes, sizeof(bytes));
+	for (size_t len = 0; len < 15; len++)
+		assert_int_equal(zapi_parse_address(span_of(bytes, len), &a, NULL), ZAPI_TRUNCATED);
+	assert_int_equal(zapi_parse_address(span_of(bytes, 15), &a, NULL), ZAPI_OK);
+	assert_int_equal(a.peer.family, 0);
+}
+
 static void bad_names_are_refused(void **state)
 {
 	uint8_t body[29] = {0};
@@ -408,14 +520,16 @@ static void capabilities_check_the_row(void **state)
 	assert_int_equal(fault.value, 11);
 }
 
-static void only_verified_versions_have_rows(void **state)
+static void versions_without_a_row_are_unknown(void **state)
 {
 	(void)state;
-	assert_null(zapi_version_find(8, 3));
-	assert_null(zapi_version_find(8, 5));
-	assert_null(zapi_version_find(9, 4));
-	assert_null(zapi_version_find(10, 2));
-	assert_null(zapi_version_find(10, 4));
+	assert_null(zapi_version_find(8, 1));
+	assert_null(zapi_version_find(8, 6));
+	assert_null(zapi_version_find(9, 2));
+	assert_null(zapi_version_find(10, 8));
+	assert_null(zapi_version_find(11, 0));
+	assert_true(v84()->verified && v103()->verified);
+	assert_false(zapi_version_find(10, 2)->verified);
 }
 
 static void reads_frr_versions(void **state)
@@ -449,6 +563,9 @@ static void reads_frr_versions(void **state)
 		assert_false(frr_version_parse(span_str(bad[i]), &v));
 	assert_true(frr_version_parse(span_str("FRRouting 8.4.4 (vm)"), &v));
 	assert_string_equal(v.text, "8.4.4");
+	assert_false(v.unreleased);
+	assert_true(frr_version_parse(span_str("FRRouting 10.8-dev (vm)"), &v));
+	assert_true(v.unreleased);
 }
 
 int main(void)
@@ -469,9 +586,12 @@ int main(void)
 		cmocka_unit_test(parses_notify_103),
 		cmocka_unit_test(bad_notify_is_refused),
 		cmocka_unit_test(truncated_bodies_are_refused),
+		cmocka_unit_test(odd_routes),
+		cmocka_unit_test(many_nexthops),
+		cmocka_unit_test(truncated_vrfs_and_addresses),
 		cmocka_unit_test(bad_names_are_refused),
 		cmocka_unit_test(capabilities_check_the_row),
-		cmocka_unit_test(only_verified_versions_have_rows),
+		cmocka_unit_test(versions_without_a_row_are_unknown),
 		cmocka_unit_test(reads_frr_versions),
 	};
 

@@ -48,6 +48,8 @@ TEST_test_collide := tests/unit/test_collide.c ipsecd/ike/collide.c
 TEST_test_zapi := tests/unit/test_zapi.c routed-bridge/zapi_version.c routed-bridge/zapi_encode.c \
 	routed-bridge/zapi_parse.c routed-bridge/frr_version.c lib/addr.c lib/buf.c lib/unix_socket.c
 LIBS_test_zapi := -lev
+TEST_test_zapi_rows := tests/unit/test_zapi_rows.c routed-bridge/zapi_version.c routed-bridge/zapi_encode.c \
+	routed-bridge/zapi_parse.c lib/addr.c lib/buf.c
 TEST_test_routes := tests/unit/test_routes.c routed-bridge/routes.c routed-bridge/interfaces.c \
 	routed-bridge/zapi_parse.c lib/addr.c lib/buf.c lib/log.c
 TEST_test_paths := tests/unit/test_paths.c routed-bridge/paths.c lib/addr.c
