@@ -4,11 +4,8 @@
 const char *tunnel_witness_name(enum tunnel_witness w)
 {
 	static const char *const names[] = {
-		[WITNESS_IKE] = "ike",
-		[WITNESS_LINK] = "link",
-		[WITNESS_BFD] = "bfd",
-		[WITNESS_BGP] = "bgp",
-		[WITNESS_SUSPICION] = "suspicion",
+		[WITNESS_IKE] = "ike",	       [WITNESS_LINK] = "link",
+		[WITNESS_BFD] = "bfd",	       [WITNESS_SUSPICION] = "suspicion",
 		[WITNESS_QUALITY] = "quality",
 	};
 

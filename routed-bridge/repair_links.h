@@ -1,0 +1,58 @@
+/* The devices as the repair planner sees them: is the device usable, who calls it dead,
+ * which addresses are on it. Pure. Kept by name, for ever, because witnesses speak of names
+ * that zebra may not have met yet; found by ifindex, too, as routes have it. A device that
+ * was deleted keeps its ifindex until another one takes it, so that routes over it are
+ * known to lead nowhere. */
+#ifndef DETOUR_REPAIR_LINKS_H
+#define DETOUR_REPAIR_LINKS_H
+
+#include "routed-bridge/tunnel_state.h"
+#include "routed-bridge/zapi.h"
+
+#include <uthash.h>
+
+struct repair_address {
+	struct prefix own; /* our address, with the length of its network */
+	struct addr peer;  /* the other end's; family 0: the network is own's */
+	struct repair_address *next;
+};
+
+struct repair_link {
+	char name[IF_NAMESIZE];
+	uint32_t ifindex; /* 0: never seen */
+	bool known;	  /* zebra has told of it in this session */
+	bool operative;	  /* UP and RUNNING */
+	bool usable;	  /* as it was when the planner last looked */
+	bool changed;	  /* the planner has to look */
+	unsigned dead;	  /* a bit for each enum tunnel_witness; WITNESS_LINK is not used */
+	char cause[64];	  /* what the last witness said */
+	struct repair_address *addresses;
+	UT_hash_handle by_name, by_ifindex;
+};
+
+struct repair_links {
+	struct repair_link *names, *indexes;
+	struct repair_local *locals; /* answers of repair_links_of, until an address changes */
+};
+
+void repair_links_clear(struct repair_links *t);
+struct repair_link *repair_links_find(const struct repair_links *t, uint32_t ifindex);
+struct repair_link *repair_links_named(const struct repair_links *t, const char *name);
+/* The link of that name, new if need be; NULL: out of memory. */
+struct repair_link *repair_links_add(struct repair_links *t, const char *name);
+/* INTERFACE_*: returns the link; NULL: out of memory. */
+struct repair_link *repair_links_report(struct repair_links *t, const struct zapi_interface *i,
+					bool present);
+/* INTERFACE_ADDRESS_*. */
+void repair_links_address(struct repair_links *t, const struct zapi_address *a, bool present);
+/* Zebra is gone: nothing that it told is known. What witnesses said stays. */
+void repair_links_forget(struct repair_links *t);
+
+/* The one link that has exactly this address of ours; NULL: none, or several. */
+struct repair_link *repair_links_of(struct repair_links *t, const struct addr *own);
+/* Whether the address is in a network of the link, or is its other end. */
+bool repair_link_reaches(const struct repair_link *l, const struct addr *to);
+/* Nobody calls it dead. A link that zebra has not told of is believed. */
+bool repair_link_usable(const struct repair_link *l);
+
+#endif

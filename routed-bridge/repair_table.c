@@ -1,0 +1,166 @@
+/* Best routes by prefix and by their nexthops. */
+#include "routed-bridge/repair_parts.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+#include <utlist.h>
+
+void repair_copy_hops(struct repair_hops *to, const struct zapi_nexthop *hops, unsigned n)
+{
+	memset(to, 0, sizeof(*to));
+	to->n = (uint8_t)(n < ZAPI_NEXTHOPS_MAX ? n : ZAPI_NEXTHOPS_MAX);
+	for (unsigned i = 0; i < to->n; i++) {
+		to->hop[i].ifindex = hops[i].ifindex;
+		to->hop[i].gateway = hops[i].gateway;
+		to->hop[i].weight = hops[i].weight;
+		to->hop[i].onlink = hops[i].onlink;
+	}
+}
+
+/* ---- sets of nexthops ---- */
+
+static size_t key_size(const struct repair_hops *hops)
+{
+	return offsetof(struct repair_hops, hop) + hops->n * sizeof(hops->hop[0]);
+}
+
+/* Neighbours' link-local addresses differ, ours need not: the device of a path may have to
+ * be told by what zebra says of the neighbour's other prefixes. */
+static void remember_gateway(struct repair *r, const struct zapi_nexthop *hop)
+{
+	struct repair_seen *e;
+
+	if (hop->gateway.family != AF_INET6 || hop->gateway.bytes[0] != 0xfe || !hop->ifindex)
+		return;
+	HASH_FIND(hh, r->seen, &hop->gateway, sizeof(hop->gateway), e);
+	if (e) {
+		if (e->ifindex != hop->ifindex)
+			e->ifindex = 0;
+		return;
+	}
+	e = calloc(1, sizeof(*e));
+	if (!e)
+		return;
+	e->gateway = hop->gateway;
+	e->ifindex = hop->ifindex;
+	HASH_ADD(hh, r->seen, gateway, sizeof(e->gateway), e);
+}
+
+static struct repair_group *find_or_add_group(struct repair *r, const struct zapi_route *route)
+{
+	struct repair_hops hops;
+	struct repair_group *g;
+
+	repair_copy_hops(&hops, route->nexthops, route->n_nexthops);
+	HASH_FIND(hh, r->groups, &hops, key_size(&hops), g);
+	if (g)
+		return g;
+	g = calloc(1, sizeof(*g));
+	if (!g)
+		return NULL;
+	g->hops = hops;
+	HASH_ADD_KEYPTR(hh, r->groups, &g->hops, key_size(&g->hops), g);
+	for (unsigned i = 0; i < hops.n; i++)
+		remember_gateway(r, &hops.hop[i]);
+	return g;
+}
+
+static void leave_group(struct repair *r, struct repair_best *b)
+{
+	struct repair_group *g = b->group;
+
+	DL_DELETE(g->bests, b);
+	b->group = NULL;
+	if (g->bests)
+		return;
+	HASH_DEL(r->groups, g);
+	free(g);
+}
+
+/* ---- best routes ---- */
+
+struct repair_best *repair_find(const struct repair *r, const struct prefix *prefix)
+{
+	struct repair_best *b;
+
+	HASH_FIND(hh, r->bests, prefix, sizeof(*prefix), b);
+	return b;
+}
+
+void repair_drop(struct repair *r, struct repair_best *b)
+{
+	repair_found(r, b);
+	r->stats.helpless -= b->helpless;
+	r->stats.known--;
+	if (b->group)
+		leave_group(r, b);
+	HASH_DEL(r->bests, b);
+	free(b);
+}
+
+static struct repair_best *add_best(struct repair *r, const struct prefix *prefix)
+{
+	struct repair_best *b = calloc(1, sizeof(*b));
+
+	if (!b)
+		return NULL;
+	b->prefix = *prefix;
+	HASH_ADD(hh, r->bests, prefix, sizeof(b->prefix), b);
+	r->stats.known++;
+	return b;
+}
+
+struct repair_best *repair_put(struct repair *r, const struct zapi_route *route)
+{
+	struct repair_best *b = repair_find(r, &route->prefix);
+	struct repair_group *g = find_or_add_group(r, route);
+
+	if (g && !b)
+		b = add_best(r, &route->prefix);
+	if (g && b && b->group != g) {
+		if (b->group)
+			leave_group(r, b);
+		DL_APPEND(g->bests, b);
+		b->group = g;
+		b->path_seen = b->path_gone = false;
+	}
+	if (!g || !b) {
+		if (g && !g->bests) {
+			HASH_DEL(r->groups, g);
+			free(g);
+		}
+		return NULL;
+	}
+	b->type = (uint8_t)route->type;
+	repair_found(r, b);
+	return b;
+}
+
+void repair_lose(struct repair *r, struct repair_best *b, mono_time now)
+{
+	if (b->lost)
+		return;
+	b->lost = true;
+	b->lost_at = now;
+	DL_APPEND2(r->lost, b, lprev, lnext);
+}
+
+void repair_found(struct repair *r, struct repair_best *b)
+{
+	if (b->lost)
+		DL_DELETE2(r->lost, b, lprev, lnext);
+	b->lost = false;
+}
+
+void repair_clear(struct repair *r)
+{
+	struct repair_best *b, *next;
+	struct repair_seen *s, *next_seen;
+
+	HASH_ITER (hh, r->bests, b, next)
+		repair_drop(r, b);
+	HASH_ITER (hh, r->seen, s, next_seen) {
+		HASH_DEL(r->seen, s);
+		free(s);
+	}
+}
