@@ -121,8 +121,9 @@ class Site:
 
     # ---- asking
 
-    def vtysh(self, command, quiet=True):
-        return run(["vtysh", "--vty_socket", self.frr, "-c", command], quiet=quiet)
+    def vtysh(self, *commands, quiet=True):
+        words = [word for command in commands for word in ("-c", command)]
+        return run(["vtysh", "--vty_socket", self.frr] + words, quiet=quiet)
 
     def vtysh_json(self, command):
         text = self.vtysh(command + " json")
