@@ -195,10 +195,15 @@ void exchange_done(struct ike_engine *e, struct task *t, bool ok, enum ike_reaso
 	command_progress(e, tag, ok, reason, detail);
 }
 
-void exchange_again(struct exchange *x, mono_time delay)
+void exchange_wait(struct exchange *x, mono_time delay)
 {
 	x->task->again = true;
 	x->task->not_before = x->now + delay;
+}
+
+void exchange_again(struct exchange *x, mono_time delay)
+{
+	exchange_wait(x, delay);
 	x->task->tries++;
 }
 
@@ -219,6 +224,19 @@ void exchange_drop_child(struct ike_engine *e, struct ike_sa *sa, uint64_t child
 }
 
 /* ---- running ---- */
+
+/* It waits once more (t->again), or is over. */
+static void leave(struct ike_engine *e, struct ike_sa *sa, struct task *t)
+{
+	sa->running = NULL;
+	if (t->again) {
+		t->again = false;
+		DL_PREPEND(sa->tasks, t);
+		return;
+	}
+	exchange_done(e, t, true, IKE_REASON_NONE, NULL);
+	task_free(e, t);
+}
 
 /* An SA that is on its way out only sends what ends it (RFC 7296 2.25.2). */
 static bool may_run(const struct ike_sa *sa, const struct task *t)
@@ -271,9 +289,7 @@ static void start(struct ike_engine *e, struct ike_sa *sa, struct task *t)
 	if (sa->running != t)
 		return; /* the SA ended and took the task along */
 	if (!wanted) {
-		sa->running = NULL;
-		exchange_done(e, t, true, IKE_REASON_NONE, NULL);
-		task_free(e, t);
+		leave(e, sa, t);
 		return;
 	}
 	if (!exchange_seal(e, sa, &w, &datagram) || !window_send_request(e, sa, datagram)) {
@@ -344,14 +360,7 @@ void exchange_consume_response(struct exchange *x)
 	t->ops->consume_response(x);
 	if (sa->running != t)
 		return;
-	sa->running = NULL;
-	if (t->again) {
-		t->again = false;
-		DL_PREPEND(sa->tasks, t);
-	} else {
-		exchange_done(x->e, t, true, IKE_REASON_NONE, NULL);
-		task_free(x->e, t);
-	}
+	leave(x->e, sa, t);
 	exchange_run(x->e, sa);
 }
 

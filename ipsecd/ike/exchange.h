@@ -53,7 +53,7 @@ struct exchange_ops {
 	const char *name;
 	enum exchange_kind kind;
 	/* Writes the payloads of the request (inside SK). false: there is nothing to do any
-	 * more; the task is dropped without a message. */
+	 * more; the task is dropped without a message, or kept after exchange_wait. */
 	bool (*create_request)(struct exchange *x);
 	void (*consume_response)(struct exchange *x);
 	/* The SA ended, or the task is dropped unsent; may be NULL. Must not end the SA.
@@ -70,7 +70,7 @@ struct task {
 	unsigned tries;
 	mono_time not_before;
 	enum ike_reason reason; /* deletes: why */
-	bool again;		/* set by exchange_again */
+	bool again;		/* set by exchange_again, exchange_wait */
 
 	/* The request in flight (create_child, rekey_*). */
 	uint8_t nonce[IKE_NONCE_LEN];
@@ -117,6 +117,8 @@ bool exchange_seal(struct ike_engine *e, struct ike_sa *sa, struct wire_writer *
  * INVALID_KE_PAYLOAD or TEMPORARY_FAILURE (RFC 7296 2.25). The KE and nonce are renewed by
  * create_request. */
 void exchange_again(struct exchange *x, mono_time delay);
+/* In create_request, which then returns false: the task is kept and asked again after `delay`. */
+void exchange_wait(struct exchange *x, mono_time delay);
 /* Answers the peer's CREATE_CHILD_SA request `id` anew, with a refusal: what the first answer
  * promised can't be kept. false: that answer has left already. */
 bool exchange_take_back(struct ike_engine *e, struct ike_sa *sa, uint32_t id, uint16_t notify);

@@ -15,6 +15,9 @@
 
 /* A refused rekey is tried again while the CHILD_SA lives. */
 #define RETRY_AFTER (20 * MONO_S)
+/* A rekey of what the peer has only just made waits for a sign that our answer is there. */
+#define SIGN_WAIT  (10 * MONO_S)
+#define SIGN_AGAIN (20 * MONO_MS)
 /* The old one's DELETE waits a moment, in which the data plane may refuse the new one. */
 #define INSTALL_WAIT (20 * MONO_MS)
 
@@ -116,6 +119,13 @@ void rekey_child_undone(struct ike_engine *e, struct child *c, const char *why)
 
 /* ---- initiator ---- */
 
+/* The peer asked for it, and nothing shows yet that it has our answer: without that it could only
+ * say CHILD_SA_NOT_FOUND, and we would drop what it is about to use (RFC 7296 2.25). */
+static bool peer_lacks(const struct child *c, mono_time now)
+{
+	return c->replaces && !c->initiator && !c->outbound && now < c->installed + SIGN_WAIT;
+}
+
 static bool create_rekey_child_request(struct exchange *x)
 {
 	struct child *c = child_by_id(x->e, x->task->child);
@@ -128,6 +138,10 @@ static bool create_rekey_child_request(struct exchange *x)
 	if (!c || c->state != CHILD_INSTALLED || c->redundant) {
 		/* replaced or deleted by the peer meanwhile; a command has what it wanted */
 		exchange_done(x->e, t, c && c->replaced_by, IKE_REASON_PEER_DELETED, NULL);
+		return false;
+	}
+	if (peer_lacks(c, x->now)) {
+		exchange_wait(x, SIGN_AGAIN);
 		return false;
 	}
 	config = conn_child(x->sa->conn, c->config->name);

@@ -16,6 +16,9 @@
 /* How long we wait for a DELETE that is the peer's to send. Longer than a peer may repeat the
  * request whose answer was lost: our own DELETE would end the IKE_SA it still lives on. */
 #define DELETE_WAIT (60 * MONO_S)
+/* How long our DELETE of the old one waits for the peer's of the redundant one. It may send its
+ * request again before it has our answer. */
+#define REDUNDANT_WAIT (10 * MONO_S)
 
 static struct ike_sa *new_sa_of(const struct ike_engine *e, const struct task *t)
 {
@@ -45,7 +48,7 @@ static void satisfy(struct ike_engine *e, const struct ike_sa *old, struct task 
 	exchange_done(e, t, true, IKE_REASON_NONE, NULL);
 }
 
-/* `next` inherits; the DELETE of `old` is the rekey initiator's. */
+/* `next` inherits; the DELETE of `old` is the rekey initiator's, `ours` if that are we. */
 static void take_over(struct ike_engine *e, struct ike_sa *next, struct ike_sa *old, bool ours)
 {
 	struct task *t;
@@ -67,8 +70,6 @@ static void take_over(struct ike_engine *e, struct ike_sa *next, struct ike_sa *
 	duplicates_inherit(e, next, old);
 	ike_sa_announce(e, next, old);
 	ike_sa_move_children(e, old, next);
-	if (ours)
-		ike_sa_delete(e, old, IKE_REASON_REPLACED);
 }
 
 /* The IKE_SA that the peer made in a collision, NULL if there is none (any more). */
@@ -86,10 +87,32 @@ static void expect_delete(struct ike_engine *e, struct ike_sa *theirs)
 	timer_set(&e->timers, &theirs->expire_timer, e->now + DELETE_WAIT);
 }
 
+/* A peer that has our DELETE of `old` before our answer forgets its own rekey (RFC 7296 2.25.2):
+ * `theirs` would be left over here. Its DELETE shows that the answer is there. */
+static void delete_after(struct ike_engine *e, struct ike_sa *old, const struct ike_sa *theirs)
+{
+	old->collision = theirs->own_spi;
+	timer_set(&e->timers, &old->expire_timer, e->now + REDUNDANT_WAIT);
+}
+
+/* The old IKE_SA whose DELETE waits for the end of `theirs`, NULL if there is none. */
+static struct ike_sa *waits_for(const struct ike_sa *theirs)
+{
+	struct ike_sa *old;
+
+	DL_FOREACH2 (theirs->entry->sas, old, entry_next)
+		if (old->state == IKE_SA_REKEYED && old->collision == theirs->own_spi)
+			return old;
+	return NULL;
+}
+
 void rekey_ike_peer_deletes(struct ike_engine *e, struct ike_sa *sa)
 {
 	struct ike_sa *theirs = theirs_of(e, sa);
+	struct ike_sa *old = sa->redundant ? waits_for(sa) : NULL;
 
+	if (old)
+		ike_sa_delete(e, old, IKE_REASON_REPLACED);
 	if (sa->state == IKE_SA_REKEYING && theirs)
 		take_over(e, theirs, sa, false);
 }
@@ -218,6 +241,10 @@ static void settle(struct exchange *x, struct ike_sa *ours, struct ike_sa *their
 	if (theirs)
 		expect_delete(x->e, theirs);
 	take_over(x->e, ours, x->sa, true);
+	if (theirs)
+		delete_after(x->e, x->sa, theirs);
+	else
+		ike_sa_delete(x->e, x->sa, IKE_REASON_REPLACED);
 }
 
 /* The IKE_SA stays as it is; it is tried again until its hard end. */

@@ -161,6 +161,31 @@ static void test_simultaneous_ike_rekey(void **state)
 	}
 }
 
+/* The answer to the loser's request comes late: whoever deletes the old IKE_SA before that makes
+ * the peer forget its own rekey (RFC 7296 2.25.2), and keeps an IKE_SA that nobody else has. */
+static void test_simultaneous_ike_rekey_late_answer(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 1; seed <= 60; seed++) {
+		struct sim *s = established(seed, false);
+		struct sim_link *link = &s->links[seed & 1][~seed & 1];
+
+		sim_traffic(s, 2 * MONO_MS);
+		link->drop_exchange = 36;
+		link->drop_responses = true;
+		link->drop_next = 1;
+		act(s, 0, REKEY_IKE);
+		act(s, 1, REKEY_IKE);
+		assert_agreed_within(s, 1, 5 * MONO_S);
+		assert_int_equal(s->nodes[0].events[IKE_EVENT_IKE_REKEYED], 1);
+		assert_int_equal(s->nodes[1].events[IKE_EVENT_IKE_REKEYED], 1);
+		sim_run(s, 100 * MONO_S);
+		assert_agreed(s, 1);
+		assert_nothing_lost(s);
+		sim_free(s);
+	}
+}
+
 static void test_simultaneous_initiation(void **state)
 {
 	(void)state;
@@ -191,6 +216,58 @@ static void test_simultaneous_create(void **state)
 	}
 }
 
+/* The peer's rekey is answered and the answer is lost: what we made is not there at the peer yet,
+ * a rekey of it now could only be refused (CHILD_SA_NOT_FOUND or TEMPORARY_FAILURE). */
+static void test_rekey_waits_for_the_peer(void **state)
+{
+	struct sim *s = established(8, false);
+	uint64_t old = sim_look(s, 1, NULL).child_id;
+	unsigned before = s->nodes[1].requests[2];
+	uint64_t tag;
+
+	(void)state;
+	sim_traffic(s, 2 * MONO_MS);
+	s->links[1][0].drop_exchange = 36;
+	s->links[1][0].drop_responses = true;
+	s->links[1][0].drop_next = 1;
+	act(s, 0, REKEY_CHILD);
+	sim_run(s, 50 * MONO_MS);
+	assert_true(sim_look(s, 1, NULL).child_id != old);
+	tag = sim_command(s, 1, IKE_COMMAND_REKEY, "to0-0", "net");
+	sim_run(s, 100 * MONO_MS);
+	assert_int_equal(s->nodes[1].requests[2], before);
+	assert_null(sim_done(s, 1, tag));
+	sim_run(s, 2 * MONO_S);
+	assert_int_equal(s->nodes[1].requests[2], before + 1);
+	assert_true(sim_done(s, 1, tag) && sim_done(s, 1, tag)->ok);
+	sim_run(s, 8 * MONO_S);
+	assert_agreed(s, 1);
+	assert_int_equal(s->nodes[1].events[IKE_EVENT_CHILD_REKEYED], 2);
+	assert_nothing_lost(s);
+	sim_free(s);
+}
+
+/* A peer that never shows that it has it is asked all the same. */
+static void test_rekey_waits_not_for_ever(void **state)
+{
+	struct sim *s = established(9, false);
+	unsigned before;
+
+	(void)state;
+	s->links[0][1].drop_exchange = 37; /* node 0's DELETE of the old one */
+	s->links[0][1].drop_next = 1000;
+	act(s, 0, REKEY_CHILD);
+	sim_run(s, 100 * MONO_MS);
+	before = s->nodes[1].requests[2];
+	act(s, 1, REKEY_CHILD);
+	sim_run(s, 4 * MONO_S);
+	assert_int_equal(s->nodes[1].requests[2], before);
+	sim_run(s, 8 * MONO_S);
+	assert_true(s->nodes[1].requests[2] > before);
+	assert_holds(s);
+	sim_free(s);
+}
+
 /* The peer has lost the CHILD_SA: CHILD_SA_NOT_FOUND, and a new one from scratch
  * (RFC 7296 2.25). */
 static void test_child_not_found(void **state)
@@ -217,8 +294,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_simultaneous_child_rekey),
 		cmocka_unit_test(test_simultaneous_ike_rekey),
+		cmocka_unit_test(test_simultaneous_ike_rekey_late_answer),
 		cmocka_unit_test(test_simultaneous_initiation),
 		cmocka_unit_test(test_simultaneous_create),
+		cmocka_unit_test(test_rekey_waits_for_the_peer),
+		cmocka_unit_test(test_rekey_waits_not_for_ever),
 		cmocka_unit_test(test_child_not_found),
 		cmocka_unit_test(test_everything_crosses_everything),
 	};
