@@ -49,6 +49,7 @@ struct paths {
 	struct peer_node *changed_peers;
 	struct prefix_node *changed_prefixes;
 	size_t n_paths, n_prefixes; /* prefixes that have a path */
+	uint64_t n_added;
 	uint32_t epoch;
 };
 
@@ -314,6 +315,7 @@ static bool add_path(struct paths *p, struct peer_node *peer, struct prefix_node
 	prefix_changed(p, prefix);
 	peer->peer.n_paths++;
 	p->n_paths++;
+	p->n_added++;
 	return true;
 }
 
@@ -357,7 +359,7 @@ bool paths_announce(struct paths *p, const struct path_peer_key *key, const stru
 	return false;
 }
 
-void paths_withdraw(struct paths *p, const struct path_peer_key *key, const struct prefix *prefix)
+bool paths_withdraw(struct paths *p, const struct path_peer_key *key, const struct prefix *prefix)
 {
 	struct peer_node *peer = find_peer(p, key);
 	struct prefix_node *at = find_prefix(p, prefix);
@@ -365,6 +367,7 @@ void paths_withdraw(struct paths *p, const struct path_peer_key *key, const stru
 
 	if (node)
 		remove_path(p, peer, node);
+	return node != NULL;
 }
 
 static void peer_goes_down(struct paths *p, struct peer_node *peer, const char *reason)
@@ -383,10 +386,17 @@ static void peer_goes_down(struct paths *p, struct peer_node *peer, const char *
 
 void paths_peer_down(struct paths *p, const struct path_peer_key *key, const char *reason)
 {
-	struct peer_node *peer = find_peer(p, key);
+	struct peer_node *peer = find_peer(p, key), *next;
 
 	if (peer)
 		peer_goes_down(p, peer, reason);
+	if (key->id)
+		return;
+	HASH_ITER (hh, p->peers, peer, next) {
+		if (peer->peer.stale && peer->peer.key.distinguisher == key->distinguisher &&
+		    addr_equal(&peer->peer.key.addr, &key->addr))
+			peer_goes_down(p, peer, reason);
+	}
 }
 
 /* ---- resynchronisation ---- */
@@ -505,6 +515,11 @@ struct paths_count paths_count(const struct paths *p)
 		n.peers_up += peer->peer.up;
 	}
 	return n;
+}
+
+uint64_t paths_added(const struct paths *p)
+{
+	return p->n_added;
 }
 
 /* ---- changes ---- */

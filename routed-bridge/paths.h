@@ -68,13 +68,16 @@ void paths_free(struct paths *p);
 /* The session is up, or still up: `peer` gives key, local, as and local_as. false: out of
  * memory or too many peers. */
 bool paths_peer_up(struct paths *p, const struct path_peer *peer);
-/* All its paths go. An unknown peer, or one that is down, is no error. */
+/* All its paths go. An unknown peer, or one that is down, is no error. Without an identifier
+ * (bgpd knows none of a session that it has not had since it began) all that are stale and
+ * have the address are meant. */
 void paths_peer_down(struct paths *p, const struct path_peer_key *key, const char *reason);
 /* Replaces the peer's path to the prefix (masked: no host bits). false: the peer is not up,
  * too many paths or numbers, out of memory: the peer's former path to it is gone then. */
 bool paths_announce(struct paths *p, const struct path_peer_key *key, const struct prefix *prefix,
 		    const struct path_attrs *attrs);
-void paths_withdraw(struct paths *p, const struct path_peer_key *key, const struct prefix *prefix);
+/* false: there was none. */
+bool paths_withdraw(struct paths *p, const struct path_peer_key *key, const struct prefix *prefix);
 
 /* Everything is stale until it is said again. */
 void paths_resync_begin(struct paths *p);
@@ -109,6 +112,8 @@ struct paths_count {
 };
 
 struct paths_count paths_count(const struct paths *p);
+/* How many paths have come to be, ever: replaced ones do not count. */
+uint64_t paths_added(const struct paths *p);
 
 /* ---- changes ---- */
 

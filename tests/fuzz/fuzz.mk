@@ -24,3 +24,4 @@ FUZZLIBS_fuzz_netlink := -lmnl
 FUZZ_fuzz_xfrm := tests/fuzz/fuzz_xfrm.c $(filter ipsecd/dataplane/xfrm_%,$(DATAPLANE_SRC)) ipsecd/model/algorithm.c \
 	lib/netlink_message.c lib/addr.c
 FUZZLIBS_fuzz_xfrm := -lmnl
+FUZZ_fuzz_vty := tests/fuzz/fuzz_vty.c routed-bridge/vty_frame.c

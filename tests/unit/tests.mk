@@ -52,6 +52,8 @@ TEST_test_zapi_rows := tests/unit/test_zapi_rows.c routed-bridge/zapi_version.c 
 	routed-bridge/zapi_parse.c lib/addr.c lib/buf.c
 TEST_test_routes := tests/unit/test_routes.c routed-bridge/routes.c routed-bridge/interfaces.c \
 	routed-bridge/zapi_parse.c lib/addr.c lib/buf.c lib/log.c
+TEST_test_vty := tests/unit/test_vty.c routed-bridge/vty.c routed-bridge/vty_frame.c lib/unix_socket.c
+LIBS_test_vty := -lev
 TEST_test_paths := tests/unit/test_paths.c routed-bridge/paths.c lib/addr.c
 TEST_test_control := tests/unit/test_control.c $(CONTROL_SRC) $(MODEL_SRC) ipsecd/dataplane/counters.c $(addprefix lib/,addr.c buf.c log.c mono.c queue.c unix_socket.c vici_client.c vici_codec.c vici_stream.c words.c)
 LIBS_test_control := -lev
