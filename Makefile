@@ -27,10 +27,10 @@ demo: deps ## install what is missing, build, run the three-site lab to its resu
 	@$(MAKE) --no-print-directory all
 	@labs/run three-site --bin $(BIN)
 
-lab: deps ## run one lab: make lab LAB=three-site [PLANE=kernel]
+lab: deps ## run one lab: make lab LAB=three-site [RUNS=20] [PLANE=kernel]
 	@[ $(PLANE) != kernel ] || mk/deps.sh uml
 	@$(MAKE) --no-print-directory all
-	@labs/run $(LAB) --plane $(PLANE) --bin $(BIN)
+	@labs/run $(LAB) --plane $(PLANE) $(if $(RUNS),--runs $(RUNS)) --bin $(BIN)
 
 clean: ## remove everything that was built
 	rm -rf $(BUILD)

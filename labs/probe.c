@@ -1,18 +1,27 @@
 /* lab-probe: what a lab measures with, as hosts behind the routers would see it.
  *
  *	lab-probe echo ADDRESS PORT	answers every datagram with itself
- *	lab-probe send ADDRESS PORT RATE	sends RATE numbered datagrams a second until its
- *		standard input ends, waits for the last answers and prints, as JSON, how many
- *		got none (by sequence number) and the longest time without an answer
+ *	lab-probe send ADDRESS PORT RATE	sends RATE numbered datagrams a second, prints
+ *		"ready" at the first answer or after a second without one, and goes on until its
+ *		standard input ends; then waits for the last answers and prints, as JSON, how many
+ *		got none (by sequence number), the longest time without an answer, and the
+ *		longest time in which whatever was sent got lost
  *	lab-probe trace ADDRESS PORT	prints the addresses that answer for TTL 1, 2, ... up
  *		to the destination, '*' for none
  *
- * Times are CLOCK_MONOTONIC. IPv4. Knows nothing of Detour. */
+ *	lab-probe watch PORT PREFIX	counts datagrams that leave a device named PREFIX...
+ *		twice (labs/watch.h)
+ *
+ * Times are CLOCK_MONOTONIC. IPv4. Knows nothing of Detour. The hosts stand for machines
+ * of their own: where it may, it runs before the routers that share this one. */
+#include "labs/watch.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/errqueue.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -26,17 +35,31 @@
 #define NS_PER_MS	 1000000LL
 #define BEHIND_MAX	 (20 * NS_PER_MS) /* the machine stalled: leave slots out, send no burst */
 #define LAST_ANSWER_WAIT (1 * NS_PER_S)
+#define READY_WAIT	 (1 * NS_PER_S)
 #define SEQUENCE_MAX	 (1u << 24)
 #define TTL_MAX		 16
 #define TRACE_TRIES	 3
+#define PRIORITY	 10 /* real time; no more than the kernel's own threads have */
 #define TRACE_WAIT	 (300 * NS_PER_MS)
 
-static int64_t now(void)
+static int64_t read_clock(clockid_t clock)
 {
 	struct timespec t;
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
+	clock_gettime(clock, &t);
 	return t.tv_sec * NS_PER_S + t.tv_nsec;
+}
+
+static int64_t now(void)
+{
+	return read_clock(CLOCK_MONOTONIC);
+}
+
+static void take_precedence(void)
+{
+	struct sched_param p = {.sched_priority = PRIORITY};
+
+	(void)sched_setscheduler(0, SCHED_FIFO, &p); /* without it, gaps are larger: no error */
 }
 
 static void fail(const char *what)
@@ -97,15 +120,11 @@ static void run_echo(const struct sockaddr_in *local)
 
 /* ---- send ---- */
 
-struct message {
-	uint32_t sequence;
-	uint32_t run; /* tells a late answer of another run */
-};
-
 struct run {
 	int fd;
 	uint32_t id, sent, answered, duplicates;
 	uint8_t *seen;		  /* one byte a sequence number */
+	int64_t *sent_at;	  /* one a sequence number */
 	int64_t last_answer, gap; /* ns; before the first answer: since the start */
 	int64_t started, gap_at;  /* when the longest gap began */
 };
@@ -140,8 +159,8 @@ static void send_next(struct run *r)
 	struct message m = {.sequence = r->sent, .run = r->id};
 
 	/* A datagram that the kernel refuses (no route, just now) is a lost one. */
+	r->sent_at[r->sent++] = now();
 	(void)!send(r->fd, &m, sizeof(m), MSG_DONTWAIT);
-	r->sent++;
 }
 
 static void send_until_told(struct run *r, int64_t period)
@@ -149,6 +168,7 @@ static void send_until_told(struct run *r, int64_t period)
 	struct pollfd fds[2] = {{.fd = r->fd, .events = POLLIN}, {.fd = 0, .events = POLLIN}};
 	int64_t next = r->started;
 	char ignored[64];
+	bool told = false;
 
 	while (r->sent < SEQUENCE_MAX) {
 		int64_t t = now();
@@ -160,21 +180,66 @@ static void send_until_told(struct run *r, int64_t period)
 		fds[1].revents = 0;
 		wait_ns(fds, 2, next - now());
 		take_answers(r);
+		if (!told && (r->answered || now() > r->started + READY_WAIT)) {
+			told = puts("ready") >= 0 && fflush(stdout) == 0;
+			if (!told)
+				return;
+		}
 		if (fds[1].revents && read(0, ignored, sizeof(ignored)) <= 0)
 			return;
 	}
 }
 
+/* Losses in a row, from the first one's sending to that of the next that was answered:
+ * how long packets vanished, whatever the scheduler did to the answers. */
+static int64_t longest_loss(const struct run *r, int64_t end, int64_t *at)
+{
+	int64_t longest = 0, first = 0;
+
+	*at = r->started;
+	for (uint32_t i = 0; i <= r->sent; i++) {
+		bool lost = i < r->sent && !r->seen[i];
+		int64_t t = i < r->sent ? r->sent_at[i] : end;
+
+		if (lost && !first)
+			first = t;
+		if (lost || !first)
+			continue;
+		if (t - first > longest) {
+			longest = t - first;
+			*at = first;
+		}
+		first = 0;
+	}
+	return longest;
+}
+
+static void print_run(const struct run *r, int64_t end, int64_t wall_clock)
+{
+	int64_t loss_at, loss = longest_loss(r, end, &loss_at);
+
+	printf("{\"sent\": %u, \"lost\": %u, \"duplicates\": %u, \"gap_ms\": %.1f, "
+	       "\"gap_at_ms\": %.1f, \"blackhole_ms\": %.1f, \"blackhole_at_ms\": %.1f, "
+	       "\"started\": %.4f}\n",
+	       r->sent, r->sent - r->answered, r->duplicates, (double)r->gap / NS_PER_MS,
+	       (double)(r->gap_at - r->started) / NS_PER_MS, (double)loss / NS_PER_MS,
+	       (double)(loss_at - r->started) / NS_PER_MS, (double)wall_clock / NS_PER_S);
+}
+
 static int run_send(const struct sockaddr_in *peer, unsigned rate)
 {
-	struct run r = {.fd = open_socket(), .id = (uint32_t)now(), .started = now()};
+	struct run r = {.fd = open_socket(), .id = (uint32_t)now() | 1};
 	struct pollfd fd = {.fd = r.fd, .events = POLLIN};
-	int64_t end;
+	int64_t end, wall_clock = read_clock(CLOCK_REALTIME);
 
-	r.seen = calloc(SEQUENCE_MAX, 1);
-	if (!r.seen || connect(r.fd, (const struct sockaddr *)peer, sizeof(*peer)) < 0)
+	r.started = now();
+	/* Pages that are not used cost nothing. */
+	r.seen = calloc(SEQUENCE_MAX, sizeof(*r.seen));
+	r.sent_at = calloc(SEQUENCE_MAX, sizeof(*r.sent_at));
+	if (!r.seen || !r.sent_at ||
+	    connect(r.fd, (const struct sockaddr *)peer, sizeof(*peer)) < 0)
 		fail("connect");
-	r.last_answer = r.started = now();
+	r.last_answer = r.started;
 	send_until_told(&r, NS_PER_S / rate);
 	end = now();
 	while (r.answered < r.sent && now() < end + LAST_ANSWER_WAIT) {
@@ -183,11 +248,9 @@ static int run_send(const struct sockaddr_in *peer, unsigned rate)
 	}
 	if (r.answered < r.sent && r.last_answer < end)
 		note_gap(&r, end);
-	printf("{\"sent\": %u, \"lost\": %u, \"duplicates\": %u, \"gap_ms\": %.1f, "
-	       "\"gap_at_ms\": %.1f}\n",
-	       r.sent, r.sent - r.answered, r.duplicates, (double)r.gap / NS_PER_MS,
-	       (double)(r.gap_at - r.started) / NS_PER_MS);
+	print_run(&r, end, wall_clock);
 	free(r.seen);
+	free(r.sent_at);
 	return 0;
 }
 
@@ -271,6 +334,10 @@ int main(int argc, char **argv)
 	struct sockaddr_in endpoint;
 	unsigned long rate = argc == 5 ? strtoul(argv[4], NULL, 10) : 0;
 
+	if (argc == 4 && strcmp(argv[1], "watch") == 0 &&
+	    parse_endpoint("0.0.0.0", argv[2], &endpoint))
+		return run_watch(ntohs(endpoint.sin_port), argv[3]);
+	take_precedence();
 	if (argc >= 4 && parse_endpoint(argv[2], argv[3], &endpoint)) {
 		if (argc == 4 && strcmp(argv[1], "echo") == 0)
 			run_echo(&endpoint);
@@ -280,6 +347,7 @@ int main(int argc, char **argv)
 			return run_send(&endpoint, (unsigned)rate);
 	}
 	fprintf(stderr, "usage: lab-probe echo|trace ADDRESS PORT\n"
-			"       lab-probe send ADDRESS PORT RATE\n");
+			"       lab-probe send ADDRESS PORT RATE\n"
+			"       lab-probe watch PORT PREFIX\n");
 	return 2;
 }

@@ -18,6 +18,7 @@ SHELL_SRC     := $(call sources,ipsecd)
 CTL_SRC       := $(call sources,ipsecd/ctl)
 BRIDGE_SRC    := $(call sources,routed-bridge)
 TOPOLOGY_SRC  := $(call sources,topology)
+LABS_SRC      := $(call sources,labs)
 
 ALL_SRC := $(LIB_SRC) $(MODEL_SRC) $(WIRE_SRC) $(CRYPTO_SRC) $(IKE_SRC) $(DATAPLANE_SRC) $(POOL_SRC) \
 	$(NET_SRC) $(CONTROL_SRC) $(CONFIG_SRC) $(SHELL_SRC) $(CTL_SRC) $(BRIDGE_SRC) $(TOPOLOGY_SRC)
@@ -70,7 +71,7 @@ $(BIN)/topology: $(call objects,$(TOPOLOGY_SRC)) $(BUILD)/libdetour.a
 	$(call link,-lcyaml -lyaml)
 
 # What the labs measure with; not installed.
-$(BIN)/lab-probe: $(OBJ)/labs/probe.o
+$(BIN)/lab-probe: $(call objects,$(LABS_SRC))
 	$(call link,)
 
--include $(patsubst %.c,$(OBJ)/%.d,$(ALL_SRC) labs/probe.c)
+-include $(patsubst %.c,$(OBJ)/%.d,$(ALL_SRC) $(LABS_SRC))

@@ -88,8 +88,8 @@ void emit_frr_conf(FILE *out, const struct plan *p, unsigned site)
 	emit_blackholes(out, p, site);
 	fprintf(out, "router bgp %u\n bgp router-id %s\n", s->site->as,
 		addr_format(&s->router, text));
-	fprintf(out, " no bgp ebgp-requires-policy\n timers bgp %d %d\n", KEEPALIVE_TIME,
-		HOLD_TIME);
+	fprintf(out, " bgp log-neighbor-changes\n no bgp ebgp-requires-policy\n timers bgp %d %d\n",
+		KEEPALIVE_TIME, HOLD_TIME);
 	for (unsigned i = 0; i < p->n_links; i++) {
 		int end = plan_end_at(&p->links[i], site);
 

@@ -1,169 +1,188 @@
-"""The events of a lab: what is done, what is waited for, what is measured meanwhile. An
-event's description (events.json):
-
-    name     as it stands in result.json
-    do       one action, left out for "nothing happens":
-             {"rekey": CONN, "at": SITE}   {"down": CONN, "at": SITE}   {"up": CONN, "at": SITE}
-             {"cut": [SITE, SITE]}         {"mend": [SITE, SITE]}
-             {"restart": "zebra" or "routed-bridge", "at": SITE}
-             CONN of "down" and "up" may be a list
-    path     the sites that packets pass in the end
-    seconds  how long the probe runs at least
-    expect   {"lost": N}, {"gap_ms": N}: at most so much; {"leaked": N}: packets from or for a
-             site's networks, in clear on the outer interface of the probe's site. N may be one
-             for each data plane, {"userspace": N, "kernel": N}
-"""
+"""The events of a lab under their probes: what is done, waited for, measured and checked.
+plan.py has their description, actions.py what they can do."""
 import json
+import re
 import time
 
-from measure import LeakWatch, Probe, RouteWatch, kernel_device, wait_for_path
+from measure import (Echo, Probe, RouteWatch, Tracer, kernel_device, leak_counter, loop_counter,
+                     wait_for_path)
 from shell import LabError, run, say, wait_until
 
 SETTLE_SECONDS = 90  # a new IKE_SA may first wait for a back-off
 AGAIN_SECONDS = 5
 
 
-class Events:
-    def __init__(self, lab, sites, tracer, probe, programs, plane):
-        self.lab, self.sites, self.tracer, self.programs = lab, sites, tracer, programs
-        self.plane = plane
-        self.probe = probe  # host, address, rate, site, prefix
-        self.results, self.checks = [], []
-        self.before = None  # what the action is measured against
+class Flow:
+    """From a host behind one site to one behind another."""
 
-    # ---- actions: each does it, then `settled` says when all of it has happened
-
-    def act(self, action):
-        for verb in ("rekey", "down", "up", "cut", "mend", "restart"):
-            if verb in action:
-                getattr(self, "_" + verb)(action[verb], action)
-
-    def _rekey(self, conn, action):
-        self.before = self._keys(self.sites[action["at"]], conn)
-        self.sites[action["at"]].ipsecctl("rekey", conn)
+    def __init__(self, network, near, far):
+        lab, program = network.lab, f"{network.settings.programs}/lab-probe"
+        self.near, self.far = network.sites[near], network.sites[far]
+        self.host, self.target = lab.hosts_of(near)[0], lab.hosts_of(far)[0]
+        prefix = next(c.split()[3] for c in lab.nodes[self.target]["exec"] if "address add" in c)
+        self.address = prefix.split("/")[0]
+        self.network = self._network(lab, far, prefix)
+        self.tracer = Tracer(lab, list(network.sites.values()), self.host, self.address, program)
 
     @staticmethod
-    def _conns(conn):
-        return conn if isinstance(conn, list) else [conn]
+    def _network(lab, site, host_prefix):
+        """The LAN as the site's own kernel has it."""
+        address, length = host_prefix.split("/")
+        out = run(["ip", "-n", lab.namespace(site), "route", "show", "match", address, "proto",
+                   "kernel"], quiet=True)
+        return re.search(rf"^\S+/{length}", out, re.M)[0]
 
-    def _down(self, conn, action):
-        for name in self._conns(conn):
-            self.sites[action["at"]].ipsecctl("down", name)
 
-    def _up(self, conn, action):
-        for name in self._conns(conn):
-            self.sites[action["at"]].ipsecctl("up", name)
+class Events:
+    def __init__(self, network, probe, plane):
+        self.network, self.actions, self.mesh = network, network.actions, network.mesh
+        self.probe, self.plane = probe, plane
+        self.program = f"{network.settings.programs}/lab-probe"
+        self.flows, self.echoes, self.leaks, self.loops = {}, {}, {}, {}
+        self.results, self.checks = [], []
 
-    def _outer(self, site):
-        return next(a for a in self.lab.links if a[0].startswith(site + ":")
-                    and a[1].startswith("internet:"))[0].split(":")[1]
+    # ---- who watches
 
-    def _public(self, site):
-        config = self.lab.nodes[site]["exec"]
-        outer = self._outer(site)
-        return next(c.split()[3].split("/")[0] for c in config if c.endswith(f"dev {outer}"))
+    def _flow(self, near, far):
+        if (near, far) not in self.flows:
+            flow = Flow(self.network, near, far)
+            if far not in self.echoes:
+                self.echoes[far] = Echo(self.network.lab, flow.target, flow.address, self.program)
+            self.flows[near, far] = flow
+        return self.flows[near, far]
+
+    def flows_of(self, event):
+        near = event.get("from", self.probe["from"])
+        far = event.get("to", self.probe["to"])
+        if far == "all":
+            ends = self.mesh.links.get(event.get("link"), ())
+            far = sorted((site for site in self.network.sites if site != near),
+                         key=lambda site: site not in ends)
+        return [self._flow(near, f) for f in (far if isinstance(far, list) else [far])]
 
     def _inner(self):
         """Every network that has no business on the outer interface: the hosts'."""
-        return sorted({c.split()[3] for host in self.lab.role("host")
-                       for c in self.lab.nodes[host]["exec"] if "address add" in c})
+        lab = self.network.lab
+        return sorted({c.split()[3] for host in lab.role("host")
+                       for c in lab.nodes[host]["exec"] if "address add" in c})
 
-    def _rules(self, verb, pair):
-        a, b = (self._public(site) for site in pair)
-        for source, target in ((a, b), (b, a)):
-            run(["ip", "-n", self.lab.namespace("internet"), "rule", verb, "from", source, "to",
-                 target, "blackhole"])
+    def _counters(self, near):
+        """Started once, because starting costs what is being measured."""
+        if near.name not in self.leaks:
+            self.leaks[near.name] = leak_counter(
+                near.namespace, self.actions.outer(near.name), self._inner())
+        for site in self.network.sites.values():
+            if site.name not in self.loops:
+                self.loops[site.name] = loop_counter(site.namespace, self.program)
+        return self.leaks[near.name]
 
-    def _cut(self, pair, _):
-        self._rules("add", pair)
-
-    def _mend(self, pair, _):
-        self._rules("del", pair)
-
-    def _restart(self, what, action):
-        site = self.sites[action["at"]]
-        self.before = site.bgp_routes()
-        if what == "zebra":
-            site.restart_zebra()
-        elif what == "routed-bridge":
-            site.restart_bridge()
-        else:
-            raise LabError(f"events.json: can't restart '{what}' (zebra, routed-bridge)")
-
-    # ---- after the action
-
-    @staticmethod
-    def _keys(site, conn):
-        """SPIs of the IKE_SA and of its children, as ipsecctl tells them."""
-        return site.ike_spis(conn), site.child_spis(conn)
-
-    def settled(self, action):
-        site = self.sites.get(action.get("at"))
-        if "rekey" in action:
-            ike, children = self._keys(site, action["rekey"])
-            return (ike and children and not ike & self.before[0]
-                    and not children & self.before[1])
-        if "down" in action:
-            return not any(site.child_spis(c) for c in self._conns(action["down"]))
-        if "up" in action:
-            return all(site.child_spis(c) for c in self._conns(action["up"]))
-        if "restart" in action:
-            return (site.peers_established() and site.bgp_routes() >= self.before
-                    and site.bridge_routes() >= site.bridge_wanted())
-        return True
-
-    def running(self):
-        """Every daemon that should run does."""
-        return [d for site in self.sites.values() for d in site.running()]
+    def stop(self):
+        for process in [*self.echoes.values(), *self.leaks.values(), *self.loops.values()]:
+            process.stop()
 
     # ---- one event
 
-    def run_event(self, event):
-        near, prefix = self.sites[self.probe["site"]], self.probe["prefix"]
-        action = event.get("do", {})
-        say(f"\n== {event['name']}: {event['text']}")
-        device = kernel_device(near.namespace, prefix)
-        watch = RouteWatch(near.namespace, prefix)
-        leaks = LeakWatch(near.namespace, self._outer(near.name), self._inner())
-        probe = Probe(self.lab, self.probe["host"], self.probe["address"],
-                      f"{self.programs}/lab-probe", self.probe["rate"])
-        try:
-            start = time.time()
-            self.act(action)
-            wait_for_path(self.tracer, event["path"], SETTLE_SECONDS, self.running())
-            wait_until(f"the end of {event['name']}", lambda: self.settled(action),
-                       SETTLE_SECONDS, self.running())
-            wait_until("the probe's time", lambda: time.time() >= start + event["seconds"],
-                       SETTLE_SECONDS, self.running())
-            path = self._final_path(event["path"])
-            measured = probe.stop()
-        finally:
-            probe.kill()
-            watch.stop()
-            measured_leaks = leaks.stop()
-        self._note(event, dict(measured, leaked=measured_leaks),
-                   watch.first_change(start, device), path)
+    def wanted(self, path, flow):
+        """As a text, and as a function that tells."""
+        near, far = flow.near.name, flow.far.name
+        if path == "shortest":
+            return f"a shortest way {near} -> {far}", \
+                lambda seen: self.mesh.is_shortest(seen, near, far)
+        return " -> ".join(path), lambda seen: seen == path
 
-    def _final_path(self, wanted):
+    def wait_for_paths(self, flows, path, seconds):
+        for flow in flows:
+            wait_for_path(flow.tracer, self.wanted(path, flow), seconds, self.network.running())
+
+    def run_event(self, event, number):
+        flows = self.flows_of(event)
+        near, action = flows[0].near, event.get("do", {})
+        say(f"\n== {event['name']}: {event['text']}")
+        self.actions.expect(action)
+        leaks = self._counters(near)
+        device = kernel_device(near.namespace, flows[0].network)
+        watch = RouteWatch(near.namespace, flows[0].network)
+        probes = []
+        try:
+            probes += [Probe(self.network.lab, f.host, f.address, self.program,
+                             self.probe["rate"]) for f in flows]
+            for probe in probes:
+                probe.ready()
+            for counter in [leaks, *self.loops.values()]:
+                counter.read()
+            start = time.time()
+            self._happen(event, action, flows, start)
+            paths = self._final_paths(flows, event["path"])
+            for probe in probes:
+                probe.tell_end()
+            measured = [probe.stop() for probe in probes]
+        finally:
+            for probe in probes:
+                probe.kill()
+            watch.stop()
+        result = {"name": event["name"], "run": number}
+        result.update({"link": event["link"]} if "link" in event else {})
+        result.update(self._summed(measured))
+        result.update(self._times(watch, start, device, measured[0]))
+        result.update(self._counted(leaks))
+        self._note(event, dict(result, path=paths[0]), flows, paths)
+
+    def _happen(self, event, action, flows, start):
+        self.actions.act(action)
+        self.wait_for_paths(flows, event["path"], SETTLE_SECONDS)
+        running = self.network.running()
+        wait_until(f"the end of {event['name']}", lambda: self.actions.settled(action),
+                   SETTLE_SECONDS, running)
+        wait_until("the probe's time", lambda: time.time() >= start + event.get("seconds", 0),
+                   SETTLE_SECONDS, running)
+
+    def _final_paths(self, flows, path):
         """On a busy machine BFD may take a stall for a loss and be right again at once."""
         try:
-            wait_for_path(self.tracer, wanted, AGAIN_SECONDS, self.running())
+            self.wait_for_paths(flows, path, AGAIN_SECONDS)
         except LabError:
             pass  # what is seen instead is the result
-        return self.tracer.path()
+        return [flow.tracer.path() for flow in flows]
 
-    def _note(self, event, measured, fib_ms, path):
-        result = {"name": event["name"], "sent": measured["sent"], "lost": measured["lost"],
-                  "gap_ms": measured["gap_ms"], "fib_ms": fib_ms,
-                  "leaked": measured["leaked"], "path": path}
-        self.results.append(result)
-        self._check(event["name"], "path", path == event["path"], ",".join(event["path"]),
-                    ",".join(path))
+    # ---- what was measured
+
+    @staticmethod
+    def _summed(measured):
+        return {"sent": sum(m["sent"] for m in measured),
+                "lost": sum(m["lost"] for m in measured),
+                "gap_ms": max(m["gap_ms"] for m in measured),
+                "blackhole_ms": max(m["blackhole_ms"] for m in measured)}
+
+    @staticmethod
+    def _times(watch, start, device, probe):
+        """Of the first flow: the near kernel's move, since the event and since the first loss."""
+        change = watch.first_change(start, device)
+        lost_at = probe["started"] + probe["blackhole_at_ms"] / 1000
+        after = round((change - lost_at) * 1000, 1) if change and probe["lost"] else None
+        return {"fib_ms": round((change - start) * 1000, 1) if change else None,
+                "fib_after_loss_ms": after}
+
+    def _counted(self, leaks):
+        loops = [counter.read() for counter in self.loops.values()]
+        missed = sum(c["missed"] for c in loops)
+        if missed:
+            say(f"  {missed} datagrams were not looked at for loops: the machine is too busy")
+        return {"leaked": leaks.read(), "repeats": sum(c["repeats"] for c in loops)}
+
+    def _note(self, event, result, flows, paths):
+        label = event["name"] + (f" {event['link']}" if "link" in event else "") \
+            + (f" #{result['run']}" if result["run"] > 1 else "")
+        failed = len([c for c in self.checks if not c[2]])
+        for flow, path in zip(flows, paths):
+            text, met = self.wanted(event["path"], flow)
+            self._check(label, "path", met(path), text, " -> ".join(path))
+        self._check(label, "repeats", result["repeats"] == 0, "none", result["repeats"])
         for key, most in event.get("expect", {}).items():
             most = most[self.plane] if isinstance(most, dict) else most
-            self._check(event["name"], key, result[key] <= most, f"at most {most}", result[key])
+            self._check(label, key, result[key] <= most, f"at most {most}", result[key])
+        result["ok"] = failed == len([c for c in self.checks if not c[2]])
+        self.results.append(result)
         say("  " + json.dumps(result))
-        say(f"  longest gap began {measured['gap_at_ms']:.0f} ms into the probe")
 
     def _check(self, name, what, ok, wanted, seen):
         self.checks.append((name, what, ok, wanted, seen))

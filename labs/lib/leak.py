@@ -1,5 +1,5 @@
-"""leak.py INTERFACE NETWORK...: prints "ready", and when its standard input ends how many IPv4
-packets with a source or destination in one of these networks passed the interface in clear.
+"""leak.py INTERFACE NETWORK...: prints "ready", and for each line of standard input how many
+IPv4 packets with a source or destination in one of these networks passed the interface in clear.
 The kernel filters: of a thousand ESP packets a second none reaches this process."""
 import ctypes
 import ipaddress
@@ -45,9 +45,11 @@ def main():
         if watch in ready:
             watch.recv(64)
             count += 1
-        elif sys.stdin in ready:
-            print(count)
+        elif not sys.stdin.readline():
             return
+        else:
+            print(count, flush=True)
+            count = 0
 
 
 if __name__ == "__main__":

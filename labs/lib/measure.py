@@ -11,6 +11,8 @@ import threading
 from shell import LabError, inside, run, show, wait_until
 
 ECHO_PORT = 7007
+TUNNELS = "tun-"  # what topology names its devices
+PATH_SECONDS = 0.2  # between two traces: the machine is being measured
 
 
 def background(words, **streams):
@@ -34,16 +36,24 @@ class Echo:
 
 
 class Probe:
-    """Numbered datagrams at a steady rate, from start to stop."""
+    """Numbered datagrams at a steady rate, from start to stop. They flow, or there is no way
+    for them, when it is made."""
 
     def __init__(self, lab, host, address, program, rate):
         self.process = background(
             inside(lab.namespace(host), [program, "send", address, str(ECHO_PORT), str(rate)]),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
+    def ready(self):
+        if self.process.stdout.readline().strip() != "ready":
+            raise LabError("the probe did not start")
+
+    def tell_end(self):
+        self.process.stdin.close()
+
     def stop(self):
-        out, _ = self.process.communicate()  # closes its standard input
-        if self.process.returncode != 0:
+        out = self.process.stdout.read()
+        if self.process.wait() != 0:
             raise LabError(f"the probe ended with {self.process.returncode}")
         return json.loads(out)
 
@@ -73,21 +83,38 @@ class Tracer:
         return [self._site(h) for h in hops if h != self.address]
 
 
-class LeakWatch:
-    """Counts packets of inner networks on an interface where there should be none."""
+class Counter:
+    """A process that counts in a namespace; each line to it is answered with what it counted
+    since the last one."""
 
-    PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "leak.py")
-
-    def __init__(self, namespace, interface, networks):
-        self.process = background(
-            inside(namespace, [sys.executable, self.PROGRAM, interface] + networks),
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    def __init__(self, namespace, words):
+        self.process = background(inside(namespace, words), stdin=subprocess.PIPE,
+                                  stdout=subprocess.PIPE)
         if self.process.stdout.readline().strip() != "ready":
-            raise LabError(f"watching {interface} in {namespace} did not start")
+            raise LabError(f"'{' '.join(words)}' in {namespace} did not start")
+
+    def read(self):
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        if not line:
+            raise LabError(f"'{' '.join(self.process.args)}' ended")
+        return json.loads(line)
 
     def stop(self):
-        out, _ = self.process.communicate()  # closes its standard input
-        return int(out)
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def leak_counter(namespace, interface, networks):
+    """Packets of inner networks on an interface where there should be none."""
+    program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "leak.py")
+    return Counter(namespace, [sys.executable, program, interface] + networks)
+
+
+def loop_counter(namespace, program):
+    """Datagrams of the probe that leave one tunnel device twice."""
+    return Counter(namespace, [program, "watch", str(ECHO_PORT), TUNNELS])
 
 
 class RouteWatch:
@@ -118,11 +145,9 @@ class RouteWatch:
                 self.changes.append((at, None if deleted else device))
 
     def first_change(self, since, device_before):
-        """Milliseconds from `since` (time.time()) until the kernel had another next hop."""
-        for at, device in list(self.changes):
-            if at >= since and device and device != device_before:
-                return round((at - since) * 1000, 1)
-        return None
+        """When (time.time()) after `since` the kernel had another next hop; None: it never had."""
+        return next((at for at, device in list(self.changes)
+                     if at >= since and device and device != device_before), None)
 
     def stop(self):
         self.process.terminate()
@@ -137,5 +162,6 @@ def kernel_device(namespace, prefix):
 
 
 def wait_for_path(tracer, wanted, seconds, daemons):
-    wait_until(f"packets going {' -> '.join(wanted)}", lambda: tracer.path() == wanted, seconds,
-               daemons)
+    """`wanted`: text, and a function that tells whether a path is it."""
+    text, met = wanted
+    wait_until(f"packets going {text}", lambda: met(tracer.path()), seconds, daemons, PATH_SECONDS)

@@ -4,6 +4,10 @@ import os
 import re
 
 from shell import say
+from summary import goal_words
+
+
+MANY = 120  # checks
 
 
 def picture(readme):
@@ -11,11 +15,6 @@ def picture(readme):
     with open(readme) as source:
         blocks = source.read().split("```")
     return blocks[1].strip("\n") if len(blocks) > 2 else ""
-
-
-def load_plan(path):
-    with open(path) as source:
-        return json.load(source)
 
 
 def routes(site):
@@ -29,39 +28,64 @@ def routes(site):
 
 def peers(site):
     say(f"-- vtysh at {site.name}: show bgp summary")
-    found = site.vtysh_json("show bgp ipv4 unicast summary").get("peers", {})
-    for address, peer in sorted(found.items()):
+    for address, peer in sorted(site.bgp_peers().items()):
         say(f"   {address:<16} AS {peer['remoteAs']:<6} {peer['state']:<12} "
             f"{peer.get('pfxRcd', 0)} prefixes, up {peer['peerUptime']}")
 
 
-def table(results):
-    columns = ["event", "sent", "lost", "gap ms", "fib ms", "leaked", "path"]
-    rows = [[r["name"], r["sent"], r["lost"], r["gap_ms"],
-             "-" if r["fib_ms"] is None else r["fib_ms"], r["leaked"], " -> ".join(r["path"])] for r in results]
+def _aligned(columns, rows, left):
+    """`left`: the numbers of the columns that are texts."""
     widths = [max(len(str(row[i])) for row in rows + [columns]) for i in range(len(columns))]
     say()
     for row in [columns, ["-" * w for w in widths]] + rows:
-        say("  " + "  ".join(str(cell).ljust(w) if i in (0, 6) else str(cell).rjust(w)
-                             for i, (cell, w) in enumerate(zip(row, widths))))
+        say(("  " + "  ".join(str(cell).ljust(w) if i in left else str(cell).rjust(w)
+                              for i, (cell, w) in enumerate(zip(row, widths)))).rstrip())
+
+
+def _number(value):
+    return "-" if value is None else value
+
+
+def table(results):
+    columns = ["event", "sent", "lost", "gap ms", "hole ms", "fib ms", "leaked", "repeats", "path"]
+    rows = [[" ".join([r["name"]] + ([r["link"]] if "link" in r else [])), r["sent"], r["lost"],
+             r["gap_ms"], r["blackhole_ms"], _number(r["fib_ms"]), r["leaked"], r["repeats"],
+             " -> ".join(r["path"])] for r in results]
+    _aligned(columns, rows, (0, 8))
     say("\n  lost: datagrams that never came back; gap: the longest time without an answer;"
-        "\n  fib: from the event to another way in the near site's kernel; leaked: inner packets"
-        "\n  on the near site's outer interface in clear")
+        "\n  hole: the longest time in which whatever was sent got lost; fib: from the event to"
+        "\n  another way in the near site's kernel; leaked: inner packets on the near site's outer"
+        "\n  interface in clear; repeats: datagrams that left one tunnel device twice")
+
+
+def goals(summary):
+    columns = ["event", "runs", "lost worst", "gap median", "gap worst", "hole median",
+               "hole worst", "aimed at"]
+    rows = [[e["name"], e["runs"], e["lost_worst"], e["gap_ms_median"], e["gap_ms_worst"],
+             e["blackhole_ms_median"], e["blackhole_ms_worst"], goal_words(e)] for e in summary]
+    _aligned(columns, rows, (0, 7))
+    say("\n  times in ms; the worst of a busy machine is its scheduler's")
 
 
 def checks(lab, found):
+    """All of them, but of many only those that failed."""
     say()
     for name, what, ok, wanted, seen in found:
+        if ok and len(found) > MANY:
+            continue
         say(f"  {'ok    ' if ok else 'FAILED'} {name}: {what} {seen} (expected {wanted})")
     failed = sum(not ok for _, _, ok, _, _ in found)
     say(f"{lab}: {len(found) - failed} passed, {failed} failed")
     return failed
 
 
-def write(path, content):
+def _lines(entries):
+    return "[\n  " + ",\n  ".join(json.dumps(entry) for entry in entries) + "\n]"
+
+
+def write(path, head, summary, events):
     """One event a line."""
-    head = {key: value for key, value in content.items() if key != "events"}
-    lines = ",\n  ".join(json.dumps(event) for event in content["events"])
     with open(path + ".new", "w") as out:
-        out.write(json.dumps(head)[:-1] + ', "events": [\n  ' + lines + "\n]}\n")
+        out.write(json.dumps(head)[:-1] + f', "summary": {_lines(summary)}, '
+                  f'"events": {_lines(events)}' + "}\n")
     os.replace(path + ".new", path)

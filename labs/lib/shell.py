@@ -68,6 +68,19 @@ class Daemon:
         say(f"  $ kill -{signal.Signals(number).name[3:]} {self.process.pid}    # {self.name}")
         self.process.send_signal(number)
 
+    def logged(self, text):
+        """How many lines of its log have it."""
+        with open(self.log, "r", errors="replace") as log:
+            return sum(text in line for line in log)
+
+    def reload(self):
+        self.send(signal.SIGHUP)
+
+    def kill(self):
+        self.send(signal.SIGKILL)
+        self.process.wait()
+        self.process = None
+
     def terminate(self):
         if self.process and self.process.poll() is None:
             self.send(signal.SIGTERM)
@@ -89,7 +102,7 @@ class Daemon:
         self.process, self.told = None, False
 
 
-def wait_until(what, condition, seconds, daemons=()):
+def wait_until(what, condition, seconds, daemons=(), every=0.05):
     """Polls until `condition` gives something true, which is returned. A daemon that ends
     meanwhile is an error at once."""
     deadline = time.monotonic() + seconds
@@ -101,7 +114,7 @@ def wait_until(what, condition, seconds, daemons=()):
             daemon.check()
         if time.monotonic() >= deadline:
             raise LabError(f"waited {seconds} s for: {what}")
-        select.select([], [], [], 0.05)
+        select.select([], [], [], every)
 
 
 def require_root():
