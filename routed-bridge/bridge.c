@@ -25,6 +25,7 @@ void bridge_reload(struct bridge *b, struct bridge_config *config)
 		b->vici = vici_new(&b->vici_host, config->vici);
 		bridge_vici_lost(b);
 	}
+	bridge_repair_fit(b, old);
 	bridge_config_free(old);
 	tunnels_touch(b->tunnels, "the configuration changed");
 	bridge_reconcile(b);
@@ -35,6 +36,7 @@ void bridge_reload(struct bridge *b, struct bridge_config *config)
 static void release(struct bridge *b)
 {
 	bridge_describe_end(b);
+	bridge_repair_end(b);
 	for (unsigned i = 0; i < b->n_sessions; i++)
 		zebra_free(b->sessions[i]);
 	vici_free(b->vici);
@@ -42,6 +44,7 @@ static void release(struct bridge *b)
 	ev_timer_stop(b->loop, &b->vici_hold);
 	ev_timer_stop(b->loop, &b->sweep);
 	routes_free(b->routes);
+	paths_free(b->paths);
 	tunnels_free(b->tunnels);
 	interfaces_free(b->interfaces);
 	lock_release(&b->lock);
@@ -69,8 +72,9 @@ struct bridge *bridge_new(struct ev_loop *loop, const struct log_sink *log,
 	b->interfaces = interfaces_new();
 	b->tunnels = tunnels_new();
 	b->routes = routes_new(log);
+	b->paths = paths_new();
 	snprintf(why, size, "out of memory");
-	if (b->interfaces && b->tunnels && b->routes &&
+	if (b->interfaces && b->tunnels && b->routes && b->paths &&
 	    lock_acquire(&b->lock, why, size) != LOCK_BUSY)
 		b->vici = vici_new(&b->vici_host, config->vici);
 	if (!b->vici) {
@@ -78,11 +82,13 @@ struct bridge *bridge_new(struct ev_loop *loop, const struct log_sink *log,
 		return NULL;
 	}
 	bridge_fit_sessions(b, true);
+	bridge_repair_fit(b, NULL);
 	return b;
 }
 
 void bridge_free(struct bridge *b)
 {
+	b->ike_silent = true;
 	tunnels_forget(b->tunnels, "routed-bridge ends");
 	bridge_reconcile(b);
 	for (unsigned i = 0; i < b->n_sessions; i++) {

@@ -135,6 +135,7 @@ static void reconcile(struct bridge *b, const struct tunnel_view *tunnel, const 
 	free(claims);
 	if (s)
 		bridge_describe(b, tunnel, name);
+	bridge_repair_tunnel(b, tunnel, name);
 }
 
 void bridge_reconcile(struct bridge *b)
@@ -146,6 +147,7 @@ void bridge_reconcile(struct bridge *b)
 		       tunnel.up ? "up" : "down", tunnel.cause);
 		reconcile(b, &tunnel, tunnel.cause);
 	}
+	bridge_repair_settle(b); /* the way around first, then what it is for may go */
 	bridge_settle(b);
 }
 

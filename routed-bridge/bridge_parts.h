@@ -7,6 +7,7 @@
 #include "routed-bridge/bridge.h"
 #include "routed-bridge/interfaces.h"
 #include "routed-bridge/lock.h"
+#include "routed-bridge/paths.h"
 #include "routed-bridge/routes.h"
 #include "routed-bridge/tunnel_state.h"
 #include "routed-bridge/tunnels.h"
@@ -34,6 +35,9 @@ struct bridge {
 	struct routes_count last_count;
 	struct netlink *netlink; /* for aliases; NULL until one is set */
 	bool describe_refused;
+	bool ike_silent; /* the daemon is not heard: what counts as down need not be */
+	struct paths *paths;
+	struct bridge_repair *repair; /* NULL: switched off */
 };
 
 /* ---- bridge_claims.c ---- */
@@ -71,6 +75,21 @@ void bridge_describe(struct bridge *b, const struct tunnel_view *tunnel, const c
 void bridge_describe_end(struct bridge *b);
 
 /* ---- bridge_repair.c ---- */
+
+struct repair_stats;
+
+/* Local repair as the configuration has it now; old: the one before, NULL at the start. */
+void bridge_repair_fit(struct bridge *b, const struct bridge_config *old);
+void bridge_repair_end(struct bridge *b);
+/* A connection's tunnel, on that device ("": no longer on any), changed. */
+void bridge_repair_tunnel(struct bridge *b, const struct tunnel_view *tunnel,
+			  const char *interface);
+/* Repairs what is to be repaired, and tells zebra. */
+void bridge_repair_settle(struct bridge *b);
+/* b->paths was fed: call it after each batch. Takes all changes. */
+void bridge_paths_changed(struct bridge *b);
+/* false: switched off. */
+bool bridge_repair_stats(const struct bridge *b, struct repair_stats *out);
 
 /* The device passes nothing, as the witness tells: the backups of its routes are wanted at
  * once, and are with zebra when this returns. Link state and claims are not touched. */

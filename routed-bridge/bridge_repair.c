@@ -1,11 +1,269 @@
-/* What is done about a tunnel that passes nothing although its link is up. */
+/* Local repair's glue: everything that the planner has to hear, its routes to zebra over a
+ * session of their own, its questions to zebra's vty. */
 #include "routed-bridge/bridge_parts.h"
+#include "routed-bridge/repair_json.h"
+#include "routed-bridge/vty.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <uthash.h>
+
+#define REPAIR_TAG 4747 /* so that a route-map can tell them */
+#define PATIENCE   5.0	/* seconds for zebra to answer a question */
+
+struct question {
+	struct bridge_repair *br;
+	bool out;
+	struct prefix prefix;
+};
+
+/* Which device a connection's tunnel is on, and whether it is up. */
+struct tunnel_use {
+	char *conn;
+	char interface[IF_NAMESIZE];
+	bool up;
+	UT_hash_handle hh;
+};
+
+struct bridge_repair {
+	struct bridge *b;
+	struct repair *plan;
+	struct zebra_host host;
+	struct zebra *session;
+	struct vty *vty;
+	char ours[24]; /* the type of the repairs, as zebra names it */
+	struct question questions[REPAIR_ASKING_MAX];
+	ev_timer timer;
+	ev_prepare settle; /* once for all that was read together */
+	bool due;
+	struct tunnel_use *uses;
+};
+
+/* ---- questions ---- */
+
+static void on_answer(void *ctx, struct span text, uint8_t status, const char *why)
+{
+	struct question *q = ctx;
+	struct bridge_repair *br = q->br;
+	struct repair_answer answer = {0};
+
+	if (!why && status == VTY_SUCCESS)
+		repair_json_read(text, br->ours, &answer);
+	q->out = false;
+	repair_answer(br->plan, &q->prefix, &answer, mono_now());
+	br->due = true;
+}
+
+static struct question *free_question(struct bridge_repair *br)
+{
+	for (unsigned i = 0; i < REPAIR_ASKING_MAX; i++) {
+		if (!br->questions[i].out)
+			return &br->questions[i];
+	}
+	return NULL;
+}
+
+static void ask(struct bridge_repair *br, const struct prefix *prefix)
+{
+	static const struct repair_answer none = {0};
+	struct question *q = free_question(br);
+	char command[96], text[PREFIX_TEXT];
+
+	snprintf(command, sizeof(command), "show %s route %s json",
+		 prefix->addr.family == AF_INET6 ? "ipv6" : "ip", prefix_format(prefix, text));
+	if (q && vty_ask(br->vty, "zebra", command, on_answer, q)) {
+		q->prefix = *prefix;
+		q->out = true;
+		return;
+	}
+	repair_answer(br->plan, prefix, &none, mono_now());
+}
+
+/* ---- routes ---- */
+
+static void tell(struct bridge_repair *br, const struct repair_action *a)
+{
+	const struct bridge_repair_options *o = &br->b->config->repair;
+	struct zapi_route route = {
+		.type = o->type,
+		.instance = o->instance,
+		.prefix = a->prefix,
+		.n_nexthops = a->hops.n,
+		.distance = o->distance,
+		.tag = REPAIR_TAG,
+	};
+
+	memcpy(route.nexthops, a->hops.hop, sizeof(route.nexthops));
+	if (a->add)
+		zebra_route_add(br->session, &route);
+	else
+		zebra_route_delete(br->session, &route);
+}
+
+static void arm(struct bridge_repair *br, mono_time now)
+{
+	mono_time at = repair_deadline(br->plan);
+
+	ev_timer_stop(br->b->loop, &br->timer);
+	if (at == MONO_NEVER)
+		return;
+	ev_now_update(br->b->loop);
+	ev_timer_set(&br->timer, at > now ? (double)(at - now) / 1e9 : 0., 0.);
+	ev_timer_start(br->b->loop, &br->timer);
+}
+
+void bridge_repair_settle(struct bridge *b)
+{
+	struct bridge_repair *br = b->repair;
+	struct repair_action action;
+	struct prefix prefix;
+	mono_time now = mono_now();
+
+	if (!br)
+		return;
+	br->due = false;
+	while (repair_question(br->plan, &prefix, now))
+		ask(br, &prefix);
+	while (repair_next(br->plan, &action, now))
+		tell(br, &action);
+	zebra_push(br->session);
+	arm(br, now);
+}
+
+static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct bridge_repair *br = timer->data;
+
+	(void)loop;
+	(void)events;
+	bridge_repair_settle(br->b);
+}
+
+static void on_settle(struct ev_loop *loop, ev_prepare *prepare, int events)
+{
+	struct bridge_repair *br = prepare->data;
+
+	(void)loop;
+	(void)events;
+	if (br->due)
+		bridge_repair_settle(br->b);
+}
+
+/* ---- what zebra says ---- */
+
+static bool on_may_connect(void *ctx, char *why, size_t size)
+{
+	struct bridge_repair *br = ctx;
+
+	return lock_acquire(&br->b->lock, why, size) == LOCK_HELD;
+}
+
+/* The routes that may lead over a tunnel: BGP's, and those that we give to zebra ourselves. */
+static void listen_to(struct bridge_repair *br)
+{
+	const struct bridge_config *c = br->b->config;
+
+	zebra_listen(br->session, ZAPI_TYPE_BGP, 0);
+	for (size_t i = 0; i < c->n_sections; i++)
+		zebra_listen(br->session, c->sections[i].options.type,
+			     c->sections[i].options.instance);
+}
+
+static void on_running_config(void *ctx, struct span text, uint8_t status, const char *why)
+{
+	struct bridge_repair *br = ctx;
+	char words[48];
+
+	snprintf(words, sizeof(words), "redistribute %s", br->ours);
+	if (!why && status == VTY_SUCCESS && memmem(text.ptr, text.len, words, strlen(words)))
+		log_to(br->b->log, LOG_LEVEL_WARN, "repair", "",
+		       "bgpd has '%s': others would hear of repairs, which are for this router "
+		       "alone; remove it, or give 'repair-type' another value",
+		       words);
+}
+
+static void on_ready(void *ctx, struct zebra *z)
+{
+	struct bridge_repair *br = ctx;
+
+	(void)z;
+	log_to(br->b->log, LOG_LEVEL_NOTICE, "repair", br->ours, "connected to zebra");
+	listen_to(br);
+	repair_session(br->plan, true, mono_now());
+	vty_ask(br->vty, "bgpd", "show running-config", on_running_config, br);
+	br->due = true;
+}
+
+static void on_lost(void *ctx, struct zebra *z)
+{
+	struct bridge_repair *br = ctx;
+
+	(void)z;
+	repair_session(br->plan, false, mono_now());
+	br->due = true;
+}
+
+static void on_interface(void *ctx, enum zapi_command command, const struct zapi_interface *i)
+{
+	struct bridge_repair *br = ctx;
+
+	repair_interface(br->plan, i, command != ZAPI_INTERFACE_DELETE);
+	br->due = true;
+}
+
+static void on_address(void *ctx, const struct zapi_address *address, bool present)
+{
+	struct bridge_repair *br = ctx;
+
+	repair_address(br->plan, address, present);
+}
+
+static void on_route(void *ctx, const struct zapi_route *route, bool present)
+{
+	struct bridge_repair *br = ctx;
+
+	if (present)
+		repair_best(br->plan, route, mono_now());
+	else
+		repair_best_gone(br->plan, route, mono_now());
+	br->due = true;
+}
+
+static void on_notify(void *ctx, struct zebra *z, const struct zapi_notify *notify)
+{
+	struct bridge_repair *br = ctx;
+
+	(void)z;
+	repair_notify(br->plan, notify, mono_now());
+	br->due = true;
+}
+
+/* ---- what bgpd and the witnesses say ---- */
+
+void bridge_paths_changed(struct bridge *b)
+{
+	struct path_change change;
+
+	if (!b->repair) {
+		paths_changes_drop(b->paths);
+		return;
+	}
+	while (paths_change(b->paths, &change)) {
+		if (change.kind == PATH_CHANGE_PREFIX)
+			repair_path(b->repair->plan, &change.prefix, mono_now());
+	}
+	bridge_repair_settle(b);
+}
 
 void bridge_tunnel_dead(struct bridge *b, const char *interface, enum tunnel_witness who,
 			const char *cause)
 {
 	log_to(b->log, LOG_LEVEL_NOTICE, "tunnel", interface, "passes nothing (%s): %s",
 	       tunnel_witness_name(who), cause);
+	if (!b->repair)
+		return;
+	repair_tunnel(b->repair->plan, interface, who, true, cause);
+	bridge_repair_settle(b);
 }
 
 void bridge_tunnel_alive(struct bridge *b, const char *interface, enum tunnel_witness who,
@@ -13,4 +271,174 @@ void bridge_tunnel_alive(struct bridge *b, const char *interface, enum tunnel_wi
 {
 	log_to(b->log, LOG_LEVEL_NOTICE, "tunnel", interface, "passes packets again (%s): %s",
 	       tunnel_witness_name(who), cause);
+	if (!b->repair)
+		return;
+	repair_tunnel(b->repair->plan, interface, who, false, cause);
+	bridge_repair_settle(b);
+}
+
+/* ---- tunnels ---- */
+
+/* A device is dead for the IKE daemon when no connection on it is up. */
+static void judge(struct bridge_repair *br, const char *interface, const char *cause)
+{
+	struct tunnel_use *u, *next;
+	bool used = false, up = false;
+
+	if (!interface[0])
+		return;
+	HASH_ITER (hh, br->uses, u, next) {
+		if (strcmp(u->interface, interface) != 0)
+			continue;
+		used = true;
+		up = up || u->up;
+	}
+	repair_tunnel(br->plan, interface, WITNESS_IKE, used && !up, cause);
+}
+
+static struct tunnel_use *find_or_add_use(struct bridge_repair *br, const char *conn)
+{
+	struct tunnel_use *u;
+
+	HASH_FIND_STR(br->uses, conn, u);
+	if (u)
+		return u;
+	u = calloc(1, sizeof(*u));
+	if (u && !(u->conn = strdup(conn))) {
+		free(u);
+		return NULL;
+	}
+	if (u)
+		HASH_ADD_KEYPTR(hh, br->uses, u->conn, strlen(u->conn), u);
+	return u;
+}
+
+void bridge_repair_tunnel(struct bridge *b, const struct tunnel_view *tunnel, const char *interface)
+{
+	struct bridge_repair *br = b->repair;
+	char former[IF_NAMESIZE];
+	struct tunnel_use *u;
+
+	/* A daemon that is not heard has not said that its tunnels are down. */
+	if (!br || b->ike_silent || strlen(interface) >= IF_NAMESIZE)
+		return;
+	u = find_or_add_use(br, tunnel->conn);
+	if (!u)
+		return;
+	memcpy(former, u->interface, sizeof(former));
+	snprintf(u->interface, sizeof(u->interface), "%s", interface);
+	u->up = tunnel->up;
+	if (strcmp(former, interface) != 0)
+		judge(br, former, tunnel->cause);
+	judge(br, interface, tunnel->cause);
+}
+
+/* ---- life ---- */
+
+static void open_session(struct bridge_repair *br)
+{
+	const struct bridge_config *c = br->b->config;
+	struct zebra_config zebra = {
+		.name = bridge_type_format(c->repair.type, c->repair.instance, br->ours),
+		.socket = c->zserv,
+		.vty_dir = c->vty_dir,
+		.type = c->repair.type,
+		.instance = c->repair.instance,
+	};
+	const struct vty_limits limits = {.answer_max = 1 << 20, .patience = PATIENCE};
+
+	br->session = zebra_new(&br->host, &zebra);
+	br->vty = vty_new(br->b->loop, c->vty_dir, &limits);
+	if (br->session)
+		zebra_subscribe(br->session);
+}
+
+static void start(struct bridge *b)
+{
+	struct bridge_repair *br = calloc(1, sizeof(*br));
+
+	b->repair = br;
+	if (!br)
+		return;
+	br->b = b;
+	br->plan = repair_new(b->paths, b->log);
+	br->host = (struct zebra_host){
+		.may_connect = on_may_connect,
+		.ready = on_ready,
+		.lost = on_lost,
+		.interface = on_interface,
+		.address = on_address,
+		.route = on_route,
+		.notify = on_notify,
+		.ctx = br,
+		.log = b->log,
+		.loop = b->loop,
+	};
+	for (unsigned i = 0; i < REPAIR_ASKING_MAX; i++)
+		br->questions[i].br = br;
+	ev_timer_init(&br->timer, on_timer, 0., 0.);
+	ev_prepare_init(&br->settle, on_settle);
+	br->timer.data = br->settle.data = br;
+	ev_prepare_start(b->loop, &br->settle);
+	open_session(br);
+}
+
+static void forget_uses(struct bridge_repair *br)
+{
+	struct tunnel_use *u, *next;
+
+	HASH_ITER (hh, br->uses, u, next) {
+		HASH_DEL(br->uses, u);
+		free(u->conn);
+		free(u);
+	}
+}
+
+/* zebra removes what the session gave it: BGP's own routes show again. */
+void bridge_repair_end(struct bridge *b)
+{
+	struct bridge_repair *br = b->repair;
+
+	if (!br)
+		return;
+	b->repair = NULL;
+	ev_timer_stop(b->loop, &br->timer);
+	ev_prepare_stop(b->loop, &br->settle);
+	zebra_free(br->session);
+	vty_free(br->vty);
+	repair_free(br->plan);
+	forget_uses(br);
+	free(br);
+}
+
+static bool same_repair(const struct bridge_config *a, const struct bridge_config *b)
+{
+	return a->repair.on == b->repair.on && a->repair.distance == b->repair.distance &&
+	       a->repair.type == b->repair.type && a->repair.instance == b->repair.instance &&
+	       strcmp(a->zserv, b->zserv) == 0 && strcmp(a->vty_dir, b->vty_dir) == 0;
+}
+
+void bridge_repair_fit(struct bridge *b, const struct bridge_config *old)
+{
+	if (old && same_repair(old, b->config)) {
+		if (b->repair)
+			listen_to(b->repair); /* there may be new types */
+		return;
+	}
+	bridge_repair_end(b);
+	if (!b->config->repair.on)
+		return;
+	start(b);
+	if (b->repair && b->repair->plan && b->repair->session && b->repair->vty)
+		return;
+	log_to(b->log, LOG_LEVEL_ERROR, "repair", "", "out of memory: nothing is repaired");
+	bridge_repair_end(b);
+}
+
+bool bridge_repair_stats(const struct bridge *b, struct repair_stats *out)
+{
+	if (!b->repair)
+		return false;
+	*out = repair_stats(b->repair->plan);
+	return true;
 }

@@ -55,8 +55,10 @@ static void on_vici_hold(struct ev_loop *loop, ev_timer *timer, int events)
 	(void)events;
 	log_to(b->log, LOG_LEVEL_WARN, "vici", "",
 	       "no word from the IKE daemon for %.0f s: its tunnels count as down", VICI_HOLD);
+	b->ike_silent = true;
 	tunnels_forget(b->tunnels, "the IKE daemon is gone");
 	bridge_reconcile(b);
+	b->ike_silent = false;
 }
 
 /* The daemon may just restart, and its tunnels may pass on meanwhile (the interface tells,

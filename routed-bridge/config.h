@@ -27,10 +27,19 @@ struct bridge_section {
 	struct prefix *prefixes;
 };
 
+/* Local repair: routes around dead tunnels, of a type of their own. */
+struct bridge_repair_options {
+	bool on;
+	uint8_t distance; /* better than that of what is repaired */
+	enum zapi_route_type type;
+	uint16_t instance;
+};
+
 struct bridge_config {
 	char vici[BRIDGE_PATH_MAX];
 	char zserv[BRIDGE_PATH_MAX];
 	char vty_dir[BRIDGE_PATH_MAX];
+	struct bridge_repair_options repair;
 	bool describe; /* tunnel devices, for `show interface` */
 	size_t n_sections;
 	struct bridge_section *sections;       /* in the file's order */

@@ -182,6 +182,7 @@ struct bridge_config *bridge_config_parse(const char *file, struct span text,
 		return NULL;
 	}
 	p.config->describe = true;
+	config_repair_defaults(&p.config->repair);
 	snprintf(p.config->vici, BRIDGE_PATH_MAX, "%s", DEFAULT_VICI);
 	snprintf(p.config->zserv, BRIDGE_PATH_MAX, "%s", DEFAULT_ZSERV);
 	snprintf(p.config->vty_dir, BRIDGE_PATH_MAX, "%s", DEFAULT_VTY_DIR);
@@ -196,6 +197,7 @@ struct bridge_config *bridge_config_parse(const char *file, struct span text,
 		start += n + 1;
 	}
 	check_sessions(&p);
+	config_repair_check(&p);
 	if (!config_sort(p.config))
 		config_out_of_memory(&p);
 	if (!p.failed)

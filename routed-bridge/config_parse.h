@@ -67,8 +67,18 @@ void config_read_statement(struct config_parser *p);
 /* Fills by_name; false: out of memory. */
 bool config_sort(struct bridge_config *c);
 
+/* The words behind the keyword as a route type; false and a complaint, which shows the form. */
+bool config_route_type(struct config_parser *p, const char *form, enum zapi_route_type *type,
+		       uint16_t *instance);
+
 /* config_route.c */
 extern config_reader config_read_type, config_read_tag, config_read_distance, config_read_metric,
 	config_read_selectors, config_read_interface, config_read_prefix;
+
+/* config_repair.c */
+extern config_reader config_read_repair, config_read_repair_distance, config_read_repair_type;
+void config_repair_defaults(struct bridge_repair_options *o);
+/* After the last line: the type of the repairs must be nobody else's. */
+void config_repair_check(struct config_parser *p);
 
 #endif

@@ -14,26 +14,29 @@ static const char *const type_names[] = {
 	[ZAPI_TYPE_SHARP] = "sharp", [ZAPI_TYPES] = NULL,
 };
 
+bool config_route_type(struct config_parser *p, const char *form, enum zapi_route_type *type,
+		       uint16_t *instance)
+{
+	uint64_t n = 0;
+	unsigned t;
+
+	if (p->n < 2)
+		return config_expect_words(p, 1, form);
+	if (!config_known_word(p, &p->words[1], type_names, "route type", &t))
+		return false;
+	if (!config_expect_words(p, t == ZAPI_TYPE_TABLE ? 2 : 1, form))
+		return false;
+	if (t == ZAPI_TYPE_TABLE && !config_number(p, 2, 1, UINT16_MAX, &n))
+		return false;
+	*type = (enum zapi_route_type)t;
+	*instance = (uint16_t)n;
+	return true;
+}
+
 void config_read_type(struct config_parser *p, struct bridge_options *options)
 {
-	uint64_t instance = 0;
-	unsigned type;
-
-	if (p->n < 2) {
-		config_expect_words(p, 1, "type nhrp|table N|babel|openfabric|sharp");
-		return;
-	}
-	if (!config_known_word(p, &p->words[1], type_names, "route type", &type))
-		return;
-	if (type == ZAPI_TYPE_TABLE) {
-		if (!config_expect_words(p, 2, "type table N") ||
-		    !config_number(p, 2, 1, UINT16_MAX, &instance))
-			return;
-	} else if (!config_expect_words(p, 1, "type nhrp|table N|babel|openfabric|sharp")) {
-		return;
-	}
-	options->type = (enum zapi_route_type)type;
-	options->instance = (uint16_t)instance;
+	config_route_type(p, "type nhrp|table N|babel|openfabric|sharp", &options->type,
+			  &options->instance);
 }
 
 void config_read_tag(struct config_parser *p, struct bridge_options *options)

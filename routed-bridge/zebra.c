@@ -196,6 +196,18 @@ void zebra_subscribe(struct zebra *z)
 		send_subscription(z);
 }
 
+void zebra_listen(struct zebra *z, enum zapi_route_type type, uint16_t instance)
+{
+	uint8_t memory[64];
+	struct buf b = buf_over(memory, sizeof(memory));
+
+	if (z->state != READY)
+		return;
+	zapi_encode_redistribute(&b, z->version, true, ZAPI_VRF_DEFAULT, AF_INET, type, instance);
+	zapi_encode_redistribute(&b, z->version, true, ZAPI_VRF_DEFAULT, AF_INET6, type, instance);
+	queue(z, &b);
+}
+
 /* ---- reading ---- */
 
 static void on_capabilities(struct zebra *z, const struct zapi_message *m)
@@ -256,6 +268,34 @@ static enum zapi_error on_interface(struct zebra *z, const struct zapi_message *
 	return e;
 }
 
+static enum zapi_error on_address(struct zebra *z, const struct zapi_message *m,
+				  struct zapi_fault *fault)
+{
+	struct zapi_address a;
+	enum zapi_error e;
+
+	if (!z->host->address)
+		return ZAPI_OK;
+	e = zapi_parse_address(m->body, &a, fault);
+	if (e == ZAPI_OK)
+		z->host->address(z->host->ctx, &a, m->command == ZAPI_INTERFACE_ADDRESS_ADD);
+	return e;
+}
+
+static enum zapi_error on_route(struct zebra *z, const struct zapi_message *m,
+				struct zapi_fault *fault)
+{
+	struct zapi_route route;
+	enum zapi_error e;
+
+	if (!z->host->route)
+		return ZAPI_OK;
+	e = zapi_parse_route(m, z->version, &route, fault);
+	if (e == ZAPI_OK)
+		z->host->route(z->host->ctx, &route, m->command == ZAPI_REDISTRIBUTE_ROUTE_ADD);
+	return e == ZAPI_FOREIGN ? ZAPI_OK : e;
+}
+
 static enum zapi_error on_notify(struct zebra *z, const struct zapi_message *m,
 				 struct zapi_fault *fault)
 {
@@ -299,6 +339,14 @@ static void on_message(struct zebra *z, const struct zapi_message *m)
 	case ZAPI_INTERFACE_UP:
 	case ZAPI_INTERFACE_DOWN:
 		e = on_interface(z, m, &fault);
+		break;
+	case ZAPI_INTERFACE_ADDRESS_ADD:
+	case ZAPI_INTERFACE_ADDRESS_DELETE:
+		e = on_address(z, m, &fault);
+		break;
+	case ZAPI_REDISTRIBUTE_ROUTE_ADD:
+	case ZAPI_REDISTRIBUTE_ROUTE_DEL:
+		e = on_route(z, m, &fault);
 		break;
 	case ZAPI_ROUTE_NOTIFY_OWNER:
 		e = on_notify(z, m, &fault);

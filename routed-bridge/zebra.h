@@ -23,6 +23,10 @@ struct zebra_host {
 	void (*interface)(void *ctx, enum zapi_command command,
 			  const struct zapi_interface *interface);
 	void (*notify)(void *ctx, struct zebra *z, const struct zapi_notify *notify);
+	/* Of a session that subscribed; NULL: of no interest. */
+	void (*address)(void *ctx, const struct zapi_address *address, bool present);
+	/* Of a session that asked by zebra_listen; NULL: of no interest. */
+	void (*route)(void *ctx, const struct zapi_route *route, bool present);
 	void *ctx;
 	const struct log_sink *log;
 	struct ev_loop *loop;
@@ -44,6 +48,9 @@ bool zebra_ready(const struct zebra *z);
 void zebra_type(const struct zebra *z, enum zapi_route_type *type, uint16_t *instance);
 /* Asks for interface messages, now if ready and after every connect. */
 void zebra_subscribe(struct zebra *z);
+/* Asks for others' selected routes of a type, of both families. For this connection only:
+ * call it when the session is ready. */
+void zebra_listen(struct zebra *z, enum zapi_route_type type, uint16_t instance);
 
 /* Queue a message; nothing while not ready. */
 void zebra_route_add(struct zebra *z, const struct zapi_route *route);

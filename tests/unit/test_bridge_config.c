@@ -49,13 +49,16 @@ static char *understood(const char *path, const char *name)
 {
 	struct bridge_config *c;
 	size_t len, out_len;
-	char *text = read_all(path, &len), *out;
+	char *text = read_all(path, &len), *out, type[24];
 	FILE *f = open_memstream(&out, &out_len);
 
 	c = bridge_config_parse(name, span_of(text, len), put_error, f);
 	if (c) {
 		fprintf(f, "vici %s\nzserv %s\nvty-dir %s\ndescribe %s\n", c->vici, c->zserv,
 			c->vty_dir, c->describe ? "yes" : "no");
+		fprintf(f, "repair %s %s distance %u\n", c->repair.on ? "yes" : "no",
+			bridge_type_format(c->repair.type, c->repair.instance, type),
+			c->repair.distance);
 		for (size_t i = 0; i < c->n_sections; i++)
 			put_section(f, &c->sections[i]);
 		bridge_config_free(c);

@@ -59,8 +59,8 @@ TEST_test_control := tests/unit/test_control.c $(CONTROL_SRC) $(MODEL_SRC) ipsec
 LIBS_test_control := -lev
 TEST_test_bridge_tunnels := tests/unit/test_bridge_tunnels.c routed-bridge/tunnels.c \
 	routed-bridge/vici_body.c lib/vici_codec.c lib/addr.c lib/buf.c lib/words.c
-TEST_test_bridge_config := tests/unit/test_bridge_config.c $(addprefix routed-bridge/,config.c config_parse.c config_route.c config_statements.c) lib/addr.c lib/words.c
 TEST_test_frr_settings := tests/unit/test_frr_settings.c routed-bridge/frr_settings.c lib/words.c
+TEST_test_bridge_config := tests/unit/test_bridge_config.c $(filter routed-bridge/config%,$(BRIDGE_SRC)) lib/addr.c lib/words.c
 TEST_test_describe := tests/unit/test_describe.c routed-bridge/describe.c
 TEST_test_ctl_json := tests/unit/test_ctl_json.c ipsecd/ctl/json.c lib/vici_codec.c lib/buf.c
 LIBS_test_ctl_json := -ljansson
