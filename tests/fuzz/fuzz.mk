@@ -25,3 +25,5 @@ FUZZ_fuzz_xfrm := tests/fuzz/fuzz_xfrm.c $(filter ipsecd/dataplane/xfrm_%,$(DATA
 	lib/netlink_message.c lib/addr.c
 FUZZLIBS_fuzz_xfrm := -lmnl
 FUZZ_fuzz_vty := tests/fuzz/fuzz_vty.c routed-bridge/vty_frame.c
+FUZZ_fuzz_bmp := tests/fuzz/fuzz_bmp.c $(addprefix routed-bridge/,bmp.c bmp_feed.c bgp_update.c bgp_message.c paths.c) \
+	lib/addr.c lib/buf.c lib/log.c

@@ -52,6 +52,10 @@ TEST_test_zapi_rows := tests/unit/test_zapi_rows.c routed-bridge/zapi_version.c 
 	routed-bridge/zapi_parse.c lib/addr.c lib/buf.c
 TEST_test_routes := tests/unit/test_routes.c routed-bridge/routes.c routed-bridge/interfaces.c \
 	routed-bridge/zapi_parse.c lib/addr.c lib/buf.c lib/log.c
+TEST_test_bgp_update := tests/unit/test_bgp_update.c routed-bridge/bgp_update.c routed-bridge/bgp_message.c \
+	lib/addr.c lib/buf.c
+TEST_test_bmp := tests/unit/test_bmp.c $(addprefix routed-bridge/,bmp.c bmp_feed.c bmp_resync.c bgp_update.c bgp_message.c paths.c) \
+	lib/addr.c lib/buf.c lib/log.c
 TEST_test_vty := tests/unit/test_vty.c routed-bridge/vty.c routed-bridge/vty_frame.c lib/unix_socket.c
 LIBS_test_vty := -lev
 TEST_test_paths := tests/unit/test_paths.c routed-bridge/paths.c lib/addr.c
