@@ -88,6 +88,11 @@ struct log_sink *log_default(void)
 	return &default_sink;
 }
 
+bool log_uses_syslog(void)
+{
+	return default_sink.write != write_stderr;
+}
+
 bool log_parse_level(const char *word, enum log_level *out)
 {
 	for (unsigned i = 0; level_names[i]; i++) {

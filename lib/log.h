@@ -35,6 +35,7 @@ void log_to_v(const struct log_sink *sink, enum log_level level, const char *sub
 
 /* The process's own sink: stderr with time stamps, or syslog. */
 void log_open(const char *program, bool to_syslog, enum log_level level);
+bool log_uses_syslog(void); /* what log_open was told */
 /* Warnings and errors to standard error, too, while a daemon has its caller's terminal. */
 void log_echo(bool on);
 struct log_sink *log_default(void);

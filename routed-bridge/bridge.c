@@ -26,6 +26,7 @@ void bridge_reload(struct bridge *b, struct bridge_config *config)
 		bridge_vici_lost(b);
 	}
 	bridge_repair_fit(b, old);
+	bridge_bfd_fit(b);
 	bridge_config_free(old);
 	tunnels_touch(b->tunnels, "the configuration changed");
 	bridge_reconcile(b);
@@ -35,6 +36,7 @@ void bridge_reload(struct bridge *b, struct bridge_config *config)
 
 static void release(struct bridge *b)
 {
+	bridge_bfd_end(b);
 	bridge_describe_end(b);
 	bridge_repair_end(b);
 	for (unsigned i = 0; i < b->n_sessions; i++)
@@ -83,6 +85,7 @@ struct bridge *bridge_new(struct ev_loop *loop, const struct log_sink *log,
 	}
 	bridge_fit_sessions(b, true);
 	bridge_repair_fit(b, NULL);
+	bridge_bfd_fit(b);
 	return b;
 }
 

@@ -38,6 +38,7 @@ struct bridge {
 	bool ike_silent; /* the daemon is not heard: what counts as down need not be */
 	struct paths *paths;
 	struct bridge_repair *repair; /* NULL: switched off */
+	struct bridge_bfd *bfd;	      /* NULL: not configured */
 };
 
 /* ---- bridge_claims.c ---- */
@@ -73,6 +74,20 @@ void bridge_fit_sessions(struct bridge *b, bool keep);
 void bridge_describe(struct bridge *b, const struct tunnel_view *tunnel, const char *interface);
 /* Takes the descriptions away. */
 void bridge_describe_end(struct bridge *b);
+
+/* ---- bridge_bfd.c ---- */
+
+struct bfd_link_session;
+struct bfd_stats;
+
+/* BFD as the configuration has it now. */
+void bridge_bfd_fit(struct bridge *b);
+/* The bridge ends; BFD's process waits for the next one. */
+void bridge_bfd_end(struct bridge *b);
+/* What it counted, at most a second old; NULL: not configured. */
+const struct bfd_stats *bridge_bfd_stats(const struct bridge *b);
+void bridge_bfd_each(const struct bridge *b,
+		     void (*call)(void *ctx, const struct bfd_link_session *s), void *ctx);
 
 /* ---- bridge_repair.c ---- */
 

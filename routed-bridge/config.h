@@ -40,7 +40,8 @@ struct bridge_config {
 	char zserv[BRIDGE_PATH_MAX];
 	char vty_dir[BRIDGE_PATH_MAX];
 	struct bridge_repair_options repair;
-	bool describe; /* tunnel devices, for `show interface` */
+	char bfd_dplane[BRIDGE_PATH_MAX]; /* where bfdd waits for its data plane; "": no BFD */
+	bool describe;			  /* tunnel devices, for `show interface` */
 	size_t n_sections;
 	struct bridge_section *sections;       /* in the file's order */
 	const struct bridge_section **by_name; /* the same, sorted by pattern */

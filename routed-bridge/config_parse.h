@@ -81,4 +81,7 @@ void config_repair_defaults(struct bridge_repair_options *o);
 /* After the last line: the type of the repairs must be nobody else's. */
 void config_repair_check(struct config_parser *p);
 
+/* config_bfd.c */
+extern config_reader config_read_bfd_dplane;
+
 #endif

@@ -72,6 +72,7 @@ static const struct config_statement statements[] = {
 	{"repair", IN_FILE, false, config_read_repair},
 	{"repair-distance", IN_FILE, false, config_read_repair_distance},
 	{"repair-type", IN_FILE, false, config_read_repair_type},
+	{"bfd-dplane", IN_FILE, false, config_read_bfd_dplane},
 	{"describe", IN_FILE, false, read_describe},
 	{"type", ANYWHERE, false, config_read_type},
 	{"tag", ANYWHERE, false, config_read_tag},

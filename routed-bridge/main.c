@@ -1,6 +1,8 @@
 /* routed-bridge: options, signals, the loop. */
 #include "routed-bridge/bridge.h"
+#include "routed-bridge/bfd_plane.h"
 #include "lib/usage.h"
+#include "lib/words.h"
 
 #include <ev.h>
 #include <errno.h>
@@ -9,14 +11,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define CONFIG_PATH "/etc/routed-bridge.conf"
-#define CONFIG_MAX  (16 << 20)
+#define CONFIG_PATH    "/etc/routed-bridge.conf"
+#define CONFIG_MAX     (16 << 20)
+#define BFD_LINGER_MAX 86400
 
 struct program {
 	const char *config_path, *vici, *zserv, *vty_dir; /* NULL: as the file says */
 	bool foreground, check;
 	enum log_level level;
 	struct bridge *bridge;
+	struct bfd_plane_options bfd; /* path NULL: a bridge */
 };
 
 static const char usage[] =
@@ -28,17 +32,26 @@ static const char usage[] =
 	"  --foreground       log to standard error instead of syslog\n"
 	"  --log-level LEVEL  error, warn, notice, info or debug (info)\n"
 	"  --check            read the configuration, report errors, end\n"
+	"  --bfd-plane SOCKET run nothing but BFD, for the bfdd that listens at SOCKET\n"
+	"  --bfd-linger N     with --bfd-plane: end after N seconds without a bridge\n"
 	"  --version, --help\n"
 	"SIGHUP reads the configuration again; SIGTERM withdraws all routes and ends.\n";
 
 /* ---- options ---- */
 
 static const struct option options[] = {
-	{"config", required_argument, NULL, 'c'}, {"vici", required_argument, NULL, 'i'},
-	{"zserv", required_argument, NULL, 'z'},  {"vty-dir", required_argument, NULL, 'd'},
-	{"foreground", no_argument, NULL, 'f'},	  {"log-level", required_argument, NULL, 'l'},
-	{"check", no_argument, NULL, 'k'},	  {"version", no_argument, NULL, 'v'},
-	{"help", no_argument, NULL, 'h'},	  {NULL, 0, NULL, 0},
+	{"config", required_argument, NULL, 'c'},
+	{"vici", required_argument, NULL, 'i'},
+	{"zserv", required_argument, NULL, 'z'},
+	{"vty-dir", required_argument, NULL, 'd'},
+	{"foreground", no_argument, NULL, 'f'},
+	{"log-level", required_argument, NULL, 'l'},
+	{"check", no_argument, NULL, 'k'},
+	{"version", no_argument, NULL, 'v'},
+	{"bfd-plane", required_argument, NULL, 'b'},
+	{"bfd-linger", required_argument, NULL, 'n'},
+	{"help", no_argument, NULL, 'h'},
+	{NULL, 0, NULL, 0},
 };
 
 static void set_path(const char **to, const char *value)
@@ -52,9 +65,27 @@ static void set_path(const char **to, const char *value)
 	*to = value;
 }
 
+static void set_linger(struct program *p, const char *value)
+{
+	uint64_t n;
+
+	if (!words_parse_number(value, BFD_LINGER_MAX, &n) || n == 0) {
+		fprintf(stderr, "routed-bridge: '%s' is not a number from 1 to %d\n", value,
+			BFD_LINGER_MAX);
+		exit(2);
+	}
+	p->bfd.linger = (unsigned)n;
+}
+
 static void read_option(struct program *p, int option)
 {
 	switch (option) {
+	case 'b':
+		set_path(&p->bfd.path, optarg);
+		break;
+	case 'n':
+		set_linger(p, optarg);
+		break;
 	case 'c':
 		p->config_path = optarg;
 		break;
@@ -227,6 +258,10 @@ int main(int argc, char **argv)
 
 	read_options(&p, argc, argv);
 	signal(SIGPIPE, SIG_IGN); /* whoever reads our log may go; the routes stay */
+	if (p.bfd.path) {
+		log_open("routed-bridge", !p.foreground, p.level);
+		return bfd_plane_run(&p.bfd, log_default());
+	}
 	config = load_config(&p, print_error);
 	if (!config)
 		return 2;

@@ -59,6 +59,8 @@ static char *understood(const char *path, const char *name)
 		fprintf(f, "repair %s %s distance %u\n", c->repair.on ? "yes" : "no",
 			bridge_type_format(c->repair.type, c->repair.instance, type),
 			c->repair.distance);
+		if (c->bfd_dplane[0])
+			fprintf(f, "bfd-dplane %s\n", c->bfd_dplane);
 		for (size_t i = 0; i < c->n_sections; i++)
 			put_section(f, &c->sections[i]);
 		bridge_config_free(c);

@@ -93,3 +93,6 @@ LIBS_test_vti := -lmnl
 TEST_test_metrics := tests/unit/test_metrics.c tests/support/metrics_check.c lib/metrics.c lib/metrics_process.c
 TEST_test_metrics_http := tests/unit/test_metrics_http.c lib/metrics.c lib/metrics_http.c lib/addr.c lib/log.c lib/mono.c
 LIBS_test_metrics_http := -lmicrohttpd -lev
+TEST_test_bfd_packet := tests/unit/test_bfd_packet.c routed-bridge/bfd_packet.c lib/buf.c
+TEST_test_bfddp := tests/unit/test_bfddp.c routed-bridge/bfddp.c lib/addr.c lib/buf.c
+TEST_test_bfd_session := tests/unit/test_bfd_session.c routed-bridge/bfd_session.c

@@ -1,0 +1,273 @@
+/* What BFD's process reports, as words about tunnels: a device is dead when a session over it
+ * has failed and none is Up. Neither side's "administratively down" is a failure (RFC 5882
+ * 3.2), nor is a session that never was Up. */
+#include "routed-bridge/bridge_parts.h"
+#include "routed-bridge/bfd_client.h"
+#include "lib/hash.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct watched {
+	struct bfd_link_session now;
+	bool listed;
+	UT_hash_handle hh;
+};
+
+/* A device that was called dead. */
+struct verdict {
+	char ifname[IF_NAMESIZE];
+	UT_hash_handle hh;
+};
+
+struct bridge_bfd {
+	struct bridge *bridge;
+	struct bfd_client_host host;
+	struct bfd_client *client;
+	struct watched *sessions; /* by discriminator */
+	struct verdict *dead;
+	struct bfd_stats stats;
+};
+
+/* ---- verdicts ---- */
+
+static bool has_failed(const struct bfd_link_session *s)
+{
+	return (s->state == BFD_DOWN || s->state == BFD_INIT) && s->diag != BFD_DIAG_NONE &&
+	       s->diag != BFD_DIAG_ADMIN_DOWN && s->remote_state != BFD_ADMIN_DOWN;
+}
+
+static bool is_dead(const struct bridge_bfd *f, const char *ifname)
+{
+	bool failed = false;
+
+	for (const struct watched *w = f->sessions; w; w = w->hh.next) {
+		if (strcmp(w->now.ifname, ifname) != 0)
+			continue;
+		if (w->now.state == BFD_UP)
+			return false;
+		failed = failed || has_failed(&w->now);
+	}
+	return failed;
+}
+
+static void call_dead(struct bridge_bfd *f, const char *ifname, const char *cause)
+{
+	struct verdict *v = calloc(1, sizeof(*v));
+
+	if (v) {
+		memcpy(v->ifname, ifname, strnlen(ifname, sizeof(v->ifname) - 1));
+		HASH_ADD_STR(f->dead, ifname, v);
+		if (!v->hh.tbl) {
+			free(v);
+			v = NULL;
+		}
+	}
+	if (!v)
+		log_to(f->bridge->log, LOG_LEVEL_ERROR, "bfd", ifname, "out of memory");
+	bridge_tunnel_dead(f->bridge, ifname, WITNESS_BFD, cause);
+}
+
+static void judge(struct bridge_bfd *f, const char *ifname, const char *cause)
+{
+	bool dead = ifname[0] && is_dead(f, ifname);
+	struct verdict *v;
+
+	HASH_FIND_STR(f->dead, ifname, v);
+	if (dead && !v) {
+		call_dead(f, ifname, cause);
+	} else if (!dead && v) {
+		HASH_DEL(f->dead, v);
+		free(v);
+		bridge_tunnel_alive(f->bridge, ifname, WITNESS_BFD, cause);
+	}
+}
+
+/* ---- reports ---- */
+
+static void describe(const struct bfd_link_session *s, char *text, size_t size)
+{
+	char peer[ADDR_TEXT];
+
+	addr_format(&s->peer, peer);
+	if (s->state == BFD_UP)
+		snprintf(text, size, "session with %s is Up: sends every %u us, detects in %u us",
+			 peer, s->tx, s->detect);
+	else if (s->diag == BFD_DIAG_EXPIRED)
+		snprintf(text, size, "session with %s is %s: %s, %llu us of silence", peer,
+			 bfd_state_name(s->state), bfd_diag_name(s->diag),
+			 (unsigned long long)s->silence);
+	else
+		snprintf(text, size, "session with %s is %s: %s", peer, bfd_state_name(s->state),
+			 bfd_diag_name(s->diag == BFD_DIAG_NONE ? s->remote_diag : s->diag));
+}
+
+static void on_session(void *ctx, const struct bfd_link_session *s)
+{
+	struct bridge_bfd *f = ctx;
+	struct watched *w;
+	char cause[160], former[IF_NAMESIZE] = "";
+	bool changed;
+
+	HASH_FIND(hh, f->sessions, &s->discriminator, sizeof(s->discriminator), w);
+	changed = !w || w->now.state != s->state;
+	if (!w) {
+		w = calloc(1, sizeof(*w));
+		if (!w)
+			return;
+		w->now = *s;
+		HASH_ADD(hh, f->sessions, now.discriminator, sizeof(w->now.discriminator), w);
+		if (!w->hh.tbl) {
+			free(w);
+			return;
+		}
+	} else {
+		memcpy(former, w->now.ifname, sizeof(former));
+		w->now = *s;
+	}
+	w->listed = true;
+	describe(s, cause, sizeof(cause));
+	if (changed)
+		log_to(f->bridge->log, s->state == BFD_INIT ? LOG_LEVEL_DEBUG : LOG_LEVEL_NOTICE,
+		       "bfd", s->ifname, "%s", cause);
+	judge(f, s->ifname, cause);
+	if (former[0] && strcmp(former, s->ifname) != 0)
+		judge(f, former, cause);
+}
+
+static void forget(struct bridge_bfd *f, struct watched *w, const char *cause)
+{
+	char ifname[IF_NAMESIZE];
+
+	memcpy(ifname, w->now.ifname, sizeof(ifname));
+	HASH_DEL(f->sessions, w);
+	free(w);
+	judge(f, ifname, cause);
+}
+
+static void on_gone(void *ctx, uint32_t discriminator)
+{
+	struct bridge_bfd *f = ctx;
+	struct watched *w;
+
+	HASH_FIND(hh, f->sessions, &discriminator, sizeof(discriminator), w);
+	if (w)
+		forget(f, w, "its BFD session is deleted");
+}
+
+static void on_begin(void *ctx)
+{
+	struct bridge_bfd *f = ctx;
+
+	for (struct watched *w = f->sessions; w; w = w->hh.next)
+		w->listed = false;
+}
+
+static void on_listed(void *ctx)
+{
+	struct bridge_bfd *f = ctx;
+
+	for (struct watched *w = f->sessions, *next; w; w = next) {
+		next = w->hh.next;
+		if (!w->listed)
+			forget(f, w, "its BFD session is gone");
+	}
+}
+
+static void on_stats(void *ctx, const struct bfd_stats *stats)
+{
+	struct bridge_bfd *f = ctx;
+
+	if (stats->late_worst > f->stats.late_worst)
+		log_to(f->bridge->log, LOG_LEVEL_INFO, "bfd", "",
+		       "BFD's process was kept from running for %llu us",
+		       (unsigned long long)stats->late_worst);
+	f->stats = *stats;
+}
+
+/* ---- life ---- */
+
+static void release(struct bridge_bfd *f)
+{
+	struct watched *w, *next_session;
+	struct verdict *v, *next_verdict;
+
+	HASH_ITER (hh, f->sessions, w, next_session) {
+		HASH_DEL(f->sessions, w);
+		free(w);
+	}
+	HASH_ITER (hh, f->dead, v, next_verdict) {
+		HASH_DEL(f->dead, v);
+		free(v);
+	}
+	free(f);
+}
+
+/* BFD ends, the bridge does not. */
+static void switch_off(struct bridge_bfd *f)
+{
+	bfd_client_free(f->client, true);
+	while (f->sessions)
+		forget(f, f->sessions, "BFD is switched off");
+	release(f);
+}
+
+static struct bridge_bfd *begin(struct bridge *b)
+{
+	struct bridge_bfd *f = calloc(1, sizeof(*f));
+
+	if (!f)
+		return NULL;
+	f->bridge = b;
+	f->host = (struct bfd_client_host){
+		.begin = on_begin,
+		.listed = on_listed,
+		.session = on_session,
+		.gone = on_gone,
+		.stats = on_stats,
+		.ctx = f,
+		.log = b->log,
+		.loop = b->loop,
+	};
+	f->client = bfd_client_new(&f->host, b->config->bfd_dplane);
+	if (f->client)
+		return f;
+	free(f);
+	return NULL;
+}
+
+void bridge_bfd_fit(struct bridge *b)
+{
+	const char *path = b->config->bfd_dplane;
+
+	if (b->bfd && strcmp(bfd_client_path(b->bfd->client), path) != 0) {
+		switch_off(b->bfd);
+		b->bfd = NULL;
+	}
+	if (b->bfd || !path[0])
+		return;
+	b->bfd = begin(b);
+	if (!b->bfd)
+		log_to(b->log, LOG_LEVEL_ERROR, "bfd", "", "out of memory: no BFD");
+}
+
+void bridge_bfd_end(struct bridge *b)
+{
+	if (!b->bfd)
+		return;
+	bfd_client_free(b->bfd->client, false);
+	release(b->bfd);
+	b->bfd = NULL;
+}
+
+const struct bfd_stats *bridge_bfd_stats(const struct bridge *b)
+{
+	return b->bfd ? &b->bfd->stats : NULL;
+}
+
+void bridge_bfd_each(const struct bridge *b,
+		     void (*call)(void *ctx, const struct bfd_link_session *s), void *ctx)
+{
+	for (struct watched *w = b->bfd ? b->bfd->sessions : NULL; w; w = w->hh.next)
+		call(ctx, &w->now);
+}
