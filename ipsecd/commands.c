@@ -15,6 +15,7 @@ static void settings(void *ctx, const struct settings *settings)
 	struct daemon *d = ctx;
 
 	effects_settings(d->effects, settings);
+	meters_settings(d->meters, settings);
 }
 
 static bool prepare_conn(void *ctx, struct conn *conn, char *why, size_t size)
@@ -100,6 +101,7 @@ static bool unload_conn(void *ctx, const char *name, const char **error)
 	tunnels_condemn(d->tunnels, name);
 	if (!shell_command(d, &c, error))
 		return false;
+	meters_conn_gone(d->meters, name);
 	pools_review(d->pools);
 	return true;
 }

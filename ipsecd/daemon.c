@@ -50,11 +50,14 @@ static void out_keepalive(struct daemon *d, const struct ike_output *out)
 
 static void out_child_install(struct daemon *d, const struct ike_output *out)
 {
-	if (tunnels_child_install(d->tunnels, &out->child))
+	if (tunnels_child_install(d->tunnels, &out->child)) {
 		effects_child_install(d->effects, &out->child);
-	else
+		meters_child_installed(d->meters, out->child.id,
+				       tunnels_conn(d->tunnels, out->child.tunnel));
+	} else {
 		ike_engine_child_event(d->engine, out->child.id, IKE_CHILD_INSTALL_FAILED, NULL,
 				       mono_now());
+	}
 }
 
 static void out_child_update(struct daemon *d, const struct ike_output *out)
@@ -65,6 +68,7 @@ static void out_child_update(struct daemon *d, const struct ike_output *out)
 
 static void out_child_remove(struct daemon *d, const struct ike_output *out)
 {
+	meters_child_removed(d->meters, out->child.id);
 	tunnels_child_remove(d->tunnels, out->child.id);
 	effects_child_remove(d->effects, out->child.id);
 }
@@ -127,6 +131,7 @@ static void out_event(struct daemon *d, const struct ike_output *out)
 	else if (out->event == IKE_EVENT_CHILD_DOWN || out->event == IKE_EVENT_IKE_DOWN)
 		snprintf(d->cause, sizeof(d->cause), "%s", ike_reason_text(out->reason));
 	effects_event(d->effects, out);
+	meters_event(d->meters, out);
 	if (out->event == IKE_EVENT_SHUTDOWN_DONE) {
 		end(d);
 		return;
@@ -368,6 +373,7 @@ static void on_link(void *ctx, const struct tunnel_view *view, bool up, const ch
 	struct daemon *d = ctx;
 
 	effects_link(d->effects, view, up);
+	meters_link(d->meters, view->conn, up);
 	commands_describe(view, &told);
 	control_link(d->control, view->conn, &told, up, reason);
 }
@@ -495,6 +501,16 @@ static bool open_control(struct daemon *d, char *why, size_t size)
 	return d->reload || fail(d, "reload", "out of memory");
 }
 
+static bool open_meters(struct daemon *d)
+{
+	const struct meters_host host = {.control = commands_control_host(d),
+					 .clients = control_counters(d->control),
+					 .reload = d->reload};
+
+	d->meters = meters_new(&host);
+	return d->meters || fail(d, "metrics", "out of memory");
+}
+
 static void start_watchers(struct daemon *d)
 {
 	ev_timer_init(&d->deadline, on_deadline, 0., 0.);
@@ -514,6 +530,8 @@ static void start_watchers(struct daemon *d)
 
 static void close_all(struct daemon *d)
 {
+	meters_free(d->meters);
+	d->meters = NULL;
 	reload_free(d->reload);
 	changes_close(d->changes);
 	effects_free(d->effects);
@@ -543,7 +561,8 @@ int daemon_run(const struct options *options, void (*running)(void))
 		return 1;
 	start_watchers(&d);
 	if (open_plane(&d) && open_engine(&d) && open_effects(&d) &&
-	    open_network(&d, why, sizeof(why)) && open_control(&d, why, sizeof(why)))
+	    open_network(&d, why, sizeof(why)) && open_control(&d, why, sizeof(why)) &&
+	    open_meters(&d))
 		status = reload_run(d.reload) ? 0 : 2;
 	if (status == 0) {
 		log_to(d.log, LOG_LEVEL_NOTICE, "ike", "", "ipsecd " DETOUR_VERSION " runs");

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 #include <uthash.h>
 
@@ -23,6 +24,7 @@ struct reload {
 	const struct options *options;
 	struct reload_host host;
 	struct known *conns, *secrets;
+	struct reload_counters counters;
 };
 
 /* ---- reading ---- */
@@ -231,6 +233,22 @@ static void remember_conns(struct reload *r, const struct config *config)
 		remember(&r->conns, config->conns[i].conn->name);
 }
 
+static void count(struct reload *r, bool ok)
+{
+	r->counters.last_ok = ok;
+	if (ok) {
+		r->counters.succeeded++;
+		r->counters.at = time(NULL);
+	} else {
+		r->counters.failed++;
+	}
+}
+
+const struct reload_counters *reload_counters(const struct reload *r)
+{
+	return &r->counters;
+}
+
 bool reload_run(struct reload *r)
 {
 	struct config_errors errors = {0};
@@ -258,6 +276,7 @@ bool reload_run(struct reload *r)
 	}
 	config_errors_free(&errors);
 	config_free(&config);
+	count(r, ok);
 	return ok;
 }
 

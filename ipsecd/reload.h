@@ -31,6 +31,15 @@ struct reload_host {
 /* Reads and reports; the exit status of `ipsecd --check`. */
 int reload_check(const struct options *options);
 
+/* Since the start; at: wall clock, seconds, of the last one that succeeded, 0: none. */
+struct reload_counters {
+	uint64_t succeeded, failed;
+	long long at;
+	bool last_ok;
+};
+
+const struct reload_counters *reload_counters(const struct reload *r);
+
 struct reload *reload_new(const struct options *options, const struct reload_host *host);
 void reload_free(struct reload *r);
 /* Reads the files and carries out the difference. false: errors in the files, reported

@@ -6,6 +6,7 @@
 #include "ipsecd/control/control.h"
 #include "ipsecd/drain.h"
 #include "ipsecd/effects.h"
+#include "ipsecd/meters.h"
 #include "ipsecd/offer.h"
 #include "ipsecd/options.h"
 #include "ipsecd/pools.h"
@@ -36,6 +37,7 @@ struct daemon {
 	struct offer offer;
 	struct effects *effects;
 	struct pools *pools;
+	struct meters *meters;
 	ev_timer deadline, tick, shutdown, settle;
 	ev_signal term, interrupt, hangup;
 	struct log_sink sink;  /* the process's own, and clients that listen */

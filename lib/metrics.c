@@ -125,7 +125,10 @@ static const char *format_real(double value, char text[32])
 		return "NaN";
 	if (isinf(value))
 		return value > 0 ? "+Inf" : "-Inf";
-	snprintf(text, 32, "%.15g", value);
+	if (value > -9e15 && value < 9e15 && value == (double)(long long)value)
+		snprintf(text, 32, "%lld", (long long)value);
+	else
+		snprintf(text, 32, "%.15g", value);
 	return text;
 }
 

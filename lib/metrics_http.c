@@ -16,7 +16,7 @@
 #define RETRY_SECONDS	 5.
 #define FRESH		 MONO_S /* a text is given again for this long */
 #define CONNECTION_BYTES 8192	/* for a request and its headers */
-#define BACKLOG		 64
+#define BACKLOG		 1024
 #define ROOM		 4 /* connections that are kept free for who comes next */
 #define PATH		 "/metrics"
 
@@ -36,6 +36,7 @@ struct metrics_http {
 	mono_time page_made;
 	struct connection *connections; /* utlist, oldest first */
 	unsigned n_open;		/* of them, not ended */
+	bool closed;			/* one was closed in this turn */
 	ev_io io;
 	ev_timer timer, age, retry;
 };
@@ -165,6 +166,7 @@ static void on_connection(void *ctx, struct MHD_Connection *of, void **socket_ct
 	if (code == MHD_CONNECTION_NOTIFY_STARTED) {
 		*socket_ctx = begin(h, of);
 	} else if (c) {
+		h->closed = true;
 		DL_DELETE(h->connections, c);
 		h->n_open -= !c->ended;
 		free(c);
@@ -174,14 +176,25 @@ static void on_connection(void *ctx, struct MHD_Connection *of, void **socket_ct
 
 /* ---- the loop ---- */
 
+/* At its limit the library takes no connection, and begins again one turn behind the one in
+ * which some were closed: nothing else would bring that turn about. */
+static bool due(struct metrics_http *h, MHD_UNSIGNED_LONG_LONG *ms)
+{
+	if (!h->closed)
+		return MHD_get_timeout(h->mhd, ms) == MHD_YES;
+	*ms = 0;
+	return true;
+}
+
 static void run(struct metrics_http *h)
 {
 	MHD_UNSIGNED_LONG_LONG ms;
 
+	h->closed = false;
 	MHD_run(h->mhd);
 	arm_age(h);
 	ev_timer_stop(h->host.loop, &h->timer);
-	if (MHD_get_timeout(h->mhd, &ms) != MHD_YES)
+	if (!due(h, &ms))
 		return;
 	ev_timer_set(&h->timer, (double)ms / 1000., 0.);
 	ev_timer_start(h->host.loop, &h->timer);
@@ -218,9 +231,12 @@ static void on_age(struct ev_loop *loop, ev_timer *w, int revents)
 
 static void say(void *ctx, const char *format, va_list args)
 {
+	static struct log_limit limit = {.burst = 5};
 	const struct metrics_http *h = ctx;
 	char text[256];
 
+	if (!log_limit_pass(&limit, mono_now()))
+		return;
 	vsnprintf(text, sizeof(text), format, args);
 	text[strcspn(text, "\n")] = '\0';
 	log_to(h->host.log, LOG_LEVEL_DEBUG, "http", "", "%s", text);

@@ -83,6 +83,23 @@ static void updown_timeout(const struct sections *s, struct settings *out,
 		out->updown_timeout = (uint32_t)(t / MONO_S);
 }
 
+/* `no` is the default, so that a file can switch off what one before it switched on. */
+static void metrics(const struct sections *s, struct settings *out, struct config_errors *errors)
+{
+	const struct setting *set = given(s, KEYWORD_METRICS);
+
+	if (!set || strcmp(set->value, "no") == 0)
+		return;
+	if (!endpoint_parse(set->value, &out->metrics))
+		value_error(errors, set,
+			    "ADDRESS:PORT, such as 127.0.0.1:9433 or [::1]:9433, or no");
+	else if (!addr_is_loopback(&out->metrics.addr))
+		config_warning(errors, &set->key,
+			       "%s: whoever reaches %s can read the names and states of all "
+			       "tunnels; nobody is asked for a password",
+			       setting_name(set), set->value);
+}
+
 void setup_read(const struct sections *s, struct setup *out, struct settings *settings,
 		struct config_errors *errors)
 {
@@ -99,4 +116,5 @@ void setup_read(const struct sections *s, struct setup *out, struct settings *se
 	flag(s, KEYWORD_INSTALL_VIRTUAL_IP, &settings->install_virtual_ip, errors);
 	virtual_ip_device(s, settings, errors);
 	updown_timeout(s, settings, errors);
+	metrics(s, settings, errors);
 }

@@ -169,6 +169,7 @@ static bool create_auth_failed_request(struct exchange *x)
 {
 	wire_put_notify(x->out, PROTOCOL_NONE, NOTIFY_AUTHENTICATION_FAILED, span_of(NULL, 0),
 			span_of(NULL, 0));
+	exchange_count_sent(x->e, NOTIFY_AUTHENTICATION_FAILED);
 	return true;
 }
 

@@ -63,6 +63,7 @@ static void answer_bare(struct arrival *a, uint16_t notify, struct span data)
 	wire_begin(&w, memory, sizeof(memory), &h);
 	wire_put_notify(&w, PROTOCOL_NONE, notify, span_of(NULL, 0), data);
 	message = wire_end(&w);
+	exchange_count_sent(a->e, notify);
 	if (message.len)
 		output_send(a->e, a->path, message);
 }
@@ -281,6 +282,7 @@ static void handle_request(struct arrival *a, uint8_t first, struct span inner)
 		respond(a, &x, fill_invalid_syntax);
 		return;
 	}
+	exchange_count_received(e, &m);
 	t = exchange_classify(a->h.exchange, &m, &kind)
 		    ? transition_find(a->sa->state, kind, ROLE_REQUEST)
 		    : NULL;
@@ -400,6 +402,7 @@ static void receive_response(struct arrival *a, uint8_t first, struct span inner
 		     transition_missing(t, &m) | transition_unexpected(t, &m));
 	else {
 		count_response(e, kind);
+		exchange_count_received(e, &m);
 		t->handle(&x);
 		return;
 	}

@@ -197,6 +197,7 @@ enum ike_reason {
 	IKE_REASON_INTERNAL,
 	IKE_REASON_NOT_POSSIBLE, /* no peer's or own address to begin with */
 	IKE_REASON_NO_ADDRESS,	 /* no virtual address could be given, or none was asked for */
+	IKE_REASONS,
 };
 
 /* One SA's view for events and list-sas: plain data, spans and strings valid until
@@ -212,7 +213,7 @@ struct ike_sa_info {
 	struct id local_id, remote_id; /* ID_ANY where unknown */
 	struct suite suite;
 	bool nat_local, nat_remote, nat_faked;
-	mono_time established, rekey_at, reauth_at;
+	mono_time created, established, rekey_at, reauth_at; /* created: of the first message */
 	unsigned tasks_queued;
 	/* Virtual addresses: ours from the peer, and the peer's from us. dns: what the peer
 	 * told us to use. */
@@ -278,6 +279,19 @@ const struct secret *ike_engine_secret(const struct ike_engine *e, unsigned n);
 enum ike_reason ike_engine_conn_status(const struct ike_engine *e, const char *conn,
 				       mono_time *next_attempt, char detail[160]);
 
+/* A conn as far as it concerns who watches; strings are valid until the next input. */
+struct ike_conn_info {
+	const struct conn *conn;
+	bool expected; /* auto=start, or initiated, or traffic wants it; and no command took it
+			  down */
+	bool held;     /* a command took it down */
+	enum ike_reason reason; /* as ike_engine_conn_status */
+	mono_time next_attempt; /* 0: none planned */
+};
+
+void ike_engine_each_conn(const struct ike_engine *e,
+			  void (*cb)(void *ctx, const struct ike_conn_info *conn), void *ctx);
+
 /* Counters: X-macro, so that names reach vici's get-counters and metrics unchanged. */
 /* clang-format off */
 #define IKE_COUNTERS(X) \
@@ -317,11 +331,16 @@ enum ike_reason ike_engine_conn_status(const struct ike_engine *e, const char *c
 	X(auth_failed, "auth-failed")
 /* clang-format on */
 
+#define IKE_NOTIFIES 48 /* error notifies have small numbers (RFC 7296 3.10.1) */
+
 struct ike_counters {
 #define IKE_COUNTER_FIELD(field, name) uint64_t field;
 	IKE_COUNTERS(IKE_COUNTER_FIELD)
 #undef IKE_COUNTER_FIELD
 	unsigned ike_sas, half_open, child_sas; /* gauges */
+	/* Error notifies by type, those of unknown and larger types at 0: told by peers (also by
+	 * who only claims to be one, in IKE_SA_INIT), and told to them. */
+	uint64_t notify_in[IKE_NOTIFIES], notify_out[IKE_NOTIFIES];
 };
 
 const struct ike_counters *ike_engine_counters(const struct ike_engine *e);

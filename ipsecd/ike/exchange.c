@@ -61,11 +61,29 @@ bool exchange_seal(struct ike_engine *e, struct ike_sa *sa, struct wire_writer *
 	return false;
 }
 
+static void count_notify(uint64_t counters[IKE_NOTIFIES], uint16_t type)
+{
+	if (type <= NOTIFY_ERROR_MAX)
+		counters[type < IKE_NOTIFIES ? type : 0]++;
+}
+
+void exchange_count_sent(struct ike_engine *e, uint16_t notify)
+{
+	count_notify(e->counters.notify_out, notify);
+}
+
+void exchange_count_received(struct ike_engine *e, const struct wire_message *m)
+{
+	for (unsigned i = 0; i < m->n_notifies; i++)
+		count_notify(e->counters.notify_in, m->notifies[i].type);
+}
+
 void exchange_refuse(struct exchange *x, uint16_t notify, struct span data, const char *reason)
 {
 	char name[32];
 
 	wire_put_notify(x->out, PROTOCOL_NONE, notify, span_of(NULL, 0), data);
+	exchange_count_sent(x->e, notify);
 	/* Anybody gets as far as IKE_AUTH; and a peer that repeats itself has said enough. */
 	if (!log_limit_pass(x->sa->peer_authenticated ? &x->e->refusal_log : &x->e->drop_log,
 			    x->now))
@@ -87,6 +105,7 @@ bool exchange_take_back(struct ike_engine *e, struct ike_sa *sa, uint32_t id, ui
 		return false;
 	exchange_begin(e, sa, &w, memory, sizeof(memory), EXCHANGE_CREATE_CHILD_SA, id, true);
 	wire_put_notify(&w, PROTOCOL_NONE, notify, span_of(NULL, 0), span_of(NULL, 0));
+	exchange_count_sent(e, notify);
 	ike_log(e, sa, LOG_LEVEL_WARN, "refused with %s instead", wire_notify_name(notify, name));
 	sa->rx.next_id = id;
 	if (exchange_seal(e, sa, &w, &datagram))

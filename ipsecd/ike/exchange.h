@@ -135,6 +135,11 @@ void task_free(struct ike_engine *e, struct task *t);
  * formatted text that says who wanted what. */
 void exchange_refuse(struct exchange *x, uint16_t notify, struct span data, const char *reason);
 
+/* For the counters: an error notify that goes out, and those that came (none but errors count,
+ * RFC 7296 3.10.1). */
+void exchange_count_sent(struct ike_engine *e, uint16_t notify);
+void exchange_count_received(struct ike_engine *e, const struct wire_message *m);
+
 /* Fresh nonce into t->nonce, and KE of group `ke` (NULL: none) into t. false: crypto failed. */
 bool task_new_secrets(struct ike_engine *e, struct task *t, const struct algorithm_ke *ke);
 

@@ -40,6 +40,7 @@ void info_ike(const struct ike_sa *sa, struct ike_sa_info *out)
 		.nat_local = sa->nat_local,
 		.nat_remote = sa->nat_remote,
 		.nat_faked = sa->nat_faked,
+		.created = sa->created,
 		.established = sa->established,
 		.rekey_at = sa->rekey_at,
 		.reauth_at = timer_armed(&sa->reauth_timer) ? sa->reauth_timer.at : 0,
@@ -139,6 +140,23 @@ enum ike_reason ike_engine_conn_status(const struct ike_engine *e, const char *c
 	}
 	memcpy(detail, entry->detail, sizeof(entry->detail));
 	return entry->reason;
+}
+
+void ike_engine_each_conn(const struct ike_engine *e,
+			  void (*cb)(void *ctx, const struct ike_conn_info *conn), void *ctx)
+{
+	const struct conn_entry *entry;
+	struct ike_conn_info info;
+	char detail[IKE_DETAIL];
+
+	DL_FOREACH (e->conns, entry) {
+		info = (struct ike_conn_info){.conn = entry->version->conn,
+					      .held = entry->held != HOLD_NONE};
+		info.expected = !info.held && (entry->wanted || entry->acquired ||
+					       conns_starts(entry->version->conn));
+		info.reason = ike_engine_conn_status(e, entry->name, &info.next_attempt, detail);
+		cb(ctx, &info);
+	}
 }
 
 const struct ike_counters *ike_engine_counters(const struct ike_engine *e)

@@ -281,6 +281,7 @@ void init_consume_response(struct exchange *x)
 	const struct wire_notify *error = wire_find_error(x->in);
 
 	x->e->counters.ike_init_in_resp++;
+	exchange_count_received(x->e, x->in);
 	if (error && error->type == NOTIFY_INVALID_KE_PAYLOAD)
 		consume_invalid_ke(x, error);
 	else if (error)
@@ -312,6 +313,7 @@ static void answer(struct exchange *x, uint16_t type, struct span data)
 	wire_put_notify(&w, PROTOCOL_NONE, type, span_of(NULL, 0), data);
 	message = wire_end(&w);
 	x->e->counters.ike_init_out_resp++;
+	exchange_count_sent(x->e, type);
 	if (message.len)
 		output_send(x->e, x->path, message);
 }

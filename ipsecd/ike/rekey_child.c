@@ -321,6 +321,7 @@ static void refuse_unknown(struct exchange *x)
 
 	wire_put_notify(x->out, named ? n->protocol : PROTOCOL_NONE, NOTIFY_CHILD_SA_NOT_FOUND,
 			span_of(n->spi.ptr, named ? 4 : 0), span_of(NULL, 0));
+	exchange_count_sent(x->e, NOTIFY_CHILD_SA_NOT_FOUND);
 	ike_log(x->e, x->sa, LOG_LEVEL_INFO,
 		"the peer rekeys a CHILD_SA that is not there: CHILD_SA_NOT_FOUND");
 }

@@ -2,6 +2,8 @@
 #ifndef DETOUR_SETTINGS_H
 #define DETOUR_SETTINGS_H
 
+#include "lib/addr.h"
+
 #include <net/if.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -15,6 +17,7 @@ struct settings {
 	bool install_virtual_ip;
 	char install_virtual_ip_on[IF_NAMESIZE]; /* "": the tunnel device */
 	uint32_t updown_timeout;		 /* seconds a script may take; 30 */
+	struct endpoint metrics;		 /* where they are served; family 0: nowhere */
 };
 
 #define SETTINGS_DEFAULT \

@@ -65,6 +65,35 @@ static void test_reload_same(void **state)
 	sim_free(s);
 }
 
+static void keep_info(void *ctx, const struct ike_conn_info *info)
+{
+	*(struct ike_conn_info *)ctx = *info;
+}
+
+/* auto=start is expected until a command takes it down, and again when one brings it up; the
+ * other end, which only answers, is not. */
+static void test_expected(void **state)
+{
+	struct sim *s = sim_established(22);
+	struct ike_conn_info ours, theirs;
+
+	(void)state;
+	ike_engine_each_conn(s->nodes[0].engine, keep_info, &ours);
+	ike_engine_each_conn(s->nodes[1].engine, keep_info, &theirs);
+	assert_true(ours.expected && !ours.held);
+	assert_false(theirs.expected || theirs.held);
+	sim_command(s, 0, IKE_COMMAND_TERMINATE, "to1-0", NULL);
+	sim_run(s, MONO_S);
+	ike_engine_each_conn(s->nodes[0].engine, keep_info, &ours);
+	assert_true(!ours.expected && ours.held);
+	assert_int_equal(ours.reason, IKE_REASON_COMMAND);
+	sim_command(s, 0, IKE_COMMAND_INITIATE, "to1-0", NULL);
+	ike_engine_each_conn(s->nodes[0].engine, keep_info, &ours);
+	assert_true(ours.expected && !ours.held);
+	assert_agreed_within(s, 1, 2 * MONO_S);
+	sim_free(s);
+}
+
 /* A further child comes, the first one stays as it is. */
 static void test_reload_child_added(void **state)
 {
@@ -608,6 +637,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_reload_same),
+		cmocka_unit_test(test_expected),
 		cmocka_unit_test(test_reload_child_added),
 		cmocka_unit_test(test_reload_child_changed),
 		cmocka_unit_test(test_reload_rekeys),

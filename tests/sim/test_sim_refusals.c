@@ -110,6 +110,10 @@ static void test_further_child_refused(void **state)
 
 		expect_refusal(s, tag, cases[i].reason);
 		assert_agreed(s, 1);
+		assert_int_equal(
+			ike_engine_counters(s->nodes[0].engine)
+				->notify_in[cases[i].notify < IKE_NOTIFIES ? cases[i].notify : 0],
+			1);
 		tag = sim_command(s, 0, IKE_COMMAND_INITIATE, "to1-0", "second");
 		sim_run(s, 2 * MONO_S);
 		assert_true(sim_done(s, 0, tag)->ok);

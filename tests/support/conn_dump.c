@@ -131,9 +131,14 @@ static void dump_child(const struct child_config *c, FILE *out)
 
 void settings_dump(const struct settings *s, FILE *out)
 {
-	fprintf(out, "settings routes=%d table=%u prio=%u vip=%d on=%s updown=%us\n",
+	char text[ENDPOINT_TEXT];
+
+	fprintf(out, "settings routes=%d table=%u prio=%u vip=%d on=%s updown=%us",
 		s->install_routes, s->routing_table, s->routing_table_prio, s->install_virtual_ip,
 		s->install_virtual_ip_on, s->updown_timeout);
+	if (s->metrics.addr.family)
+		fprintf(out, " metrics=%s", endpoint_format_url(&s->metrics, text));
+	fputs("\n", out);
 }
 
 void conn_dump(const struct conn *c, FILE *out)

@@ -1,0 +1,61 @@
+/* The inside of the meters, for ipsecd/meters*.c. */
+#ifndef DETOUR_METERS_PARTS_H
+#define DETOUR_METERS_PARTS_H
+
+#include "ipsecd/meters.h"
+#include "lib/metrics_http.h"
+
+#include <uthash.h>
+
+enum { ROLE_OF_INITIATOR, ROLE_OF_RESPONDER, ROLES };
+
+/* One of a conn, from its first event or the first look at it until the conn and its last
+ * CHILD_SA are gone. */
+struct meter {
+	char *conn;
+	UT_hash_handle hh;
+	unsigned n_children; /* in the plane */
+	uint64_t rekeys_ike, rekeys_child, failures, link_up, link_down;
+	mono_time link_changed;		    /* 0: never */
+	struct dataplane_child_stats ended; /* of CHILD_SAs that are gone */
+	struct dataplane_child_stats shown; /* the last sum: it never falls */
+
+	/* As of the last look; not seen: the conn is gone. */
+	bool seen;
+	struct ike_conn_info info;
+	struct control_tunnel tunnel;
+	bool have_tunnel;
+	unsigned ike_sas, child_sas;			       /* usable ones */
+	mono_time ike_rekey_at, child_rekey_at, child_ends_at; /* the nearest; 0: none */
+	struct dataplane_child_stats live;
+};
+
+/* A CHILD_SA in the plane. */
+struct meter_child {
+	uint64_t id;
+	UT_hash_handle hh;
+	struct meter *meter;
+	struct dataplane_child_stats last; /* in case that the plane has forgotten it */
+};
+
+struct meters {
+	struct meters_host host;
+	struct metrics_http *http;
+	struct meter *tunnels;
+	struct meter_child *children;
+	struct metrics_histogram handshake[ROLES];
+	uint64_t failed[IKE_REASONS], ike_ended[IKE_REASONS], child_ended[IKE_REASONS];
+};
+
+/* meters.c: that of a conn; NULL for one that is not loaded, or when out of memory. */
+struct meter *meters_of(struct meters *m, const char *conn);
+void meters_forget(struct meters *m, struct meter *t);
+/* A stat that is read, or remembered. */
+void meters_child_read(struct meters *m, struct meter_child *c);
+void meters_stats_add(struct dataplane_child_stats *sum, const struct dataplane_child_stats *s);
+
+/* meters_tunnels.c, meters_daemon.c: families. */
+void meters_write_tunnels(struct meters *m, struct metrics *out, mono_time now);
+void meters_write_daemon(const struct meters *m, struct metrics *out);
+
+#endif
