@@ -27,6 +27,9 @@ void bridge_reload(struct bridge *b, struct bridge_config *config)
 	}
 	bridge_repair_fit(b, old);
 	bridge_bfd_fit(b);
+	if (!same_zebra)
+		bridge_settings_fit(b);
+	bridge_settings_look(b);
 	bridge_config_free(old);
 	tunnels_touch(b->tunnels, "the configuration changed");
 	bridge_reconcile(b);
@@ -39,6 +42,7 @@ static void release(struct bridge *b)
 	bridge_bfd_end(b);
 	bridge_describe_end(b);
 	bridge_repair_end(b);
+	bridge_settings_end(b);
 	for (unsigned i = 0; i < b->n_sessions; i++)
 		zebra_free(b->sessions[i]);
 	vici_free(b->vici);
@@ -86,6 +90,7 @@ struct bridge *bridge_new(struct ev_loop *loop, const struct log_sink *log,
 	bridge_fit_sessions(b, true);
 	bridge_repair_fit(b, NULL);
 	bridge_bfd_fit(b);
+	bridge_settings_fit(b);
 	return b;
 }
 

@@ -39,6 +39,7 @@ struct bridge {
 	struct paths *paths;
 	struct bridge_repair *repair; /* NULL: switched off */
 	struct bridge_bfd *bfd;	      /* NULL: not configured */
+	struct bridge_settings *settings;
 };
 
 /* ---- bridge_claims.c ---- */
@@ -88,6 +89,16 @@ void bridge_bfd_end(struct bridge *b);
 const struct bfd_stats *bridge_bfd_stats(const struct bridge *b);
 void bridge_bfd_each(const struct bridge *b,
 		     void (*call)(void *ctx, const struct bfd_link_session *s), void *ctx);
+
+/* ---- bridge_settings.c ---- */
+
+void bridge_settings_fit(struct bridge *b);
+void bridge_settings_end(struct bridge *b);
+/* zebra is there (again), or the configuration is another: look soon. */
+void bridge_settings_look(struct bridge *b);
+/* Calls back for each setting of FRR's that defeats failover, as it was found last. */
+void bridge_settings_each(const struct bridge *b, void (*each)(void *ctx, const char *text),
+			  void *ctx);
 
 /* ---- bridge_repair.c ---- */
 

@@ -169,19 +169,6 @@ static void listen_to(struct bridge_repair *br)
 			     c->sections[i].options.instance);
 }
 
-static void on_running_config(void *ctx, struct span text, uint8_t status, const char *why)
-{
-	struct bridge_repair *br = ctx;
-	char words[48];
-
-	snprintf(words, sizeof(words), "redistribute %s", br->ours);
-	if (!why && status == VTY_SUCCESS && memmem(text.ptr, text.len, words, strlen(words)))
-		log_to(br->b->log, LOG_LEVEL_WARN, "repair", "",
-		       "bgpd has '%s': others would hear of repairs, which are for this router "
-		       "alone; remove it, or give 'repair-type' another value",
-		       words);
-}
-
 static void on_ready(void *ctx, struct zebra *z)
 {
 	struct bridge_repair *br = ctx;
@@ -190,7 +177,6 @@ static void on_ready(void *ctx, struct zebra *z)
 	log_to(br->b->log, LOG_LEVEL_NOTICE, "repair", br->ours, "connected to zebra");
 	listen_to(br);
 	repair_session(br->plan, true, mono_now());
-	vty_ask(br->vty, "bgpd", "show running-config", on_running_config, br);
 	br->due = true;
 }
 

@@ -41,6 +41,7 @@ static void on_zebra_ready(void *ctx, struct zebra *z)
 		       "removes the routes of both; use 'type table N'");
 	routes_session(b->routes, type, instance, true);
 	bridge_settle(b);
+	bridge_settings_look(b);
 	ev_timer_again(b->loop, &b->sweep);
 }
 

@@ -335,11 +335,19 @@ bool frr_settings_bgp(const struct frr_settings *s, struct span config)
 	return r.complete;
 }
 
+/* On by default in the traditional profile since 9.1, and not written then. */
+static bool resolves_by_default(const char *version)
+{
+	char *dot;
+	unsigned long major = strtoul(version, &dot, 10);
+
+	return major > 9 || (major == 9 && *dot == '.' && dot[1] != '0');
+}
+
 void frr_settings_zebra(const struct frr_settings *s, struct span config)
 {
-	/* On by default in the traditional profile since 9.1, and not written then. */
-	bool resolve = s->major > 9 || (s->major == 9 && s->minor >= 1);
 	struct reader r = {.s = s};
+	bool resolve = false;
 	struct span line;
 
 	while (next_line(&config, &line)) {
@@ -347,6 +355,8 @@ void frr_settings_zebra(const struct frr_settings *s, struct span config)
 
 		split(&r, line);
 		at = is(&r, 0, "no");
+		if (is(&r, 0, "frr") && is(&r, 1, "version"))
+			resolve = resolves_by_default(r.words[2]);
 		if (is(&r, at, "ip") && is(&r, at + 1, "nht") &&
 		    is(&r, at + 2, "resolve-via-default"))
 			resolve = at == 0;

@@ -15,7 +15,6 @@ struct frr_settings_type {
 };
 
 struct frr_settings {
-	unsigned major, minor; /* FRR's, for what is not written because it is the default */
 	const struct frr_settings_type *types;
 	size_t n_types;
 	/* The tunnel's device over which a neighbor (its address, or the device itself) is

@@ -461,6 +461,31 @@ def switched_off_link_detection_is_warned_about():
         s.wait_installed()
 
 
+def settings_that_defeat_failover_are_warned_about():
+    """Each is said once, and once more when it is gone."""
+    with Site("a") as s:
+        s.frr.configure("bgpd", "no bgp ebgp-requires-policy\nrouter bgp 65001\n"
+                        " neighbor 10.9.0.1 remote-as 65002\n neighbor 192.0.2.7 remote-as 65003\n"
+                        " neighbor 10.9.0.1 ebgp-multihop 3\n no bgp fast-external-failover\n"
+                        " address-family ipv4 unicast\n  redistribute nhrp\n")
+        s.start()
+        s.frr.start("bgpd")
+        s.up()
+        where = "router bgp 65001, neighbor 10.9.0.1 (tun-ab)"
+        for text in (f"{where}: 'ebgp-multihop'", f"{where} has no 'bfd'",
+                     f"{where} has no policy for either direction",
+                     f"{where}: 'timers connect' is 120 s", "'redistribute nhrp' without",
+                     "'no bgp fast-external-failover'"):
+            s.wait_log(text, timeout=15)
+        check("192.0.2.7" not in s.log(), "a neighbor that is not over a tunnel")
+        s.frr.vty("bgpd", "configure terminal", "router bgp 65001",
+                  "no neighbor 10.9.0.1 ebgp-multihop", "bgp fast-external-failover")
+        s.reload(CONFIG + "conn other\n")
+        s.wait_log("no longer so: router bgp 65001: 'no bgp fast", timeout=15)
+        s.wait_log(f"no longer so: {where}: 'ebgp-multihop'")
+        check_equal(s.log().count(f"{where} has no 'bfd'"), 1, "said again")
+
+
 # ---- the program ----
 
 def second_bridge_is_refused():
@@ -532,6 +557,7 @@ CASES = (
     unknown_frr_is_refused,
     nhrpd_is_warned_about,
     switched_off_link_detection_is_warned_about,
+    settings_that_defeat_failover_are_warned_about,
     second_bridge_is_refused,
     reload_by_difference,
     daemon_without_our_extensions,

@@ -27,15 +27,13 @@ static void finding(void *ctx, const char *line)
 	strncat(found, "\n", sizeof(found) - strlen(found) - 1);
 }
 
-static struct frr_settings settings(unsigned major, unsigned minor)
+static struct frr_settings settings(void)
 {
 	static const struct frr_settings_type types[] = {
 		{"nhrp", false}, {"table 7", false}, {"table 4747", true}};
 
 	found[0] = '\0';
-	return (struct frr_settings){.major = major,
-				     .minor = minor,
-				     .types = types,
+	return (struct frr_settings){.types = types,
 				     .n_types = sizeof(types) / sizeof(types[0]),
 				     .tunnel_of = tunnel_of,
 				     .finding = finding};
@@ -43,7 +41,7 @@ static struct frr_settings settings(unsigned major, unsigned minor)
 
 static void bgp(const char *config, const char *expected)
 {
-	struct frr_settings s = settings(8, 4);
+	struct frr_settings s = settings();
 
 	assert_true(frr_settings_bgp(&s, span_str(config)));
 	assert_string_equal(found, expected);
@@ -136,9 +134,9 @@ static void datacenter_profile(void **state)
 	    "");
 }
 
-static void zebra(unsigned major, unsigned minor, const char *config, bool warned)
+static void zebra(const char *config, bool warned)
 {
-	struct frr_settings s = settings(major, minor);
+	struct frr_settings s = settings();
 
 	frr_settings_zebra(&s, span_str(config));
 	assert_int_equal(found[0] != '\0', warned);
@@ -147,11 +145,12 @@ static void zebra(unsigned major, unsigned minor, const char *config, bool warne
 static void nexthops_by_the_default_route(void **state)
 {
 	(void)state;
-	zebra(8, 4, "!\nend\n", false);
-	zebra(8, 4, "ip nht resolve-via-default\n", true);
-	zebra(10, 3, "!\n", true);
-	zebra(9, 1, "no ip nht resolve-via-default\n", false);
-	zebra(9, 0, "", false);
+	zebra("frr version 8.4.4\n!\nend\n", false);
+	zebra("frr version 8.4.4\nip nht resolve-via-default\n", true);
+	zebra("frr version 10.3\n!\n", true);
+	zebra("frr version 9.1\nno ip nht resolve-via-default\n", false);
+	zebra("frr version 9.0.2\n", false);
+	zebra("", false);
 }
 
 /* Whatever stands there, nothing is read beyond it. */
@@ -160,7 +159,7 @@ static void odd_lines(void **state)
 	static const char odd[] = "router bgp\n neighbor\n neighbor  \n neighbor x\n timers bgp\n"
 				  " neighbor 10.255.0.1 timers\n neighbor 10.255.0.1 interface\n"
 				  " redistribute\n redistribute table\n no\nrouter\nrouter bgp 1";
-	struct frr_settings s = settings(8, 4);
+	struct frr_settings s = settings();
 
 	(void)state;
 	for (size_t n = 0; n <= sizeof(odd) - 1; n++) {
