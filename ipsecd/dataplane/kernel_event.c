@@ -280,6 +280,16 @@ void kernel_larval_tick(struct kernel_tunnel *t, mono_time now)
 	xfrm_larval_remove(d->xfrm, &t->larval, LARVAL_SPI + d->larval_spi);
 }
 
+/* The limit was perhaps the first packet, for which nobody may wait any more when this is read:
+ * what the counters were tells if it was another one. */
+static void on_soft_inbound(struct dataplane *d, struct kernel_child *c,
+			    const struct xfrm_state_info *info)
+{
+	if (c->waits)
+		note_used(d, c);
+	check_limits(d, &c->in, info);
+}
+
 static void on_expire(struct dataplane *d, const struct xfrm_event *event)
 {
 	const struct xfrm_state_info *info = &event->state;
@@ -292,10 +302,10 @@ static void on_expire(struct dataplane *d, const struct xfrm_event *event)
 			kernel_inherited_gone(d, s);
 	} else if (event->kind == XFRM_EVENT_HARD_EXPIRE) {
 		note_hard(d, s->child);
-	} else if (s->child->waits && !s->outbound) {
-		note_used(d, s->child);
-	} else {
+	} else if (s->outbound) {
 		note_soft(d, s->child);
+	} else {
+		on_soft_inbound(d, s->child, info);
 	}
 }
 

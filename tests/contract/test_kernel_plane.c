@@ -1100,6 +1100,40 @@ static void replays_are_known_after_a_move(void **state)
 	assert_int_equal(stats.packets_in, 2);
 }
 
+/* The kernel told of the first packets, and before that is read they are known otherwise, or nobody
+ * waits for them any more: it is no limit that was reached. */
+static void first_packets_are_no_limit(void **state)
+{
+	struct fixture *f = *state;
+	struct tunnel_config c = config_of("dp-a");
+	struct child_sa a = child_of(1, 1), b = child_of(2, 1);
+	uint8_t memory[PACKET_MAX];
+	struct packet p;
+
+	a.outbound = b.outbound = false;
+	b.rekey_packets = 5;
+	create(f, 1, &c);
+	must_install(f, &a);
+	must_install(f, &b);
+	for (unsigned n = 1; n <= 2; n++) {
+		p = forge(&a, n, ESP_NEXT_IPV4, udp_packet(memory, AF_INET, 1, 100, true));
+		site_input(&f->site, &p.to, &p.from, span_of(p.data, p.len));
+		p = forge(&b, n, ESP_NEXT_IPV4, udp_packet(memory, AF_INET, 1, 100, true));
+		site_input(&f->site, &p.to, &p.from, span_of(p.data, p.len));
+	}
+	a.outbound = true;
+	assert_int_equal(ops->child_update(f->d, &a), DATAPLANE_OK);
+	ops->tick(f->d, mono_now());
+	site_pump(&f->site);
+	assert_int_equal(events(&f->side, DATAPLANE_CHILD_SOFT_EXPIRE, NULL), 0);
+	assert_int_equal(events(&f->side, DATAPLANE_CHILD_USED_NEW, NULL), 1);
+	for (unsigned n = 3; n <= 6; n++) { /* b has a limit of its own */
+		p = forge(&b, n, ESP_NEXT_IPV4, udp_packet(memory, AF_INET, 1, 100, true));
+		site_input(&f->site, &p.to, &p.from, span_of(p.data, p.len));
+	}
+	wait_for(f, DATAPLANE_CHILD_SOFT_EXPIRE, 1);
+}
+
 static void acquires_come_again(void **state)
 {
 	struct fixture *f = *state;
@@ -1201,6 +1235,7 @@ int main(void)
 		CASE(lost_events_are_made_up_for),
 		CASE(sequence_numbers_go_on),
 		CASE(replays_are_known_after_a_move),
+		CASE(first_packets_are_no_limit),
 		CASE(acquires_come_again),
 		CASE(selectors_hold_behind_the_device),
 	};
