@@ -27,3 +27,5 @@ FUZZLIBS_fuzz_xfrm := -lmnl
 FUZZ_fuzz_vty := tests/fuzz/fuzz_vty.c routed-bridge/vty_frame.c
 FUZZ_fuzz_bmp := tests/fuzz/fuzz_bmp.c $(addprefix routed-bridge/,bmp.c bmp_feed.c bgp_update.c bgp_message.c paths.c) \
 	lib/addr.c lib/buf.c lib/log.c
+FUZZ_fuzz_bfd := tests/fuzz/fuzz_bfd.c $(addprefix routed-bridge/bfd_,table.c session.c due.c packet.c) lib/addr.c lib/buf.c
+FUZZ_fuzz_bfddp := tests/fuzz/fuzz_bfddp.c routed-bridge/bfddp.c $(addprefix routed-bridge/bfd_,table.c session.c due.c packet.c) lib/addr.c lib/buf.c
