@@ -9,6 +9,9 @@
  *	lab-probe trace ADDRESS PORT	prints the addresses that answer for TTL 1, 2, ... up
  *		to the destination, '*' for none
  *
+ *	lab-probe flood ADDRESS PORT	one TCP stream, as fast as it goes, until its standard
+ *		input ends; with the routers' priority. Prints how many bytes it was
+ *	lab-probe sink ADDRESS PORT	takes one such stream
  *	lab-probe watch PORT PREFIX	counts datagrams that leave a device named PREFIX...
  *		twice (labs/watch.h)
  *
@@ -254,6 +257,66 @@ static int run_send(const struct sockaddr_in *peer, unsigned rate)
 	return 0;
 }
 
+/* ---- load ---- */
+
+static int open_stream(void)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+
+	if (fd < 0)
+		fail("socket");
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	return fd;
+}
+
+static int run_flood(const struct sockaddr_in *peer)
+{
+	static const uint8_t data[1 << 16];
+	struct pollfd fds[2] = {{.events = POLLOUT}, {.fd = 0, .events = POLLIN}};
+	uint64_t sent = 0;
+	char ignored[64];
+
+	fds[0].fd = open_stream();
+	if (connect(fds[0].fd, (const struct sockaddr *)peer, sizeof(*peer)) < 0)
+		fail("connect");
+	puts("ready");
+	fflush(stdout);
+	while (poll(fds, 2, -1) > 0) {
+		ssize_t n = 0;
+
+		if (fds[1].revents && read(0, ignored, sizeof(ignored)) <= 0)
+			break;
+		if (fds[0].revents)
+			n = send(fds[0].fd, data, sizeof(data), MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (n < 0 && errno != EAGAIN)
+			fail("send");
+		sent += n > 0 ? (uint64_t)n : 0;
+	}
+	printf("{\"sent\": %llu}\n", (unsigned long long)sent);
+	return 0;
+}
+
+static int run_sink(const struct sockaddr_in *local)
+{
+	static uint8_t ignored[1 << 18];
+	struct pollfd fds[2] = {{.events = POLLIN}, {.fd = 0, .events = POLLIN}};
+	int listener = open_stream();
+
+	if (bind(listener, (const struct sockaddr *)local, sizeof(*local)) < 0 ||
+	    listen(listener, 1) < 0)
+		fail("listen");
+	puts("ready");
+	fflush(stdout);
+	fds[0].fd = accept(listener, NULL, NULL);
+	while (fds[0].fd >= 0 && poll(fds, 2, -1) > 0) {
+		if (fds[1].revents && read(0, ignored, sizeof(ignored)) <= 0)
+			break;
+		if (fds[0].revents && read(fds[0].fd, ignored, sizeof(ignored)) <= 0)
+			break;
+	}
+	return 0;
+}
+
 /* ---- trace ---- */
 
 /* The address of the ICMP error in the socket's error queue; false if there is none. */
@@ -337,6 +400,12 @@ int main(int argc, char **argv)
 	if (argc == 4 && strcmp(argv[1], "watch") == 0 &&
 	    parse_endpoint("0.0.0.0", argv[2], &endpoint))
 		return run_watch(ntohs(endpoint.sin_port), argv[3]);
+	if (argc == 4 && parse_endpoint(argv[2], argv[3], &endpoint)) {
+		if (strcmp(argv[1], "flood") == 0)
+			return run_flood(&endpoint);
+		if (strcmp(argv[1], "sink") == 0)
+			return run_sink(&endpoint);
+	}
 	take_precedence();
 	if (argc >= 4 && parse_endpoint(argv[2], argv[3], &endpoint)) {
 		if (argc == 4 && strcmp(argv[1], "echo") == 0)
@@ -346,7 +415,7 @@ int main(int argc, char **argv)
 		if (strcmp(argv[1], "send") == 0 && rate >= 1 && rate <= 100000)
 			return run_send(&endpoint, (unsigned)rate);
 	}
-	fprintf(stderr, "usage: lab-probe echo|trace ADDRESS PORT\n"
+	fprintf(stderr, "usage: lab-probe echo|trace|flood|sink ADDRESS PORT\n"
 			"       lab-probe send ADDRESS PORT RATE\n"
 			"       lab-probe watch PORT PREFIX\n");
 	return 2;

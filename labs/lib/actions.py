@@ -10,10 +10,14 @@
     {"mend": [SITE, SITE]}          and passes it again
     {"restart": PROGRAM, "at": SITE}  zebra (with those that depend on it) or routed-bridge
     {"kill": PROGRAM, "at": SITE}   kill -9 of routed-bridge, started anew as systemd does
-    {"reload": [PROGRAM...], "at": SITE}  SIGHUP: ipsecd, routed-bridge"""
+    {"reload": [PROGRAM...], "at": SITE}  SIGHUP: ipsecd, routed-bridge
+    {"flood": [SITE, SITE]}         full load between hosts of the two: a TCP stream each way,
+                                    until the event is over"""
+from measure import Flood
 from shell import LabError, run
 
-VERBS = ("rekey", "reauth", "down", "dead", "up", "cut", "mend", "restart", "kill", "reload")
+VERBS = ("rekey", "reauth", "down", "dead", "up", "cut", "mend", "restart", "kill", "reload",
+         "flood")
 RELOADED = {"ipsecd": "configuration in force", "routed-bridge": "read again"}
 
 
@@ -23,9 +27,11 @@ def conns(action, verb):
 
 
 class Actions:
-    def __init__(self, lab, sites, mesh):
+    def __init__(self, lab, sites, mesh, program):
         self.lab, self.sites, self.mesh = lab, sites, mesh
+        self.program = program  # lab-probe
         self.before = None  # what the action is measured against
+        self.floods = []
 
     def _verb(self, action):
         verb = next((v for v in VERBS if v in action), None)
@@ -135,6 +141,23 @@ class Actions:
         """A cut before BFD is up again would be one that nobody notices."""
         sites = [self.sites[name] for name in action["mend"]]
         return all(site.peers_established() and site.bfd_follows() for site in sites)
+
+    def _address(self, host):
+        return next(c.split()[3].split("/")[0] for c in self.lab.nodes[host]["exec"]
+                    if "address add" in c)
+
+    def _flood(self, pair, _):
+        hosts = [self.lab.hosts_of(site)[0] for site in pair]
+        for source, target in (hosts, hosts[::-1]):
+            self.floods.append(Flood(self.lab, source, target, self._address(target),
+                                     self.program))
+
+    def end(self):
+        """What lasts as long as its event. Bytes that were sent under load."""
+        for flood in self.floods:
+            flood.stop()
+        sent, self.floods = sum(flood.sent for flood in self.floods), []
+        return sent
 
     # ---- programs
 

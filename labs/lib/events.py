@@ -102,6 +102,7 @@ class Events:
         leaks = self._counters(near)
         device = kernel_device(near.namespace, flows[0].network)
         watch = RouteWatch(near.namespace, flows[0].network)
+        alarms = self._alarms()
         probes = []
         try:
             probes += [Probe(self.network.lab, f.host, f.address, self.program,
@@ -112,11 +113,13 @@ class Events:
                 counter.read()
             start = time.time()
             self._happen(event, action, flows, start)
+            load = self.actions.end()
             paths = self._final_paths(flows, event["path"])
             for probe in probes:
                 probe.tell_end()
             measured = [probe.stop() for probe in probes]
         finally:
+            self.actions.end()
             for probe in probes:
                 probe.kill()
             watch.stop()
@@ -125,6 +128,10 @@ class Events:
         result.update(self._summed(measured))
         result.update(self._times(watch, start, device, measured[0]))
         result.update(self._counted(leaks))
+        result["alarms"] = sum(n - alarms[name] for name, n in self._alarms().items()
+                               if n >= alarms[name])  # a new bfdd counts from 0
+        result.update({"load_mbit": round(load * 8 / 1e6 / (time.time() - start), 1)}
+                      if load else {})
         self._note(event, dict(result, path=paths[0]), flows, paths)
 
     def _happen(self, event, action, flows, start):
@@ -133,8 +140,9 @@ class Events:
         running = self.network.running()
         wait_until(f"the end of {event['name']}", lambda: self.actions.settled(action),
                    SETTLE_SECONDS, running)
-        wait_until("the probe's time", lambda: time.time() >= start + event.get("seconds", 0),
-                   SETTLE_SECONDS, running)
+        seconds = event.get("seconds", 0)
+        wait_until("the probe's time", lambda: time.time() >= start + seconds,
+                   seconds + SETTLE_SECONDS, running)
 
     def _final_paths(self, flows, path):
         """On a busy machine BFD may take a stall for a loss and be right again at once."""
@@ -145,6 +153,9 @@ class Events:
         return [flow.tracer.path() for flow in flows]
 
     # ---- what was measured
+
+    def _alarms(self):
+        return {name: site.bfd_downs() for name, site in self.network.sites.items()}
 
     @staticmethod
     def _summed(measured):

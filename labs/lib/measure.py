@@ -11,6 +11,7 @@ import threading
 from shell import LabError, inside, run, show, wait_until
 
 ECHO_PORT = 7007
+FLOOD_PORT = 7008
 TUNNELS = "tun-"  # what topology names its devices
 PATH_SECONDS = 0.2  # between two traces: the machine is being measured
 
@@ -61,6 +62,29 @@ class Probe:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+
+
+class Flood:
+    """Full load from one host to another: a TCP stream, until it is stopped."""
+
+    def __init__(self, lab, source, target, address, program):
+        self.sent = 0  # bytes
+        self.sink = self._start(lab, target, [program, "sink", address, str(FLOOD_PORT)])
+        self.flood = self._start(lab, source, [program, "flood", address, str(FLOOD_PORT)])
+
+    @staticmethod
+    def _start(lab, host, words):
+        process = background(inside(lab.namespace(host), words), stdin=subprocess.PIPE,
+                             stdout=subprocess.PIPE)
+        if process.stdout.readline().strip() != "ready":
+            process.kill()
+            raise LabError(f"the load's '{' '.join(words)}' on {host} did not start")
+        return process
+
+    def stop(self):
+        out, _ = self.flood.communicate()
+        self.sink.communicate()
+        self.sent = json.loads(out)["sent"] if out.strip() else 0
 
 
 class Tracer:

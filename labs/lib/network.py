@@ -86,7 +86,8 @@ class Network:
             site.prepare()
             self._link_sockets(name)
             self.sites[name] = site
-        self.actions = Actions(self.lab, self.sites, self.mesh)
+        self.actions = Actions(self.lab, self.sites, self.mesh,
+                               f"{self.settings.programs}/lab-probe")
 
     def _link_sockets(self, name):
         """build/labs/LAB/SITE shows the site's sockets."""

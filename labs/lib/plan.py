@@ -8,7 +8,7 @@
               and name
     variants  [{"name", "text", "bfd": {...}, "events": [...]}]: further networks, each the same
               topology with other settings, built anew
-    goals     {NAME: {"lost_worst": N} or {"gap_ms_median": N}}: what `--runs` is held against
+    goals     {NAME: {"lost_worst" or "gap_ms_median" or "alarms_worst": N}}: what `--runs` is held against
 
 An event:
 
@@ -18,10 +18,11 @@ An event:
     path      the sites that packets pass in the end; "shortest": one of the shortest ways over
               links that work
     seconds   how long the probe runs at least
-    expect    {"lost": N}, {"gap_ms": N}, {"blackhole_ms": N}, {"leaked": N}: at most so much.
-              N may be one for each data plane, {"userspace": N, "kernel": N}
+    expect    {"lost": N}, {"gap_ms": N}, {"blackhole_ms": N}, {"leaked": N}, {"alarms": N}:
+              at most so much. N may be one for each data plane, {"userspace": N, "kernel": N}
     from, to  another probe than the lab's
     once      true: not again with --runs
+    asked     true: only when --only names it
     then      an event that undoes it; always follows"""
 import copy
 import json
@@ -31,9 +32,10 @@ from shell import LabError
 TOP_KEYS = {"probe", "path", "events", "variants", "goals"}
 PROBE_KEYS = {"from", "to", "rate"}
 VARIANT_KEYS = {"name", "text", "bfd", "events"}
-EVENT_KEYS = {"name", "text", "do", "path", "seconds", "expect", "from", "to", "once", "then"}
-EXPECT_KEYS = {"lost", "gap_ms", "blackhole_ms", "leaked"}
-GOAL_KEYS = {"lost_worst", "gap_ms_median"}
+EVENT_KEYS = {"name", "text", "do", "path", "seconds", "expect", "from", "to", "once", "then",
+              "asked"}
+EXPECT_KEYS = {"lost", "gap_ms", "blackhole_ms", "leaked", "alarms"}
+GOAL_KEYS = {"lost_worst", "gap_ms_median", "alarms_worst"}
 
 
 def _keys(what, found, known):
@@ -116,7 +118,8 @@ def written_out(events, links, only=None, again=False):
                 for link, (a, b) in links.items() for e in copy.deepcopy(entry["events"])] \
             if "each" in entry else [entry]
         for event in many:
-            if (only and event["name"] not in only) or (again and event.get("once")):
+            if (event["name"] not in only if only else event.get("asked")) or \
+                    (again and event.get("once")):
                 continue
             link = event.get("link")
             out += [dict(e, link=link) if link else e for e in _flat(event)]

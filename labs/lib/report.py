@@ -47,15 +47,17 @@ def _number(value):
 
 
 def table(results):
-    columns = ["event", "sent", "lost", "gap ms", "hole ms", "fib ms", "leaked", "repeats", "path"]
+    columns = ["event", "sent", "lost", "gap ms", "hole ms", "fib ms", "leaked", "repeats",
+               "alarms", "path"]
     rows = [[" ".join([r["name"]] + ([r["link"]] if "link" in r else [])), r["sent"], r["lost"],
              r["gap_ms"], r["blackhole_ms"], _number(r["fib_ms"]), r["leaked"], r["repeats"],
-             " -> ".join(r["path"])] for r in results]
-    _aligned(columns, rows, (0, 8))
+             r["alarms"], " -> ".join(r["path"])] for r in results]
+    _aligned(columns, rows, (0, 9))
     say("\n  lost: datagrams that never came back; gap: the longest time without an answer;"
         "\n  hole: the longest time in which whatever was sent got lost; fib: from the event to"
         "\n  another way in the near site's kernel; leaked: inner packets on the near site's outer"
-        "\n  interface in clear; repeats: datagrams that left one tunnel device twice")
+        "\n  interface in clear; repeats: datagrams that left one tunnel device twice;"
+        "\n  alarms: BFD sessions that went down, counted at all sites")
 
 
 def goals(summary):

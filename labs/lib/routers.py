@@ -207,6 +207,11 @@ class Site:
         return self.no_bfd() or up >= {address for address, p in self.bgp_peers().items()
                                        if p["state"] == "Established"}
 
+    def bfd_downs(self):
+        """How often a BFD session that was up has gone down."""
+        return sum(p.get("session-down", 0)
+                   for p in self.vty_json("bfdd", "show bfd peers counters") or [])
+
     def no_bfd(self):
         with open(os.path.join(self.config, "frr.conf")) as source:
             return not any(line.split()[2:3] == ["bfd"] for line in source)

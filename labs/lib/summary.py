@@ -1,7 +1,8 @@
 """What the runs of an event have in common, beside what is aimed at."""
 import statistics
 
-KINDS = {"lost_worst": "lost: {} at most", "gap_ms_median": "gap: {} ms at most, the median"}
+KINDS = {"lost_worst": "lost: {} at most", "gap_ms_median": "gap: {} ms at most, the median",
+         "alarms_worst": "BFD sessions down: {} at most"}
 
 
 def summarise(results, goals):
@@ -14,7 +15,8 @@ def summarise(results, goals):
                  "gap_ms_median": round(statistics.median(gaps), 1), "gap_ms_worst": max(gaps),
                  "blackhole_ms_median": round(statistics.median(holes), 1),
                  "blackhole_ms_worst": max(holes),
-                 "repeats_worst": max(r["repeats"] for r in of_it)}
+                 "repeats_worst": max(r["repeats"] for r in of_it),
+                 "alarms_worst": max(r["alarms"] for r in of_it)}
         if name in goals:
             entry["goal"] = goals[name]
             entry["met"] = all(entry[key] <= most for key, most in goals[name].items())
