@@ -200,6 +200,29 @@ static unsigned cause_of(const struct repair_link *l)
 	return WITNESS_LINK;
 }
 
+static unsigned cause_of_best(struct repair *r, const struct repair_best *b)
+{
+	const struct repair_link *l;
+
+	for (unsigned i = 0; i < b->group->hops.n; i++) {
+		l = repair_hop_link(r, &b->group->hops.hop[i]);
+		if (l && !repair_link_usable(l))
+			return cause_of(l);
+	}
+	return REPAIR_BY_PATH;
+}
+
+/* The device is a way around again for those that had none. */
+static void evaluate_helpless(struct repair *r, mono_time now)
+{
+	struct repair_group *g, *next;
+
+	HASH_ITER (hh, r->groups, g, next) {
+		if (r->stats.helpless && !repair_hops_usable(r, &g->hops))
+			evaluate_group(r, g, false, cause_of_best(r, g->bests), now);
+	}
+}
+
 static void look_at_link(struct repair *r, struct repair_link *l, mono_time now)
 {
 	bool usable = repair_link_usable(l);
@@ -214,7 +237,9 @@ static void look_at_link(struct repair *r, struct repair_link *l, mono_time now)
 		if (group_uses(r, &g->hops, l))
 			evaluate_group(r, g, usable, cause, now);
 	}
-	if (!usable)
+	if (usable)
+		evaluate_helpless(r, now);
+	else
 		evaluate_repairs(r, l, now);
 	if (r->stats.active > active || r->stats.helpless > helpless)
 		log_to(r->log, LOG_LEVEL_NOTICE, "repair", l->name,
@@ -279,18 +304,6 @@ bool repair_tunnel_usable(const struct repair *r, const char *interface)
 }
 
 /* ---- routes and paths ---- */
-
-static unsigned cause_of_best(struct repair *r, const struct repair_best *b)
-{
-	const struct repair_link *l;
-
-	for (unsigned i = 0; i < b->group->hops.n; i++) {
-		l = repair_hop_link(r, &b->group->hops.hop[i]);
-		if (l && !repair_link_usable(l))
-			return cause_of(l);
-	}
-	return REPAIR_BY_PATH;
-}
 
 void repair_best(struct repair *r, const struct zapi_route *route, mono_time now)
 {

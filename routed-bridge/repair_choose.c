@@ -70,30 +70,57 @@ static bool is_path_of(struct repair *r, const struct path *path, const struct z
 	       addr_equal(&hop->gateway, &a->nexthop_local);
 }
 
-static bool has_path(struct repair *r, const struct repair_best *b, const struct zapi_nexthop *hop)
+static const struct path *find_path(struct repair *r, const struct repair_best *b,
+				    const struct zapi_nexthop *hop)
 {
 	const struct path *path;
 
 	LL_FOREACH (paths_of(r->paths, &b->prefix), path) {
 		if (is_path_of(r, path, hop))
-			return true;
+			return path;
 	}
-	return false;
+	return NULL;
+}
+
+static uint64_t as_bit(uint32_t as)
+{
+	return UINT64_C(1) << ((as * UINT32_C(2654435761)) >> 26);
+}
+
+/* The origin may stand there several times. */
+static uint64_t transit_of(const struct path_attrs *a)
+{
+	uint32_t origin = a->n_as ? a->as_path[a->n_as - 1] : 0;
+	uint64_t bits = 0;
+
+	for (unsigned i = 0; i < a->n_as; i++) {
+		if (a->as_path[i] != origin)
+			bits |= as_bit(a->as_path[i]);
+	}
+	return bits;
 }
 
 void repair_look_at_paths(struct repair *r, struct repair_best *b)
 {
 	bool all = b->type == ZAPI_TYPE_BGP;
+	const struct path *path;
 
-	for (unsigned i = 0; i < b->group->hops.n && all; i++)
-		all = has_path(r, b, &b->group->hops.hop[i]);
+	for (unsigned i = 0; i < b->group->hops.n && all; i++) {
+		path = find_path(r, b, &b->group->hops.hop[i]);
+		all = path;
+		if (path && i == 0) {
+			b->group->peer = path->peer->key;
+			b->group->as = path->peer->as;
+			b->transit = transit_of(path->attrs);
+		}
+	}
 	b->path_seen = b->path_seen || all;
 	b->path_gone = b->path_seen && !all;
 }
 
 static bool hop_alive(struct repair *r, const struct repair_best *b, const struct zapi_nexthop *hop)
 {
-	return hop_usable(r, hop) && (!b->path_gone || has_path(r, b, hop));
+	return hop_usable(r, hop) && (!b->path_gone || find_path(r, b, hop));
 }
 
 bool repair_alive(struct repair *r, const struct repair_best *b)
@@ -139,6 +166,23 @@ static bool loop_free(const struct path *path)
 	return path->peer->up && path_external(path) && !path_has_as(path, path->peer->local_as);
 }
 
+/* The neighbour of the best route withdrew its path, and lives. (One whose session ended has
+ * said nothing of the way behind it.) */
+static bool withdrawn(struct repair *r, const struct repair_best *b)
+{
+	const struct path_peer *peer = b->path_gone ? paths_peer(r->paths, &b->group->peer) : NULL;
+
+	return peer && peer->up;
+}
+
+/* Something on a way that was withdrawn has failed, nobody knows where, and others hear of it
+ * later than we: a path that shares more of that way than its origin may be out of date, and
+ * lead round. Bits may coincide, which costs an alternative and nothing else. */
+static bool apart(const struct repair_best *b, const struct path *path)
+{
+	return !path_has_as(path, b->group->as) && !(transit_of(path->attrs) & b->transit);
+}
+
 static int64_t local_pref(const struct path_attrs *a)
 {
 	return a->has_local_pref ? a->local_pref : LOCAL_PREF_DEFAULT;
@@ -166,11 +210,12 @@ static int64_t path_order(const struct path *x, const struct path *y)
 static bool choose_path(struct repair *r, const struct repair_best *b, struct repair_hops *out)
 {
 	const struct path *path, *best = NULL;
+	bool out_of_date = withdrawn(r, b);
 	struct zapi_nexthop hop;
 
 	LL_FOREACH (paths_of(r->paths, &b->prefix), path) {
 		if (!loop_free(path) || (best && path_order(path, best) >= 0) ||
-		    !hop_of_path(r, path, &hop))
+		    (out_of_date && !apart(b, path)) || !hop_of_path(r, path, &hop))
 			continue;
 		best = path;
 		repair_copy_hops(out, &hop, 1);

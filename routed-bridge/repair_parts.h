@@ -17,6 +17,9 @@ struct repair_best;
 struct repair_group {
 	struct repair_hops hops; /* the hash's key: padding is zero */
 	struct repair_best *bests;
+	/* Who announced what leads over the first one; as 0: not known. */
+	struct path_peer_key peer;
+	uint32_t as;
 	UT_hash_handle hh;
 };
 
@@ -30,6 +33,8 @@ struct repair_best {
 	bool helpless;	/* dead, without an alternative */
 	bool lost;	/* zebra has none any more; remembered, for a path may come */
 	mono_time lost_at;
+	uint64_t
+		transit; /* ASes on its path between the neighbour and the origin: as_bit of each */
 	struct repair_group *group;
 	struct repair_route *route;	   /* its repair; NULL: none */
 	struct repair_best *prev, *next;   /* of the group */

@@ -65,6 +65,12 @@ TEST_test_bridge_tunnels := tests/unit/test_bridge_tunnels.c routed-bridge/tunne
 	routed-bridge/vici_body.c lib/vici_codec.c lib/addr.c lib/buf.c lib/words.c
 TEST_test_frr_settings := tests/unit/test_frr_settings.c routed-bridge/frr_settings.c lib/words.c
 TEST_test_bridge_config := tests/unit/test_bridge_config.c $(filter routed-bridge/config%,$(BRIDGE_SRC)) lib/addr.c lib/words.c
+REPAIR_SRC := $(filter routed-bridge/repair%,$(BRIDGE_SRC)) routed-bridge/tunnel_state.c routed-bridge/paths.c \
+	routed-bridge/zapi_parse.c lib/addr.c lib/buf.c lib/log.c
+TEST_test_repair := tests/unit/test_repair.c $(REPAIR_SRC)
+LIBS_test_repair := -ljansson
+TEST_test_repair_sim := tests/unit/test_repair_sim.c $(REPAIR_SRC)
+LIBS_test_repair_sim := -ljansson
 TEST_test_describe := tests/unit/test_describe.c routed-bridge/describe.c
 TEST_test_ctl_json := tests/unit/test_ctl_json.c ipsecd/ctl/json.c lib/vici_codec.c lib/buf.c
 LIBS_test_ctl_json := -ljansson

@@ -1,0 +1,696 @@
+/* The planner of local repair, step by step: A has tunnels to B, C and D. */
+#include "routed-bridge/repair.h"
+#include "routed-bridge/repair_json.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#define OUR_AS 65001
+
+enum { AB = 1, AC, AD };
+
+static const char *const names[] = {"", "tun-ab", "tun-ac", "tun-ad"};
+static mono_time now;
+
+struct site {
+	struct paths *paths;
+	struct repair *plan;
+};
+
+static struct addr address(const char *text)
+{
+	struct addr a;
+
+	assert_true(addr_parse(text, &a));
+	return a;
+}
+
+static struct prefix prefix(const char *text)
+{
+	struct prefix p;
+
+	assert_true(prefix_parse(text, &p));
+	return p;
+}
+
+static struct addr end_of(unsigned link, bool peer)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "10.255.%u.%u", link, peer);
+	return address(text);
+}
+
+static void interface(struct site *s, unsigned link, bool up)
+{
+	struct zapi_interface i = {.ifindex = link, .flags = up ? IFF_UP | IFF_RUNNING : IFF_UP};
+
+	snprintf(i.name, sizeof(i.name), "%s", names[link]);
+	repair_interface(s->plan, &i, true);
+}
+
+static struct path_peer_key key_of(unsigned link)
+{
+	struct path_peer_key k = {.id = link, .addr = end_of(link, true)};
+
+	return k;
+}
+
+static void peer_up(struct site *s, unsigned link)
+{
+	struct path_peer p = {.key = key_of(link),
+			      .local = end_of(link, false),
+			      .as = OUR_AS + link,
+			      .local_as = OUR_AS};
+
+	assert_true(paths_peer_up(s->paths, &p));
+}
+
+static void take_changes(struct site *s)
+{
+	struct path_change c;
+
+	while (paths_change(s->paths, &c)) {
+		if (c.kind == PATH_CHANGE_PREFIX)
+			repair_path(s->plan, &c.prefix, now);
+	}
+}
+
+/* The neighbour on the link says: through me, over these ASes; 0 ends them. */
+static void announce(struct site *s, unsigned link, const char *to, const uint32_t *as)
+{
+	struct path_attrs a = {.as_path = as, .nexthop = end_of(link, true)};
+	struct path_peer_key k = key_of(link);
+	struct prefix p = prefix(to);
+
+	while (as[a.n_as])
+		a.n_as++;
+	a.as_length = a.n_as;
+	if (p.addr.family == AF_INET6) {
+		a.nexthop = (struct addr){0};
+		a.nexthop_local = address("fe80::1");
+	}
+	assert_true(paths_announce(s->paths, &k, &p, &a));
+	take_changes(s);
+}
+
+static void withdraw(struct site *s, unsigned link, const char *to)
+{
+	struct path_peer_key k = key_of(link);
+	struct prefix p = prefix(to);
+
+	paths_withdraw(s->paths, &k, &p);
+	take_changes(s);
+}
+
+static struct zapi_route route(unsigned link, const char *to)
+{
+	struct zapi_route r = {.type = ZAPI_TYPE_BGP, .prefix = prefix(to)};
+
+	r.n_nexthops = 1;
+	r.nexthops[0].ifindex = link;
+	r.nexthops[0].gateway = end_of(link, true);
+	if (r.prefix.addr.family == AF_INET6)
+		r.nexthops[0].gateway = address("fe80::1");
+	return r;
+}
+
+static void best(struct site *s, unsigned link, const char *to)
+{
+	struct zapi_route r = route(link, to);
+
+	repair_best(s->plan, &r, now);
+}
+
+static void best_gone(struct site *s, unsigned link, const char *to)
+{
+	struct zapi_route r = route(link, to);
+
+	repair_best_gone(s->plan, &r, now);
+}
+
+/* "+10.2.0.0/24@2 -...": all that is to be told now; several nexthops "@1,2". */
+static const char *told(struct site *s)
+{
+	static char text[512];
+	char to[PREFIX_TEXT];
+	struct repair_action a;
+	size_t n = 0;
+
+	text[0] = '\0';
+	while (repair_next(s->plan, &a, now)) {
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%c%s", n ? " " : "",
+				      a.add ? '+' : '-', prefix_format(&a.prefix, to));
+		for (unsigned i = 0; i < a.hops.n && a.add; i++)
+			n += (size_t)snprintf(text + n, sizeof(text) - n, "%c%u", i ? ',' : '@',
+					      a.hops.hop[i].ifindex);
+	}
+	return text;
+}
+
+static void tunnel(struct site *s, unsigned link, enum tunnel_witness who, bool dead)
+{
+	repair_tunnel(s->plan, names[link], who, dead, "test");
+}
+
+static void note(struct site *s, const char *to, enum zapi_note n)
+{
+	struct zapi_notify notify = {.note = n, .prefix = prefix(to)};
+
+	repair_notify(s->plan, &notify, now);
+}
+
+/* Zebra has that besides ours; link 0: nothing. */
+static void answer(struct site *s, const char *to, unsigned link)
+{
+	struct repair_answer a = {.valid = true, .distance = 20, .hops.n = link != 0};
+	struct prefix p = prefix(to);
+
+	a.hops.hop[0].ifindex = link;
+	a.hops.hop[0].gateway = end_of(link, true);
+	if (p.addr.family == AF_INET6)
+		a.hops.hop[0].gateway = address("fe80::1");
+	repair_answer(s->plan, &p, &a, now);
+}
+
+/* The questions that are due now. */
+static unsigned asked(struct site *s)
+{
+	struct prefix p;
+	unsigned n = 0;
+
+	while (repair_question(s->plan, &p, now))
+		n++;
+	return n;
+}
+
+static const uint32_t via_b[] = {65002, 0}, via_c_b[] = {65003, 65002, 0};
+static const uint32_t via_c_us_b[] = {65003, OUR_AS, 65002, 0},
+		      via_d_x_b[] = {65004, 65009, 65002, 0};
+static const uint32_t via_d_x[] = {65004, 65009, 65010, 65011, 0};
+
+#define P "10.2.0.0/24"
+#define Q "10.2.1.0/24"
+
+static struct site *site(void)
+{
+	struct site *s = calloc(1, sizeof(*s));
+
+	now = 1000 * MONO_S;
+	s->paths = paths_new();
+	s->plan = repair_new(s->paths, NULL);
+	for (unsigned link = AB; link <= AD; link++) {
+		struct zapi_address a = {.ifindex = link, .prefix = {end_of(link, false), 31}};
+
+		interface(s, link, true);
+		repair_address(s->plan, &a, true);
+		peer_up(s, link);
+	}
+	repair_session(s->plan, true, now);
+	announce(s, AB, P, via_b);
+	announce(s, AC, P, via_c_b);
+	best(s, AB, P);
+	assert_string_equal(told(s), "");
+	return s;
+}
+
+static void site_free(struct site *s)
+{
+	repair_free(s->plan);
+	paths_free(s->paths);
+	free(s);
+}
+
+/* ---- begin and end ---- */
+
+static void repairs_and_steps_back(void **state)
+{
+	struct site *s = site();
+
+	(void)state;
+	tunnel(s, AB, WITNESS_IKE, true);
+	assert_string_equal(told(s), "+" P "@2");
+	best_gone(s, AB, P); /* zebra selected ours */
+	now += 2 * MONO_MS;
+	note(s, P, ZAPI_NOTE_INSTALLED);
+	assert_int_equal(repair_stats(s->plan).installed, 1);
+	assert_int_equal(repair_stats(s->plan).install.sum_ns, 2 * MONO_MS);
+	assert_int_equal(asked(s), 0);
+	now += 98 * MONO_MS;
+	assert_int_equal(repair_deadline(s->plan), now);
+	assert_int_equal(asked(s), 1);
+	answer(s, P, AB); /* bgpd has not moved */
+	assert_string_equal(told(s), "");
+	now += 200 * MONO_MS;
+	assert_int_equal(asked(s), 1);
+	answer(s, P, AC);
+	assert_string_equal(told(s), "-" P);
+	best(s, AC, P);
+	assert_string_equal(told(s), "");
+	assert_int_equal(repair_stats(s->plan).active, 0);
+	assert_int_equal(repair_stats(s->plan).ended[REPAIR_END_CONVERGED], 1);
+	site_free(s);
+}
+
+static void every_witness_alone_is_enough(void **state)
+{
+	struct site *s = site();
+
+	(void)state;
+	interface(s, AB, false);
+	assert_string_equal(told(s), "+" P "@2");
+	tunnel(s, AB, WITNESS_BFD, true);
+	interface(s, AB, true);
+	assert_string_equal(told(s), "");
+	assert_int_equal(asked(s), 0); /* one of them still says so */
+	tunnel(s, AB, WITNESS_BFD, false);
+	tunnel(s, AB, WITNESS_SUSPICION, false);
+	told(s);
+	assert_int_equal(asked(s), 1);
+	answer(s, P, AB); /* alive again, and bgpd never moved */
+	assert_string_equal(told(s), "-" P);
+	site_free(s);
+}
+
+static void says_nothing_of_what_does_not_use_it(void **state)
+{
+	struct site *s = site();
+
+	(void)state;
+	tunnel(s, AC, WITNESS_IKE, true);
+	tunnel(s, AD, WITNESS_IKE, true);
+	assert_string_equal(told(s), "");
+	tunnel(s, AB, WITNESS_IKE, true); /* and the alternative is dead, too */
+	assert_string_equal(told(s), "");
+	assert_int_equal(repair_stats(s->plan).helpless, 1);
+	tunnel(s, AC, WITNESS_IKE, false);
+	assert_string_equal(told(s), "+" P "@2");
+	site_free(s);
+}
+
+static void dies_with_its_alternative_at_once(void **state)
+{
+	struct site *s = site();
+
+	(void)state;
+	announce(s, AD, P, via_d_x_b);
+	tunnel(s, AB, WITNESS_IKE, true);
+	tunnel(s, AC, WITNESS_IKE, true);
+	assert_string_equal(told(s), "+" P "@3");
+	site_free(s);
+}
+
+/* ---- the loop-free condition ---- */
+
+static void never_through_ourselves(void **state)
+{
+	struct site *s = site();
+
+	(void)state;
+	announce(s, AC, P, via_c_us_b);
+	tunnel(s, AB, WITNESS_IKE, true);
+	assert_string_equal(told(s), "");
+	announce(s, AC, P, via_c_b);
+	assert_string_equal(told(s), "+" P "@2");
+	announce(s, AC, P, via_c_us_b);
+	assert_string_equal(told(s), "-" P);
+	assert_int_equal(repair_stats(s->plan).ended[REPAIR_END_NO_ALTERNATIVE], 1);
+	site_free(s);
+}
+
+static void never_inside_our_as(void **state)
+{
+	struct site *s = site();
+	struct path_peer c = {
+		.key = key_of(AC), .local = end_of(AC, false), .as = OUR_AS, .local_as = OUR_AS};
+
+	(void)state;
+	paths_peer_up(s->paths, &c);
+	tunnel(s, AB, WITNESS_IKE, true);
+	assert_string_equal(told(s), "");
+	site_free(s);
+}
+
+static void the_shortest_way_around(void **state)
+{
+	struct site *s = site();
+
+	(void)state;
+	announce(s, AD, P, via_d_x_b);
+	tunnel(s, AB, WITNESS_IKE, true);
+	assert_string_equal(told(s), "+" P "@2");
+	tunnel(s, AC, WITNESS_BFD, true);
+	assert_string_equal(told(s), "+" P "@3");
+	tunnel(s, AC, WITNESS_BFD, false);
+	withdraw(s, AD, P);
+	assert_string_equal(told(s), "+" P "@2");
+	withdraw(s, AC, P);
+	assert_string_equal(told(s), "-" P);
+	assert_int_equal(repair_stats(s->plan).active, 0);
+	site_free(s);
+}
+
+/* ---- paths ---- */
+
+static void a_withdrawn_path_is_repaired_before_bgpd_decides(void **state)
+{
+	struct site *s = site();
+
+	(void)state;
+	announce(s, AD, P, via_d_x);
+	withdraw(s, AB, P);
+	/* B has no way any more: C's, which leads over B, is out of date. */
+	assert_string_equal(told(s), "+" P "@3");
+	assert_int_equal(repair_stats(s->plan).begun[REPAIR_BY_PATH], 1);
+	now += 100 * MONO_MS;
+	assert_int_equal(asked(s), 1);
+	answer(s, P, AB); /* over a device that lives, but without its path */
+	assert_string_equal(told(s), "");
+	now += 200 * MONO_MS;
+	assert_int_equal(asked(s), 1);
+	answer(s, P, AC);
+	assert_string_equal(told(s), "-" P);
+	site_free(s);
+}
+
+static void a_neighbour_that_goes_takes_its_paths_along(void **state)
+{
+	struct site *s = site();
+	struct path_peer_key b = key_of(AB);
+
+	(void)state;
+	best(s, AC, Q); /* Q has never been said by B */
+	paths_peer_down(s->paths, &b, "hold timer");
+	take_changes(s);
+	assert_string_equal(told(s), "+" P "@2");
+	site_free(s);
+}
+
+static void without_paths_nothing_is_guessed(void **state)
+{
+	struct site *s = site();
+
+	(void)state;
+	best(s, AB, Q);
+	announce(s, AC, Q, via_c_b);
+	announce(s, AB, Q, via_b);
+	withdraw(s, AC, Q);
+	assert_string_equal(told(s), "");
+	tunnel(s, AB, WITNESS_IKE, true);
+	assert_string_equal(told(s), "+" P "@2");
+	site_free(s);
+}
+
+static void a_path_that_comes_later_is_taken(void **state)
+{
+	struct site *s = site();
+
+	(void)state;
+	withdraw(s, AC, P);
+	tunnel(s, AB, WITNESS_IKE, true);
+	assert_string_equal(told(s), "");
+	best_gone(s, AB, P); /* bgpd has withdrawn it */
+	now += 60 * MONO_MS;
+	announce(s, AC, P, via_c_b);
+	assert_string_equal(told(s), "+" P "@2"); /* bgpd would wait 50 ms */
+	now += 100 * MONO_MS;
+	assert_int_equal(asked(s), 1);
+	answer(s, P, AC);
+	assert_string_equal(told(s), "-" P);
+	site_free(s);
+}
+
+static void a_route_that_went_is_not_waited_for_long(void **state)
+{
+	struct site *s = site();
+
+	(void)state;
+	withdraw(s, AC, P);
+	tunnel(s, AB, WITNESS_IKE, true);
+	told(s);
+	best_gone(s, AB, P);
+	assert_int_equal(repair_deadline(s->plan), now + 3 * MONO_S);
+	now += 3 * MONO_S;
+	assert_string_equal(told(s), "");
+	announce(s, AC, P, via_c_b);
+	assert_string_equal(told(s), "");
+	assert_int_equal(repair_stats(s->plan).known, 0);
+	site_free(s);
+}
+
+static void what_is_left_of_several_ways(void **state)
+{
+	struct site *s = site();
+	struct zapi_route r = route(AB, P);
+
+	(void)state;
+	r.n_nexthops = 3;
+	r.nexthops[1] = route(AC, P).nexthops[0];
+	r.nexthops[2] = route(AD, P).nexthops[0];
+	repair_best(s->plan, &r, now);
+	tunnel(s, AC, WITNESS_IKE, true);
+	assert_string_equal(told(s), "+" P "@1,3");
+	tunnel(s, AB, WITNESS_IKE, true);
+	assert_string_equal(told(s), "+" P "@3");
+	site_free(s);
+}
+
+static void unnumbered_neighbours(void **state)
+{
+	static const char p6[] = "2001:db8:2::/48";
+	struct site *s = site();
+
+	(void)state;
+	announce(s, AB, p6, via_b);
+	announce(s, AC, p6, via_c_b);
+	best(s, AB, p6);
+	tunnel(s, AB, WITNESS_IKE, true);
+	assert_string_equal(told(s), "+" P "@2 +2001:db8:2::/48@2");
+	site_free(s);
+}
+
+static void a_neighbour_behind_a_host_route(void **state)
+{
+	static const char loopback[] = "10.0.0.3/32";
+	struct site *s = site();
+	struct path_peer d = {.key = {.id = 9, .addr = address("10.0.0.3")},
+			      .local = address("10.0.0.1"),
+			      .as = 65003,
+			      .local_as = OUR_AS};
+	struct path_attrs a = {.as_path = via_c_b, .n_as = 2, .nexthop = address("10.0.0.3")};
+	struct zapi_route host = route(AD, loopback);
+	struct prefix p = prefix(P);
+
+	(void)state;
+	withdraw(s, AC, P);
+	host.type = ZAPI_TYPE_NHRP;
+	host.nexthops[0].gateway = (struct addr){0};
+	repair_best(s->plan, &host, now);
+	paths_peer_up(s->paths, &d);
+	paths_announce(s->paths, &d.key, &p, &a);
+	take_changes(s);
+	tunnel(s, AB, WITNESS_IKE, true);
+	assert_string_equal(told(s), "+" P "@3");
+	site_free(s);
+}
+
+/* ---- zebra ---- */
+
+static void nothing_else_is_given_a_second(void **state)
+{
+	struct site *s = site();
+
+	(void)state;
+	tunnel(s, AB, WITNESS_IKE, true);
+	told(s);
+	for (int i = 0; i < 5; i++) {
+		now += 200 * MONO_MS;
+		assert_int_equal(asked(s), 1);
+		answer(s, P, 0);
+		assert_string_equal(told(s), "");
+	}
+	now += 200 * MONO_MS;
+	assert_int_equal(asked(s), 1);
+	answer(s, P, 0);
+	assert_string_equal(told(s), "-" P);
+	assert_int_equal(repair_stats(s->plan).known, 0);
+	site_free(s);
+}
+
+static void refused_ones_are_tried_again(void **state)
+{
+	struct site *s = site();
+
+	(void)state;
+	tunnel(s, AB, WITNESS_IKE, true);
+	told(s);
+	for (int i = 0; i < 3; i++) {
+		note(s, P, ZAPI_NOTE_FAIL_INSTALL);
+		now = repair_deadline(s->plan);
+		assert_int_equal(asked(s), 0);
+		assert_string_equal(told(s), "+" P "@2");
+	}
+	note(s, P, ZAPI_NOTE_INSTALLED);
+	assert_int_equal(repair_stats(s->plan).installed, 1);
+	assert_int_equal(repair_stats(s->plan).refused, 3);
+	note(s, P, ZAPI_NOTE_BETTER_ADMIN_WON);
+	assert_string_equal(told(s), "-" P);
+	site_free(s);
+}
+
+static void zebra_comes_back(void **state)
+{
+	struct site *s = site();
+
+	(void)state;
+	tunnel(s, AB, WITNESS_IKE, true);
+	told(s);
+	now += 100 * MONO_MS;
+	assert_int_equal(asked(s), 1);
+	repair_session(s->plan, false, now);
+	assert_string_equal(told(s), "");
+	answer(s, P, AC); /* of a question to the former one */
+	for (unsigned link = AB; link <= AD; link++) {
+		struct zapi_address a = {.ifindex = link, .prefix = {end_of(link, false), 31}};
+
+		interface(s, link, true);
+		repair_address(s->plan, &a, true);
+	}
+	repair_session(s->plan, true, now);
+	best(s, AB, P); /* bgpd has not heard yet */
+	assert_string_equal(told(s), "+" P "@2");
+	best(s, AC, P);
+	assert_string_equal(told(s), "-" P);
+	site_free(s);
+}
+
+static void switched_off(void **state)
+{
+	struct site *s = site();
+
+	(void)state;
+	tunnel(s, AB, WITNESS_IKE, true);
+	told(s);
+	repair_end(s->plan, "test");
+	assert_string_equal(told(s), "-" P);
+	assert_int_equal(repair_stats(s->plan).ended[REPAIR_END_OFF], 1);
+	site_free(s);
+}
+
+/* ---- pace ---- */
+
+#define MANY  100000
+#define MOVED 10000
+
+static double seconds(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static void ten_thousand_of_a_hundred_thousand(void **state)
+{
+	struct site *s = site();
+	struct repair_action a;
+	char text[32];
+	unsigned n = 0, outstanding;
+	double start;
+
+	(void)state;
+	for (unsigned i = 0; i < MANY; i++) {
+		snprintf(text, sizeof(text), "%u.%u.%u.0/24", 20 + i / 65536, i / 256 % 256,
+			 i % 256);
+		announce(s, AC, text, via_c_b);
+		announce(s, i < MOVED ? AB : AD, text, via_b);
+		best(s, i < MOVED ? AB : AD, text);
+	}
+	start = seconds();
+	tunnel(s, AB, WITNESS_IKE, true);
+	while (repair_next(s->plan, &a, now))
+		n++;
+	print_message("%u of %u prefixes repaired in %.1f ms\n", n, MANY,
+		      (seconds() - start) * 1000);
+	assert_int_equal(n, MOVED + 1);
+	assert_true(seconds() - start < 1.);
+	now += 100 * MONO_MS;
+	outstanding = asked(s);
+	assert_int_equal(outstanding, REPAIR_ASKING_MAX);
+	assert_int_equal(repair_deadline(s->plan), MONO_NEVER);
+	answer(s, P, AC);
+	assert_int_equal(asked(s), 1);
+	site_free(s);
+}
+
+/* ---- answers ---- */
+
+static struct repair_answer read_json(const char *text)
+{
+	struct repair_answer a;
+
+	repair_json_read(span_str(text), "table 4747", &a);
+	return a;
+}
+
+static void zebras_answers(void **state)
+{
+	struct repair_answer a;
+
+	(void)state;
+	assert_true(read_json("{}\n").valid);
+	assert_int_equal(read_json("{}\n").hops.n, 0);
+	assert_false(read_json("").valid);
+	assert_false(read_json("[1]").valid);
+	assert_false(read_json("% Unknown command").valid);
+	a = read_json(
+		"{\"10.2.0.0/24\":[{\"protocol\":\"table\",\"instance\":4747,\"distance\":5,"
+		"\"nexthops\":[{\"ip\":\"10.255.2.1\",\"interfaceIndex\":2,\"active\":true}]},"
+		"{\"protocol\":\"bgp\",\"distance\":20,\"nexthops\":[{\"ip\":\"10.0.0.9\","
+		"\"recursive\":true,\"active\":true},{\"ip\":\"10.255.3.1\",\"interfaceIndex\":3,"
+		"\"active\":true},{\"ip\":\"10.255.1.1\",\"interfaceIndex\":1}]},"
+		"{\"protocol\":\"static\",\"distance\":254,\"nexthops\":[{\"unreachable\":true,"
+		"\"blackhole\":true,\"active\":true}]}]}");
+	assert_true(a.valid);
+	assert_int_equal(a.distance, 20);
+	assert_int_equal(a.hops.n, 1);
+	assert_int_equal(a.hops.hop[0].ifindex, 3);
+	a = read_json("{\"10.2.0.0/24\":[{\"protocol\":\"static\",\"distance\":254,\"nexthops\":"
+		      "[{\"unreachable\":true,\"blackhole\":true,\"active\":true}]}]}");
+	assert_true(a.valid);
+	assert_int_equal(a.hops.n, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(repairs_and_steps_back),
+		cmocka_unit_test(every_witness_alone_is_enough),
+		cmocka_unit_test(says_nothing_of_what_does_not_use_it),
+		cmocka_unit_test(dies_with_its_alternative_at_once),
+		cmocka_unit_test(never_through_ourselves),
+		cmocka_unit_test(never_inside_our_as),
+		cmocka_unit_test(the_shortest_way_around),
+		cmocka_unit_test(a_withdrawn_path_is_repaired_before_bgpd_decides),
+		cmocka_unit_test(a_neighbour_that_goes_takes_its_paths_along),
+		cmocka_unit_test(without_paths_nothing_is_guessed),
+		cmocka_unit_test(a_path_that_comes_later_is_taken),
+		cmocka_unit_test(a_route_that_went_is_not_waited_for_long),
+		cmocka_unit_test(what_is_left_of_several_ways),
+		cmocka_unit_test(unnumbered_neighbours),
+		cmocka_unit_test(a_neighbour_behind_a_host_route),
+		cmocka_unit_test(nothing_else_is_given_a_second),
+		cmocka_unit_test(refused_ones_are_tried_again),
+		cmocka_unit_test(zebra_comes_back),
+		cmocka_unit_test(switched_off),
+		cmocka_unit_test(ten_thousand_of_a_hundred_thousand),
+		cmocka_unit_test(zebras_answers),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
