@@ -2,6 +2,7 @@
 topology's files alone."""
 import json
 import os
+import shlex
 import shutil
 import socket
 
@@ -68,7 +69,7 @@ class Site:
 
     def _start_frr_daemon(self, name):
         words = [f"{FRR}/{name}", "--vty_socket", self.frr, "-z", f"{self.frr}/zserv.api",
-                 "-i", f"{self.frr}/{name}.pid", "--log", "stdout", "-A", "127.0.0.1"]
+                 "-i", f"{self.frr}/{name}.pid", "--log", "stdout"] + self._options(name)
         if name == "bfdd" and self._bfdd_has_control_socket():
             words += ["--bfdctl", f"{self.frr}/bfdd.sock"]
         if HAS_MGMTD:
@@ -76,6 +77,14 @@ class Site:
         daemon = self._start(name, words)
         wait_until(f"{name}'s vty socket at {self.name}",
                    lambda: os.path.exists(f"{self.frr}/{name}.vty"), START_SECONDS, [daemon])
+
+    def _options(self, name):
+        """What topology's file of daemons says, with the data plane's socket at this site."""
+        with open(os.path.join(self.config, "daemons")) as source:
+            given = [line.split("=", 1)[1] for line in source
+                     if line.startswith(f"{name}_options=")]
+        words = shlex.split(shlex.split(given[0])[0]) if given else ["-A", "127.0.0.1"]
+        return [f"unix:{self.frr}/bfd.sock" if word.startswith("unix:") else word for word in words]
 
     def _bfdd_has_control_socket(self):
         """One path for the whole machine, unless told otherwise; gone since FRR 10."""
