@@ -29,7 +29,7 @@ static void become_plane(const struct bfd_client *c)
 {
 	const char *const argv[] = {
 		"routed-bridge",
-		"--bfd-plane",
+		"--bfd-only",
 		c->path,
 		"--bfd-linger",
 		LINGER,

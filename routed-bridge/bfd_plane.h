@@ -1,5 +1,5 @@
 /* The BFD data plane: a process of its own, so that neither the bridge's work nor its end
- * keeps a packet back. `routed-bridge --bfd-plane PATH` is this; the bridge starts one unless
+ * keeps a packet back. `routed-bridge --bfd-only PATH` is this; the bridge starts one unless
  * it finds one. */
 #ifndef DETOUR_BFD_PLANE_H
 #define DETOUR_BFD_PLANE_H

@@ -16,7 +16,7 @@
 #define BFD_LINGER_MAX 86400
 
 struct program {
-	const char *config_path, *vici, *zserv, *vty_dir; /* NULL: as the file says */
+	const char *config_path, *vici, *zserv, *vty_dir, *bfd_dplane; /* NULL: as the file says */
 	bool foreground, check;
 	enum log_level level;
 	struct bridge *bridge;
@@ -25,15 +25,16 @@ struct program {
 
 static const char usage[] =
 	"usage: routed-bridge [options]\n"
-	"  --config FILE      configuration (" CONFIG_PATH ")\n"
-	"  --vici SOCKET      the IKE daemon's vici socket; wins over the file\n"
-	"  --zserv SOCKET     zebra's zserv socket; wins over the file\n"
-	"  --vty-dir DIR      the folder of zebra.vty; wins over the file\n"
-	"  --foreground       log to standard error instead of syslog\n"
-	"  --log-level LEVEL  error, warn, notice, info or debug (info)\n"
-	"  --check            read the configuration, report errors, end\n"
-	"  --bfd-plane SOCKET run nothing but BFD, for the bfdd that listens at SOCKET\n"
-	"  --bfd-linger N     with --bfd-plane: end after N seconds without a bridge\n"
+	"  --config FILE        configuration (" CONFIG_PATH ")\n"
+	"  --vici SOCKET        the IKE daemon's vici socket; wins over the file\n"
+	"  --zserv SOCKET       zebra's zserv socket; wins over the file\n"
+	"  --vty-dir DIR        the folder of zebra.vty; wins over the file\n"
+	"  --bfd-dplane SOCKET  where bfdd waits for its data plane; wins over the file\n"
+	"  --foreground         log to standard error instead of syslog\n"
+	"  --log-level LEVEL    error, warn, notice, info or debug (info)\n"
+	"  --check              read the configuration, report errors, end\n"
+	"  --bfd-only SOCKET    run nothing but BFD, for the bfdd that waits at SOCKET\n"
+	"  --bfd-linger N       with --bfd-only: end after N seconds without a bridge\n"
 	"  --version, --help\n"
 	"SIGHUP reads the configuration again; SIGTERM withdraws all routes and ends.\n";
 
@@ -48,7 +49,8 @@ static const struct option options[] = {
 	{"log-level", required_argument, NULL, 'l'},
 	{"check", no_argument, NULL, 'k'},
 	{"version", no_argument, NULL, 'v'},
-	{"bfd-plane", required_argument, NULL, 'b'},
+	{"bfd-dplane", required_argument, NULL, 'p'},
+	{"bfd-only", required_argument, NULL, 'b'},
 	{"bfd-linger", required_argument, NULL, 'n'},
 	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
@@ -80,6 +82,9 @@ static void set_linger(struct program *p, const char *value)
 static void read_option(struct program *p, int option)
 {
 	switch (option) {
+	case 'p':
+		set_path(&p->bfd_dplane, optarg);
+		break;
 	case 'b':
 		set_path(&p->bfd.path, optarg);
 		break;
@@ -198,6 +203,7 @@ static struct bridge_config *load_config(const struct program *p,
 	override(c->vici, p->vici);
 	override(c->zserv, p->zserv);
 	override(c->vty_dir, p->vty_dir);
+	override(c->bfd_dplane, p->bfd_dplane);
 	return c;
 }
 

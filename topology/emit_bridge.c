@@ -12,6 +12,9 @@ void emit_bridge_conf(FILE *out, const struct plan *p, unsigned site)
 	fprintf(out, "# routed-bridge at site %s, made from the topology %s\n",
 		p->sites[site].site->name, p->topology->name);
 	fprintf(out, "type nhrp\ntag %d\ndistance %d\n", PLAN_TAG, BRIDGE_DISTANCE);
+	if (p->topology->bfd_dataplane)
+		fprintf(out, "# instead of bfdd, which waits for it there\nbfd-dplane %s\n",
+			PLAN_BFD_SOCKET);
 	for (unsigned i = 0; i < p->n_links; i++) {
 		const struct plan_link *link = &p->links[i];
 		int end = plan_end_at(link, site);

@@ -110,5 +110,7 @@ void emit_frr_daemons(FILE *out, const struct plan *p, unsigned site)
 		p->sites[site].site->name, p->topology->name);
 	fprintf(out, "bgpd=yes\nbfdd=yes\nstaticd=yes\nvtysh_enable=yes\n");
 	fprintf(out, "zebra_options=\"-A 127.0.0.1 -s 90000000\"\n");
-	fprintf(out, "bgpd_options=\"-A 127.0.0.1\"\nbfdd_options=\"-A 127.0.0.1\"\n");
+	fprintf(out, "bgpd_options=\"-A 127.0.0.1\"\n");
+	fprintf(out, "bfdd_options=\"-A 127.0.0.1%s\"\n",
+		p->topology->bfd_dataplane ? " --dplaneaddr unix:" PLAN_BFD_SOCKET : "");
 }

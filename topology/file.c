@@ -36,6 +36,7 @@ static const cyaml_schema_field_t link_fields[] = {
 static const cyaml_schema_field_t bfd_fields[] = {
 	TEXT("interval", file_bfd, interval),
 	TEXT("multiplier", file_bfd, multiplier),
+	TEXT("dataplane", file_bfd, dataplane),
 	CYAML_FIELD_END,
 };
 

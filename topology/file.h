@@ -25,6 +25,7 @@ struct file_link {
 struct file_bfd {
 	char *interval;
 	char *multiplier;
+	char *dataplane;
 };
 
 struct file_images {

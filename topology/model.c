@@ -271,6 +271,9 @@ static void read_bfd(struct problems *p, const struct file_bfd *from, struct top
 	if (from && from->multiplier &&
 	    read_number(p, "bfd.multiplier", "BFD multiplier", from->multiplier, 2, 255, &n))
 		to->bfd_multiplier = (unsigned)n;
+	if (from)
+		read_switch(p, "bfd.dataplane", "BFD data plane", from->dataplane,
+			    &to->bfd_dataplane);
 }
 
 static void read_top(struct problems *p, const struct file_topology *from, struct topology *to)

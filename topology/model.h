@@ -31,6 +31,7 @@ struct topology {
 	const char *ike, *esp;		/* proposals; NULL: ipsecd's defaults */
 	unsigned bfd_interval;		/* milliseconds */
 	unsigned bfd_multiplier;
+	bool bfd_dataplane;		     /* routed-bridge runs bfdd's sessions */
 	const char *site_image, *host_image; /* for containerlab */
 	unsigned n_sites, n_links;
 	struct site *sites;

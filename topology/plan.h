@@ -8,8 +8,9 @@
 
 #include <net/if.h>
 
-#define LINK_NAME_MAX (2 * SITE_NAME_MAX + 1)
-#define PLAN_TAG      500 /* of routed-bridge's routes, for route-maps */
+#define LINK_NAME_MAX	(2 * SITE_NAME_MAX + 1)
+#define PLAN_BFD_SOCKET "/var/run/frr/bfd-dplane.sock"
+#define PLAN_TAG	500 /* of routed-bridge's routes, for route-maps */
 
 /* One site's end of a link. */
 struct plan_end {

@@ -72,6 +72,8 @@ class Site:
                  "-i", f"{self.frr}/{name}.pid", "--log", "stdout"] + self._options(name)
         if name == "bfdd" and self._bfdd_has_control_socket():
             words += ["--bfdctl", f"{self.frr}/bfdd.sock"]
+        if name == "bfdd" and self.bfd_dataplane():
+            words += ["--dplaneaddr", f"unix:{self.frr}/bfd.sock"]
         if HAS_MGMTD:
             words += ["-N", self.namespace]
         daemon = self._start(name, words)
@@ -96,6 +98,11 @@ class Site:
             asked = [line.split("=")[0] for line in source if line.strip().endswith("d=yes")]
         return (["mgmtd"] if HAS_MGMTD else []) + ["zebra"] + asked
 
+    def bfd_dataplane(self):
+        """Whether topology's files have routed-bridge run bfdd's sessions."""
+        with open(os.path.join(self.config, "daemons")) as source:
+            return "--dplaneaddr" in source.read()
+
     def start_frr(self):
         for name in self.frr_daemons():
             self._start_frr_daemon(name)
@@ -113,10 +120,12 @@ class Site:
                    START_SECONDS, [daemon])
 
     def start_bridge(self):
-        self._start("routed-bridge", [
-            f"{self.programs}/routed-bridge", "--foreground",
-            "--config", f"{self.config}/routed-bridge.conf", "--vici", self.vici,
-            "--zserv", f"{self.frr}/zserv.api", "--vty-dir", self.frr])
+        words = [f"{self.programs}/routed-bridge", "--foreground",
+                 "--config", f"{self.config}/routed-bridge.conf", "--vici", self.vici,
+                 "--zserv", f"{self.frr}/zserv.api", "--vty-dir", self.frr]
+        if self.bfd_dataplane():
+            words += ["--bfd-dplane", f"{self.frr}/bfd.sock"]
+        self._start("routed-bridge", words)
 
     # ---- restarting
 
