@@ -30,7 +30,9 @@ struct netlink_link {
 	uint8_t operstate; /* IF_OPER_* (RFC 2863) */
 	uint8_t linkmode;  /* IF_LINK_MODE_* */
 	uint32_t mtu;
-	bool removed; /* RTM_DELLINK */
+	int master;	    /* ifindex of the bridge or VRF that it belongs to; 0: none */
+	uint32_t vrf_table; /* of a VRF device; else 0 */
+	bool removed;	    /* RTM_DELLINK */
 };
 
 struct netlink_addr {
@@ -96,6 +98,8 @@ const char *netlink_strerror(const struct netlink *nl, int error);
 /* -ENODEV when there is none. */
 int netlink_link_get(struct netlink *nl, int ifindex, struct netlink_link *out);
 int netlink_link_find(struct netlink *nl, const char *name, struct netlink_link *out);
+int netlink_link_list(struct netlink *nl, void (*cb)(void *ctx, const struct netlink_link *link),
+		      void *ctx);
 int netlink_link_change(struct netlink *nl, int ifindex, const struct netlink_link_change *change);
 int netlink_link_set_up(struct netlink *nl, int ifindex, bool up);
 int netlink_link_set_mtu(struct netlink *nl, int ifindex, uint32_t mtu);

@@ -39,6 +39,30 @@ int netlink_link_find(struct netlink *nl, const char *name, struct netlink_link 
 	return name[0] ? link_query(nl, 0, name, out) : -ENODEV;
 }
 
+struct link_list {
+	void (*cb)(void *ctx, const struct netlink_link *link);
+	void *ctx;
+};
+
+static void take_each(void *ctx, const struct nlmsghdr *h)
+{
+	const struct link_list *list = ctx;
+	struct netlink_link link;
+
+	if (netlink_parse_link(h, &link))
+		list->cb(list->ctx, &link);
+}
+
+int netlink_link_list(struct netlink *nl, void (*cb)(void *ctx, const struct netlink_link *link),
+		      void *ctx)
+{
+	uint8_t buf[256] __attribute__((aligned(8)));
+	struct link_list list = {.cb = cb, .ctx = ctx};
+
+	return netlink_query(nl, netlink_build_link_get(buf, sizeof(buf), 0, NULL), take_each,
+			     &list);
+}
+
 int netlink_link_change(struct netlink *nl, int ifindex, const struct netlink_link_change *change)
 {
 	uint8_t buf[256] __attribute__((aligned(8)));

@@ -112,14 +112,23 @@ static bool is_u8(const struct nlattr *attr)
 	return mnl_attr_get_payload_len(attr) == 1;
 }
 
-static void take_kind(struct netlink_link *out, const struct nlattr *info)
+/* The kind comes before what only it has. */
+static void take_info(struct netlink_link *out, const struct nlattr *info)
 {
-	const struct nlattr *attr;
+	const struct nlattr *attr, *data;
 
 	mnl_attr_for_each_nested(attr, info)
 	{
 		if (mnl_attr_get_type(attr) == IFLA_INFO_KIND)
 			copy_text(out->kind, sizeof(out->kind), attr);
+		if (mnl_attr_get_type(attr) != IFLA_INFO_DATA || strcmp(out->kind, "vrf") != 0)
+			continue;
+		mnl_attr_for_each_nested(data, attr)
+		{
+			if (mnl_attr_get_type(data) == IFLA_VRF_TABLE &&
+			    mnl_attr_get_payload_len(data) == 4)
+				out->vrf_table = mnl_attr_get_u32(data);
+		}
 	}
 }
 
@@ -141,8 +150,12 @@ static void take_link_attr(struct netlink_link *out, const struct nlattr *attr)
 		if (mnl_attr_get_payload_len(attr) == 4)
 			out->mtu = mnl_attr_get_u32(attr);
 		return;
+	case IFLA_MASTER:
+		if (mnl_attr_get_payload_len(attr) == 4)
+			out->master = (int)mnl_attr_get_u32(attr);
+		return;
 	case IFLA_LINKINFO:
-		take_kind(out, attr);
+		take_info(out, attr);
 		return;
 	default:
 		return;

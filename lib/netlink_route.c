@@ -4,7 +4,7 @@
 
 #include <errno.h>
 
-#define SMALL 256
+#define SMALL 1024 /* a route with all its nexthops */
 
 int netlink_route_add(struct netlink *nl, const struct netlink_route *r)
 {

@@ -6,16 +6,28 @@
 
 #include "lib/netlink.h"
 
+#define NETLINK_NEXTHOPS_MAX 8
+
+struct netlink_nexthop {
+	int ifindex;
+	struct addr gateway; /* family 0: none; may be of the other family */
+	uint16_t weight;     /* 1..256; 0 as 1 */
+	bool onlink;
+};
+
 struct netlink_route {
 	struct prefix dst;
 	struct addr source;  /* preferred; family 0: none */
 	struct addr gateway; /* parsed only; may be of the other family */
-	int ifindex;	     /* 0: none (blackhole, throws) */
+	uint8_t n_nexthops;  /* built only; instead of ifindex */
+	struct netlink_nexthop nexthops[NETLINK_NEXTHOPS_MAX];
+	int ifindex; /* 0: none (blackhole, throws) */
 	uint32_t table, metric;
 	bool blackhole;
 	bool throws;	  /* the next table is asked: no route of this one */
+	bool exclusive;	  /* built only: adding fails where one like it is there */
 	uint8_t protocol; /* RTPROT_* */
-	uint32_t mtu;	  /* parsed only; 0: the device's */
+	uint32_t mtu;	  /* 0: the device's */
 };
 
 struct netlink_rule {

@@ -21,13 +21,82 @@ static uint8_t scope_of(const struct netlink_route *r, bool add)
 		return RT_SCOPE_UNIVERSE;
 	if (!add)
 		return RT_SCOPE_NOWHERE;
-	return r->blackhole || r->throws ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK;
+	if (r->blackhole || r->throws || (r->n_nexthops && r->nexthops[0].gateway.family))
+		return RT_SCOPE_UNIVERSE;
+	return RT_SCOPE_LINK;
+}
+
+static bool put_gateway(struct nlmsghdr *h, size_t size, uint8_t family, const struct addr *a)
+{
+	uint8_t via[2 + sizeof(a->bytes)] = {0};
+	uint16_t other = a->family;
+
+	if (!a->family || a->family == family)
+		return !a->family || put_addr(h, size, RTA_GATEWAY, a);
+	memcpy(via, &other, sizeof(other));
+	memcpy(via + sizeof(other), a->bytes, addr_size(a->family));
+	return mnl_attr_put_check(h, size, RTA_VIA, sizeof(other) + addr_size(a->family), via);
+}
+
+/* A struct rtnexthop with its attributes behind it, whose length is known last. */
+static bool put_rtnexthop(struct nlmsghdr *h, size_t size, uint8_t family,
+			  const struct netlink_nexthop *n)
+{
+	struct rtnexthop *nh = mnl_nlmsg_get_payload_tail(h);
+
+	if (h->nlmsg_len + sizeof(*nh) > size)
+		return false;
+	*nh = (struct rtnexthop){
+		.rtnh_flags = n->onlink ? RTNH_F_ONLINK : 0,
+		.rtnh_hops = n->weight ? (uint8_t)(n->weight - 1) : 0,
+		.rtnh_ifindex = n->ifindex,
+	};
+	h->nlmsg_len += (uint32_t)sizeof(*nh);
+	if (!put_gateway(h, size, family, &n->gateway))
+		return false;
+	nh->rtnh_len = (uint16_t)((uint8_t *)mnl_nlmsg_get_payload_tail(h) - (uint8_t *)nh);
+	return true;
+}
+
+/* One nexthop stands in the route itself. */
+static bool put_nexthops(struct nlmsghdr *h, size_t size, const struct netlink_route *r)
+{
+	const struct netlink_nexthop *first = &r->nexthops[0];
+	struct rtmsg *rtm = mnl_nlmsg_get_payload(h);
+	uint8_t family = r->dst.addr.family;
+	struct nlattr *nest;
+
+	if (r->n_nexthops == 1) {
+		rtm->rtm_flags |= first->onlink ? RTNH_F_ONLINK : 0;
+		return mnl_attr_put_u32_check(h, size, RTA_OIF, (uint32_t)first->ifindex) &&
+		       put_gateway(h, size, family, &first->gateway);
+	}
+	nest = mnl_attr_nest_start_check(h, size, RTA_MULTIPATH);
+	for (unsigned i = 0; nest && i < r->n_nexthops; i++) {
+		if (!put_rtnexthop(h, size, family, &r->nexthops[i]))
+			return false;
+	}
+	if (nest)
+		mnl_attr_nest_end(h, nest);
+	return nest != NULL;
+}
+
+static bool put_mtu(struct nlmsghdr *h, size_t size, uint32_t mtu)
+{
+	struct nlattr *nest = mnl_attr_nest_start_check(h, size, RTA_METRICS);
+
+	if (!nest || !mnl_attr_put_u32_check(h, size, RTAX_MTU, mtu))
+		return false;
+	mnl_attr_nest_end(h, nest);
+	return true;
 }
 
 struct nlmsghdr *netlink_build_route(void *buf, size_t size, const struct netlink_route *r,
 				     bool add)
 {
-	uint16_t flags = add ? NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE : NLM_F_ACK;
+	uint16_t flags = !add		? NLM_F_ACK
+			 : r->exclusive ? NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL
+					: NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE;
 	struct nlmsghdr *h = netlink_build_start(buf, size, sizeof(struct rtmsg),
 						 add ? RTM_NEWROUTE : RTM_DELROUTE, flags);
 	struct prefix dst = prefix_mask(&r->dst);
@@ -50,6 +119,10 @@ struct nlmsghdr *netlink_build_route(void *buf, size_t size, const struct netlin
 	if (r->metric && !mnl_attr_put_u32_check(h, size, RTA_PRIORITY, r->metric))
 		return NULL;
 	if (r->source.family && !put_addr(h, size, RTA_PREFSRC, &r->source))
+		return NULL;
+	if (add && r->n_nexthops && !put_nexthops(h, size, r))
+		return NULL;
+	if (add && r->mtu && !put_mtu(h, size, r->mtu))
 		return NULL;
 	return h;
 }

@@ -53,6 +53,7 @@ static void release(struct bridge *b)
 	paths_free(b->paths);
 	tunnels_free(b->tunnels);
 	interfaces_free(b->interfaces);
+	bridge_kernel_end(b);
 	lock_release(&b->lock);
 	bridge_config_free(b->config);
 	free(b);
@@ -87,6 +88,7 @@ struct bridge *bridge_new(struct ev_loop *loop, const struct log_sink *log,
 		release(b);
 		return NULL;
 	}
+	bridge_kernel_init(b);
 	bridge_fit_sessions(b, true);
 	bridge_repair_fit(b, NULL);
 	bridge_bfd_fit(b);

@@ -39,6 +39,10 @@ void bridge_settle(struct bridge *b)
 	struct zebra *z;
 
 	while (routes_next(b->routes, &a, mono_now())) {
+		if (a.route.type == BRIDGE_KERNEL_TYPE) {
+			bridge_kernel_act(b, &a);
+			continue;
+		}
 		z = bridge_session(b, a.route.type, a.route.instance);
 		if (!z)
 			continue;
@@ -64,17 +68,20 @@ const char *bridge_interface_of(const struct bridge_section *section, const char
 	return named[0] ? named : conn;
 }
 
-static void put_claim(struct route_claim *c, const struct bridge_options *o,
+static void put_claim(const struct bridge *b, struct route_claim *c, const struct bridge_options *o,
 		      const struct interface *i, const struct prefix *prefix)
 {
+	bool kernel = bridge_kernel_writes(b);
+
 	*c = (struct route_claim){
 		.route =
 			{
-				.type = o->type,
-				.instance = o->instance,
+				.type = kernel ? BRIDGE_KERNEL_TYPE : o->type,
+				.instance = kernel ? 0 : o->instance,
+				.vrf = i->vrf,
 				.prefix = *prefix,
 				.n_nexthops = 1,
-				.nexthops = {{.ifindex = i->ifindex}},
+				.nexthops = {{.vrf = i->vrf, .ifindex = i->ifindex}},
 				.distance = o->distance,
 				.metric = o->metric,
 				.tag = o->tag,
@@ -98,7 +105,7 @@ static bool selector_wanted(const struct bridge_section *s, const struct prefix 
 }
 
 /* What the tunnel claims now; the caller frees it. *n is 0 for nothing. */
-static struct route_claim *claims_of(const struct bridge_section *s,
+static struct route_claim *claims_of(const struct bridge *b, const struct bridge_section *s,
 				     const struct tunnel_view *tunnel, const struct interface *i,
 				     size_t *n)
 {
@@ -109,10 +116,10 @@ static struct route_claim *claims_of(const struct bridge_section *s,
 	if (!claims)
 		return NULL;
 	for (size_t k = 0; k < s->n_prefixes; k++)
-		put_claim(&claims[(*n)++], &s->options, i, &s->prefixes[k]);
+		put_claim(b, &claims[(*n)++], &s->options, i, &s->prefixes[k]);
 	for (size_t k = 0; k < tunnel->n_selectors; k++) {
 		if (selector_wanted(s, &tunnel->selectors[k]))
-			put_claim(&claims[(*n)++], &s->options, i, &tunnel->selectors[k]);
+			put_claim(b, &claims[(*n)++], &s->options, i, &tunnel->selectors[k]);
 	}
 	return claims;
 }
@@ -128,7 +135,7 @@ static void reconcile(struct bridge *b, const struct tunnel_view *tunnel, const 
 	if (s && tunnel->up)
 		i = interfaces_find(b->interfaces, name);
 	if (i && i->operative)
-		claims = claims_of(s, tunnel, i, &n);
+		claims = claims_of(b, s, tunnel, i, &n);
 	if (!routes_set(b->routes, tunnel->conn, claims, n, cause))
 		log_to(b->log, LOG_LEVEL_ERROR, "route", tunnel->conn,
 		       "out of memory: some of its routes are missing");

@@ -1,6 +1,6 @@
 /* What the bridge's files share: bridge.c (life, reload), bridge_vici.c (events of the IKE
  * daemon), bridge_claims.c (tunnels to claims, claims to zebra), bridge_zebra.c (sessions
- * and events of zebra). Included by bridge_*.c alone. */
+ * and events of zebra), bridge_kernel.c (routes without zebra). Included by bridge_*.c alone. */
 #ifndef DETOUR_BRIDGE_PARTS_H
 #define DETOUR_BRIDGE_PARTS_H
 
@@ -33,7 +33,10 @@ struct bridge {
 	ev_timer vici_hold; /* runs while the daemon is away */
 	ev_timer sweep;	    /* leftovers of an earlier zebra */
 	struct routes_count last_count;
-	struct netlink *netlink; /* for aliases; NULL until one is set */
+	bool tunnels_known;	      /* a list was complete, or is waited for no longer */
+	bool kernel_refused;	      /* was said */
+	struct bridge_kernel *kernel; /* NULL: no route is in the kernel by us */
+	struct netlink *netlink;      /* for aliases; NULL until one is set */
 	bool describe_refused;
 	bool ike_silent; /* the daemon is not heard: what counts as down need not be */
 	struct paths *paths;
@@ -69,6 +72,28 @@ struct zebra *bridge_session(const struct bridge *b, enum zapi_route_type type, 
 /* Opens and closes sessions: one for every type that the configuration names. keep: those
  * that are open may stay. */
 void bridge_fit_sessions(struct bridge *b, bool keep);
+
+/* A device or a VRF (NULL: gone) as zebra or the kernel tells of it: what uses it is looked
+ * at again. */
+void bridge_interface_report(struct bridge *b, enum zapi_command command,
+			     const struct zapi_interface *report);
+void bridge_vrf_report(struct bridge *b, uint32_t id, const struct zapi_vrf *vrf);
+
+/* ---- bridge_kernel.c ---- */
+
+/* In the kernel there are no types: all claims have this one, which no session has. */
+#define BRIDGE_KERNEL_TYPE ZAPI_TYPES_ALL
+
+void bridge_kernel_init(struct bridge *b);
+/* Routes go to the kernel, not to zebra. */
+bool bridge_kernel_writes(const struct bridge *b);
+void bridge_kernel_enter(struct bridge *b, enum log_level level, const char *cause);
+/* zebra has them from now on; those in the kernel go when zebra's are there. */
+void bridge_kernel_leave(struct bridge *b, const char *cause);
+/* zebra is there: what an earlier bridge left in the kernel can go. */
+void bridge_kernel_tidy(struct bridge *b);
+void bridge_kernel_act(struct bridge *b, const struct route_action *a);
+void bridge_kernel_end(struct bridge *b);
 
 /* ---- bridge_describe.c ---- */
 

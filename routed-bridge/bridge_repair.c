@@ -193,7 +193,8 @@ static void on_interface(void *ctx, enum zapi_command command, const struct zapi
 {
 	struct bridge_repair *br = ctx;
 
-	repair_interface(br->plan, i, command != ZAPI_INTERFACE_DELETE);
+	repair_interface(br->plan, i,
+			 command != ZAPI_INTERFACE_DELETE && i->vrf == ZAPI_VRF_DEFAULT);
 	br->due = true;
 }
 
@@ -399,9 +400,10 @@ void bridge_repair_end(struct bridge *b)
 
 static bool same_repair(const struct bridge_config *a, const struct bridge_config *b)
 {
-	return a->repair.on == b->repair.on && a->repair.distance == b->repair.distance &&
-	       a->repair.type == b->repair.type && a->repair.instance == b->repair.instance &&
-	       strcmp(a->zserv, b->zserv) == 0 && strcmp(a->vty_dir, b->vty_dir) == 0;
+	return a->zebra == b->zebra && a->repair.on == b->repair.on &&
+	       a->repair.distance == b->repair.distance && a->repair.type == b->repair.type &&
+	       a->repair.instance == b->repair.instance && strcmp(a->zserv, b->zserv) == 0 &&
+	       strcmp(a->vty_dir, b->vty_dir) == 0;
 }
 
 void bridge_repair_fit(struct bridge *b, const struct bridge_config *old)
@@ -414,6 +416,11 @@ void bridge_repair_fit(struct bridge *b, const struct bridge_config *old)
 	bridge_repair_end(b);
 	if (!b->config->repair.on)
 		return;
+	if (!b->config->zebra) {
+		log_to(b->log, LOG_LEVEL_WARN, "repair", "",
+		       "'repair yes' needs zebra, and there is 'zebra no': nothing is repaired");
+		return;
+	}
 	start(b);
 	if (b->repair && b->repair->plan && b->repair->session && b->repair->vty)
 		return;

@@ -23,6 +23,7 @@ static void on_list_end(void *ctx)
 
 	ev_timer_stop(b->loop, &b->vici_hold);
 	tunnels_list_end(b->tunnels);
+	b->tunnels_known = true;
 	bridge_reconcile(b);
 }
 
@@ -57,6 +58,7 @@ static void on_vici_hold(struct ev_loop *loop, ev_timer *timer, int events)
 	       "no word from the IKE daemon for %.0f s: its tunnels count as down", VICI_HOLD);
 	b->ike_silent = true;
 	tunnels_forget(b->tunnels, "the IKE daemon is gone");
+	b->tunnels_known = true;
 	bridge_reconcile(b);
 	b->ike_silent = false;
 }

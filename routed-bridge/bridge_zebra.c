@@ -35,6 +35,8 @@ static void on_zebra_ready(void *ctx, struct zebra *z)
 	zebra_type(z, &type, &instance);
 	bridge_type_format(type, instance, text);
 	log_to(b->log, LOG_LEVEL_NOTICE, "zebra", text, "connected");
+	bridge_kernel_leave(b, "zebra has them");
+	bridge_kernel_tidy(b);
 	if (type == ZAPI_TYPE_NHRP && frr_daemon_runs(b->config->vty_dir, "nhrpd"))
 		log_to(b->log, LOG_LEVEL_WARN, "zebra", text,
 		       "nhrpd runs and has the type nhrp, too: when one of the two ends, zebra "
@@ -94,17 +96,16 @@ static void on_zebra_lost(void *ctx, struct zebra *z)
 
 	zebra_type(z, &type, &instance);
 	routes_session(b->routes, type, instance, false);
-	if (z != b->sessions[0])
+	if (z != b->sessions[0] || bridge_kernel_writes(b))
 		return;
 	interfaces_forget(b->interfaces);
 	tunnels_touch(b->tunnels, "zebra is gone");
 	bridge_reconcile(b);
 }
 
-static void on_zebra_interface(void *ctx, enum zapi_command command,
-			       const struct zapi_interface *report)
+void bridge_interface_report(struct bridge *b, enum zapi_command command,
+			     const struct zapi_interface *report)
 {
-	struct bridge *b = ctx;
 	const struct interface *i = interfaces_update(b->interfaces, command, report);
 	struct interface_change change = {.b = b, .interface = i};
 	char cause[64];
@@ -115,8 +116,9 @@ static void on_zebra_interface(void *ctx, enum zapi_command command,
 		 i->operative ? "is operative"
 		 : i->present ? "is not operative"
 			      : "is deleted");
-	log_to(b->log, LOG_LEVEL_DEBUG, "zebra", "", "%s: %s, ifindex %u, generation %u",
-	       zapi_command_name(command), cause, i->ifindex, i->generation);
+	log_to(b->log, LOG_LEVEL_DEBUG, bridge_kernel_writes(b) ? "kernel" : "zebra", "",
+	       "%s: %s, ifindex %u, generation %u, VRF %u", zapi_command_name(command), cause,
+	       i->ifindex, i->generation, i->vrf);
 	change.cause = cause;
 	tunnels_each(b->tunnels, touch_user, &change);
 	if (change.used && i->present && !i->link_detect)
@@ -126,14 +128,54 @@ static void on_zebra_interface(void *ctx, enum zapi_command command,
 	bridge_reconcile(b);
 }
 
+void bridge_vrf_report(struct bridge *b, uint32_t id, const struct zapi_vrf *vrf)
+{
+	if (!vrf)
+		interfaces_vrf_delete(b->interfaces, id);
+	else if (!interfaces_vrf_add(b->interfaces, id, vrf))
+		return;
+	else
+		log_to(b->log, LOG_LEVEL_DEBUG, "route", vrf->name, "VRF %u, table %u", id,
+		       vrf->table);
+}
+
+static void on_zebra_interface(void *ctx, enum zapi_command command,
+			       const struct zapi_interface *report)
+{
+	if (!bridge_kernel_writes(ctx))
+		bridge_interface_report(ctx, command, report);
+}
+
+static void on_zebra_vrf(void *ctx, uint32_t id, const struct zapi_vrf *vrf)
+{
+	if (!bridge_kernel_writes(ctx))
+		bridge_vrf_report(ctx, id, vrf);
+}
+
+/* FRR of another version is there: it learns the routes from the kernel. */
+static void on_zebra_unknown(void *ctx, const char *version)
+{
+	struct bridge *b = ctx;
+	char cause[256];
+
+	snprintf(cause, sizeof(cause),
+		 "%s/zebra.vty says FRR %s, and this program knows the zserv protocol of FRR %s",
+		 b->config->vty_dir, version, zapi_versions_known());
+	bridge_kernel_enter(b, LOG_LEVEL_WARN, cause);
+}
+
 static void on_zebra_notify(void *ctx, struct zebra *z, const struct zapi_notify *notify)
 {
 	struct bridge *b = ctx;
+	struct zapi_notify n = *notify;
 	enum zapi_route_type type;
 	uint16_t instance;
 
 	zebra_type(z, &type, &instance);
-	routes_notify(b->routes, type, instance, notify, mono_now());
+	/* A route that names no table was given the VRF's. */
+	if (n.table == interfaces_vrf_table(b->interfaces, n.vrf))
+		n.table = 0;
+	routes_notify(b->routes, type, instance, &n, mono_now());
 	bridge_confirmed(b);
 }
 
@@ -141,7 +183,7 @@ static void on_zebra_notify(void *ctx, struct zebra *z, const struct zapi_notify
 
 static bool config_uses(const struct bridge_config *c, const struct zebra *z)
 {
-	for (size_t i = 0; i < c->n_sections; i++) {
+	for (size_t i = 0; i < c->n_sections && c->zebra; i++) {
 		if (zebra_is(z, c->sections[i].options.type, c->sections[i].options.instance))
 			return true;
 	}
@@ -186,16 +228,20 @@ void bridge_fit_sessions(struct bridge *b, bool keep)
 {
 	bool watched = keep && b->n_sessions && config_uses(b->config, b->sessions[0]);
 
+	/* The kernel has them before zebra takes its own away. */
+	if (!b->config->zebra)
+		bridge_kernel_enter(b, LOG_LEVEL_NOTICE, "'zebra no'");
 	for (unsigned i = b->n_sessions; i-- > 0;) {
 		if (!keep || !config_uses(b->config, b->sessions[i]))
 			close_session(b, i);
 	}
-	for (size_t i = 0; i < b->config->n_sections; i++)
+	for (size_t i = 0; i < b->config->n_sections && b->config->zebra; i++)
 		open_session(b, &b->config->sections[i].options);
 	if (b->n_sessions == 0 || watched)
 		return;
 	/* Another session watches the interfaces from here on. */
-	interfaces_forget(b->interfaces);
+	if (!bridge_kernel_writes(b))
+		interfaces_forget(b->interfaces);
 	zebra_subscribe(b->sessions[0]);
 }
 
@@ -205,7 +251,9 @@ void bridge_zebra_init(struct bridge *b)
 		.may_connect = on_may_connect,
 		.ready = on_zebra_ready,
 		.lost = on_zebra_lost,
+		.unknown = on_zebra_unknown,
 		.interface = on_zebra_interface,
+		.vrf = on_zebra_vrf,
 		.notify = on_zebra_notify,
 		.ctx = b,
 		.log = b->log,

@@ -41,6 +41,7 @@ struct bridge_config {
 	char vty_dir[BRIDGE_PATH_MAX];
 	struct bridge_repair_options repair;
 	char bfd_dplane[BRIDGE_PATH_MAX]; /* where bfdd waits for its data plane; "": no BFD */
+	bool zebra;			  /* false: routes go to the kernel */
 	bool describe;			  /* tunnel devices, for `show interface` */
 	size_t n_sections;
 	struct bridge_section *sections;       /* in the file's order */

@@ -186,6 +186,7 @@ struct bridge_config *bridge_config_parse(const char *file, struct span text,
 	snprintf(p.config->vici, BRIDGE_PATH_MAX, "%s", DEFAULT_VICI);
 	snprintf(p.config->zserv, BRIDGE_PATH_MAX, "%s", DEFAULT_ZSERV);
 	snprintf(p.config->vty_dir, BRIDGE_PATH_MAX, "%s", DEFAULT_VTY_DIR);
+	p.config->zebra = true;
 	while (start < text.len) {
 		const uint8_t *end = memchr(text.ptr + start, '\n', text.len - start);
 		size_t n = end ? (size_t)(end - text.ptr) - start : text.len - start;

@@ -29,6 +29,18 @@ static void read_describe(struct config_parser *p, struct bridge_options *option
 	config_yes_no(p, &p->config->describe);
 }
 
+static void read_zebra(struct config_parser *p, struct bridge_options *options)
+{
+	const struct config_word *w = &p->words[1];
+
+	(void)options;
+	if (!config_expect_words(p, 1, "zebra auto|no"))
+		return;
+	p->config->zebra = strcmp(w->text, "no") != 0;
+	if (p->config->zebra && strcmp(w->text, "auto") != 0)
+		config_complain(p, w->column, "'zebra': '%s' is neither auto nor no", w->text);
+}
+
 static void read_conn(struct config_parser *p, struct bridge_options *options)
 {
 	struct bridge_config *c = p->config;
@@ -73,6 +85,7 @@ static const struct config_statement statements[] = {
 	{"repair-distance", IN_FILE, false, config_read_repair_distance},
 	{"repair-type", IN_FILE, false, config_read_repair_type},
 	{"bfd-dplane", IN_FILE, false, config_read_bfd_dplane},
+	{"zebra", IN_FILE, false, read_zebra},
 	{"describe", IN_FILE, false, read_describe},
 	{"type", ANYWHERE, false, config_read_type},
 	{"tag", ANYWHERE, false, config_read_tag},

@@ -11,13 +11,30 @@ struct entry {
 	UT_hash_handle hh;
 };
 
+struct vrf {
+	uint32_t id;
+	struct zapi_vrf value;
+	UT_hash_handle hh;
+};
+
 struct interfaces {
 	struct entry *by_name;
+	struct vrf *vrfs;
 };
 
 struct interfaces *interfaces_new(void)
 {
 	return calloc(1, sizeof(struct interfaces));
+}
+
+static void forget_vrfs(struct interfaces *t)
+{
+	struct vrf *v, *next;
+
+	HASH_ITER (hh, t->vrfs, v, next) {
+		HASH_DEL(t->vrfs, v);
+		free(v);
+	}
 }
 
 void interfaces_free(struct interfaces *t)
@@ -30,6 +47,7 @@ void interfaces_free(struct interfaces *t)
 		HASH_DEL(t->by_name, e);
 		free(e);
 	}
+	forget_vrfs(t);
 	free(t);
 }
 
@@ -68,8 +86,10 @@ const struct interface *interfaces_update(struct interfaces *t, enum zapi_comman
 	next.present = command != ZAPI_INTERFACE_DELETE;
 	next.ifindex = report->ifindex;
 	next.link_detect = report->link_detect;
+	next.vrf = report->vrf;
 	next.operative = next.present && (report->flags & needed) == needed;
-	if (next.present && (!e->interface.present || e->interface.ifindex != next.ifindex))
+	if (next.present && (!e->interface.present || e->interface.ifindex != next.ifindex ||
+			     e->interface.vrf != next.vrf))
 		next.generation++;
 	if (memcmp(&next, &e->interface, sizeof(next)) == 0)
 		return NULL;
@@ -92,4 +112,69 @@ const struct interface *interfaces_find(const struct interfaces *t, const char *
 	const struct entry *e = find(t, name);
 
 	return e ? &e->interface : NULL;
+}
+
+/* ---- VRFs ---- */
+
+static struct vrf *find_vrf(const struct interfaces *t, uint32_t id)
+{
+	struct vrf *v;
+
+	HASH_FIND(hh, t->vrfs, &id, sizeof(id), v);
+	return v;
+}
+
+bool interfaces_vrf_add(struct interfaces *t, uint32_t id, const struct zapi_vrf *vrf)
+{
+	struct vrf *v = find_vrf(t, id);
+	uint32_t former;
+
+	if (v && v->value.table == vrf->table && strcmp(v->value.name, vrf->name) == 0)
+		return false;
+	/* Made anew while nobody told. */
+	if (interfaces_vrf_find(t, vrf->name, &former) && former != id)
+		interfaces_vrf_delete(t, former);
+	v = find_vrf(t, id);
+	if (!v) {
+		v = calloc(1, sizeof(*v));
+		if (!v)
+			return false;
+		v->id = id;
+		HASH_ADD(hh, t->vrfs, id, sizeof(v->id), v);
+	}
+	v->value = *vrf;
+	return true;
+}
+
+void interfaces_vrf_delete(struct interfaces *t, uint32_t id)
+{
+	struct vrf *v = find_vrf(t, id);
+
+	if (!v)
+		return;
+	HASH_DEL(t->vrfs, v);
+	free(v);
+}
+
+bool interfaces_vrf_find(const struct interfaces *t, const char *name, uint32_t *id)
+{
+	struct vrf *v, *next;
+
+	HASH_ITER (hh, t->vrfs, v, next) {
+		if (strcmp(v->value.name, name) == 0) {
+			*id = v->id;
+			return true;
+		}
+	}
+	*id = ZAPI_VRF_DEFAULT;
+	return strcmp(name, "default") == 0;
+}
+
+uint32_t interfaces_vrf_table(const struct interfaces *t, uint32_t id)
+{
+	const struct vrf *v = find_vrf(t, id);
+
+	if (v && v->value.table)
+		return v->value.table;
+	return id == ZAPI_VRF_DEFAULT ? 254 : 0; /* RT_TABLE_MAIN */
 }

@@ -1,5 +1,6 @@
-/* The interfaces as zebra sees them. An interface that is deleted and made again is a new
- * one, even under the same name and ifindex: `generation` tells them apart. */
+/* The interfaces and VRFs as zebra, or the kernel where there is none, sees them. An interface that
+ * is deleted and made again is a new one, even under the same name and ifindex: `generation` tells
+ * them apart. */
 #ifndef DETOUR_INTERFACES_H
 #define DETOUR_INTERFACES_H
 
@@ -10,6 +11,7 @@ struct interfaces;
 struct interface {
 	char name[IF_NAMESIZE];
 	uint32_t ifindex;
+	uint32_t vrf;	     /* id: ifindex of the VRF device, or ZAPI_VRF_DEFAULT */
 	uint32_t generation; /* rises whenever zebra meets the name anew */
 	bool present;
 	bool operative; /* IFF_UP and IFF_RUNNING: routes over it can work */
@@ -22,6 +24,13 @@ void interfaces_free(struct interfaces *t);
  * matters, else NULL; valid until interfaces_free. */
 const struct interface *interfaces_update(struct interfaces *t, enum zapi_command command,
 					  const struct zapi_interface *report);
+/* A VRF came, or got another name or table. false: nothing changed. */
+bool interfaces_vrf_add(struct interfaces *t, uint32_t id, const struct zapi_vrf *vrf);
+void interfaces_vrf_delete(struct interfaces *t, uint32_t id);
+/* The id behind a name ("default": ZAPI_VRF_DEFAULT); false for one that is not there. */
+bool interfaces_vrf_find(const struct interfaces *t, const char *name, uint32_t *id);
+/* The kernel's table of a VRF; 0 for one that is not known. */
+uint32_t interfaces_vrf_table(const struct interfaces *t, uint32_t id);
 /* Zebra is gone: nothing is known. */
 void interfaces_forget(struct interfaces *t);
 /* NULL for a name that was never seen. */

@@ -27,6 +27,7 @@ static const char *const state_names[] = {"absent", "sent", "installed", "shadow
 /* Hashed as bytes: every copy comes from key_of, which zeroes the padding. */
 struct key {
 	struct prefix prefix;
+	uint32_t vrf, table;
 	uint16_t instance;
 	uint8_t type;
 };
@@ -100,6 +101,8 @@ static struct key key_of(const struct zapi_route *route)
 
 	memset(&k, 0, sizeof(k));
 	k.prefix = route->prefix;
+	k.vrf = route->vrf;
+	k.table = route->table;
 	k.instance = route->instance;
 	k.type = (uint8_t)route->type;
 	return k;
@@ -358,7 +361,7 @@ void routes_free(struct routes *r)
 void routes_session(struct routes *r, enum zapi_route_type type, uint16_t instance, bool up)
 {
 	struct session *s = find_session(r, (uint8_t)type, instance);
-	const char *cause = up ? "zebra is there" : "zebra is gone";
+	const char *cause = up ? "a session came" : "the session went";
 	struct route *e, *next;
 
 	if (!s) {
@@ -383,7 +386,11 @@ void routes_session(struct routes *r, enum zapi_route_type type, uint16_t instan
 void routes_notify(struct routes *r, enum zapi_route_type type, uint16_t instance,
 		   const struct zapi_notify *notify, mono_time now)
 {
-	struct zapi_route about = {.type = type, .instance = instance, .prefix = notify->prefix};
+	struct zapi_route about = {.type = type,
+				   .instance = instance,
+				   .prefix = notify->prefix,
+				   .vrf = notify->vrf,
+				   .table = notify->table};
 	struct key k = key_of(&about);
 	struct route *e = find_route(r, &k);
 
@@ -391,7 +398,7 @@ void routes_notify(struct routes *r, enum zapi_route_type type, uint16_t instanc
 		return; /* about a route that is withdrawn already */
 	switch (notify->note) {
 	case ZAPI_NOTE_INSTALLED:
-		set_state(r, e, INSTALLED, "zebra installed it");
+		set_state(r, e, INSTALLED, "confirmed");
 		break;
 	case ZAPI_NOTE_BETTER_ADMIN_WON:
 		set_state(r, e, SHADOWED, "zebra prefers another protocol's route");

@@ -43,6 +43,7 @@ bool routes_set(struct routes *r, const char *owner, const struct route_claim *c
 		const char *cause);
 /* A session came up or went. */
 void routes_session(struct routes *r, enum zapi_route_type type, uint16_t instance, bool up);
+/* The notify's table is 0 for the VRF's own. */
 void routes_notify(struct routes *r, enum zapi_route_type type, uint16_t instance,
 		   const struct zapi_notify *notify, mono_time now);
 /* Makes failed and unanswered routes due again. */
@@ -50,7 +51,7 @@ void routes_expire(struct routes *r, mono_time now);
 mono_time routes_deadline(const struct routes *r); /* MONO_NEVER if none */
 /* The next thing to tell zebra; false when there is none. */
 bool routes_next(struct routes *r, struct route_action *out, mono_time now);
-/* Whether any owner claims the route's prefix under its type and instance. */
+/* Whether any owner claims the route's prefix under its type, instance, VRF and table. */
 bool routes_claimed(const struct routes *r, const struct zapi_route *route);
 struct routes_count routes_count(const struct routes *r);
 

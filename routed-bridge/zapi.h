@@ -209,6 +209,7 @@ const char *zapi_note_name(enum zapi_note n);
 
 struct zapi_notify {
 	enum zapi_note note;
+	uint32_t vrf; /* the message's, for the caller to fill in */
 	struct prefix prefix;
 	uint32_t table;
 };

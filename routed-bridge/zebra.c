@@ -263,8 +263,20 @@ static enum zapi_error on_interface(struct zebra *z, const struct zapi_message *
 	struct zapi_interface i;
 	enum zapi_error e = zapi_parse_interface(m->body, &i, fault);
 
+	i.vrf = m->vrf;
 	if (e == ZAPI_OK)
 		z->host->interface(z->host->ctx, m->command, &i);
+	return e;
+}
+
+static enum zapi_error on_vrf(struct zebra *z, const struct zapi_message *m,
+			      struct zapi_fault *fault)
+{
+	struct zapi_vrf vrf;
+	enum zapi_error e = zapi_parse_vrf(m->body, &vrf, fault);
+
+	if (e == ZAPI_OK && z->host->vrf)
+		z->host->vrf(z->host->ctx, m->vrf, m->command == ZAPI_VRF_ADD ? &vrf : NULL);
 	return e;
 }
 
@@ -277,7 +289,8 @@ static enum zapi_error on_address(struct zebra *z, const struct zapi_message *m,
 	if (!z->host->address)
 		return ZAPI_OK;
 	e = zapi_parse_address(m->body, &a, fault);
-	if (e == ZAPI_OK)
+	/* Those of other VRFs are of no interest to anybody. */
+	if (e == ZAPI_OK && m->vrf == ZAPI_VRF_DEFAULT)
 		z->host->address(z->host->ctx, &a, m->command == ZAPI_INTERFACE_ADDRESS_ADD);
 	return e;
 }
@@ -302,6 +315,7 @@ static enum zapi_error on_notify(struct zebra *z, const struct zapi_message *m,
 	struct zapi_notify n;
 	enum zapi_error e = zapi_parse_notify(m->body, z->version, &n, fault);
 
+	n.vrf = m->vrf;
 	if (e == ZAPI_OK)
 		z->host->notify(z->host->ctx, z, &n);
 	return e;
@@ -325,8 +339,6 @@ static void on_message(struct zebra *z, const struct zapi_message *m)
 	struct zapi_fault fault = {0};
 	enum zapi_error e = ZAPI_OK;
 
-	if (m->vrf != ZAPI_VRF_DEFAULT)
-		return;
 	switch (m->command) {
 	case ZAPI_CAPABILITIES:
 		on_capabilities(z, m);
@@ -347,6 +359,10 @@ static void on_message(struct zebra *z, const struct zapi_message *m)
 	case ZAPI_REDISTRIBUTE_ROUTE_ADD:
 	case ZAPI_REDISTRIBUTE_ROUTE_DEL:
 		e = on_route(z, m, &fault);
+		break;
+	case ZAPI_VRF_ADD:
+	case ZAPI_VRF_DELETE:
+		e = on_vrf(z, m, &fault);
 		break;
 	case ZAPI_ROUTE_NOTIFY_OWNER:
 		e = on_notify(z, m, &fault);
@@ -440,10 +456,9 @@ static void on_version(void *ctx, const struct frr_version *v, const char *why)
 	}
 	z->version = v->unreleased ? NULL : zapi_version_find(v->major, v->minor);
 	if (!z->version) {
-		fail(z, LOG_LEVEL_ERROR,
-		     "%s/zebra.vty says FRR %s; this program knows the zserv protocol of FRR %s "
-		     "and gives zebra nothing",
-		     z->vty_dir, v->text, zapi_versions_known());
+		fail(z, LOG_LEVEL_DEBUG, "FRR %s is not known", v->text);
+		if (z->host->unknown)
+			z->host->unknown(z->host->ctx, v->text);
 		return;
 	}
 	greet(z);

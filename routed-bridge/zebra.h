@@ -20,8 +20,12 @@ struct zebra_host {
 	bool (*may_connect)(void *ctx, char *why, size_t size);
 	void (*ready)(void *ctx, struct zebra *z);
 	void (*lost)(void *ctx, struct zebra *z); /* after ready only */
+	/* This FRR's protocol is not known; said at every attempt. NULL: of no interest. */
+	void (*unknown)(void *ctx, const char *version);
 	void (*interface)(void *ctx, enum zapi_command command,
 			  const struct zapi_interface *interface);
+	/* Every session is told; vrf NULL: gone. The callback NULL: of no interest. */
+	void (*vrf)(void *ctx, uint32_t id, const struct zapi_vrf *vrf);
 	void (*notify)(void *ctx, struct zebra *z, const struct zapi_notify *notify);
 	/* Of a session that subscribed; NULL: of no interest. */
 	void (*address)(void *ctx, const struct zapi_address *address, bool present);
@@ -46,7 +50,7 @@ void zebra_free(struct zebra *z);
 bool zebra_is(const struct zebra *z, enum zapi_route_type type, uint16_t instance);
 bool zebra_ready(const struct zebra *z);
 void zebra_type(const struct zebra *z, enum zapi_route_type *type, uint16_t *instance);
-/* Asks for interface messages, now if ready and after every connect. */
+/* Asks for interface messages of all VRFs, now if ready and after every connect. */
 void zebra_subscribe(struct zebra *z);
 /* Asks for others' selected routes of a type, of both families. For this connection only:
  * call it when the session is ready. */

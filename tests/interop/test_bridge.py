@@ -5,10 +5,8 @@ SEED=n repeats an order of restarts."""
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
-import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
@@ -395,50 +393,6 @@ def redistribute_reaches_the_other_bgpd():
         timed("C has lost it with A's bridge", lambda: not passed_on(c))
 
 
-class FakeVty:
-    """A zebra.vty that says another version."""
-
-    def __init__(self, path, text):
-        self.text = text
-        self.asked = 0
-        self.server = socket.socket(socket.AF_UNIX)
-        self.server.bind(path)
-        self.server.listen(4)
-        threading.Thread(target=self.serve, daemon=True).start()
-
-    def serve(self):
-        while True:
-            try:
-                sock, _ = self.server.accept()
-            except OSError:
-                return
-            with sock:
-                sock.recv(100)
-                sock.sendall(self.text.encode() + b"\0\0\0\0")
-            self.asked += 1
-
-    def stop(self):
-        self.server.shutdown(socket.SHUT_RDWR)
-        self.server.close()
-
-
-def unknown_frr_is_refused():
-    with Site("a") as s:
-        s.frr.start("zebra")
-        vty = f"{s.frr.dir}/zebra.vty"
-        os.unlink(vty)
-        server = FakeVty(vty, "FRRouting 11.2.1 (other) on Linux(6.1).\nCopyright\n")
-        s.vici = FakeVici(s.vici_path)
-        s.start_bridge()
-        s.wait_log("says FRR 11.2.1")
-        line = next(l for l in s.log().splitlines() if "says FRR 11.2.1" in l)
-        check("knows the zserv protocol of FRR 8.2 to 10.7" in line, line)
-        until("it asks again and again", lambda: server.asked >= 4)
-        check_equal(s.log().count("says FRR 11.2.1"), 1, "times that it is said")
-        check("connected" not in s.log(), "no connection was made")
-        server.stop()
-
-
 def nhrpd_is_warned_about():
     with Site("a") as s:
         s.frr.start("zebra")
@@ -554,7 +508,6 @@ CASES = (
     daemon_gone_for_good,
     any_order_of_restarts,
     redistribute_reaches_the_other_bgpd,
-    unknown_frr_is_refused,
     nhrpd_is_warned_about,
     switched_off_link_detection_is_warned_about,
     settings_that_defeat_failover_are_warned_about,

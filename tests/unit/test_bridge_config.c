@@ -54,8 +54,8 @@ static char *understood(const char *path, const char *name)
 
 	c = bridge_config_parse(name, span_of(text, len), put_error, f);
 	if (c) {
-		fprintf(f, "vici %s\nzserv %s\nvty-dir %s\ndescribe %s\n", c->vici, c->zserv,
-			c->vty_dir, c->describe ? "yes" : "no");
+		fprintf(f, "vici %s\nzserv %s\nvty-dir %s\nzebra %s\ndescribe %s\n", c->vici,
+			c->zserv, c->vty_dir, c->zebra ? "auto" : "no", c->describe ? "yes" : "no");
 		fprintf(f, "repair %s %s distance %u\n", c->repair.on ? "yes" : "no",
 			bridge_type_format(c->repair.type, c->repair.instance, type),
 			c->repair.distance);

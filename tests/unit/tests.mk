@@ -48,6 +48,9 @@ TEST_test_collide := tests/unit/test_collide.c ipsecd/ike/collide.c
 TEST_test_zapi := tests/unit/test_zapi.c routed-bridge/zapi_version.c routed-bridge/zapi_encode.c \
 	routed-bridge/zapi_parse.c routed-bridge/frr_version.c lib/addr.c lib/buf.c lib/unix_socket.c
 LIBS_test_zapi := -lev
+TEST_test_kernel_routes := tests/unit/test_kernel_routes.c routed-bridge/kernel_routes.c \
+	$(addprefix lib/,netlink.c netlink_link.c netlink_message.c netlink_route.c netlink_route_message.c addr.c log.c)
+LIBS_test_kernel_routes := -lmnl
 TEST_test_zapi_rows := tests/unit/test_zapi_rows.c routed-bridge/zapi_version.c routed-bridge/zapi_encode.c \
 	routed-bridge/zapi_parse.c lib/addr.c lib/buf.c
 TEST_test_routes := tests/unit/test_routes.c routed-bridge/routes.c routed-bridge/interfaces.c \
