@@ -124,14 +124,31 @@ static struct route_claim *claims_of(const struct bridge *b, const struct bridge
 	return claims;
 }
 
+/* Claims stay: the tunnel is up as far as anybody knows, and a false alarm ends in a round
+ * trip. */
+static void suspicion_begins(struct bridge *b, const struct tunnel_view *tunnel, const char *name)
+{
+	if (tunnel->suspicion == SUSPICION_BEGUN)
+		bridge_tunnel_dead(b, name, WITNESS_SUSPICION, tunnel->suspicion_reason);
+}
+
+/* Behind what else is said of the tunnel: a verdict takes the suspicion's place without a gap. */
+static void suspicion_ends(struct bridge *b, const struct tunnel_view *tunnel, const char *name)
+{
+	if (tunnel->suspicion == SUSPICION_OVER)
+		bridge_tunnel_alive(b, name, WITNESS_SUSPICION, tunnel->suspicion_reason);
+}
+
 static void reconcile(struct bridge *b, const struct tunnel_view *tunnel, const char *cause)
 {
 	const struct bridge_section *s = bridge_config_match(b->config, tunnel->conn);
-	const char *name = s ? bridge_interface_of(s, tunnel->conn, tunnel->interface) : "";
+	const char *name =
+		s ? bridge_interface_of(s, tunnel->conn, tunnel->interface) : tunnel->interface;
 	const struct interface *i = NULL;
 	struct route_claim *claims = NULL;
 	size_t n = 0;
 
+	suspicion_begins(b, tunnel, name);
 	if (s && tunnel->up)
 		i = interfaces_find(b->interfaces, name);
 	if (i && i->operative)
@@ -143,6 +160,7 @@ static void reconcile(struct bridge *b, const struct tunnel_view *tunnel, const 
 	if (s)
 		bridge_describe(b, tunnel, name);
 	bridge_repair_tunnel(b, tunnel, name);
+	suspicion_ends(b, tunnel, name);
 }
 
 void bridge_reconcile(struct bridge *b)

@@ -30,6 +30,8 @@ struct tunnel {
 	char peer_host[TUNNELS_PEER_MAX], peer_id[TUNNELS_PEER_MAX];
 	struct child *children;
 	enum link_state link;
+	bool suspected, suspected_told;
+	char suspicion[64]; /* why */
 	char cause[96];
 	bool changed;
 	struct tunnel *prev, *next; /* in the queue of changed ones */
@@ -132,6 +134,16 @@ static void set_link(struct tunnels *t, struct tunnel *tunnel, enum link_state l
 	mark(t, tunnel, cause);
 }
 
+static void set_suspected(struct tunnels *t, struct tunnel *tunnel, bool suspected,
+			  const char *reason)
+{
+	if (tunnel->suspected == suspected)
+		return;
+	tunnel->suspected = suspected;
+	snprintf(tunnel->suspicion, sizeof(tunnel->suspicion), "%s", reason);
+	mark(t, tunnel, NULL);
+}
+
 /* ---- CHILD_SAs ---- */
 
 static void remove_child(struct tunnels *t, struct tunnel *tunnel, struct child *c,
@@ -144,8 +156,10 @@ static void remove_child(struct tunnels *t, struct tunnel *tunnel, struct child 
 	DL_DELETE(tunnel->children, c);
 	free_child(c);
 	/* A link that was announced down comes up with the next CHILD_SA's announcement. */
-	if (!tunnel->children)
+	if (!tunnel->children) {
 		tunnel->link = LINK_UNKNOWN;
+		set_suspected(t, tunnel, false, "it is down");
+	}
 	mark(t, tunnel, text);
 }
 
@@ -364,6 +378,18 @@ static void on_link_updown(struct tunnels *t, struct tunnel *tunnel, struct span
 	set_link(t, tunnel, up ? LINK_UP : LINK_DOWN, text);
 }
 
+static void on_link_suspect(struct tunnels *t, struct tunnel *tunnel, struct span body,
+			    struct span section)
+{
+	char reason[64] = "";
+
+	(void)body;
+	take_interface(t, tunnel, section);
+	if (!vici_get_str(section, "reason", reason, sizeof(reason)))
+		reason[0] = '\0';
+	set_suspected(t, tunnel, !body_says_yes(section, "up"), reason);
+}
+
 bool tunnels_event(struct tunnels *t, struct span name, struct span body)
 {
 	static const struct {
@@ -374,7 +400,7 @@ bool tunnels_event(struct tunnels *t, struct span name, struct span body)
 		{"list-sa", on_list_sa},	   {"list-conn", on_list_conn},
 		{"child-updown", on_child_updown}, {"child-rekey", on_child_rekey},
 		{"ike-updown", on_ike_updown},	   {"ike-rekey", on_ike_rekey},
-		{"link-updown", on_link_updown},
+		{"link-updown", on_link_updown},   {"link-suspect", on_link_suspect},
 	};
 	struct body_walk w = body_walk(body);
 	struct tunnel *tunnel;
@@ -401,6 +427,7 @@ void tunnels_connected(struct tunnels *t)
 	t->epoch++;
 	HASH_ITER (hh, t->by_conn, tunnel, next) {
 		tunnel->link = LINK_UNKNOWN;
+		set_suspected(t, tunnel, false, "the IKE daemon is another one");
 	}
 }
 
@@ -478,6 +505,10 @@ static struct tunnel_view view(struct tunnel *tunnel)
 		.up = tunnel->children && tunnel->link != LINK_DOWN,
 		.children = count_children(tunnel),
 		.cause = tunnel->cause,
+		.suspicion = tunnel->suspected == tunnel->suspected_told ? SUSPICION_SAME
+			     : tunnel->suspected			 ? SUSPICION_BEGUN
+									 : SUSPICION_OVER,
+		.suspicion_reason = tunnel->suspicion,
 		.peer_host = tunnel->peer_host,
 		.peer_id = tunnel->peer_id,
 		.n_selectors = tunnel->n_union,
@@ -494,6 +525,7 @@ bool tunnels_changed(struct tunnels *t, struct tunnel_view *out)
 	DL_DELETE(t->queue, tunnel);
 	tunnel->changed = false;
 	*out = view(tunnel);
+	tunnel->suspected_told = tunnel->suspected;
 	return true;
 }
 

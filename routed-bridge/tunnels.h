@@ -19,12 +19,17 @@
 
 struct tunnels;
 
+/* ipsecd's link-suspect: the peer may be out of reach, and is being asked. Told once each. */
+enum suspicion_news { SUSPICION_SAME, SUSPICION_BEGUN, SUSPICION_OVER };
+
 struct tunnel_view {
 	const char *conn;
 	const char *interface; /* "" unless the daemon named it */
 	bool up;
-	unsigned children;		 /* usable CHILD_SAs */
-	const char *cause;		 /* of the last change */
+	unsigned children; /* usable CHILD_SAs */
+	const char *cause; /* of the last change */
+	enum suspicion_news suspicion;
+	const char *suspicion_reason;
 	const char *peer_host, *peer_id; /* "": not told yet */
 	size_t n_selectors; /* remote traffic selectors of the usable CHILD_SAs, each once */
 	const struct prefix *selectors;
@@ -42,7 +47,7 @@ void tunnels_list_end(struct tunnels *t);
 void tunnels_forget(struct tunnels *t, const char *cause);
 
 /* One vici event (body checked by vici_body_check): list-sa, list-conn, child-updown,
- * child-rekey, ike-updown, ike-rekey, link-updown. false: not understood. */
+ * child-rekey, ike-updown, ike-rekey, link-updown, link-suspect. false: not understood. */
 bool tunnels_event(struct tunnels *t, struct span name, struct span body);
 
 /* The next tunnel that changed since it was given last; false when there is none. The

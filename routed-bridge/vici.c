@@ -23,11 +23,11 @@ struct step {
 };
 
 static const struct step script[] = {
-	{VICI_EVENT_REGISTER, "link-updown"}, {VICI_EVENT_REGISTER, "child-updown"},
-	{VICI_EVENT_REGISTER, "child-rekey"}, {VICI_EVENT_REGISTER, "ike-updown"},
-	{VICI_EVENT_REGISTER, "ike-rekey"},   {VICI_EVENT_REGISTER, "list-conn"},
-	{VICI_EVENT_REGISTER, "list-sa"},     {VICI_CMD_REQUEST, "list-conns"},
-	{VICI_CMD_REQUEST, "list-sas"},
+	{VICI_EVENT_REGISTER, "link-updown"},  {VICI_EVENT_REGISTER, "link-suspect"},
+	{VICI_EVENT_REGISTER, "child-updown"}, {VICI_EVENT_REGISTER, "child-rekey"},
+	{VICI_EVENT_REGISTER, "ike-updown"},   {VICI_EVENT_REGISTER, "ike-rekey"},
+	{VICI_EVENT_REGISTER, "list-conn"},    {VICI_EVENT_REGISTER, "list-sa"},
+	{VICI_CMD_REQUEST, "list-conns"},      {VICI_CMD_REQUEST, "list-sas"},
 };
 
 #define STEPS	   (sizeof(script) / sizeof(script[0]))
@@ -139,7 +139,7 @@ static void step_unknown(struct vici *v)
 		fail_socket(v, why);
 		return;
 	}
-	/* Done without; only ipsecd has link-updown. */
+	/* Done without; only ipsecd has link-updown and link-suspect. */
 	log_to(v->host->log, LOG_LEVEL_INFO, "vici", "", "%s: the daemon has no event %s", v->path,
 	       s->name);
 	step_done(v);

@@ -91,6 +91,24 @@ def withdraw_before_dormant():
         s.wait_installed()
 
 
+def a_suspicion_is_told_and_changes_no_route():
+    """What becomes of the routes that go over it is local repair's business."""
+    with Site("a") as s:
+        s.start()
+        s.up()
+        s.wait_installed()
+        s.vici.suspect("a-b", False)
+        s.wait_log("passes nothing (suspicion): ICMP: host unreachable")
+        s.vici.suspect("a-b", True)
+        s.wait_log("passes packets again (suspicion)")
+        s.vici.suspect("a-b", False)
+        s.wait_log("passes nothing (suspicion)", 2)
+        check("ROUTE_DELETE" not in s.log(), "nothing was withdrawn")
+        s.vici.child_down(1)
+        s.wait_log("passes packets again (suspicion)", 2)
+        s.wait_gone()
+
+
 def interface_down_without_the_daemon():
     """zebra itself neither withdraws nor puts back a client's route."""
     with Site("a") as s:
@@ -496,6 +514,7 @@ CASES = (
     add_on_up_withdraw_on_down,
     needs_tunnel_and_interface, devices_are_described,
     withdraw_before_dormant,
+    a_suspicion_is_told_and_changes_no_route,
     interface_down_without_the_daemon,
     rekeys_and_duplicates_touch_nothing,
     selectors_type_table,

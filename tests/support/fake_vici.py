@@ -100,7 +100,7 @@ class FakeVici:
             return
 
     def answer(self, client, kind, name):
-        known = EVENTS | ({"link-updown"} if self.ours else set())
+        known = EVENTS | ({"link-updown", "link-suspect"} if self.ours else set())
         if kind == REGISTER and name in known:
             client.events.add(name)
             client.send(CONFIRM)
@@ -180,3 +180,7 @@ class FakeVici:
         body = {"up": "yes"} if up else {}
         self.event("link-updown", {**body, conn: {"interface": self.conns[conn] or "",
                                                   "reason": reason}})
+
+    def suspect(self, conn, over, reason="ICMP: host unreachable"):
+        self.event("link-suspect", {conn: {"interface": self.conns[conn] or "",
+                                           "up": "yes" if over else "no", "reason": reason}})

@@ -131,6 +131,18 @@ static void link_event(struct tunnels *t, bool is_up)
 	tell(t, "link-updown", &b);
 }
 
+static void suspect_event(struct tunnels *t, bool is_over)
+{
+	struct buf b = elements();
+
+	vici_put_section(&b, "a-b");
+	vici_put(&b, "interface", "tun-ab");
+	vici_put(&b, "up", is_over ? "yes" : "no");
+	vici_put(&b, "reason", "ICMP: host unreachable");
+	vici_put_section_end(&b);
+	tell(t, "link-suspect", &b);
+}
+
 /* ---- seeing ---- */
 
 /* "up 2", "down 0", or "same" when nothing changed. */
@@ -144,6 +156,47 @@ static const char *seen(struct tunnels *t)
 	assert_string_equal(v.conn, "a-b");
 	snprintf(text, sizeof(text), "%s %u", v.up ? "up" : "down", v.children);
 	return text;
+}
+
+static enum suspicion_news news(struct tunnels *t, const char *reason)
+{
+	struct tunnel_view v;
+
+	if (!tunnels_changed(t, &v))
+		return SUSPICION_SAME;
+	if (v.suspicion != SUSPICION_SAME)
+		assert_string_equal(v.suspicion_reason, reason);
+	assert_int_equal(v.up, v.children != 0); /* a suspicion takes nothing down */
+	return v.suspicion;
+}
+
+/* Told once when it begins and once when it is over; with the tunnel, or the daemon that said
+ * so, it is over, too. */
+static void suspicion(void **state)
+{
+	static const char why[] = "ICMP: host unreachable";
+	struct tunnels *t = tunnels_new();
+
+	(void)state;
+	up(t, 1, 1);
+	assert_int_equal(news(t, ""), SUSPICION_SAME);
+	suspect_event(t, true);
+	assert_int_equal(news(t, ""), SUSPICION_SAME);
+	suspect_event(t, false);
+	suspect_event(t, false);
+	assert_int_equal(news(t, why), SUSPICION_BEGUN);
+	assert_int_equal(news(t, ""), SUSPICION_SAME);
+	suspect_event(t, true);
+	assert_int_equal(news(t, why), SUSPICION_OVER);
+	suspect_event(t, false);
+	assert_int_equal(news(t, why), SUSPICION_BEGUN);
+	down(t, 1);
+	assert_int_equal(news(t, "it is down"), SUSPICION_OVER);
+	suspect_event(t, false);
+	assert_int_equal(news(t, why), SUSPICION_BEGUN);
+	tunnels_connected(t);
+	assert_int_equal(news(t, "the IKE daemon is another one"), SUSPICION_OVER);
+	tunnels_free(t);
 }
 
 static void counts_children(void **state)
@@ -345,6 +398,7 @@ static void strange_events_change_nothing(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(suspicion),
 		cmocka_unit_test(counts_children),
 		cmocka_unit_test(a_rekey_never_touches_zero),
 		cmocka_unit_test(an_ike_sa_takes_its_children_along),
