@@ -2,6 +2,7 @@
  *
  * Order matters in two places: a conn's device exists before the engine may install
  * CHILD_SAs for it, and a tunnel that is taken down drains before its SAs go. */
+#include "ipsecd/net/icmp.h"
 #include "ipsecd/net/udp.h"
 #include "ipsecd/shell.h"
 
@@ -16,6 +17,8 @@ static void settings(void *ctx, const struct settings *settings)
 
 	effects_settings(d->effects, settings);
 	meters_settings(d->meters, settings);
+	early_set(d->early, settings->early_detection);
+	ike_engine_early_detection(d->engine, settings->early_detection);
 }
 
 static bool prepare_conn(void *ctx, struct conn *conn, char *why, size_t size)
@@ -45,12 +48,15 @@ static void effects_of_loaded(struct daemon *d, uint32_t tunnel)
 		effects_conn_gone(d->effects, tunnel);
 }
 
-/* SAs of a former process still send there. */
-static bool inherits(const struct daemon *d, const char *conn)
+/* SAs of a former process still send there; an operator set it down. */
+static void tell_device(const struct daemon *d, struct ike_command *c)
 {
 	struct tunnel_view view;
 
-	return tunnels_view(d->tunnels, conn, &view) && view.info.inherited;
+	if (!tunnels_view(d->tunnels, c->conn->name, &view))
+		return;
+	c->inherited = view.info.inherited;
+	c->down = view.shut;
 }
 
 static bool load_conn(void *ctx, struct conn *conn, char *why, size_t size)
@@ -70,7 +76,7 @@ static bool load_conn(void *ctx, struct conn *conn, char *why, size_t size)
 		effects_conn_gone(d->effects, before);
 	effects_conn(d->effects, conn, c.tunnel);
 	offer_say_unused(&d->offer, conn);
-	c.inherited = inherits(d, conn->name);
+	tell_device(d, &c);
 	if (shell_command(d, &c, &error)) {
 		pools_review(d->pools);
 		return true;
@@ -84,8 +90,10 @@ static bool mend_conn(void *ctx, const struct conn *conn, char *why, size_t size
 {
 	struct daemon *d = ctx;
 	uint32_t id;
+	bool ok = tunnels_ensure(d->tunnels, conn, &id, why, size);
 
-	return tunnels_ensure(d->tunnels, conn, &id, why, size);
+	shell_pump(d); /* a device that is there again */
+	return ok;
 }
 
 static bool unload_conn(void *ctx, const char *name, const char **error)
@@ -321,10 +329,12 @@ static unsigned net_counters(void *ctx, struct control_counter out[CONTROL_NET_C
 {
 	const struct daemon *d = ctx;
 	const struct udp_counters *n = udp_counters(d->udp);
+	const struct icmp_counters *icmp = early_icmp_counters(d->early);
 	const struct control_counter all[] = {
 		{"udp-received", n->received},	     {"udp-sent", n->sent},
 		{"udp-send-failed", n->send_failed}, {"udp-drop-truncated", n->truncated},
 		{"udp-drop-runt", n->runt},	     {"udp-keepalives", n->keepalives},
+		{"icmp-received", icmp->received},   {"icmp-refused", icmp->refused},
 	};
 
 	_Static_assert(sizeof(all) <= CONTROL_NET_COUNTERS_MAX * sizeof(*out), "too many");

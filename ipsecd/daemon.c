@@ -8,7 +8,6 @@
 #include "ipsecd/flush.h"
 #include "ipsecd/net/changes.h"
 #include "ipsecd/net/resolve.h"
-#include "ipsecd/net/source.h"
 #include "ipsecd/net/udp.h"
 #include "ipsecd/plane.h"
 #include "ipsecd/shell.h"
@@ -34,6 +33,7 @@ static void out_send(struct daemon *d, const struct ike_output *out)
 	if (udp_send_ike(d->udp, &out->path.local, &out->path.remote, out->datagram))
 		return;
 	error = errno;
+	early_send_failed(d->early, &out->path.local, &out->path.remote, error);
 	if (log_limit_pass(&limit, mono_now()))
 		log_to(d->log, LOG_LEVEL_WARN, "net", "", "sending from %s to %s failed: %s%s",
 		       endpoint_format(&out->path.local, from),
@@ -132,6 +132,7 @@ static void out_event(struct daemon *d, const struct ike_output *out)
 		snprintf(d->cause, sizeof(d->cause), "%s", ike_reason_text(out->reason));
 	effects_event(d->effects, out);
 	meters_event(d->meters, out);
+	early_event(d->early, out);
 	if (out->event == IKE_EVENT_SHUTDOWN_DONE) {
 		end(d);
 		return;
@@ -180,64 +181,15 @@ void shell_pump(struct daemon *d)
 	arm_deadline(d);
 }
 
-/* ---- inputs: network ---- */
-
-static void on_ike(void *ctx, const struct endpoint *local, const struct endpoint *remote,
-		   struct span datagram, mono_time now)
-{
-	struct ike_path path = {*local, *remote};
-	struct daemon *d = ctx;
-
-	ike_engine_datagram(d->engine, &path, datagram, now);
-	shell_pump(d);
-}
-
-static void on_esp(void *ctx, const struct endpoint *local, const struct endpoint *remote,
-		   uint8_t *packet, size_t len, mono_time now)
-{
-	struct daemon *d = ctx;
-
-	d->ops->esp_input(d->plane, local, remote, packet, len, now);
-}
-
-static void on_resolved(void *ctx, uint64_t query, unsigned n, const struct addr *addrs,
-			const char *why)
-{
-	struct ike_answer answer = {.n = n < 8 ? n : 8};
-	struct daemon *d = ctx;
-
-	memcpy(answer.addrs, addrs, answer.n * sizeof(*addrs));
-	for (unsigned i = 0; i < answer.n; i++)
-		effects_resolved(d->effects, &addrs[i]);
-	if (n == 0)
-		log_to(d->log, LOG_LEVEL_WARN, "net", "", "a peer's name does not resolve: %s",
-		       why);
-	else if (!source_towards(&addrs[0], &answer.local))
-		answer.local = (struct addr){0};
-	ike_engine_answer(d->engine, query, &answer, mono_now());
-	shell_pump(d);
-}
-
-/* No attempt waits for the end of its pause when the machine has an address or a cable more. */
-static void on_changed(void *ctx)
-{
-	const struct ike_command retry = {.kind = IKE_COMMAND_RETRY_NOW};
-	struct daemon *d = ctx;
-	const char *error;
-
-	log_to(d->log, LOG_LEVEL_DEBUG, "net", "", "addresses or links changed");
-	if (!d->stopping)
-		shell_command(d, &retry, &error);
-}
-
-static bool on_ours(void *ctx, int ifindex, const struct addr *a)
-{
-	const struct daemon *d = ctx;
-
-	return effects_ours(d->effects, ifindex, a);
-}
-
 /* ---- inputs: data plane ---- */
+
+static void on_hint(void *ctx, const struct ike_hint *hint)
+{
+	struct daemon *d = ctx;
+
+	ike_engine_hint(d->engine, hint, mono_now());
+	shell_pump(d);
+}
 
 static void on_child_lost(void *ctx, uint64_t child)
 {
@@ -251,7 +203,20 @@ static bool send_esp(void *ctx, const struct endpoint *from, const struct endpoi
 {
 	struct daemon *d = ctx;
 
-	return udp_send_esp(d->udp, from, to, esp);
+	if (udp_send_esp(d->udp, from, to, esp))
+		return true;
+	early_send_failed(d->early, from, to, errno);
+	return false;
+}
+
+/* The caller pumps. */
+static void on_shut(void *ctx, const char *conn, bool shut)
+{
+	const struct ike_command c = {.kind = IKE_COMMAND_DEVICE, .name = conn, .down = shut};
+	struct daemon *d = ctx;
+	const char *error;
+
+	ike_engine_command(d->engine, &c, &error, mono_now());
 }
 
 static void on_plane_event(void *ctx, const struct dataplane_event *event)
@@ -270,6 +235,7 @@ static void on_plane_event(void *ctx, const struct dataplane_event *event)
 	if (event->kind == DATAPLANE_DEVICE_CHANGED) {
 		tunnels_device_changed(d->tunnels, event);
 		effects_device(d->effects, event->tunnel);
+		shell_pump(d);
 		return;
 	}
 	if (event->kind == DATAPLANE_INHERITED_GONE) {
@@ -302,6 +268,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *w, int revents)
 	(void)loop;
 	(void)revents;
 	d->ops->tick(d->plane, mono_now());
+	early_tick(d->early);
 }
 
 static void on_shutdown(struct ev_loop *loop, ev_timer *w, int revents)
@@ -407,8 +374,11 @@ static bool open_plane(struct daemon *d)
 		.log = d->log,
 		.loop = d->loop,
 	};
-	const struct tunnels_host tunnels_host = {
-		.link = on_link, .child_lost = on_child_lost, .ctx = d, .log = d->log};
+	const struct tunnels_host tunnels_host = {.link = on_link,
+						  .shut = on_shut,
+						  .child_lost = on_child_lost,
+						  .ctx = d,
+						  .log = d->log};
 
 	d->ops = plane_choose(d->options->plane, d->log, d->plane_why, sizeof(d->plane_why));
 	if (!d->ops)
@@ -447,15 +417,6 @@ static bool open_engine(struct daemon *d)
 	return d->drains || fail(d, "the engine", "out of memory");
 }
 
-static void give_socket(void *ctx, int fd, uint8_t family, uint16_t port)
-{
-	struct daemon *d = ctx;
-
-	if (!d->ops->ike_socket(d->plane, fd, family, port == UDP_PORT_NATT))
-		log_to(d->log, LOG_LEVEL_WARN, "net", "", "UDP port %u (%s): %s", port,
-		       family == AF_INET ? "IPv4" : "IPv6", d->ops->last_error(d->plane));
-}
-
 static bool open_effects(struct daemon *d)
 {
 	const struct effects_host host = {.loop = d->loop,
@@ -466,27 +427,16 @@ static bool open_effects(struct daemon *d)
 					  .idle = on_scripts_idle,
 					  .ctx = d};
 
+	const struct early_host early = {.hint = on_hint, .ctx = d, .log = d->log, .loop = d->loop};
+
 	d->effects = effects_new(&host);
-	return d->effects || fail(d, "scripts and routes", "no memory or no rtnetlink");
+	d->early = d->effects ? early_new(&early) : NULL;
+	return d->early || fail(d, "scripts and routes", "no memory or no rtnetlink");
 }
 
 static bool open_network(struct daemon *d, char *why, size_t size)
 {
-	const struct udp_host host = {.ike = on_ike, .esp = on_esp, .ctx = d, .log = d->log};
-	const struct changes_host changes = {.changed = on_changed, .ours = on_ours, .ctx = d};
-
-	d->udp = udp_open(d->loop, &host, why, size);
-	if (!d->udp)
-		return fail(d, "opening sockets", why);
-	if (d->ops->ike_socket)
-		udp_each_socket(d->udp, give_socket, d);
-	d->resolver = resolver_new(d->loop, on_resolved, d);
-	d->changes = changes_open(d->loop, &changes);
-	if (!d->changes)
-		log_to(d->log, LOG_LEVEL_WARN, "net", "",
-		       "rtnetlink: %s; changes of addresses and links are not seen",
-		       strerror(errno));
-	return d->resolver || fail(d, "the resolver", "c-ares does not start");
+	return network_open(d, why, size) || fail(d, "opening sockets", why);
 }
 
 static bool open_control(struct daemon *d, char *why, size_t size)
@@ -535,6 +485,7 @@ static void close_all(struct daemon *d)
 	reload_free(d->reload);
 	changes_close(d->changes);
 	effects_free(d->effects);
+	early_free(d->early);
 	drains_free(d->drains);
 	ike_engine_free(d->engine);
 	pools_free(d->pools);

@@ -5,6 +5,7 @@
 
 #include "ipsecd/control/control.h"
 #include "ipsecd/drain.h"
+#include "ipsecd/early.h"
 #include "ipsecd/effects.h"
 #include "ipsecd/meters.h"
 #include "ipsecd/offer.h"
@@ -36,6 +37,7 @@ struct daemon {
 	struct reload *reload;
 	struct offer offer;
 	struct effects *effects;
+	struct early *early;
 	struct pools *pools;
 	struct meters *meters;
 	ev_timer deadline, tick, shutdown, settle;
@@ -50,6 +52,9 @@ struct daemon {
 bool shell_command(struct daemon *d, const struct ike_command *c, const char **error);
 /* Carries out what the engine has, settles links, arms the timer: after every input. */
 void shell_pump(struct daemon *d);
+
+/* network.c: opens sockets, resolver and monitors. false: why. */
+bool network_open(struct daemon *d, char *why, size_t size);
 
 /* commands.c: fills in the callbacks of the modules that give us commands. */
 struct control_host commands_control_host(struct daemon *d);

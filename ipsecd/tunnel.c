@@ -92,6 +92,7 @@ void tunnel_view_of(const struct tunnels *t, const struct tunnel *tunnel, struct
 		.config = &tunnel->config,
 		.state = tunnel->state,
 		.usable = tunnel->usable,
+		.shut = tunnel->shut,
 	};
 	t->ops->tunnel_info(t->plane, tunnel->id, &out->info);
 }

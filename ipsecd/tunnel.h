@@ -31,6 +31,7 @@ struct tunnel_view {
 	const struct tunnel_config *config;
 	enum tunnel_state state;
 	unsigned usable; /* CHILD_SAs that can send */
+	bool shut;	 /* an operator set the device down */
 	struct dataplane_tunnel_info info;
 };
 
@@ -40,6 +41,9 @@ const char *tunnel_view_device(const struct tunnel_view *v);
 struct tunnels_host {
 	/* Before the link goes DORMANT, after it came UP: tell whoever routes. */
 	void (*link)(void *ctx, const struct tunnel_view *tunnel, bool up, const char *reason);
+	/* An operator set the device down, or it is up again; not told of devices that a script
+	 * makes. No call of ours from inside. */
+	void (*shut)(void *ctx, const char *conn, bool shut);
 	/* A CHILD_SA went with its device, unasked. No call of ours from inside. */
 	void (*child_lost)(void *ctx, uint64_t child);
 	void *ctx;

@@ -4,6 +4,14 @@
 
 #include <stdio.h>
 
+/* A device that somebody removed is as it was: a reload makes it again, for the same SAs. */
+static bool is_shut(const struct tunnel *tunnel, const struct tunnel_view *view)
+{
+	if (!view->info.ifindex)
+		return tunnel->shut;
+	return !tunnel->config.external && !view->info.admin_up;
+}
+
 /* A device that came after the link was UP (made by a script, or again): whoever routes has
  * to know it. */
 void tunnel_note_device(struct tunnels *t, struct tunnel *tunnel)
@@ -15,6 +23,10 @@ void tunnel_note_device(struct tunnels *t, struct tunnel *tunnel)
 	tunnel_set_ifindex(t, tunnel, view.info.ifindex);
 	if (view.info.ifindex && view.info.ifindex != was && tunnel->state == TUNNEL_UP)
 		t->host.link(t->host.ctx, &view, true, "the device is there");
+	if (is_shut(tunnel, &view) == tunnel->shut || !tunnel->conn)
+		return;
+	tunnel->shut = !tunnel->shut;
+	t->host.shut(t->host.ctx, tunnel->conn, tunnel->shut);
 }
 
 static bool has_addr(const struct tunnel_config *c, const struct addr *a)
@@ -61,6 +73,7 @@ void tunnel_inherit(struct tunnels *t, struct tunnel *tunnel)
 
 	tunnel_view_of(t, tunnel, &view);
 	tunnel_set_ifindex(t, tunnel, view.info.ifindex);
+	tunnel->shut = is_shut(tunnel, &view);
 	if (!view.info.inherited || !view.info.link_up)
 		return;
 	tunnel_count(t, tunnel, &tunnel->inherited, true);

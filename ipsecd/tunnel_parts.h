@@ -19,6 +19,7 @@ struct tunnel {
 	unsigned usable;
 	bool inherited;	   /* counted in `usable`: SAs of a former process still send */
 	int ifindex;	   /* when last looked at */
+	bool shut;	   /* as told to host.shut */
 	unsigned draining; /* CHILD_SAs that were there when the drain began */
 	bool touched;	   /* stands in tunnels.touched until the next settle */
 	struct tunnel *next_touched;

@@ -228,6 +228,7 @@ static const struct keyword keywords[] = {
 	SETUP("install-virtual-ip-on", KEYWORD_INSTALL_VIRTUAL_IP_ON),
 	SETUP("updown-timeout", KEYWORD_UPDOWN_TIMEOUT),
 	SETUP("metrics", KEYWORD_METRICS),
+	SETUP("early-detection", KEYWORD_EARLY_DETECTION),
 	SETUP_ONLY("strictcrlpolicy", "no", NO_CERTIFICATES),
 	SETUP_ONLY("cachecrls", "no", NO_CERTIFICATES),
 	SETUP_ONLY("crl-strict", "no", NO_CERTIFICATES),

@@ -117,4 +117,5 @@ void setup_read(const struct sections *s, struct setup *out, struct settings *se
 	virtual_ip_device(s, settings, errors);
 	updown_timeout(s, settings, errors);
 	metrics(s, settings, errors);
+	flag(s, KEYWORD_EARLY_DETECTION, &settings->early_detection, errors);
 }

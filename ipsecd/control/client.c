@@ -28,6 +28,7 @@ static const char *const event_names[EVENT_KINDS] = {
 	[EVENT_CHILD_UPDOWN] = "child-updown",
 	[EVENT_CHILD_REKEY] = "child-rekey",
 	[EVENT_LINK_UPDOWN] = "link-updown",
+	[EVENT_LINK_SUSPECT] = "link-suspect",
 	[EVENT_CHILD_STATE_INSTALLED] = "child-state-installed",
 	[EVENT_CHILD_STATE_REKEYED] = "child-state-rekeyed",
 	[EVENT_CHILD_STATE_DESTROYING] = "child-state-destroying",

@@ -143,6 +143,24 @@ static void tell_child_rekeyed(struct control *c, const struct ike_output *out)
 	send_child(c, EVENT_CHILD_STATE_REKEYED, out, &out->sa_old, true);
 }
 
+/* Before the check is answered, and once more when it is. */
+static void send_suspect(struct control *c, const struct ike_output *out)
+{
+	struct control_tunnel tunnel = {.kind = ""};
+	struct buf b;
+
+	if (!control_wanted(c, EVENT_LINK_SUSPECT))
+		return;
+	c->host.tunnel(c->host.ctx, out->conn, &tunnel);
+	b = control_begin_event(c, EVENT_LINK_SUSPECT);
+	vici_put_section(&b, out->conn);
+	vici_put(&b, "interface", tunnel.interface);
+	vici_put(&b, "up", out->ok ? "yes" : "no");
+	vici_put(&b, "reason", ike_suspicion_text(out->suspicion));
+	vici_put_section_end(&b);
+	control_send_event(c, EVENT_LINK_SUSPECT, &b);
+}
+
 /* ---- the engine's events ---- */
 
 static void tell_command_done(struct control *c, const struct ike_output *out)
@@ -183,6 +201,9 @@ void control_event(struct control *c, const struct ike_output *out)
 		break;
 	case IKE_EVENT_CHILD_REKEYED:
 		tell_child_rekeyed(c, out);
+		break;
+	case IKE_EVENT_SUSPECT:
+		send_suspect(c, out);
 		break;
 	case IKE_EVENT_COMMAND_DONE:
 		tell_command_done(c, out);

@@ -63,6 +63,15 @@ static void print_link(const char *conn, bool up, const json_t *link)
 	       reason[0] ? ": " : "", reason);
 }
 
+static void print_suspect(const char *conn, const json_t *link)
+{
+	bool over = strcmp(json_text(link, "up"), "yes") == 0;
+
+	printf("%s link %s %s: %s\n", conn, json_text(link, "interface"),
+	       over ? "works: the peer answers, suspected was" : "is suspected",
+	       json_text(link, "reason"));
+}
+
 static void print_event(struct span name, const char *conn, bool up, const json_t *section)
 {
 	const char *key;
@@ -71,6 +80,8 @@ static void print_event(struct span name, const char *conn, bool up, const json_
 	print_time();
 	if (is(name, "link-updown")) {
 		print_link(conn, up, section);
+	} else if (is(name, "link-suspect")) {
+		print_suspect(conn, section);
 	} else if (is(name, "ike-updown")) {
 		print_ike(conn, up ? "up" : "down", section);
 	} else if (is(name, "ike-rekey")) {
@@ -118,6 +129,8 @@ int command_monitor(struct ctl *c)
 {
 	static const char *const events[] = {"ike-updown", "ike-rekey", "child-updown",
 					     "child-rekey"};
+	/* Ours alone: strongSwan does not know them, and is watched without. */
+	static const char *const own[] = {"link-updown", "link-suspect"};
 	enum vici_client_error e;
 
 	for (unsigned i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
@@ -126,10 +139,11 @@ int command_monitor(struct ctl *c)
 		if (status)
 			return status;
 	}
-	/* Ours alone: strongSwan does not know it, and is watched without. */
-	e = vici_client_register(c->client, "link-updown", CTL_TIMEOUT_MS);
-	if (e && e != VICI_CLIENT_UNKNOWN)
-		return ctl_error("link-updown: %s", vici_client_strerror(e));
+	for (unsigned i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
+		e = vici_client_register(c->client, own[i], CTL_TIMEOUT_MS);
+		if (e && e != VICI_CLIENT_UNKNOWN)
+			return ctl_error("%s: %s", own[i], vici_client_strerror(e));
+	}
 	return watch(c, on_monitor);
 }
 

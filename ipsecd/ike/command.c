@@ -114,6 +114,10 @@ static bool initiate(struct ike_engine *e, const struct ike_command *c, const ch
 		*error = "shutting down";
 		return false;
 	}
+	if (entry->device_down) {
+		*error = "its device is down (ip link set up)";
+		return false;
+	}
 	if (!command_expect(e, c->tag)) {
 		*error = "out of memory";
 		return false;
@@ -261,6 +265,49 @@ static bool rekey(struct ike_engine *e, const struct ike_command *cmd, const cha
 	return true;
 }
 
+/* ---- the tunnel's device ---- */
+
+static bool may_initiate(const struct conn *c)
+{
+	for (uint8_t i = 0; i < c->n_remote; i++)
+		if (c->remote[i].kind == HOST_ADDR || c->remote[i].kind == HOST_NAME)
+			return true;
+	return false;
+}
+
+static void device_down(struct ike_engine *e, struct conn_entry *entry)
+{
+	struct ike_sa *sa, *next;
+
+	entry->was_up = peers_usable_sa(entry) != NULL;
+	entry->query = 0;
+	timer_cancel(&e->timers, &entry->retry_timer);
+	conns_end_waiters(e, entry, NULL, true, false, IKE_REASON_DEVICE, NULL);
+	DL_FOREACH_SAFE2 (entry->sas, sa, next, entry_next)
+		ike_sa_delete(e, sa, IKE_REASON_DEVICE);
+}
+
+/* What an operator shuts at one end is shut at both: packets of the peer would lead nowhere. */
+static bool device(struct ike_engine *e, const struct ike_command *cmd)
+{
+	struct conn_entry *entry = conns_named(e, cmd->name);
+
+	if (!entry || entry->device_down == cmd->down)
+		return true;
+	entry->device_down = cmd->down;
+	log_to(e->env.log, LOG_LEVEL_NOTICE, "ike", entry->name,
+	       cmd->down ? "its device was set down: the SAs are deleted, and come again when it "
+			   "is up"
+			 : "its device is up again");
+	entry->back_off = 0;
+	if (cmd->down)
+		device_down(e, entry);
+	else if (!entry->held && (entry->wanted || entry->was_up) &&
+		 may_initiate(entry->version->conn))
+		peers_want(e, entry, NULL);
+	return true;
+}
+
 /* ---- shutdown, retry ---- */
 
 static bool shutdown_all(struct ike_engine *e, const struct ike_command *cmd)
@@ -322,6 +369,8 @@ bool command_run(struct ike_engine *e, const struct ike_command *c, const char *
 		return rekey(e, c, error);
 	case IKE_COMMAND_RETRY_NOW:
 		return retry_now(e);
+	case IKE_COMMAND_DEVICE:
+		return device(e, c);
 	case IKE_COMMAND_SHUTDOWN:
 		return shutdown_all(e, c);
 	}

@@ -305,6 +305,7 @@ bool conns_load(struct ike_engine *e, const struct ike_command *command, const c
 	entry->tunnel = command->tunnel;
 	entry->inherited |= command->inherited;
 	entry->refused_told = false;
+	entry->device_down = command->down;
 	if (conns_starts(conn) && !entry->held)
 		entry->wanted = true;
 	if (entry->wanted)
@@ -368,6 +369,11 @@ void conns_hold(struct ike_engine *e, struct conn_entry *entry, enum hold hold)
 	entry->query = 0;
 	timer_cancel(&e->timers, &entry->retry_timer);
 	conns_end_waiters(e, entry, NULL, true, false, IKE_REASON_COMMAND, "taken down by command");
+}
+
+enum hold conns_held(const struct conn_entry *entry)
+{
+	return entry->device_down ? HOLD_PEER : entry->held;
 }
 
 static struct held_child *held_child(const struct conn_entry *entry, const char *child)

@@ -53,6 +53,9 @@ struct conn_entry {
 	bool acquired;	    /* traffic waits: all children that it starts are to come */
 	bool refused_told;  /* that traffic can't start it */
 	enum hold held;
+	bool device_down;	      /* an operator's doing: as held, by both ends */
+	bool was_up;		      /* ... and there was an IKE_SA */
+	enum ike_suspicion suspected; /* what people were told of last */
 	struct held_child *held_children;
 	struct child_memory *memories;
 	char *wanted_child;	/* first CHILD_SA of the next attempt; NULL: the first to start */
@@ -100,6 +103,7 @@ const struct secret *conns_secret(const struct ike_engine *e, const struct ike_s
 void conns_hold(struct ike_engine *e, struct conn_entry *entry, enum hold hold);
 void conns_hold_child(struct conn_entry *entry, const char *child, enum hold hold);
 void conns_release_hold(struct conn_entry *entry, const char *child);
+enum hold conns_held(const struct conn_entry *entry); /* a device that is down counts, too */
 enum hold conns_child_held(const struct conn_entry *entry, const char *child);
 /* Commands that wait for `child` to come up (NULL: for the IKE_SA). */
 bool conns_add_waiter(struct conn_entry *entry, uint64_t tag, const char *child);

@@ -63,6 +63,7 @@ struct ike_engine {
 	struct log_limit drop_log, refusal_log, answer_limit;
 	uint64_t shutdown_tag;
 	bool shutting_down, shutdown_told;
+	bool no_hints; /* early detection is off */
 };
 
 /* One line: "conn" of sa or "" as the name, subsystem ike. sa may be NULL. */

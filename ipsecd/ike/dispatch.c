@@ -150,6 +150,21 @@ static void receive_init_request(struct arrival *a)
 
 /* ---- protected messages ---- */
 
+/* RFC 7296 1.5, 2.21.4: a bare response says that the peer has no such IKE_SA. */
+static bool take_invalid_ike_spi(const struct arrival *a, const struct wire_message *m)
+{
+	const struct ike_hint hint = {.what = IKE_SUSPECT_INVALID_IKE_SPI,
+				      .path = *a->path,
+				      .spi_i = a->h.spi_i,
+				      .spi_r = a->h.spi_r};
+
+	if (!is_response(a) || !wire_find_notify(m, NOTIFY_INVALID_IKE_SPI) ||
+	    !window_check_response(a->sa, a->h.message_id))
+		return false;
+	suspect_hint(a->e, &hint);
+	return true;
+}
+
 /* Decrypts into the scratch memory and parses what is inside. */
 static bool unprotect(struct arrival *a, uint8_t *first, struct span *inner)
 {
@@ -169,6 +184,8 @@ static bool unprotect(struct arrival *a, uint8_t *first, struct span *inner)
 	/* RFC 7296 1.2: all payloads behind the header are inside SK; 2.5: but for such as we don't
 	 * know, which are skipped. */
 	if (outer.present != WIRE_BIT(PAYLOAD_SK)) {
+		if (take_invalid_ike_spi(a, &outer))
+			return false;
 		drop(a, &e->counters.drop_malformed, "not protected by SK alone", outer.present);
 		return false;
 	}
@@ -393,6 +410,7 @@ static void receive_response(struct arrival *a, uint8_t first, struct span inner
 		return;
 	}
 	follow_peer(a);
+	suspect_answered(e, a->sa, a->h.message_id);
 	window_answered(e, a->sa);
 	f = wire_parse_payloads(first, inner, &m);
 	if (f.error)
@@ -443,13 +461,43 @@ static struct ike_sa *find_sa(const struct arrival *a)
 	return sa->spi_i == a->h.spi_i && sa->spi_r == a->h.spi_r ? sa : NULL;
 }
 
+/* RFC 7296 1.5: a peer without an IKE_SA names the ESP SPI that it does not know. It is no
+ * exchange, and not answered. */
+static bool take_invalid_spi(const struct arrival *a)
+{
+	struct span chain =
+		span_of(a->datagram.ptr + WIRE_HEADER_LEN, a->datagram.len - WIRE_HEADER_LEN);
+	struct ike_hint hint = {.what = IKE_SUSPECT_INVALID_SPI, .path = *a->path};
+	const struct wire_notify *n;
+	struct wire_message m;
+
+	if (is_response(a) || a->h.exchange != EXCHANGE_INFORMATIONAL ||
+	    wire_parse_payloads(a->h.next_payload, chain, &m).error)
+		return false;
+	n = wire_find_notify(&m, NOTIFY_INVALID_SPI);
+	if (!n || n->data.len != 4)
+		return false;
+	hint.path.local.port = hint.path.remote.port = 0; /* ESP may have none */
+	hint.esp_spi = be32_get(n->data.ptr);
+	suspect_hint(a->e, &hint);
+	return true;
+}
+
+static void unknown_spi(struct arrival *a)
+{
+	if (take_invalid_spi(a))
+		return;
+	a->e->counters.invalid_spi++;
+	drop(a, &a->e->counters.drop_unknown_spi, "unknown IKE SPI",
+	     a->h.flags & FLAG_INITIATOR ? a->h.spi_r : a->h.spi_i);
+	answer_bare(a, NOTIFY_INVALID_IKE_SPI, span_of(NULL, 0)); /* RFC 7296 2.21.4 */
+}
+
 static void receive_for_sa(struct arrival *a)
 {
 	a->sa = find_sa(a);
 	if (!a->sa) {
-		a->e->counters.invalid_spi++;
-		drop(a, &a->e->counters.drop_unknown_spi, "unknown IKE SPI",
-		     a->h.flags & FLAG_INITIATOR ? a->h.spi_r : a->h.spi_i);
+		unknown_spi(a);
 		return;
 	}
 	if (a->h.exchange != EXCHANGE_IKE_SA_INIT) {

@@ -237,6 +237,7 @@ static void child_event(struct ike_engine *e, struct child *c, enum ike_child_ev
 		break;
 	case IKE_CHILD_ALIVE:
 		c->sa->last_heard = e->now;
+		suspect_heard(e, c->sa);
 		break;
 	case IKE_CHILD_USED_NEW:
 		c->sa->last_heard = e->now;
@@ -292,6 +293,18 @@ void ike_engine_lease(struct ike_engine *e, uint64_t query, const struct ike_lea
 	input_begin(e, now);
 	vips_lease(e, query, lease);
 	input_end(e);
+}
+
+void ike_engine_hint(struct ike_engine *e, const struct ike_hint *hint, mono_time now)
+{
+	input_begin(e, now);
+	suspect_hint(e, hint);
+	input_end(e);
+}
+
+void ike_engine_early_detection(struct ike_engine *e, bool on)
+{
+	e->no_hints = !on;
 }
 
 mono_time ike_engine_deadline(const struct ike_engine *e)

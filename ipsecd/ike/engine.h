@@ -61,6 +61,7 @@ enum ike_command_kind {
 	IKE_COMMAND_TERMINATE,
 	IKE_COMMAND_REKEY,
 	IKE_COMMAND_RETRY_NOW, /* addresses or links changed: end all back-offs */
+	IKE_COMMAND_DEVICE,    /* name, down: an operator set the tunnel's device down or up */
 	IKE_COMMAND_SHUTDOWN,  /* delete all SAs, telling peers; SHUTDOWN_DONE when finished */
 };
 
@@ -75,11 +76,13 @@ struct ike_command {
 	enum ike_command_kind kind;
 	struct conn *conn;     /* LOAD_CONN */
 	struct secret *secret; /* LOAD_SECRET */
-	const char *name;      /* UNLOAD_* */
+	const char *name;      /* UNLOAD_*, DEVICE */
 	struct ike_select select;
 	uint64_t tag;	  /* not 0: a COMMAND_DONE event with this tag follows */
 	uint32_t tunnel;  /* LOAD_CONN: the tunnel that children of this conn serve */
 	bool inherited;	  /* LOAD_CONN: CHILD_SAs of a former process still send in the tunnel */
+	bool down;	  /* LOAD_CONN, DEVICE: the device is down: the SAs are deleted, and nobody
+			     brings them up until it is up again; then we do, if they were up */
 	bool reauth;	  /* REKEY of IKE_SAs: by a new IKE_SA with a new authentication */
 	bool force;	  /* TERMINATE: without waiting for the peer's answer */
 	bool reset_retry; /* TERMINATE: false = we don't start the conn again, even with auto=start,
@@ -128,6 +131,31 @@ struct ike_lease {
 	struct addr dns[VIP_DNS_MAX];
 };
 
+/* Why a peer may be out of reach. Nothing of this is authenticated (but the underlay is our own):
+ * it is a suspicion, which a check of liveness ends. */
+enum ike_suspicion {
+	IKE_SUSPECT_NOTHING,
+	IKE_SUSPECT_ICMP_NET, /* ICMP unreachable for a packet of ours */
+	IKE_SUSPECT_ICMP_HOST,
+	IKE_SUSPECT_ICMP_PORT, /* or protocol: nobody listens at the peer */
+	IKE_SUSPECT_ICMP_PROHIBITED,
+	IKE_SUSPECT_CARRIER, /* of the underlay: its device is down, or gone */
+	IKE_SUSPECT_ADDRESS, /* our own outer address went */
+	IKE_SUSPECT_NO_ROUTE,
+	IKE_SUSPECT_INVALID_SPI,     /* the peer does not know the CHILD_SA (RFC 7296 1.5) */
+	IKE_SUSPECT_INVALID_IKE_SPI, /* ... the IKE_SA (RFC 7296 2.21.4) */
+	IKE_SUSPICIONS
+};
+
+/* What was seen. Fields that are empty mean any; what an ICMP message quotes has an SPI. */
+struct ike_hint {
+	enum ike_suspicion what;
+	struct ike_path path; /* of what was sent; ports 0: any */
+	uint32_t esp_spi;     /* our outbound SPI */
+	uint64_t spi_i, spi_r;
+	uint32_t ike_id;
+};
+
 struct ike_engine *ike_engine_new(const struct ike_env *env, const struct ike_settings *settings);
 void ike_engine_free(struct ike_engine *e); /* cleanses; sends nothing */
 
@@ -145,6 +173,11 @@ void ike_engine_answer(struct ike_engine *e, uint64_t query, const struct ike_an
 
 void ike_engine_lease(struct ike_engine *e, uint64_t query, const struct ike_lease *lease,
 		      mono_time now);
+/* Early detection, on at the start: a hint makes IKE_EVENT_SUSPECT and a check of liveness at
+ * once, whose answer makes another one with ok. It never ends an SA (RFC 7296 2.4). Off: hints
+ * are ignored, also those of peers. */
+void ike_engine_hint(struct ike_engine *e, const struct ike_hint *hint, mono_time now);
+void ike_engine_early_detection(struct ike_engine *e, bool on);
 
 /* ---- outputs ---- */
 
@@ -170,6 +203,7 @@ enum ike_event_kind {
 	IKE_EVENT_CHILD_UP,
 	IKE_EVENT_CHILD_DOWN,
 	IKE_EVENT_CHILD_REKEYED,
+	IKE_EVENT_SUSPECT,	/* conn; suspicion; ok: it is over, the peer answered */
 	IKE_EVENT_FAILED,	/* an attempt failed: reason */
 	IKE_EVENT_COMMAND_DONE, /* tag, ok, reason */
 	IKE_EVENT_SHUTDOWN_DONE,
@@ -197,6 +231,7 @@ enum ike_reason {
 	IKE_REASON_INTERNAL,
 	IKE_REASON_NOT_POSSIBLE, /* no peer's or own address to begin with */
 	IKE_REASON_NO_ADDRESS,	 /* no virtual address could be given, or none was asked for */
+	IKE_REASON_DEVICE,	 /* an operator set the device down */
 	IKE_REASONS,
 };
 
@@ -249,6 +284,7 @@ struct ike_output {
 	/* EVENT */
 	enum ike_event_kind event;
 	enum ike_reason reason;
+	enum ike_suspicion suspicion;
 	char reason_detail[160]; /* which side wanted what, for people; "" if nothing to add */
 	uint64_t tag;
 	bool ok;
@@ -328,7 +364,19 @@ void ike_engine_each_conn(const struct ike_engine *e,
 	X(retransmits_sent, "retransmits-sent") \
 	X(retransmits_seen, "retransmits-seen") \
 	X(peers_dead, "peers-dead") \
-	X(auth_failed, "auth-failed")
+	X(auth_failed, "auth-failed") \
+	X(suspect_icmp_net, "suspect-icmp-net") \
+	X(suspect_icmp_host, "suspect-icmp-host") \
+	X(suspect_icmp_port, "suspect-icmp-port") \
+	X(suspect_icmp_prohibited, "suspect-icmp-prohibited") \
+	X(suspect_carrier, "suspect-carrier") \
+	X(suspect_address, "suspect-address") \
+	X(suspect_no_route, "suspect-no-route") \
+	X(suspect_invalid_spi, "suspect-invalid-spi") \
+	X(suspect_invalid_ike_spi, "suspect-invalid-ike-spi") \
+	X(suspect_foreign, "suspect-foreign") \
+	X(suspect_too_often, "suspect-too-often") \
+	X(suspect_cleared, "suspect-cleared")
 /* clang-format on */
 
 #define IKE_NOTIFIES 48 /* error notifies have small numbers (RFC 7296 3.10.1) */
@@ -345,5 +393,6 @@ struct ike_counters {
 
 const struct ike_counters *ike_engine_counters(const struct ike_engine *e);
 const char *ike_reason_text(enum ike_reason r);
+const char *ike_suspicion_text(enum ike_suspicion s);
 
 #endif

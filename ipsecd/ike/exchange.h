@@ -19,7 +19,7 @@
 #ifndef DETOUR_EXCHANGE_H
 #define DETOUR_EXCHANGE_H
 
-#include "ipsecd/ike/sa.h"
+#include "ipsecd/ike/suspect.h"
 #include "ipsecd/wire/message.h"
 
 /* What a message means, once its payloads are seen (CREATE_CHILD_SA has three uses). */

@@ -131,6 +131,10 @@ enum ike_reason ike_engine_conn_status(const struct ike_engine *e, const char *c
 		*next_attempt = entry->retry_timer.at;
 	else if (entry->query)
 		*next_attempt = e->now ? e->now : 1; /* it begins when the name is known */
+	if (entry->device_down) {
+		snprintf(detail, sizeof(entry->detail), "comes again when the device is set up");
+		return IKE_REASON_DEVICE;
+	}
 	if (entry->held) {
 		snprintf(detail, sizeof(entry->detail), "%s",
 			 entry->held == HOLD_PEER
@@ -187,6 +191,7 @@ const char *ike_reason_text(enum ike_reason r)
 		[IKE_REASON_INTERNAL] = "internal error",
 		[IKE_REASON_NOT_POSSIBLE] = "not possible",
 		[IKE_REASON_NO_ADDRESS] = "no virtual address",
+		[IKE_REASON_DEVICE] = "an operator set the device down",
 	};
 
 	return (unsigned)r < sizeof(text) / sizeof(text[0]) && text[r] ? text[r] : "unknown";

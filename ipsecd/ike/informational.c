@@ -91,7 +91,7 @@ const struct exchange_ops delete_ike_ops = {
 static bool create_liveness_request(struct exchange *x)
 {
 	/* Heard while it waited: no need any more. */
-	return x->e->now - x->sa->last_heard >= x->sa->conn->dpd_delay;
+	return x->sa->suspicion.what || x->e->now - x->sa->last_heard >= x->sa->conn->dpd_delay;
 }
 
 /* Any authenticated answer has set last_heard. */

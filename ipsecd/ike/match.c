@@ -59,7 +59,7 @@ struct conn_entry *peers_match_path(const struct ike_engine *e, const struct ike
 		const struct proposal_list *ours = &entry->version->conn->proposals;
 		unsigned score = path_score(entry, path);
 
-		if (score && entry->held == HOLD_PEER) {
+		if (score && conns_held(entry) == HOLD_PEER) {
 			out->held = true;
 			continue;
 		}
@@ -131,7 +131,7 @@ struct conn_entry *peers_match_ids(const struct ike_engine *e, const struct ike_
 		uint64_t path = path_score(entry, &sa->path);
 		uint64_t score = ids << 32 | path;
 
-		if (!ids || !path || entry->held == HOLD_PEER || score <= best_score ||
+		if (!ids || !path || conns_held(entry) == HOLD_PEER || score <= best_score ||
 		    !accepts_suite(c, &sa->suite))
 			continue;
 		best_score = score;

@@ -199,6 +199,20 @@ void output_event_child(struct ike_engine *e, enum ike_event_kind kind, const st
 		info_child(old, &out->sa_old);
 }
 
+void output_event_suspect(struct ike_engine *e, const struct ike_sa *sa, enum ike_suspicion what,
+			  bool over)
+{
+	struct ike_output *out = event(e, IKE_EVENT_SUSPECT, IKE_REASON_NONE, NULL);
+
+	if (!out)
+		return;
+	out->have_ike = true;
+	info_ike(sa, &out->ike);
+	out->conn = out->ike.conn;
+	out->suspicion = what;
+	out->ok = over;
+}
+
 void output_event_failed(struct ike_engine *e, const char *conn, const struct ike_sa *sa,
 			 enum ike_reason reason, const char *detail)
 {

@@ -26,6 +26,9 @@ void output_event_ike(struct ike_engine *e, enum ike_event_kind kind, const stru
 		      const struct ike_sa *old, enum ike_reason reason, const char *detail);
 void output_event_child(struct ike_engine *e, enum ike_event_kind kind, const struct child *child,
 			const struct child *old, enum ike_reason reason, const char *detail);
+/* SUSPECT, with a view of one of the conn's IKE_SAs. */
+void output_event_suspect(struct ike_engine *e, const struct ike_sa *sa, enum ike_suspicion what,
+			  bool over);
 /* FAILED: conn's name, or the SA's when sa is given. */
 void output_event_failed(struct ike_engine *e, const char *conn, const struct ike_sa *sa,
 			 enum ike_reason reason, const char *detail);

@@ -105,7 +105,7 @@ static const char *first_child(const struct conn_entry *entry)
 
 static bool may_start(const struct ike_engine *e, const struct conn_entry *entry)
 {
-	return !e->shutting_down && !entry->unloaded && !entry->held;
+	return !e->shutting_down && !entry->unloaded && !conns_held(entry);
 }
 
 /* Children there are, but commands took each of them down. */
@@ -284,7 +284,8 @@ static void say_refused(struct ike_engine *e, struct conn_entry *entry)
 	entry->refused_told = true;
 	log_to(e->env.log, LOG_LEVEL_DEBUG, "ike", entry->name,
 	       "traffic waits for it, and may not start it: %s",
-	       entry->held	  ? "taken down by command"
+	       entry->device_down ? "the device is down"
+	       : entry->held	  ? "taken down by command"
 	       : e->shutting_down ? "shutting down"
 				  : "no child has auto=route");
 }

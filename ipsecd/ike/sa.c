@@ -274,6 +274,7 @@ void ike_sa_establish(struct ike_engine *e, struct ike_sa *sa, const char *cause
 	plan_lifetimes(e, sa);
 	liveness_arm(e, sa);
 	keepalive_arm(e, sa);
+	suspect_review(e, sa);
 }
 
 void ike_sa_announce(struct ike_engine *e, struct ike_sa *sa, struct ike_sa *old)
@@ -393,6 +394,7 @@ void ike_sa_end(struct ike_engine *e, struct ike_sa *sa, enum ike_reason reason,
 	duplicates_sa_gone(e, sa);
 	reauth_failed(e, sa);
 	peers_sa_gone(e, sa, reason, detail);
+	suspect_review(e, sa);
 	command_sa_gone(e);
 }
 

@@ -55,6 +55,8 @@ struct window_tx {
 	unsigned sent; /* transmissions of this request so far */
 	mono_time first_sent;
 	struct message_copy request;
+	unsigned hastened; /* transmissions before intervals began anew (window_hasten) */
+	mono_time last_sent;
 	struct timer timer;
 };
 
@@ -69,6 +71,14 @@ struct window_rx {
 struct sa_vips {
 	uint8_t n_local, n_remote, n_dns;
 	struct addr local[VIPS_MAX], remote[VIPS_MAX], dns[VIP_DNS_MAX];
+};
+
+/* That the peer can't be reached (suspect.h). */
+struct sa_suspicion {
+	enum ike_suspicion what; /* NOTHING: none */
+	mono_time since;
+	uint32_t proof;		    /* an answer to this message id or a later one ends it */
+	mono_time pause, not_again; /* after false ones: until then no hints of others */
 };
 
 struct ike_sa {
@@ -103,6 +113,7 @@ struct ike_sa {
 
 	struct window_tx tx;
 	struct window_rx rx;
+	struct sa_suspicion suspicion;
 	struct task *tasks;	 /* waiting, in order */
 	struct task *running;	 /* whose request is in flight */
 	struct ike_sa *run_next; /* engine's list of queues to be run */

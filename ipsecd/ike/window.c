@@ -7,7 +7,9 @@
 #include <stdlib.h>
 
 /* How long an engine that shuts down waits for answers to its deletes. */
-#define SHUTDOWN_WAIT (3 * MONO_S)
+#define SHUTDOWN_WAIT  (3 * MONO_S)
+#define HASTE_INTERVAL (50 * MONO_MS) /* the first one while the peer is suspected to be away */
+#define HASTE_MIN      (20 * MONO_MS) /* what was sent a moment ago is not sent again */
 
 bool message_copy_set(struct message_copy *c, struct span s)
 {
@@ -36,10 +38,14 @@ mono_time window_interval(mono_time first, unsigned sent)
 	return interval;
 }
 
+/* An answer that ends a suspicion is worth some datagrams. */
 static mono_time first_interval(const struct ike_sa *sa)
 {
-	return sa->conn && sa->conn->retransmit_interval ? sa->conn->retransmit_interval
-							 : CONN_RETRANSMIT_INTERVAL;
+	mono_time interval = sa->conn && sa->conn->retransmit_interval
+				     ? sa->conn->retransmit_interval
+				     : CONN_RETRANSMIT_INTERVAL;
+
+	return sa->suspicion.what && interval > HASTE_INTERVAL ? HASTE_INTERVAL : interval;
 }
 
 static mono_time timeout_of(const struct ike_engine *e, const struct ike_sa *sa)
@@ -54,7 +60,7 @@ static mono_time timeout_of(const struct ike_engine *e, const struct ike_sa *sa)
  * retransmit in step. */
 static void arm(struct ike_engine *e, struct ike_sa *sa)
 {
-	mono_time interval = window_interval(first_interval(sa), sa->tx.sent);
+	mono_time interval = window_interval(first_interval(sa), sa->tx.sent - sa->tx.hastened);
 	mono_time give_up = sa->tx.first_sent + timeout_of(e, sa);
 	mono_time at = e->now + interval - interval / 10 + engine_random_below(e, interval / 5);
 
@@ -64,6 +70,7 @@ static void arm(struct ike_engine *e, struct ike_sa *sa)
 static void transmit(struct ike_engine *e, struct ike_sa *sa)
 {
 	sa->tx.sent++;
+	sa->tx.last_sent = e->now;
 	output_send(e, &sa->path, span_of(sa->tx.request.data, sa->tx.request.len));
 	arm(e, sa);
 }
@@ -78,10 +85,24 @@ bool window_send_request(struct ike_engine *e, struct ike_sa *sa, struct span da
 	if (!message_copy_set(&sa->tx.request, datagram))
 		return false;
 	sa->tx.in_flight = true;
-	sa->tx.sent = 0;
+	sa->tx.sent = sa->tx.hastened = 0;
 	sa->tx.first_sent = e->now;
 	transmit(e, sa);
 	return true;
+}
+
+void window_hasten(struct ike_engine *e, struct ike_sa *sa)
+{
+	if (!sa->tx.in_flight)
+		return;
+	sa->tx.hastened = sa->tx.sent - 1;
+	if (e->now < sa->tx.last_sent + HASTE_MIN) {
+		arm(e, sa);
+		return;
+	}
+	sa->tx.hastened++;
+	e->counters.retransmits_sent++;
+	transmit(e, sa);
 }
 
 void window_stop(struct ike_engine *e, struct ike_sa *sa)

@@ -16,6 +16,9 @@ bool window_send_request(struct ike_engine *e, struct ike_sa *sa, struct span da
 bool window_has_id(const struct ike_sa *sa);
 /* The answer came: stops retransmission; the next id is free. */
 void window_answered(struct ike_engine *e, struct ike_sa *sa);
+/* The answer is wanted sooner than planned: sends the request in flight again, and begins with
+ * short intervals. */
+void window_hasten(struct ike_engine *e, struct ike_sa *sa);
 /* Stops without an answer; the id is not used up (IKE_SA_INIT's second round). */
 void window_stop(struct ike_engine *e, struct ike_sa *sa);
 void window_expire(struct ike_engine *e, void *sa);

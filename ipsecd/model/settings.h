@@ -18,9 +18,13 @@ struct settings {
 	char install_virtual_ip_on[IF_NAMESIZE]; /* "": the tunnel device */
 	uint32_t updown_timeout;		 /* seconds a script may take; 30 */
 	struct endpoint metrics;		 /* where they are served; family 0: nowhere */
+	bool early_detection; /* ICMP, the underlay's links and the like raise suspicions; yes */
 };
 
-#define SETTINGS_DEFAULT \
-	((struct settings){.routing_table = 220, .routing_table_prio = 220, .updown_timeout = 30})
+#define SETTINGS_DEFAULT                              \
+	((struct settings){.routing_table = 220,      \
+			   .routing_table_prio = 220, \
+			   .updown_timeout = 30,      \
+			   .early_detection = true})
 
 #endif

@@ -37,8 +37,10 @@ static void on_addr(void *ctx, const struct netlink_addr *addr)
 {
 	struct changes *c = ctx;
 
-	if (!addr->removed && addr->scope == RT_SCOPE_UNIVERSE &&
-	    !c->host.ours(c->host.ctx, addr->ifindex, &addr->prefix.addr))
+	if (addr->removed)
+		c->host.addr_lost(c->host.ctx, &addr->prefix.addr);
+	else if (addr->scope == RT_SCOPE_UNIVERSE &&
+		 !c->host.ours(c->host.ctx, addr->ifindex, &addr->prefix.addr))
 		note(c);
 }
 
@@ -47,8 +49,9 @@ static void on_link(void *ctx, const struct netlink_link *link)
 {
 	struct changes *c = ctx;
 
-	if (!link->removed && (link->flags & IFF_RUNNING) &&
-	    !c->host.ours(c->host.ctx, link->ifindex, NULL))
+	if (link->removed || !(link->flags & IFF_RUNNING))
+		c->host.link_lost(c->host.ctx, link->ifindex);
+	else if (!c->host.ours(c->host.ctx, link->ifindex, NULL))
 		note(c);
 }
 

@@ -10,6 +10,9 @@ struct ev_loop;
 struct changes_host {
 	/* Something changed a moment ago; at most every ten seconds. */
 	void (*changed)(void *ctx);
+	/* At once, each time: a link is not running any more, or gone; an own address went. */
+	void (*link_lost)(void *ctx, int ifindex);
+	void (*addr_lost)(void *ctx, const struct addr *a);
 	/* It is our own doing: a tunnel's device, a virtual address (NULL: the link itself). */
 	bool (*ours)(void *ctx, int ifindex, const struct addr *a);
 	void *ctx;

@@ -83,13 +83,16 @@ def life(pair):
 
 
 def shut_down(pair):
-    """An operator sets the device down: the table does not call that up."""
+    """An operator sets the device down: so does the peer, and it comes again with the device."""
     ipsecctl(pair.ours, "up", "a")
     pair.both_up("a")
     pair.ours.namespace.ip("link", "set", "tun1", "down")
     until("the table shows it", lambda: shown(pair.ours, "a")["state"] == "down")
     check_equal(row(pair.ours, "a", DOWN)[:6], ["a", "down", "172.16.2.1", "tun1", "down",
-                                               "1/1"], "the table")
+                                               "0/0"], "the table")
+    pair.theirs.wait_down("a")
+    error = ipsecctl(pair.ours, "up", "a", status=FAILED)
+    check("its device is down" in error, error)
     output = ipsecctl(pair.ours, "status", "a", status=DOWN)
     check("the device was set down; 'ip link set tun1 up' ends that" in output, output)
     pair.ours.namespace.ip("link", "set", "tun1", "up")

@@ -28,12 +28,10 @@ def established(pair):
 
 
 def link_down(pair):
-    """`ip link set down` is obeyed: it stays down, through a rekey, too; up again, all is back."""
+    """`ip link set down` is obeyed, and by the peer; up again, all is back."""
     established(pair)
     pair.namespaces[0].ip("link", "set", "dev", DEVICE, "down")
-    mark = pair.ours.log_mark()
-    pair.ours.rekey_child(NAME)
-    pair.ours.wait_log("rekeyed", mark)
+    pair.both_down(NAME)
     check("UP" not in pair.ours.link(DEVICE)["flags"], "it was set up against the operator's word")
     pair.namespaces[0].ip("link", "set", "dev", DEVICE, "up")
     until("UP", lambda: pair.ours.operstate(DEVICE) == "UP")

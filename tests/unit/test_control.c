@@ -85,6 +85,11 @@ const char *ike_reason_text(enum ike_reason r)
 	return r == IKE_REASON_NO_PROPOSAL ? "no proposal chosen" : "some reason";
 }
 
+const char *ike_suspicion_text(enum ike_suspicion s)
+{
+	return s == IKE_SUSPECT_ICMP_HOST ? "ICMP: host unreachable" : "something";
+}
+
 /* ---- the shell's double ---- */
 
 static struct {
@@ -1296,6 +1301,28 @@ static void test_link(void **state)
 	control_link(NULL, "gw", &t, true, ""); /* no socket: nothing happens */
 }
 
+static void test_link_suspect(void **state)
+{
+	struct ike_output out = {.kind = IKE_OUTPUT_EVENT,
+				 .event = IKE_EVENT_SUSPECT,
+				 .conn = "gw",
+				 .suspicion = IKE_SUSPECT_ICMP_HOST};
+	struct peer *p = &peers[0];
+
+	(void)state;
+	control_event(control, &out); /* nobody listens */
+	subscribe(p, "link-suspect");
+	control_event(control, &out);
+	expect(p, VICI_EVENT, "link-suspect");
+	expect_key(p, "gw.interface", "vpn0");
+	expect_key(p, "gw.up", "no");
+	expect_key(p, "gw.reason", "ICMP: host unreachable");
+	out.ok = true;
+	control_event(control, &out);
+	expect(p, VICI_EVENT, "link-suspect");
+	expect_key(p, "gw.up", "yes");
+}
+
 static void test_logs(void **state)
 {
 	struct peer *p = &peers[0], *watcher = &peers[1];
@@ -1525,6 +1552,7 @@ int main(void)
 		WITH_SERVER(test_events),
 		WITH_SERVER(test_nhrp_events),
 		WITH_SERVER(test_link),
+		WITH_SERVER(test_link_suspect),
 		WITH_SERVER(test_logs),
 		WITH_SERVER(test_pipelined),
 		WITH_SERVER(test_malformed),

@@ -19,6 +19,8 @@ struct fixture {
 	bool told_before_dormant;
 	char told[IF_NAMESIZE]; /* device of the last link event */
 	struct conn *conn;
+	unsigned shuts;
+	bool shut;
 };
 
 /* What a persistent plane finds, laid over what the fake says. */
@@ -96,6 +98,15 @@ static void on_child_lost(void *ctx, uint64_t id)
 	f->lost++;
 }
 
+static void on_shut(void *ctx, const char *conn, bool shut)
+{
+	struct fixture *f = ctx;
+
+	assert_string_equal(conn, "a-b");
+	f->shuts++;
+	f->shut = shut;
+}
+
 static struct child_sa child(struct fixture *f, uint64_t id, bool outbound)
 {
 	struct child_sa sa = {
@@ -150,7 +161,8 @@ static int setup(void **ctx)
 				      .crypto = &crypto_null,
 				      .random = zeros};
 	struct fixture *f = calloc(1, sizeof(*f));
-	struct tunnels_host tunnels_host = {.link = on_link, .child_lost = on_child_lost, .ctx = f};
+	struct tunnels_host tunnels_host = {
+		.link = on_link, .shut = on_shut, .child_lost = on_child_lost, .ctx = f};
 	char why[128];
 
 	memset(&found, 0, sizeof(found));
@@ -570,6 +582,31 @@ static void refused_other_device(void **ctx)
 	assert_int_equal(state(f), TUNNEL_UP); /* the old device is there again */
 }
 
+/* The operator's word is passed on once each time; a script's device is the script's. */
+static void operator_shuts_a_device(void **ctx)
+{
+	struct fixture *f = *ctx;
+	struct dataplane_event event = {
+		.kind = DATAPLANE_DEVICE_CHANGED, .tunnel = f->id, .present = true};
+	struct tunnel_view view;
+
+	fake_set_admin(f->plane, f->id, false);
+	tunnels_device_changed(f->tunnels, &event);
+	tunnels_device_changed(f->tunnels, &event);
+	assert_int_equal(f->shuts, 1);
+	assert_true(f->shut);
+	assert_true(tunnels_view(f->tunnels, "a-b", &view) && view.shut);
+	fake_set_admin(f->plane, f->id, true);
+	tunnels_device_changed(f->tunnels, &event);
+	assert_int_equal(f->shuts, 2);
+	assert_false(f->shut);
+	f->conn->tunnel.external = true;
+	assert_true(tunnels_ensure(f->tunnels, f->conn, &f->id, (char[128]){0}, 128));
+	fake_set_admin(f->plane, f->id, false);
+	tunnels_device_changed(f->tunnels, &event);
+	assert_int_equal(f->shuts, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -591,6 +628,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(inherited_dormant_stays_dormant, setup, teardown),
 		cmocka_unit_test_setup_teardown(inherited_ends, setup, teardown),
 		cmocka_unit_test_setup_teardown(ours_takes_the_place_of_inherited, setup, teardown),
+		cmocka_unit_test_setup_teardown(operator_shuts_a_device, setup, teardown),
 		cmocka_unit_test_setup_teardown(external_device_appears, setup, teardown),
 		cmocka_unit_test_setup_teardown(other_device_of_same_name, setup, teardown),
 		cmocka_unit_test_setup_teardown(refused_other_device, setup, teardown),

@@ -24,6 +24,7 @@ TEST_test_replay := tests/unit/test_replay.c ipsecd/dataplane/replay.c
 TEST_test_esp := tests/unit/test_esp.c ipsecd/dataplane/esp.c ipsecd/dataplane/mtu.c ipsecd/model/algorithm.c \
 	$(CRYPTO_SRC)
 LIBS_test_esp := -lcrypto
+TEST_test_icmp := tests/unit/test_icmp.c ipsecd/net/icmp_message.c lib/addr.c
 TEST_test_inner := tests/unit/test_inner.c ipsecd/dataplane/inner.c lib/addr.c lib/buf.c
 TEST_test_netlink := tests/unit/test_netlink.c lib/netlink_message.c lib/addr.c
 LIBS_test_netlink := -lmnl

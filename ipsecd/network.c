@@ -1,0 +1,115 @@
+/* What comes in from the network, and the sockets and monitors that bring it: IKE and ESP
+ * datagrams, answers of name servers, changes of addresses and links. */
+#include "ipsecd/net/changes.h"
+#include "ipsecd/net/resolve.h"
+#include "ipsecd/net/source.h"
+#include "ipsecd/net/udp.h"
+#include "ipsecd/shell.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+static void on_ike(void *ctx, const struct endpoint *local, const struct endpoint *remote,
+		   struct span datagram, mono_time now)
+{
+	struct ike_path path = {*local, *remote};
+	struct daemon *d = ctx;
+
+	ike_engine_datagram(d->engine, &path, datagram, now);
+	shell_pump(d);
+}
+
+static void on_esp(void *ctx, const struct endpoint *local, const struct endpoint *remote,
+		   uint8_t *packet, size_t len, mono_time now)
+{
+	struct daemon *d = ctx;
+
+	d->ops->esp_input(d->plane, local, remote, packet, len, now);
+}
+
+static void on_resolved(void *ctx, uint64_t query, unsigned n, const struct addr *addrs,
+			const char *why)
+{
+	struct ike_answer answer = {.n = n < 8 ? n : 8};
+	struct daemon *d = ctx;
+
+	memcpy(answer.addrs, addrs, answer.n * sizeof(*addrs));
+	for (unsigned i = 0; i < answer.n; i++)
+		effects_resolved(d->effects, &addrs[i]);
+	if (n == 0)
+		log_to(d->log, LOG_LEVEL_WARN, "net", "", "a peer's name does not resolve: %s",
+		       why);
+	else if (!source_towards(&addrs[0], &answer.local))
+		answer.local = (struct addr){0};
+	ike_engine_answer(d->engine, query, &answer, mono_now());
+	shell_pump(d);
+}
+
+/* No attempt waits for the end of its pause when the machine has an address or a cable more. */
+static void on_changed(void *ctx)
+{
+	const struct ike_command retry = {.kind = IKE_COMMAND_RETRY_NOW};
+	struct daemon *d = ctx;
+	const char *error;
+
+	log_to(d->log, LOG_LEVEL_DEBUG, "net", "", "addresses or links changed");
+	if (!d->stopping)
+		shell_command(d, &retry, &error);
+}
+
+static void on_link_lost(void *ctx, int ifindex)
+{
+	struct daemon *d = ctx;
+
+	early_link_lost(d->early, ifindex);
+}
+
+static void on_addr_lost(void *ctx, const struct addr *a)
+{
+	struct daemon *d = ctx;
+
+	early_addr_lost(d->early, a);
+}
+
+static bool on_ours(void *ctx, int ifindex, const struct addr *a)
+{
+	const struct daemon *d = ctx;
+
+	return effects_ours(d->effects, ifindex, a);
+}
+
+/* ---- opening ---- */
+
+static void give_socket(void *ctx, int fd, uint8_t family, uint16_t port)
+{
+	struct daemon *d = ctx;
+
+	if (!d->ops->ike_socket(d->plane, fd, family, port == UDP_PORT_NATT))
+		log_to(d->log, LOG_LEVEL_WARN, "net", "", "UDP port %u (%s): %s", port,
+		       family == AF_INET ? "IPv4" : "IPv6", d->ops->last_error(d->plane));
+}
+
+bool network_open(struct daemon *d, char *why, size_t size)
+{
+	const struct udp_host host = {.ike = on_ike, .esp = on_esp, .ctx = d, .log = d->log};
+	const struct changes_host changes = {.changed = on_changed,
+					     .link_lost = on_link_lost,
+					     .addr_lost = on_addr_lost,
+					     .ours = on_ours,
+					     .ctx = d};
+
+	d->udp = udp_open(d->loop, &host, why, size);
+	if (!d->udp)
+		return false;
+	if (d->ops->ike_socket)
+		udp_each_socket(d->udp, give_socket, d);
+	d->resolver = resolver_new(d->loop, on_resolved, d);
+	d->changes = changes_open(d->loop, &changes);
+	if (!d->changes)
+		log_to(d->log, LOG_LEVEL_WARN, "net", "",
+		       "rtnetlink: %s; changes of addresses and links are not seen",
+		       strerror(errno));
+	if (!d->resolver)
+		snprintf(why, size, "the resolver: c-ares does not start");
+	return d->resolver != NULL;
+}
