@@ -36,6 +36,7 @@ struct repair *repair_new(const struct paths *paths, const struct log_sink *log)
 	if (!r)
 		return NULL;
 	r->paths = paths;
+	r->turns_due = MONO_NEVER;
 	r->log = log;
 	return r;
 }
@@ -268,8 +269,11 @@ static void changed(struct repair *r, struct repair_link *l)
 
 void repair_interface(struct repair *r, const struct zapi_interface *i, bool present)
 {
-	struct repair_link *l = repair_links_report(&r->links, i, present);
+	struct repair_link *l = repair_links_named(&r->links, i->name);
 
+	if (!l || l->ifindex != i->ifindex)
+		repair_peers(r);
+	l = repair_links_report(&r->links, i, present);
 	if (l)
 		changed(r, l);
 }
@@ -277,6 +281,7 @@ void repair_interface(struct repair *r, const struct zapi_interface *i, bool pre
 void repair_address(struct repair *r, const struct zapi_address *a, bool present)
 {
 	repair_links_address(&r->links, a, present);
+	repair_peers(r);
 }
 
 void repair_tunnel(struct repair *r, const char *interface, enum tunnel_witness who, bool dead,
@@ -312,6 +317,7 @@ void repair_best(struct repair *r, const struct zapi_route *route, mono_time now
 	if (!b)
 		return;
 	repair_look_at_paths(r, b);
+	repair_turn_look(r, b);
 	/* It is selected, so that ours is not there yet, or no longer. */
 	if (b->route && repair_alive(r, b))
 		repair_remove(r, b, REPAIR_END_CONVERGED, now);
@@ -332,6 +338,7 @@ void repair_best_gone(struct repair *r, const struct zapi_route *route, mono_tim
 	}
 	set_helpless(r, b, false);
 	repair_lose(r, b, now);
+	repair_turn_look(r, b);
 }
 
 void repair_path(struct repair *r, const struct prefix *prefix, mono_time now)
@@ -341,6 +348,7 @@ void repair_path(struct repair *r, const struct prefix *prefix, mono_time now)
 	if (!b)
 		return;
 	repair_look_at_paths(r, b);
+	repair_turn_look(r, b);
 	repair_evaluate(r, b, REPAIR_BY_PATH, now);
 	if (b->route && b->route->level > 1)
 		repair_wait(r, b->route, 1, now);
@@ -365,9 +373,10 @@ bool repair_next(struct repair *r, struct repair_action *out, mono_time now)
 
 	look_at_links(r, now);
 	forget_lost(r, now);
+	repair_turns_refresh(r, now);
 	e = r->queue;
 	if (!e)
-		return false;
+		return repair_turn_next(r, out);
 	DL_DELETE2(r->queue, e, qprev, qnext);
 	e->queued = false;
 	*out = (struct repair_action){.add = e->best, .prefix = e->prefix, .hops = e->via};
@@ -394,6 +403,7 @@ void repair_end(struct repair *r, const char *cause)
 {
 	unsigned n = r->stats.active;
 
+	repair_turns(r, false);
 	while (r->active)
 		repair_remove(r, r->active->best, REPAIR_END_OFF, r->active->since);
 	if (n)
@@ -415,6 +425,7 @@ void repair_session(struct repair *r, bool up, mono_time now)
 	}
 	empty_queue(r);
 	repair_clear(r);
+	repair_turns_clear(r);
 	repair_links_forget(&r->links);
 }
 

@@ -39,6 +39,11 @@ void repair_tunnel(struct repair *r, const char *interface, enum tunnel_witness 
 /* Whether nobody calls it dead; true for a name that was never heard. */
 bool repair_tunnel_usable(const struct repair *r, const char *interface);
 
+/* U-turns (repair_turn.c): for networks, all of whose sites do them. Off at first. */
+void repair_turns(struct repair *r, bool on);
+/* A session of BGP came up, or went. */
+void repair_peers(struct repair *r);
+
 /* ---- routes and paths ---- */
 
 struct repair_hops {
@@ -79,7 +84,8 @@ void repair_answer(struct repair *r, const struct prefix *prefix,
 struct repair_action {
 	bool add; /* else remove */
 	struct prefix prefix;
-	struct repair_hops hops;
+	uint32_t from;		 /* 0, or a U-turn: for packets that come in on this device alone */
+	struct repair_hops hops; /* none: such packets are dropped */
 };
 
 /* The next thing to tell zebra; false: nothing. Whatever came in since is looked at first,
@@ -120,6 +126,7 @@ struct repair_stats {
 	unsigned active;    /* repairs that are in, or on the way */
 	unsigned installed; /* of these, confirmed by zebra */
 	unsigned known;	    /* best routes that are watched */
+	unsigned turns;	    /* U-turns that are in */
 	unsigned helpless;  /* of these, dead and without an alternative */
 	uint64_t begun[REPAIR_CAUSES];
 	uint64_t ended[REPAIR_ENDS];

@@ -56,8 +56,10 @@ mono_time repair_deadline(const struct repair *r)
 	const struct repair_route *e = r->asking < REPAIR_ASKING_MAX ? earliest(r) : NULL;
 	mono_time at = e ? e->due : MONO_NEVER;
 
-	if (r->queue || r->links_changed)
+	if (r->queue || r->links_changed || r->turn_changes || r->turns_stale)
 		return 0;
+	if (r->turns_due < at)
+		at = r->turns_due;
 	if (r->lost && r->lost->lost_at + REPAIR_LOST_KEPT < at)
 		at = r->lost->lost_at + REPAIR_LOST_KEPT;
 	return at;

@@ -70,7 +70,7 @@ static bool is_path_of(struct repair *r, const struct path *path, const struct z
 	       addr_equal(&hop->gateway, &a->nexthop_local);
 }
 
-static const struct path *find_path(struct repair *r, const struct repair_best *b,
+const struct path *repair_find_path(struct repair *r, const struct repair_best *b,
 				    const struct zapi_nexthop *hop)
 {
 	const struct path *path;
@@ -106,7 +106,7 @@ void repair_look_at_paths(struct repair *r, struct repair_best *b)
 	const struct path *path;
 
 	for (unsigned i = 0; i < b->group->hops.n && all; i++) {
-		path = find_path(r, b, &b->group->hops.hop[i]);
+		path = repair_find_path(r, b, &b->group->hops.hop[i]);
 		all = path;
 		if (path && i == 0) {
 			b->group->peer = path->peer->key;
@@ -120,7 +120,7 @@ void repair_look_at_paths(struct repair *r, struct repair_best *b)
 
 static bool hop_alive(struct repair *r, const struct repair_best *b, const struct zapi_nexthop *hop)
 {
-	return hop_usable(r, hop) && (!b->path_gone || find_path(r, b, hop));
+	return hop_usable(r, hop) && (!b->path_gone || repair_find_path(r, b, hop));
 }
 
 bool repair_alive(struct repair *r, const struct repair_best *b)
@@ -223,6 +223,23 @@ static bool choose_path(struct repair *r, const struct repair_best *b, struct re
 	return best;
 }
 
+bool repair_choose_without(struct repair *r, const struct repair_best *b,
+			   const struct repair_neighbour *n, struct repair_hops *out)
+{
+	const struct path *path, *best = NULL;
+	struct zapi_nexthop hop;
+
+	LL_FOREACH (paths_of(r->paths, &b->prefix), path) {
+		if (!loop_free(path) || path_has_as(path, n->as) ||
+		    (best && path_order(path, best) >= 0) || !hop_of_path(r, path, &hop) ||
+		    hop.ifindex == n->ifindex)
+			continue;
+		best = path;
+		repair_copy_hops(out, &hop, 1);
+	}
+	return best;
+}
+
 bool repair_choose(struct repair *r, const struct repair_best *b, struct repair_hops *out)
 {
 	const struct repair_hops *hops = &b->group->hops;
@@ -235,7 +252,7 @@ bool repair_choose(struct repair *r, const struct repair_best *b, struct repair_
 			left[n++] = hops->hop[i];
 	}
 	if (n == 0)
-		return choose_path(r, b, out);
+		return choose_path(r, b, out) || repair_choose_turn(r, b, out);
 	repair_copy_hops(out, left, n);
 	return true;
 }

@@ -7,8 +7,10 @@
 #include "routed-bridge/repair.h"
 #include "routed-bridge/repair_links.h"
 
-#define REPAIR_LEVELS	 7 /* of waiting: at once, 100 ms, then twice as long each time */
-#define REPAIR_LOST_KEPT (3 * MONO_S) /* how long a path for a route that went is waited for */
+#define REPAIR_LEVELS	      7 /* of waiting: at once, 100 ms, then twice as long each time */
+#define REPAIR_TURNS_PAUSE    (500 * MONO_MS) /* changes of neighbours are looked at together */
+#define REPAIR_NEIGHBOURS_MAX 4096
+#define REPAIR_LOST_KEPT      (3 * MONO_S) /* how long a path for a route that went is waited for */
 
 struct repair_best;
 
@@ -25,6 +27,23 @@ struct repair_group {
 
 struct repair_route;
 
+/* What packets from a neighbour take instead of going back to it. */
+struct repair_turn {
+	uint32_t from;		/* ifindex of the device they come in on */
+	struct repair_hops via; /* none: they are dropped */
+	bool keep, fresh;	/* marks of a look */
+	struct repair_turn *next;
+};
+
+struct repair_turn_change {
+	struct repair_action action;
+	struct repair_turn_change *prev, *next;
+};
+
+struct repair_neighbour {
+	uint32_t as, ifindex;
+};
+
 struct repair_best {
 	struct prefix prefix;
 	uint8_t type;	/* enum zapi_route_type */
@@ -36,7 +55,8 @@ struct repair_best {
 	uint64_t
 		transit; /* ASes on its path between the neighbour and the origin: as_bit of each */
 	struct repair_group *group;
-	struct repair_route *route;	   /* its repair; NULL: none */
+	struct repair_route *route; /* its repair; NULL: none */
+	struct repair_turn *turns;
 	struct repair_best *prev, *next;   /* of the group */
 	struct repair_best *lprev, *lnext; /* while lost, the oldest first */
 	UT_hash_handle hh;
@@ -83,6 +103,11 @@ struct repair {
 	unsigned asking;
 	bool up;
 	bool links_changed;
+	bool turning, turns_stale;
+	mono_time turns_due; /* look at all of them again; MONO_NEVER */
+	struct repair_turn_change *turn_changes;
+	struct repair_neighbour neighbours[REPAIR_NEIGHBOURS_MAX];
+	unsigned n_neighbours;
 	struct repair_stats stats;
 };
 
@@ -113,6 +138,26 @@ void repair_look_at_paths(struct repair *r, struct repair_best *b);
 bool repair_alive(struct repair *r, const struct repair_best *b);
 /* The way around for a best route that is not alive; false: there is none. */
 bool repair_choose(struct repair *r, const struct repair_best *b, struct repair_hops *out);
+
+/* The path that is this nexthop of the best route; NULL: none. */
+const struct path *repair_find_path(struct repair *r, const struct repair_best *b,
+				    const struct zapi_nexthop *hop);
+/* The best path that is not the neighbour's and does not lead through its AS. */
+bool repair_choose_without(struct repair *r, const struct repair_best *b,
+			   const struct repair_neighbour *n, struct repair_hops *out);
+
+/* ---- repair_turn.c ---- */
+
+/* The best route, or the paths to it, changed. */
+void repair_turn_look(struct repair *r, struct repair_best *b);
+/* The record goes. */
+void repair_turn_forget(struct repair *r, struct repair_best *b);
+void repair_turns_neighbours(struct repair *r);
+void repair_turns_refresh(struct repair *r, mono_time now);
+bool repair_turn_next(struct repair *r, struct repair_action *out);
+void repair_turns_clear(struct repair *r);
+/* A neighbour that will turn the packets; false: none. */
+bool repair_choose_turn(struct repair *r, const struct repair_best *b, struct repair_hops *out);
 
 /* ---- repair_ask.c ---- */
 

@@ -89,6 +89,7 @@ struct repair_best *repair_find(const struct repair *r, const struct prefix *pre
 
 void repair_drop(struct repair *r, struct repair_best *b)
 {
+	repair_turn_forget(r, b);
 	repair_found(r, b);
 	r->stats.helpless -= b->helpless;
 	r->stats.known--;
