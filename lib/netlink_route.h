@@ -33,7 +33,8 @@ struct netlink_route {
 struct netlink_rule {
 	uint8_t family;
 	uint32_t table, priority;
-	uint8_t protocol; /* RTPROT_*, 0: none */
+	uint8_t protocol;      /* RTPROT_*, 0: none */
+	char iif[IF_NAMESIZE]; /* "": of packets from everywhere */
 };
 
 struct nlmsghdr *netlink_build_route(void *buf, size_t size, const struct netlink_route *r,

@@ -4,6 +4,7 @@
 #include <libmnl/libmnl.h>
 #include <linux/fib_rules.h>
 #include <linux/rtnetlink.h>
+#include <stdio.h>
 
 /* ---- building ---- */
 
@@ -180,6 +181,8 @@ struct nlmsghdr *netlink_build_rule(void *buf, size_t size, const struct netlink
 		return NULL;
 	if (r->protocol && !mnl_attr_put_u8_check(h, size, FRA_PROTOCOL, r->protocol))
 		return NULL;
+	if (r->iif[0] && !mnl_attr_put_strz_check(h, size, FRA_IIFNAME, r->iif))
+		return NULL;
 	return h;
 }
 
@@ -302,6 +305,9 @@ bool netlink_parse_rule(const struct nlmsghdr *h, struct netlink_rule *out)
 		else if (mnl_attr_get_type(attr) == FRA_PROTOCOL &&
 			 mnl_attr_get_payload_len(attr) == 1)
 			out->protocol = mnl_attr_get_u8(attr);
+		else if (mnl_attr_get_type(attr) == FRA_IIFNAME &&
+			 mnl_attr_validate(attr, MNL_TYPE_NUL_STRING) == 0)
+			snprintf(out->iif, sizeof(out->iif), "%s", mnl_attr_get_str(attr));
 	}
 	return true;
 }

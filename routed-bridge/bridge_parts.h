@@ -43,6 +43,7 @@ struct bridge {
 	struct bridge_repair *repair; /* NULL: switched off */
 	struct bridge_bfd *bfd;	      /* NULL: not configured */
 	struct bridge_settings *settings;
+	struct turn_device *turn_devices;
 };
 
 /* ---- bridge_claims.c ---- */
@@ -114,6 +115,16 @@ void bridge_bfd_end(struct bridge *b);
 const struct bfd_stats *bridge_bfd_stats(const struct bridge *b);
 void bridge_bfd_each(const struct bridge *b,
 		     void (*call)(void *ctx, const struct bfd_link_session *s), void *ctx);
+
+/* ---- bridge_turn.c ---- */
+
+#define BRIDGE_TURN_TABLES 47470000 /* and the ifindex: a table's number in the kernel */
+
+uint32_t bridge_turn_table(uint32_t ifindex);
+/* zebra was told of a turn for packets that come in on the device. */
+void bridge_turn_told(struct bridge *b, uint32_t ifindex, bool add);
+void bridge_turns_end(struct bridge *b);
+void bridge_turns_sweep(struct bridge *b);
 
 /* ---- bridge_settings.c ---- */
 

@@ -94,6 +94,11 @@ static void tell(struct bridge_repair *br, const struct repair_action *a)
 	};
 
 	memcpy(route.nexthops, a->hops.hop, sizeof(route.nexthops));
+	if (a->from) {
+		route.table = bridge_turn_table(a->from);
+		route.n_nexthops = a->hops.n ? a->hops.n : 1; /* none given: a blackhole */
+		bridge_turn_told(br->b, a->from, a->add);
+	}
 	if (a->add)
 		zebra_route_add(br->session, &route);
 	else
@@ -186,6 +191,7 @@ static void on_lost(void *ctx, struct zebra *z)
 
 	(void)z;
 	repair_session(br->plan, false, mono_now());
+	bridge_turns_end(br->b);
 	br->due = true;
 }
 
@@ -221,6 +227,8 @@ static void on_notify(void *ctx, struct zebra *z, const struct zapi_notify *noti
 	struct bridge_repair *br = ctx;
 
 	(void)z;
+	if (notify->table >= BRIDGE_TURN_TABLES)
+		return; /* of a turn: nobody waits for it */
 	repair_notify(br->plan, notify, mono_now());
 	br->due = true;
 }
@@ -238,6 +246,8 @@ void bridge_paths_changed(struct bridge *b)
 	while (paths_change(b->paths, &change)) {
 		if (change.kind == PATH_CHANGE_PREFIX)
 			repair_path(b->repair->plan, &change.prefix, mono_now());
+		else
+			repair_peers(b->repair->plan);
 	}
 	bridge_repair_settle(b);
 }
@@ -349,6 +359,9 @@ static void start(struct bridge *b)
 		return;
 	br->b = b;
 	br->plan = repair_new(b->paths, b->log);
+	if (br->plan)
+		repair_turns(br->plan, b->config->repair.uturn);
+	bridge_turns_sweep(b);
 	br->host = (struct zebra_host){
 		.may_connect = on_may_connect,
 		.ready = on_ready,
@@ -391,6 +404,7 @@ void bridge_repair_end(struct bridge *b)
 	b->repair = NULL;
 	ev_timer_stop(b->loop, &br->timer);
 	ev_prepare_stop(b->loop, &br->settle);
+	bridge_turns_end(b);
 	zebra_free(br->session);
 	vty_free(br->vty);
 	repair_free(br->plan);
@@ -401,9 +415,9 @@ void bridge_repair_end(struct bridge *b)
 static bool same_repair(const struct bridge_config *a, const struct bridge_config *b)
 {
 	return a->zebra == b->zebra && a->repair.on == b->repair.on &&
-	       a->repair.distance == b->repair.distance && a->repair.type == b->repair.type &&
-	       a->repair.instance == b->repair.instance && strcmp(a->zserv, b->zserv) == 0 &&
-	       strcmp(a->vty_dir, b->vty_dir) == 0;
+	       a->repair.uturn == b->repair.uturn && a->repair.distance == b->repair.distance &&
+	       a->repair.type == b->repair.type && a->repair.instance == b->repair.instance &&
+	       strcmp(a->zserv, b->zserv) == 0 && strcmp(a->vty_dir, b->vty_dir) == 0;
 }
 
 void bridge_repair_fit(struct bridge *b, const struct bridge_config *old)

@@ -30,6 +30,7 @@ struct bridge_section {
 /* Local repair: routes around dead tunnels, of a type of their own. */
 struct bridge_repair_options {
 	bool on;
+	bool uturn;	  /* where the way around begins with a neighbour that leads back to us */
 	uint8_t distance; /* better than that of what is repaired */
 	enum zapi_route_type type;
 	uint16_t instance;

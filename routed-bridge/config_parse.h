@@ -76,7 +76,8 @@ extern config_reader config_read_type, config_read_tag, config_read_distance, co
 	config_read_selectors, config_read_interface, config_read_prefix;
 
 /* config_repair.c */
-extern config_reader config_read_repair, config_read_repair_distance, config_read_repair_type;
+extern config_reader config_read_repair, config_read_repair_uturn, config_read_repair_distance,
+	config_read_repair_type;
 void config_repair_defaults(struct bridge_repair_options *o);
 /* After the last line: the type of the repairs must be nobody else's. */
 void config_repair_check(struct config_parser *p);

@@ -20,6 +20,12 @@ void config_read_repair(struct config_parser *p, struct bridge_options *options)
 	config_yes_no(p, &p->config->repair.on);
 }
 
+void config_read_repair_uturn(struct config_parser *p, struct bridge_options *options)
+{
+	(void)options;
+	config_yes_no(p, &p->config->repair.uturn);
+}
+
 void config_read_repair_distance(struct config_parser *p, struct bridge_options *options)
 {
 	uint64_t n;

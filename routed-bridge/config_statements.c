@@ -82,6 +82,7 @@ static const struct config_statement statements[] = {
 	{"zserv", IN_FILE, false, read_zserv},
 	{"vty-dir", IN_FILE, false, read_vty_dir},
 	{"repair", IN_FILE, false, config_read_repair},
+	{"repair-uturn", IN_FILE, false, config_read_repair_uturn},
 	{"repair-distance", IN_FILE, false, config_read_repair_distance},
 	{"repair-type", IN_FILE, false, config_read_repair_type},
 	{"bfd-dplane", IN_FILE, false, config_read_bfd_dplane},

@@ -56,7 +56,8 @@ static char *understood(const char *path, const char *name)
 	if (c) {
 		fprintf(f, "vici %s\nzserv %s\nvty-dir %s\nzebra %s\ndescribe %s\n", c->vici,
 			c->zserv, c->vty_dir, c->zebra ? "auto" : "no", c->describe ? "yes" : "no");
-		fprintf(f, "repair %s %s distance %u\n", c->repair.on ? "yes" : "no",
+		fprintf(f, "repair %s%s %s distance %u\n", c->repair.on ? "yes" : "no",
+			c->repair.uturn ? " uturn" : "",
 			bridge_type_format(c->repair.type, c->repair.instance, type),
 			c->repair.distance);
 		if (c->bfd_dplane[0])

@@ -282,7 +282,8 @@ static void rules(void **state)
 		struct netlink_rule r = {.family = i % 2 ? AF_INET6 : AF_INET,
 					 .table = i / 2 ? 100000 : 220,
 					 .priority = 220,
-					 .protocol = i % 2 ? 68 : 0},
+					 .protocol = i % 2 ? 68 : 0,
+					 .iif = {i > 1 ? 't' : 0}},
 				    back;
 		struct nlmsghdr *h = netlink_build_rule(buf, sizeof(buf), &r, true);
 		size_t full;
@@ -293,6 +294,7 @@ static void rules(void **state)
 		assert_int_equal(back.table, r.table);
 		assert_int_equal(back.priority, r.priority);
 		assert_int_equal(back.protocol, r.protocol);
+		assert_string_equal(back.iif, r.iif);
 		cut(h);
 		full = h->nlmsg_len;
 		for (size_t size = 0; size < full; size++)

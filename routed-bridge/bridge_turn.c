@@ -1,0 +1,119 @@
+/* The kernel's rules for U-turns: packets that come in on a neighbour's device look into a
+ * table of its own first, which zebra has the turns for; what is not there is looked up as
+ * ever. A rule is there while its table has a route. */
+#include "routed-bridge/bridge_parts.h"
+#include "lib/netlink_route.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <uthash.h>
+
+#define RULE_PRIORITY 4747 /* before main's, 32766, and behind local's */
+#define PROTOCOL      69   /* RTPROT_*: the bridge's own rules are told from others' by it */
+
+static const uint8_t families[] = {AF_INET, AF_INET6};
+
+struct turn_device {
+	uint32_t ifindex;
+	unsigned turns;
+	char name[IF_NAMESIZE];
+	UT_hash_handle hh;
+};
+
+uint32_t bridge_turn_table(uint32_t ifindex)
+{
+	return BRIDGE_TURN_TABLES + ifindex;
+}
+
+static bool open_netlink(struct bridge *b)
+{
+	if (!b->netlink)
+		b->netlink = netlink_open();
+	return b->netlink;
+}
+
+static void set_rules(struct bridge *b, const struct turn_device *d, bool add)
+{
+	for (size_t i = 0; i < sizeof(families); i++) {
+		struct netlink_rule rule = {.family = families[i],
+					    .table = bridge_turn_table(d->ifindex),
+					    .priority = RULE_PRIORITY,
+					    .protocol = PROTOCOL};
+		int e;
+
+		snprintf(rule.iif, sizeof(rule.iif), "%s", d->name);
+		e = add ? netlink_rule_add(b->netlink, &rule)
+			: netlink_rule_remove(b->netlink, &rule);
+		if (e < 0 && add)
+			log_to(b->log, LOG_LEVEL_ERROR, "repair", d->name,
+			       "no U-turns there: rule: %s", netlink_strerror(b->netlink, e));
+	}
+}
+
+static struct turn_device *find_or_add(struct bridge *b, uint32_t ifindex)
+{
+	struct turn_device *d;
+
+	HASH_FIND(hh, b->turn_devices, &ifindex, sizeof(ifindex), d);
+	if (d)
+		return d;
+	d = calloc(1, sizeof(*d));
+	if (!d)
+		return NULL;
+	d->ifindex = ifindex;
+	HASH_ADD(hh, b->turn_devices, ifindex, sizeof(d->ifindex), d);
+	return d;
+}
+
+void bridge_turn_told(struct bridge *b, uint32_t ifindex, bool add)
+{
+	struct turn_device *d = find_or_add(b, ifindex);
+
+	if (!d || !open_netlink(b))
+		return;
+	if (add && d->turns++ == 0 && if_indextoname(ifindex, d->name))
+		set_rules(b, d, true);
+	if (!add && d->turns && --d->turns == 0)
+		set_rules(b, d, false);
+}
+
+void bridge_turns_end(struct bridge *b)
+{
+	struct turn_device *d, *next;
+
+	HASH_ITER (hh, b->turn_devices, d, next) {
+		if (d->turns)
+			set_rules(b, d, false);
+		HASH_DEL(b->turn_devices, d);
+		free(d);
+	}
+}
+
+/* ---- what a bridge that was killed left ---- */
+
+struct leftovers {
+	struct netlink_rule rules[256];
+	size_t n;
+};
+
+static void gather(void *ctx, const struct netlink_rule *rule)
+{
+	struct leftovers *l = ctx;
+
+	if (rule->protocol == PROTOCOL && rule->priority == RULE_PRIORITY &&
+	    l->n < sizeof(l->rules) / sizeof(l->rules[0]))
+		l->rules[l->n++] = *rule;
+}
+
+void bridge_turns_sweep(struct bridge *b)
+{
+	struct leftovers *l = calloc(1, sizeof(*l));
+
+	for (size_t i = 0; l && open_netlink(b) && i < sizeof(families); i++) {
+		l->n = 0;
+		netlink_rule_list(b->netlink, families[i], gather, l);
+		for (size_t k = 0; k < l->n; k++)
+			netlink_rule_remove(b->netlink, &l->rules[k]);
+	}
+	free(l);
+}
