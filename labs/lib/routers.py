@@ -72,8 +72,6 @@ class Site:
                  "-i", f"{self.frr}/{name}.pid", "--log", "stdout"] + self._options(name)
         if name == "bfdd" and self._bfdd_has_control_socket():
             words += ["--bfdctl", f"{self.frr}/bfdd.sock"]
-        if name == "bfdd" and self.bfd_dataplane():
-            words += ["--dplaneaddr", f"unix:{self.frr}/bfd.sock"]
         if HAS_MGMTD:
             words += ["-N", self.namespace]
         daemon = self._start(name, words)
