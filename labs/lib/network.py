@@ -111,8 +111,9 @@ class Network:
             wait_until(f"routed-bridge's routes at {site.name}",
                        lambda s=site: s.bridge_routes() >= s.bridge_wanted(), UP_SECONDS,
                        self.running())
-            wait_until(f"BFD with all peers of {site.name}", site.bfd_follows, UP_SECONDS,
-                       self.running())
+        wait_until("BGP and BFD to stay up at all sites",
+                   lambda: all(site.peers_stay() and site.bfd_follows() for site in sites),
+                   UP_SECONDS, self.running())
 
     def running(self):
         """Every daemon that should run does."""

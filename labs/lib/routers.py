@@ -15,6 +15,7 @@ HAS_MGMTD = os.path.exists(f"{FRR}/mgmtd")
 RUN = "/run/frr"
 START_SECONDS = 20
 VTY_SECONDS = 5
+STAY_MS = 2000
 
 
 def vty_ask(path, command):
@@ -215,6 +216,11 @@ class Site:
     def peers_established(self):
         peers = self.bgp_peers()
         return bool(peers) and all(p["state"] == "Established" for p in peers.values())
+
+    def peers_stay(self):
+        """Established for a while: a session may come up twice when BFD is new to it."""
+        return self.peers_established() and all(
+            p.get("peerUptimeMsec", 0) >= STAY_MS for p in self.bgp_peers().values())
 
     def bfd_follows(self):
         """BFD is up with every peer that BGP is up with, where there is BFD at all."""
