@@ -4,12 +4,15 @@ import json
 import re
 import time
 
-from measure import (Echo, Probe, RouteWatch, Tracer, kernel_device, leak_counter, loop_counter,
-                     wait_for_path)
+import report
+from measure import (Echo, Probe, RouteWatch, Tracer, heartbeat, kernel_device, leak_counter,
+                     loop_counter, wait_for_path)
 from shell import LabError, run, say, wait_until
 
 SETTLE_SECONDS = 90  # a new IKE_SA may first wait for a back-off
 AGAIN_SECONDS = 5
+STALL_MS = 50  # as often BFD sends
+TIMES = 3  # that a disturbed event is measured, at most
 
 
 class Flow:
@@ -39,6 +42,7 @@ class Events:
         self.probe, self.plane = probe, plane
         self.program = f"{network.settings.programs}/lab-probe"
         self.flows, self.echoes, self.leaks, self.loops = {}, {}, {}, {}
+        self.heartbeat = None
         self.results, self.checks = [], []
 
     # ---- who watches
@@ -71,13 +75,15 @@ class Events:
         if near.name not in self.leaks:
             self.leaks[near.name] = leak_counter(
                 near.namespace, self.actions.outer(near.name), self._inner())
+        self.heartbeat = self.heartbeat or heartbeat(near.namespace)
         for site in self.network.sites.values():
             if site.name not in self.loops:
                 self.loops[site.name] = loop_counter(site.namespace, self.program)
         return self.leaks[near.name]
 
     def stop(self):
-        for process in [*self.echoes.values(), *self.leaks.values(), *self.loops.values()]:
+        for process in [*self.echoes.values(), *self.leaks.values(), *self.loops.values(),
+                        *([self.heartbeat] if self.heartbeat else [])]:
             process.stop()
 
     # ---- one event
@@ -94,6 +100,26 @@ class Events:
         for flow in flows:
             wait_for_path(flow.tracer, self.wanted(path, flow), seconds, self.network.running())
 
+    def run_group(self, group, number, patient, after):
+        """An event and what undoes it, `after` after each. `patient`: all of it once more where it
+        is not as expected, but the machine stood still meanwhile."""
+        for times in range(1, TIMES + 1):
+            results, checks = len(self.results), len(self.checks)
+            for event in group:
+                self.run_event(event, number)
+                after()
+            disturbed = [r for r in self.results[results:]
+                         if not r["ok"] and r["stall_ms"] >= STALL_MS]
+            if not patient or not disturbed or times == TIMES:
+                return
+            for result in disturbed:
+                say(f"\n== {result['name']} is not as expected, and the machine did nothing for "
+                    f"{result['stall_ms']} ms meanwhile: once more")
+            for check in self.checks[checks:]:
+                if not check[2]:
+                    say(f"  does not count: {report.check_words(check)}")
+            del self.results[results:], self.checks[checks:]
+
     def run_event(self, event, number):
         flows = self.flows_of(event)
         near, action = flows[0].near, event.get("do", {})
@@ -109,7 +135,7 @@ class Events:
                              self.probe["rate"]) for f in flows]
             for probe in probes:
                 probe.ready()
-            for counter in [leaks, *self.loops.values()]:
+            for counter in [leaks, self.heartbeat, *self.loops.values()]:
                 counter.read()
             start = time.time()
             self._happen(event, action, flows, start)
@@ -178,7 +204,8 @@ class Events:
         missed = sum(c["missed"] for c in loops)
         if missed:
             say(f"  {missed} datagrams were not looked at for loops: the machine is too busy")
-        return {"leaked": leaks.read(), "repeats": sum(c["repeats"] for c in loops)}
+        return {"leaked": leaks.read(), "repeats": sum(c["repeats"] for c in loops),
+                **self.heartbeat.read()}
 
     def _note(self, event, result, flows, paths):
         label = event["name"] + (f" {event['link']}" if "link" in event else "") \

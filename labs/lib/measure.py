@@ -8,8 +8,9 @@ import subprocess
 import sys
 import threading
 
-from shell import LabError, inside, run, show, wait_until
+from shell import LabError, inside, run, session_before_others, show, wait_until
 
+HERE = os.path.dirname(os.path.abspath(__file__))
 ECHO_PORT = 7007
 FLOOD_PORT = 7008
 TUNNELS = "tun-"  # what topology names its devices
@@ -18,7 +19,9 @@ PATH_SECONDS = 0.2  # between two traces: the machine is being measured
 
 def background(words, **streams):
     show(words + ["&"])
-    return subprocess.Popen(words, text=True, start_new_session=True, **streams)
+    process = subprocess.Popen(words, text=True, start_new_session=True, **streams)
+    session_before_others(process)
+    return process
 
 
 class Echo:
@@ -132,8 +135,12 @@ class Counter:
 
 def leak_counter(namespace, interface, networks):
     """Packets of inner networks on an interface where there should be none."""
-    program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "leak.py")
-    return Counter(namespace, [sys.executable, program, interface] + networks)
+    return Counter(namespace, [sys.executable, f"{HERE}/leak.py", interface] + networks)
+
+
+def heartbeat(namespace):
+    """The longest time that the machine stood still."""
+    return Counter(namespace, [sys.executable, f"{HERE}/heartbeat.py"])
 
 
 def loop_counter(namespace, program):

@@ -110,7 +110,7 @@ def _flat(event):
 
 
 def written_out(events, links, only=None, again=False):
-    """The list as it happens. `links`: {name: (site, site)} for "each"; `only`: names, None
+    """The groups as they happen, each an event and what undoes it. `links`: {name: (site, site)} for "each"; `only`: names, None
     for all; `again`: without those that happen once."""
     out = []
     for entry in copy.deepcopy(events):
@@ -122,5 +122,5 @@ def written_out(events, links, only=None, again=False):
                     (again and event.get("once")):
                 continue
             link = event.get("link")
-            out += [dict(e, link=link) if link else e for e in _flat(event)]
+            out.append([dict(e, link=link) if link else e for e in _flat(event)])
     return out
