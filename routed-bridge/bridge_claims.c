@@ -68,27 +68,34 @@ const char *bridge_interface_of(const struct bridge_section *section, const char
 	return named[0] ? named : conn;
 }
 
-static void put_claim(const struct bridge *b, struct route_claim *c, const struct bridge_options *o,
-		      const struct interface *i, const struct prefix *prefix)
+/* What all routes of a tunnel have in common. */
+static struct route_claim claim_form(const struct bridge *b, const struct bridge_options *o,
+				     const struct interface *i, uint32_t vrf)
 {
 	bool kernel = bridge_kernel_writes(b);
-
-	*c = (struct route_claim){
+	/* The VRF's own table needs no mention, and zebra's confirmations do not tell. */
+	bool own_table = o->table == interfaces_vrf_table(b->interfaces, vrf);
+	struct route_claim c = {
 		.route =
 			{
 				.type = kernel ? BRIDGE_KERNEL_TYPE : o->type,
 				.instance = kernel ? 0 : o->instance,
-				.vrf = i->vrf,
-				.prefix = *prefix,
+				.vrf = vrf,
 				.n_nexthops = 1,
-				.nexthops = {{.vrf = i->vrf, .ifindex = i->ifindex}},
+				.nexthops = {{.vrf = i->vrf,
+					      .ifindex = i->ifindex,
+					      .weight = o->weight}},
 				.distance = o->distance,
 				.metric = o->metric,
 				.tag = o->tag,
+				.mtu = o->mtu,
+				.table = own_table ? 0 : o->table,
 			},
 		.generation = i->generation,
 	};
-	memcpy(c->interface, i->name, sizeof(c->interface));
+
+	memcpy(c.interface, i->name, sizeof(c.interface));
+	return c;
 }
 
 /* A selector of everything is how routed tunnels are negotiated; as a route it would carry
@@ -110,16 +117,26 @@ static struct route_claim *claims_of(const struct bridge *b, const struct bridge
 				     size_t *n)
 {
 	struct route_claim *claims =
-		calloc(s->n_prefixes + tunnel->n_selectors + 1, sizeof(*claims));
+		calloc(s->n_prefixes + tunnel->n_selectors + tunnel->n_vips + 1, sizeof(*claims));
+	uint32_t vrf = i->vrf;
 
 	*n = 0;
-	if (!claims)
-		return NULL;
+	if (!claims ||
+	    (s->options.vrf[0] && !interfaces_vrf_find(b->interfaces, s->options.vrf, &vrf)))
+		return claims;
 	for (size_t k = 0; k < s->n_prefixes; k++)
-		put_claim(b, &claims[(*n)++], &s->options, i, &s->prefixes[k]);
+		claims[(*n)++].route.prefix = s->prefixes[k];
 	for (size_t k = 0; k < tunnel->n_selectors; k++) {
 		if (selector_wanted(s, &tunnel->selectors[k]))
-			put_claim(b, &claims[(*n)++], &s->options, i, &tunnel->selectors[k]);
+			claims[(*n)++].route.prefix = tunnel->selectors[k];
+	}
+	for (size_t k = 0; k < tunnel->n_vips && s->options.vips; k++)
+		claims[(*n)++].route.prefix = tunnel->vips[k];
+	for (size_t k = 0; k < *n; k++) {
+		struct prefix prefix = claims[k].route.prefix;
+
+		claims[k] = claim_form(b, &s->options, i, vrf);
+		claims[k].route.prefix = prefix;
 	}
 	return claims;
 }

@@ -61,6 +61,10 @@ static void on_sweep(struct ev_loop *loop, ev_timer *timer, int events)
 					   .instance = s->options.instance};
 		struct zebra *z = bridge_session(b, route.type, route.instance);
 
+		route.table = s->options.table;
+		if (s->options.vrf[0] &&
+		    !interfaces_vrf_find(b->interfaces, s->options.vrf, &route.vrf))
+			continue;
 		for (size_t k = 0; z && k < s->n_prefixes; k++) {
 			route.prefix = s->prefixes[k];
 			if (!routes_claimed(b->routes, &route))
@@ -137,6 +141,8 @@ void bridge_vrf_report(struct bridge *b, uint32_t id, const struct zapi_vrf *vrf
 	else
 		log_to(b->log, LOG_LEVEL_DEBUG, "route", vrf->name, "VRF %u, table %u", id,
 		       vrf->table);
+	tunnels_touch(b->tunnels, vrf ? "a VRF came" : "a VRF is gone");
+	bridge_reconcile(b);
 }
 
 static void on_zebra_interface(void *ctx, enum zapi_command command,

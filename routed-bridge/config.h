@@ -15,7 +15,12 @@ struct bridge_options {
 	uint32_t tag;
 	uint8_t distance;
 	uint32_t metric;
+	uint32_t table; /* 0: the VRF's own */
+	uint32_t mtu;	/* 0: the device's */
+	uint8_t weight; /* among equal routes of other tunnels; 0: none said, counts as 1 */
 	bool selectors;
+	bool vips;		     /* host routes to the peers' virtual IPs */
+	char vrf[ZAPI_VRF_NAME + 1]; /* "": the device's */
 };
 
 struct bridge_section {

@@ -73,7 +73,8 @@ bool config_route_type(struct config_parser *p, const char *form, enum zapi_rout
 
 /* config_route.c */
 extern config_reader config_read_type, config_read_tag, config_read_distance, config_read_metric,
-	config_read_selectors, config_read_interface, config_read_prefix;
+	config_read_selectors, config_read_vips, config_read_table, config_read_mtu,
+	config_read_weight, config_read_vrf, config_read_interface, config_read_prefix;
 
 /* config_repair.c */
 extern config_reader config_read_repair, config_read_repair_uturn, config_read_repair_distance,

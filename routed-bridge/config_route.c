@@ -7,6 +7,8 @@
 #include <string.h>
 
 #define DISTANCE_MAX 254 /* 255 is zebra's "never use" */
+#define MTU_MIN	     68	 /* RFC 791 3.2 */
+#define MTU_MAX	     65535
 
 static const char *const type_names[] = {
 	[ZAPI_TYPE_NHRP] = "nhrp",   [ZAPI_TYPE_TABLE] = "table",
@@ -66,6 +68,50 @@ void config_read_metric(struct config_parser *p, struct bridge_options *options)
 void config_read_selectors(struct config_parser *p, struct bridge_options *options)
 {
 	config_yes_no(p, &options->selectors);
+}
+
+void config_read_vips(struct config_parser *p, struct bridge_options *options)
+{
+	config_yes_no(p, &options->vips);
+}
+
+void config_read_table(struct config_parser *p, struct bridge_options *options)
+{
+	uint64_t n;
+
+	if (config_expect_words(p, 1, "table N") && config_number(p, 1, 1, UINT32_MAX, &n))
+		options->table = (uint32_t)n;
+}
+
+void config_read_mtu(struct config_parser *p, struct bridge_options *options)
+{
+	uint64_t n;
+
+	if (config_expect_words(p, 1, "mtu BYTES") && config_number(p, 1, MTU_MIN, MTU_MAX, &n))
+		options->mtu = (uint32_t)n;
+}
+
+void config_read_weight(struct config_parser *p, struct bridge_options *options)
+{
+	uint64_t n;
+
+	if (config_expect_words(p, 1, "weight N") && config_number(p, 1, 1, ZAPI_WEIGHT_MAX, &n))
+		options->weight = (uint8_t)n;
+}
+
+void config_read_vrf(struct config_parser *p, struct bridge_options *options)
+{
+	const struct config_word *w = &p->words[1];
+
+	if (!config_expect_words(p, 1, "vrf NAME"))
+		return;
+	if (strlen(w->text) > ZAPI_VRF_NAME)
+		config_complain(p, w->column, "'vrf': '%s' is longer than %d characters", w->text,
+				ZAPI_VRF_NAME);
+	else if (strchr(w->text, '/'))
+		config_complain(p, w->column, "'vrf': '%s' is no name of a VRF", w->text);
+	else
+		memcpy(options->vrf, w->text, strlen(w->text) + 1);
 }
 
 void config_read_interface(struct config_parser *p, struct bridge_options *options)

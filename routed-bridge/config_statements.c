@@ -93,6 +93,11 @@ static const struct config_statement statements[] = {
 	{"distance", ANYWHERE, false, config_read_distance},
 	{"metric", ANYWHERE, false, config_read_metric},
 	{"selectors", ANYWHERE, false, config_read_selectors},
+	{"vips", ANYWHERE, false, config_read_vips},
+	{"vrf", ANYWHERE, false, config_read_vrf},
+	{"table", ANYWHERE, false, config_read_table},
+	{"mtu", ANYWHERE, false, config_read_mtu},
+	{"weight", ANYWHERE, false, config_read_weight},
 	{"interface", IN_SECTION, false, config_read_interface},
 	{"prefix", IN_SECTION, true, config_read_prefix},
 };

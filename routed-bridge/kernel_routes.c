@@ -23,10 +23,18 @@ struct entry {
 	UT_hash_handle hh;
 };
 
+/* The metric that a route of ours has now. */
+struct current {
+	struct key key; /* metric 0 */
+	uint32_t metric;
+	UT_hash_handle hh;
+};
+
 struct kernel_routes {
 	const struct log_sink *log;
 	struct netlink *netlink;
 	struct entry *entries;
+	struct current *currents;
 	unsigned left_over;
 	int lock;
 };
@@ -42,13 +50,8 @@ static struct key key_of(const struct netlink_route *r)
 	return k;
 }
 
-/* IPv6 takes several nexthops only with gateways; a tunnel device resolves none, so that any
- * link-local address serves. */
 static void put_nexthops(const struct zapi_route *route, struct netlink_route *out)
 {
-	static const struct addr anyone = {.family = AF_INET6, .bytes = {0xfe, 0x80, [15] = 1}};
-	bool many = route->n_nexthops > 1;
-
 	for (unsigned i = 0; i < route->n_nexthops; i++) {
 		const struct zapi_nexthop *n = &route->nexthops[i];
 
@@ -58,10 +61,6 @@ static void put_nexthops(const struct zapi_route *route, struct netlink_route *o
 			.weight = (uint16_t)n->weight,
 			.onlink = n->onlink,
 		};
-		if (many && route->prefix.addr.family == AF_INET6 && !n->gateway.family) {
-			out->nexthops[i].gateway = anyone;
-			out->nexthops[i].onlink = true;
-		}
 	}
 	out->n_nexthops = route->n_nexthops;
 }
@@ -122,6 +121,22 @@ static void forget(struct kernel_routes *k, struct entry *e)
 	free(e);
 }
 
+static struct current *find_current(const struct kernel_routes *k, const struct key *key)
+{
+	struct key any = *key;
+	struct current *c;
+
+	any.metric = 0;
+	HASH_FIND(hh, k->currents, &any, sizeof(any), c);
+	return c;
+}
+
+static void forget_current(struct kernel_routes *k, struct current *c)
+{
+	HASH_DEL(k->currents, c);
+	free(c);
+}
+
 static void take_own(void *ctx, const struct netlink_route *route)
 {
 	struct netlink_route r = *route;
@@ -180,12 +195,15 @@ struct kernel_routes *kernel_routes_new(const struct log_sink *log, char *why, s
 
 void kernel_routes_free(struct kernel_routes *k)
 {
+	struct current *c, *next_current;
 	struct entry *e, *next;
 
 	if (!k)
 		return;
 	HASH_ITER (hh, k->entries, e, next)
 		forget(k, e);
+	HASH_ITER (hh, k->currents, c, next_current)
+		forget_current(k, c);
 	if (k->netlink)
 		netlink_close(k->netlink);
 	if (k->lock >= 0)
@@ -194,28 +212,6 @@ void kernel_routes_free(struct kernel_routes *k)
 }
 
 /* ---- changes ---- */
-
-enum zapi_note kernel_routes_add(struct kernel_routes *k, const struct zapi_route *route,
-				 uint32_t table)
-{
-	struct netlink_route r;
-	struct key key;
-	char text[PREFIX_TEXT];
-	int e;
-
-	kernel_route_of(route, table, &r);
-	key = key_of(&r);
-	r.exclusive = !find(k, &key);
-	e = netlink_route_add(k->netlink, &r);
-	if (e == 0) {
-		note(k, &r, false);
-		return ZAPI_NOTE_INSTALLED;
-	}
-	log_to(k->log, LOG_LEVEL_WARN, "kernel", "", "%s metric %u table %u: %s",
-	       prefix_format(&r.dst, text), r.metric, table,
-	       e == -EEXIST ? "somebody else's route is there" : netlink_strerror(k->netlink, e));
-	return ZAPI_NOTE_FAIL_INSTALL;
-}
 
 static void remove_route(struct kernel_routes *k, struct entry *e)
 {
@@ -236,8 +232,58 @@ static void remove_route(struct kernel_routes *k, struct entry *e)
 	forget(k, e);
 }
 
+/* With another metric it is another route for the kernel: the former one goes when this is
+ * there. */
+static void set_current(struct kernel_routes *k, const struct key *key)
+{
+	struct current *c = find_current(k, key);
+	struct key former = *key;
+	struct entry *e;
+
+	if (c && c->metric == key->metric)
+		return;
+	if (c) {
+		former.metric = c->metric;
+		e = find(k, &former);
+		if (e)
+			remove_route(k, e);
+	} else {
+		c = calloc(1, sizeof(*c));
+		if (!c)
+			return;
+		c->key = *key;
+		c->key.metric = 0;
+		HASH_ADD(hh, k->currents, key, sizeof(c->key), c);
+	}
+	c->metric = key->metric;
+}
+
+enum zapi_note kernel_routes_add(struct kernel_routes *k, const struct zapi_route *route,
+				 uint32_t table)
+{
+	struct netlink_route r;
+	struct key key;
+	char text[PREFIX_TEXT];
+	int e;
+
+	kernel_route_of(route, table, &r);
+	key = key_of(&r);
+	r.exclusive = !find(k, &key);
+	e = netlink_route_add(k->netlink, &r);
+	if (e == 0) {
+		note(k, &r, false);
+		set_current(k, &key);
+		return ZAPI_NOTE_INSTALLED;
+	}
+	log_to(k->log, LOG_LEVEL_WARN, "kernel", "", "%s metric %u table %u: %s",
+	       prefix_format(&r.dst, text), r.metric, table,
+	       e == -EEXIST ? "somebody else's route is there" : netlink_strerror(k->netlink, e));
+	return ZAPI_NOTE_FAIL_INSTALL;
+}
+
 void kernel_routes_delete(struct kernel_routes *k, const struct zapi_route *route, uint32_t table)
 {
+	struct current *c;
 	struct netlink_route r;
 	struct entry *e;
 	struct key key;
@@ -247,6 +293,9 @@ void kernel_routes_delete(struct kernel_routes *k, const struct zapi_route *rout
 	e = find(k, &key);
 	if (e)
 		remove_route(k, e);
+	c = find_current(k, &key);
+	if (c)
+		forget_current(k, c);
 }
 
 /* The copy comes first, so that packets find a way all the time. */
@@ -265,8 +314,11 @@ static void put_last(struct kernel_routes *k, struct entry *e)
 
 void kernel_routes_abandon(struct kernel_routes *k)
 {
+	struct current *c, *next_current;
 	struct entry *e, *next;
 
+	HASH_ITER (hh, k->currents, c, next_current)
+		forget_current(k, c);
 	HASH_ITER (hh, k->entries, e, next)
 		e->left_over = true;
 	k->left_over = HASH_COUNT(k->entries);

@@ -8,7 +8,7 @@
  *
  * zebra answers a DELETE only when something was in the kernel, so a DELETE is never
  * waited for, and a late REMOVED means nothing unless the route counts as installed. */
-#include "routed-bridge/routes.h"
+#include "routed-bridge/route_told.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,8 +54,8 @@ struct route {
 	struct key key;
 	struct claim *claims;
 	enum route_state state;
-	struct route_claim told; /* unless ABSENT: what zebra was told last */
-	unsigned attempts;	 /* since it was last in order */
+	struct route_told told; /* unless ABSENT: what zebra was told last */
+	unsigned attempts;	/* since it was last in order */
 	mono_time retry_at;
 	bool resend;
 	bool queued;
@@ -201,27 +201,27 @@ static int claim_order(const struct claim *a, const struct claim *b)
 	return strcmp(a->owner->name, b->owner->name);
 }
 
-static bool same_nexthops(const struct zapi_route *a, const struct zapi_route *b)
+/* What one owner claims for one prefix, or did. */
+static bool same_claim(const struct route_claim *a, const struct route_claim *b)
 {
-	for (unsigned i = 0; i < a->n_nexthops && a->n_nexthops == b->n_nexthops; i++) {
-		const struct zapi_nexthop *x = &a->nexthops[i], *y = &b->nexthops[i];
+	struct route_told x, y;
 
-		if (x->ifindex != y->ifindex || x->weight != y->weight || x->onlink != y->onlink ||
-		    !addr_equal(&x->gateway, &y->gateway))
-			return false;
+	route_told_start(&x, a);
+	route_told_start(&y, b);
+	return route_told_same(&x, &y);
+}
+
+/* What zebra is to be told of the claims: the best, and those that are as good beside it. */
+static void tell_of(const struct route *e, struct route_told *out)
+{
+	const struct claim *best = e->claims, *c;
+
+	route_told_start(out, &best->value);
+	DL_FOREACH (e->claims, c) {
+		if (c != best && route_claims_equal(&c->value, &best->value))
+			route_told_join(out, &c->value);
 	}
-	return a->n_nexthops == b->n_nexthops;
-}
-
-static bool same_route(const struct zapi_route *a, const struct zapi_route *b)
-{
-	return same_nexthops(a, b) && a->distance == b->distance && a->metric == b->metric &&
-	       a->tag == b->tag && a->mtu == b->mtu && a->table == b->table;
-}
-
-static bool same_device(const struct route_claim *a, const struct route_claim *b)
-{
-	return a->generation == b->generation && strcmp(a->interface, b->interface) == 0;
+	route_told_finish(out);
 }
 
 static struct owner *find_or_add_owner(struct routes *r, const char *name)
@@ -270,7 +270,7 @@ static void put_claim(struct routes *r, struct owner *o, struct route *e,
 	}
 	if (c) {
 		c->keep = true;
-		if (same_route(&c->value.route, &value->route) && same_device(&c->value, value))
+		if (same_claim(&c->value, value))
 			return;
 		DL_DELETE(e->claims, c);
 		r->count.wanted -= !e->claims;
@@ -444,26 +444,27 @@ mono_time routes_deadline(const struct routes *r)
 
 static void tell_delete(struct routes *r, struct route *e, struct route_action *out)
 {
-	char text[PREFIX_TEXT];
+	char text[PREFIX_TEXT], devices[ROUTE_TOLD_TEXT];
 
 	log_to(r->log, LOG_LEVEL_INFO, "route", e->teller, "withdraw %s dev %s: %s",
-	       prefix_format(&e->key.prefix, text), e->told.interface, e->cause);
+	       prefix_format(&e->key.prefix, text), route_told_devices(&e->told, devices),
+	       e->cause);
 	*out = (struct route_action){.kind = ROUTE_ACTION_DELETE, .route = e->told.route};
 	e->resend = false;
 	set_state(r, e, ABSENT, e->cause);
 }
 
-static void tell_add(struct routes *r, struct route *e, struct route_action *out, mono_time now)
+static void tell_add(struct routes *r, struct route *e, const struct route_told *next,
+		     struct route_action *out, mono_time now)
 {
-	const struct claim *best = e->claims;
-	char text[PREFIX_TEXT];
+	char text[PREFIX_TEXT], devices[ROUTE_TOLD_TEXT];
 
-	e->told = best->value;
-	snprintf(e->teller, sizeof(e->teller), "%s", best->owner->name);
+	e->told = *next;
+	snprintf(e->teller, sizeof(e->teller), "%s", e->claims->owner->name);
 	log_to(r->log, e->resend ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, "route", e->teller,
 	       "add %s dev %s distance %u metric %u tag %u: %s",
-	       prefix_format(&e->key.prefix, text), e->told.interface, e->told.route.distance,
-	       e->told.route.metric, e->told.route.tag, e->cause);
+	       prefix_format(&e->key.prefix, text), route_told_devices(&e->told, devices),
+	       e->told.route.distance, e->told.route.metric, e->told.route.tag, e->cause);
 	*out = (struct route_action){.kind = ROUTE_ACTION_ADD, .route = e->told.route};
 	if (!e->resend)
 		e->attempts = 0;
@@ -476,28 +477,27 @@ static void tell_add(struct routes *r, struct route *e, struct route_action *out
 /* Whether this route has something to say; it leaves the queue unless more follows. */
 static bool route_step(struct routes *r, struct route *e, struct route_action *out, mono_time now)
 {
-	const struct claim *best = e->claims;
+	struct route_told next;
 
 	DL_DELETE(r->queue, e);
 	e->queued = false;
 	if (!session_up(r, e))
 		return false;
-	if (!best) {
+	if (!e->claims) {
 		tell_delete(r, e, out);
 		forget_route(r, e);
 		return true;
 	}
+	tell_of(e, &next);
 	/* The same name on a new device: zebra would take the ADD for a repetition. */
-	if (e->state != ABSENT && strcmp(e->told.interface, best->value.interface) == 0 &&
-	    e->told.generation != best->value.generation) {
+	if (e->state != ABSENT && route_told_remade(&e->told, &next)) {
 		tell_delete(r, e, out);
 		enqueue(r, e, NULL);
 		return true;
 	}
-	if (e->state != ABSENT && !e->resend && same_route(&e->told.route, &best->value.route) &&
-	    same_device(&e->told, &best->value))
+	if (e->state != ABSENT && !e->resend && route_told_same(&e->told, &next))
 		return false;
-	tell_add(r, e, out, now);
+	tell_add(r, e, &next, out, now);
 	return true;
 }
 

@@ -2,8 +2,9 @@
  * claims, confirmations and the time go in; ADDs and DELETEs come out, withdrawals first.
  *
  * Each owner (a tunnel, by its connection's name) has a set of claims. Several owners may
- * claim one prefix under one type: the claim with the lowest distance, then metric, then
- * owner's name is the one that zebra gets. Nothing is sent for a session (type and
+ * claim one prefix under one type: zebra gets the claim with the lowest distance, then metric;
+ * when several are equal in both it gets one route with a nexthop of each, and tag and MTU of
+ * the owner whose name comes first. Nothing is sent for a session (type and
  * instance) that is down; when it comes up everything is sent anew, because zebra forgets
  * a client's routes with its socket. */
 #ifndef DETOUR_ROUTES_H
@@ -16,7 +17,7 @@
 struct routes;
 
 struct route_claim {
-	struct zapi_route route;
+	struct zapi_route route; /* with one nexthop */
 	char interface[IF_NAMESIZE];
 	uint32_t generation; /* of the interface: another one is another device */
 };

@@ -19,8 +19,8 @@ struct child {
 	uint32_t id, ike; /* vici's uniqueid of the CHILD_SA and of its IKE_SA */
 	uint32_t epoch;	  /* life of the daemon that the ids belong to */
 	uint32_t listing; /* last listing or event that mentioned it */
-	size_t n;
-	struct prefix *selectors;
+	size_t n, n_vips;
+	struct prefix *selectors; /* n of the CHILD_SA, behind them n_vips of its IKE_SA */
 	struct child *prev, *next;
 };
 
@@ -35,8 +35,8 @@ struct tunnel {
 	char cause[96];
 	bool changed;
 	struct tunnel *prev, *next; /* in the queue of changed ones */
-	size_t n_union;
-	struct prefix *selectors_union;
+	size_t n_union, n_vips;
+	struct prefix *selectors_union, *vips; /* in one piece */
 	UT_hash_handle hh;
 };
 
@@ -174,22 +174,30 @@ static struct child *find_child(const struct tunnels *t, const struct tunnel *tu
 	return NULL;
 }
 
-static bool same_selectors(const struct child *c, const struct prefix *p, size_t n)
+static bool same_selectors(const struct child *c, const struct prefix *p, size_t n, size_t n_vips)
 {
-	return c->n == n && (n == 0 || memcmp(c->selectors, p, n * sizeof(*p)) == 0);
+	return c->n == n && c->n_vips == n_vips &&
+	       (n + n_vips == 0 || memcmp(c->selectors, p, (n + n_vips) * sizeof(*p)) == 0);
 }
 
-static void put_child(struct tunnels *t, struct tunnel *tunnel, uint32_t ike, uint32_t id,
+/* The IKE_SA that a CHILD_SA's section stands in. */
+struct ike {
+	uint32_t id;
+	struct span section;
+};
+
+static void put_child(struct tunnels *t, struct tunnel *tunnel, const struct ike *ike, uint32_t id,
 		      struct span section, const char *cause)
 {
 	struct child *c = find_child(t, tunnel, id);
-	size_t n = body_selectors(section, NULL);
-	struct prefix *selectors = calloc(n ? n : 1, sizeof(*selectors));
+	size_t n = body_selectors(section, NULL), n_vips = body_vips(ike->section, NULL);
+	struct prefix *selectors = calloc(n + n_vips + 1, sizeof(*selectors));
 	char text[96];
 
 	if (!selectors)
 		return;
 	body_selectors(section, selectors);
+	body_vips(ike->section, selectors + n);
 	if (!c) {
 		c = calloc(1, sizeof(*c));
 		if (!c) {
@@ -197,18 +205,19 @@ static void put_child(struct tunnels *t, struct tunnel *tunnel, uint32_t ike, ui
 			return;
 		}
 		DL_APPEND(tunnel->children, c);
-	} else if (same_selectors(c, selectors, n)) {
-		c->ike = ike;
+	} else if (same_selectors(c, selectors, n, n_vips)) {
+		c->ike = ike->id;
 		c->listing = t->listing;
 		free(selectors);
 		return;
 	}
 	free(c->selectors);
 	*c = (struct child){.id = id,
-			    .ike = ike,
+			    .ike = ike->id,
 			    .epoch = t->epoch,
 			    .listing = t->listing,
 			    .n = n,
+			    .n_vips = n_vips,
 			    .selectors = selectors,
 			    .prev = c->prev,
 			    .next = c->next};
@@ -221,8 +230,8 @@ enum presence { GONE, THERE, AS_STATE_SAYS };
 
 /* Takes one CHILD_SA's section in. What an event says about it wins over the state that
  * it was in at that moment (the new one of a rekey may still be INSTALLING). */
-static void take_child(struct tunnels *t, struct tunnel *tunnel, uint32_t ike, struct span section,
-		       enum presence presence, const char *cause)
+static void take_child(struct tunnels *t, struct tunnel *tunnel, const struct ike *ike,
+		       struct span section, enum presence presence, const char *cause)
 {
 	struct child *c;
 	uint32_t id;
@@ -273,17 +282,17 @@ static void take_children(struct tunnels *t, struct tunnel *tunnel, struct span 
 			  enum presence presence, const char *cause)
 {
 	struct body_walk w;
+	struct ike ike = {.section = ike_section};
 	struct span children;
-	uint32_t ike = 0;
 
-	body_number(ike_section, "uniqueid", &ike);
+	body_number(ike_section, "uniqueid", &ike.id);
 	take_peer(tunnel, ike_section);
 	take_interface(t, tunnel, ike_section);
 	if (!vici_section(ike_section, "child-sas", &children))
 		return;
 	w = body_walk(children);
 	while (body_next(&w))
-		take_child(t, tunnel, ike, w.body, presence, cause);
+		take_child(t, tunnel, &ike, w.body, presence, cause);
 }
 
 static void on_list_sa(struct tunnels *t, struct tunnel *tunnel, struct span body,
@@ -314,20 +323,20 @@ static void on_child_updown(struct tunnels *t, struct tunnel *tunnel, struct spa
 static void on_child_rekey(struct tunnels *t, struct tunnel *tunnel, struct span body,
 			   struct span section)
 {
+	struct ike ike = {.section = section};
 	struct span children, half;
 	struct body_walk w;
-	uint32_t ike = 0;
 
 	(void)body;
-	body_number(section, "uniqueid", &ike);
+	body_number(section, "uniqueid", &ike.id);
 	if (!vici_section(section, "child-sas", &children))
 		return;
 	w = body_walk(children);
 	while (body_next(&w)) {
 		if (vici_section(w.body, "new", &half))
-			take_child(t, tunnel, ike, half, THERE, "child-rekey");
+			take_child(t, tunnel, &ike, half, THERE, "child-rekey");
 		if (vici_section(w.body, "old", &half))
-			take_child(t, tunnel, ike, half, GONE, "child-rekey");
+			take_child(t, tunnel, &ike, half, GONE, "child-rekey");
 	}
 }
 
@@ -472,6 +481,15 @@ static bool has_prefix(const struct prefix *list, size_t n, const struct prefix 
 	return false;
 }
 
+static size_t unite(struct prefix *all, size_t n, const struct prefix *more, size_t n_more)
+{
+	for (size_t i = 0; i < n_more; i++) {
+		if (!has_prefix(all, n, &more[i]))
+			all[n++] = more[i];
+	}
+	return n;
+}
+
 static void unite_selectors(struct tunnel *tunnel)
 {
 	const struct child *c;
@@ -479,21 +497,21 @@ static void unite_selectors(struct tunnel *tunnel)
 	size_t n = 0;
 
 	DL_FOREACH (tunnel->children, c) {
-		n += c->n;
+		n += c->n + c->n_vips;
 	}
-	tunnel->n_union = 0;
+	tunnel->n_union = tunnel->n_vips = 0;
 	all = realloc(tunnel->selectors_union, (n ? n : 1) * sizeof(*all));
 	if (!all)
 		return;
 	tunnel->selectors_union = all;
-	n = 0;
 	DL_FOREACH (tunnel->children, c) {
-		for (size_t i = 0; i < c->n; i++) {
-			if (!has_prefix(all, n, &c->selectors[i]))
-				all[n++] = c->selectors[i];
-		}
+		tunnel->n_union = unite(all, tunnel->n_union, c->selectors, c->n);
 	}
-	tunnel->n_union = n;
+	tunnel->vips = all + tunnel->n_union;
+	DL_FOREACH (tunnel->children, c) {
+		tunnel->n_vips =
+			unite(tunnel->vips, tunnel->n_vips, c->selectors + c->n, c->n_vips);
+	}
 }
 
 static struct tunnel_view view(struct tunnel *tunnel)
@@ -513,6 +531,8 @@ static struct tunnel_view view(struct tunnel *tunnel)
 		.peer_id = tunnel->peer_id,
 		.n_selectors = tunnel->n_union,
 		.selectors = tunnel->selectors_union,
+		.n_vips = tunnel->n_vips,
+		.vips = tunnel->vips,
 	};
 }
 

@@ -33,6 +33,8 @@ struct tunnel_view {
 	const char *peer_host, *peer_id; /* "": not told yet */
 	size_t n_selectors; /* remote traffic selectors of the usable CHILD_SAs, each once */
 	const struct prefix *selectors;
+	size_t n_vips; /* virtual IPs of the peers, each once */
+	const struct prefix *vips;
 };
 
 struct tunnels *tunnels_new(void); /* NULL when out of memory */

@@ -84,7 +84,7 @@ bool body_parse_selector(struct span text, struct prefix *out)
 	return true;
 }
 
-size_t body_selectors(struct span section, struct prefix *out)
+static size_t prefix_list(struct span section, const char *name, struct prefix *out)
 {
 	struct vici_iter it = vici_iter(section);
 	struct vici_element e;
@@ -94,7 +94,7 @@ size_t body_selectors(struct span section, struct prefix *out)
 
 	while (vici_next(&it, &e) == VICI_OK && e.type != VICI_END) {
 		if (e.type == VICI_LIST_START)
-			inside = it.depth == 0 && span_equal(e.name, span_str("remote-ts"));
+			inside = it.depth == 0 && span_equal(e.name, span_str(name));
 		else if (e.type == VICI_LIST_END)
 			inside = false;
 		else if (inside && e.type == VICI_LIST_ITEM && body_parse_selector(e.value, &p)) {
@@ -104,4 +104,14 @@ size_t body_selectors(struct span section, struct prefix *out)
 		}
 	}
 	return n;
+}
+
+size_t body_selectors(struct span section, struct prefix *out)
+{
+	return prefix_list(section, "remote-ts", out);
+}
+
+size_t body_vips(struct span section, struct prefix *out)
+{
+	return prefix_list(section, "remote-vips", out);
 }

@@ -23,6 +23,8 @@ bool body_usable(struct span section);
 /* The remote-ts list of a CHILD_SA's section. Returns how many prefixes it has and, unless
  * out is NULL, writes them. Selectors that are no prefix are left out. */
 size_t body_selectors(struct span section, struct prefix *out);
+/* The remote-vips list of an IKE_SA's section as host prefixes; as body_selectors. */
+size_t body_vips(struct span section, struct prefix *out);
 /* A traffic selector as vici writes it: "10.0.0.0/24", "10.0.0.1/32[tcp/80]". false for
  * ranges and other forms that are no prefix. */
 bool body_parse_selector(struct span text, struct prefix *out);

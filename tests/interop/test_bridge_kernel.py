@@ -10,7 +10,6 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
 from tests.support import netns  # noqa: E402
 from tests.support.bridge import CONFIG, PREFIX, PREFIX6, Site  # noqa: E402
-from tests.support.fake_vici import FakeVici  # noqa: E402
 from tests.support.fake_vty import FakeVty  # noqa: E402
 from tests.support.poll import until  # noqa: E402
 from tests.support.process import Daemon  # noqa: E402
@@ -26,11 +25,7 @@ class Lone(Site):
         super().__init__(role, config)
 
     def start(self):
-        self.vici = FakeVici(self.vici_path, self.ours)
-        self.tun("tun-ab", "10.9.0.0/31")
-        self.vici.conn("a-b", "tun-ab")
-        self.start_bridge()
-        return self
+        return self.start_without_zebra()
 
     def ours_in_kernel(self, prefix=PREFIX):
         return "proto 69" in self.kernel(prefix)

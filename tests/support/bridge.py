@@ -73,6 +73,13 @@ class Site:
         self.start_bridge()
         return self
 
+    def start_without_zebra(self):
+        self.vici = FakeVici(self.vici_path, self.ours)
+        self.tun("tun-ab", "10.9.0.0/31")
+        self.vici.conn("a-b", "tun-ab")
+        self.start_bridge()
+        return self
+
     def tun(self, name, *addresses):
         self.tuns[name] = Tun(self.ns, name, *addresses)
         return self.tuns[name]

@@ -136,6 +136,8 @@ class FakeVici:
                    "remote-host": "192.0.2.2", "remote-id": "b.example"}
         if self.ours and self.conns.get(child["conn"]):
             section["interface"] = self.conns[child["conn"]]
+        if child["vips"]:
+            section["remote-vips"] = child["vips"]
         return section
 
     def child_section(self, child_id):
@@ -153,10 +155,10 @@ class FakeVici:
     def conn(self, name, interface=None):
         self.conns[name] = interface
 
-    def child_up(self, conn, child_id, remote_ts=("0.0.0.0/0",), ike=1, announce=True):
+    def child_up(self, conn, child_id, remote_ts=("0.0.0.0/0",), ike=1, announce=True, vips=()):
         self.conns.setdefault(conn, None)
         self.children[child_id] = {"conn": conn, "ike": ike, "remote_ts": list(remote_ts),
-                                   "state": "INSTALLED"}
+                                   "vips": list(vips), "state": "INSTALLED"}
         if announce:
             self.event("child-updown", self.sa_message(child_id, up="yes"))
 

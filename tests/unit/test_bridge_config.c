@@ -37,10 +37,11 @@ static void put_section(FILE *out, const struct bridge_section *s)
 
 	fprintf(out,
 		"conn %s\n interface %s\n type %s\n tag %u\n distance %u\n metric %u\n"
-		" selectors %s\n",
+		" selectors %s\n vips %s\n vrf %s\n table %u\n mtu %u\n weight %u\n",
 		s->pattern, s->interface[0] ? s->interface : "-",
 		bridge_type_format(o->type, o->instance, text), o->tag, o->distance, o->metric,
-		o->selectors ? "yes" : "no");
+		o->selectors ? "yes" : "no", o->vips ? "yes" : "no", o->vrf[0] ? o->vrf : "-",
+		o->table, o->mtu, o->weight);
 	for (size_t i = 0; i < s->n_prefixes; i++)
 		fprintf(out, " prefix %s\n", prefix_format(&s->prefixes[i], text));
 }

@@ -357,6 +357,40 @@ static void unites_selectors(void **state)
 	tunnels_free(t);
 }
 
+/* Each IKE_SA of a connection has its peer's. */
+static void knows_virtual_ips(void **state)
+{
+	static const char *const vips[] = {"10.99.0.1", "fd00:99::2", "10.99.0.1"};
+	struct tunnels *t = tunnels_new();
+	struct tunnel_view v;
+	char text[PREFIX_TEXT];
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		struct buf b = elements();
+
+		vici_put_section(&b, "a-b");
+		vici_put_format(&b, "uniqueid", "%u", i + 1);
+		vici_put_list(&b, "remote-vips");
+		vici_put_item(&b, vips[i]);
+		vici_put_list_end(&b);
+		vici_put_section(&b, "child-sas");
+		put_child(&b, "net", i + 1, "INSTALLED", "10.2.0.0/24");
+		vici_put_section_end(&b);
+		vici_put_section_end(&b);
+		tell(t, "list-sa", &b);
+	}
+	assert_true(tunnels_changed(t, &v));
+	assert_int_equal(v.n_selectors, 1);
+	assert_int_equal(v.n_vips, 2);
+	assert_string_equal(prefix_format(&v.vips[0], text), "10.99.0.1/32");
+	assert_string_equal(prefix_format(&v.vips[1], text), "fd00:99::2/128");
+	ike_event(t, "ike-updown", false, 2, 0);
+	assert_true(tunnels_changed(t, &v));
+	assert_int_equal(v.n_vips, 1);
+	tunnels_free(t);
+}
+
 static void parses_selectors(void **state)
 {
 	static const char *const bad[] = {"", "[tcp]", "10.0.0.1..10.0.0.9", "dynamic",
@@ -407,6 +441,7 @@ int main(void)
 		cmocka_unit_test(a_listing_sweeps),
 		cmocka_unit_test(a_new_daemon_has_new_ids),
 		cmocka_unit_test(unites_selectors),
+		cmocka_unit_test(knows_virtual_ips),
 		cmocka_unit_test(parses_selectors),
 		cmocka_unit_test(strange_events_change_nothing),
 	};

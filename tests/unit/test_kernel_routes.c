@@ -71,22 +71,6 @@ static void nothing_is_a_blackhole(void **state)
 	assert_int_equal(r.n_nexthops, 0);
 }
 
-static void several_of_ipv6_have_gateways(void **state)
-{
-	struct zapi_route route = route_to("2001:db8::/32", 2);
-	struct netlink_route r;
-
-	(void)state;
-	kernel_route_of(&route, 254, &r);
-	for (unsigned i = 0; i < 2; i++) {
-		assert_int_equal(r.nexthops[i].gateway.family, AF_INET6);
-		assert_true(r.nexthops[i].onlink);
-	}
-	route.n_nexthops = 1;
-	kernel_route_of(&route, 254, &r);
-	assert_int_equal(r.nexthops[0].gateway.family, 0);
-}
-
 static uint8_t buf[1024] __attribute__((aligned(8)));
 
 static const struct nlattr *attr_of(const struct nlmsghdr *h, uint16_t type)
@@ -169,7 +153,6 @@ int main(void)
 		cmocka_unit_test(one_device),
 		cmocka_unit_test(metrics),
 		cmocka_unit_test(nothing_is_a_blackhole),
-		cmocka_unit_test(several_of_ipv6_have_gateways),
 		cmocka_unit_test(a_multipath_message),
 		cmocka_unit_test(messages_of_one_nexthop),
 	};

@@ -1,0 +1,182 @@
+#!/usr/bin/env python3
+"""What routes of routed-bridge may be: over several tunnels with weights, in tables, with an MTU,
+to virtual IPs; with the real zebra, and in the kernel without it."""
+import os
+import signal
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
+from tests.support import netns  # noqa: E402
+from tests.support.bridge import PREFIX, PREFIX6, Site  # noqa: E402
+from tests.support.poll import until  # noqa: E402
+from tests.support.suite import Suite, check, check_equal  # noqa: E402
+
+PARALLEL = "".join(f"conn a-b{n}\n interface tun-ab{n}\n prefix {PREFIX}\n prefix {PREFIX6}\n{{{n}}}"
+                   for n in (1, 2, 3))
+
+
+def nexthops(site, prefix=PREFIX):
+    """{device: weight} of the kernel's route."""
+    words = site.kernel(prefix).replace("\n", " ").split()
+    found = {}
+    for i, word in enumerate(words):
+        if word == "dev":
+            found[words[i + 1]] = 1
+        elif word == "weight":
+            found[words[i - 1]] = int(words[i + 1])
+    return found
+
+
+def wait_nexthops(site, expected, prefixes=(PREFIX, PREFIX6)):
+    for prefix in prefixes:
+        until(f"{prefix} over {expected}", lambda p=prefix: nexthops(site, p) == expected)
+
+
+def start_parallel(site, zebra):
+    if zebra:
+        site.start()
+    else:
+        site.start_without_zebra()
+    for n in (1, 2, 3):
+        site.tun(f"tun-ab{n}", f"10.9.{n}.0/31").up()
+        site.vici.conn(f"a-b{n}", f"tun-ab{n}")
+        site.vici.child_up(f"a-b{n}", 10 + n)
+
+
+def parallel_tunnels(zebra):
+    head = "" if zebra else "zebra no\n"
+    plain = head + PARALLEL.format("", "", "", "")
+    with Site("a", config=plain) as s:
+        start_parallel(s, zebra)
+        wait_nexthops(s, {"tun-ab1": 1, "tun-ab2": 1, "tun-ab3": 1})
+        s.tuns["tun-ab2"].dormant()
+        wait_nexthops(s, {"tun-ab1": 1, "tun-ab3": 1})
+        s.vici.child_down(11)
+        wait_nexthops(s, {"tun-ab3": 1})
+        s.tuns["tun-ab2"].up()
+        wait_nexthops(s, {"tun-ab2": 1, "tun-ab3": 1})
+        s.reload(head + PARALLEL.format("", "", "", " weight 5\n"))
+        s.wait_log("read again")
+        wait_nexthops(s, {"tun-ab2": 1, "tun-ab3": 5})
+        s.reload(head + PARALLEL.format("", "", "", " metric 5\n"))
+        wait_nexthops(s, {"tun-ab2": 1})
+        s.vici.child_down(12)
+        wait_nexthops(s, {"tun-ab3": 1})
+        if zebra:
+            entry = s.frr.rib(PREFIX)[0]
+            check_equal([hop["interfaceName"] for hop in entry["nexthops"]], ["tun-ab3"],
+                        "zebra's nexthops")
+        s.vici.child_down(13)
+        until("all are down", lambda: not s.kernel() and not s.kernel(PREFIX6))
+
+
+def parallel_tunnels_with_zebra():
+    parallel_tunnels(True)
+
+
+def parallel_tunnels_without_zebra():
+    parallel_tunnels(False)
+
+
+def table_of(site, number, prefix=PREFIX):
+    family = "-6" if ":" in prefix else "-4"
+    return site.ns.run("ip", family, "route", "show", "table", str(number), "exact", prefix,
+                       check=False)
+
+
+def routes_in_a_table(zebra):
+    config = (("" if zebra else "zebra no\n") + f"table 1001\nmtu 1300\nconn a-b\n prefix {PREFIX}\n"
+              f" prefix {PREFIX6}\nconn a-c\n prefix {PREFIX}\n table 254\n")
+    with Site("a", config=config) as s:
+        s.start() if zebra else s.start_without_zebra()
+        s.tun("tun-ac", "10.9.0.2/31").up()
+        s.vici.conn("a-c", "tun-ac")
+        s.vici.child_up("a-c", 7)
+        s.up()
+        for prefix in (PREFIX, PREFIX6):
+            until(f"{prefix} in table 1001",
+                  lambda p=prefix: "dev tun-ab" in table_of(s, 1001, p), 10)
+            check("mtu 1300" in table_of(s, 1001, prefix), table_of(s, 1001, prefix))
+        until("the other one in the main table", lambda: "dev tun-ac" in s.kernel())
+        s.wait_log("wanted 3, installed 3")
+        s.vici.child_down(1)
+        until("gone from table 1001", lambda: not table_of(s, 1001) and not table_of(s, 1001, PREFIX6))
+        check("dev tun-ac" in s.kernel(), "the main table's stays")
+        s.vici.child_up("a-b", 2)
+        until("it is back", lambda: table_of(s, 1001))
+        if zebra:
+            s.stop_bridge(signal.SIGKILL)
+            until("zebra takes all of a killed bridge's routes away",
+                  lambda: not table_of(s, 1001) and not s.kernel())
+        else:
+            s.stop_bridge()
+            check(not table_of(s, 1001) and not s.kernel(), "routes of a bridge that ended")
+
+
+def routes_in_a_table_with_zebra():
+    routes_in_a_table(True)
+
+
+def routes_in_a_table_without_zebra():
+    routes_in_a_table(False)
+
+
+def virtual_ips():
+    with Site("a", config="conn rw\n interface tun-ab\n vips yes\n tag 9\nconn other\n") as s:
+        s.start()
+        s.tuns["tun-ab"].up()
+        s.vici.child_up("rw", 1, ike=1, vips=("10.99.0.1", "fd00:99::1"))
+        s.vici.child_up("rw", 2, ike=2, vips=("10.99.0.2",))
+        s.vici.child_up("other", 3, ike=3, vips=("10.99.0.3",))
+        for prefix in ("10.99.0.1/32", "fd00:99::1/128", "10.99.0.2/32"):
+            s.wait_installed(prefix)
+        check_equal(s.frr.rib("10.99.0.2/32")[0]["tag"], 9, "tag")
+        s.vici.child_down(1)
+        s.wait_gone("10.99.0.1/32")
+        s.wait_gone("fd00:99::1/128")
+        check(s.installed("10.99.0.2/32"), "the other client's stays")
+        check(not s.kernel("10.99.0.3/32"), "without 'vips yes' there is none")
+
+
+def flaps_faster_than_zebra():
+    """However fast the device comes and goes, in the end the kernel has what zebra says."""
+    with Site("a") as s:
+        s.start()
+        s.up()
+        s.wait_installed()
+        flaps = (["down", "up"], ["state dormant", "state up"], ["down", "state dormant", "up", "state up"])
+        for words in flaps:
+            for repeat in (1, 2, 7):
+                s.ns.batch([f"link set dev tun-ab {word}" for word in words] * repeat)
+                s.wait_installed()
+                s.wait_installed(PREFIX6)
+        s.vici.child_down(1)
+        s.wait_gone()
+
+
+def device_under_another_name():
+    """A tunnel device that is made anew with another one's index among several."""
+    with Site("a", config=PARALLEL.format("", "", "", "")) as s:
+        start_parallel(s, True)
+        wait_nexthops(s, {"tun-ab1": 1, "tun-ab2": 1, "tun-ab3": 1})
+        for _ in range(3):
+            s.tuns["tun-ab2"].remove()
+            s.tun("tun-ab2", "10.9.2.0/31").up()
+            wait_nexthops(s, {"tun-ab1": 1, "tun-ab2": 1, "tun-ab3": 1})
+
+
+CASES = (parallel_tunnels_with_zebra, parallel_tunnels_without_zebra, routes_in_a_table_with_zebra,
+         routes_in_a_table_without_zebra, virtual_ips, flaps_faster_than_zebra,
+         device_under_another_name)
+
+
+def main():
+    netns.remove_stale()
+    suite = Suite("bridge routes")
+    for case in CASES:
+        suite.case(case.__name__.replace("_", " "), case)
+    return suite.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
