@@ -11,7 +11,7 @@
 #include <net/if.h>
 
 /* To be counted up with every change of the structures; their size counts, too. */
-#define BFD_LINK_VERSION (1u << 16 | (uint32_t)sizeof(struct bfd_link_message))
+#define BFD_LINK_VERSION (2u << 16 | (uint32_t)sizeof(struct bfd_link_message))
 
 enum bfd_link_kind {
 	BFD_LINK_HELLO = 0x62666401, /* both */
@@ -28,6 +28,7 @@ struct bfd_link_session {
 	char ifname[IF_NAMESIZE]; /* "": not known */
 	uint8_t multihop;
 	uint8_t state, diag, remote_state, remote_diag;
+	uint8_t failed;	     /* was Up and is not, and nobody's administrator wanted it */
 	uint32_t tx, detect; /* microseconds, in force */
 	uint64_t silence;    /* microseconds before it was found dead the last time */
 	uint64_t in_packets, out_packets;

@@ -58,6 +58,7 @@ static struct bfd_link_session describe(const struct bfd_peer *p)
 		.multihop = p->key.multihop,
 		.state = (uint8_t)s->state,
 		.diag = s->diag,
+		.failed = s->failed,
 		.remote_state = (uint8_t)s->remote_state,
 		.remote_diag = s->remote_diag,
 		.tx = s->tx > s->remote_min_rx ? s->tx : s->remote_min_rx,

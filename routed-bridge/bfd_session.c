@@ -66,6 +66,7 @@ static uint32_t wished_tx(const struct bfd_session *s)
 static void fit_intervals(struct bfd_session *s)
 {
 	uint32_t before = greater(s->tx, s->remote_min_rx);
+	mono_time detect_before = s->detect_time;
 	bool hold = s->state == BFD_UP && s->polling;
 
 	if (!hold || s->desired_tx < s->tx)
@@ -73,6 +74,8 @@ static void fit_intervals(struct bfd_session *s)
 	if (!hold || s->set.min_rx > s->rx)
 		s->rx = s->set.min_rx;
 	fit_detection(s);
+	s->changed = s->changed || s->detect_time != detect_before ||
+		     greater(s->tx, s->remote_min_rx) != before;
 	if (greater(s->tx, s->remote_min_rx) != before ||
 	    sends_periodically(s) != (s->next_send != MONO_NEVER))
 		plan_send(s);
@@ -103,6 +106,9 @@ static void enter(struct bfd_session *s, enum bfd_state to, enum bfd_diag diag)
 
 	if (s->state == to)
 		return;
+	/* Below Up it stays as it was: Init is no recovery. */
+	if (was_up || up || diag == BFD_DIAG_ADMIN_DOWN)
+		s->failed = was_up && diag != BFD_DIAG_ADMIN_DOWN;
 	s->state = to;
 	s->diag = (uint8_t)diag;
 	s->send_due = s->changed = true;
@@ -121,6 +127,8 @@ static void step(struct bfd_session *s, enum bfd_state remote)
 	if (remote == BFD_ADMIN_DOWN) {
 		if (s->state != BFD_DOWN)
 			enter(s, BFD_DOWN, BFD_DIAG_NEIGHBOR_DOWN);
+		s->changed = s->changed || s->failed;
+		s->failed = false;
 		return;
 	}
 	switch (s->state) {

@@ -28,6 +28,7 @@ struct bfd_session {
 	struct bfd_settings set;
 	enum bfd_state state;
 	uint8_t diag; /* why it left Up or Init last; what is sent */
+	bool failed;  /* was Up and is not, and nobody's administrator wanted it */
 
 	/* The peer's words (bfd.Remote*). */
 	enum bfd_state remote_state;

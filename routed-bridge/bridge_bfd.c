@@ -31,12 +31,6 @@ struct bridge_bfd {
 
 /* ---- verdicts ---- */
 
-static bool has_failed(const struct bfd_link_session *s)
-{
-	return (s->state == BFD_DOWN || s->state == BFD_INIT) && s->diag != BFD_DIAG_NONE &&
-	       s->diag != BFD_DIAG_ADMIN_DOWN && s->remote_state != BFD_ADMIN_DOWN;
-}
-
 static bool is_dead(const struct bridge_bfd *f, const char *ifname)
 {
 	bool failed = false;
@@ -46,7 +40,7 @@ static bool is_dead(const struct bridge_bfd *f, const char *ifname)
 			continue;
 		if (w->now.state == BFD_UP)
 			return false;
-		failed = failed || has_failed(&w->now);
+		failed = failed || w->now.failed;
 	}
 	return failed;
 }
@@ -91,48 +85,68 @@ static void describe(const struct bfd_link_session *s, char *text, size_t size)
 
 	addr_format(&s->peer, peer);
 	if (s->state == BFD_UP)
-		snprintf(text, size, "session with %s is Up: sends every %u us, detects in %u us",
-			 peer, s->tx, s->detect);
+		snprintf(text, size, "session with %s is Up: sends every %g ms, detects in %g ms",
+			 peer, s->tx / 1e3, s->detect / 1e3);
 	else if (s->diag == BFD_DIAG_EXPIRED)
-		snprintf(text, size, "session with %s is %s: %s, %llu us of silence", peer,
+		snprintf(text, size, "session with %s is %s: %s, %.1f ms of silence", peer,
 			 bfd_state_name(s->state), bfd_diag_name(s->diag),
-			 (unsigned long long)s->silence);
+			 (double)s->silence / 1e3);
 	else
 		snprintf(text, size, "session with %s is %s: %s", peer, bfd_state_name(s->state),
 			 bfd_diag_name(s->diag == BFD_DIAG_NONE ? s->remote_diag : s->diag));
 }
 
+static void log_session(const struct bridge_bfd *f, const struct bfd_link_session *before,
+			const struct bfd_link_session *s, const char *text)
+{
+	enum log_level level = LOG_LEVEL_NOTICE;
+
+	if (before && before->state == s->state) {
+		if (s->state != BFD_UP || (before->tx == s->tx && before->detect == s->detect))
+			return;
+		level = LOG_LEVEL_INFO;
+	} else if (s->state == BFD_INIT || !before) {
+		level = LOG_LEVEL_DEBUG;
+	}
+	log_to(f->bridge->log, level, "bfd", s->ifname, "%s", text);
+}
+
+static struct watched *watch(struct bridge_bfd *f, const struct bfd_link_session *s)
+{
+	struct watched *w = calloc(1, sizeof(*w));
+
+	if (!w)
+		return NULL;
+	w->now = *s;
+	HASH_ADD(hh, f->sessions, now.discriminator, sizeof(w->now.discriminator), w);
+	if (w->hh.tbl)
+		return w;
+	free(w);
+	return NULL;
+}
+
 static void on_session(void *ctx, const struct bfd_link_session *s)
 {
 	struct bridge_bfd *f = ctx;
+	struct bfd_link_session before = {0};
 	struct watched *w;
-	char cause[160], former[IF_NAMESIZE] = "";
-	bool changed;
+	char cause[160];
 
+	describe(s, cause, sizeof(cause));
 	HASH_FIND(hh, f->sessions, &s->discriminator, sizeof(s->discriminator), w);
-	changed = !w || w->now.state != s->state;
-	if (!w) {
-		w = calloc(1, sizeof(*w));
-		if (!w)
-			return;
-		w->now = *s;
-		HASH_ADD(hh, f->sessions, now.discriminator, sizeof(w->now.discriminator), w);
-		if (!w->hh.tbl) {
-			free(w);
-			return;
-		}
-	} else {
-		memcpy(former, w->now.ifname, sizeof(former));
+	if (w) {
+		before = w->now;
 		w->now = *s;
 	}
+	log_session(f, w ? &before : NULL, s, cause);
+	if (!w)
+		w = watch(f, s);
+	if (!w)
+		return;
 	w->listed = true;
-	describe(s, cause, sizeof(cause));
-	if (changed)
-		log_to(f->bridge->log, s->state == BFD_INIT ? LOG_LEVEL_DEBUG : LOG_LEVEL_NOTICE,
-		       "bfd", s->ifname, "%s", cause);
 	judge(f, s->ifname, cause);
-	if (former[0] && strcmp(former, s->ifname) != 0)
-		judge(f, former, cause);
+	if (before.ifname[0] && strcmp(before.ifname, s->ifname) != 0)
+		judge(f, before.ifname, cause);
 }
 
 static void forget(struct bridge_bfd *f, struct watched *w, const char *cause)

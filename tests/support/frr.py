@@ -35,7 +35,7 @@ class Frr:
         shutil.chown(path, "frr", "frr")
         self.configs[daemon] = path
 
-    def start(self, daemon):
+    def start(self, daemon, *options):
         if daemon not in self.configs:
             self.configure(daemon, "")
         for leftover in (f"{self.dir}/{daemon}.vty", f"{self.dir}/{daemon}.pid"):
@@ -52,7 +52,7 @@ class Frr:
             if not os.path.isdir("/run/frr"):  # as in a container: nobody made it at boot
                 os.makedirs("/run/frr")
                 shutil.chown("/run/frr", "frr", "frr")
-        self.daemons[daemon] = Daemon(daemon, self.namespace.argv(*argv),
+        self.daemons[daemon] = Daemon(daemon, self.namespace.argv(*argv, *options),
                                       f"{self.dir}/{daemon}.log")
         until(f"{daemon} answers", lambda: self.answers(daemon), 15)
 

@@ -119,6 +119,8 @@ static void follows_the_table(void **state)
 			assert_int_equal(s.state, next[ours][theirs]);
 			if (ours == BFD_UP && s.state == BFD_DOWN)
 				assert_int_equal(s.diag, BFD_DIAG_NEIGHBOR_DOWN);
+			/* RFC 5882 3.2: the administrator's wish is no failure. */
+			assert_int_equal(s.failed, ours == BFD_UP && theirs == BFD_DOWN);
 		}
 	}
 }
@@ -363,6 +365,7 @@ static void finds_silence(void **state)
 	assert_true(bfd_session_expire(&s, 0, now + 30 * MONO_MS));
 	assert_int_equal(s.state, BFD_DOWN);
 	assert_int_equal(s.diag, BFD_DIAG_EXPIRED);
+	assert_true(s.failed);
 	assert_true(s.last_since == 30 * MONO_MS);
 	p = take(&s, now + 30 * MONO_MS);
 	assert_int_equal(p.state, BFD_DOWN);
@@ -461,6 +464,7 @@ static void says_admin_down(void **state)
 	assert_int_equal(p.state, BFD_ADMIN_DOWN);
 	assert_int_equal(p.diag, BFD_DIAG_ADMIN_DOWN);
 	assert_int_equal(p.yours, YOURS);
+	assert_false(s.failed);
 	hear(&s, BFD_UP, 10000, now);
 	assert_int_equal(s.state, BFD_ADMIN_DOWN);
 	assert_true(bfd_session_send_at(&s) <= now + MONO_S); /* it goes on saying so */
