@@ -30,6 +30,7 @@ void bridge_reload(struct bridge *b, struct bridge_config *config)
 	if (!same_zebra)
 		bridge_settings_fit(b);
 	bridge_settings_look(b);
+	bridge_watch_fit(b);
 	bridge_config_free(old);
 	tunnels_touch(b->tunnels, "the configuration changed");
 	bridge_reconcile(b);
@@ -39,6 +40,7 @@ void bridge_reload(struct bridge *b, struct bridge_config *config)
 
 static void release(struct bridge *b)
 {
+	bridge_watch_end(b);
 	bridge_bfd_end(b);
 	bridge_describe_end(b);
 	bridge_repair_end(b);
@@ -93,6 +95,7 @@ struct bridge *bridge_new(struct ev_loop *loop, const struct log_sink *log,
 	bridge_repair_fit(b, NULL);
 	bridge_bfd_fit(b);
 	bridge_settings_fit(b);
+	bridge_watch_fit(b);
 	return b;
 }
 

@@ -178,6 +178,7 @@ static void reconcile(struct bridge *b, const struct tunnel_view *tunnel, const 
 		bridge_describe(b, tunnel, name);
 	bridge_repair_tunnel(b, tunnel, name);
 	suspicion_ends(b, tunnel, name);
+	bridge_watch_tunnel(b, tunnel);
 }
 
 void bridge_reconcile(struct bridge *b)

@@ -42,6 +42,7 @@ struct bridge {
 	struct paths *paths;
 	struct bridge_repair *repair; /* NULL: switched off */
 	struct bridge_bfd *bfd;	      /* NULL: not configured */
+	struct bridge_watch *watch;   /* NULL: out of memory */
 	struct bridge_settings *settings;
 	struct turn_device *turn_devices;
 };
@@ -102,6 +103,14 @@ void bridge_describe(struct bridge *b, const struct tunnel_view *tunnel, const c
 /* Takes the descriptions away. */
 void bridge_describe_end(struct bridge *b);
 
+/* ---- bridge_watch.c ---- */
+
+/* The control socket and the metrics' port as the configuration has them now. */
+void bridge_watch_fit(struct bridge *b);
+void bridge_watch_end(struct bridge *b);
+/* A tunnel may have come up or gone down. */
+void bridge_watch_tunnel(struct bridge *b, const struct tunnel_view *tunnel);
+
 /* ---- bridge_bfd.c ---- */
 
 struct bfd_link_session;
@@ -152,6 +161,8 @@ void bridge_repair_settle(struct bridge *b);
 void bridge_paths_changed(struct bridge *b);
 /* false: switched off. */
 bool bridge_repair_stats(const struct bridge *b, struct repair_stats *out);
+/* NULL: switched off. */
+const struct zebra *bridge_repair_session(const struct bridge *b);
 
 /* The device passes nothing, as the witness tells: the backups of its routes are wanted at
  * once, and are with zebra when this returns. Link state and claims are not touched. */

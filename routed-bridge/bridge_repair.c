@@ -449,3 +449,8 @@ bool bridge_repair_stats(const struct bridge *b, struct repair_stats *out)
 	*out = repair_stats(b->repair->plan);
 	return true;
 }
+
+const struct zebra *bridge_repair_session(const struct bridge *b)
+{
+	return b->repair ? b->repair->session : NULL;
+}

@@ -7,7 +7,8 @@
 #include "routed-bridge/zapi.h"
 
 #define BRIDGE_PATH_MAX	    108 /* sun_path with its NUL */
-#define BRIDGE_SESSIONS_MAX 16	/* different types (with instance) in one file */
+#define BRIDGE_CONTROL_PATH "/run/routed-bridge.sock"
+#define BRIDGE_SESSIONS_MAX 16 /* different types (with instance) in one file */
 
 struct bridge_options {
 	enum zapi_route_type type;
@@ -49,6 +50,8 @@ struct bridge_config {
 	char bfd_dplane[BRIDGE_PATH_MAX]; /* where bfdd waits for its data plane; "": no BFD */
 	bool zebra;			  /* false: routes go to the kernel */
 	bool describe;			  /* tunnel devices, for `show interface` */
+	char control[BRIDGE_PATH_MAX];	  /* where --status asks; "": nowhere */
+	struct endpoint metrics;	  /* where they are served; family 0: nowhere */
 	size_t n_sections;
 	struct bridge_section *sections;       /* in the file's order */
 	const struct bridge_section **by_name; /* the same, sorted by pattern */

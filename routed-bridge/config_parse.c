@@ -182,6 +182,7 @@ struct bridge_config *bridge_config_parse(const char *file, struct span text,
 		return NULL;
 	}
 	p.config->describe = true;
+	snprintf(p.config->control, BRIDGE_PATH_MAX, "%s", BRIDGE_CONTROL_PATH);
 	config_repair_defaults(&p.config->repair);
 	snprintf(p.config->vici, BRIDGE_PATH_MAX, "%s", DEFAULT_VICI);
 	snprintf(p.config->zserv, BRIDGE_PATH_MAX, "%s", DEFAULT_ZSERV);

@@ -83,6 +83,9 @@ void config_repair_defaults(struct bridge_repair_options *o);
 /* After the last line: the type of the repairs must be nobody else's. */
 void config_repair_check(struct config_parser *p);
 
+/* config_watch.c */
+extern config_reader config_read_metrics, config_read_control;
+
 /* config_bfd.c */
 extern config_reader config_read_bfd_dplane;
 

@@ -88,6 +88,8 @@ static const struct config_statement statements[] = {
 	{"bfd-dplane", IN_FILE, false, config_read_bfd_dplane},
 	{"zebra", IN_FILE, false, read_zebra},
 	{"describe", IN_FILE, false, read_describe},
+	{"metrics", IN_FILE, false, config_read_metrics},
+	{"control", IN_FILE, false, config_read_control},
 	{"type", ANYWHERE, false, config_read_type},
 	{"tag", ANYWHERE, false, config_read_tag},
 	{"distance", ANYWHERE, false, config_read_distance},

@@ -1,6 +1,7 @@
 /* routed-bridge: options, signals, the loop. */
 #include "routed-bridge/bridge.h"
 #include "routed-bridge/bfd_plane.h"
+#include "routed-bridge/status.h"
 #include "lib/usage.h"
 #include "lib/words.h"
 
@@ -10,14 +11,16 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define CONFIG_PATH    "/etc/routed-bridge.conf"
 #define CONFIG_MAX     (16 << 20)
 #define BFD_LINGER_MAX 86400
 
 struct program {
-	const char *config_path, *vici, *zserv, *vty_dir, *bfd_dplane; /* NULL: as the file says */
-	bool foreground, check;
+	const char *config_path, *vici, *zserv, *vty_dir, *bfd_dplane,
+		*control; /* NULL: as the file says */
+	bool foreground, check, status, json;
 	enum log_level level;
 	struct bridge *bridge;
 	struct bfd_plane_options bfd; /* path NULL: a bridge */
@@ -30,9 +33,12 @@ static const char usage[] =
 	"  --zserv SOCKET       zebra's zserv socket; wins over the file\n"
 	"  --vty-dir DIR        the folder of zebra.vty; wins over the file\n"
 	"  --bfd-dplane SOCKET  where bfdd waits for its data plane; wins over the file\n"
+	"  --control SOCKET     where --status asks; wins over the file\n"
 	"  --foreground         log to standard error instead of syslog\n"
 	"  --log-level LEVEL    error, warn, notice, info or debug (info)\n"
 	"  --check              read the configuration, report errors, end\n"
+	"  --status             show tunnels, routes and sessions of the bridge that runs, end\n"
+	"  --json               with --status: as JSON\n"
 	"  --bfd-only SOCKET    run nothing but BFD, for the bfdd that waits at SOCKET\n"
 	"  --bfd-linger N       with --bfd-only: end after N seconds without a bridge\n"
 	"  --version, --help\n"
@@ -45,6 +51,9 @@ static const struct option options[] = {
 	{"vici", required_argument, NULL, 'i'},
 	{"zserv", required_argument, NULL, 'z'},
 	{"vty-dir", required_argument, NULL, 'd'},
+	{"control", required_argument, NULL, 'C'},
+	{"status", no_argument, NULL, 's'},
+	{"json", no_argument, NULL, 'j'},
 	{"foreground", no_argument, NULL, 'f'},
 	{"log-level", required_argument, NULL, 'l'},
 	{"check", no_argument, NULL, 'k'},
@@ -103,6 +112,15 @@ static void read_option(struct program *p, int option)
 	case 'd':
 		set_path(&p->vty_dir, optarg);
 		break;
+	case 'C':
+		set_path(&p->control, optarg);
+		break;
+	case 's':
+		p->status = true;
+		break;
+	case 'j':
+		p->json = true;
+		break;
 	case 'f':
 		p->foreground = true;
 		break;
@@ -140,6 +158,10 @@ static void read_options(struct program *p, int argc, char **argv)
 		fprintf(stderr,
 			"routed-bridge: unexpected argument '%s' (see routed-bridge --help)\n",
 			argv[optind]);
+		exit(2);
+	}
+	if (p->json && !p->status) {
+		fprintf(stderr, "routed-bridge: --json belongs to --status\n");
 		exit(2);
 	}
 }
@@ -204,6 +226,7 @@ static struct bridge_config *load_config(const struct program *p,
 	override(c->zserv, p->zserv);
 	override(c->vty_dir, p->vty_dir);
 	override(c->bfd_dplane, p->bfd_dplane);
+	override(c->control, p->control);
 	return c;
 }
 
@@ -257,6 +280,26 @@ static int run(struct program *p, struct bridge_config *config)
 	return 0;
 }
 
+/* Where the bridge that runs listens: the option, the file that can be read, the default. */
+static int show_status(struct program *p)
+{
+	struct bridge_config *c = NULL;
+	int status;
+
+	if (!p->control && access(p->config_path, R_OK) == 0)
+		c = load_config(p, print_error);
+	if (c && !c->control[0])
+		fprintf(stderr, "routed-bridge: %s has 'control no': there is nothing to ask\n",
+			p->config_path);
+	status = c && !c->control[0] ? STATUS_NO_BRIDGE
+				     : status_run(p->control ? p->control
+						  : c	     ? c->control
+							     : BRIDGE_CONTROL_PATH,
+						  p->json);
+	bridge_config_free(c);
+	return status;
+}
+
 int main(int argc, char **argv)
 {
 	struct program p = {.config_path = CONFIG_PATH, .level = LOG_LEVEL_INFO};
@@ -264,6 +307,8 @@ int main(int argc, char **argv)
 
 	read_options(&p, argc, argv);
 	signal(SIGPIPE, SIG_IGN); /* whoever reads our log may go; the routes stay */
+	if (p.status)
+		return show_status(&p);
 	if (p.bfd.path) {
 		log_open("routed-bridge", !p.foreground, p.level);
 		return bfd_plane_run(&p.bfd, log_default());

@@ -147,6 +147,7 @@ static void set_state(struct routes *r, struct route *e, enum route_state to, co
 	       state_names[e->state], state_names[to], cause);
 	r->count.installed += (to == INSTALLED) - (e->state == INSTALLED);
 	r->count.shadowed += (to == SHADOWED) - (e->state == SHADOWED);
+	r->count.failed += (to == FAILED) - (e->state == FAILED);
 	e->state = to;
 	if (to == INSTALLED || to == SHADOWED || to == ABSENT) {
 		e->attempts = 0;
@@ -521,4 +522,22 @@ bool routes_claimed(const struct routes *r, const struct zapi_route *route)
 struct routes_count routes_count(const struct routes *r)
 {
 	return r->count;
+}
+
+void routes_each(const struct routes *r, void (*cb)(void *ctx, const struct route_view *route),
+		 void *ctx)
+{
+	for (const struct route *e = r->by_key; e; e = e->hh.next) {
+		const struct claim *c = e->claims;
+		struct route_view view = {.state = state_names[e->state], .attempts = e->attempts};
+
+		if (!c)
+			continue; /* on its way out */
+		view.route = &c->value.route;
+		view.conn = c->owner->name;
+		view.interface = c->value.interface;
+		for (; c; c = c->next)
+			view.claims++;
+		cb(ctx, &view);
+	}
 }

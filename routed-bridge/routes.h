@@ -33,6 +33,7 @@ struct routes_count {
 	unsigned wanted;    /* prefixes that someone claims */
 	unsigned installed; /* confirmed by zebra */
 	unsigned shadowed;  /* known to zebra, which prefers another protocol's */
+	unsigned failed;    /* zebra could not install them; tried again */
 };
 
 struct routes *routes_new(const struct log_sink *log); /* NULL when out of memory */
@@ -55,5 +56,17 @@ bool routes_next(struct routes *r, struct route_action *out, mono_time now);
 /* Whether any owner claims the route's prefix under its type, instance, VRF and table. */
 bool routes_claimed(const struct routes *r, const struct zapi_route *route);
 struct routes_count routes_count(const struct routes *r);
+
+/* One for each prefix, type and instance that somebody claims. */
+struct route_view {
+	const struct zapi_route *route; /* the best claim's */
+	const char *conn, *interface;	/* whose claim it is; its device */
+	const char *state;		/* absent, sent, installed, shadowed, failed */
+	unsigned claims;		/* how many tunnels want it */
+	unsigned attempts;		/* since zebra last had it as it should be */
+};
+
+void routes_each(const struct routes *r, void (*cb)(void *ctx, const struct route_view *route),
+		 void *ctx);
 
 #endif

@@ -575,3 +575,15 @@ void tunnels_each(struct tunnels *t, void (*cb)(void *ctx, const char *conn, con
 		cb(ctx, tunnel->conn, tunnel->interface);
 	}
 }
+
+void tunnels_each_view(struct tunnels *t, void (*cb)(void *ctx, const struct tunnel_view *tunnel),
+		       void *ctx)
+{
+	struct tunnel *tunnel, *next;
+	struct tunnel_view v;
+
+	HASH_ITER (hh, t->by_conn, tunnel, next) {
+		v = view(tunnel);
+		cb(ctx, &v);
+	}
+}

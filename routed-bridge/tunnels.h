@@ -58,6 +58,9 @@ bool tunnels_changed(struct tunnels *t, struct tunnel_view *out);
 /* Makes tunnels count as changed: all, or one. */
 void tunnels_touch(struct tunnels *t, const char *cause);
 void tunnels_touch_one(struct tunnels *t, const char *conn, const char *cause);
+/* Calls back with each; nothing may be called from there. */
+void tunnels_each_view(struct tunnels *t, void (*cb)(void *ctx, const struct tunnel_view *tunnel),
+		       void *ctx);
 /* Calls back for each, with the interface that the daemon named or ""; the callback may
  * touch tunnels. */
 void tunnels_each(struct tunnels *t, void (*cb)(void *ctx, const char *conn, const char *interface),

@@ -44,6 +44,9 @@ struct vici {
 	ev_timer reconnect, relist, patience;
 	double backoff;
 	char complaint[320];
+	bool listed; /* since it was connected */
+	mono_time since;
+	uint64_t connects, malformed;
 };
 
 /* ---- the connection's end ---- */
@@ -74,6 +77,9 @@ static void fail(struct vici *v, const char *why)
 	snprintf(v->complaint, sizeof(v->complaint), "%s", why);
 	ev_timer_set(&v->reconnect, v->backoff, 0.);
 	ev_timer_start(v->host->loop, &v->reconnect);
+	if (v->listed)
+		v->since = mono_now();
+	v->listed = false;
 	v->backoff = v->backoff * 2 < BACKOFF_MAX ? v->backoff * 2 : BACKOFF_MAX;
 	if (was_connected)
 		v->host->lost(v->host->ctx);
@@ -122,6 +128,11 @@ static void step_done(struct vici *v)
 	ev_timer_stop(v->host->loop, &v->patience);
 	v->backoff = BACKOFF_FIRST;
 	v->complaint[0] = '\0';
+	if (!v->listed) {
+		v->listed = true;
+		v->since = mono_now();
+		v->connects++;
+	}
 	v->host->list_end(v->host->ctx);
 	if (v->relist_wanted)
 		relist_soon(v);
@@ -192,6 +203,7 @@ static void on_packet(struct vici *v, struct span bytes)
 	if (e == VICI_OK)
 		e = vici_body_check(p.body, &offset);
 	if (e != VICI_OK) {
+		v->malformed++;
 		snprintf(why, sizeof(why), "malformed vici packet: %s (offset %zu)",
 			 vici_strerror(e), offset);
 		fail_socket(v, why);
@@ -276,6 +288,7 @@ struct vici *vici_new(const struct vici_host *host, const char *socket)
 	v->host = host;
 	snprintf(v->path, sizeof(v->path), "%s", socket);
 	v->fd = -1;
+	v->since = mono_now();
 	v->backoff = BACKOFF_FIRST;
 	vici_stream_init(&v->in);
 	ev_io_init(&v->readable, on_readable, -1, EV_READ);
@@ -297,4 +310,16 @@ void vici_free(struct vici *v)
 	disconnect(v);
 	vici_stream_free(&v->in);
 	free(v);
+}
+
+struct vici_status vici_status(const struct vici *v)
+{
+	return (struct vici_status){
+		.socket = v->path,
+		.listed = v->listed,
+		.complaint = v->complaint,
+		.since = v->since,
+		.connects = v->connects,
+		.malformed = v->malformed,
+	};
 }

@@ -6,6 +6,7 @@
 #define DETOUR_BRIDGE_VICI_H
 
 #include "lib/log.h"
+#include "lib/mono.h"
 #include "lib/span.h"
 
 struct ev_loop;
@@ -30,5 +31,17 @@ void vici_free(struct vici *v); /* calls nothing back */
 /* Lists again, soon and not more often than every few seconds: a check of what the events
  * made of it. */
 void vici_relist(struct vici *v);
+
+/* For people and metrics; texts are valid until the loop runs on. */
+struct vici_status {
+	const char *socket;
+	bool listed;	       /* connected, and everything was listed */
+	const char *complaint; /* why not, "": nothing to complain of */
+	mono_time since;       /* it is listed, or not */
+	uint64_t connects;     /* how often everything was listed behind a connect */
+	uint64_t malformed;    /* packets that ended a connection */
+};
+
+struct vici_status vici_status(const struct vici *v);
 
 #endif

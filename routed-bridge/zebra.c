@@ -5,7 +5,6 @@
  *	IDLE --timer--> ASKING (vty) --> GREETING (HELLO sent) --CAPABILITIES--> READY
  *	any --error or EOF--> IDLE, with back-off */
 #include "routed-bridge/zebra.h"
-#include "lib/mono.h"
 #include "lib/queue.h"
 #include "lib/unix_socket.h"
 #include "routed-bridge/frr_version.h"
@@ -41,7 +40,10 @@ struct zebra {
 	ev_io readable, writable;
 	ev_timer timer; /* IDLE: next attempt; GREETING: patience */
 	double backoff;
-	char complaint[256];	  /* said last, so that it is said once */
+	char complaint[256]; /* said last, so that it is said once */
+	char frr[sizeof(((struct frr_version *)0)->text)];
+	mono_time since; /* the session is ready, or not */
+	uint64_t connects, ignored;
 	struct log_limit odd_log; /* messages that make no sense */
 	struct queue out;
 	size_t in_len;
@@ -100,8 +102,10 @@ fail(struct zebra *z, enum log_level level, const char *format, ...)
 	complain(z, level, why);
 	arm(z, z->backoff);
 	z->backoff = z->backoff * 2 < BACKOFF_MAX ? z->backoff * 2 : BACKOFF_MAX;
-	if (was_ready)
-		z->host->lost(z->host->ctx, z);
+	if (!was_ready)
+		return;
+	z->since = mono_now();
+	z->host->lost(z->host->ctx, z);
 }
 
 /* ---- writing ---- */
@@ -226,6 +230,8 @@ static void on_capabilities(struct zebra *z, const struct zapi_message *m)
 	}
 	ev_timer_stop(z->host->loop, &z->timer);
 	z->state = READY;
+	z->since = mono_now();
+	z->connects++;
 	z->backoff = BACKOFF_FIRST;
 	z->complaint[0] = '\0';
 	if (z->subscribed)
@@ -238,6 +244,7 @@ static void __attribute__((format(printf, 2, 3))) odd(struct zebra *z, const cha
 {
 	va_list args;
 
+	z->ignored++;
 	if (!log_limit_pass(&z->odd_log, mono_now()))
 		return;
 	va_start(args, format);
@@ -454,6 +461,7 @@ static void on_version(void *ctx, const struct frr_version *v, const char *why)
 		fail(z, LOG_LEVEL_NOTICE, "waiting for zebra: %s", why);
 		return;
 	}
+	snprintf(z->frr, sizeof(z->frr), "%s", v->text);
 	z->version = v->unreleased ? NULL : zapi_version_find(v->major, v->minor);
 	if (!z->version) {
 		fail(z, LOG_LEVEL_DEBUG, "FRR %s is not known", v->text);
@@ -502,6 +510,7 @@ struct zebra *zebra_new(const struct zebra_host *host, const struct zebra_config
 	z->instance = config->instance;
 	z->odd_log.burst = 10;
 	z->fd = -1;
+	z->since = mono_now();
 	z->backoff = BACKOFF_FIRST;
 	frr_query_init(&z->query, host->loop, on_version, z);
 	ev_io_init(&z->readable, on_readable, -1, EV_READ);
@@ -534,4 +543,17 @@ void zebra_type(const struct zebra *z, enum zapi_route_type *type, uint16_t *ins
 bool zebra_ready(const struct zebra *z)
 {
 	return z->state == READY;
+}
+
+struct zebra_status zebra_status(const struct zebra *z)
+{
+	return (struct zebra_status){
+		.name = z->name,
+		.ready = z->state == READY,
+		.frr = z->frr,
+		.complaint = z->complaint,
+		.since = z->since,
+		.connects = z->connects,
+		.ignored = z->ignored,
+	};
 }

@@ -9,6 +9,7 @@
 #define DETOUR_ZEBRA_H
 
 #include "lib/log.h"
+#include "lib/mono.h"
 #include "routed-bridge/zapi.h"
 
 struct ev_loop;
@@ -50,6 +51,18 @@ void zebra_free(struct zebra *z);
 bool zebra_is(const struct zebra *z, enum zapi_route_type type, uint16_t instance);
 bool zebra_ready(const struct zebra *z);
 void zebra_type(const struct zebra *z, enum zapi_route_type *type, uint16_t *instance);
+/* For people and metrics; texts are valid until the loop runs on. */
+struct zebra_status {
+	const char *name; /* of the type */
+	bool ready;
+	const char *frr;       /* the version that zebra's vty told, "": not known */
+	const char *complaint; /* why it is not ready, "": nothing to complain of */
+	mono_time since;       /* it is ready, or not */
+	uint64_t connects;     /* how often it became ready */
+	uint64_t ignored;      /* messages that made no sense */
+};
+
+struct zebra_status zebra_status(const struct zebra *z);
 /* Asks for interface messages of all VRFs, now if ready and after every connect. */
 void zebra_subscribe(struct zebra *z);
 /* Asks for others' selected routes of a type, of both families. For this connection only:

@@ -121,7 +121,8 @@ class Site:
     def start_bridge(self):
         words = [f"{self.programs}/routed-bridge", "--foreground",
                  "--config", f"{self.config}/routed-bridge.conf", "--vici", self.vici,
-                 "--zserv", f"{self.frr}/zserv.api", "--vty-dir", self.frr]
+                 "--zserv", f"{self.frr}/zserv.api", "--vty-dir", self.frr,
+                 "--control", f"{self.frr}/bridge.sock"]
         if self.bfd_dataplane():
             words += ["--bfd-dplane", f"{self.frr}/bfd.sock"]
         self._start("routed-bridge", words)

@@ -87,7 +87,7 @@ class Site:
     def write_config(self):
         with open(f"{self.dir}/bridge.conf", "w", encoding="utf-8") as file:
             file.write(f"vici {self.vici_path}\nzserv {self.frr.zserv}\n"
-                       f"vty-dir {self.frr.dir}\n{self.config}")
+                       f"vty-dir {self.frr.dir}\ncontrol {self.dir}/control\n{self.config}")
 
     def reload(self, config):
         self.config = config

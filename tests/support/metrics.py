@@ -143,21 +143,38 @@ def until_metrics(what, namespace, port, condition, timeout=10):
 
 # ---- what is written about them ----
 
-ROW = re.compile(r"\| `(\w+)` \| (counter|gauge|histogram) \|")
-TOKEN = re.compile(r"\b(?:ipsecd|routed_bridge|process)_[a-z0-9_]+")
+ROW = re.compile(r"^\| `(\w+)` \| (counter|gauge|histogram) \| ([^|]*) \|", re.M)
+SELECTOR = re.compile(r"\b((?:ipsecd|routed_bridge|process)_[a-z0-9_]+)(?:\{([^}]*)\})?")
+ADDED = {"instance", "job", "le"}  # by Prometheus; of buckets
+
+
+def rows_of(path):
+    """{metric: (type, labels)} of a page's tables."""
+    with open(path, encoding="utf-8") as file:
+        found = ROW.findall(file.read())
+    rows = {name: (kind, set(re.findall(r"`(\w+)`", labels))) for name, kind, labels in found}
+    check_equal(len(rows), len(found), f"{path}: each metric once")
+    return rows
 
 
 def check_documented(path, seen, program):
-    """The tables of a page have each family of the program's with its type, and no others."""
-    with open(path, encoding="utf-8") as file:
-        rows = dict(ROW.findall(file.read()))
-    own = {name: kind for name, kind in rows.items() if name.startswith((program, "process_"))}
-    check_equal(own, {name: family.kind for name, family in seen.families.items()}, path)
+    """The page has each family of the program's with its type and labels, and no others."""
+    own = {name: row for name, row in rows_of(path).items()
+           if name.startswith((program, "process_"))}
+    check_equal({name: kind for name, (kind, _) in own.items()},
+                {name: family.kind for name, family in seen.families.items()}, path)
+    for name, (_, labels) in own.items():
+        for _, has, _ in seen.families[name].samples:
+            check_equal(set(has) - {"le"}, labels, f"{path}: labels of {name}")
 
 
-def check_used(path, names):
-    """Every metric that a file names is one of `names`."""
-    with open(path, encoding="utf-8") as file:
-        used = set(TOKEN.findall(file.read()))
-    check(used, f"{path} names no metric")
-    check_equal(used - names, set(), f"{path}: there are no such metrics")
+def check_expression(expression, rows):
+    """Each metric in it is one of the page's, and has the labels that it is asked for."""
+    names = {name + suffix: labels for name, (kind, labels) in rows.items()
+             for suffix in SUFFIXES[kind]}
+    used = SELECTOR.findall(expression)
+    for name, selector in used:
+        check(name in names, f"there is no metric {name}: {expression}")
+        asked = set(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", selector))
+        check(asked <= names[name] | ADDED, f"{name} has no label {asked}: {expression}")
+    return len(used)

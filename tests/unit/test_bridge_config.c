@@ -50,7 +50,7 @@ static char *understood(const char *path, const char *name)
 {
 	struct bridge_config *c;
 	size_t len, out_len;
-	char *text = read_all(path, &len), *out, type[24];
+	char *text = read_all(path, &len), *out, type[24], at[ENDPOINT_TEXT];
 	FILE *f = open_memstream(&out, &out_len);
 
 	c = bridge_config_parse(name, span_of(text, len), put_error, f);
@@ -63,6 +63,10 @@ static char *understood(const char *path, const char *name)
 			c->repair.distance);
 		if (c->bfd_dplane[0])
 			fprintf(f, "bfd-dplane %s\n", c->bfd_dplane);
+		if (strcmp(c->control, BRIDGE_CONTROL_PATH) != 0)
+			fprintf(f, "control %s\n", c->control[0] ? c->control : "no");
+		if (c->metrics.addr.family)
+			fprintf(f, "metrics %s\n", endpoint_format_url(&c->metrics, at));
 		for (size_t i = 0; i < c->n_sections; i++)
 			put_section(f, &c->sections[i]);
 		bridge_config_free(c);
