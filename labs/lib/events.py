@@ -124,6 +124,7 @@ class Events:
         flows = self.flows_of(event)
         near, action = flows[0].near, event.get("do", {})
         say(f"\n== {event['name']}: {event['text']}")
+        self.network.wait_steady()
         self.actions.expect(action)
         leaks = self._counters(near)
         device = kernel_device(near.namespace, flows[0].network)

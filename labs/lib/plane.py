@@ -8,8 +8,8 @@ from shell import inside, run, say
 PLANES = ("userspace", "kernel")
 TIMEOUT = 900
 INSIDE = "DETOUR_LAB_IN_UML"
-BFD_MULTIPLIER = 12
-TOPOLOGY_MULTIPLIER = 3  # what it writes when the file says nothing
+UML_PATIENCE_MS = 600
+TOPOLOGY_BFD = {"interval": 50, "multiplier": 3}  # what it writes when the file says nothing
 
 # What ipsecd needs of the kernel, tried in a namespace that goes at once.
 TRIES = (
@@ -43,11 +43,12 @@ def in_uml():
     return bool(os.environ.get(INSIDE))
 
 
-def patient(bfd, multiplier):
-    """All sites and the probe share one machine, whose stalls are no cuts: BFD waits for so
-    many packets at least. In User Mode Linux one emulated processor has all the work."""
-    multiplier = max(multiplier, BFD_MULTIPLIER if in_uml() else 0)
-    if multiplier <= bfd.get("multiplier", TOPOLOGY_MULTIPLIER):
+def patient(bfd, milliseconds):
+    """All sites and the probe share one machine, whose stalls are no cuts: BFD waits so long
+    at least. In User Mode Linux one emulated processor has all the work."""
+    milliseconds = max(milliseconds, UML_PATIENCE_MS if in_uml() else 0)
+    multiplier = -(-milliseconds // bfd.get("interval", TOPOLOGY_BFD["interval"]))
+    if multiplier <= bfd.get("multiplier", TOPOLOGY_BFD["multiplier"]):
         return bfd
     say(f"   BFD waits for {multiplier} packets here")
     return dict(bfd, multiplier=multiplier)

@@ -15,7 +15,7 @@ HAS_MGMTD = os.path.exists(f"{FRR}/mgmtd")
 RUN = "/run/frr"
 START_SECONDS = 20
 VTY_SECONDS = 5
-STAY_MS = 2000
+STEADY_MS = 1000
 
 
 def vty_ask(path, command):
@@ -218,10 +218,12 @@ class Site:
         peers = self.bgp_peers()
         return bool(peers) and all(p["state"] == "Established" for p in peers.values())
 
-    def peers_stay(self):
-        """Established for a while: a session may come up twice when BFD is new to it."""
-        return self.peers_established() and all(
-            p.get("peerUptimeMsec", 0) >= STAY_MS for p in self.bgp_peers().values())
+    def steady(self, peers):
+        """BGP with so many peers has been up for a while, and so has BFD: when BFD is new to
+        a session, it may come up twice."""
+        up = [p for p in self.bgp_peers().values() if p["state"] == "Established"]
+        return (len(up) >= peers and all(p["peerUptimeMsec"] >= STEADY_MS for p in up)
+                and self.bfd_follows())
 
     def bfd_follows(self):
         """BFD is up with every peer that BGP is up with, where there is BFD at all."""
