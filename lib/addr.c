@@ -28,6 +28,11 @@ bool addr_is_any(const struct addr *a)
 	return memcmp(a->bytes, zero, addr_size(a->family)) == 0;
 }
 
+bool addr_is_link_local(const struct addr *a)
+{
+	return a->family == AF_INET6 && a->bytes[0] == 0xfe && (a->bytes[1] & 0xc0) == 0x80;
+}
+
 bool addr_is_loopback(const struct addr *a)
 {
 	static const uint8_t one[16] = {[15] = 1};

@@ -28,7 +28,7 @@ test: unit ## unit tests, simulations and contract tests (needs libcmocka-dev)
 test-san: ## the same under AddressSanitizer and UBSan
 	@$(MAKE) --no-print-directory SAN=1 test
 
-interop: all ## against strongSwan, swanctl, FRR and attackers in network namespaces (root)
+interop: all $(BUILD)/bench/bmp_table ## against strongSwan, swanctl, FRR and attackers in network namespaces (root)
 	@$(MAKE) --no-print-directory SAN=1 all
 	@tests/run-interop
 

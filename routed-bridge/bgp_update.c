@@ -139,11 +139,6 @@ static void read_number(struct parser *p, struct span value, enum bgp_error e, b
 	*has = true;
 }
 
-static bool is_link_local(const struct addr *a)
-{
-	return a->family == AF_INET6 && a->bytes[0] == 0xfe && (a->bytes[1] & 0xc0) == 0x80;
-}
-
 /* 4 or 16 bytes, or 16 + 16 with the link-local one behind (RFC 2545 3, 8950 3). Routers on
  * a link without global addresses send the link-local one alone, or twice. */
 static bool take_mp_nexthop(struct parser *p, uint8_t family, struct span value)
@@ -155,13 +150,13 @@ static bool take_mp_nexthop(struct parser *p, uint8_t family, struct span value)
 	addr_from_bytes(span_of(value.ptr, value.len == 4 ? 4 : 16), &first);
 	if (value.len == 32)
 		addr_from_bytes(span_of(value.ptr + 16, 16), &second);
-	if (is_link_local(&first)) {
+	if (addr_is_link_local(&first)) {
 		second = first;
 		first = (struct addr){0};
 	}
 	if (!addr_is_any(&first))
 		p->u->mp_nexthop = first;
-	if (is_link_local(&second))
+	if (addr_is_link_local(&second))
 		p->u->mp_nexthop_local = second;
 	return true;
 }

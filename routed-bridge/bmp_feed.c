@@ -181,11 +181,6 @@ static void drop_own_as(const struct session *s, struct path_attrs *a)
 	}
 }
 
-static bool is_link_local(const struct addr *a)
-{
-	return a->family == AF_INET6 && a->bytes[0] == 0xfe && (a->bytes[1] & 0xc0) == 0x80;
-}
-
 /* Where bgpd has left it out, the next hop is the peer (RFC 8950 sessions). */
 static void set_nexthop(struct path_attrs *a, const struct addr *global, const struct addr *local,
 			const struct addr *peer)
@@ -194,7 +189,7 @@ static void set_nexthop(struct path_attrs *a, const struct addr *global, const s
 	a->nexthop_local = *local;
 	if (global->family || local->family)
 		return;
-	if (is_link_local(peer))
+	if (addr_is_link_local(peer))
 		a->nexthop_local = *peer;
 	else
 		a->nexthop = *peer;

@@ -234,7 +234,7 @@ static void on_acceptable(struct ev_loop *loop, ev_io *io, int events)
 	if (fd < 0)
 		return;
 	endpoint_from_sockaddr((const struct sockaddr *)&from, &peer);
-	endpoint_format(&peer, text);
+	endpoint_format_url(&peer, text);
 	if (l->fd >= 0) {
 		l->refused++;
 		say(l, LOG_LEVEL_WARN,
@@ -352,7 +352,7 @@ struct bmp_listener *bmp_listener_new(const struct bmp_listener_host *host, stru
 	l->host = host;
 	l->paths = paths;
 	l->at = *at;
-	endpoint_format(at, l->name);
+	endpoint_format_url(at, l->name);
 	l->listening = l->fd = -1;
 	l->log_limit.burst = 10;
 	bmp_resync_init(&l->resync);

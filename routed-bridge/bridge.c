@@ -31,6 +31,7 @@ void bridge_reload(struct bridge *b, struct bridge_config *config)
 		bridge_settings_fit(b);
 	bridge_settings_look(b);
 	bridge_watch_fit(b);
+	bridge_paths_fit(b, old);
 	bridge_config_free(old);
 	tunnels_touch(b->tunnels, "the configuration changed");
 	bridge_reconcile(b);
@@ -43,6 +44,7 @@ static void release(struct bridge *b)
 	bridge_watch_end(b);
 	bridge_bfd_end(b);
 	bridge_describe_end(b);
+	bridge_paths_end(b);
 	bridge_repair_end(b);
 	bridge_settings_end(b);
 	for (unsigned i = 0; i < b->n_sessions; i++)
@@ -96,6 +98,7 @@ struct bridge *bridge_new(struct ev_loop *loop, const struct log_sink *log,
 	bridge_bfd_fit(b);
 	bridge_settings_fit(b);
 	bridge_watch_fit(b);
+	bridge_paths_fit(b, NULL);
 	return b;
 }
 

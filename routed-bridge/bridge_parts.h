@@ -5,6 +5,7 @@
 #define DETOUR_BRIDGE_PARTS_H
 
 #include "routed-bridge/bridge.h"
+#include "routed-bridge/bmp_listener.h"
 #include "routed-bridge/interfaces.h"
 #include "routed-bridge/lock.h"
 #include "routed-bridge/paths.h"
@@ -45,6 +46,7 @@ struct bridge {
 	struct bridge_watch *watch;   /* NULL: out of memory */
 	struct bridge_settings *settings;
 	struct turn_device *turn_devices;
+	struct bridge_paths *paths_source; /* BMP, or questions to bgpd */
 };
 
 /* ---- bridge_claims.c ---- */
@@ -163,6 +165,29 @@ void bridge_paths_changed(struct bridge *b);
 bool bridge_repair_stats(const struct bridge *b, struct repair_stats *out);
 /* NULL: switched off. */
 const struct zebra *bridge_repair_session(const struct bridge *b);
+
+/* ---- bridge_paths.c ---- */
+
+/* The sources of paths as the configuration has them now; old: the one before, NULL at the
+ * start. */
+void bridge_paths_fit(struct bridge *b, const struct bridge_config *old);
+void bridge_paths_end(struct bridge *b);
+/* Something happened that bgpd will act on: where there is no BMP, it is asked soon. */
+void bridge_paths_hint(struct bridge *b);
+/* A peer came up or went down, as the log shall say. */
+void bridge_paths_peer(struct bridge *b, const struct path_change *change);
+
+struct bridge_paths_state {
+	const char *source; /* "bmp", "vty" or "none": nothing was heard so far */
+	struct paths_count count;
+	bool bmp_configured;
+	struct bmp_listener_state bmp;
+	uint64_t polls; /* complete rounds of questions over the vty */
+};
+
+struct bridge_paths_state bridge_paths_state(const struct bridge *b);
+
+/* ---- bridge_repair.c, from the witnesses ---- */
 
 /* The device passes nothing, as the witness tells: the backups of its routes are wanted at
  * once, and are with zebra when this returns. Link state and claims are not touched. */

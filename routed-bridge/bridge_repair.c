@@ -202,6 +202,7 @@ static void on_interface(void *ctx, enum zapi_command command, const struct zapi
 	repair_interface(br->plan, i,
 			 command != ZAPI_INTERFACE_DELETE && i->vrf == ZAPI_VRF_DEFAULT);
 	br->due = true;
+	bridge_paths_hint(br->b);
 }
 
 static void on_address(void *ctx, const struct zapi_address *address, bool present)
@@ -220,6 +221,7 @@ static void on_route(void *ctx, const struct zapi_route *route, bool present)
 	else
 		repair_best_gone(br->plan, route, mono_now());
 	br->due = true;
+	bridge_paths_hint(br->b);
 }
 
 static void on_notify(void *ctx, struct zebra *z, const struct zapi_notify *notify)
@@ -239,12 +241,10 @@ void bridge_paths_changed(struct bridge *b)
 {
 	struct path_change change;
 
-	if (!b->repair) {
-		paths_changes_drop(b->paths);
-		return;
-	}
 	while (paths_change(b->paths, &change)) {
-		if (change.kind == PATH_CHANGE_PREFIX)
+		if (change.kind != PATH_CHANGE_PREFIX)
+			bridge_paths_peer(b, &change);
+		else if (b->repair)
 			repair_path(b->repair->plan, &change.prefix, mono_now());
 		else
 			repair_peers(b->repair->plan);

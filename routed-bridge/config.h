@@ -52,6 +52,7 @@ struct bridge_config {
 	bool describe;			  /* tunnel devices, for `show interface` */
 	char control[BRIDGE_PATH_MAX];	  /* where --status asks; "": nowhere */
 	struct endpoint metrics;	  /* where they are served; family 0: nowhere */
+	struct endpoint bmp;		  /* where bgpd connects to; family 0: nowhere */
 	size_t n_sections;
 	struct bridge_section *sections;       /* in the file's order */
 	const struct bridge_section **by_name; /* the same, sorted by pattern */

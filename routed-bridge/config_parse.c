@@ -94,6 +94,22 @@ bool config_yes_no(struct config_parser *p, bool *out)
 	return false;
 }
 
+bool config_endpoint(struct config_parser *p, struct endpoint *out)
+{
+	const struct config_word *w = &p->words[1];
+	char form[64];
+
+	snprintf(form, sizeof(form), "%.31s ADDRESS:PORT", p->words[0].text);
+	if (!config_expect_words(p, 1, form))
+		return false;
+	if (endpoint_parse(w->text, out))
+		return true;
+	config_complain(p, w->column,
+			"'%s': '%s' is no ADDRESS:PORT like 127.0.0.1:17900 or [::1]:17900",
+			p->words[0].text, w->text);
+	return false;
+}
+
 void config_read_path(struct config_parser *p, char *out)
 {
 	const struct config_word *w = &p->words[1];

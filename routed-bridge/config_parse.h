@@ -44,6 +44,8 @@ bool config_known_word(struct config_parser *p, const struct config_word *w,
 		       const char *const *list, const char *what, unsigned *out);
 /* yes or no */
 bool config_yes_no(struct config_parser *p, bool *out);
+/* ADDRESS:PORT behind the keyword. */
+bool config_endpoint(struct config_parser *p, struct endpoint *out);
 /* An absolute path that fits into sun_path. `out` has BRIDGE_PATH_MAX bytes. */
 void config_read_path(struct config_parser *p, char *out);
 

@@ -23,6 +23,12 @@ static void read_vty_dir(struct config_parser *p, struct bridge_options *options
 	config_read_path(p, p->config->vty_dir);
 }
 
+static void read_bmp(struct config_parser *p, struct bridge_options *options)
+{
+	(void)options;
+	config_endpoint(p, &p->config->bmp);
+}
+
 static void read_describe(struct config_parser *p, struct bridge_options *options)
 {
 	(void)options;
@@ -90,6 +96,7 @@ static const struct config_statement statements[] = {
 	{"describe", IN_FILE, false, read_describe},
 	{"metrics", IN_FILE, false, config_read_metrics},
 	{"control", IN_FILE, false, config_read_control},
+	{"bmp", IN_FILE, false, read_bmp},
 	{"type", ANYWHERE, false, config_read_type},
 	{"tag", ANYWHERE, false, config_read_tag},
 	{"distance", ANYWHERE, false, config_read_distance},

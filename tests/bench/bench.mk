@@ -13,7 +13,14 @@ $(BUILD)/bench/bench_ike: $(call objects,tests/bench/bench_ike.c $(CRYPTO_SRC)) 
 $(BUILD)/bench/udp_rate: $(OBJ)/tests/bench/udp_rate.o
 	$(call link,-lm)
 
--include $(patsubst %,$(OBJ)/tests/bench/%.d,bench_tunnel bench_ike udp_rate)
+# The table of paths with its BMP listener: for tests/interop/test_bmp.py, too.
+BMP_TABLE_SRC := tests/bench/bmp_table.c $(addprefix routed-bridge/,bmp_listener.c bmp_feed.c bmp_resync.c \
+	bmp.c bgp_update.c bgp_message.c bgp_json.c paths.c vty.c vty_frame.c)
+
+$(BUILD)/bench/bmp_table: $(call objects,$(BMP_TABLE_SRC)) $(BUILD)/libdetour.a
+	$(call link,-lev -ljansson)
+
+-include $(patsubst %,$(OBJ)/tests/bench/%.d,bench_tunnel bench_ike udp_rate bmp_table)
 
 .PHONY: bench bench-tunnel
 bench: ## speed and CPU cost beside strongSwan's, in about 5 minutes (root)

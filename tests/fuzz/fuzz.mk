@@ -30,3 +30,5 @@ FUZZ_fuzz_bmp := tests/fuzz/fuzz_bmp.c $(addprefix routed-bridge/,bmp.c bmp_feed
 	lib/addr.c lib/buf.c lib/log.c
 FUZZ_fuzz_bfd := tests/fuzz/fuzz_bfd.c $(addprefix routed-bridge/bfd_,table.c session.c due.c packet.c) lib/addr.c lib/buf.c
 FUZZ_fuzz_bfddp := tests/fuzz/fuzz_bfddp.c routed-bridge/bfddp.c $(addprefix routed-bridge/bfd_,table.c session.c due.c packet.c) lib/addr.c lib/buf.c
+FUZZ_fuzz_bgp_json := tests/fuzz/fuzz_bgp_json.c routed-bridge/bgp_json.c routed-bridge/paths.c lib/addr.c
+FUZZLIBS_fuzz_bgp_json := -ljansson

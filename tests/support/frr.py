@@ -27,6 +27,7 @@ class Frr:
         self.zserv = f"{folder}/zserv.api"
         self.daemons = {}
         self.configs = {}
+        self.modules = {}  # of a daemon: {"bgpd": "bmp"}
 
     def configure(self, daemon, text):
         path = f"{self.dir}/{daemon}.conf"
@@ -43,6 +44,8 @@ class Frr:
                 os.unlink(leftover)
         argv = [f"{FRR}/{daemon}", "--vty_socket", self.dir, "-z", self.zserv,
                 "-i", f"{self.dir}/{daemon}.pid", "-P", "0"]
+        if daemon in self.modules:
+            argv += ["-M", self.modules[daemon]]
         if daemon != "mgmtd":
             argv += ["-f", self.configs[daemon]]
         if daemon == "bfdd" and "--bfdctl" in run(f"{FRR}/bfdd", "--help"):

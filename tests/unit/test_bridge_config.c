@@ -61,6 +61,8 @@ static char *understood(const char *path, const char *name)
 			c->repair.uturn ? " uturn" : "",
 			bridge_type_format(c->repair.type, c->repair.instance, type),
 			c->repair.distance);
+		if (c->bmp.addr.family)
+			fprintf(f, "bmp %s\n", endpoint_format_url(&c->bmp, at));
 		if (c->bfd_dplane[0])
 			fprintf(f, "bfd-dplane %s\n", c->bfd_dplane);
 		if (strcmp(c->control, BRIDGE_CONTROL_PATH) != 0)
