@@ -11,7 +11,7 @@
 #define PATIENCE_MS  10000
 #define DOCUMENT_MAX ((size_t)64 << 20)
 #define COLUMNS_MAX  8
-#define CELL_MAX     128
+#define CELL_MAX     256
 
 /* ---- values ---- */
 
