@@ -228,11 +228,11 @@ def bridge_end():
         s.up()
         s.wait_installed()
         s.stop_bridge()
-        s.wait_gone(timeout=1)
+        s.wait_gone()
         s.start_bridge()
         s.wait_installed()
         s.stop_bridge(signal.SIGKILL)
-        s.wait_gone(timeout=1)
+        s.wait_gone()
         s.start_bridge()
         s.wait_installed()
 

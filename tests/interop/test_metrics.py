@@ -83,7 +83,8 @@ def counts(pair):
     check_equal(info["a"], {"conn": "a", "peer": "theirs-1.example", "interface": "tun1",
                             "kind": "tun", "auto": "start"}, "info")
     check_equal(info["c"]["auto"], "add", "auto")
-    check(seen.value("ipsecd_tunnel_next_attempt_seconds", conn="b") is not None, "next attempt")
+    wait(pair, "b waits for its next attempt", lambda m: m.value(
+        "ipsecd_tunnel_next_attempt_seconds", conn="b") is not None)
     check(seen.value("ipsecd_tunnel_next_attempt_seconds", conn="a") is None, "none for a")
 
 

@@ -8,7 +8,7 @@ that overtakes the answer finds no SA here. That is counted, and not ours to men
 requests going the other way, each answered, it shows at most as a lost answer.
 charon.make_before_break is off by default: then charon deletes first, and packets are lost.
 With it on and charon beginning, one that waits in charon's queues when its old SA is destroyed
-is lost now and then on a busy machine: two in all are borne.
+is lost now and then on a busy machine: one each time is borne.
 """
 import os
 import sys
@@ -128,7 +128,7 @@ def with_charon(suite, make_before_break):
         suite.case(f"charon, {word}: by us", several, pair, "commanded", pair.ours, True,
                    logs=logs)
         suite.case(f"charon, {word}: by them", several, pair, "commanded", pair.theirs,
-                   make_before_break, 2, logs=logs)
+                   make_before_break, TIMES, logs=logs)
         up(pair, "timed", 2)
         suite.case(f"charon, {word}: by our lifetime", by_lifetime, pair, "timed", logs=logs)
         pair.number = 3

@@ -119,6 +119,8 @@ def request(namespace, port, text="GET /metrics HTTP/1.1\r\nHost: test\r\n\r\n",
     with connect(namespace, port, address) as sock:
         sock.sendall(text.encode())
         answer = b"".join(iter(lambda: sock.recv(65536), b""))
+    if not answer:  # it stopped listening meanwhile
+        raise ConnectionError("closed without an answer")
     head, _, body = answer.partition(b"\r\n\r\n")
     lines = head.decode().split("\r\n")
     headers = dict(line.lower().split(": ", 1) for line in lines[1:])

@@ -2,6 +2,7 @@
 import os
 import time
 
+STALL = 0.5  # seconds; no process waits so long for a processor that is only busy
 SLOWNESS = float(os.environ.get("TEST_SLOWNESS", "1"))  # of an emulated processor
 
 
@@ -10,7 +11,8 @@ class Timeout(AssertionError):
 
 
 def until(what, condition, timeout=10.0, interval=0.02):
-    """Calls condition() until it returns something true, and returns that."""
+    """Calls condition() until it returns something true, and returns that. The time in which the
+    machine stood still does not count."""
     timeout *= SLOWNESS
     deadline = time.monotonic() + timeout
     while True:
@@ -19,4 +21,10 @@ def until(what, condition, timeout=10.0, interval=0.02):
             return value
         if time.monotonic() > deadline:
             raise Timeout(f"not within {timeout:g} s: {what}")
+        before = time.monotonic()
         time.sleep(interval)
+        stall = time.monotonic() - before - interval
+        if stall > STALL:
+            print(f"      the machine stood still for {stall:.1f} s: {what} has so much longer",
+                  flush=True)
+            deadline += stall
