@@ -76,6 +76,7 @@ struct bridge *bridge_new(struct ev_loop *loop, const struct log_sink *log,
 	b->loop = loop;
 	b->log = log;
 	b->config = config;
+	b->ike_silent = true;
 	bridge_claims_init(b);
 	bridge_vici_init(b);
 	bridge_zebra_init(b);

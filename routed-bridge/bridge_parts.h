@@ -39,7 +39,7 @@ struct bridge {
 	struct bridge_kernel *kernel; /* NULL: no route is in the kernel by us */
 	struct netlink *netlink;      /* for aliases; NULL until one is set */
 	bool describe_refused;
-	bool ike_silent; /* the daemon is not heard: what counts as down need not be */
+	bool ike_silent; /* the daemon has not told all: what counts as down need not be */
 	struct paths *paths;
 	struct bridge_repair *repair; /* NULL: switched off */
 	struct bridge_bfd *bfd;	      /* NULL: not configured */

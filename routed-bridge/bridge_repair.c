@@ -1,5 +1,6 @@
 /* Local repair's glue: everything that the planner has to hear, its routes to zebra over a
  * session of their own, its questions to zebra's vty. */
+#include "routed-bridge/bridge_leftover.h"
 #include "routed-bridge/bridge_parts.h"
 #include "routed-bridge/repair_json.h"
 #include "routed-bridge/vty.h"
@@ -8,8 +9,8 @@
 #include <stdlib.h>
 #include <uthash.h>
 
-#define REPAIR_TAG 4747 /* so that a route-map can tell them */
-#define PATIENCE   5.0	/* seconds for zebra to answer a question */
+#define REPAIR_TAG 247 /* so that a route-map can tell them */
+#define PATIENCE   5.0 /* seconds for zebra to answer a question */
 
 struct question {
 	struct bridge_repair *br;
@@ -37,6 +38,7 @@ struct bridge_repair {
 	ev_prepare settle; /* once for all that was read together */
 	bool due;
 	struct tunnel_use *uses;
+	struct bridge_leftovers left; /* in the kernel, of a zebra that is gone */
 };
 
 /* ---- questions ---- */
@@ -180,9 +182,17 @@ static void on_ready(void *ctx, struct zebra *z)
 
 	(void)z;
 	log_to(br->b->log, LOG_LEVEL_NOTICE, "repair", br->ours, "connected to zebra");
+	bridge_leftovers_remove(&br->left);
 	listen_to(br);
 	repair_session(br->plan, true, mono_now());
 	br->due = true;
+}
+
+static void on_left(void *ctx, const struct prefix *prefix)
+{
+	struct bridge_repair *br = ctx;
+
+	bridge_leftovers_add(&br->left, prefix);
 }
 
 static void on_lost(void *ctx, struct zebra *z)
@@ -190,6 +200,7 @@ static void on_lost(void *ctx, struct zebra *z)
 	struct bridge_repair *br = ctx;
 
 	(void)z;
+	repair_each(br->plan, on_left, br);
 	repair_session(br->plan, false, mono_now());
 	bridge_turns_end(br->b);
 	br->due = true;
@@ -237,19 +248,33 @@ static void on_notify(void *ctx, struct zebra *z, const struct zapi_notify *noti
 
 /* ---- what bgpd and the witnesses say ---- */
 
-void bridge_paths_changed(struct bridge *b)
+static void take_changes(struct bridge *b, struct repair *plan)
 {
 	struct path_change change;
 
 	while (paths_change(b->paths, &change)) {
 		if (change.kind != PATH_CHANGE_PREFIX)
 			bridge_paths_peer(b, &change);
-		else if (b->repair)
-			repair_path(b->repair->plan, &change.prefix, mono_now());
-		else
-			repair_peers(b->repair->plan);
+		if (plan && change.kind == PATH_CHANGE_PREFIX)
+			repair_path(plan, &change.prefix, mono_now());
+		else if (plan)
+			repair_peers(plan);
 	}
+}
+
+void bridge_paths_changed(struct bridge *b)
+{
+	struct repair_stats before = {0}, after = {0};
+
+	bridge_repair_stats(b, &before);
+	take_changes(b, b->repair ? b->repair->plan : NULL);
 	bridge_repair_settle(b);
+	if (bridge_repair_stats(b, &after) &&
+	    after.begun[REPAIR_BY_PATH] > before.begun[REPAIR_BY_PATH])
+		log_to(b->log, LOG_LEVEL_NOTICE, "repair", "",
+		       "%llu prefixes repaired whose paths were withdrawn",
+		       (unsigned long long)(after.begun[REPAIR_BY_PATH] -
+					    before.begun[REPAIR_BY_PATH]));
 }
 
 void bridge_tunnel_dead(struct bridge *b, const char *interface, enum tunnel_witness who,
@@ -316,7 +341,8 @@ void bridge_repair_tunnel(struct bridge *b, const struct tunnel_view *tunnel, co
 	char former[IF_NAMESIZE];
 	struct tunnel_use *u;
 
-	/* A daemon that is not heard has not said that its tunnels are down. */
+	/* A daemon that is not heard has not said that its tunnels are down; all are touched
+	 * when it is. */
 	if (!br || b->ike_silent || strlen(interface) >= IF_NAMESIZE)
 		return;
 	u = find_or_add_use(br, tunnel->conn);
@@ -409,6 +435,7 @@ void bridge_repair_end(struct bridge *b)
 	vty_free(br->vty);
 	repair_free(br->plan);
 	forget_uses(br);
+	bridge_leftovers_remove(&br->left);
 	free(br);
 }
 

@@ -24,6 +24,9 @@ static void on_list_end(void *ctx)
 	ev_timer_stop(b->loop, &b->vici_hold);
 	tunnels_list_end(b->tunnels);
 	b->tunnels_known = true;
+	if (b->ike_silent)
+		tunnels_touch(b->tunnels, "the IKE daemon is heard");
+	b->ike_silent = false;
 	bridge_reconcile(b);
 }
 
@@ -60,7 +63,6 @@ static void on_vici_hold(struct ev_loop *loop, ev_timer *timer, int events)
 	tunnels_forget(b->tunnels, "the IKE daemon is gone");
 	b->tunnels_known = true;
 	bridge_reconcile(b);
-	b->ike_silent = false;
 }
 
 /* The daemon may just restart, and its tunnels may pass on meanwhile (the interface tells,

@@ -3,7 +3,7 @@
 
 #define DISTANCE_DEFAULT 5 /* better than eBGP's 20, not than what is connected or static */
 #define DISTANCE_MAX	 254
-#define INSTANCE_DEFAULT 4747
+#define INSTANCE_DEFAULT 247
 
 void config_repair_defaults(struct bridge_repair_options *o)
 {

@@ -9,6 +9,7 @@
 #define DISTANCE_MAX 254 /* 255 is zebra's "never use" */
 #define MTU_MIN	     68	 /* RFC 791 3.2 */
 #define MTU_MAX	     65535
+#define INSTANCE_MAX 255 /* zebra keeps 8 bits of it: it would not know our routes again */
 
 static const char *const type_names[] = {
 	[ZAPI_TYPE_NHRP] = "nhrp",   [ZAPI_TYPE_TABLE] = "table",
@@ -28,7 +29,7 @@ bool config_route_type(struct config_parser *p, const char *form, enum zapi_rout
 		return false;
 	if (!config_expect_words(p, t == ZAPI_TYPE_TABLE ? 2 : 1, form))
 		return false;
-	if (t == ZAPI_TYPE_TABLE && !config_number(p, 2, 1, UINT16_MAX, &n))
+	if (t == ZAPI_TYPE_TABLE && !config_number(p, 2, 1, INSTANCE_MAX, &n))
 		return false;
 	*type = (enum zapi_route_type)t;
 	*instance = (uint16_t)n;

@@ -227,7 +227,8 @@ static void evaluate_helpless(struct repair *r, mono_time now)
 static void look_at_link(struct repair *r, struct repair_link *l, mono_time now)
 {
 	bool usable = repair_link_usable(l);
-	unsigned cause = cause_of(l), active = r->stats.active, helpless = r->stats.helpless;
+	unsigned cause = cause_of(l), helpless = r->stats.helpless;
+	uint64_t begun = r->stats.begun[cause];
 	struct repair_group *g, *next;
 
 	l->changed = false;
@@ -242,11 +243,13 @@ static void look_at_link(struct repair *r, struct repair_link *l, mono_time now)
 		evaluate_helpless(r, now);
 	else
 		evaluate_repairs(r, l, now);
-	if (r->stats.active > active || r->stats.helpless > helpless)
-		log_to(r->log, LOG_LEVEL_NOTICE, "repair", l->name,
-		       "%s (%s): %u prefixes repaired, %d have no alternative",
-		       l->cause[0] ? l->cause : "not operative", repair_cause_name(cause),
-		       r->stats.active - active, (int)(r->stats.helpless - helpless));
+	if (r->stats.begun[cause] == begun && r->stats.helpless <= helpless)
+		return;
+	log_to(r->log, LOG_LEVEL_NOTICE, "repair", l->name,
+	       "%s (%s): %llu prefixes repaired, %u have no alternative",
+	       l->cause[0] ? l->cause : "not operative", repair_cause_name(cause),
+	       (unsigned long long)(r->stats.begun[cause] - begun),
+	       r->stats.helpless > helpless ? r->stats.helpless - helpless : 0);
 }
 
 static void look_at_links(struct repair *r, mono_time now)
@@ -436,6 +439,15 @@ void repair_free(struct repair *r)
 	repair_session(r, false, 0);
 	repair_links_clear(&r->links);
 	free(r);
+}
+
+void repair_each(const struct repair *r, void (*each)(void *ctx, const struct prefix *prefix),
+		 void *ctx)
+{
+	const struct repair_route *e;
+
+	DL_FOREACH (r->active, e)
+		each(ctx, &e->prefix);
 }
 
 struct repair_stats repair_stats(const struct repair *r)

@@ -96,6 +96,10 @@ mono_time repair_deadline(const struct repair *r);
 /* Takes every repair out: it is switched off. */
 void repair_end(struct repair *r, const char *cause);
 
+/* Calls back for each prefix that is repaired now. */
+void repair_each(const struct repair *r, void (*each)(void *ctx, const struct prefix *prefix),
+		 void *ctx);
+
 /* ---- figures ---- */
 
 /* Why a repair was made: a witness (enum tunnel_witness), or */

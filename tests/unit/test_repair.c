@@ -634,7 +634,7 @@ static struct repair_answer read_json(const char *text)
 {
 	struct repair_answer a;
 
-	repair_json_read(span_str(text), "table 4747", &a);
+	repair_json_read(span_str(text), "table 247", &a);
 	return a;
 }
 
@@ -649,7 +649,7 @@ static void zebras_answers(void **state)
 	assert_false(read_json("[1]").valid);
 	assert_false(read_json("% Unknown command").valid);
 	a = read_json(
-		"{\"10.2.0.0/24\":[{\"protocol\":\"table\",\"instance\":4747,\"distance\":5,"
+		"{\"10.2.0.0/24\":[{\"protocol\":\"table\",\"instance\":247,\"distance\":5,"
 		"\"nexthops\":[{\"ip\":\"10.255.2.1\",\"interfaceIndex\":2,\"active\":true}]},"
 		"{\"protocol\":\"bgp\",\"distance\":20,\"nexthops\":[{\"ip\":\"10.0.0.9\","
 		"\"recursive\":true,\"active\":true},{\"ip\":\"10.255.3.1\",\"interfaceIndex\":3,"
