@@ -5,12 +5,21 @@
 
 #define BRIDGE_DISTANCE 30
 
+/* A tunnel between each two sites: there is a way around next door. */
+static bool is_mesh(const struct plan *p)
+{
+	return p->n_links == p->n_sites * (p->n_sites - 1) / 2;
+}
+
 void emit_bridge_conf(FILE *out, const struct plan *p, unsigned site)
 {
 	char text[ADDR_TEXT];
 
 	fprintf(out, "# routed-bridge at site %s, made from the topology %s\n",
 		p->sites[site].site->name, p->topology->name);
+	fprintf(out, "# around a dead tunnel at once, by what bgpd's peers have said\n");
+	fprintf(out, "repair yes\n%sbmp " PLAN_BMP_ADDRESS ":%d\n",
+		is_mesh(p) ? "" : "repair-uturn yes\n", PLAN_BMP_PORT);
 	fprintf(out, "type nhrp\ntag %d\ndistance %d\n", PLAN_TAG, BRIDGE_DISTANCE);
 	if (p->topology->bfd_dataplane)
 		fprintf(out, "# instead of bfdd, which waits for it there\nbfd-dplane %s\n",

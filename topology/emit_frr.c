@@ -70,6 +70,17 @@ static void emit_family(FILE *out, const struct plan_site *s)
 		"  redistribute nhrp route-map tunnel-routes\n exit-address-family\nexit\n!\n");
 }
 
+/* What each peer has said goes to routed-bridge as it comes (RFC 7854), as our policy left it:
+ * these are its ways around a dead tunnel. */
+static void emit_bmp(FILE *out)
+{
+	fprintf(out, " !\n bmp targets routed-bridge\n");
+	fprintf(out, "  bmp connect " PLAN_BMP_ADDRESS " port %d min-retry 100 max-retry 1000\n",
+		PLAN_BMP_PORT);
+	fprintf(out, "  bmp monitor ipv4 unicast post-policy\n"
+		     "  bmp monitor ipv6 unicast post-policy\n exit\n");
+}
+
 /* What is redistributed has weight 32768 and counts as local, so that bgpd would prefer it
  * to what the peer itself says and never install the latter. */
 static void emit_route_map(FILE *out)
@@ -96,6 +107,7 @@ void emit_frr_conf(FILE *out, const struct plan *p, unsigned site)
 		if (end >= 0)
 			emit_neighbor(out, p, &p->links[i], end);
 	}
+	emit_bmp(out);
 	emit_family(out, s);
 	emit_route_map(out);
 	fprintf(out,
@@ -110,7 +122,8 @@ void emit_frr_daemons(FILE *out, const struct plan *p, unsigned site)
 		p->sites[site].site->name, p->topology->name);
 	fprintf(out, "bgpd=yes\nbfdd=yes\nstaticd=yes\nvtysh_enable=yes\n");
 	fprintf(out, "zebra_options=\"-A 127.0.0.1 -s 90000000\"\n");
-	fprintf(out, "bgpd_options=\"-A 127.0.0.1\"\n");
+	fprintf(out, "# bmp: what bgpd hears goes to routed-bridge, too\n");
+	fprintf(out, "bgpd_options=\"-A 127.0.0.1 -M bmp\"\n");
 	fprintf(out, "bfdd_options=\"-A 127.0.0.1%s\"\n",
 		p->topology->bfd_dataplane ? " --dplaneaddr unix:" PLAN_BFD_SOCKET : "");
 }

@@ -8,9 +8,11 @@
 
 #include <net/if.h>
 
-#define LINK_NAME_MAX	(2 * SITE_NAME_MAX + 1)
-#define PLAN_BFD_SOCKET "/var/run/frr/bfd-dplane.sock"
-#define PLAN_TAG	500 /* of routed-bridge's routes, for route-maps */
+#define LINK_NAME_MAX	 (2 * SITE_NAME_MAX + 1)
+#define PLAN_BFD_SOCKET	 "/var/run/frr/bfd-dplane.sock"
+#define PLAN_TAG	 500	     /* of routed-bridge's routes, for route-maps */
+#define PLAN_BMP_ADDRESS "127.0.0.1" /* where routed-bridge waits for bgpd */
+#define PLAN_BMP_PORT	 17900
 
 /* One site's end of a link. */
 struct plan_end {
