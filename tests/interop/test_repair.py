@@ -1,0 +1,210 @@
+#!/usr/bin/env python3
+"""Local repair against real zebra and bgpd (with its BMP module): tests/support/triangle.py.
+What is asserted is what must be so on any machine: order, and that nothing is lost or left;
+milliseconds are printed."""
+import os
+import signal
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
+from tests.support import netns  # noqa: E402
+from tests.support.poll import until  # noqa: E402
+from tests.support.suite import Suite, check, check_equal  # noqa: E402
+from tests.support.triangle import Monitor, Triangle, lan, lan6  # noqa: E402
+
+REPAIR = "zebra"  # the kernel's protocol of a route of type table
+
+
+def repair_came_first(monitor, start, prefix=lan("b")):
+    """The kernel had our route, then bgpd's; prints when."""
+    until("bgpd's own way around", lambda: monitor.first(prefix, "tun-ac", "proto bgp"), 20)
+    ours = monitor.first(prefix, "tun-ac", f"proto {REPAIR}")
+    bgp = monitor.first(prefix, "tun-ac", "proto bgp")
+    check(ours and ours < bgp, f"repair at {ours}, bgpd at {bgp}")
+    print(f"      {monitor.router.name}: repaired after {(ours - start) * 1000:.1f} ms, "
+          f"bgpd's route in the kernel after {(bgp - start) * 1000:.1f} ms")
+    check(ours - start < 2, f"the repair took {ours - start:.2f} s")
+
+
+def announced():
+    """Packets still pass while the devices are DORMANT: none is lost, either way."""
+    with Triangle() as t:
+        a, b = t.routers["a"], t.routers["b"]
+        t.wait_converged()
+        monitors = [Monitor(a), Monitor(b)]
+        try:
+            with t.probe() as seen:
+                start = time.time()
+                t.announce("ab", False)
+                t.state("ab", "dormant")
+                repair_came_first(monitors[0], start)
+                until("B's, too", lambda: monitors[1].first(lan("a"), "proto bgp", "tun-bc"), 20)
+                check(monitors[1].first(lan("a"), f"proto {REPAIR}"), "B has repaired, too")
+                for router in (a, b):
+                    router.wait_no_repair()
+                a.wait_over(lan("b"), "ac")
+                b.wait_over(lan("a"), "bc")
+                a.wait_over(lan6("b"), "ac")
+                t.state("ab", "up")
+                t.announce("ab", True)
+                a.wait_over(lan("b"), "ab", timeout=30)
+                b.wait_over(lan("a"), "ab", timeout=30)
+        finally:
+            for monitor in monitors:
+                monitor.stop()
+        check_equal(seen["lost"], 0, f"lost of {seen['sent']}")
+
+
+def dead_at_once():
+    with Triangle() as t:
+        a = t.routers["a"]
+        t.wait_converged()
+        monitor = Monitor(a)
+        try:
+            with t.probe() as seen:
+                start = time.time()
+                t.cut("ab")
+                cut = time.time()
+                t.announce("ab", False)
+                t.state("ab", "dormant")
+                repair_came_first(monitor, cut)
+                a.wait_no_repair()
+                a.wait_over(lan("b"), "ac")
+        finally:
+            monitor.stop()
+        print(f"      lost {seen['lost']} of {seen['sent']}, {(cut - start) * 1000:.0f} ms of it "
+              "for the cut itself")
+
+
+def suspected(t, reason="suspicion"):
+    """A is told that its tunnel to B is down; bgpd is not."""
+    t.routers["a"].announce("ab", False, reason)
+    t.routers["a"].wait_over(lan("b"), "ac", REPAIR)
+    t.routers["a"].wait_over(lan6("b"), "ac", REPAIR)
+
+
+def taken_back():
+    """While BGP has not moved the repair stays; when the tunnel is back it goes, with no loss."""
+    with Triangle() as t:
+        a = t.routers["a"]
+        t.wait_converged()
+        with t.probe() as seen:
+            suspected(t)
+            until("zebra was asked", lambda: a.over(lan("b"), "ac", REPAIR) and "0.6" <
+                  str(time.monotonic()), 1)
+            a.announce("ab", True)
+            a.wait_over(lan("b"), "ab")
+            a.wait_over(lan6("b"), "ab")
+            a.wait_no_repair()
+        check_equal(seen["lost"], 0, f"lost of {seen['sent']}")
+
+
+def the_alternative_goes():
+    """C loses its way to B: its path is withdrawn, and nothing of A's repair is left."""
+    with Triangle() as t:
+        a = t.routers["a"]
+        t.wait_converged()
+        suspected(t)
+        t.announce("bc", False)
+        t.state("bc", "dormant")
+        a.wait_no_repair()
+        a.wait_over(lan("b"), "ab")
+        a.wait_log("no alternative")
+
+
+def zebra_restarts():
+    """Nothing of a repair is left in the kernel by a zebra that was killed."""
+    for sig in (signal.SIGTERM, signal.SIGKILL):
+        with Triangle() as t:
+            a = t.routers["a"]
+            t.wait_converged()
+            suspected(t)
+            a.frr.stop("bgpd")
+            a.frr.stop("zebra", sig)
+            a.announce("ab", True)
+            a.frr.start("zebra")
+            a.frr.start("bgpd")
+            a.wait_over(lan("b"), "ab", timeout=30)
+            a.wait_over(lan6("b"), "ab", timeout=30)
+            a.wait_no_repair()
+            suspected(t)
+
+
+def bridge_ends():
+    """However it ends, zebra takes the repairs out."""
+    for sig in (signal.SIGTERM, signal.SIGKILL):
+        with Triangle() as t:
+            a = t.routers["a"]
+            t.wait_converged()
+            with t.probe() as seen:
+                suspected(t)
+                bridge, a.bridge = a.bridge, None
+                bridge.kill(sig)
+                bridge.stop()
+                a.wait_over(lan("b"), "ab")
+                a.wait_over(lan6("b"), "ab")
+                check_equal(a.repaired(), set(), "repairs")
+            check_equal(seen["lost"], 0, f"lost of {seen['sent']}")
+
+
+def switched_off():
+    with Triangle() as t:
+        a = t.routers["a"]
+        t.wait_converged()
+        suspected(t)
+        path = f"{a.dir}/bridge.conf"
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text.replace("repair yes", "repair no"))
+        a.bridge.kill(signal.SIGHUP)
+        a.wait_over(lan("b"), "ab")
+        a.wait_no_repair()
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        a.bridge.kill(signal.SIGHUP)
+        a.wait_over(lan("b"), "ac", REPAIR)
+
+
+def without_bmp():
+    """bgpd is asked on its vty socket for what its peers have said."""
+    with Triangle(bmp=False) as t:
+        t.wait_converged()
+        suspected(t)
+
+
+def never_passed_on():
+    """C does not hear of A's repair, and who redistributes its type is told."""
+    with Triangle() as t:
+        a, c = t.routers["a"], t.routers["c"]
+        t.wait_converged()
+        before = c.frr.vty("bgpd", "show bgp ipv4 unicast neighbors 10.255.1.0 routes")
+        suspected(t)
+        time.sleep(0.3)  # as long as an update would need; none may come
+        check_equal(c.frr.vty("bgpd", "show bgp ipv4 unicast neighbors 10.255.1.0 routes"), before,
+                    "what A says to C")
+        a.frr.vty("bgpd", "configure terminal", "router bgp 65001", "address-family ipv4 unicast",
+                  "redistribute table 247")
+        a.bridge.stop()
+        a.start_bridge()
+        a.wait_log("'redistribute table 247' announces routes of local repair")
+
+
+def main():
+    netns.remove_stale()
+    suite = Suite("repair")
+    suite.case("announced, the tunnel passes on: nothing is lost", announced)
+    suite.case("dead at once", dead_at_once)
+    suite.case("taken back before BGP moved", taken_back)
+    suite.case("the alternative goes", the_alternative_goes)
+    suite.case("zebra restarts while repaired", zebra_restarts)
+    suite.case("the bridge ends while repaired", bridge_ends)
+    suite.case("switched off and on", switched_off)
+    suite.case("without BMP", without_bmp)
+    suite.case("never passed on", never_passed_on)
+    return suite.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
