@@ -178,6 +178,26 @@ static void write_sessions(const struct bridge *b, struct metrics *out)
 	each_session(b, out, put_ignored);
 }
 
+/* ---- paths ---- */
+
+static void write_paths(const struct bridge *b, struct metrics *out)
+{
+	struct bridge_paths_state s = bridge_paths_state(b);
+
+	gauge(out, "routed_bridge_paths", "Paths that bgpd's peers announced.", s.count.paths);
+	gauge(out, "routed_bridge_path_prefixes", "Prefixes that they lead to.", s.count.prefixes);
+	gauge(out, "routed_bridge_path_peers_up", "BGP sessions that are up, of those told.",
+	      s.count.peers_up);
+	gauge(out, "routed_bridge_bmp_connected", "1: bgpd tells its paths by BMP.",
+	      s.bmp.connected);
+	counter(out, "routed_bridge_bmp_connections_total", "Connections that bgpd made.",
+		s.bmp.connections);
+	counter(out, "routed_bridge_bmp_asked_again_total",
+		"Times that bgpd was made to tell all its paths again, in doubt.", s.bmp.resyncs);
+	counter(out, "routed_bridge_path_polls_total",
+		"Rounds of questions to bgpd, where it tells nothing by BMP.", s.polls);
+}
+
 /* ---- repair ---- */
 
 static void write_histogram(struct metrics *out, const char *name, const char *help,
@@ -308,6 +328,7 @@ void bridge_metrics_write(void *watch, struct metrics *out)
 	write_tunnel_routes(w, out);
 	write_routes(w->b, out);
 	write_sessions(w->b, out);
+	write_paths(w->b, out);
 	write_repair(w->b, out);
 	write_bfd(w->b, out);
 	gauge(out, "routed_bridge_warnings", "Warnings that --status shows.", warnings);

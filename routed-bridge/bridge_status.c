@@ -111,6 +111,25 @@ static json_t *repair(const struct bridge *b)
 			 "refused", (json_int_t)n.refused);
 }
 
+/* What bgpd's peers announced, and who told it. */
+static json_t *paths(const struct bridge *b)
+{
+	struct bridge_paths_state s = bridge_paths_state(b);
+	json_t *bmp = json_null();
+
+	if (s.bmp_configured)
+		bmp = json_pack("{s:b,s:b,s:o,s:b,s:I,s:I,s:I,s:I}", "listening", s.bmp.listening,
+				"connected", s.bmp.connected, "speaker", text(s.bmp.speaker),
+				"complete", s.bmp.synced, "connections",
+				(json_int_t)s.bmp.connections, "refused", (json_int_t)s.bmp.refused,
+				"asked-again", (json_int_t)s.bmp.resyncs, "faults",
+				(json_int_t)s.bmp.feed.faults);
+	return json_pack("{s:s,s:I,s:I,s:I,s:I,s:I,s:o}", "source", s.source, "paths",
+			 (json_int_t)s.count.paths, "prefixes", (json_int_t)s.count.prefixes,
+			 "peers", (json_int_t)s.count.peers, "peers-up",
+			 (json_int_t)s.count.peers_up, "polls", (json_int_t)s.polls, "bmp", bmp);
+}
+
 /* ---- tunnels and routes ---- */
 
 static json_t *tunnel(const struct watched_tunnel *t)
@@ -184,11 +203,12 @@ char *bridge_status_document(void *watch)
 
 	bridge_watch_look(w);
 	bridge_watch_warnings(w, put_warning, warnings);
-	all = json_pack("{s:i,s:s,s:i,s:f,s:I,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "format", FORMAT,
+	all = json_pack("{s:i,s:s,s:i,s:f,s:I,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "format", FORMAT,
 			"version", DETOUR_VERSION, "pid", (int)getpid(), "uptime",
 			since(w->started), "reloads", (json_int_t)w->reloads, "ike", ike(w->b),
-			"zebra", zebra(w->b), "bfd", bfd(w->b), "repair", repair(w->b), "tunnels",
-			tunnels(w), "routes", routes(w->b), "warnings", warnings);
+			"zebra", zebra(w->b), "bfd", bfd(w->b), "repair", repair(w->b), "paths",
+			paths(w->b), "tunnels", tunnels(w), "routes", routes(w->b), "warnings",
+			warnings);
 	document = json_dumps(all, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
 	json_decref(all);
 	return document;

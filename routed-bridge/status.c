@@ -165,6 +165,23 @@ static void print_repair(const json_t *all, FILE *out)
 		number(r, "helpless"), number(r, "begun"));
 }
 
+static void print_paths(const json_t *all, FILE *out)
+{
+	const json_t *p = json_object_get(all, "paths"), *bmp = json_object_get(p, "bmp");
+	const char *source = text(p, "source");
+
+	if (strcmp(source, "none") == 0 && !json_is_object(bmp))
+		return;
+	fprintf(out, "paths  %lld to %lld prefixes, of %lld peers; ", number(p, "paths"),
+		number(p, "prefixes"), number(p, "peers-up"));
+	if (strcmp(source, "bmp") == 0)
+		fprintf(out, "told by BMP (%s)\n", text(bmp, "speaker"));
+	else if (json_is_object(bmp))
+		fprintf(out, "bgpd is not connected with BMP\n");
+	else
+		fprintf(out, "asked over the vty\n");
+}
+
 static void print_tunnels(const json_t *all, FILE *out)
 {
 	struct table t = {0};
@@ -226,6 +243,7 @@ void status_print(const json_t *all, FILE *out)
 		number(all, "pid"), age(number(all, "uptime"), since));
 	print_sessions(all, out);
 	print_repair(all, out);
+	print_paths(all, out);
 	print_bfd(all, out);
 	print_tunnels(all, out);
 	print_routes(all, out);
