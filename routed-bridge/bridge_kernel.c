@@ -54,7 +54,7 @@ static void take_link(void *ctx, const struct netlink_link *link)
 	if (strcmp(link->kind, "vrf") == 0)
 		take_vrf(k->b, link);
 	memcpy(report.name, link->name, sizeof(report.name));
-	if (link->master > 0 && interfaces_vrf_table(k->b->interfaces, (uint32_t)link->master))
+	if (link->master > 0 && interfaces_vrf_present(k->b->interfaces, (uint32_t)link->master))
 		report.vrf = (uint32_t)link->master;
 	known = interfaces_find(k->b->interfaces, report.name);
 	/* The kernel takes the routes of a device that changes its VRF away. */

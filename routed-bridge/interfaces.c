@@ -13,6 +13,7 @@ struct entry {
 
 struct vrf {
 	uint32_t id;
+	bool gone;
 	struct zapi_vrf value;
 	UT_hash_handle hh;
 };
@@ -129,7 +130,7 @@ bool interfaces_vrf_add(struct interfaces *t, uint32_t id, const struct zapi_vrf
 	struct vrf *v = find_vrf(t, id);
 	uint32_t former;
 
-	if (v && v->value.table == vrf->table && strcmp(v->value.name, vrf->name) == 0)
+	if (v && !v->gone && v->value.table == vrf->table && strcmp(v->value.name, vrf->name) == 0)
 		return false;
 	/* Made anew while nobody told. */
 	if (interfaces_vrf_find(t, vrf->name, &former) && former != id)
@@ -143,17 +144,17 @@ bool interfaces_vrf_add(struct interfaces *t, uint32_t id, const struct zapi_vrf
 		HASH_ADD(hh, t->vrfs, id, sizeof(v->id), v);
 	}
 	v->value = *vrf;
+	v->gone = false;
 	return true;
 }
 
+/* Its table stays known: routes have to be taken out of it. */
 void interfaces_vrf_delete(struct interfaces *t, uint32_t id)
 {
 	struct vrf *v = find_vrf(t, id);
 
-	if (!v)
-		return;
-	HASH_DEL(t->vrfs, v);
-	free(v);
+	if (v)
+		v->gone = true;
 }
 
 bool interfaces_vrf_find(const struct interfaces *t, const char *name, uint32_t *id)
@@ -161,13 +162,20 @@ bool interfaces_vrf_find(const struct interfaces *t, const char *name, uint32_t 
 	struct vrf *v, *next;
 
 	HASH_ITER (hh, t->vrfs, v, next) {
-		if (strcmp(v->value.name, name) == 0) {
+		if (!v->gone && strcmp(v->value.name, name) == 0) {
 			*id = v->id;
 			return true;
 		}
 	}
 	*id = ZAPI_VRF_DEFAULT;
 	return strcmp(name, "default") == 0;
+}
+
+bool interfaces_vrf_present(const struct interfaces *t, uint32_t id)
+{
+	const struct vrf *v = find_vrf(t, id);
+
+	return v && !v->gone;
 }
 
 uint32_t interfaces_vrf_table(const struct interfaces *t, uint32_t id)
