@@ -17,7 +17,8 @@ struct bridge_kernel {
 	struct kernel_routes *routes;
 	struct netlink *netlink;
 	struct netlink_monitor *monitor; /* NULL: zebra has the routes */
-	ev_io readable;
+	struct netlink_monitor *removals;
+	ev_io readable, removals_readable;
 	ev_timer sweep;
 	unsigned rounds;
 };
@@ -96,10 +97,25 @@ static void on_lost(void *ctx)
 	bridge_settle(k->b);
 }
 
+/* Somebody took it away (networkd does with foreign routes, an operator may), or the kernel with
+ * its device, whose own message follows: it is tried again a little later. */
+static void on_route(void *ctx, const struct nlmsghdr *h)
+{
+	struct bridge_kernel *k = ctx;
+	struct netlink_route gone;
+	struct zapi_notify n;
+
+	if (h->nlmsg_type != RTM_DELROUTE || !netlink_parse_route(h, &gone) ||
+	    !kernel_routes_lost(k->routes, &gone, &n))
+		return;
+	routes_notify(k->b->routes, BRIDGE_KERNEL_TYPE, 0, &n, mono_now());
+	bridge_confirmed(k->b);
+}
+
 static void on_readable(struct ev_loop *loop, ev_io *io, int events)
 {
 	struct bridge_kernel *k = io->data;
-	int e = netlink_monitor_read(k->monitor);
+	int e = netlink_monitor_read(io == &k->readable ? k->monitor : k->removals);
 
 	(void)events;
 	if (e == 0)
@@ -153,7 +169,8 @@ static struct bridge_kernel *kernel_new(struct bridge *b, char *why, size_t size
 	}
 	ev_timer_init(&k->sweep, on_sweep, 0., SWEEP_AFTER);
 	ev_io_init(&k->readable, on_readable, -1, EV_READ);
-	k->sweep.data = k->readable.data = k;
+	ev_io_init(&k->removals_readable, on_readable, -1, EV_READ);
+	k->sweep.data = k->readable.data = k->removals_readable.data = k;
 	return k;
 }
 
@@ -180,27 +197,44 @@ static void unwatch(struct bridge_kernel *k)
 	if (!k->monitor)
 		return;
 	ev_io_stop(k->b->loop, &k->readable);
+	ev_io_stop(k->b->loop, &k->removals_readable);
 	netlink_monitor_close(k->monitor);
+	netlink_monitor_close(k->removals);
 	netlink_close(k->netlink);
-	k->monitor = NULL;
+	k->monitor = k->removals = NULL;
 	k->netlink = NULL;
+}
+
+static bool open_sockets(struct bridge_kernel *k)
+{
+	static const unsigned groups[] = {RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, 0};
+	struct netlink_monitor_host host = {.link = take_link, .lost = on_lost, .ctx = k};
+
+	k->netlink = netlink_open();
+	if (k->netlink)
+		k->monitor = netlink_monitor_open(&host);
+	if (k->monitor)
+		k->removals =
+			netlink_monitor_open_protocol(NETLINK_ROUTE, groups, on_route, on_lost, k);
+	return k->removals;
 }
 
 static bool watch(struct bridge_kernel *k, char *why, size_t size)
 {
-	struct netlink_monitor_host host = {.link = take_link, .lost = on_lost, .ctx = k};
-
-	k->netlink = netlink_open();
-	k->monitor = k->netlink ? netlink_monitor_open(&host) : NULL;
-	if (!k->monitor) {
+	if (!open_sockets(k)) {
 		snprintf(why, size, "rtnetlink: %s", strerror(errno));
+		if (k->monitor)
+			netlink_monitor_close(k->monitor);
 		if (k->netlink)
 			netlink_close(k->netlink);
+		k->monitor = NULL;
 		k->netlink = NULL;
 		return false;
 	}
 	ev_io_set(&k->readable, netlink_monitor_fd(k->monitor), EV_READ);
+	ev_io_set(&k->removals_readable, netlink_monitor_fd(k->removals), EV_READ);
 	ev_io_start(k->b->loop, &k->readable);
+	ev_io_start(k->b->loop, &k->removals_readable);
 	return true;
 }
 

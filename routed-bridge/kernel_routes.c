@@ -19,6 +19,7 @@ struct key {
 struct entry {
 	struct key key;
 	struct netlink_route route; /* as it was written, or found */
+	uint32_t vrf, table;	    /* of the claim: table 0 is the VRF's */
 	bool left_over;
 	UT_hash_handle hh;
 };
@@ -258,6 +259,17 @@ static void set_current(struct kernel_routes *k, const struct key *key)
 	c->metric = key->metric;
 }
 
+static void remember_claim(struct kernel_routes *k, const struct key *key,
+			   const struct zapi_route *route)
+{
+	struct entry *e = find(k, key);
+
+	if (!e)
+		return;
+	e->vrf = route->vrf;
+	e->table = route->table;
+}
+
 enum zapi_note kernel_routes_add(struct kernel_routes *k, const struct zapi_route *route,
 				 uint32_t table)
 {
@@ -272,6 +284,7 @@ enum zapi_note kernel_routes_add(struct kernel_routes *k, const struct zapi_rout
 	e = netlink_route_add(k->netlink, &r);
 	if (e == 0) {
 		note(k, &r, false);
+		remember_claim(k, &key, route);
 		set_current(k, &key);
 		return ZAPI_NOTE_INSTALLED;
 	}
@@ -296,6 +309,24 @@ void kernel_routes_delete(struct kernel_routes *k, const struct zapi_route *rout
 	c = find_current(k, &key);
 	if (c)
 		forget_current(k, c);
+}
+
+bool kernel_routes_lost(struct kernel_routes *k, const struct netlink_route *gone,
+			struct zapi_notify *out)
+{
+	struct key key = key_of(gone);
+	struct entry *e = gone->protocol == KERNEL_ROUTES_PROTOCOL ? find(k, &key) : NULL;
+
+	if (!e || e->left_over)
+		return false;
+	*out = (struct zapi_notify){
+		.note = ZAPI_NOTE_REMOVED,
+		.prefix = gone->dst,
+		.vrf = e->vrf,
+		.table = e->table,
+	};
+	forget(k, e);
+	return true;
 }
 
 /* The copy comes first, so that packets find a way all the time. */

@@ -443,13 +443,25 @@ mono_time routes_deadline(const struct routes *r)
 
 /* ---- output ---- */
 
+/* The prefix, and where it is if not in the main table. */
+static const char *place(const struct route *e, char *text, size_t size)
+{
+	char prefix[PREFIX_TEXT], vrf[16] = "", table[20] = "";
+
+	if (e->key.vrf)
+		snprintf(vrf, sizeof(vrf), " vrf %u", e->key.vrf);
+	if (e->key.table)
+		snprintf(table, sizeof(table), " table %u", e->key.table);
+	snprintf(text, size, "%s%s%s", prefix_format(&e->key.prefix, prefix), vrf, table);
+	return text;
+}
+
 static void tell_delete(struct routes *r, struct route *e, struct route_action *out)
 {
-	char text[PREFIX_TEXT], devices[ROUTE_TOLD_TEXT];
+	char text[PREFIX_TEXT + 36], devices[ROUTE_TOLD_TEXT];
 
 	log_to(r->log, LOG_LEVEL_INFO, "route", e->teller, "withdraw %s dev %s: %s",
-	       prefix_format(&e->key.prefix, text), route_told_devices(&e->told, devices),
-	       e->cause);
+	       place(e, text, sizeof(text)), route_told_devices(&e->told, devices), e->cause);
 	*out = (struct route_action){.kind = ROUTE_ACTION_DELETE, .route = e->told.route};
 	e->resend = false;
 	set_state(r, e, ABSENT, e->cause);
@@ -458,14 +470,14 @@ static void tell_delete(struct routes *r, struct route *e, struct route_action *
 static void tell_add(struct routes *r, struct route *e, const struct route_told *next,
 		     struct route_action *out, mono_time now)
 {
-	char text[PREFIX_TEXT], devices[ROUTE_TOLD_TEXT];
+	char text[PREFIX_TEXT + 36], devices[ROUTE_TOLD_TEXT];
 
 	e->told = *next;
 	snprintf(e->teller, sizeof(e->teller), "%s", e->claims->owner->name);
 	log_to(r->log, e->resend ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, "route", e->teller,
-	       "add %s dev %s distance %u metric %u tag %u: %s",
-	       prefix_format(&e->key.prefix, text), route_told_devices(&e->told, devices),
-	       e->told.route.distance, e->told.route.metric, e->told.route.tag, e->cause);
+	       "add %s dev %s distance %u metric %u tag %u: %s", place(e, text, sizeof(text)),
+	       route_told_devices(&e->told, devices), e->told.route.distance, e->told.route.metric,
+	       e->told.route.tag, e->cause);
 	*out = (struct route_action){.kind = ROUTE_ACTION_ADD, .route = e->told.route};
 	if (!e->resend)
 		e->attempts = 0;

@@ -260,6 +260,9 @@ static void on_error(struct zebra *z, const struct zapi_message *m)
 		fail(z, LOG_LEVEL_ERROR,
 		     "%s: zebra does not know a message that FRR %u.%u knows: not talking to it",
 		     z->socket, z->version->major, z->version->minor);
+	else if (code == ZAPI_ERROR_NO_VRF) /* it went while our message was on its way */
+		log_to(z->host->log, LOG_LEVEL_DEBUG, "zebra", z->name, "zebra has no VRF %u",
+		       m->vrf);
 	else
 		odd(z, "%s: zebra reports error %u", z->socket, code);
 }

@@ -175,6 +175,20 @@ def others_routes_are_left_alone():
         check("dev lo" in s.kernel(), "the other one's stays")
 
 
+def removed_by_somebody():
+    with Lone("a") as s:
+        s.start()
+        s.up()
+        s.wait_kernel()
+        for words in (["-4", "route", "flush", "proto", "69"], ["-6", "route", "flush", "proto", "69"],
+                      ["-4", "route", "del", PREFIX, "metric", "10"]):
+            s.ns.ip(*words)
+            s.wait_kernel()
+        s.vici.child_down(1)
+        s.wait_kernel(there=False)
+        check("wanted 0" in s.log().splitlines()[-1], s.log().splitlines()[-1])
+
+
 def one_writer():
     with Lone("a") as s:
         s.start()
@@ -244,7 +258,8 @@ def reload_between_zebra_and_kernel():
 
 
 CASES = (follows_tunnel_and_device, withdraw_before_dormant, set_down_and_up_at_once,
-         device_made_anew, killed_and_started, others_routes_are_left_alone, one_writer,
+         device_made_anew, killed_and_started, others_routes_are_left_alone,
+         removed_by_somebody, one_writer,
          unknown_frr, reload_between_zebra_and_kernel)
 
 

@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
 """What routes of routed-bridge may be: over several tunnels with weights, in tables, with an MTU,
-to virtual IPs; with the real zebra, and in the kernel without it."""
+to virtual IPs; with the real zebra, and in the kernel without it.
+SEED=n repeats an order of restarts."""
 import os
+import random
 import signal
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
 from tests.support import netns  # noqa: E402
@@ -165,7 +168,93 @@ def device_under_another_name():
             wait_nexthops(s, {"tun-ab1": 1, "tun-ab2": 1, "tun-ab3": 1})
 
 
-CASES = (parallel_tunnels_with_zebra, parallel_tunnels_without_zebra, routes_in_a_table_with_zebra,
+class Disorder:
+    """Three parallel tunnels, and everything that can restart or flap does."""
+
+    def __init__(self, site, zebra):
+        self.site = site
+        seed = int(os.environ.get("SEED", random.randrange(1 << 32)))
+        print(f"      SEED={seed}")
+        self.rng = random.Random(seed)
+        self.down = set()
+        self.children = {n: 10 + n for n in (1, 2, 3)}
+        self.last_id = 100
+        self.parts = ("zebra", "bgpd", "vici", "bridge") if zebra else ("vici", "bridge")
+
+    def toggle(self, part):
+        site, sig = self.site, self.rng.choice((signal.SIGTERM, signal.SIGKILL))
+        if part in self.down:
+            self.down.remove(part)
+            {"vici": site.vici.start, "bridge": site.start_bridge}.get(
+                part, lambda: site.frr.start(part))()
+        else:
+            self.down.add(part)
+            {"vici": site.vici.stop, "bridge": lambda: site.stop_bridge(sig)}.get(
+                part, lambda: site.frr.stop(part, sig))()
+
+    def child(self, n):
+        if self.children[n]:
+            self.site.vici.child_down(self.children[n])
+            self.children[n] = None
+        else:
+            self.last_id += 1
+            self.children[n] = self.last_id
+            self.site.vici.child_up(f"a-b{n}", self.last_id)
+
+    def device(self, n):
+        tun = self.site.tuns[f"tun-ab{n}"]
+        what = self.rng.randrange(4)
+        if what == 0:
+            tun.remove()
+            self.site.tun(f"tun-ab{n}", f"10.9.{n}.0/31")
+        elif what == 1:
+            self.site.ns.batch([f"link set dev tun-ab{n} {word}" for word in ("down", "up")])
+        else:
+            (tun.up if what == 2 else tun.dormant)()
+
+    def step(self):
+        part = self.rng.choice((*self.parts, "child", "child", "device", "device"))
+        if part in self.parts:
+            self.toggle(part)
+        else:
+            getattr(self, part)(self.rng.choice((1, 2, 3)))
+        time.sleep(self.rng.random() * 0.3)  # how far the others get is part of the order
+
+    def end(self):
+        for part in list(self.down):
+            self.toggle(part)
+        for n in (1, 2, 3):
+            self.site.tuns[f"tun-ab{n}"].up()
+        wanted = {f"tun-ab{n}": 1 for n, child in self.children.items() if child}
+        for prefix in (PREFIX, PREFIX6):
+            until(f"{prefix} over {wanted}",
+                  lambda p=prefix: nexthops(self.site, p) == wanted, 20)
+
+
+def any_order(zebra):
+    config = ("" if zebra else "zebra no\n") + PARALLEL.format("", "", "", "")
+    with Site("a", config=config) as s:
+        start_parallel(s, zebra)
+        if zebra:
+            s.frr.configure("bgpd", "router bgp 65001\n address-family ipv4 unicast\n"
+                            "  redistribute nhrp\n")
+            s.frr.start("bgpd")
+        disorder = Disorder(s, zebra)
+        for _ in range(3):
+            for _ in range(10):
+                disorder.step()
+            disorder.end()
+
+
+def any_order_of_restarts_with_zebra():
+    any_order(True)
+
+
+def any_order_of_restarts_without_zebra():
+    any_order(False)
+
+
+CASES = (any_order_of_restarts_with_zebra, any_order_of_restarts_without_zebra, parallel_tunnels_with_zebra, parallel_tunnels_without_zebra, routes_in_a_table_with_zebra,
          routes_in_a_table_without_zebra, virtual_ips, flaps_faster_than_zebra,
          device_under_another_name)
 
