@@ -11,7 +11,7 @@
 #include <net/if.h>
 
 /* To be counted up with every change of the structures; their size counts, too. */
-#define BFD_LINK_VERSION (2u << 16 | (uint32_t)sizeof(struct bfd_link_message))
+#define BFD_LINK_VERSION (3u << 16 | (uint32_t)sizeof(struct bfd_link_message))
 
 enum bfd_link_kind {
 	BFD_LINK_HELLO = 0x62666401, /* both */

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -158,7 +159,7 @@ static void run_round(struct plane *p)
 	late = lateness(p, planned);
 	send_due(p);
 	bfd_loop_dispatch(&p->loop, n);
-	bfd_table_expire(p->table, late, p->loop.now);
+	bfd_table_expire(p->table, late, bfd_sockets_witness, p->sockets, p->loop.now);
 	send_due(p);
 	tell_changes(p);
 	tick(p);
@@ -180,6 +181,17 @@ static void be_quick(struct plane *p)
 		       "%s refused (%s): on a busy machine short intervals may give false alarms",
 		       scheduled ? "locked memory" : "real-time scheduling",
 		       strerror(scheduled ? errno : error));
+}
+
+/* Two sockets a session and more. */
+static void raise_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
 }
 
 static bool open_signals(struct plane *p)
@@ -260,6 +272,7 @@ int bfd_plane_run(const struct bfd_plane_options *options, const struct log_sink
 	int status = 1;
 
 	if (bfd_loop_open(&p.loop) && open_signals(&p) && open_parts(&p)) {
+		raise_limit();
 		be_quick(&p);
 		p.tick_at = p.alone_since = p.loop.now;
 		while (!p.ending)

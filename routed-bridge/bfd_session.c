@@ -2,7 +2,9 @@
  * RFC 5880. Only enter() writes the state. */
 #include "routed-bridge/bfd_session.h"
 
-#define US ((mono_time)1000)
+#define US	     ((mono_time)1000)
+#define TAKEN_WITHIN (2 * MONO_MS) /* a packet is taken from its device in less than that */
+#define EXCUSES	     10		   /* detection times */
 
 static uint32_t greater(uint32_t a, uint32_t b)
 {
@@ -237,7 +239,8 @@ static void listen_on(struct bfd_session *s, mono_time before, bool poll, mono_t
 		s->poll_time = 0;
 	}
 	s->heard = now;
-	s->grace = 0;
+	s->grace = s->excuse = 0;
+	s->doubted = false;
 	s->detect_at = wait ? now + wait : MONO_NEVER;
 }
 
@@ -291,6 +294,8 @@ bool bfd_session_send(struct bfd_session *s, struct bfd_packet *out, mono_time n
 	s->send_due = s->send_due && s->final_due && s->polling;
 	s->final_due = false;
 	s->sent = now;
+	if (!s->asked)
+		s->asked = now;
 	plan_send(s);
 	return true;
 }
@@ -302,18 +307,66 @@ void bfd_session_repeat(struct bfd_session *s)
 
 /* ---- silence ---- */
 
-bool bfd_session_expire(struct bfd_session *s, mono_time late, mono_time now)
+/* One of the intervals that the detection time is made of. */
+static mono_time one_interval(const struct bfd_session *s)
 {
-	mono_time room = s->detect_time > s->grace ? s->detect_time - s->grace : 0;
+	return s->remote_multiplier ? s->detect_time / s->remote_multiplier : s->detect_time;
+}
 
-	if (s->detect_at > now)
+mono_time bfd_session_judge_at(const struct bfd_session *s)
+{
+	if (s->detect_at == MONO_NEVER || s->doubted || s->state != BFD_UP ||
+	    s->remote_multiplier < 2)
+		return s->detect_at;
+	return s->detect_at - one_interval(s);
+}
+
+static void ask(struct bfd_session *s, const struct bfd_witness *w)
+{
+	s->doubted = true;
+	s->asked = 0;
+	s->has_witness = w != NULL;
+	if (w)
+		s->witness = *w;
+}
+
+static bool is_excused(const struct bfd_session *s, const struct bfd_witness *w, mono_time now)
+{
+	if (!w || !s->has_witness || s->state != BFD_UP)
 		return false;
-	if (late && room) {
-		late = late < room ? late : room;
-		s->grace += late;
-		s->detect_at = now + late;
+	return w->in != s->witness.in ||
+	       (w->out == s->witness.out && s->asked && now - s->asked >= TAKEN_WITHIN);
+}
+
+/* More time, out of what is left of `most`; false: nothing is left. */
+static bool extend(struct bfd_session *s, mono_time *given, mono_time most, mono_time by,
+		   mono_time now)
+{
+	mono_time room = most > *given ? most - *given : 0;
+
+	by = by < room ? by : room;
+	*given += by;
+	s->detect_at = now + by;
+	return by != 0;
+}
+
+bool bfd_session_judge(struct bfd_session *s, const struct bfd_witness *w, mono_time late,
+		       mono_time now)
+{
+	bool excused;
+
+	if (now < bfd_session_judge_at(s))
+		return false;
+	if (now < s->detect_at) {
+		ask(s, w);
 		return false;
 	}
+	excused = is_excused(s, w, now);
+	ask(s, w);
+	if (late && extend(s, &s->grace, s->detect_time, late, now))
+		return false;
+	if (excused && extend(s, &s->excuse, EXCUSES * s->detect_time, one_interval(s), now))
+		return false;
 	s->detect_at = MONO_NEVER;
 	s->remote_discriminator = 0; /* 6.8.1 */
 	s->last_since = now - s->heard;

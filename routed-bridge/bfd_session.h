@@ -23,6 +23,12 @@ struct bfd_settings {
 	bool admin_down;
 };
 
+/* What the session's device says besides, where it leads to the peer and to nobody else. */
+struct bfd_witness {
+	uint64_t in;  /* packets that came out of it */
+	uint64_t out; /* packets that were taken from it */
+};
+
 /* Written by bfd_session.c alone, read by everybody. */
 struct bfd_session {
 	struct bfd_settings set;
@@ -48,9 +54,14 @@ struct bfd_session {
 	mono_time next_send;   /* periodic; MONO_NEVER: none */
 	mono_time detect_at;   /* silence is judged; MONO_NEVER: not heard */
 	mono_time detect_time;
-	mono_time poll_time;  /* what counts instead while the peer polls; 0 */
-	mono_time grace;      /* given in this silence for time that we did not run */
-	mono_time last_since; /* silence before the last expiry, for statistics */
+	mono_time poll_time; /* what counts instead while the peer polls; 0 */
+	mono_time grace;     /* given in this silence for time that we did not run */
+	mono_time excuse;    /* given in it because of the witness */
+	bool doubted;	     /* the witness was asked one interval before the end */
+	bool has_witness;
+	struct bfd_witness witness; /* then */
+	mono_time asked;	    /* the first packet since then; 0: none */
+	mono_time last_since;	    /* silence before the last expiry, for statistics */
 	uint32_t random;
 };
 
@@ -71,10 +82,17 @@ mono_time bfd_session_send_at(const struct bfd_session *s);
 /* What was sent last is due again, now. */
 void bfd_session_repeat(struct bfd_session *s);
 
-/* Judges the peer's silence; call it when every packet that has come was given to
- * bfd_session_receive. `late`: for how long before now nobody looked (0: nobody slept). That
- * time is no silence of the peer; it is given back, at most one detection time for each
- * silence. true: the session went down. */
-bool bfd_session_expire(struct bfd_session *s, mono_time late, mono_time now);
+/* Judges the peer's silence when bfd_session_judge_at says so; call it when every packet that
+ * has come was given to bfd_session_receive. true: the session went down.
+ *
+ * Two things are no silence of the peer. `late`, for how long before now nobody looked (0:
+ * nobody slept): it is given back, at most one detection time for each silence. And what the
+ * witness tells (NULL: there is none): packets that come out of the tunnel come from the
+ * peer, so that its control packets were lost among them; and packets of ours that nobody
+ * takes from the device say that what encrypts them does not run. Each such interval is given
+ * back, at most ten detection times for each silence. */
+bool bfd_session_judge(struct bfd_session *s, const struct bfd_witness *w, mono_time late,
+		       mono_time now);
+mono_time bfd_session_judge_at(const struct bfd_session *s);
 
 #endif

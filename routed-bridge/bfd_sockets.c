@@ -1,9 +1,12 @@
 #include "routed-bridge/bfd_sockets.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #define TOS_CS6	   0xc0
@@ -27,6 +30,7 @@ struct outlet {
 	struct receiver *receiver;
 	uint32_t ifindex;
 	bool complained;
+	bool point_to_point;
 	struct sockaddr_storage to;
 	socklen_t to_len;
 };
@@ -291,6 +295,14 @@ static void release_receiver(struct bfd_sockets *s, struct receiver *r)
 
 /* ---- sending ---- */
 
+static bool is_point_to_point(int fd, const char *ifname)
+{
+	struct ifreq r = {0};
+
+	memcpy(r.ifr_name, ifname, strnlen(ifname, sizeof(r.ifr_name) - 1));
+	return ifname[0] && ioctl(fd, SIOCGIFFLAGS, &r) == 0 && r.ifr_flags & IFF_POINTOPOINT;
+}
+
 static void open_outlet(struct bfd_sockets *s, const struct bfd_peer *p, struct outlet *o)
 {
 	struct endpoint to = {.addr = p->key.peer,
@@ -307,6 +319,7 @@ static void open_outlet(struct bfd_sockets *s, const struct bfd_peer *p, struct 
 			       bind_device(fd, p->key.ifname) &&
 			       bind_source(s, fd, &local, o->ifindex));
 	o->fd = fd;
+	o->point_to_point = fd >= 0 && is_point_to_point(fd, p->key.ifname);
 	if (fd < 0)
 		complain(s, &o->complained, p->key.ifname, "no socket to send from");
 	else
@@ -359,6 +372,37 @@ void bfd_sockets_send(struct bfd_sockets *s, struct bfd_peer *p, struct span pac
 	/* The device was removed: maybe there is another one. */
 	if (o && o->fd >= 0 && (errno == ENODEV || errno == ENXIO))
 		close_outlet(o);
+}
+
+/* A number in /sys: without any lock that changes of devices hold, as netlink has. */
+static bool read_number(const char *ifname, const char *what, uint64_t *out)
+{
+	char path[96], text[24];
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/class/net/%s/%s", ifname, what);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	*out = strtoull(text, NULL, 10);
+	return n > 0;
+}
+
+bool bfd_sockets_witness(void *s, const struct bfd_peer *p, struct bfd_witness *out)
+{
+	const struct outlet *o = p->io;
+	uint64_t ifindex;
+
+	(void)s;
+	/* /sys may be that of another network namespace, with a device of the same name. */
+	return o && o->point_to_point && read_number(p->key.ifname, "ifindex", &ifindex) &&
+	       ifindex == o->ifindex &&
+	       read_number(p->key.ifname, "statistics/rx_packets", &out->in) &&
+	       read_number(p->key.ifname, "statistics/tx_packets", &out->out);
 }
 
 void bfd_sockets_tick(struct bfd_sockets *s)

@@ -20,6 +20,8 @@ void bfd_sockets_open(struct bfd_sockets *s, struct bfd_peer *p);
 void bfd_sockets_close(struct bfd_sockets *s, struct bfd_peer *p);
 /* Errors are counted; the next packet may have more luck. */
 void bfd_sockets_send(struct bfd_sockets *s, struct bfd_peer *p, struct span packet);
+/* A bfd_witness_of, for devices that lead to one peer alone (point-to-point). */
+bool bfd_sockets_witness(void *s, const struct bfd_peer *p, struct bfd_witness *out);
 /* Once a second or so: what could not be opened, devices that are others now. */
 void bfd_sockets_tick(struct bfd_sockets *s);
 

@@ -17,7 +17,8 @@ struct bfd_stats {
 	uint64_t late;			/* wake-ups that came too late */
 	uint64_t late_last, late_worst; /* microseconds */
 	uint64_t graces;		/* silences that were judged later because of that */
-	uint64_t refused;		/* messages of bfdd */
+	uint64_t excuses; /* and because packets came or were not taken from the device */
+	uint64_t refused; /* messages of bfdd */
 };
 
 #endif

@@ -78,7 +78,7 @@ static void settle(struct bfd_table *t, struct bfd_peer *p, bool was_up)
 
 	t->stats.up += (uint32_t)up - (uint32_t)was_up;
 	bfd_queue_set(&t->sends, &p->send, bfd_session_send_at(&p->session));
-	bfd_queue_set(&t->expiries, &p->expire, p->session.detect_at);
+	bfd_queue_set(&t->expiries, &p->expire, bfd_session_judge_at(&p->session));
 	if (p->session.changed)
 		note_change(t, p);
 }
@@ -421,20 +421,25 @@ struct bfd_peer *bfd_table_send(struct bfd_table *t, struct buf *b, mono_time no
 	return p;
 }
 
-void bfd_table_expire(struct bfd_table *t, mono_time late, mono_time now)
+void bfd_table_expire(struct bfd_table *t, mono_time late, bfd_witness_of *witness, void *ctx,
+		      mono_time now)
 {
 	struct bfd_due *due;
 
 	while ((due = bfd_queue_first(&t->expiries)) && due->at <= now) {
 		struct bfd_peer *p = member_of(due, expire);
-		bool up = p->session.state == BFD_UP;
+		struct bfd_session *s = &p->session;
+		mono_time grace = s->grace, excuse = s->excuse;
+		bool up = s->state == BFD_UP;
+		struct bfd_witness w;
+		bool known = up && witness && witness(ctx, p, &w);
 
-		if (bfd_session_expire(&p->session, late, now)) {
+		if (bfd_session_judge(s, known ? &w : NULL, late, now)) {
 			t->stats.detections++;
-			t->stats.last_detection = p->session.last_since / 1000;
-		} else if (p->session.detect_at != MONO_NEVER) {
-			t->stats.graces++;
+			t->stats.last_detection = s->last_since / 1000;
 		}
+		t->stats.graces += s->grace != grace;
+		t->stats.excuses += s->excuse != excuse;
 		settle(t, p, up);
 	}
 }

@@ -78,8 +78,11 @@ struct bfd_peer *bfd_table_next(const struct bfd_peer *p);
 enum bfd_drop bfd_table_receive(struct bfd_table *t, const struct bfd_arrival *a, mono_time now);
 /* The next packet that is due, as bytes: *b has room for BFD_PACKET_SIZE. NULL: none. */
 struct bfd_peer *bfd_table_send(struct bfd_table *t, struct buf *b, mono_time now);
-/* Judges silences (bfd_session_expire). After bfd_table_receive was given all there is. */
-void bfd_table_expire(struct bfd_table *t, mono_time late, mono_time now);
+/* Judges silences (bfd_session_judge). After bfd_table_receive was given all there is.
+ * witness (may be NULL): what the session's device says; false: it knows nothing. */
+typedef bool bfd_witness_of(void *ctx, const struct bfd_peer *p, struct bfd_witness *out);
+void bfd_table_expire(struct bfd_table *t, mono_time late, bfd_witness_of *witness, void *ctx,
+		      mono_time now);
 /* When there is something to send or to judge. */
 mono_time bfd_table_deadline(const struct bfd_table *t);
 /* To AdminDown: the end is announced (RFC 5880 6.8.16). */

@@ -33,7 +33,7 @@ static void drive(struct bfd_table *t, mono_time now)
 	uint8_t memory[BFD_PACKET_SIZE];
 	struct bfd_packet packet;
 
-	bfd_table_expire(t, 0, now);
+	bfd_table_expire(t, 0, NULL, NULL, now);
 	for (unsigned i = 0;; i++) {
 		struct buf b = buf_over(memory, sizeof(memory));
 

@@ -26,6 +26,7 @@ struct end {
 	unsigned downs, ups;
 	enum bfd_state seen[SESSIONS];
 	mono_time down_at[SESSIONS];
+	uint64_t in, out; /* of its devices, beside BFD's own */
 };
 
 static struct {
@@ -196,6 +197,15 @@ static mono_time wake_time(int e)
 	return at < net.end[e].asleep_until ? net.end[e].asleep_until : at;
 }
 
+static bool witness(void *ctx, const struct bfd_peer *p, struct bfd_witness *out)
+{
+	const struct end *e = ctx;
+
+	out->in = e->in + p->in_packets;
+	out->out = e->out + p->out_packets;
+	return true;
+}
+
 static void run_until(mono_time until)
 {
 	for (;;) {
@@ -210,7 +220,8 @@ static void run_until(mono_time until)
 		late = planned && planned < net.now ? net.now - planned : 0;
 		send_due(e);
 		take_arrivals(e);
-		bfd_table_expire(net.end[e].table, late > 2 * MONO_MS ? late : 0, net.now);
+		bfd_table_expire(net.end[e].table, late > 2 * MONO_MS ? late : 0, witness,
+				 &net.end[e], net.now);
 		send_due(e);
 		note_changes(e);
 	}
@@ -368,6 +379,28 @@ static void long_sleep_is_the_peers_to_judge(void **state)
 	assert_int_equal(bfd_table_stats(net.end[0].table)->detections, 0);
 	assert_int_equal(bfd_table_stats(net.end[1].table)->detections, 1);
 	all_up(1);
+	end();
+}
+
+/* A tunnel that is full loses BFD's packets, too, and passes others all the time. */
+static void a_full_tunnel_is_no_dead_one(void **state)
+{
+	(void)state;
+	begin(6, SESSIONS, 10000);
+	run_for(3 * MONO_S);
+	net.loss = 400;
+	for (unsigned i = 0; i < 60000; i++) {
+		run_for(MONO_MS);
+		net.end[0].in++;
+		net.end[1].in++;
+		net.end[0].out++;
+		net.end[1].out++;
+	}
+	assert_int_equal(net.end[0].downs + net.end[1].downs, 0);
+	assert_true(bfd_table_stats(net.end[0].table)->excuses > 50);
+	net.cut[0] = net.cut[1] = true;
+	run_for(60 * MONO_MS);
+	assert_int_equal(net.end[0].downs, SESSIONS);
 	end();
 }
 
@@ -553,6 +586,7 @@ int main(void)
 		cmocka_unit_test(recovers_from_heavy_loss),
 		cmocka_unit_test(bears_sleep),
 		cmocka_unit_test(long_sleep_is_the_peers_to_judge),
+		cmocka_unit_test(a_full_tunnel_is_no_dead_one),
 		cmocka_unit_test(admin_down_is_told),
 		cmocka_unit_test(intervals_change_while_up),
 		cmocka_unit_test(another_bfdd_takes_over),

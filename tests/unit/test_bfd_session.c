@@ -51,6 +51,14 @@ static void hear(struct bfd_session *s, enum bfd_state state, uint32_t interval,
 	bfd_session_receive(s, &p, now);
 }
 
+/* Without a witness; asks when there is doubt, then judges. */
+static bool expire(struct bfd_session *s, mono_time late, mono_time now)
+{
+	if (!s->doubted && bfd_session_judge_at(s) < now)
+		bfd_session_judge(s, NULL, 0, bfd_session_judge_at(s));
+	return bfd_session_judge(s, NULL, late, now);
+}
+
 static struct bfd_packet take(struct bfd_session *s, mono_time now)
 {
 	struct bfd_packet p = {0};
@@ -243,7 +251,7 @@ static void is_silent_while_passive(void **state)
 	assert_true(bfd_session_send_at(&s) == MONO_NEVER);
 	hear(&s, BFD_DOWN, BFD_SLOW_TX, START);
 	assert_int_equal(take(&s, START).state, BFD_INIT);
-	assert_true(bfd_session_expire(&s, 0, s.detect_at));
+	assert_true(expire(&s, 0, s.detect_at));
 	assert_true(bfd_session_send_at(&s) == MONO_NEVER); /* 6.8.1, 6.8.7 */
 	set.passive = false;
 	bfd_session_set(&s, &set);
@@ -361,8 +369,8 @@ static void finds_silence(void **state)
 
 	(void)state;
 	assert_true(s.detect_at == now + 30 * MONO_MS);
-	assert_false(bfd_session_expire(&s, 0, now + 30 * MONO_MS - 1));
-	assert_true(bfd_session_expire(&s, 0, now + 30 * MONO_MS));
+	assert_false(expire(&s, 0, now + 30 * MONO_MS - 1));
+	assert_true(expire(&s, 0, now + 30 * MONO_MS));
 	assert_int_equal(s.state, BFD_DOWN);
 	assert_int_equal(s.diag, BFD_DIAG_EXPIRED);
 	assert_true(s.failed);
@@ -414,9 +422,9 @@ static void forgives_its_own_sleep(void **state)
 
 	(void)state;
 	/* 8 ms asleep past the time: 8 ms more, once. */
-	assert_false(bfd_session_expire(&s, 8 * MONO_MS, now + 38 * MONO_MS));
+	assert_false(expire(&s, 8 * MONO_MS, now + 38 * MONO_MS));
 	assert_true(s.detect_at == now + 46 * MONO_MS);
-	assert_true(bfd_session_expire(&s, 0, now + 46 * MONO_MS));
+	assert_true(expire(&s, 0, now + 46 * MONO_MS));
 }
 
 static void forgives_no_more_than_one_detection_time(void **state)
@@ -425,14 +433,87 @@ static void forgives_no_more_than_one_detection_time(void **state)
 	struct bfd_session s = up(10000, &now);
 
 	(void)state;
-	while (!bfd_session_expire(&s, 20 * MONO_MS, s.detect_at))
+	while (!expire(&s, 20 * MONO_MS, s.detect_at))
 		last = s.detect_at;
 	assert_true(last == now + 60 * MONO_MS);
 	/* Whoever is heard again is patient with the next silence, too. */
 	s = up(10000, &now);
-	bfd_session_expire(&s, MONO_S, now + 30 * MONO_MS);
+	expire(&s, MONO_S, now + 30 * MONO_MS);
 	hear(&s, BFD_UP, 10000, now + 31 * MONO_MS);
 	assert_true(s.grace == 0);
+}
+
+/* ---- the witness ---- */
+
+static bool judge(struct bfd_session *s, uint64_t in, uint64_t out, mono_time now)
+{
+	struct bfd_witness w = {.in = in, .out = out};
+
+	return bfd_session_judge(s, &w, 0, now);
+}
+
+static void traffic_of_the_peer_is_no_silence(void **state)
+{
+	mono_time now, end;
+	struct bfd_session s = up(10000, &now);
+	unsigned n = 0;
+
+	(void)state;
+	assert_true(bfd_session_judge_at(&s) == now + 20 * MONO_MS);
+	assert_false(judge(&s, 100, 50, now + 20 * MONO_MS));
+	assert_true(bfd_session_judge_at(&s) == now + 30 * MONO_MS);
+	for (end = now; !judge(&s, 101 + n, 50 + n, s.detect_at); n++)
+		end = s.detect_at;
+	/* But not for ever. */
+	assert_true(end == now + 330 * MONO_MS);
+	assert_int_equal(s.diag, BFD_DIAG_EXPIRED);
+}
+
+static void a_cut_is_found_in_time_in_spite_of_a_witness(void **state)
+{
+	mono_time now;
+	struct bfd_session s = up(10000, &now);
+
+	(void)state;
+	judge(&s, 100, 50, now + 20 * MONO_MS);
+	take(&s, now + 21 * MONO_MS);
+	assert_true(judge(&s, 100, 51, now + 30 * MONO_MS));
+	/* The last packet came before the doubt: one interval more, then the end. */
+	s = up(10000, &now);
+	judge(&s, 100, 50, now + 20 * MONO_MS);
+	assert_false(judge(&s, 101, 51, now + 30 * MONO_MS));
+	assert_true(judge(&s, 101, 52, now + 40 * MONO_MS));
+}
+
+static void who_does_not_encrypt_does_not_decrypt(void **state)
+{
+	mono_time now;
+	struct bfd_session s = up(10000, &now);
+
+	(void)state;
+	judge(&s, 100, 50, now + 20 * MONO_MS);
+	take(&s, now + 21 * MONO_MS);
+	assert_false(judge(&s, 100, 50, now + 30 * MONO_MS)); /* nobody took our packet */
+	take(&s, now + 31 * MONO_MS);
+	assert_true(judge(&s, 100, 52, now + 40 * MONO_MS));
+	/* One that was sent just now proves nothing. */
+	s = up(10000, &now);
+	judge(&s, 100, 50, now + 20 * MONO_MS);
+	take(&s, now + 29 * MONO_MS);
+	assert_true(judge(&s, 100, 50, now + 30 * MONO_MS));
+}
+
+static void being_heard_ends_all_doubt(void **state)
+{
+	mono_time now;
+	struct bfd_session s = up(10000, &now);
+
+	(void)state;
+	judge(&s, 100, 50, now + 20 * MONO_MS);
+	judge(&s, 101, 50, now + 30 * MONO_MS);
+	hear(&s, BFD_UP, 10000, now + 31 * MONO_MS);
+	assert_true(s.excuse == 0 && !s.doubted);
+	assert_true(bfd_session_judge_at(&s) == now + 51 * MONO_MS);
 }
 
 static void a_peer_may_begin_anew(void **state)
@@ -529,6 +610,10 @@ int main(void)
 		cmocka_unit_test(bears_a_poll_for_less),
 		cmocka_unit_test(forgives_its_own_sleep),
 		cmocka_unit_test(forgives_no_more_than_one_detection_time),
+		cmocka_unit_test(traffic_of_the_peer_is_no_silence),
+		cmocka_unit_test(a_cut_is_found_in_time_in_spite_of_a_witness),
+		cmocka_unit_test(who_does_not_encrypt_does_not_decrypt),
+		cmocka_unit_test(being_heard_ends_all_doubt),
 		cmocka_unit_test(a_peer_may_begin_anew),
 		cmocka_unit_test(says_admin_down),
 		cmocka_unit_test(other_settings_need_no_poll),
