@@ -27,6 +27,7 @@ void bridge_reload(struct bridge *b, struct bridge_config *config)
 	}
 	bridge_repair_fit(b, old);
 	bridge_bfd_fit(b);
+	bridge_quality_fit(b);
 	if (!same_zebra)
 		bridge_settings_fit(b);
 	bridge_settings_look(b);
@@ -43,6 +44,7 @@ static void release(struct bridge *b)
 {
 	bridge_watch_end(b);
 	bridge_bfd_end(b);
+	bridge_quality_end(b);
 	bridge_describe_end(b);
 	bridge_paths_end(b);
 	bridge_repair_end(b);

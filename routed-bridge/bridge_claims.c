@@ -116,6 +116,7 @@ static struct route_claim *claims_of(const struct bridge *b, const struct bridge
 				     const struct tunnel_view *tunnel, const struct interface *i,
 				     size_t *n)
 {
+	struct bridge_options o = s->options;
 	struct route_claim *claims =
 		calloc(s->n_prefixes + tunnel->n_selectors + tunnel->n_vips + 1, sizeof(*claims));
 	uint32_t vrf = i->vrf;
@@ -124,6 +125,7 @@ static struct route_claim *claims_of(const struct bridge *b, const struct bridge
 	if (!claims ||
 	    (s->options.vrf[0] && !interfaces_vrf_find(b->interfaces, s->options.vrf, &vrf)))
 		return claims;
+	bridge_quality_steer(b, tunnel->conn, &o);
 	for (size_t k = 0; k < s->n_prefixes; k++)
 		claims[(*n)++].route.prefix = s->prefixes[k];
 	for (size_t k = 0; k < tunnel->n_selectors; k++) {
@@ -135,7 +137,7 @@ static struct route_claim *claims_of(const struct bridge *b, const struct bridge
 	for (size_t k = 0; k < *n; k++) {
 		struct prefix prefix = claims[k].route.prefix;
 
-		claims[k] = claim_form(b, &s->options, i, vrf);
+		claims[k] = claim_form(b, &o, i, vrf);
 		claims[k].route.prefix = prefix;
 	}
 	return claims;
@@ -168,6 +170,7 @@ static void reconcile(struct bridge *b, const struct tunnel_view *tunnel, const 
 	suspicion_begins(b, tunnel, name);
 	if (s && tunnel->up)
 		i = interfaces_find(b->interfaces, name);
+	bridge_quality_tunnel(b, tunnel, s, i);
 	if (i && i->operative)
 		claims = claims_of(b, s, tunnel, i, &n);
 	if (!routes_set(b->routes, tunnel->conn, claims, n, cause))

@@ -47,6 +47,7 @@ struct bridge {
 	struct bridge_settings *settings;
 	struct turn_device *turn_devices;
 	struct bridge_paths *paths_source; /* BMP, or questions to bgpd */
+	struct bridge_quality *quality;	   /* NULL: nothing was measured yet */
 };
 
 /* ---- bridge_claims.c ---- */
@@ -136,6 +137,39 @@ uint32_t bridge_turn_table(uint32_t ifindex);
 void bridge_turn_told(struct bridge *b, uint32_t ifindex, bool add);
 void bridge_turns_end(struct bridge *b);
 void bridge_turns_sweep(struct bridge *b);
+
+/* ---- bridge_quality.c, bridge_quality_list.c ---- */
+
+/* A connection's tunnel changed, or what the file says of it (section NULL: nothing): measured
+ * while it is up and its device (NULL: unknown) works. */
+void bridge_quality_tunnel(struct bridge *b, const struct tunnel_view *tunnel,
+			   const struct bridge_section *section, const struct interface *i);
+/* What its routes are to be like now; *o is the section's. */
+void bridge_quality_steer(const struct bridge *b, const char *conn, struct bridge_options *o);
+/* The configuration is another one. */
+void bridge_quality_fit(struct bridge *b);
+void bridge_quality_end(struct bridge *b);
+
+/* One measured tunnel, for status and metrics; the strings are valid during the call. */
+struct quality_stats {
+	const char *conn, *interface;
+	const struct bridge_quality_options *options;
+	struct addr target; /* family 0: not known */
+	bool running, steered;
+	struct quality_view view;
+};
+
+void bridge_quality_each(const struct bridge *b,
+			 void (*call)(void *ctx, const struct quality_stats *s), void *ctx);
+
+/* The prefix lists of bgpd's are to have these peers and no others. */
+struct quality_lists;
+struct quality_lists *quality_lists_new(struct bridge *b);
+void quality_lists_free(struct quality_lists *l);
+/* Begins anew with what is wanted; quality_lists_put each; then quality_lists_sync. */
+void quality_lists_begin(struct quality_lists *l);
+void quality_lists_put(struct quality_lists *l, const char *name, const struct addr *peer);
+void quality_lists_sync(struct quality_lists *l);
 
 /* ---- bridge_settings.c ---- */
 

@@ -4,11 +4,23 @@
 #define DETOUR_BRIDGE_CONFIG_H
 
 #include "lib/addr.h"
+#include "routed-bridge/quality.h"
 #include "routed-bridge/zapi.h"
 
 #define BRIDGE_PATH_MAX	    108 /* sun_path with its NUL */
 #define BRIDGE_CONTROL_PATH "/run/routed-bridge.sock"
 #define BRIDGE_SESSIONS_MAX 16 /* different types (with instance) in one file */
+
+#define BRIDGE_LIST_MAX	    64 /* name of a prefix list, with its NUL */
+
+/* Path quality, and what becomes of a tunnel whose quality is not good. */
+struct bridge_quality_options {
+	struct quality_limits limits; /* probe 0: off */
+	uint32_t metric;	      /* added to that of its routes */
+	uint32_t tag;		      /* in place of theirs; 0: theirs */
+	char list[BRIDGE_LIST_MAX];   /* bgpd's prefix list with the addresses of such peers */
+	struct addr peer;	      /* who is asked; family 0: the other end of the device */
+};
 
 struct bridge_options {
 	enum zapi_route_type type;
@@ -22,6 +34,7 @@ struct bridge_options {
 	bool selectors;
 	bool vips;		     /* host routes to the peers' virtual IPs */
 	char vrf[ZAPI_VRF_NAME + 1]; /* "": the device's */
+	struct bridge_quality_options quality;
 };
 
 struct bridge_section {

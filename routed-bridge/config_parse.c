@@ -192,6 +192,7 @@ struct bridge_config *bridge_config_parse(const char *file, struct span text,
 	size_t start = 0;
 
 	p.defaults.distance = DISTANCE;
+	p.defaults.quality.limits = QUALITY_LIMITS_DEFAULT;
 	p.config = calloc(1, sizeof(*p.config));
 	if (!p.config) {
 		config_out_of_memory(&p);
@@ -216,6 +217,7 @@ struct bridge_config *bridge_config_parse(const char *file, struct span text,
 	}
 	check_sessions(&p);
 	config_repair_check(&p);
+	config_quality_check(&p);
 	if (!config_sort(p.config))
 		config_out_of_memory(&p);
 	if (!p.failed)

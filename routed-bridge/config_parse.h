@@ -88,6 +88,11 @@ void config_repair_check(struct config_parser *p);
 /* config_watch.c */
 extern config_reader config_read_metrics, config_read_control;
 
+/* config_quality.c */
+extern config_reader config_read_quality;
+/* After the last line: whoever sets limits has to ask. */
+void config_quality_check(struct config_parser *p);
+
 /* config_bfd.c */
 extern config_reader config_read_bfd_dplane;
 

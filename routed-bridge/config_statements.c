@@ -81,7 +81,7 @@ static void read_conn(struct config_parser *p, struct bridge_options *options)
 	p->section_bad = false;
 }
 
-/* Ended by a name of NULL; at most 64 (config_parser.seen). */
+/* Ended by a name of NULL; at most 48 (config_parser.seen; config_quality.c has the rest). */
 static const struct config_statement statements[] = {
 	{"conn", ANYWHERE, true, read_conn},
 	{"vici", IN_FILE, false, read_vici},
@@ -107,11 +107,14 @@ static const struct config_statement statements[] = {
 	{"table", ANYWHERE, false, config_read_table},
 	{"mtu", ANYWHERE, false, config_read_mtu},
 	{"weight", ANYWHERE, false, config_read_weight},
+	{"quality", ANYWHERE, true, config_read_quality},
 	{"interface", IN_SECTION, false, config_read_interface},
 	{"prefix", IN_SECTION, true, config_read_prefix},
 };
 
 #define STATEMENTS (sizeof(statements) / sizeof(statements[0]))
+
+_Static_assert(STATEMENTS <= 48, "bits of config_parser.seen");
 
 static bool find_statement(struct config_parser *p, unsigned *out)
 {

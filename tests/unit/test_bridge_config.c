@@ -30,6 +30,22 @@ static void put_error(void *ctx, const char *line)
 	fprintf(ctx, "%s\n", line);
 }
 
+static void put_quality(FILE *out, const struct bridge_quality_options *q)
+{
+	char text[ADDR_TEXT];
+
+	if (!q->limits.probe)
+		return;
+	fprintf(out, " quality probe %llu loss %u over %llu rtt %llu jitter %llu hold %llu ms\n",
+		(unsigned long long)(q->limits.probe / MONO_MS), q->limits.loss,
+		(unsigned long long)(q->limits.loss_over / MONO_MS),
+		(unsigned long long)(q->limits.rtt / MONO_MS),
+		(unsigned long long)(q->limits.jitter / MONO_MS),
+		(unsigned long long)(q->limits.hold / MONO_MS));
+	fprintf(out, " quality metric +%u tag %u list %s peer %s\n", q->metric, q->tag,
+		q->list[0] ? q->list : "-", q->peer.family ? addr_format(&q->peer, text) : "-");
+}
+
 static void put_section(FILE *out, const struct bridge_section *s)
 {
 	const struct bridge_options *o = &s->options;
@@ -42,6 +58,7 @@ static void put_section(FILE *out, const struct bridge_section *s)
 		bridge_type_format(o->type, o->instance, text), o->tag, o->distance, o->metric,
 		o->selectors ? "yes" : "no", o->vips ? "yes" : "no", o->vrf[0] ? o->vrf : "-",
 		o->table, o->mtu, o->weight);
+	put_quality(out, &o->quality);
 	for (size_t i = 0; i < s->n_prefixes; i++)
 		fprintf(out, " prefix %s\n", prefix_format(&s->prefixes[i], text));
 }

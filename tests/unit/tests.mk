@@ -25,6 +25,8 @@ TEST_test_esp := tests/unit/test_esp.c ipsecd/dataplane/esp.c ipsecd/dataplane/m
 	$(CRYPTO_SRC)
 LIBS_test_esp := -lcrypto
 TEST_test_icmp := tests/unit/test_icmp.c ipsecd/net/icmp_message.c lib/addr.c
+TEST_test_quality := tests/unit/test_quality.c routed-bridge/quality.c
+TEST_test_probe := tests/unit/test_probe.c routed-bridge/probe_message.c routed-bridge/prefix_list.c lib/addr.c
 TEST_test_inner := tests/unit/test_inner.c ipsecd/dataplane/inner.c lib/addr.c lib/buf.c
 TEST_test_netlink := tests/unit/test_netlink.c lib/netlink_message.c lib/addr.c
 LIBS_test_netlink := -lmnl
