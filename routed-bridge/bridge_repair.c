@@ -257,8 +257,10 @@ static void take_changes(struct bridge *b, struct repair *plan)
 			bridge_paths_peer(b, &change);
 		if (plan && change.kind == PATH_CHANGE_PREFIX)
 			repair_path(plan, &change.prefix, mono_now());
-		else if (plan)
+		if (plan && change.kind != PATH_CHANGE_PREFIX) {
 			repair_peers(plan);
+			repair_peer(plan, change.peer, mono_now());
+		}
 	}
 }
 

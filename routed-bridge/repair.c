@@ -438,6 +438,7 @@ void repair_free(struct repair *r)
 		return;
 	repair_session(r, false, 0);
 	repair_links_clear(&r->links);
+	repair_peers_forget(r);
 	free(r);
 }
 

@@ -55,6 +55,8 @@ struct repair_hops {
  * never of the repairs' own. */
 void repair_best(struct repair *r, const struct zapi_route *route, mono_time now);
 void repair_best_gone(struct repair *r, const struct zapi_route *route, mono_time now);
+/* A session of BGP came up, or went (struct path_change): BGP's routes over it are dead. */
+void repair_peer(struct repair *r, const struct path_peer *peer, mono_time now);
 /* The paths to the prefix changed (struct path_change). A best route of BGP whose path is
  * withdrawn is dead, too, before bgpd has decided what to do. */
 void repair_path(struct repair *r, const struct prefix *prefix, mono_time now);

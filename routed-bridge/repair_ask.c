@@ -89,10 +89,15 @@ bool repair_question(struct repair *r, struct prefix *out, mono_time now)
 
 /* ---- answers ---- */
 
-/* A route whose path is gone stays in zebra until bgpd has decided: it is no reason to stop. */
+/* A route whose path or neighbour is gone stays in zebra until bgpd has decided: it is no reason to
+ * stop. */
 static bool acceptable(struct repair *r, const struct repair_best *b,
 		       const struct repair_hops *hops)
 {
+	for (unsigned i = 0; i < hops->n; i++) {
+		if (repair_hop_lost(r, &hops->hop[i]))
+			return false;
+	}
 	return repair_hops_usable(r, hops) &&
 	       !(b->path_gone && repair_hops_equal(hops, &b->group->hops));
 }

@@ -120,12 +120,18 @@ void repair_look_at_paths(struct repair *r, struct repair_best *b)
 
 static bool hop_alive(struct repair *r, const struct repair_best *b, const struct zapi_nexthop *hop)
 {
-	return hop_usable(r, hop) && (!b->path_gone || repair_find_path(r, b, hop));
+	return hop_usable(r, hop) &&
+	       (b->type != ZAPI_TYPE_BGP ||
+		(!repair_hop_lost(r, hop) && (!b->path_gone || repair_find_path(r, b, hop))));
 }
 
 bool repair_alive(struct repair *r, const struct repair_best *b)
 {
-	return !b->path_gone && repair_hops_usable(r, &b->group->hops);
+	for (unsigned i = 0; i < b->group->hops.n; i++) {
+		if (!hop_alive(r, b, &b->group->hops.hop[i]))
+			return false;
+	}
+	return !b->path_gone;
 }
 
 /* ---- alternatives ---- */

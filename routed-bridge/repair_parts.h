@@ -13,6 +13,7 @@
 #define REPAIR_LOST_KEPT      (3 * MONO_S) /* how long a path for a route that went is waited for */
 
 struct repair_best;
+struct repair_down;
 
 /* A set of nexthops that best routes have in common. A dead device concerns sets, and by
  * them the prefixes: nobody walks through all prefixes. */
@@ -100,6 +101,7 @@ struct repair {
 	struct repair_route *queue;
 	struct repair_route *wait[REPAIR_LEVELS];
 	struct repair_seen *seen;
+	struct repair_down *down;
 	unsigned asking;
 	bool up;
 	bool links_changed;
@@ -158,6 +160,12 @@ bool repair_turn_next(struct repair *r, struct repair_action *out);
 void repair_turns_clear(struct repair *r);
 /* A neighbour that will turn the packets; false: none. */
 bool repair_choose_turn(struct repair *r, const struct repair_best *b, struct repair_hops *out);
+
+/* ---- repair_peer.c ---- */
+
+/* Whether bgpd has lost the neighbour that the nexthop is. */
+bool repair_hop_lost(const struct repair *r, const struct zapi_nexthop *hop);
+void repair_peers_forget(struct repair *r);
 
 /* ---- repair_ask.c ---- */
 

@@ -78,6 +78,8 @@ static void take_changes(struct site *s)
 	while (paths_change(s->paths, &c)) {
 		if (c.kind == PATH_CHANGE_PREFIX)
 			repair_path(s->plan, &c.prefix, now);
+		else
+			repair_peer(s->plan, c.peer, now);
 	}
 }
 
@@ -391,6 +393,31 @@ static void a_neighbour_that_goes_takes_its_paths_along(void **state)
 	site_free(s);
 }
 
+/* BMP told of the session, but not yet of its paths. */
+static void a_session_that_ends_is_enough(void **state)
+{
+	struct site *s = site();
+	struct path_peer_key b = key_of(AB);
+
+	(void)state;
+	announce(s, AC, Q, via_c_b);
+	best(s, AB, Q);
+	paths_peer_down(s->paths, &b, "hold timer");
+	take_changes(s);
+	assert_string_equal(told(s), "+" P "@2 +" Q "@2");
+	now += 100 * MONO_MS;
+	assert_int_equal(asked(s), 2);
+	answer(s, Q, AB);
+	assert_string_equal(told(s), "");
+	peer_up(s, AB);
+	take_changes(s);
+	now += 400 * MONO_MS;
+	assert_int_equal(asked(s), 1);
+	answer(s, Q, AB);
+	assert_string_equal(told(s), "-" Q);
+	site_free(s);
+}
+
 static void without_paths_nothing_is_guessed(void **state)
 {
 	struct site *s = site();
@@ -678,6 +705,7 @@ int main(void)
 		cmocka_unit_test(the_shortest_way_around),
 		cmocka_unit_test(a_withdrawn_path_is_repaired_before_bgpd_decides),
 		cmocka_unit_test(a_neighbour_that_goes_takes_its_paths_along),
+		cmocka_unit_test(a_session_that_ends_is_enough),
 		cmocka_unit_test(without_paths_nothing_is_guessed),
 		cmocka_unit_test(a_path_that_comes_later_is_taken),
 		cmocka_unit_test(a_route_that_went_is_not_waited_for_long),

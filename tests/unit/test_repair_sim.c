@@ -257,10 +257,12 @@ static void changed_paths(int site)
 	struct path_change c;
 
 	while (paths_change(sites[site].paths, &c)) {
+		if (c.kind != PATH_CHANGE_PREFIX)
+			repair_peers(sites[site].plan);
 		if (c.kind == PATH_CHANGE_PREFIX && repairing)
 			repair_path(sites[site].plan, &c.prefix, clock_ms());
-		else if (c.kind != PATH_CHANGE_PREFIX)
-			repair_peers(sites[site].plan);
+		else if (repairing)
+			repair_peer(sites[site].plan, c.peer, clock_ms());
 	}
 }
 

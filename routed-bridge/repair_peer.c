@@ -1,0 +1,112 @@
+/* Neighbours that bgpd lost. Their paths are withdrawn at the same time, which is looked at
+ * prefix by prefix; but BMP may not have told of all of them yet (a session that ends soon
+ * after it began), and the end of the session is reason enough: what BGP has over it is
+ * dead, until the session is there again. */
+#include "routed-bridge/repair_parts.h"
+
+#include <stdlib.h>
+#include <utlist.h>
+
+/* A neighbour is known by its address, or, where routes have link-local nexthops, by its
+ * device. */
+struct repair_down {
+	struct repair_down_key {
+		struct addr peer;
+		uint32_t ifindex;
+	} key;
+	UT_hash_handle hh;
+};
+
+static bool is_link_local(const struct addr *a)
+{
+	return a->family == AF_INET6 && a->bytes[0] == 0xfe && (a->bytes[1] & 0xc0) == 0x80;
+}
+
+static struct repair_down_key by_address(const struct addr *a)
+{
+	struct repair_down_key k;
+
+	memset(&k, 0, sizeof(k));
+	k.peer = *a;
+	return k;
+}
+
+static struct repair_down_key by_device(uint32_t ifindex)
+{
+	struct repair_down_key k;
+
+	memset(&k, 0, sizeof(k));
+	k.ifindex = ifindex;
+	return k;
+}
+
+static struct repair_down *find(const struct repair *r, const struct repair_down_key *k)
+{
+	struct repair_down *d;
+
+	HASH_FIND(hh, r->down, k, sizeof(*k), d);
+	return d;
+}
+
+static void set(struct repair *r, const struct repair_down_key *k, bool down)
+{
+	struct repair_down *d = find(r, k);
+
+	if (d && !down) {
+		HASH_DEL(r->down, d);
+		free(d);
+	} else if (!d && down && (d = calloc(1, sizeof(*d)))) {
+		d->key = *k;
+		HASH_ADD(hh, r->down, key, sizeof(d->key), d);
+	}
+}
+
+bool repair_hop_lost(const struct repair *r, const struct zapi_nexthop *hop)
+{
+	struct repair_down_key k =
+		is_link_local(&hop->gateway) ? by_device(hop->ifindex) : by_address(&hop->gateway);
+
+	return r->down && find(r, &k);
+}
+
+static bool group_lost(const struct repair *r, const struct repair_group *g)
+{
+	for (unsigned i = 0; i < g->hops.n; i++) {
+		if (repair_hop_lost(r, &g->hops.hop[i]))
+			return true;
+	}
+	return false;
+}
+
+void repair_peer(struct repair *r, const struct path_peer *peer, mono_time now)
+{
+	const struct repair_link *l = repair_links_of(&r->links, &peer->local);
+	struct repair_down_key k = by_address(&peer->key.addr);
+	struct repair_group *g, *next;
+	struct repair_best *b;
+
+	if (!is_link_local(&peer->key.addr))
+		set(r, &k, !peer->up);
+	if (l && peer->key.addr.family == AF_INET6) {
+		k = by_device(l->ifindex);
+		set(r, &k, !peer->up);
+	}
+	HASH_ITER (hh, r->groups, g, next) {
+		if (peer->up || !group_lost(r, g))
+			continue;
+		DL_FOREACH (g->bests, b) {
+			if (b->type == ZAPI_TYPE_BGP)
+				repair_evaluate(r, b, REPAIR_BY_PATH, now);
+		}
+	}
+}
+
+void repair_peers_forget(struct repair *r)
+{
+	struct repair_down *d, *next;
+
+	HASH_ITER (hh, r->down, d, next) {
+		HASH_DEL(r->down, d);
+		free(d);
+	}
+}
