@@ -33,3 +33,5 @@ FUZZ_fuzz_bfd := tests/fuzz/fuzz_bfd.c $(addprefix routed-bridge/bfd_,table.c se
 FUZZ_fuzz_bfddp := tests/fuzz/fuzz_bfddp.c routed-bridge/bfddp.c $(addprefix routed-bridge/bfd_,table.c session.c due.c packet.c) lib/addr.c lib/buf.c
 FUZZ_fuzz_bgp_json := tests/fuzz/fuzz_bgp_json.c routed-bridge/bgp_json.c routed-bridge/paths.c lib/addr.c
 FUZZLIBS_fuzz_bgp_json := -ljansson
+FUZZ_fuzz_repair_json := tests/fuzz/fuzz_repair_json.c routed-bridge/repair_json.c lib/addr.c
+FUZZLIBS_fuzz_repair_json := -ljansson
