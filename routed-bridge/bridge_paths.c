@@ -16,6 +16,7 @@
 #define POLL_SHARE   50		  /* of the time at most one part is spent with answers */
 #define HINT_DELAY   (MONO_S / 5) /* bgpd shall have seen it, too */
 #define HINT_SHARE   20
+#define PEER_LINES   30		   /* of peers that come and go, in a second */
 #define ABSENT_MAX   (60 * MONO_S) /* without an answer until the paths count as gone */
 
 static const char *const commands[] = {
@@ -39,6 +40,7 @@ struct bridge_paths {
 	mono_time begun, ended, took, heard;
 	char complaint[256];
 	uint64_t polls;
+	struct log_limit peer_log; /* a thousand peers that go at once need no line each */
 };
 
 static void say_balance(struct bridge_paths *s, const char *from)
@@ -232,6 +234,8 @@ void bridge_paths_peer(struct bridge *b, const struct path_change *change)
 	const struct path_peer *peer = change->peer;
 	char text[ADDR_TEXT];
 
+	if (!b->paths_source || !log_limit_pass(&b->paths_source->peer_log, mono_now()))
+		return;
 	addr_format(&peer->key.addr, text);
 	if (change->kind == PATH_CHANGE_PEER_UP)
 		log_to(b->log, LOG_LEVEL_INFO, "peer", text, "up, AS %u", peer->as);
@@ -282,6 +286,7 @@ void bridge_paths_fit(struct bridge *b, const struct bridge_config *old)
 			return;
 		s->b = b;
 		s->step = STEPS;
+		s->peer_log.burst = PEER_LINES;
 		s->host = (struct bmp_listener_host){
 			.connected = on_bmp_connected,
 			.changed = on_bmp_changed,

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """routed-bridge (built with ASan and UBSan) against servers that mean harm or are broken: a
-zebra, its vty and an IKE daemon that send garbage, stop in the middle, announce huge lengths,
+zebra, its vty, an IKE daemon and a bgpd that send garbage, stop in the middle, announce huge lengths,
 never end or never answer. It reconnects with back-off, never ends, and works once the servers
 do. BRIDGE_SAN names another binary; SEED=n repeats a run."""
+import contextlib
 import os
 import random
 import shutil
@@ -27,6 +28,7 @@ SEED = int(os.environ.get("SEED", random.randrange(1 << 32)))
 RNG = random.Random(SEED)
 VERSION = b"FRRouting 8.4.4 (here) on Linux.\r\n\0\0\0\0"
 CAPABILITIES = 19
+BMP = ("127.0.0.1", 17900)
 PER_SECOND = 15  # connections: the back-off begins at 100 ms
 LINES_PER_SECOND = 100
 COMPLAINTS = ("AddressSanitizer", "LeakSanitizer", "runtime error:", "UndefinedBehavior")
@@ -192,6 +194,83 @@ def vicis():
         {"up": "yes", "a-b": {"uniqueid": 1, "child-sas": {"n-1": {"name": "n"}}}})))
 
 
+def bmp(kind, body=b"", length=None, version=3):
+    return struct.pack("!BIB", version, 6 + len(body) if length is None else length, kind) + body
+
+
+SPEAKER = bmp(4, struct.pack("!HH", 1, 4) + b"well")
+PEER = bytes(18) + bytes(4) + struct.pack("!III", 65002, 7, 0) + bytes(4)
+
+
+def bmps():
+    """What a client of the BMP port sends."""
+    session = corpus(ROOT, "bmp")
+    yield "goes at once", b""
+    yield "garbage", RNG.randbytes(3000)
+    yield "another version", bmp(4, version=2)
+    yield "length 0", bmp(0, length=0)
+    yield "length 4 GB", bmp(0, length=0xffffffff)
+    yield "half a message", SPEAKER + bmp(0, bytes(100))[:50]
+    yield "bodies cut short", SPEAKER + b"".join(
+        bmp(kind, PEER[:n]) for kind in range(9) for n in (0, 1, 41))
+    yield "corpus", b"".join(session)
+    yield "corpus turned over", SPEAKER + b"".join(flips(max(session, key=len), 500, RNG))
+    yield "unknown types without end", SPEAKER + 40000 * bmp(99, bytes(200))
+    yield "peers without end", SPEAKER + b"".join(
+        bmp(3, PEER[:26] + struct.pack("!II", 65002, n) + bytes(8) + bytes(20) +
+            2 * (b"\xff" * 16 + b"\0\x13\1")) for n in range(6000))
+
+
+def connects(rig, mark):
+    """A bgpd that behaves is listened to."""
+    def accepted():
+        with contextlib.suppress(OSError), netns.tcp_socket(rig.namespace, "127.0.0.1") as sock:
+            sock.settimeout(5)
+            sock.connect(BMP)
+            sock.sendall(SPEAKER)
+            sock.settimeout(0.3)
+            try:
+                return bool(sock.recv(1))  # closed: the one before may be there still
+            except TimeoutError:
+                return "connected: well" in rig.log(mark)
+        return False
+    until("a bgpd is accepted", accepted, 10)
+
+
+def attacks_bmp(rig, data):
+    mark, start = rig.log_mark(), time.monotonic()
+    with netns.tcp_socket(rig.namespace, "127.0.0.1") as sock, contextlib.suppress(OSError):
+        sock.connect(BMP)
+        sock.sendall(data)
+        sock.shutdown(socket.SHUT_WR)
+        while sock.recv(4096):
+            pass
+    took = time.monotonic() - start
+    check(rig.log(mark).count("\n") <= LINES_PER_SECOND * (took + 1), "lines in the log")
+    connects(rig, rig.log_mark())
+    works(rig)
+
+
+def second_bmp(rig):
+    """While one is connected others are refused, and it stays."""
+    mark = rig.log_mark()
+    with netns.tcp_socket(rig.namespace, "127.0.0.1") as first:
+        first.connect(BMP)
+        first.sendall(SPEAKER)
+        until("the first is accepted", lambda: "connected: well" in rig.log(mark))
+        for _ in range(50):
+            with netns.tcp_socket(rig.namespace, "127.0.0.1") as other:
+                other.connect(BMP)
+                check_equal(other.recv(10), b"", "the second one")
+        first.settimeout(0.1)
+        first.sendall(bmp(99))
+        try:
+            check(first.recv(1), "the first one was closed")
+        except TimeoutError:
+            pass
+    check("refusing" in rig.log(mark), "no line says so")
+
+
 def good_vici(sock):
     """Confirms every registration and has nothing to list."""
     stream = sock.makefile("rb")
@@ -211,7 +290,7 @@ class Rig:
         self.vici = Server(f"{self.dir}/vici", good_vici)
         with open(f"{self.dir}/bridge.conf", "w", encoding="utf-8") as file:
             file.write(f"vici {self.dir}/vici\nzserv {self.dir}/zserv\nvty-dir {self.dir}\n"
-                       "conn a-b\n    prefix 10.2.0.0/24\n")
+                       "bmp 127.0.0.1:17900\nconn a-b\n    prefix 10.2.0.0/24\n")
         self.bridge = Daemon("routed-bridge", self.namespace.argv(
             BINARY, "--config", f"{self.dir}/bridge.conf", "--foreground"), f"{self.dir}/log")
 
@@ -291,6 +370,9 @@ def main():
             for what, behave in behaviours:
                 suite.case(f"{name}: {what}", misbehaves, rig, server, behave,
                            2 if behave is says_nothing else 3, logs=(rig,))
+        for what, data in bmps():
+            suite.case(f"bmp: {what}", attacks_bmp, rig, data, logs=(rig,))
+        suite.case("bmp: a second one", second_bmp, rig, logs=(rig,))
         suite.case("ends well", ends_well, rig, logs=(rig,))
     return suite.finish()
 
