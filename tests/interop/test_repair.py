@@ -100,6 +100,34 @@ def taken_back():
         check_equal(seen["lost"], 0, f"lost of {seen['sent']}")
 
 
+def a_suspicion():
+    """ipsecd's early word (ICMP, a pulled cable): repaired at once, taken back when the peer
+    answers; a verdict takes its place. Nothing is lost, and no claim is touched."""
+    with Triangle() as t:
+        a = t.routers["a"]
+        t.wait_converged()
+        monitor = Monitor(a)
+        try:
+            with t.probe() as seen:
+                start = time.time()
+                a.vici.suspect("ab", False)
+                a.wait_over(lan("b"), "ac", REPAIR)
+                repaired = monitor.first(lan("b"), "tun-ac", f"proto {REPAIR}")
+                print(f"      repaired {(repaired - start) * 1000:.1f} ms after the suspicion")
+                a.vici.suspect("ab", True)
+                a.wait_over(lan("b"), "ab")
+                a.wait_no_repair()
+                a.vici.suspect("ab", False)
+                a.wait_over(lan("b"), "ac", REPAIR)
+                t.announce("ab", False)
+                t.state("ab", "dormant")
+                a.wait_no_repair()
+                a.wait_over(lan("b"), "ac")
+        finally:
+            monitor.stop()
+        check_equal(seen["lost"], 0, f"lost of {seen['sent']}")
+
+
 def the_alternative_goes():
     """C loses its way to B: its path is withdrawn, and nothing of A's repair is left."""
     with Triangle() as t:
@@ -197,6 +225,7 @@ def main():
     suite.case("announced, the tunnel passes on: nothing is lost", announced)
     suite.case("dead at once", dead_at_once)
     suite.case("taken back before BGP moved", taken_back)
+    suite.case("a suspicion of the IKE daemon's", a_suspicion)
     suite.case("the alternative goes", the_alternative_goes)
     suite.case("zebra restarts while repaired", zebra_restarts)
     suite.case("the bridge ends while repaired", bridge_ends)
