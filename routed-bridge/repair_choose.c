@@ -76,7 +76,7 @@ const struct path *repair_find_path(struct repair *r, const struct repair_best *
 	const struct path *path;
 
 	LL_FOREACH (paths_of(r->paths, &b->prefix), path) {
-		if (is_path_of(r, path, hop))
+		if (repair_peer_counts(path->peer) && is_path_of(r, path, hop))
 			return path;
 	}
 	return NULL;
@@ -169,7 +169,8 @@ static bool hop_of_path(struct repair *r, const struct path *path, struct zapi_n
 /* What C announced is C's own best path, and without our AS in it C does not go through us. */
 static bool loop_free(const struct path *path)
 {
-	return path->peer->up && path_external(path) && !path_has_as(path, path->peer->local_as);
+	return path->peer->up && repair_peer_counts(path->peer) && path_external(path) &&
+	       !path_has_as(path, path->peer->local_as);
 }
 
 /* The neighbour of the best route withdrew its path, and lives. (One whose session ended has

@@ -129,6 +129,12 @@ void repair_copy_hops(struct repair_hops *to, const struct zapi_nexthop *hops, u
 
 /* ---- repair_choose.c ---- */
 
+/* A session of the default VRF: other VRFs have other routes under the same prefixes. */
+static inline bool repair_peer_counts(const struct path_peer *peer)
+{
+	return peer->key.distinguisher == 0;
+}
+
 /* The link of a nexthop; NULL: not known. */
 struct repair_link *repair_hop_link(struct repair *r, const struct zapi_nexthop *hop);
 bool repair_hops_equal(const struct repair_hops *a, const struct repair_hops *b);

@@ -85,6 +85,8 @@ void repair_peer(struct repair *r, const struct path_peer *peer, mono_time now)
 	struct repair_group *g, *next;
 	struct repair_best *b;
 
+	if (!repair_peer_counts(peer))
+		return;
 	if (!is_link_local(&peer->key.addr))
 		set(r, &k, !peer->up);
 	if (l && peer->key.addr.family == AF_INET6) {

@@ -31,7 +31,7 @@ static struct repair_link *link_of_peer(struct repair *r, const struct path_peer
 
 static bool is_neighbour(const struct path_peer *peer)
 {
-	return peer->up && peer->as && peer->as != peer->local_as;
+	return peer->up && repair_peer_counts(peer) && peer->as && peer->as != peer->local_as;
 }
 
 void repair_turns_neighbours(struct repair *r)

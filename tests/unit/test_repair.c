@@ -338,6 +338,26 @@ static void never_inside_our_as(void **state)
 	site_free(s);
 }
 
+static void never_by_another_vrf(void **state)
+{
+	struct site *s = site();
+	struct path_peer d = {.key = {.distinguisher = 7, .addr = end_of(AD, true)},
+			      .local = end_of(AD, false),
+			      .as = 65004,
+			      .local_as = OUR_AS};
+	struct path_attrs a = {.as_path = via_d_x, .n_as = 1, .nexthop = end_of(AD, true)};
+	struct prefix p = prefix(P);
+
+	(void)state;
+	withdraw(s, AC, P);
+	paths_peer_up(s->paths, &d);
+	paths_announce(s->paths, &d.key, &p, &a);
+	take_changes(s);
+	tunnel(s, AB, WITNESS_IKE, true);
+	assert_string_equal(told(s), "");
+	site_free(s);
+}
+
 static void the_shortest_way_around(void **state)
 {
 	struct site *s = site();
@@ -702,6 +722,7 @@ int main(void)
 		cmocka_unit_test(dies_with_its_alternative_at_once),
 		cmocka_unit_test(never_through_ourselves),
 		cmocka_unit_test(never_inside_our_as),
+		cmocka_unit_test(never_by_another_vrf),
 		cmocka_unit_test(the_shortest_way_around),
 		cmocka_unit_test(a_withdrawn_path_is_repaired_before_bgpd_decides),
 		cmocka_unit_test(a_neighbour_that_goes_takes_its_paths_along),
