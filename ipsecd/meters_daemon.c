@@ -52,6 +52,16 @@ static bool message_labels(const char *name, const char **exchange, const char *
 
 #define COUNTER_ROW(field, text) {text, n->field},
 
+/* Those whose names begin so, with the rest of the name as a label. */
+static void write_prefixed(const struct control_counter *all, unsigned n, const char *prefix,
+			   const char *label, struct metrics *out)
+{
+	for (unsigned i = 0; i < n; i++) {
+		if (strncmp(all[i].name, prefix, strlen(prefix)) == 0)
+			metrics_uint(out, all[i].value, label, all[i].name + strlen(prefix), NULL);
+	}
+}
+
 static void write_messages(const struct ike_counters *n, struct metrics *out)
 {
 	const struct control_counter all[] = {IKE_COUNTERS(COUNTER_ROW)};
@@ -66,10 +76,11 @@ static void write_messages(const struct ike_counters *n, struct metrics *out)
 	}
 	metrics_family(out, METRICS_COUNTER, "ipsecd_ike_drops_total",
 		       "IKE datagrams that were dropped.");
-	for (unsigned i = 0; i < sizeof(all) / sizeof(*all); i++) {
-		if (strncmp(all[i].name, "drop-", 5) == 0)
-			metrics_uint(out, all[i].value, "reason", all[i].name + 5, NULL);
-	}
+	write_prefixed(all, sizeof(all) / sizeof(*all), "drop-", "reason", out);
+	metrics_family(out, METRICS_COUNTER, "ipsecd_suspicions_total",
+		       "Hints that a peer is out of reach, by what they were; foreign and "
+		       "too-often: not followed; cleared: the peer answered.");
+	write_prefixed(all, sizeof(all) / sizeof(*all), "suspect-", "event", out);
 }
 
 static void write_notifies(const uint64_t counters[IKE_NOTIFIES], const char *direction,
@@ -171,8 +182,10 @@ static void write_udp(const struct meters *m, struct metrics *out)
 
 	metrics_family(out, METRICS_COUNTER, "ipsecd_udp_datagrams_total",
 		       "Datagrams of ports 500 and 4500, by what became of them.");
-	for (unsigned i = 0; i < n; i++)
-		metrics_uint(out, all[i].value, "event", all[i].name + strlen("udp-"), NULL);
+	write_prefixed(all, n, "udp-", "event", out);
+	metrics_family(out, METRICS_COUNTER, "ipsecd_icmp_unreachable_total",
+		       "ICMP messages about packets of ours, and those that quote none of them.");
+	write_prefixed(all, n, "icmp-", "event", out);
 }
 
 static void write_pool(const struct meters *m, struct metrics *out, const char *name,

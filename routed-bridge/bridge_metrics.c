@@ -190,6 +190,14 @@ static void write_paths(const struct bridge *b, struct metrics *out)
 	      s.count.peers_up);
 	gauge(out, "routed_bridge_bmp_connected", "1: bgpd tells its paths by BMP.",
 	      s.bmp.connected);
+	gauge(out, "routed_bridge_bmp_synced", "1: and has told all that it has.", s.bmp.synced);
+	metrics_family(out, METRICS_GAUGE, "routed_bridge_bmp_messages",
+		       "BMP messages of this connection, or the last one, and what was in them.");
+	metrics_uint(out, s.bmp.feed.messages, "event", "received", NULL);
+	metrics_uint(out, s.bmp.feed.unknown, "event", "unknown", NULL);
+	metrics_uint(out, s.bmp.feed.announced, "event", "announced", NULL);
+	metrics_uint(out, s.bmp.feed.withdrawn, "event", "withdrawn", NULL);
+	metrics_uint(out, s.bmp.feed.faults, "event", "faulty", NULL);
 	counter(out, "routed_bridge_bmp_connections_total", "Connections that bgpd made.",
 		s.bmp.connections);
 	counter(out, "routed_bridge_bmp_asked_again_total",
@@ -226,6 +234,9 @@ static void write_repair(const struct bridge *b, struct metrics *out)
 	gauge(out, "routed_bridge_repairs_active",
 	      "Prefixes that take a way around a dead tunnel now.", n.active);
 	gauge(out, "routed_bridge_repairs_installed", "Those that zebra confirmed.", n.installed);
+	gauge(out, "routed_bridge_repair_turns",
+	      "U-turns that are in: packets from a neighbour that are not sent back to it.",
+	      n.turns);
 	gauge(out, "routed_bridge_repair_routes_watched",
 	      "Best routes that would be repaired if their tunnel died.", n.known);
 	gauge(out, "routed_bridge_repair_routes_helpless",
@@ -303,6 +314,54 @@ static void write_bfd(const struct bridge *b, struct metrics *out)
 	write_bfd_counts(n, out);
 }
 
+/* ---- path quality ---- */
+
+struct quality_family {
+	struct metrics *out;
+	unsigned which;
+};
+
+static void put_quality(void *ctx, const struct quality_stats *q)
+{
+	const struct quality_family *f = ctx;
+	const double values[] = {(double)q->view.state, q->steered, (double)q->view.rtt / 1e9,
+				 (double)q->view.jitter / 1e9, q->view.loss / 1000.};
+
+	metrics_real(f->out, values[f->which], "conn", q->conn, "interface", q->interface, NULL);
+}
+
+static void put_probes(void *ctx, const struct quality_stats *q)
+{
+	static const char *const events[] = {"sent", "answered", "lost", "late"};
+	const uint64_t values[] = {q->view.sent, q->view.answered, q->view.lost, q->view.late};
+
+	for (unsigned i = 0; i < 4; i++)
+		metrics_uint(ctx, values[i], "conn", q->conn, "interface", q->interface, "event",
+			     events[i], NULL);
+}
+
+static void write_quality(const struct bridge *b, struct metrics *out)
+{
+	static const char *const names[][2] = {
+		{"routed_bridge_quality_state",
+		 "Path quality: 0 unknown, 1 good, 2 degraded, 3 bad."},
+		{"routed_bridge_quality_steered",
+		 "1: its routes have another metric or tag for that."},
+		{"routed_bridge_quality_rtt_seconds", "Round-trip time, smoothed."},
+		{"routed_bridge_quality_jitter_seconds", "Jitter, smoothed."},
+		{"routed_bridge_quality_loss_ratio", "Loss, from 0 to 1."},
+	};
+	struct quality_family f = {.out = out};
+
+	for (f.which = 0; f.which < sizeof(names) / sizeof(*names); f.which++) {
+		metrics_family(out, METRICS_GAUGE, names[f.which][0], names[f.which][1]);
+		bridge_quality_each(b, put_quality, &f);
+	}
+	metrics_family(out, METRICS_COUNTER, "routed_bridge_quality_probes_total",
+		       "Probes of the path.");
+	bridge_quality_each(b, put_probes, out);
+}
+
 /* ---- all ---- */
 
 static void count_warning(void *ctx, const char *text)
@@ -331,6 +390,7 @@ void bridge_metrics_write(void *watch, struct metrics *out)
 	write_paths(w->b, out);
 	write_repair(w->b, out);
 	write_bfd(w->b, out);
+	write_quality(w->b, out);
 	gauge(out, "routed_bridge_warnings", "Warnings that --status shows.", warnings);
 	counter(out, "routed_bridge_config_reloads_total",
 		"Readings of the configuration that took effect behind the first one.", w->reloads);

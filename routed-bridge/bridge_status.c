@@ -105,10 +105,10 @@ static json_t *repair(const struct bridge *b)
 		begun += (json_int_t)n.begun[i];
 	for (unsigned i = 0; i < REPAIR_ENDS; i++)
 		ended += (json_int_t)n.ended[i];
-	return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "active", (json_int_t)n.active,
-			 "installed", (json_int_t)n.installed, "watched", (json_int_t)n.known,
-			 "helpless", (json_int_t)n.helpless, "begun", begun, "ended", ended,
-			 "refused", (json_int_t)n.refused);
+	return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "turns", (json_int_t)n.turns,
+			 "active", (json_int_t)n.active, "installed", (json_int_t)n.installed,
+			 "watched", (json_int_t)n.known, "helpless", (json_int_t)n.helpless,
+			 "begun", begun, "ended", ended, "refused", (json_int_t)n.refused);
 }
 
 /* What bgpd's peers announced, and who told it. */
@@ -128,6 +128,31 @@ static json_t *paths(const struct bridge *b)
 			 (json_int_t)s.count.paths, "prefixes", (json_int_t)s.count.prefixes,
 			 "peers", (json_int_t)s.count.peers, "peers-up",
 			 (json_int_t)s.count.peers_up, "polls", (json_int_t)s.polls, "bmp", bmp);
+}
+
+static void put_quality(void *list, const struct quality_stats *q)
+{
+	const struct quality_view *v = &q->view;
+	char target[ADDR_TEXT];
+
+	json_array_append_new(
+		list,
+		json_pack("{s:o,s:o,s:s,s:b,s:b,s:s,s:f,s:o,s:f,s:f,s:f,s:I,s:I,s:I}", "conn",
+			  text(q->conn), "interface", text(q->interface), "target",
+			  q->target.family ? addr_format(&q->target, target) : "", "running",
+			  q->running, "steered", q->steered, "state", quality_state_name(v->state),
+			  "since", since(v->since), "why", text(v->why), "rtt-ms",
+			  (double)v->rtt / 1e6, "jitter-ms", (double)v->jitter / 1e6,
+			  "loss-percent", v->loss / 10., "sent", (json_int_t)v->sent, "answered",
+			  (json_int_t)v->answered, "lost", (json_int_t)v->lost));
+}
+
+static json_t *quality(const struct bridge *b)
+{
+	json_t *list = json_array();
+
+	bridge_quality_each(b, put_quality, list);
+	return list;
 }
 
 /* ---- tunnels and routes ---- */
@@ -203,12 +228,12 @@ char *bridge_status_document(void *watch)
 
 	bridge_watch_look(w);
 	bridge_watch_warnings(w, put_warning, warnings);
-	all = json_pack("{s:i,s:s,s:i,s:f,s:I,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "format", FORMAT,
-			"version", DETOUR_VERSION, "pid", (int)getpid(), "uptime",
+	all = json_pack("{s:i,s:s,s:i,s:f,s:I,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "format",
+			FORMAT, "version", DETOUR_VERSION, "pid", (int)getpid(), "uptime",
 			since(w->started), "reloads", (json_int_t)w->reloads, "ike", ike(w->b),
 			"zebra", zebra(w->b), "bfd", bfd(w->b), "repair", repair(w->b), "paths",
-			paths(w->b), "tunnels", tunnels(w), "routes", routes(w->b), "warnings",
-			warnings);
+			paths(w->b), "quality", quality(w->b), "tunnels", tunnels(w), "routes",
+			routes(w->b), "warnings", warnings);
 	document = json_dumps(all, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
 	json_decref(all);
 	return document;

@@ -29,6 +29,11 @@ static long long number(const json_t *o, const char *key)
 	return json_is_integer(v) ? json_integer_value(v) : (long long)json_number_value(v);
 }
 
+static double real(const json_t *o, const char *key)
+{
+	return json_number_value(json_object_get(o, key));
+}
+
 static bool yes(const json_t *o, const char *key)
 {
 	return json_is_true(json_object_get(o, key));
@@ -182,6 +187,28 @@ static void print_paths(const json_t *all, FILE *out)
 		fprintf(out, "asked over the vty\n");
 }
 
+static void print_quality(const json_t *all, FILE *out)
+{
+	struct table t = {0};
+	const json_t *q;
+	size_t i;
+
+	if (!json_array_size(json_object_get(all, "quality")))
+		return;
+	fprintf(out, "\n");
+	ROW(&t, "QUALITY OF", "STATE", "SINCE", "ROUND TRIP", "JITTER", "LOSS", "WHY");
+	json_array_foreach (json_object_get(all, "quality"), i, q) {
+		char since[24], rtt[32], jitter[32], loss[32];
+
+		snprintf(rtt, sizeof(rtt), "%.2f ms", real(q, "rtt-ms"));
+		snprintf(jitter, sizeof(jitter), "%.2f ms", real(q, "jitter-ms"));
+		snprintf(loss, sizeof(loss), "%.1f %%", real(q, "loss-percent"));
+		ROW(&t, text(q, "conn"), text(q, "state"), age(number(q, "since"), since), rtt,
+		    jitter, loss, text(q, "why"));
+	}
+	print_table(&t, out);
+}
+
 static void print_tunnels(const json_t *all, FILE *out)
 {
 	struct table t = {0};
@@ -246,6 +273,7 @@ void status_print(const json_t *all, FILE *out)
 	print_paths(all, out);
 	print_bfd(all, out);
 	print_tunnels(all, out);
+	print_quality(all, out);
 	print_routes(all, out);
 	json_array_foreach (json_object_get(all, "warnings"), i, warning) {
 		fprintf(out, "%swarning: %s\n", i ? "" : "\n", json_string_value(warning));

@@ -2,13 +2,15 @@
 """Local repair against real zebra and bgpd (with its BMP module): tests/support/triangle.py.
 What is asserted is what must be so on any machine: order, and that nothing is lost or left;
 milliseconds are printed."""
+import json
 import os
 import signal
 import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
-from tests.support import netns  # noqa: E402
+from tests.support import metrics, netns  # noqa: E402
+from tests.support.bridge import BINARY  # noqa: E402
 from tests.support.poll import until  # noqa: E402
 from tests.support.suite import Suite, check, check_equal  # noqa: E402
 from tests.support.triangle import Monitor, Triangle, lan, lan6  # noqa: E402
@@ -71,10 +73,34 @@ def dead_at_once():
                 repair_came_first(monitor, cut)
                 a.wait_no_repair()
                 a.wait_over(lan("b"), "ac")
+                counted(a)
         finally:
             monitor.stop()
         print(f"      lost {seen['lost']} of {seen['sent']}, {(cut - start) * 1000:.0f} ms of it "
               "for the cut itself")
+
+
+def counted(router):
+    """The failover in metrics and --status, once it is over."""
+    seen = metrics.until_metrics("the failover is counted", router.ns, 9434, lambda m: m.value(
+        "routed_bridge_repairs_active") == 0 and
+        m.value("routed_bridge_repairs_ended_total", reason="converged"))
+    begun = sum(value for _, value in seen["routed_bridge_repairs_begun_total"])
+    ended = sum(value for _, value in seen["routed_bridge_repairs_ended_total"])
+    check(begun == ended >= 1, f"{begun} begun, {ended} ended")
+    for name in ("install", "duration"):
+        name = f"routed_bridge_repair_{name}_seconds"
+        count, total = seen.value(name, "_count"), seen.value(name, "_sum")
+        check(1 <= count <= begun and 0 < total < 60 * count, f"{name}: {count} in {total} s")
+    install, lasted = (seen.value(f"routed_bridge_repair_{name}_seconds", "_sum")
+                       for name in ("install", "duration"))
+    check(install <= lasted, f"confirmed after {install} s, over after {lasted} s")
+    check_equal(seen.value("routed_bridge_bmp_connected"), 1, "BMP")
+    check(seen.value("routed_bridge_paths") > 0, "paths")
+    found = json.loads(netns.run(BINARY, "--status", "--json", "--control",
+                                 f"{router.dir}/control"))
+    check_equal((found["repair"]["begun"], found["repair"]["active"]), (begun, 0), "--status")
+    check_equal(found["paths"]["source"], "bmp", "source of paths")
 
 
 def suspected(t, reason="suspicion"):

@@ -121,6 +121,8 @@ def request(namespace, port, text="GET /metrics HTTP/1.1\r\nHost: test\r\n\r\n",
         answer = b"".join(iter(lambda: sock.recv(65536), b""))
     if not answer:  # it stopped listening meanwhile
         raise ConnectionError("closed without an answer")
+    if not answer:
+        raise ConnectionError("the server closed without a word")
     head, _, body = answer.partition(b"\r\n\r\n")
     lines = head.decode().split("\r\n")
     headers = dict(line.lower().split(": ", 1) for line in lines[1:])

@@ -94,7 +94,8 @@ class Router:
 
     def start_bridge(self):
         with open(f"{self.dir}/bridge.conf", "w", encoding="utf-8") as file:
-            file.write(f"vici {self.dir}/vici\nzserv {self.frr.zserv}\nvty-dir {self.frr.dir}\n")
+            file.write(f"vici {self.dir}/vici\nzserv {self.frr.zserv}\nvty-dir {self.frr.dir}\n"
+                       f"control {self.dir}/control\nmetrics 127.0.0.1:9434\n")
             file.write("bmp 127.0.0.1:17900\n" if self.bmp else "")
             file.write(self.config)
             for link in self.links:
