@@ -166,13 +166,17 @@ static void say_silent(struct measured *m, mono_time now)
 static void on_probe(struct ev_loop *loop, ev_timer *w, int revents)
 {
 	struct measured *m = w->data;
-	mono_time now = mono_now();
+	mono_time now;
 	struct probe_echo e = {.id = (uint16_t)m->cookie, .cookie = m->cookie};
 
 	(void)loop;
 	(void)revents;
 	if (!find_target(m))
 		return;
+	probes_read(m->owner->probes);
+	if (!m->ifindex)
+		return;
+	now = mono_now();
 	judge(m, now);
 	if (!m->ifindex) /* that was the end of it */
 		return;
@@ -182,16 +186,16 @@ static void on_probe(struct ev_loop *loop, ev_timer *w, int revents)
 }
 
 static void on_answer(void *ctx, int ifindex, const struct addr *from, const struct probe_echo *e,
-		      mono_time now)
+		      mono_time at)
 {
 	struct bridge_quality *bq = ctx;
 	struct measured *m;
 
 	HASH_FIND(hh_cookie, bq->by_cookie, &e->cookie, sizeof(e->cookie), m);
-	if (!m || m->ifindex != ifindex || !quality_answered(m->q, e->seq, now))
+	if (!m || m->ifindex != ifindex || !quality_answered(m->q, e->seq, at))
 		return;
 	m->from = *from;
-	judge(m, now);
+	judge(m, mono_now());
 }
 
 static bool open_sockets(struct bridge_quality *bq)

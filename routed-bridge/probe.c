@@ -10,10 +10,12 @@
 #include <netinet/icmp6.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define BATCH	64
-#define CONTROL 64
+#define CONTROL 128
+#define OLD	(10 * MONO_S) /* somebody sets the clock */
 
 struct probes {
 	struct probes_host host;
@@ -39,6 +41,27 @@ static int came_by(struct msghdr *msg)
 	return 0;
 }
 
+/* The kernel's stamp is of the clock of the day. */
+static mono_time arrived(struct msghdr *msg)
+{
+	mono_time now = mono_now();
+
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
+		struct timespec stamp, day;
+		int64_t age;
+
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_TIMESTAMPNS)
+			continue;
+		memcpy(&stamp, CMSG_DATA(c), sizeof(stamp));
+		clock_gettime(CLOCK_REALTIME, &day);
+		age = (int64_t)(day.tv_sec - stamp.tv_sec) * (int64_t)MONO_S + day.tv_nsec -
+		      stamp.tv_nsec;
+		if (age > 0 && age < (int64_t)OLD && (mono_time)age < now)
+			return now - (mono_time)age;
+	}
+	return now;
+}
+
 static bool receive(struct probes *p, int fd, uint8_t family)
 {
 	_Alignas(struct cmsghdr) uint8_t control[CONTROL];
@@ -59,8 +82,16 @@ static bool receive(struct probes *p, int fd, uint8_t family)
 		return false;
 	if (!(msg.msg_flags & MSG_TRUNC) && endpoint_from_sockaddr(msg.msg_name, &from) &&
 	    probe_parse(family, span_of(packet, (size_t)n), &e))
-		p->host.answer(p->host.ctx, came_by(&msg), &from.addr, &e, mono_now());
+		p->host.answer(p->host.ctx, came_by(&msg), &from.addr, &e, arrived(&msg));
 	return true;
+}
+
+static void read_some(struct probes *p, int fd, uint8_t family)
+{
+	for (unsigned i = 0; fd >= 0 && i < BATCH; i++) {
+		if (!receive(p, fd, family))
+			break;
+	}
 }
 
 static void on_readable(struct ev_loop *loop, ev_io *w, int revents)
@@ -69,10 +100,13 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int revents)
 
 	(void)loop;
 	(void)revents;
-	for (unsigned i = 0; i < BATCH; i++) {
-		if (!receive(p, w->fd, w == &p->v6 ? AF_INET6 : AF_INET))
-			break;
-	}
+	read_some(p, w->fd, w == &p->v6 ? AF_INET6 : AF_INET);
+}
+
+void probes_read(struct probes *p)
+{
+	read_some(p, p->fd4, AF_INET);
+	read_some(p, p->fd6, AF_INET6);
 }
 
 static bool set_options(int fd, int family)
@@ -81,6 +115,7 @@ static bool set_options(int fd, int family)
 	struct icmp6_filter v6;
 	int on = 1, off = 0;
 
+	setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on)); /* without it: ours */
 	if (family == AF_INET)
 		return !setsockopt(fd, SOL_RAW, ICMP_FILTER, &v4, sizeof(v4)) &&
 		       !setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof(on));

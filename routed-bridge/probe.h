@@ -11,9 +11,10 @@ struct ev_loop;
 struct probes;
 
 struct probes_host {
-	/* A reply came by this device from this address. */
+	/* A reply came by this device from this address, at that time: the kernel's, so that a busy
+	 * process does not make a path slow. */
 	void (*answer)(void *ctx, int ifindex, const struct addr *from, const struct probe_echo *e,
-		       mono_time now);
+		       mono_time at);
 	void *ctx;
 	struct ev_loop *loop;
 };
@@ -21,6 +22,8 @@ struct probes_host {
 /* NULL: errno. A missing family is no error. */
 struct probes *probes_open(const struct probes_host *host);
 void probes_close(struct probes *p);
+/* Takes the answers that are there already: before somebody is judged for not having answered. */
+void probes_read(struct probes *p);
 /* false: errno. A multicast address is that of all who listen at the link's other end. */
 bool probes_send(struct probes *p, int ifindex, const struct addr *to, const struct probe_echo *e);
 

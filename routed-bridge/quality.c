@@ -179,7 +179,7 @@ bool quality_answered(struct quality *q, uint32_t seq, mono_time now)
 	probe->fate = ANSWERED;
 	q->v.answered++;
 	q->last_answer = now;
-	sample(q, now - probe->sent);
+	sample(q, now > probe->sent ? now - probe->sent : 1);
 	return true;
 }
 
