@@ -5,6 +5,7 @@
 #define US	     ((mono_time)1000)
 #define TAKEN_WITHIN (2 * MONO_MS) /* a packet is taken from its device in less than that */
 #define EXCUSES	     10		   /* detection times */
+#define ASKED	     3		   /* intervals */
 
 static uint32_t greater(uint32_t a, uint32_t b)
 {
@@ -165,6 +166,7 @@ void bfd_session_start(struct bfd_session *s, const struct bfd_settings *set, mo
 		.remote_state = BFD_DOWN,
 		.remote_min_rx = 1, /* 6.8.1 */
 		.detect_at = MONO_NEVER,
+		.ask_at = MONO_NEVER,
 		.random = seed ? seed : 1,
 		.sent = now + hold,
 	};
@@ -226,6 +228,26 @@ static void learn(struct bfd_session *s, const struct bfd_packet *p)
 	}
 }
 
+/* One of the intervals that the detection time is made of. */
+static mono_time one_interval(const struct bfd_session *s)
+{
+	return s->remote_multiplier ? s->detect_time / s->remote_multiplier : s->detect_time;
+}
+
+/* After each of the last intervals before the end, the first one excepted. */
+static void plan_questions(struct bfd_session *s, mono_time now)
+{
+	mono_time interval = one_interval(s);
+
+	s->has_witness = false;
+	s->stalled = 0;
+	s->ask_at = MONO_NEVER;
+	if (s->detect_at == MONO_NEVER || s->remote_multiplier < 2)
+		return;
+	s->ask_at = s->detect_at - now > ASKED * interval ? s->detect_at - (ASKED - 1) * interval
+							  : now + interval;
+}
+
 /* A peer that asks for shorter intervals may wait for our answer before it sends that often:
  * as long as it polls, the longest time counts. */
 static void listen_on(struct bfd_session *s, mono_time before, bool poll, mono_time now)
@@ -240,8 +262,8 @@ static void listen_on(struct bfd_session *s, mono_time before, bool poll, mono_t
 	}
 	s->heard = now;
 	s->grace = s->excuse = 0;
-	s->doubted = false;
 	s->detect_at = wait ? now + wait : MONO_NEVER;
+	plan_questions(s, now);
 }
 
 void bfd_session_receive(struct bfd_session *s, const struct bfd_packet *p, mono_time now)
@@ -294,8 +316,8 @@ bool bfd_session_send(struct bfd_session *s, struct bfd_packet *out, mono_time n
 	s->send_due = s->send_due && s->final_due && s->polling;
 	s->final_due = false;
 	s->sent = now;
-	if (!s->asked)
-		s->asked = now;
+	if (!s->untaken)
+		s->untaken = now;
 	plan_send(s);
 	return true;
 }
@@ -307,35 +329,35 @@ void bfd_session_repeat(struct bfd_session *s)
 
 /* ---- silence ---- */
 
-/* One of the intervals that the detection time is made of. */
-static mono_time one_interval(const struct bfd_session *s)
-{
-	return s->remote_multiplier ? s->detect_time / s->remote_multiplier : s->detect_time;
-}
-
 mono_time bfd_session_judge_at(const struct bfd_session *s)
 {
-	if (s->detect_at == MONO_NEVER || s->doubted || s->state != BFD_UP ||
-	    s->remote_multiplier < 2)
-		return s->detect_at;
-	return s->detect_at - one_interval(s);
+	return s->ask_at < s->detect_at ? s->ask_at : s->detect_at;
 }
 
-static void ask(struct bfd_session *s, const struct bfd_witness *w)
+/* Ours lie in the device. */
+static bool is_stalled(const struct bfd_session *s, const struct bfd_witness *w, mono_time now)
 {
-	s->doubted = true;
-	s->asked = 0;
+	return w->out == s->witness.out && s->untaken && now - s->untaken >= TAKEN_WITHIN;
+}
+
+/* true: it speaks for the peer, or against our own side. */
+static bool ask(struct bfd_session *s, const struct bfd_witness *w, mono_time now)
+{
+	bool before = s->has_witness, stalled, excused = false;
+
+	s->ask_at = now + one_interval(s);
 	s->has_witness = w != NULL;
-	if (w)
-		s->witness = *w;
-}
-
-static bool is_excused(const struct bfd_session *s, const struct bfd_witness *w, mono_time now)
-{
-	if (!w || !s->has_witness || s->state != BFD_UP)
+	if (!w)
 		return false;
-	return w->in != s->witness.in ||
-	       (w->out == s->witness.out && s->asked && now - s->asked >= TAKEN_WITHIN);
+	if (before) {
+		stalled = is_stalled(s, w, now);
+		excused = stalled || w->in != s->witness.in;
+		s->stalled += stalled ? one_interval(s) : 0;
+	}
+	if (!before || w->out != s->witness.out)
+		s->untaken = 0;
+	s->witness = *w;
+	return excused;
 }
 
 /* More time, out of what is left of `most`; false: nothing is left. */
@@ -353,20 +375,23 @@ static bool extend(struct bfd_session *s, mono_time *given, mono_time most, mono
 bool bfd_session_judge(struct bfd_session *s, const struct bfd_witness *w, mono_time late,
 		       mono_time now)
 {
+	mono_time more = one_interval(s);
 	bool excused;
 
 	if (now < bfd_session_judge_at(s))
 		return false;
-	if (now < s->detect_at) {
-		ask(s, w);
+	excused = ask(s, s->state == BFD_UP ? w : NULL, now);
+	if (now < s->detect_at)
 		return false;
-	}
-	excused = is_excused(s, w, now);
-	ask(s, w);
 	if (late && extend(s, &s->grace, s->detect_time, late, now))
 		return false;
-	if (excused && extend(s, &s->excuse, EXCUSES * s->detect_time, one_interval(s), now))
+	if (!excused) {
+		more = s->stalled;
+		s->stalled = 0;
+	}
+	if (more && extend(s, &s->excuse, EXCUSES * s->detect_time, more, now))
 		return false;
+	s->ask_at = MONO_NEVER;
 	s->detect_at = MONO_NEVER;
 	s->remote_discriminator = 0; /* 6.8.1 */
 	s->last_since = now - s->heard;

@@ -57,10 +57,11 @@ struct bfd_session {
 	mono_time poll_time; /* what counts instead while the peer polls; 0 */
 	mono_time grace;     /* given in this silence for time that we did not run */
 	mono_time excuse;    /* given in it because of the witness */
-	bool doubted;	     /* the witness was asked one interval before the end */
+	mono_time ask_at;    /* the witness: after each interval without a packet */
 	bool has_witness;
-	struct bfd_witness witness; /* then */
-	mono_time asked;	    /* the first packet since then; 0: none */
+	struct bfd_witness witness; /* what it said then */
+	mono_time untaken;	    /* the first packet since then that nobody took yet; 0: none */
+	mono_time stalled;	    /* of this silence: ours were not taken */
 	mono_time last_since;	    /* silence before the last expiry, for statistics */
 	uint32_t random;
 };
@@ -89,8 +90,8 @@ void bfd_session_repeat(struct bfd_session *s);
  * nobody slept): it is given back, at most one detection time for each silence. And what the
  * witness tells (NULL: there is none): packets that come out of the tunnel come from the
  * peer, so that its control packets were lost among them; and packets of ours that nobody
- * takes from the device say that what encrypts them does not run. Each such interval is given
- * back, at most ten detection times for each silence. */
+ * takes from the device say that what encrypts them does not run. Such time is given back, at
+ * most ten detection times for each silence. */
 bool bfd_session_judge(struct bfd_session *s, const struct bfd_witness *w, mono_time late,
 		       mono_time now);
 mono_time bfd_session_judge_at(const struct bfd_session *s);
