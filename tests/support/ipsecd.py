@@ -27,10 +27,12 @@ conn {end.name}
     {extra}
 """
 
-LIFETIMES = """margintime=2s
+LIFETIMES = """margintime={margin}s
     rekeyfuzz=0%
     lifetime={child}s
     ikelifetime={ike}s"""
+MARGIN = 10  # more than a machine stands still
+REAUTH_MARGIN = 2  # the other end is told the lifetime, and acts by it
 
 
 class Ipsecd(Peer):
@@ -80,8 +82,9 @@ class Ipsecd(Peer):
         if end.mark:
             extra.append(f"mark={end.mark}")
         if end.child_rekey or end.ike_rekey:
-            extra.append(LIFETIMES.format(child=(end.child_rekey or 3600) + 2,
-                                          ike=(end.ike_rekey or 3600) + 2))
+            margin = REAUTH_MARGIN if "reauth=yes" in end.extra else MARGIN
+            extra.append(LIFETIMES.format(margin=margin, child=(end.child_rekey or 3600) + margin,
+                                          ike=(end.ike_rekey or 3600) + margin))
         return CONN.format(end=end, inside=",".join(end.inside), extra="\n    ".join(extra))
 
     def _settle(self):
