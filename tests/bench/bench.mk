@@ -22,11 +22,12 @@ $(BUILD)/bench/bmp_table: $(call objects,$(BMP_TABLE_SRC)) $(BUILD)/libdetour.a
 
 -include $(patsubst %,$(OBJ)/tests/bench/%.d,bench_tunnel bench_ike udp_rate bmp_table)
 
-.PHONY: bench bench-tunnel bench-paths
-bench: ## speed and CPU cost beside strongSwan's, in about 5 minutes (root)
+.PHONY: bench bench-tunnel bench-paths bench-bridge
+bench: ## speed and CPU cost beside strongSwan's, and the bridge at scale, in about 8 minutes (root)
 	@mk/deps.sh build lab bench
 	@$(MAKE) --no-print-directory all $(BUILD)/bench/bench_ike $(BUILD)/bench/udp_rate
 	@tests/bench/run
+	@tests/bench/bridge
 
 bench-tunnel: $(BUILD)/bench/bench_tunnel ## throughput and CPU of the userspace plane, IKE left out (root)
 	@tests/bench/tunnel $<
@@ -34,3 +35,8 @@ bench-tunnel: $(BUILD)/bench/bench_tunnel ## throughput and CPU of the userspace
 bench-paths: $(BUILD)/bench/bmp_table ## 100,000 prefixes x 3 peers by BMP: time, memory, a peer's end
 	@tests/bench/bmp_feed.py
 	@tests/bench/bmp_feed.py 10000 3
+
+bench-bridge: ## routed-bridge with 1,000 tunnels and 100,000 BGP routes: memory, restarts, repair (root)
+	@mk/deps.sh build lab
+	@$(MAKE) --no-print-directory all
+	@tests/bench/bridge
