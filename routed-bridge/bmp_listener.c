@@ -1,6 +1,7 @@
 /* The listening socket, the connection with its buffer, and the timer of both. */
 #include "routed-bridge/bmp_listener.h"
 #include "routed-bridge/bmp_resync.h"
+#include "routed-bridge/tcp_owner.h"
 
 #include <errno.h>
 #include <ev.h>
@@ -219,6 +220,24 @@ static void begin(struct bmp_listener *l, int fd)
 	plan(l);
 }
 
+/* NULL, or why the one who connected is not listened to. */
+static const char *distrust(struct bmp_listener *l, int fd, const struct endpoint *from)
+{
+	struct sockaddr_storage sa;
+	struct endpoint here;
+	socklen_t len = sizeof(sa);
+	unsigned uid;
+
+	if (!l->host->trusts || !addr_is_loopback(&from->addr))
+		return NULL;
+	if (getsockname(fd, (struct sockaddr *)&sa, &len) < 0 ||
+	    !endpoint_from_sockaddr((const struct sockaddr *)&sa, &here) ||
+	    !tcp_owner(from, &here, &uid))
+		return "whose it is cannot be found out";
+	return l->host->trusts(l->host->ctx, uid) ? NULL
+						  : "it is neither root's nor that of bgpd's user";
+}
+
 static void on_acceptable(struct ev_loop *loop, ev_io *io, int events)
 {
 	struct bmp_listener *l = io->data;
@@ -226,6 +245,7 @@ static void on_acceptable(struct ev_loop *loop, ev_io *io, int events)
 	struct endpoint peer = {0};
 	socklen_t len = sizeof(from);
 	char text[ENDPOINT_TEXT];
+	const char *why;
 	int fd =
 		accept4(l->listening, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
@@ -235,12 +255,12 @@ static void on_acceptable(struct ev_loop *loop, ev_io *io, int events)
 		return;
 	endpoint_from_sockaddr((const struct sockaddr *)&from, &peer);
 	endpoint_format_url(&peer, text);
-	if (l->fd >= 0) {
+	why = l->fd >= 0 ? "bgpd is connected already (one 'router bgp' of one bgpd can be "
+			   "listened to)"
+			 : distrust(l, fd, &peer);
+	if (why) {
 		l->refused++;
-		say(l, LOG_LEVEL_WARN,
-		    "refusing %s: bgpd is connected already (one 'router bgp' of one bgpd can be "
-		    "listened to)",
-		    text);
+		say(l, LOG_LEVEL_WARN, "refusing %s: %s", text, why);
 		close(fd);
 		return;
 	}

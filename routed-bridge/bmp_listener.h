@@ -15,7 +15,10 @@ struct bmp_listener_host {
 	void (*connected)(void *ctx, const char *speaker); /* its first message came */
 	void (*changed)(void *ctx);			   /* the table may have changed */
 	void (*synced)(void *ctx); /* once a connection, when it has told all it has */
-	void (*lost)(void *ctx);   /* after connected, and not when it is asked to come again */
+	/* May a process of this user on this machine tell paths? NULL: every one. Those of
+	 * other machines may: the address that is listened at lets them in, or does not. */
+	bool (*trusts)(void *ctx, unsigned uid);
+	void (*lost)(void *ctx); /* after connected, and not when it is asked to come again */
 	void *ctx;
 	const struct log_sink *log;
 	struct ev_loop *loop;

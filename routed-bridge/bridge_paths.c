@@ -8,6 +8,8 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define BMP_PATIENCE (3 * MONO_S) /* without a connection until bgpd is asked instead */
 #define POLL_FIRST   (MONO_S / 2)
@@ -218,6 +220,17 @@ static void on_bmp_synced(void *ctx)
 	say_balance(s, "bmp");
 }
 
+/* Root, ourselves, and whose bgpd's vty socket is. */
+static bool on_bmp_trusts(void *ctx, unsigned uid)
+{
+	struct bridge_paths *s = ctx;
+	char path[BRIDGE_PATH_MAX + 16];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s/bgpd.vty", s->b->config->vty_dir);
+	return uid == 0 || uid == geteuid() || (stat(path, &st) == 0 && st.st_uid == uid);
+}
+
 static void on_bmp_lost(void *ctx)
 {
 	struct bridge_paths *s = ctx;
@@ -292,6 +305,7 @@ void bridge_paths_fit(struct bridge *b, const struct bridge_config *old)
 			.changed = on_bmp_changed,
 			.synced = on_bmp_synced,
 			.lost = on_bmp_lost,
+			.trusts = on_bmp_trusts,
 			.ctx = s,
 			.log = b->log,
 			.loop = b->loop,

@@ -15,7 +15,7 @@ $(BUILD)/bench/udp_rate: $(OBJ)/tests/bench/udp_rate.o
 
 # The table of paths with its BMP listener: for tests/interop/test_bmp.py, too.
 BMP_TABLE_SRC := tests/bench/bmp_table.c $(addprefix routed-bridge/,bmp_listener.c bmp_feed.c bmp_resync.c \
-	bmp.c bgp_update.c bgp_message.c bgp_json.c paths.c vty.c vty_frame.c)
+	bmp.c bgp_update.c bgp_message.c bgp_json.c paths.c tcp_owner.c vty.c vty_frame.c)
 
 $(BUILD)/bench/bmp_table: $(call objects,$(BMP_TABLE_SRC)) $(BUILD)/libdetour.a
 	$(call link,-lev -ljansson)

@@ -355,11 +355,15 @@ def write_bridge_config(net, text):
                    f"vty-dir {net.frr['a'].dir}\nrepair yes\n{text}")
 
 
+def start_bridge(net):
+    net.bridge = Daemon("routed-bridge", net.ns["a"].argv(
+        BRIDGE, "--config", f"{net.dir}/bridge.conf", "--foreground"), f"{net.dir}/bridge.log")
+
+
 def the_bridge_by_bmp_then_by_questions(net):
     """`bmp` in its file, then bgpd without the connection, then a file without `bmp`."""
     write_bridge_config(net, "bmp 127.0.0.1:17901\n")
-    net.bridge = Daemon("routed-bridge", net.ns["a"].argv(
-        BRIDGE, "--config", f"{net.dir}/bridge.conf", "--foreground"), f"{net.dir}/bridge.log")
+    start_bridge(net)
     net.bridge.wait_log("connected: FRRouting")
     line = net.bridge.wait_log("paths to", timeout=20)
     check("paths[bmp]" in line and "of 3 peers" in line, line)
@@ -377,10 +381,25 @@ def the_bridge_by_bmp_then_by_questions(net):
     net.bridge.wait_log("peer[10.9.0.1] up", mark, 40)
 
 
+def strangers_are_refused(net):
+    """Of users of this machine that are neither root nor bgpd's."""
+    write_bridge_config(net, "bmp 127.0.0.1:17902\n")
+    if net.bridge:
+        net.bridge.kill(signal.SIGHUP)
+    else:
+        start_bridge(net)
+    net.bridge.wait_log("17902] waiting for bgpd")
+    code = ("import encodings.idna, os, socket; os.setuid(65534); "
+            "s = socket.create_connection(('127.0.0.1', 17902)); s.settimeout(5); "
+            "print(s.recv(1))")
+    check_equal(net.ns["a"].run(sys.executable, "-c", code).strip(), "b''", "nobody's connection")
+    net.bridge.wait_log("neither root's nor that of bgpd's user")
+
+
 CASES = (holds_what_bgpd_shows, asked_over_the_vty, withdrawn_and_announced,
          policy_takes_and_gives, lost_sessions_are_told_at_once, reset_says_why,
          killed_and_started, without_anything_lost_nothing_changes,
-         the_bridge_by_bmp_then_by_questions)
+         the_bridge_by_bmp_then_by_questions, strangers_are_refused)
 
 
 def main():

@@ -66,6 +66,7 @@ TEST_test_bmp := tests/unit/test_bmp.c $(addprefix routed-bridge/,bmp.c bmp_feed
 	lib/addr.c lib/buf.c lib/log.c
 TEST_test_bgp_json := tests/unit/test_bgp_json.c routed-bridge/bgp_json.c routed-bridge/paths.c lib/addr.c
 LIBS_test_bgp_json := -ljansson
+TEST_test_tcp_owner := tests/unit/test_tcp_owner.c routed-bridge/tcp_owner.c lib/addr.c
 TEST_test_vty := tests/unit/test_vty.c routed-bridge/vty.c routed-bridge/vty_frame.c lib/unix_socket.c
 LIBS_test_vty := -lev
 TEST_test_paths := tests/unit/test_paths.c routed-bridge/paths.c lib/addr.c
