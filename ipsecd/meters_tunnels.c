@@ -4,7 +4,7 @@
  * which are a fixed list of words. */
 #include "ipsecd/meters_parts.h"
 
-#include <stdlib.h>
+#include <stdio.h>
 
 /* ---- the look ---- */
 
@@ -12,6 +12,21 @@ struct look {
 	struct meters *m;
 	mono_time now;
 };
+
+/* Its identity if there is one, else its address or name. */
+static void format_peer(const struct conn *conn, char text[ID_TEXT])
+{
+	const struct host *h = conn->n_remote ? &conn->remote[0] : NULL;
+
+	if (conn->remote_id.type != ID_ANY)
+		id_format(&conn->remote_id, text);
+	else if (h && h->kind == HOST_ADDR)
+		addr_format(&h->addr, text);
+	else if (h && h->kind == HOST_PREFIX)
+		prefix_format(&h->prefix, text);
+	else
+		snprintf(text, ID_TEXT, "%s", h && h->kind == HOST_NAME ? h->name : "%any");
+}
 
 static void see_conn(void *ctx, const struct ike_conn_info *info)
 {
@@ -22,6 +37,7 @@ static void see_conn(void *ctx, const struct ike_conn_info *info)
 		return;
 	t->seen = true;
 	t->info = *info;
+	format_peer(info->conn, t->peer);
 	t->ike_sas = t->child_sas = 0;
 	t->ike_rekey_at = t->child_rekey_at = t->child_ends_at = 0;
 	t->live = (struct dataplane_child_stats){0};
@@ -122,19 +138,6 @@ static const char *down_reason(const struct meter *t)
 	if (t->info.reason != IKE_REASON_NONE)
 		return ike_reason_text(t->info.reason);
 	return t->info.expected ? "not up yet" : "not started";
-}
-
-static const char *peer_of(const struct conn *conn, char text[ID_TEXT])
-{
-	const struct host *h = conn->n_remote ? &conn->remote[0] : NULL;
-
-	if (conn->remote_id.type != ID_ANY)
-		return id_format(&conn->remote_id, text);
-	if (h && h->kind == HOST_ADDR)
-		return addr_format(&h->addr, text);
-	if (h && h->kind == HOST_PREFIX)
-		return prefix_format(&h->prefix, text);
-	return h && h->kind == HOST_NAME ? h->name : "%any";
 }
 
 static const char *start_of(const struct conn *conn)
@@ -276,7 +279,6 @@ static const struct family {
 static void write_simple(const struct meters *m, struct metrics *out, const struct family *f,
 			 mono_time now)
 {
-	char text[ID_TEXT];
 	const struct meter *t;
 	double value;
 	unsigned n;
@@ -285,8 +287,7 @@ static void write_simple(const struct meters *m, struct metrics *out, const stru
 	EACH(m, t, n)
 	{
 		if (f->value(t, now, &value))
-			metrics_real(out, value, "conn", t->conn, "peer",
-				     peer_of(t->info.conn, text), NULL);
+			metrics_real(out, value, "conn", t->conn, "peer", t->peer, NULL);
 	}
 }
 
@@ -294,14 +295,13 @@ static void write_simple(const struct meters *m, struct metrics *out, const stru
 
 static void write_info(const struct meters *m, struct metrics *out)
 {
-	char text[ID_TEXT];
 	const struct meter *t;
 	unsigned n;
 
 	metrics_family(out, METRICS_GAUGE, "ipsecd_tunnel_info",
 		       "1; what the connection is: its device and its kind, auto=.");
 	EACH(m, t, n)
-	metrics_uint(out, 1, "conn", t->conn, "peer", peer_of(t->info.conn, text), "interface",
+	metrics_uint(out, 1, "conn", t->conn, "peer", t->peer, "interface",
 		     t->have_tunnel ? t->tunnel.interface : t->info.conn->tunnel.name, "kind",
 		     t->have_tunnel ? t->tunnel.kind : NULL, "auto", start_of(t->info.conn), NULL);
 	metrics_family(out, METRICS_GAUGE, "ipsecd_tunnel_down_reason",
@@ -309,23 +309,22 @@ static void write_info(const struct meters *m, struct metrics *out)
 	EACH(m, t, n)
 	{
 		if (!is_up(t))
-			metrics_uint(out, 1, "conn", t->conn, "peer", peer_of(t->info.conn, text),
-				     "reason", down_reason(t), NULL);
+			metrics_uint(out, 1, "conn", t->conn, "peer", t->peer, "reason",
+				     down_reason(t), NULL);
 	}
 }
 
 static void write_pair(const struct meters *m, struct metrics *out, const char *label,
 		       const char *const words[2], uint64_t (*value)(const struct meter *t, bool b))
 {
-	char text[ID_TEXT];
 	const struct meter *t;
 	unsigned n;
 
 	EACH(m, t, n)
 	{
 		for (unsigned i = 0; i < 2; i++)
-			metrics_uint(out, value(t, i != 0), "conn", t->conn, "peer",
-				     peer_of(t->info.conn, text), label, words[i], NULL);
+			metrics_uint(out, value(t, i != 0), "conn", t->conn, "peer", t->peer, label,
+				     words[i], NULL);
 	}
 }
 
