@@ -234,6 +234,10 @@ static void on_capabilities(struct zebra *z, const struct zapi_message *m)
 	z->connects++;
 	z->backoff = BACKOFF_FIRST;
 	z->complaint[0] = '\0';
+	if (!z->version->verified)
+		log_to(z->host->log, LOG_LEVEL_INFO, "zebra", z->name,
+		       "FRR %u.%u's protocol is known from its source; no test has run against it",
+		       z->version->major, z->version->minor);
 	if (z->subscribed)
 		send_subscription(z);
 	z->host->ready(z->host->ctx, z);

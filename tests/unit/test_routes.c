@@ -491,6 +491,43 @@ static void interfaces_have_generations(void **state)
 	interfaces_free(t);
 }
 
+static void vrfs_are_known_by_name(void **state)
+{
+	struct zapi_vrf red = {.table = 1001, .name = "red"},
+			blue = {.table = 1002, .name = "blue"};
+	struct zapi_interface up = report(3, IFF_UP | IFF_RUNNING);
+	struct interfaces *t = interfaces_new();
+	const struct interface *i;
+	uint32_t id = 99;
+
+	(void)state;
+	assert_false(interfaces_vrf_find(t, "red", &id));
+	assert_true(interfaces_vrf_find(t, "default", &id));
+	assert_int_equal(id, ZAPI_VRF_DEFAULT);
+	assert_int_equal(interfaces_vrf_table(t, ZAPI_VRF_DEFAULT), 254);
+	assert_true(interfaces_vrf_add(t, 5, &red));
+	assert_false(interfaces_vrf_add(t, 5, &red));
+	assert_true(interfaces_vrf_add(t, 6, &blue));
+	assert_true(interfaces_vrf_find(t, "red", &id));
+	assert_int_equal(id, 5);
+	/* Another VRF is another generation, as if the device were made anew. */
+	i = interfaces_update(t, ZAPI_INTERFACE_ADD, &up);
+	up.vrf = 5;
+	assert_non_null(interfaces_update(t, ZAPI_INTERFACE_ADD, &up));
+	assert_int_equal(i->vrf, 5);
+	assert_int_equal(i->generation, 2);
+	interfaces_vrf_delete(t, 5);
+	assert_false(interfaces_vrf_find(t, "red", &id));
+	assert_false(interfaces_vrf_present(t, 5));
+	assert_int_equal(interfaces_vrf_table(t, 5), 1001);
+	/* Made anew while nobody looked: the name has one id. */
+	assert_true(interfaces_vrf_add(t, 7, &blue));
+	assert_true(interfaces_vrf_find(t, "blue", &id));
+	assert_int_equal(id, 7);
+	assert_false(interfaces_vrf_present(t, 6));
+	interfaces_free(t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -506,6 +543,7 @@ int main(void)
 		cmocka_unit_test(notes_move_states),
 		cmocka_unit_test(wanted_is_installed_in_the_end),
 		cmocka_unit_test(interfaces_have_generations),
+		cmocka_unit_test(vrfs_are_known_by_name),
 	};
 
 	return cmocka_run_group_tests_name("routes", tests, NULL, NULL);
