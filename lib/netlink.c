@@ -235,6 +235,11 @@ static void tell(const struct answer *a, void (*cb)(void *ctx, const struct nlms
 	}
 }
 
+uint32_t netlink_port(const struct netlink *nl)
+{
+	return mnl_socket_get_portid(nl->socket);
+}
+
 int netlink_query(struct netlink *nl, struct nlmsghdr *h,
 		  void (*cb)(void *ctx, const struct nlmsghdr *answer), void *ctx)
 {

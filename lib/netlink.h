@@ -81,6 +81,8 @@ struct netlink *netlink_open(void); /* rtnetlink; NULL: errno says why */
 /* Any family's (NETLINK_XFRM, NETLINK_NETFILTER): requests and answers work the same way. */
 struct netlink *netlink_open_protocol(int protocol);
 void netlink_close(struct netlink *nl);
+/* What changes that this socket makes are told with, to monitors (nlmsg_pid). */
+uint32_t netlink_port(const struct netlink *nl);
 /* Sends a built message and waits for the acknowledgement: 0 or -errno. */
 int netlink_request(struct netlink *nl, struct nlmsghdr *h);
 /* Sends a built get or dump; `cb` sees each answer once all of them are there: a dump that

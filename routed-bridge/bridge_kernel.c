@@ -106,7 +106,7 @@ static void on_route(void *ctx, const struct nlmsghdr *h)
 	struct zapi_notify n;
 
 	if (h->nlmsg_type != RTM_DELROUTE || !netlink_parse_route(h, &gone) ||
-	    !kernel_routes_lost(k->routes, &gone, &n))
+	    !kernel_routes_lost(k->routes, &gone, h->nlmsg_pid, &n))
 		return;
 	routes_notify(k->b->routes, BRIDGE_KERNEL_TYPE, 0, &n, mono_now());
 	bridge_confirmed(k->b);

@@ -311,12 +311,14 @@ void kernel_routes_delete(struct kernel_routes *k, const struct zapi_route *rout
 		forget_current(k, c);
 }
 
-bool kernel_routes_lost(struct kernel_routes *k, const struct netlink_route *gone,
+bool kernel_routes_lost(struct kernel_routes *k, const struct netlink_route *gone, uint32_t port,
 			struct zapi_notify *out)
 {
 	struct key key = key_of(gone);
-	struct entry *e = gone->protocol == KERNEL_ROUTES_PROTOCOL ? find(k, &key) : NULL;
+	struct entry *e = NULL;
 
+	if (gone->protocol == KERNEL_ROUTES_PROTOCOL && port != netlink_port(k->netlink))
+		e = find(k, &key);
 	if (!e || e->left_over)
 		return false;
 	*out = (struct zapi_notify){
@@ -325,7 +327,6 @@ bool kernel_routes_lost(struct kernel_routes *k, const struct netlink_route *gon
 		.vrf = e->vrf,
 		.table = e->table,
 	};
-	forget(k, e);
 	return true;
 }
 

@@ -25,9 +25,10 @@ void kernel_routes_free(struct kernel_routes *k); /* NULL allowed; the routes st
 enum zapi_note kernel_routes_add(struct kernel_routes *k, const struct zapi_route *route,
 				 uint32_t table);
 void kernel_routes_delete(struct kernel_routes *k, const struct zapi_route *route, uint32_t table);
-/* The kernel says that this route is gone. Whether it is one of ours that should be there;
- * `out` says which, as zebra's REMOVED does. */
-bool kernel_routes_lost(struct kernel_routes *k, const struct netlink_route *gone,
+/* The kernel says that this route is gone, by whose doing `port` tells (nlmsg_pid). Whether it is
+ * one of ours that should be there; `out` says which, as zebra's REMOVED does. It may be there
+ * again already, as messages come late: it stays known as ours. */
+bool kernel_routes_lost(struct kernel_routes *k, const struct netlink_route *gone, uint32_t port,
 			struct zapi_notify *out);
 /* Another has the routes from now on: everything counts as left over, and gets a metric that
  * lets any other route win. An FRR takes its upper byte for the distance and never selects

@@ -79,7 +79,7 @@ def follows_tunnel_and_device():
     with Lone("a") as s:
         s.start()
         s.vici.child_up("a-b", 1)
-        s.wait_log("CHILD_SA {1}")
+        s.wait_log("tunnel[a-b] up")
         check(not s.kernel(), "added while the device was DORMANT")
         s.up()
         s.wait_kernel()

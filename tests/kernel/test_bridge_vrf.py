@@ -82,7 +82,7 @@ def routes_in_a_named_vrf(zebra):
         else:
             s.start_without_zebra()
         s.up()
-        s.wait_log("CHILD_SA {1}", timeout=30)
+        s.wait_log("tunnel[a-b] up", timeout=30)
         check(not table(s, 254), "not in the main table")
         add_vrf(s, "red", 1001)
         wait_table(s, 1001, (PREFIX,))
