@@ -4,6 +4,7 @@
 #include "tests/sim/sim_parts.h"
 #include "tests/sim/sim_test.h"
 #include "ipsecd/ike/conns.h"
+#include "ipsecd/ike/exchange.h"
 #include "ipsecd/wire/message.h"
 
 static const struct ike_counters *counters(const struct sim *s, unsigned node)
@@ -164,9 +165,14 @@ static void test_late_answer(void **state)
 	struct ike_hint h = quote(s, IKE_SUSPECT_ICMP_HOST);
 
 	(void)state;
+	s->links[1][0].latency = 100 * MONO_MS;
 	sim_command(s, 0, IKE_COMMAND_REKEY, NULL, "net");
-	s->links[0][1].cut = true; /* the request has left, its answer comes */
+	sim_run(s, 50 * MONO_MS);
+	s->links[0][1].cut = true; /* the request has arrived, its answer comes */
 	give(s, &h);
+	sim_run(s, 100 * MONO_MS);
+	assert_false(s->nodes[0].engine->sas->running && /* it came */
+		     s->nodes[0].engine->sas->running->ops == &rekey_child_ops);
 	sim_run(s, 2 * MONO_S);
 	assert_int_equal(events(s), 1);
 	s->links[0][1].cut = false;
