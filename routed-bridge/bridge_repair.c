@@ -10,6 +10,7 @@
 #include <uthash.h>
 
 #define REPAIR_TAG 247 /* so that a route-map can tell them */
+#define PUSH_EVERY 32  /* routes */
 #define PATIENCE   5.0 /* seconds for zebra to answer a question */
 
 struct question {
@@ -131,8 +132,11 @@ void bridge_repair_settle(struct bridge *b)
 	br->due = false;
 	while (repair_question(br->plan, &prefix, now))
 		ask(br, &prefix);
-	while (repair_next(br->plan, &action, now))
+	for (unsigned n = 1; repair_next(br->plan, &action, now); n++) {
 		tell(br, &action);
+		if (n % PUSH_EVERY == 0)
+			zebra_push(br->session); /* it works while we go on */
+	}
 	zebra_push(br->session);
 	arm(br, now);
 }
