@@ -153,6 +153,10 @@ class Events:
         result = {"name": event["name"], "run": number}
         result.update({"link": event["link"]} if "link" in event else {})
         result.update(self._summed(measured))
+        if len(flows) > 1:
+            result["flows"] = [{"to": f.far.name, "lost": m["lost"], "gap_ms": m["gap_ms"],
+                                "blackhole_ms": m["blackhole_ms"]}
+                               for f, m in zip(flows, measured)]
         result.update(self._times(watch, start, device, measured[0]))
         result.update(self._counted(leaks))
         result["alarms"] = sum(n - alarms[name] for name, n in self._alarms().items()
