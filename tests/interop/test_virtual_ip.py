@@ -76,8 +76,11 @@ def pinged(pair, name):
         target = next(t for t in end.ping if (":" in t) == (":" in address))
         until(f"{address} on {end.device}", lambda address=address: address in
               pair.ours.namespace.ip("addr", "show", "dev", end.device))
-        output = pair.ours.namespace.run("ping", "-n", "-c", "2", "-i", "0.02", "-w", "4", "-I",
-                                         address, target, check=False)
+        ping = ("ping", "-n", "-i", "0.02", "-I", address, target)
+        # charon says INSTALLED before its way back to the address is there.
+        until("a first answer", lambda ping=ping: " 1 received" in pair.ours.namespace.run(
+            *ping, "-c", "1", "-W", "1", check=False))
+        output = pair.ours.namespace.run(*ping, "-c", "2", "-w", "10", check=False)
         check(" 0% packet loss" in output, f"ping {target}: {output.strip()}")
 
 
