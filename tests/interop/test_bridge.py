@@ -63,7 +63,7 @@ def needs_tunnel_and_interface():
     with Site("a") as s:
         s.start()
         s.vici.child_up("a-b", 1)
-        s.wait_log("CHILD_SA {1}")
+        s.wait_log("tunnel[a-b] up")
         check(s.gone(), "added while the interface was DORMANT")
         s.tuns["tun-ab"].up()
         s.wait_installed()
