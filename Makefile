@@ -25,7 +25,7 @@ deps: ## install with apt what building and the labs need and lack
 
 demo: deps ## install what is missing, build, run the three-site lab to its result
 	@$(MAKE) --no-print-directory all
-	@labs/run three-site --bin $(BIN)
+	@labs/run three-site --again --bin $(BIN)
 
 lab: deps ## run one lab: make lab LAB=three-site [RUNS=20] [PLANE=kernel]
 	@[ $(PLANE) != kernel ] || mk/deps.sh uml

@@ -11,7 +11,7 @@ from shell import LabError, run, say, wait_until
 
 SETTLE_SECONDS = 90  # a new IKE_SA may first wait for a back-off
 AGAIN_SECONDS = 5
-STALL_MS = 50  # as often BFD sends
+STALL_MS = 20  # two packets of the quickest BFD
 TIMES = 3  # that a disturbed event is measured, at most
 
 
@@ -100,8 +100,8 @@ class Events:
         for flow in flows:
             wait_for_path(flow.tracer, self.wanted(path, flow), seconds, self.network.running())
 
-    def run_group(self, group, number, patient, after):
-        """An event and what undoes it, `after` after each. `patient`: all of it once more where it
+    def run_group(self, group, number, again, after):
+        """An event and what undoes it, `after` after each. `again`: all of it once more where it
         is not as expected, but the machine stood still meanwhile."""
         for times in range(1, TIMES + 1):
             results, checks = len(self.results), len(self.checks)
@@ -110,7 +110,7 @@ class Events:
                 after()
             disturbed = [r for r in self.results[results:]
                          if not r["ok"] and r["stall_ms"] >= STALL_MS]
-            if not patient or not disturbed or times == TIMES:
+            if not again or not disturbed or times == TIMES:
                 return
             for result in disturbed:
                 say(f"\n== {result['name']} is not as expected, and the machine did nothing for "
