@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #define ADDRESS_TEXT 33
+#define ESTABLISHED  1 /* TCP_ESTABLISHED, include/net/tcp_states.h of Linux */
 
 /* As tcp (8 digits) or, with mapped, tcp6 (32) writes it. */
 static void table_address(const struct addr *a, bool mapped, char out[ADDRESS_TEXT])
@@ -34,14 +35,17 @@ bool tcp_owner_in(FILE *table, const struct endpoint *from, const struct endpoin
 		  unsigned *uid)
 {
 	char line[512], local[ADDRESS_TEXT], remote[ADDRESS_TEXT];
-	unsigned local_port, remote_port, owner;
+	unsigned local_port, remote_port, state, owner;
 
 	while (fgets(line, sizeof(line), table)) {
-		if (sscanf(line, " %*u: %32[0-9A-F]:%x %32[0-9A-F]:%x %*x %*x:%*x %*x:%*x %*x %u",
-			   local, &local_port, remote, &remote_port, &owner) != 5)
+		if (sscanf(line, " %*u: %32[0-9A-F]:%x %32[0-9A-F]:%x %x %*x:%*x %*x:%*x %*x %u",
+			   local, &local_port, remote, &remote_port, &state, &owner) != 6)
 			continue;
 		if (!is_at(from, local, local_port) || !is_at(to, remote, remote_port))
 			continue;
+		/* A socket that was closed is nobody's any more: the kernel says 0 for its user. */
+		if (state != ESTABLISHED)
+			return false;
 		*uid = owner;
 		return true;
 	}

@@ -7,7 +7,8 @@
 
 #include <stdio.h>
 
-/* The user of the socket that is at `from` and connected to `to`; false: there is none. */
+/* The user of the socket that is at `from` and connected to `to`; false: there is none, or it
+ * was closed or shut down, so that its user is not known (the kernel's table says root then). */
 bool tcp_owner(const struct endpoint *from, const struct endpoint *to, unsigned *uid);
 /* The same from an open table, as /proc/net/tcp and tcp6 are. */
 bool tcp_owner_in(FILE *table, const struct endpoint *from, const struct endpoint *to,

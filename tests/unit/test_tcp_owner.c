@@ -28,7 +28,12 @@ static const char table[] =
 	"   2: 0000000000000000FFFF00000100007F:B2C5 0000000000000000FFFF00000100007F:45EC 01 "
 	"00000000:00000000 00:00000000 00000000  1000        0 3\n"
 	"   3: 00000000000000000000000001000000:B2C6 00000000000000000000000001000000:45EC 01 "
-	"00000000:00000000 00:00000000 00000000     7        0 4\n";
+	"00000000:00000000 00:00000000 00000000     7        0 4\n"
+	/* Closed by user 1000 before anybody looked: FIN_WAIT2, TIME_WAIT. */
+	"   4: 0100007F:B2C8 0100007F:45EC 05 00000000:00000000 00:00000000 00000000     0        "
+	"0 0\n"
+	"   5: 0100007F:B2C9 0100007F:45EC 06 00000000:00000000 03:00001770 00000000     0        "
+	"0 0\n";
 
 static bool owner(const char *from, const char *to, unsigned *uid)
 {
@@ -54,6 +59,8 @@ static void lines_of_the_table(void **state)
 	assert_false(owner("127.0.0.1:45764", "127.0.0.1:17901", &uid));
 	assert_false(owner("127.0.0.1:45766", "127.0.0.1:17900", &uid));
 	assert_false(owner("127.0.0.2:45764", "127.0.0.1:17900", &uid));
+	assert_false(owner("127.0.0.1:45768", "127.0.0.1:17900", &uid));
+	assert_false(owner("127.0.0.1:45769", "127.0.0.1:17900", &uid));
 }
 
 static void a_connection_of_our_own(void **state)
@@ -76,6 +83,7 @@ static void a_connection_of_our_own(void **state)
 	assert_true(tcp_owner(&from, &to, &uid));
 	assert_int_equal(uid, getuid());
 	close(fd);
+	assert_false(tcp_owner(&from, &to, &uid)); /* whoever may accept it: it is nobody's */
 	close(listening);
 }
 
