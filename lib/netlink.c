@@ -47,6 +47,14 @@ struct netlink *netlink_open_protocol(int protocol)
 	return nl;
 }
 
+bool netlink_set_strict(struct netlink *nl, bool on)
+{
+	int value = on;
+
+	return mnl_socket_setsockopt(nl->socket, NETLINK_GET_STRICT_CHK, &value, sizeof(value)) ==
+	       0;
+}
+
 void netlink_close(struct netlink *nl)
 {
 	int error = errno; /* of the open that failed */

@@ -67,7 +67,8 @@ struct nlmsghdr *netlink_build_link_get(void *buf, size_t size, int ifindex, con
 /* add: replaces one that is there already; IPv6 without duplicate address detection. */
 struct nlmsghdr *netlink_build_addr(void *buf, size_t size, int ifindex,
 				    const struct prefix *prefix, bool add);
-struct nlmsghdr *netlink_build_addr_dump(void *buf, size_t size);
+/* ifindex: of the one link (netlink_set_strict); 0: all. */
+struct nlmsghdr *netlink_build_addr_dump(void *buf, size_t size, int ifindex);
 
 /* false: another kind of message, or a malformed one. */
 bool netlink_parse_link(const struct nlmsghdr *h, struct netlink_link *out);
@@ -80,6 +81,9 @@ struct netlink;
 struct netlink *netlink_open(void); /* rtnetlink; NULL: errno says why */
 /* Any family's (NETLINK_XFRM, NETLINK_NETFILTER): requests and answers work the same way. */
 struct netlink *netlink_open_protocol(int protocol);
+/* Whether the kernel takes what a dump asks for at its word, and tells that alone (since Linux
+ * 4.20); false: it cannot. Off at first. */
+bool netlink_set_strict(struct netlink *nl, bool on);
 void netlink_close(struct netlink *nl);
 /* What changes that this socket makes are told with, to monitors (nlmsg_pid). */
 uint32_t netlink_port(const struct netlink *nl);

@@ -135,6 +135,12 @@ int netlink_addr_list(struct netlink *nl, int ifindex,
 {
 	uint8_t buf[256] __attribute__((aligned(8)));
 	struct addr_list list = {.ifindex = ifindex, .cb = cb, .ctx = ctx};
+	/* Else the kernel tells all addresses for each one of a thousand devices. */
+	bool strict = ifindex && netlink_set_strict(nl, true);
+	int e = netlink_query(nl, netlink_build_addr_dump(buf, sizeof(buf), strict ? ifindex : 0),
+			      take_addr, &list);
 
-	return netlink_query(nl, netlink_build_addr_dump(buf, sizeof(buf)), take_addr, &list);
+	if (strict)
+		netlink_set_strict(nl, false);
+	return strict && e == -ENODEV ? 0 : e;
 }

@@ -90,9 +90,15 @@ struct nlmsghdr *netlink_build_addr(void *buf, size_t size, int ifindex,
 	return h;
 }
 
-struct nlmsghdr *netlink_build_addr_dump(void *buf, size_t size)
+struct nlmsghdr *netlink_build_addr_dump(void *buf, size_t size, int ifindex)
 {
-	return netlink_build_start(buf, size, sizeof(struct ifaddrmsg), RTM_GETADDR, NLM_F_DUMP);
+	struct nlmsghdr *h =
+		netlink_build_start(buf, size, sizeof(struct ifaddrmsg), RTM_GETADDR, NLM_F_DUMP);
+	struct ifaddrmsg *m = h ? mnl_nlmsg_get_payload(h) : NULL;
+
+	if (m)
+		m->ifa_index = (unsigned)ifindex;
+	return h;
 }
 
 /* ---- parsing ---- */

@@ -109,7 +109,7 @@ static void too_small_a_buffer(void **state)
 	for (size_t size = 0; size < full; size++)
 		assert_null(netlink_build_addr(buf, size, 7, &prefix, true));
 	assert_null(netlink_build_link_get(buf, 16, 0, "x"));
-	assert_null(netlink_build_addr_dump(buf, 20));
+	assert_null(netlink_build_addr_dump(buf, 20, 0));
 }
 
 static void hostile_messages(void **state)
