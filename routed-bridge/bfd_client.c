@@ -17,6 +17,7 @@ struct bfd_client {
 	char path[108];
 	int fd; /* -1: not connected */
 	bool greeted;
+	bool complained;
 	ev_io io;
 	ev_timer retry;
 	double spawned; /* when */
@@ -148,9 +149,13 @@ static void on_retry(struct ev_loop *loop, ev_timer *timer, int events)
 
 	(void)events;
 	if (fd >= 0 && !bfd_link_trusts(fd)) {
-		log_to(c->host->log, LOG_LEVEL_ERROR, "bfd", "",
-		       "another user's process has the name of our BFD process: no BFD");
+		if (!c->complained)
+			log_to(c->host->log, LOG_LEVEL_ERROR, "bfd", "",
+			       "another user's process has the name of our BFD process: no BFD "
+			       "until it ends");
+		c->complained = true;
 		close(fd);
+		retry_in(c, SPAWN_AGAIN);
 		return;
 	}
 	if (fd < 0) {
@@ -160,7 +165,7 @@ static void on_retry(struct ev_loop *loop, ev_timer *timer, int events)
 		return;
 	}
 	c->fd = fd;
-	c->greeted = false;
+	c->greeted = c->complained = false;
 	ev_io_set(&c->io, fd, EV_READ);
 	ev_io_start(loop, &c->io);
 }

@@ -13,6 +13,7 @@ struct bfd_reports {
 	const struct log_sink *log;
 	int listener, bridge; /* -1: none */
 	bool blocked;	      /* some sessions are untold */
+	bool listing;	      /* LISTED comes when all are told */
 	bool stopped;
 	struct bfd_watch on_listener, on_bridge;
 };
@@ -26,7 +27,7 @@ static void detach(struct bfd_reports *r)
 	bfd_loop_forget(r->loop, &r->on_bridge);
 	close(r->bridge);
 	r->bridge = -1;
-	r->blocked = false;
+	r->blocked = r->listing = false;
 	log_to(r->log, LOG_LEVEL_INFO, "bfd", "", "the bridge is gone; sessions go on");
 }
 
@@ -115,13 +116,22 @@ void bfd_reports_stats(struct bfd_reports *r)
 		say(r, &m);
 }
 
+/* The bridge forgets what was not told before: not one session may be missing. */
+static bool end_listing(struct bfd_reports *r)
+{
+	struct bfd_link_message m = {.kind = BFD_LINK_LISTED};
+
+	r->listing = r->listing && !say(r, &m);
+	return !r->listing;
+}
+
 static void tell_untold(struct bfd_reports *r)
 {
 	for (struct bfd_peer *p = bfd_table_first(r->table); p; p = bfd_table_next(p)) {
 		if (p->untold && !tell(r, p))
 			return;
 	}
-	if (r->bridge < 0)
+	if (!end_listing(r) || r->bridge < 0)
 		return;
 	r->blocked = false;
 	bfd_loop_change(r->loop, r->bridge, &r->on_bridge, EPOLLIN);
@@ -133,11 +143,14 @@ static void greet(struct bfd_reports *r)
 {
 	struct bfd_link_message m = {.kind = BFD_LINK_HELLO, .version = BFD_LINK_VERSION};
 
+	bool all = true;
+
 	say(r, &m);
 	for (struct bfd_peer *p = bfd_table_first(r->table); p; p = bfd_table_next(p))
-		tell(r, p);
-	m.kind = BFD_LINK_LISTED;
-	say(r, &m);
+		all = tell(r, p) && all;
+	r->listing = true;
+	if (all)
+		end_listing(r);
 	bfd_reports_stats(r);
 }
 
