@@ -61,46 +61,65 @@ static void set(struct repair *r, const struct repair_down_key *k, bool down)
 	}
 }
 
+static struct repair_down_key by_hop(const struct zapi_nexthop *hop)
+{
+	return is_link_local(&hop->gateway) ? by_device(hop->ifindex) : by_address(&hop->gateway);
+}
+
 bool repair_hop_lost(const struct repair *r, const struct zapi_nexthop *hop)
 {
-	struct repair_down_key k =
-		is_link_local(&hop->gateway) ? by_device(hop->ifindex) : by_address(&hop->gateway);
+	struct repair_down_key k = by_hop(hop);
 
 	return r->down && find(r, &k);
 }
 
-static bool group_lost(const struct repair *r, const struct repair_group *g)
+/* Whether a nexthop of the group is one of these neighbours. */
+static bool group_has(const struct repair_group *g, const struct repair_down_key *keys, unsigned n)
 {
 	for (unsigned i = 0; i < g->hops.n; i++) {
-		if (repair_hop_lost(r, &g->hops.hop[i]))
-			return true;
+		struct repair_down_key k = by_hop(&g->hops.hop[i]);
+
+		for (unsigned at = 0; at < n; at++) {
+			if (memcmp(&k, &keys[at], sizeof(k)) == 0)
+				return true;
+		}
 	}
 	return false;
 }
 
-void repair_peer(struct repair *r, const struct path_peer *peer, mono_time now)
+/* Its own groups alone: when a thousand go, one after the other, each looks at its share. */
+static void evaluate_groups_of(struct repair *r, const struct repair_down_key *keys, unsigned n,
+			       mono_time now)
 {
-	const struct repair_link *l = repair_links_of(&r->links, &peer->local);
-	struct repair_down_key k = by_address(&peer->key.addr);
 	struct repair_group *g, *next;
 	struct repair_best *b;
 
-	if (!repair_peer_counts(peer))
-		return;
-	if (!is_link_local(&peer->key.addr))
-		set(r, &k, !peer->up);
-	if (l && peer->key.addr.family == AF_INET6) {
-		k = by_device(l->ifindex);
-		set(r, &k, !peer->up);
-	}
 	HASH_ITER (hh, r->groups, g, next) {
-		if (peer->up || !group_lost(r, g))
+		if (!group_has(g, keys, n))
 			continue;
 		DL_FOREACH (g->bests, b) {
 			if (b->type == ZAPI_TYPE_BGP)
 				repair_evaluate(r, b, REPAIR_BY_PATH, now);
 		}
 	}
+}
+
+void repair_peer(struct repair *r, const struct path_peer *peer, mono_time now)
+{
+	const struct repair_link *l = repair_links_of(&r->links, &peer->local);
+	struct repair_down_key keys[2];
+	unsigned n = 0;
+
+	if (!repair_peer_counts(peer))
+		return;
+	if (!is_link_local(&peer->key.addr))
+		keys[n++] = by_address(&peer->key.addr);
+	if (l && peer->key.addr.family == AF_INET6)
+		keys[n++] = by_device(l->ifindex);
+	for (unsigned i = 0; i < n; i++)
+		set(r, &keys[i], !peer->up);
+	if (!peer->up)
+		evaluate_groups_of(r, keys, n, now);
 }
 
 void repair_peers_forget(struct repair *r)

@@ -675,6 +675,64 @@ static void ten_thousand_of_a_hundred_thousand(void **state)
 	site_free(s);
 }
 
+#define PEERS 1000
+#define EACH  100 /* prefixes of one */
+
+static struct path_peer peer_number(unsigned n)
+{
+	struct path_peer p = {.as = 70000 + n, .local_as = OUR_AS};
+	char text[32];
+
+	snprintf(text, sizeof(text), "10.200.%u.%u", n / 256, n % 256);
+	p.key = (struct path_peer_key){.id = 1000 + n, .addr = address(text)};
+	return p;
+}
+
+static void announced_by(struct site *s, unsigned n)
+{
+	struct path_peer p = peer_number(n);
+	struct path_attrs a = {.as_path = via_b, .n_as = 1, .as_length = 1, .nexthop = p.key.addr};
+	char text[32];
+
+	assert_true(paths_peer_up(s->paths, &p));
+	for (unsigned i = n * EACH; i < (n + 1) * EACH; i++) {
+		struct zapi_route r;
+		struct prefix to;
+
+		snprintf(text, sizeof(text), "%u.%u.%u.0/24", 20 + i / 65536, i / 256 % 256,
+			 i % 256);
+		r = route(AB, text);
+		r.nexthops[0].gateway = p.key.addr;
+		to = r.prefix;
+		assert_true(paths_announce(s->paths, &p.key, &to, &a));
+		repair_best(s->plan, &r, now);
+	}
+}
+
+/* Each one's end costs its own prefixes, not those of all that went before. */
+static void a_thousand_peers_go(void **state)
+{
+	struct site *s = site();
+	double start, took;
+
+	(void)state;
+	for (unsigned n = 0; n < PEERS; n++)
+		announced_by(s, n);
+	take_changes(s);
+	start = seconds();
+	for (unsigned n = 0; n < PEERS; n++) {
+		struct path_peer p = peer_number(n);
+
+		paths_peer_down(s->paths, &p.key, "test");
+		take_changes(s);
+	}
+	took = seconds() - start;
+	print_message("%u peers of %u prefixes went in %.1f ms\n", PEERS, EACH, took * 1000);
+	assert_int_equal(repair_stats(s->plan).helpless, PEERS * EACH);
+	assert_true(took < 3.);
+	site_free(s);
+}
+
 /* ---- answers ---- */
 
 static struct repair_answer read_json(const char *text)
@@ -738,6 +796,7 @@ int main(void)
 		cmocka_unit_test(zebra_comes_back),
 		cmocka_unit_test(switched_off),
 		cmocka_unit_test(ten_thousand_of_a_hundred_thousand),
+		cmocka_unit_test(a_thousand_peers_go),
 		cmocka_unit_test(zebras_answers),
 	};
 
