@@ -160,8 +160,10 @@ void bridge_turns_end(struct bridge *b)
 
 /* ---- what a bridge that was killed left ---- */
 
+#define LEFTOVERS 256 /* rules that are looked at together */
+
 struct leftovers {
-	struct netlink_rule rules[256];
+	struct netlink_rule rules[LEFTOVERS];
 	size_t n;
 };
 
@@ -170,7 +172,7 @@ static void gather(void *ctx, const struct netlink_rule *rule)
 	struct leftovers *l = ctx;
 
 	if (rule->protocol == PROTOCOL && rule->priority == RULE_PRIORITY &&
-	    l->n < sizeof(l->rules) / sizeof(l->rules[0]))
+	    l->n < LEFTOVERS)
 		l->rules[l->n++] = *rule;
 }
 
@@ -179,10 +181,14 @@ void bridge_turns_sweep(struct bridge *b)
 	struct leftovers *l = calloc(1, sizeof(*l));
 
 	for (size_t i = 0; l && open_netlink(b) && i < sizeof(families); i++) {
-		l->n = 0;
-		netlink_rule_list(b->netlink, families[i], gather, l);
-		for (size_t k = 0; k < l->n; k++)
-			netlink_rule_remove(b->netlink, &l->rules[k]);
+		size_t removed;
+
+		do {
+			l->n = removed = 0;
+			netlink_rule_list(b->netlink, families[i], gather, l);
+			for (size_t k = 0; k < l->n; k++)
+				removed += netlink_rule_remove(b->netlink, &l->rules[k]) == 0;
+		} while (removed && l->n == LEFTOVERS);
 	}
 	free(l);
 }

@@ -55,7 +55,7 @@ struct paths {
 
 bool path_external(const struct path *path)
 {
-	return path->peer->as != path->peer->local_as;
+	return path->peer->local_as && path->peer->as != path->peer->local_as;
 }
 
 bool path_has_as(const struct path *path, uint32_t as)

@@ -56,7 +56,8 @@ struct path {
 	struct path *next; /* of the same prefix, in no order */
 };
 
-/* eBGP: another AS than ours (a confederation's members count as external). */
+/* eBGP: another AS than ours (a confederation's members count as external); false as long as
+ * ours is unknown, for an iBGP neighbour's path may lead back through us. */
 bool path_external(const struct path *path);
 bool path_has_as(const struct path *path, uint32_t as);
 

@@ -235,6 +235,7 @@ static void look_at_link(struct repair *r, struct repair_link *l, mono_time now)
 	if (usable == l->usable)
 		return;
 	l->usable = usable;
+	repair_peers(r); /* turns may lead over it */
 	HASH_ITER (hh, r->groups, g, next) {
 		if (group_uses(r, &g->hops, l))
 			evaluate_group(r, g, usable, cause, now);

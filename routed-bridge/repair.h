@@ -87,6 +87,7 @@ struct repair_action {
 	bool add; /* else remove */
 	struct prefix prefix;
 	uint32_t from;		 /* 0, or a U-turn: for packets that come in on this device alone */
+	bool again;		 /* a U-turn that takes the place of the one before */
 	struct repair_hops hops; /* none: such packets are dropped */
 };
 

@@ -31,7 +31,8 @@ static struct repair_link *link_of_peer(struct repair *r, const struct path_peer
 
 static bool is_neighbour(const struct path_peer *peer)
 {
-	return peer->up && repair_peer_counts(peer) && peer->as && peer->as != peer->local_as;
+	return peer->up && repair_peer_counts(peer) && peer->as && peer->local_as &&
+	       peer->as != peer->local_as;
 }
 
 void repair_turns_neighbours(struct repair *r)
@@ -60,8 +61,11 @@ static void change(struct repair *r, const struct prefix *prefix, const struct r
 		log_to(r->log, LOG_LEVEL_ERROR, "repair", "", "out of memory: a U-turn is missing");
 		return;
 	}
-	c->action = (struct repair_action){
-		.add = add, .prefix = *prefix, .from = t->from, .hops = t->via};
+	c->action = (struct repair_action){.add = add,
+					   .again = add && !t->fresh,
+					   .prefix = *prefix,
+					   .from = t->from,
+					   .hops = t->via};
 	DL_APPEND(r->turn_changes, c);
 	r->stats.turns += add && t->fresh;
 	r->stats.turns -= !add;

@@ -108,6 +108,7 @@ static void alternatives_of_a_prefix(void **state)
 	struct paths *p = paths_new();
 	struct prefix where = prefix("10.2.0.0/24");
 	const struct path *path;
+	const struct path_peer unknown = {.key = key(2), .as = 65002}; /* which AS is ours */
 
 	(void)state;
 	up(p, 1);
@@ -121,6 +122,9 @@ static void alternatives_of_a_prefix(void **state)
 	for (path = paths_of(p, &where); path->peer->as != 65002; path = path->next)
 		;
 	assert_true(path_external(path));
+	assert_true(paths_peer_up(p, &unknown));
+	assert_false(path_external(path)); /* it may be iBGP */
+	up(p, 2);
 	assert_true(path_has_as(path, 65002));
 	assert_false(path_has_as(path, 65003));
 	assert_int_equal(paths_count(p).prefixes, 2);

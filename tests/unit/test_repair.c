@@ -629,6 +629,52 @@ static void switched_off(void **state)
 	site_free(s);
 }
 
+/* ---- turns ---- */
+
+/* "+again@4": what is to be told of turns, whose packets come from AB. */
+static const char *turned(struct site *s)
+{
+	static char text[128];
+	struct repair_action a;
+	size_t n = 0;
+
+	text[0] = '\0';
+	while (repair_next(s->plan, &a, now)) {
+		if (a.from != AB)
+			continue;
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%c%s@%u", n ? " " : "",
+				      a.add ? '+' : '-', a.again ? "again" : "",
+				      a.hops.n ? a.hops.hop[0].ifindex : 0);
+	}
+	return text;
+}
+
+static const uint32_t via_d[] = {65004, 65099, 0};
+
+/* Whoever counts them (the kernel's rule is there while one is) has to know which are new. */
+static void a_turn_takes_the_place_of_another(void **state)
+{
+	struct site *s = site();
+
+	(void)state;
+	repair_turns(s->plan, true);
+	assert_string_equal(turned(s), "+@0");
+	announce(s, AD, P, via_d);
+	assert_string_equal(turned(s), "+again@3");
+	assert_int_equal(repair_stats(s->plan).turns, 1);
+	interface(s, AD, false); /* its way is gone, BGP has not heard */
+	turned(s);
+	now += MONO_S;
+	assert_string_equal(turned(s), "+again@0");
+	interface(s, AD, true);
+	turned(s);
+	now += MONO_S;
+	assert_string_equal(turned(s), "+again@3");
+	best(s, AD, P);
+	assert_string_equal(turned(s), "-@3");
+	site_free(s);
+}
+
 /* ---- pace ---- */
 
 #define MANY  100000
@@ -795,6 +841,7 @@ int main(void)
 		cmocka_unit_test(refused_ones_are_tried_again),
 		cmocka_unit_test(zebra_comes_back),
 		cmocka_unit_test(switched_off),
+		cmocka_unit_test(a_turn_takes_the_place_of_another),
 		cmocka_unit_test(ten_thousand_of_a_hundred_thousand),
 		cmocka_unit_test(a_thousand_peers_go),
 		cmocka_unit_test(zebras_answers),
