@@ -48,6 +48,7 @@ static void release(struct bridge *b)
 	bridge_describe_end(b);
 	bridge_paths_end(b);
 	bridge_repair_end(b);
+	bridge_verdicts_forget(b);
 	bridge_settings_end(b);
 	for (unsigned i = 0; i < b->n_sessions; i++)
 		zebra_free(b->sessions[i]);

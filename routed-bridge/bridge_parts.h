@@ -42,6 +42,7 @@ struct bridge {
 	bool ike_silent; /* the daemon has not told all: what counts as down need not be */
 	struct paths *paths;
 	struct bridge_repair *repair; /* NULL: switched off */
+	struct verdict *verdicts;     /* of witnesses, by device (bridge_repair.c) */
 	struct bridge_bfd *bfd;	      /* NULL: not configured */
 	struct bridge_watch *watch;   /* NULL: out of memory */
 	struct bridge_settings *settings;
@@ -188,6 +189,7 @@ struct repair_stats;
 /* Local repair as the configuration has it now; old: the one before, NULL at the start. */
 void bridge_repair_fit(struct bridge *b, const struct bridge_config *old);
 void bridge_repair_end(struct bridge *b);
+void bridge_verdicts_forget(struct bridge *b);
 /* A connection's tunnel, on that device ("": no longer on any), changed. */
 void bridge_repair_tunnel(struct bridge *b, const struct tunnel_view *tunnel,
 			  const char *interface);

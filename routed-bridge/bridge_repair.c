@@ -100,7 +100,8 @@ static void tell(struct bridge_repair *br, const struct repair_action *a)
 	if (a->from) {
 		route.table = bridge_turn_table(a->from);
 		route.n_nexthops = a->hops.n ? a->hops.n : 1; /* none given: a blackhole */
-		bridge_turn_told(br->b, a->from, a->add);
+		if (!a->again)
+			bridge_turn_told(br->b, a->from, a->add);
 	}
 	if (a->add)
 		zebra_route_add(br->session, &route);
@@ -283,9 +284,68 @@ void bridge_paths_changed(struct bridge *b)
 					    before.begun[REPAIR_BY_PATH]));
 }
 
+/* What witnesses say is kept beside the planner, which another configuration makes anew: they
+ * do not say it again. */
+struct verdict {
+	char interface[IF_NAMESIZE];
+	unsigned dead; /* bits of enum tunnel_witness */
+	char cause[128];
+	UT_hash_handle hh;
+};
+
+static void forget_verdict(struct bridge *b, struct verdict *v)
+{
+	HASH_DEL(b->verdicts, v);
+	free(v);
+}
+
+static void keep_verdict(struct bridge *b, const char *interface, enum tunnel_witness who,
+			 bool dead, const char *cause)
+{
+	struct verdict *v;
+
+	HASH_FIND_STR(b->verdicts, interface, v);
+	if (!v && dead && strlen(interface) < sizeof(v->interface)) {
+		v = calloc(1, sizeof(*v));
+		if (!v)
+			return;
+		memcpy(v->interface, interface, strlen(interface));
+		HASH_ADD_STR(b->verdicts, interface, v);
+	}
+	if (!v)
+		return;
+	v->dead = dead ? v->dead | 1u << who : v->dead & ~(1u << who);
+	if (dead)
+		snprintf(v->cause, sizeof(v->cause), "%s", cause);
+	else if (!v->dead)
+		forget_verdict(b, v);
+}
+
+static void repeat_verdicts(struct bridge_repair *br)
+{
+	struct verdict *v, *next;
+
+	HASH_ITER (hh, br->b->verdicts, v, next) {
+		for (unsigned w = 0; w < TUNNEL_WITNESSES; w++) {
+			if (v->dead & 1u << w)
+				repair_tunnel(br->plan, v->interface, (enum tunnel_witness)w, true,
+					      v->cause);
+		}
+	}
+}
+
+void bridge_verdicts_forget(struct bridge *b)
+{
+	struct verdict *v, *next;
+
+	HASH_ITER (hh, b->verdicts, v, next)
+		forget_verdict(b, v);
+}
+
 void bridge_tunnel_dead(struct bridge *b, const char *interface, enum tunnel_witness who,
 			const char *cause)
 {
+	keep_verdict(b, interface, who, true, cause);
 	log_to(b->log, LOG_LEVEL_NOTICE, "tunnel", interface, "passes nothing (%s): %s",
 	       tunnel_witness_name(who), cause);
 	if (!b->repair)
@@ -297,6 +357,7 @@ void bridge_tunnel_dead(struct bridge *b, const char *interface, enum tunnel_wit
 void bridge_tunnel_alive(struct bridge *b, const char *interface, enum tunnel_witness who,
 			 const char *cause)
 {
+	keep_verdict(b, interface, who, false, cause);
 	log_to(b->log, LOG_LEVEL_NOTICE, "tunnel", interface, "passes packets again (%s): %s",
 	       tunnel_witness_name(who), cause);
 	if (!b->repair)
@@ -469,8 +530,10 @@ void bridge_repair_fit(struct bridge *b, const struct bridge_config *old)
 		return;
 	}
 	start(b);
-	if (b->repair && b->repair->plan && b->repair->session && b->repair->vty)
+	if (b->repair && b->repair->plan && b->repair->session && b->repair->vty) {
+		repeat_verdicts(b->repair);
 		return;
+	}
 	log_to(b->log, LOG_LEVEL_ERROR, "repair", "", "out of memory: nothing is repaired");
 	bridge_repair_end(b);
 }

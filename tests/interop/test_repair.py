@@ -202,23 +202,34 @@ def bridge_ends():
             check_equal(seen["lost"], 0, f"lost of {seen['sent']}")
 
 
+def switch_off_and_on(a):
+    path = f"{a.dir}/bridge.conf"
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text.replace("repair yes", "repair no"))
+    a.bridge.kill(signal.SIGHUP)
+    a.wait_over(lan("b"), "ab")
+    a.wait_no_repair()
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+    a.bridge.kill(signal.SIGHUP)
+    a.wait_over(lan("b"), "ac", REPAIR)
+
+
 def switched_off():
+    """What is said of a tunnel while repairs are off, or was before, counts when they are on."""
     with Triangle() as t:
         a = t.routers["a"]
         t.wait_converged()
         suspected(t)
-        path = f"{a.dir}/bridge.conf"
-        with open(path, encoding="utf-8") as file:
-            text = file.read()
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text.replace("repair yes", "repair no"))
-        a.bridge.kill(signal.SIGHUP)
+        switch_off_and_on(a)
+        a.announce("ab", True)
         a.wait_over(lan("b"), "ab")
         a.wait_no_repair()
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text)
-        a.bridge.kill(signal.SIGHUP)
+        a.vici.suspect("ab", False)
         a.wait_over(lan("b"), "ac", REPAIR)
+        switch_off_and_on(a)
 
 
 def without_bmp():
