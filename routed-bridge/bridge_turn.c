@@ -171,8 +171,7 @@ static void gather(void *ctx, const struct netlink_rule *rule)
 {
 	struct leftovers *l = ctx;
 
-	if (rule->protocol == PROTOCOL && rule->priority == RULE_PRIORITY &&
-	    l->n < LEFTOVERS)
+	if (rule->protocol == PROTOCOL && rule->priority == RULE_PRIORITY && l->n < LEFTOVERS)
 		l->rules[l->n++] = *rule;
 }
 
