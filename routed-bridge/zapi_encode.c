@@ -17,7 +17,7 @@ enum {
 	NEXTHOP_ONLINK = 0x01,
 	NEXTHOP_HAS_WEIGHT = 0x04,
 	FLAG_TABLE = 0x800,
-	BLACKHOLE_NULL = 2,
+	BLACKHOLE_NULL = 1, /* without a word; 2 answers with ICMP unreachable */
 	SAFI_UNICAST = 1,
 	AFI_IP = 1,
 	AFI_IP6 = 2,
