@@ -28,8 +28,10 @@ void bridge_reload(struct bridge *b, struct bridge_config *config)
 	bridge_repair_fit(b, old);
 	bridge_bfd_fit(b);
 	bridge_quality_fit(b);
-	if (!same_zebra)
+	if (!same_zebra) {
 		bridge_settings_fit(b);
+		bridge_silent_fit(b);
+	}
 	bridge_settings_look(b);
 	bridge_watch_fit(b);
 	bridge_paths_fit(b, old);
@@ -50,6 +52,7 @@ static void release(struct bridge *b)
 	bridge_repair_end(b);
 	bridge_verdicts_forget(b);
 	bridge_settings_end(b);
+	bridge_silent_end(b);
 	for (unsigned i = 0; i < b->n_sessions; i++)
 		zebra_free(b->sessions[i]);
 	vici_free(b->vici);
@@ -101,6 +104,7 @@ struct bridge *bridge_new(struct ev_loop *loop, const struct log_sink *log,
 	bridge_repair_fit(b, NULL);
 	bridge_bfd_fit(b);
 	bridge_settings_fit(b);
+	bridge_silent_fit(b);
 	bridge_watch_fit(b);
 	bridge_paths_fit(b, NULL);
 	return b;

@@ -207,6 +207,7 @@ static void on_retry(struct ev_loop *loop, ev_timer *timer, int events)
 	(void)events;
 	routes_expire(b->routes, mono_now());
 	bridge_settle(b);
+	bridge_silent_ask(b);
 }
 
 void bridge_confirmed(struct bridge *b)

@@ -46,6 +46,7 @@ struct bridge {
 	struct bridge_bfd *bfd;	      /* NULL: not configured */
 	struct bridge_watch *watch;   /* NULL: out of memory */
 	struct bridge_settings *settings;
+	struct bridge_silent *silent; /* NULL: out of memory */
 	struct turn_device *turn_devices;
 	struct bridge_paths *paths_source; /* BMP, or questions to bgpd */
 	struct bridge_quality *quality;	   /* NULL: nothing was measured yet */
@@ -171,6 +172,14 @@ void quality_lists_free(struct quality_lists *l);
 void quality_lists_begin(struct quality_lists *l);
 void quality_lists_put(struct quality_lists *l, const char *name, const struct addr *peer);
 void quality_lists_sync(struct quality_lists *l);
+
+/* ---- bridge_silent.c ---- */
+
+/* The vty socket as the configuration has it now. */
+void bridge_silent_fit(struct bridge *b);
+void bridge_silent_end(struct bridge *b);
+/* What zebra was told more than once without an answer: does it have it? */
+void bridge_silent_ask(struct bridge *b);
 
 /* ---- bridge_settings.c ---- */
 

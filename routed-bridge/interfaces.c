@@ -178,6 +178,13 @@ bool interfaces_vrf_present(const struct interfaces *t, uint32_t id)
 	return v && !v->gone;
 }
 
+const char *interfaces_vrf_name(const struct interfaces *t, uint32_t id)
+{
+	const struct vrf *v = id == ZAPI_VRF_DEFAULT ? NULL : find_vrf(t, id);
+
+	return v && !v->gone ? v->value.name : NULL;
+}
+
 uint32_t interfaces_vrf_table(const struct interfaces *t, uint32_t id)
 {
 	const struct vrf *v = find_vrf(t, id);

@@ -30,6 +30,8 @@ void interfaces_vrf_delete(struct interfaces *t, uint32_t id);
 /* The id behind a name ("default": ZAPI_VRF_DEFAULT); false for one that is not there. */
 bool interfaces_vrf_find(const struct interfaces *t, const char *name, uint32_t *id);
 bool interfaces_vrf_present(const struct interfaces *t, uint32_t id);
+/* NULL for one that is not there, and for the default one. */
+const char *interfaces_vrf_name(const struct interfaces *t, uint32_t id);
 /* The kernel's table of a VRF, also of one that is gone; 0 for one that was never known. */
 uint32_t interfaces_vrf_table(const struct interfaces *t, uint32_t id);
 /* Zebra is gone: nothing is known. */

@@ -89,3 +89,23 @@ void repair_json_read(struct span text, const char *ours, struct repair_answer *
 	}
 	json_decref(root);
 }
+
+bool repair_json_shadowed(struct span text, const char *ours)
+{
+	json_t *root = json_loadb((const char *)text.ptr, text.len, 0, NULL);
+	bool there = false, selected = false;
+	const json_t *list, *entry;
+	const char *key;
+	size_t i;
+
+	json_object_foreach (root, key, list) {
+		json_array_foreach (list, i, entry) {
+			if (!is_ours(entry, ours))
+				continue;
+			there = true;
+			selected = selected || is_true(entry, "selected");
+		}
+	}
+	json_decref(root);
+	return there && !selected;
+}

@@ -142,8 +142,12 @@ static void set_state(struct routes *r, struct route *e, enum route_state to, co
 
 	if (e->state == to)
 		return;
-	log_to(r->log, to == FAILED || to == SHADOWED ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG, "route",
-	       e->teller, "%s: %s -> %s: %s", prefix_format(&e->key.prefix, text),
+	/* Shadowed is how it is meant to be where BGP tells the same with a better distance. */
+	log_to(r->log,
+	       to == FAILED	? LOG_LEVEL_WARN
+	       : to == SHADOWED ? LOG_LEVEL_INFO
+				: LOG_LEVEL_DEBUG,
+	       "route", e->teller, "%s: %s -> %s: %s", prefix_format(&e->key.prefix, text),
 	       state_names[e->state], state_names[to], cause);
 	r->count.installed += (to == INSTALLED) - (e->state == INSTALLED);
 	r->count.shadowed += (to == SHADOWED) - (e->state == SHADOWED);
@@ -416,6 +420,16 @@ void routes_notify(struct routes *r, enum zapi_route_type type, uint16_t instanc
 	case ZAPI_NOTES:
 		break;
 	}
+}
+
+void routes_shadowed(struct routes *r, const struct zapi_route *route)
+{
+	struct key k = key_of(route);
+	struct route *e = find_route(r, &k);
+
+	/* Otherwise zebra has said something since it was asked. */
+	if (e && e->state == SENT)
+		set_state(r, e, SHADOWED, "zebra has it, and prefers another protocol's route");
 }
 
 void routes_expire(struct routes *r, mono_time now)

@@ -48,6 +48,9 @@ void routes_session(struct routes *r, enum zapi_route_type type, uint16_t instan
 /* The notify's table is 0 for the VRF's own. */
 void routes_notify(struct routes *r, enum zapi_route_type type, uint16_t instance,
 		   const struct zapi_notify *notify, mono_time now);
+/* zebra says, when it is asked, that it has the route and has selected another protocol's. It
+ * does not say so by itself where its choice did not change: a route that comes late. */
+void routes_shadowed(struct routes *r, const struct zapi_route *route);
 /* Makes failed and unanswered routes due again. */
 void routes_expire(struct routes *r, mono_time now);
 mono_time routes_deadline(const struct routes *r); /* MONO_NEVER if none */

@@ -102,6 +102,20 @@ def shadow(site):
     wait(site, "installed again", lambda f: f["routes"]["installed"] == 2)
 
 
+def late(site):
+    """zebra says nothing of a route that comes when another protocol's is there: it is asked."""
+    site.ns.ip("address", "add", "10.2.0.1/24", "dev", "lo")
+    until("zebra has the connected network", lambda: site.frr.rib(PREFIX, "connected"))
+    site.up(7)
+    site.wait_installed(PREFIX6)
+    found = wait(site, "shadowed", lambda f: f["routes"]["shadowed"] == 1, 30)
+    check_equal((found["routes"]["wanted"], found["routes"]["installed"]), (2, 1), "the rest")
+    site.ns.ip("address", "del", "10.2.0.1/24", "dev", "lo")
+    wait(site, "installed when the other goes", lambda f: f["routes"]["installed"] == 2)
+    site.vici.child_down(7)
+    site.wait_gone()
+
+
 def agree(site):
     """Metrics and --status."""
     site.up(2)
@@ -308,7 +322,7 @@ def main():
     suite = Suite("bridge_status")
     with Site("status", METRICS + CONFIG) as site:
         site.start()
-        for name, case in (("life", life), ("metrics agree", agree), ("losses", losses),
+        for name, case in (("life", life), ("late", late), ("metrics agree", agree), ("losses", losses),
                            ("unknown connection", unknown_conn), ("hostile clients", hostile), ("without zebra", without_zebra),
                            ("doors", doors), ("fake", fake), ("documented", documented),
                            ("dashboard and alerts", dashboard)):

@@ -817,6 +817,23 @@ static void zebras_answers(void **state)
 	assert_int_equal(a.hops.n, 0);
 }
 
+static bool shadowed(const char *text)
+{
+	return repair_json_shadowed(span_str(text), "nhrp");
+}
+
+static void whether_ours_is_shadowed(void **state)
+{
+	(void)state;
+	assert_false(shadowed("") || shadowed("{}") || shadowed("[1]") || shadowed("{\"a\":3}"));
+	assert_true(shadowed("{\"10.2.0.0/24\":[{\"protocol\":\"nhrp\"},{\"protocol\":\"bgp\","
+			     "\"selected\":true}]}"));
+	assert_false(shadowed("{\"10.2.0.0/24\":[{\"protocol\":\"nhrp\",\"selected\":true},"
+			      "{\"protocol\":\"bgp\"}]}"));
+	assert_false(shadowed("{\"10.2.0.0/24\":[{\"protocol\":\"bgp\",\"selected\":true}]}"));
+	assert_false(shadowed("{\"10.2.0.0/24\":[{\"protocol\":\"nhrp\",\"instance\":3}]}"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -845,6 +862,7 @@ int main(void)
 		cmocka_unit_test(ten_thousand_of_a_hundred_thousand),
 		cmocka_unit_test(a_thousand_peers_go),
 		cmocka_unit_test(zebras_answers),
+		cmocka_unit_test(whether_ours_is_shadowed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -247,6 +247,28 @@ static void notes_move_states(void **state)
 	routes_free(r);
 }
 
+static void a_question_tells_what_is_shadowed(void **state)
+{
+	struct routes *r = table_up();
+	struct route_claim c = claim("10.2.0.0/24", "tun-ab", 7);
+
+	(void)state;
+	routes_shadowed(r, &c.route); /* nobody's */
+	routes_set(r, "a-b", &c, 1, "up");
+	told(r, 0);
+	routes_expire(r, 5 * MONO_S);
+	told(r, 5 * MONO_S);
+	routes_shadowed(r, &c.route);
+	assert_int_equal(routes_count(r).shadowed, 1);
+	routes_expire(r, 15 * MONO_S);
+	assert_string_equal(told(r, 15 * MONO_S), "");
+	note(r, "10.2.0.0/24", ZAPI_NOTE_INSTALLED, 0);
+	routes_shadowed(r, &c.route); /* asked before zebra said the better thing */
+	assert_int_equal(routes_count(r).installed, 1);
+	assert_int_equal(routes_count(r).shadowed, 0);
+	routes_free(r);
+}
+
 /* ---- the property ---- */
 
 #define PREFIXES 6
@@ -541,6 +563,7 @@ int main(void)
 		cmocka_unit_test(failures_are_retried_with_back_off),
 		cmocka_unit_test(silence_is_asked_again),
 		cmocka_unit_test(notes_move_states),
+		cmocka_unit_test(a_question_tells_what_is_shadowed),
 		cmocka_unit_test(wanted_is_installed_in_the_end),
 		cmocka_unit_test(interfaces_have_generations),
 		cmocka_unit_test(vrfs_are_known_by_name),
