@@ -162,8 +162,9 @@ static json_t *tunnel(const struct watched_tunnel *t)
 	return json_pack(
 		"{s:o,s:b,s:b,s:b,s:f,s:o,s:i,s:o,s:o,s:o,s:b,s:i,s:I,s:I,s:{s:i,s:i,s:i,s:i}}",
 		"conn", text(t->conn), "loaded", t->loaded, "expected", t->section != NULL, "up",
-		t->loaded && t->view.up, "since", since(t->since), "cause", text(t->view.cause),
-		"child-sas", (int)t->view.children, "peer", text(t->view.peer_host), "peer-id",
+		t->loaded && t->view.up, "since", since(t->since), "cause",
+		text(t->loaded && t->cause[0] ? t->cause : t->view.cause), "child-sas",
+		(int)t->view.children, "peer", text(t->view.peer_host), "peer-id",
 		text(t->view.peer_id), "interface", text(t->device), "operative",
 		t->interface && t->interface->operative, "ifindex",
 		t->interface ? (int)t->interface->ifindex : 0, "ups", (json_int_t)t->ups, "downs",

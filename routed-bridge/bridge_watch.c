@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define EBGP_DISTANCE 20 /* FRR's default */
+
 static struct watched_tunnel *find_or_add(struct bridge_watch *w, const char *conn)
 {
 	struct watched_tunnel *t;
@@ -34,6 +36,7 @@ void bridge_watch_tunnel(struct bridge *b, const struct tunnel_view *tunnel)
 	t->since = mono_now();
 	t->ups += t->up;
 	t->downs += !t->up;
+	snprintf(t->cause, sizeof(t->cause), "%s", tunnel->cause);
 }
 
 /* ---- the look ---- */
@@ -152,6 +155,20 @@ static void warn_of_sessions(const struct bridge *b, const struct complaint *c)
 	}
 }
 
+static void warn_of_repair(const struct bridge_config *config, const struct complaint *c)
+{
+	if (!config->repair.on)
+		return;
+	if (!config->zebra)
+		warn(c, "'repair yes' needs zebra, and there is 'zebra no': nothing is repaired");
+	if (config->repair.distance >= EBGP_DISTANCE)
+		warn(c,
+		     "'repair-distance %u': zebra prefers eBGP's routes, which have %u, and "
+		     "repairs "
+		     "nothing that they lead to",
+		     config->repair.distance, EBGP_DISTANCE);
+}
+
 void bridge_watch_warnings(const struct bridge_watch *w, void (*cb)(void *ctx, const char *text),
 			   void *ctx)
 {
@@ -159,6 +176,7 @@ void bridge_watch_warnings(const struct bridge_watch *w, void (*cb)(void *ctx, c
 	struct routes_count n = routes_count(w->b->routes);
 
 	warn_of_sessions(w->b, &c);
+	warn_of_repair(w->b->config, &c);
 	if (n.failed)
 		warn(&c, "zebra could not install %u routes; they are tried again", n.failed);
 	for (const struct watched_tunnel *t = w->tunnels; t; t = t->hh.next) {

@@ -16,6 +16,7 @@ struct watched_tunnel {
 	bool up;
 	mono_time since; /* it is up, or not */
 	uint64_t ups, downs;
+	char cause[96]; /* why it came up or went down; "": it never did */
 
 	/* As of the last look (bridge_watch_look). */
 	bool seen;   /* the connection is still there */

@@ -7,11 +7,12 @@
 #include "routed-bridge/quality.h"
 #include "routed-bridge/zapi.h"
 
-#define BRIDGE_PATH_MAX	    108 /* sun_path with its NUL */
-#define BRIDGE_CONTROL_PATH "/run/routed-bridge.sock"
-#define BRIDGE_SESSIONS_MAX 16 /* different types (with instance) in one file */
+#define BRIDGE_PATH_MAX	     108 /* sun_path with its NUL */
+#define BRIDGE_BFDD_PATH_MAX 63	 /* characters; bfdd cuts off what --dplaneaddr has beyond that */
+#define BRIDGE_CONTROL_PATH  "/run/routed-bridge.sock"
+#define BRIDGE_SESSIONS_MAX  16 /* different types (with instance) in one file */
 
-#define BRIDGE_LIST_MAX	    64 /* name of a prefix list, with its NUL */
+#define BRIDGE_LIST_MAX	     64 /* name of a prefix list, with its NUL */
 
 /* Path quality, and what becomes of a tunnel whose quality is not good. */
 struct bridge_quality_options {
@@ -39,6 +40,7 @@ struct bridge_options {
 
 struct bridge_section {
 	char *pattern;		     /* of connection names */
+	unsigned line;		     /* of the file */
 	bool glob;		     /* it has wildcards */
 	char interface[IF_NAMESIZE]; /* "": the daemon's word, else the connection's name */
 	struct bridge_options options;

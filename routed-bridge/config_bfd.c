@@ -3,17 +3,15 @@
 
 #include <string.h>
 
-#define BFDD_PATH_MAX 63 /* bfdd cuts off what --dplaneaddr has beyond that */
-
 void config_read_bfd_dplane(struct config_parser *p, struct bridge_options *options)
 {
 	const struct config_word *w = &p->words[1];
 
 	(void)options;
-	if (p->n == 2 && strlen(w->text) > BFDD_PATH_MAX)
+	if (p->n == 2 && strlen(w->text) > BRIDGE_BFDD_PATH_MAX)
 		config_complain(p, w->column,
 				"'bfd-dplane': '%s' is too long; bfdd takes at most %d characters",
-				w->text, BFDD_PATH_MAX);
+				w->text, BRIDGE_BFDD_PATH_MAX);
 	else
 		config_read_path(p, p->config->bfd_dplane);
 }

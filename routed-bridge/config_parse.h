@@ -27,6 +27,8 @@ struct config_parser {
 	struct bridge_options defaults;
 	struct bridge_section *section; /* NULL: before the first conn */
 	bool section_bad;		/* its conn line was refused: read on, keep nothing */
+	/* Of the statements about repair; 0: not there. */
+	unsigned repair_line, repair_uturn_line, repair_type_line;
 	uint64_t seen; /* bits of the statements that may come once, file or section */
 };
 

@@ -191,6 +191,7 @@ void config_quality_check(struct config_parser *p)
 
 		if (q->limits.probe || !(limits || q->metric || q->tag || q->list[0]))
 			continue;
+		p->line = p->config->sections[i].line;
 		config_complain(p, 1,
 				"'quality': 'conn %s' has no 'quality probe', without which "
 				"nothing is measured",

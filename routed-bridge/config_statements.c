@@ -77,6 +77,7 @@ static void read_conn(struct config_parser *p, struct bridge_options *options)
 		return;
 	}
 	p->section = &c->sections[c->n_sections++];
+	p->section->line = p->line;
 	p->section->glob = strpbrk(p->words[1].text, "*?[") != NULL;
 	p->section_bad = false;
 }

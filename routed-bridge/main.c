@@ -76,6 +76,17 @@ static void set_path(const char **to, const char *value)
 	*to = value;
 }
 
+static void set_bfdd_path(const char **to, const char *value)
+{
+	if (strlen(value) > BRIDGE_BFDD_PATH_MAX) {
+		fprintf(stderr,
+			"routed-bridge: '%s' is too long; bfdd takes at most %d characters\n",
+			value, BRIDGE_BFDD_PATH_MAX);
+		exit(2);
+	}
+	set_path(to, value);
+}
+
 static void set_linger(struct program *p, const char *value)
 {
 	uint64_t n;
@@ -92,10 +103,10 @@ static void read_option(struct program *p, int option)
 {
 	switch (option) {
 	case 'p':
-		set_path(&p->bfd_dplane, optarg);
+		set_bfdd_path(&p->bfd_dplane, optarg);
 		break;
 	case 'b':
-		set_path(&p->bfd.path, optarg);
+		set_bfdd_path(&p->bfd.path, optarg);
 		break;
 	case 'n':
 		set_linger(p, optarg);
@@ -142,6 +153,14 @@ static void read_option(struct program *p, int option)
 	}
 }
 
+static void require(bool holds, const char *rule)
+{
+	if (holds)
+		return;
+	fprintf(stderr, "routed-bridge: %s\n", rule);
+	exit(2);
+}
+
 static void read_options(struct program *p, int argc, char **argv)
 {
 	int option;
@@ -160,10 +179,10 @@ static void read_options(struct program *p, int argc, char **argv)
 			argv[optind]);
 		exit(2);
 	}
-	if (p->json && !p->status) {
-		fprintf(stderr, "routed-bridge: --json belongs to --status\n");
-		exit(2);
-	}
+	require(!p->json || p->status, "--json belongs to --status");
+	require(!p->bfd.linger || p->bfd.path, "--bfd-linger belongs to --bfd-only");
+	require(p->check + p->status + (p->bfd.path != NULL) <= 1,
+		"--check, --status and --bfd-only exclude each other");
 }
 
 /* ---- the file ---- */
@@ -189,9 +208,13 @@ static uint8_t *read_file(const char *path, size_t *len)
 	if (!f)
 		return NULL;
 	text = malloc(CONFIG_MAX);
+	errno = 0;
 	*len = text ? fread(text, 1, CONFIG_MAX, f) : 0;
 	if (text && (ferror(f) || *len == CONFIG_MAX)) {
-		errno = ferror(f) ? EIO : EFBIG;
+		if (!ferror(f))
+			errno = EFBIG;
+		else if (!errno)
+			errno = EIO;
 		free(text);
 		text = NULL;
 	}

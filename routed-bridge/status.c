@@ -165,9 +165,12 @@ static void print_repair(const json_t *all, FILE *out)
 	}
 	fprintf(out,
 		"repair %lld routes watched; %lld repaired now (%lld confirmed), %lld without an "
-		"alternative; %lld repairs so far\n",
+		"alternative; %lld repairs so far",
 		number(r, "watched"), number(r, "active"), number(r, "installed"),
 		number(r, "helpless"), number(r, "begun"));
+	if (number(r, "turns"))
+		fprintf(out, "; %lld U-turns", number(r, "turns"));
+	fputc('\n', out);
 }
 
 static void print_paths(const json_t *all, FILE *out)

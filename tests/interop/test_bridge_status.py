@@ -71,6 +71,11 @@ def life(site):
     up = tunnel(site)
     check_equal((up["up"], up["operative"], up["child-sas"], up["ups"]), (True, True, 1, 1), "up")
     check(up["since"] < 60, "since")
+    cause = up["cause"]
+    site.vici.child_up("a-b", 9)
+    site.vici.child_down(9)
+    check_equal(wait(site, "a stale SA came and went", lambda f: tunnel(site)["child-sas"] == 1) and
+                tunnel(site)["cause"], cause, "why it came up, whatever happened since")
     check_equal(up["routes"], {"wanted": 2, "installed": 2, "shadowed": 0, "failed": 0}, "routes")
     table = {r["prefix"]: r for r in found["routes"]["table"]}
     entry = site.frr.rib(PREFIX)[0]
@@ -266,13 +271,20 @@ def fake(site):
                 _, complaint = child.communicate(timeout=20)
                 check_equal(child.returncode, status, complaint)
                 check(words in complaint, complaint)
-    done = subprocess.run([BINARY, "--json"], text=True, capture_output=True, check=False)
-    check_equal((done.returncode, done.stderr),
-                (USAGE, "routed-bridge: --json belongs to --status\n"), "--json alone")
+    for words, wrong in (("--json", "--json belongs to --status"),
+                         ("--bfd-linger 5", "--bfd-linger belongs to --bfd-only"),
+                         ("--check --status", "--check, --status and --bfd-only exclude each other"),
+                         (f"--check --bfd-dplane /{'x' * 63}",
+                          f"'/{'x' * 63}' is too long; bfdd takes at most 63 characters")):
+        done = subprocess.run([BINARY, *words.split()], text=True, capture_output=True, check=False)
+        check_equal((done.returncode, done.stderr), (USAGE, f"routed-bridge: {wrong}\n"), words)
 
 
 def without_zebra(site):
-    """Routes in the kernel: the same tables."""
+    """Routes in the kernel: the same tables; and what can't be had there is said."""
+    site.reload(METRICS + "zebra no\nrepair yes\nrepair-distance 20\n" + CONFIG)
+    wait(site, "warnings", lambda f: len(f["warnings"]) == 2 and
+         all(w.startswith("'repair") for w in f["warnings"]))
     site.reload(METRICS + "zebra no\n" + CONFIG)
     found = wait(site, "routes in the kernel", lambda f: f["routes"]["in"] == "kernel" and
                  f["routes"]["installed"] == 2)
