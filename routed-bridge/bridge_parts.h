@@ -48,8 +48,9 @@ struct bridge {
 	struct bridge_settings *settings;
 	struct bridge_silent *silent; /* NULL: out of memory */
 	struct turn_device *turn_devices;
-	struct bridge_paths *paths_source; /* BMP, or questions to bgpd */
-	struct bridge_quality *quality;	   /* NULL: nothing was measured yet */
+	struct turn_settings *turn_settings; /* NULL: none was needed yet */
+	struct bridge_paths *paths_source;   /* BMP, or questions to bgpd */
+	struct bridge_quality *quality;	     /* NULL: nothing was measured yet */
 };
 
 /* ---- bridge_claims.c ---- */

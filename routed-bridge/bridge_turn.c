@@ -3,12 +3,11 @@
  * ever. A rule is there while its table has a route. */
 #include "routed-bridge/bridge_parts.h"
 #include "lib/netlink_route.h"
+#include "routed-bridge/turn_settings.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 #include <uthash.h>
 
 #define RULE_PRIORITY 4747 /* before main's, 32766, and behind local's */
@@ -16,58 +15,32 @@
 
 static const uint8_t families[] = {AF_INET, AF_INET6};
 
-/* A packet may leave over the device that it came in on: its neighbour turns it then. For
- * such a packet the kernel looks for a way back to its source as if that came in on the device,
- * too, finds the table of turns there, and calls the source a martian: unless redirects and
- * reverse path filters are off. `all` counts for every device (the first by "or", the second
- * by the maximum), so that it is set once; other devices keep what they have themselves. */
-static const char *const settings[] = {"send_redirects", "rp_filter"};
-
-#define SETTINGS (sizeof(settings) / sizeof(settings[0]))
-
 struct turn_device {
 	uint32_t ifindex;
 	unsigned turns;
 	char name[IF_NAMESIZE];
-	char old[SETTINGS]; /* 0: not changed */
 	UT_hash_handle hh;
 };
 
-/* Puts `to` there; returns what was there before, 0 if that was the same or on an error, which
- * errno tells. */
-static char set_value(const char *device, const char *setting, char to)
+/* Beside the lock. */
+static struct turn_settings *settings(struct bridge *b)
 {
-	char path[96], was = 0;
-	int fd;
+	char path[sizeof(b->config->zserv) + 32];
 
-	errno = 0;
-	snprintf(path, sizeof(path), "/proc/sys/net/ipv4/conf/%s/%s", device, setting);
-	fd = open(path, O_RDWR | O_CLOEXEC);
-	if (fd < 0)
-		return 0;
-	if (pread(fd, &was, 1, 0) != 1 || was == to || pwrite(fd, &to, 1, 0) != 1)
-		was = 0;
-	close(fd);
-	return was;
+	snprintf(path, sizeof(path), "%s.routed-bridge.sysctl", b->config->zserv);
+	if (!b->turn_settings)
+		b->turn_settings = turn_settings_new(path);
+	return b->turn_settings;
 }
 
-static void prepare(struct bridge *b, struct turn_device *d)
+static void prepare(struct bridge *b, const char *device)
 {
-	for (size_t i = 0; i < SETTINGS; i++) {
-		d->old[i] = set_value(d->name, settings[i], '0');
-		if (errno && !d->old[i])
-			log_to(b->log, LOG_LEVEL_WARN, "repair", d->name,
-			       "%s stays on, and U-turns may not work there: %s", settings[i],
-			       strerror(errno));
-	}
-}
+	struct turn_settings *t = settings(b);
+	const char *on = t ? turn_settings_off(t, device) : NULL;
 
-static void give_back(const struct turn_device *d)
-{
-	for (size_t i = 0; i < SETTINGS; i++) {
-		if (d->old[i])
-			set_value(d->name, settings[i], d->old[i]);
-	}
+	if (on)
+		log_to(b->log, LOG_LEVEL_WARN, "repair", device,
+		       "%s stays on, and U-turns may not work there: %s", on, strerror(errno));
 }
 
 uint32_t bridge_turn_table(uint32_t ifindex)
@@ -115,18 +88,6 @@ static struct turn_device *find_or_add(struct bridge *b, uint32_t ifindex)
 	return d;
 }
 
-/* ifindex 0 is `all`. */
-static void prepare_all(struct bridge *b)
-{
-	struct turn_device *all = find_or_add(b, 0);
-
-	if (!all || all->turns)
-		return;
-	all->turns = 1;
-	snprintf(all->name, sizeof(all->name), "all");
-	prepare(b, all);
-}
-
 void bridge_turn_told(struct bridge *b, uint32_t ifindex, bool add)
 {
 	struct turn_device *d = find_or_add(b, ifindex);
@@ -134,13 +95,14 @@ void bridge_turn_told(struct bridge *b, uint32_t ifindex, bool add)
 	if (!d || !open_netlink(b))
 		return;
 	if (add && d->turns++ == 0 && if_indextoname(ifindex, d->name)) {
-		prepare_all(b);
-		prepare(b, d);
+		prepare(b, "all");
+		prepare(b, d->name);
 		set_rules(b, d, true);
 	}
 	if (!add && d->turns && --d->turns == 0) {
 		set_rules(b, d, false);
-		give_back(d);
+		if (b->turn_settings)
+			turn_settings_back(b->turn_settings, d->name);
 	}
 }
 
@@ -149,13 +111,13 @@ void bridge_turns_end(struct bridge *b)
 	struct turn_device *d, *next;
 
 	HASH_ITER (hh, b->turn_devices, d, next) {
-		if (d->turns && d->ifindex)
-			set_rules(b, d, false);
 		if (d->turns)
-			give_back(d);
+			set_rules(b, d, false);
 		HASH_DEL(b->turn_devices, d);
 		free(d);
 	}
+	turn_settings_free(b->turn_settings);
+	b->turn_settings = NULL;
 }
 
 /* ---- what a bridge that was killed left ---- */
@@ -190,4 +152,5 @@ void bridge_turns_sweep(struct bridge *b)
 		} while (removed && l->n == LEFTOVERS);
 	}
 	free(l);
+	settings(b);
 }

@@ -10,6 +10,9 @@ TEST_test_tun := tests/contract/test_tun.c tests/contract/kernel.c $(CONTRACT_SR
 LIBS_test_tun := -lcrypto -lnftnl -lmnl -lev
 TEST_test_netlink_kernel := tests/contract/test_netlink.c tests/contract/kernel.c $(NETLINK_SRC) lib/addr.c
 LIBS_test_netlink_kernel := -lmnl -lpthread
+TEST_test_turn_settings := tests/contract/test_turn_settings.c routed-bridge/turn_settings.c tests/contract/kernel.c \
+	$(NETLINK_SRC) lib/addr.c
+LIBS_test_turn_settings := -lmnl
 KERNEL_TESTS += contract_kernel test_kernel_plane test_xfrm_kernel
 TEST_contract_kernel := tests/contract/driver_kernel.c tests/contract/site.c tests/contract/kernel.c $(CONTRACT_SRC)
 TEST_test_kernel_plane := tests/contract/test_kernel_plane.c tests/contract/site.c tests/contract/kernel.c \
