@@ -108,7 +108,7 @@ struct repair {
 	bool turning, turns_stale;
 	mono_time turns_due; /* look at all of them again; MONO_NEVER */
 	struct repair_turn_change *turn_changes;
-	struct repair_neighbour neighbours[REPAIR_NEIGHBOURS_MAX];
+	struct repair_neighbour neighbours[REPAIR_NEIGHBOURS_MAX]; /* by AS */
 	unsigned n_neighbours;
 	struct repair_stats stats;
 };

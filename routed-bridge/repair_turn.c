@@ -35,6 +35,13 @@ static bool is_neighbour(const struct path_peer *peer)
 	       peer->as != peer->local_as;
 }
 
+static int by_as(const void *a, const void *b)
+{
+	const struct repair_neighbour *x = a, *y = b;
+
+	return (x->as > y->as) - (x->as < y->as);
+}
+
 void repair_turns_neighbours(struct repair *r)
 {
 	const struct path_peer *peer = NULL;
@@ -48,6 +55,23 @@ void repair_turns_neighbours(struct repair *r)
 		r->neighbours[r->n_neighbours++] =
 			(struct repair_neighbour){.as = peer->as, .ifindex = l->ifindex};
 	}
+	qsort(r->neighbours, r->n_neighbours, sizeof(r->neighbours[0]), by_as);
+}
+
+/* The first neighbour of the AS, or where it would stand. */
+static unsigned neighbour_at(const struct repair *r, uint32_t as)
+{
+	unsigned low = 0, high = r->n_neighbours;
+
+	while (low < high) {
+		unsigned middle = (low + high) / 2;
+
+		if (r->neighbours[middle].as < as)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
 }
 
 /* ---- turns ---- */
@@ -101,9 +125,12 @@ static void want(struct repair *r, struct repair_best *b, const struct repair_ne
 
 static void want_all(struct repair *r, struct repair_best *b, const struct path *path)
 {
-	for (unsigned i = 0; i < r->n_neighbours; i++) {
-		if (path_has_as(path, r->neighbours[i].as))
-			want(r, b, &r->neighbours[i]);
+	for (unsigned i = 0; i < path->attrs->n_as; i++) {
+		uint32_t as = path->attrs->as_path[i];
+		unsigned n = neighbour_at(r, as);
+
+		for (; n < r->n_neighbours && r->neighbours[n].as == as; n++)
+			want(r, b, &r->neighbours[n]);
 	}
 }
 

@@ -779,6 +779,49 @@ static void a_thousand_peers_go(void **state)
 	site_free(s);
 }
 
+/* n is also the last part of the device's number. */
+static void neighbour(struct site *s, unsigned n)
+{
+	struct zapi_interface i = {.ifindex = 1000 + n, .flags = IFF_UP | IFF_RUNNING};
+	struct zapi_address a = {.ifindex = i.ifindex};
+	struct path_peer p = peer_number(n);
+	char text[32];
+
+	snprintf(i.name, sizeof(i.name), "tun%u", n);
+	snprintf(text, sizeof(text), "10.201.%u.%u/32", n / 256, n % 256);
+	a.prefix = prefix(text);
+	p.local = a.prefix.addr;
+	assert_true(paths_peer_up(s->paths, &p));
+	repair_interface(s->plan, &i, true);
+	repair_address(s->plan, &a, true);
+}
+
+/* Which of a thousand neighbours are on a path is found by the path. */
+static void turns_among_a_thousand_neighbours(void **state)
+{
+	struct site *s = site();
+	char text[32];
+	double start, took;
+
+	(void)state;
+	for (unsigned n = 0; n < PEERS; n++)
+		neighbour(s, n);
+	for (unsigned i = 0; i < MANY; i++) {
+		snprintf(text, sizeof(text), "%u.%u.%u.0/24", 20 + i / 65536, i / 256 % 256,
+			 i % 256);
+		announce(s, AB, text, via_b);
+		best(s, AB, text);
+	}
+	start = seconds();
+	repair_turns(s->plan, true);
+	took = seconds() - start;
+	print_message("turns of %u prefixes among %u neighbours: %.1f ms\n", MANY, PEERS,
+		      took * 1000);
+	assert_int_equal(repair_stats(s->plan).turns, MANY + 1);
+	assert_true(took < 2.);
+	site_free(s);
+}
+
 /* ---- answers ---- */
 
 static struct repair_answer read_json(const char *text)
@@ -861,6 +904,7 @@ int main(void)
 		cmocka_unit_test(a_turn_takes_the_place_of_another),
 		cmocka_unit_test(ten_thousand_of_a_hundred_thousand),
 		cmocka_unit_test(a_thousand_peers_go),
+		cmocka_unit_test(turns_among_a_thousand_neighbours),
 		cmocka_unit_test(zebras_answers),
 		cmocka_unit_test(whether_ours_is_shadowed),
 	};
