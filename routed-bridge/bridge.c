@@ -47,12 +47,12 @@ static void release(struct bridge *b)
 	bridge_watch_end(b);
 	bridge_bfd_end(b);
 	bridge_quality_end(b);
-	bridge_describe_end(b);
 	bridge_paths_end(b);
 	bridge_repair_end(b);
 	bridge_verdicts_forget(b);
 	bridge_settings_end(b);
 	bridge_silent_end(b);
+	bridge_describe_end(b); /* closes b->netlink, which the others use */
 	for (unsigned i = 0; i < b->n_sessions; i++)
 		zebra_free(b->sessions[i]);
 	vici_free(b->vici);

@@ -202,6 +202,34 @@ def bridge_ends():
             check_equal(seen["lost"], 0, f"lost of {seen['sent']}")
 
 
+def turns_of(router):
+    """The kernel's rules of U-turns, and a setting that they need off."""
+    rules = router.ns.ip("rule", "show")
+    with_turns = [line for line in rules.splitlines() if line.startswith("4747:")]
+    return len(with_turns), router.ns.run("cat", "/proc/sys/net/ipv4/conf/tun-ab/send_redirects")
+
+
+def turns_end():
+    """Rules and settings of U-turns go with the bridge, or with the next one."""
+    with Triangle(config="repair yes\nrepair-uturn yes\n") as t:
+        a = t.routers["a"]
+        t.wait_converged()
+        before = 0, "1\n"
+        until("turns are there", lambda: turns_of(a) == (2, "0\n"), 20)
+        bridge, a.bridge = a.bridge, None
+        check_equal(bridge.stop(), 0, "the bridge's end")
+        check_equal(turns_of(a), before, "behind it")
+        a.start_bridge()
+        until("turns are there again", lambda: turns_of(a) == (2, "0\n"), 20)
+        a.bridge.kill(signal.SIGKILL)
+        a.bridge.stop()
+        check_equal(turns_of(a)[1], "0\n", "behind a bridge that was killed")
+        a.bridge = None
+        a.config = "repair yes\n"
+        a.start_bridge()
+        until("they were swept", lambda: turns_of(a) == before, 20)
+
+
 def switch_off_and_on(a):
     path = f"{a.dir}/bridge.conf"
     with open(path, encoding="utf-8") as file:
@@ -267,6 +295,7 @@ def main():
     suite.case("zebra restarts while repaired", zebra_restarts)
     suite.case("the bridge ends while repaired", bridge_ends)
     suite.case("switched off and on", switched_off)
+    suite.case("U-turns end with the bridge", turns_end)
     suite.case("without BMP", without_bmp)
     suite.case("never passed on", never_passed_on)
     return suite.finish()
