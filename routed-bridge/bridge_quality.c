@@ -55,11 +55,6 @@ static bool other_end(const struct prefix *own, struct addr *out)
 	return true;
 }
 
-static bool link_local(const struct addr *a)
-{
-	return a->family == AF_INET6 && a->bytes[0] == 0xfe && (a->bytes[1] & 0xc0) == 0x80;
-}
-
 static void look_at(void *ctx, const struct netlink_addr *a)
 {
 	static const struct addr all_nodes = {.family = AF_INET6,
@@ -67,7 +62,7 @@ static void look_at(void *ctx, const struct netlink_addr *a)
 	struct measured *m = ctx;
 	struct addr other;
 
-	if (link_local(&a->prefix.addr)) {
+	if (addr_is_link_local(&a->prefix.addr)) {
 		if (!m->target.family)
 			m->target = all_nodes;
 	} else if (other_end(&a->prefix, &other) &&

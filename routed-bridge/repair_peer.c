@@ -17,11 +17,6 @@ struct repair_down {
 	UT_hash_handle hh;
 };
 
-static bool is_link_local(const struct addr *a)
-{
-	return a->family == AF_INET6 && a->bytes[0] == 0xfe && (a->bytes[1] & 0xc0) == 0x80;
-}
-
 static struct repair_down_key by_address(const struct addr *a)
 {
 	struct repair_down_key k;
@@ -63,7 +58,8 @@ static void set(struct repair *r, const struct repair_down_key *k, bool down)
 
 static struct repair_down_key by_hop(const struct zapi_nexthop *hop)
 {
-	return is_link_local(&hop->gateway) ? by_device(hop->ifindex) : by_address(&hop->gateway);
+	return addr_is_link_local(&hop->gateway) ? by_device(hop->ifindex)
+						 : by_address(&hop->gateway);
 }
 
 bool repair_hop_lost(const struct repair *r, const struct zapi_nexthop *hop)
@@ -112,7 +108,7 @@ void repair_peer(struct repair *r, const struct path_peer *peer, mono_time now)
 
 	if (!repair_peer_counts(peer))
 		return;
-	if (!is_link_local(&peer->key.addr))
+	if (!addr_is_link_local(&peer->key.addr))
 		keys[n++] = by_address(&peer->key.addr);
 	if (l && peer->key.addr.family == AF_INET6)
 		keys[n++] = by_device(l->ifindex);

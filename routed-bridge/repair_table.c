@@ -30,7 +30,7 @@ static void remember_gateway(struct repair *r, const struct zapi_nexthop *hop)
 {
 	struct repair_seen *e;
 
-	if (hop->gateway.family != AF_INET6 || hop->gateway.bytes[0] != 0xfe || !hop->ifindex)
+	if (!addr_is_link_local(&hop->gateway) || !hop->ifindex)
 		return;
 	HASH_FIND(hh, r->seen, &hop->gateway, sizeof(hop->gateway), e);
 	if (e) {
