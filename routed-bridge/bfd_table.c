@@ -219,7 +219,10 @@ static bool evict(struct bfd_table *t, struct bfd_peer *p, mono_time now)
 	while (set.discriminator == 0 || bfd_table_find(t, set.discriminator));
 	p->owner = BFD_NO_OWNER;
 	p->orphan_until = now + BFD_ORPHAN_TIME;
-	return change(t, p, &set);
+	if (!change(t, p, &set))
+		return false;
+	note_change(t, p); /* observers know it by the number that it had */
+	return true;
 }
 
 enum bfd_put bfd_table_put(struct bfd_table *t, const struct bfddp_session *from, int owner,

@@ -111,13 +111,8 @@ static void log_session(const struct bridge_bfd *f, const struct bfd_link_sessio
 	log_to(f->bridge->log, level, "bfd", s->ifname, "%s", text);
 }
 
-static struct watched *watch(struct bridge_bfd *f, const struct bfd_link_session *s)
+static struct watched *put(struct bridge_bfd *f, struct watched *w)
 {
-	struct watched *w = calloc(1, sizeof(*w));
-
-	if (!w)
-		return NULL;
-	w->now = *s;
 	HASH_ADD(hh, f->sessions, now.discriminator, sizeof(w->now.discriminator), w);
 	if (w->hh.tbl)
 		return w;
@@ -125,15 +120,49 @@ static struct watched *watch(struct bridge_bfd *f, const struct bfd_link_session
 	return NULL;
 }
 
+static struct watched *watch(struct bridge_bfd *f, const struct bfd_link_session *s)
+{
+	struct watched *w = calloc(1, sizeof(*w));
+
+	if (!w)
+		return NULL;
+	w->now = *s;
+	return put(f, w);
+}
+
+static bool is_session(const struct bfd_link_session *a, const struct bfd_link_session *b)
+{
+	return addr_equal(&a->peer, &b->peer) && addr_equal(&a->local, &b->local) &&
+	       a->multihop == b->multihop && strcmp(a->ifname, b->ifname) == 0;
+}
+
+/* Another bfdd has other discriminators for the same sessions: what the former ones said is not
+ * to stand for ever. */
+static struct watched *find(struct bridge_bfd *f, const struct bfd_link_session *s)
+{
+	struct watched *w;
+
+	HASH_FIND(hh, f->sessions, &s->discriminator, sizeof(s->discriminator), w);
+	if (w)
+		return w;
+	for (w = f->sessions; w; w = w->hh.next) {
+		if (!is_session(&w->now, s))
+			continue;
+		HASH_DEL(f->sessions, w);
+		w->now.discriminator = s->discriminator;
+		return put(f, w);
+	}
+	return NULL;
+}
+
 static void on_session(void *ctx, const struct bfd_link_session *s)
 {
 	struct bridge_bfd *f = ctx;
 	struct bfd_link_session before = {0};
-	struct watched *w;
+	struct watched *w = find(f, s);
 	char cause[160];
 
 	describe(s, cause, sizeof(cause));
-	HASH_FIND(hh, f->sessions, &s->discriminator, sizeof(s->discriminator), w);
 	if (w) {
 		before = w->now;
 		w->now = *s;

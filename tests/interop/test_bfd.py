@@ -285,6 +285,13 @@ def bfdd_is_killed():
             a.start_bfdd()
             two.up()
         check_equal((b.downs(V4[0]), b.downs(V6[0])), before, "sessions that went down")
+        # The former bfdd's discriminators are no sessions that are still Up.
+        mark = a.bridge.log_mark()
+        a.ns.nft(CUT)
+        a.bridge.wait_log("passes nothing", mark)
+        a.ns.nft_clear()
+        two.up()
+        a.bridge.wait_log("passes packets again", mark)
 
 
 def bfd_process_is_killed():
