@@ -115,9 +115,12 @@ class End:
     def plane(self):
         """The pid of the process that runs BFD."""
         for pid in netns.run("ip", "netns", "pids", self.ns.name).split():
-            with open(f"/proc/{pid}/cmdline", "rb") as file:
-                if b"--bfd-only" in file.read():
-                    return int(pid)
+            try:
+                with open(f"/proc/{pid}/cmdline", "rb") as file:
+                    if b"--bfd-only" in file.read():
+                        return int(pid)
+            except FileNotFoundError:  # the process between bridge and plane
+                pass
         return None
 
 
