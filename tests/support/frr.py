@@ -11,8 +11,9 @@ from .poll import until
 from .process import Daemon
 
 FRR = "/usr/lib/frr"
-# Since FRR 10 it has zebra's configuration; -N places its sockets.
+# Since FRR 10 it has the configuration of zebra and staticd; -N places its sockets.
 HAS_MGMTD = os.path.exists(f"{FRR}/mgmtd")
+WITHOUT_FILE = ("mgmtd", "staticd") if HAS_MGMTD else ()
 
 
 class Frr:
@@ -46,7 +47,7 @@ class Frr:
                 "-i", f"{self.dir}/{daemon}.pid", "-P", "0"]
         if daemon in self.modules:
             argv += ["-M", self.modules[daemon]]
-        if daemon != "mgmtd":
+        if daemon not in WITHOUT_FILE:
             argv += ["-f", self.configs[daemon]]
         if daemon == "bfdd" and "--bfdctl" in run(f"{FRR}/bfdd", "--help"):
             argv += ["--bfdctl", f"{self.dir}/bfdd.sock"]
@@ -58,6 +59,9 @@ class Frr:
         self.daemons[daemon] = Daemon(daemon, self.namespace.argv(*argv, *options),
                                       f"{self.dir}/{daemon}.log")
         until(f"{daemon} answers", lambda: self.answers(daemon), 15)
+        if daemon == "staticd" and HAS_MGMTD:
+            with open(self.configs[daemon], encoding="utf-8") as file:
+                self._tell_mgmtd(daemon, *file.read().splitlines())
 
     def answers(self, daemon):
         try:
@@ -77,11 +81,17 @@ class Frr:
 
     def configure_zebra(self, *commands):
         """While it runs; it may take effect a little later."""
-        if HAS_MGMTD and "mgmtd" not in self.daemons:
+        if HAS_MGMTD:
+            self._tell_mgmtd("zebra", *commands)
+        else:
+            self.vty("zebra", "configure terminal", *commands)
+
+    def _tell_mgmtd(self, daemon, *commands):
+        if "mgmtd" not in self.daemons:
             self.start("mgmtd")
-            until("zebra has found mgmtd", lambda: "zebra" in self.vty(
-                "mgmtd", "show mgmt backend-adapter all"))
-        self.vty("mgmtd" if HAS_MGMTD else "zebra", "configure terminal", *commands)
+        until(f"{daemon} has found mgmtd", lambda: daemon in self.vty(
+            "mgmtd", "show mgmt backend-adapter all"))
+        self.vty("mgmtd", "configure terminal", *commands)
 
     def vty(self, daemon, *commands):
         """The answer to the last command, over the daemon's vty socket: it ends with
