@@ -70,6 +70,29 @@ void route_told_finish(struct route_told *told)
 	}
 }
 
+static bool has_device(const struct zapi_route *r, const struct zapi_nexthop *n)
+{
+	for (unsigned i = 0; i < r->n_nexthops; i++) {
+		if (r->nexthops[i].ifindex == n->ifindex)
+			return true;
+	}
+	return false;
+}
+
+void route_told_follow(struct route_told *told, const struct route_told *last)
+{
+	struct zapi_route *r = &told->route;
+
+	for (unsigned i = 0; i < r->n_nexthops; i++) {
+		if (!has_device(&last->route, &r->nexthops[i]))
+			return;
+	}
+	if (r->n_nexthops < last->route.n_nexthops)
+		zapi_route_vary(r, &last->route);
+	else
+		r->variant = last->route.variant;
+}
+
 static bool same_nexthop(const struct zapi_nexthop *a, const struct zapi_nexthop *b)
 {
 	return a->vrf == b->vrf && a->ifindex == b->ifindex && a->weight == b->weight &&

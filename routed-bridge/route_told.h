@@ -23,6 +23,9 @@ void route_told_join(struct route_told *told, const struct route_claim *claim);
 /* When all have joined. A nexthop without a weight has 1 where another has one; a lone one
  * needs none. */
 void route_told_finish(struct route_told *told);
+/* It takes the place of `last`: another variant when it has lost a nexthop and won none
+ * (zapi_route_vary), the same when it has the same nexthops. */
+void route_told_follow(struct route_told *told, const struct route_told *last);
 bool route_told_same(const struct route_told *a, const struct route_told *b);
 /* A device of both was made anew under its name. */
 bool route_told_remade(const struct route_told *a, const struct route_told *b);

@@ -516,6 +516,8 @@ static bool route_step(struct routes *r, struct route *e, struct route_action *o
 		return true;
 	}
 	tell_of(e, &next);
+	if (e->state != ABSENT)
+		route_told_follow(&next, &e->told);
 	/* The same name on a new device: zebra would take the ADD for a repetition. */
 	if (e->state != ABSENT && route_told_remade(&e->told, &next)) {
 		tell_delete(r, e, out);

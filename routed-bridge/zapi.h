@@ -61,11 +61,14 @@ struct zapi_version {
 	bool verified; /* tests run against this release; else it was read from its tags */
 	uint16_t command[ZAPI_COMMANDS];
 	uint8_t type[ZAPI_TYPES_ALL];
-	uint16_t notify_request;  /* command ROUTE_NOTIFY_REQUEST; 0: a byte of HELLO asks */
-	bool notify_source;	  /* ROUTE_NOTIFY_OWNER has a source prefix, too */
-	bool label_type;	  /* a nexthop's labels have a type */
-	bool weight_u64;	  /* a nexthop's weight has 64 bits, not 32 */
-	bool table_flag;	  /* a route with a table says so in its flags, too */
+	uint16_t notify_request; /* command ROUTE_NOTIFY_REQUEST; 0: a byte of HELLO asks */
+	bool notify_source;	 /* ROUTE_NOTIFY_OWNER has a source prefix, too */
+	bool label_type;	 /* a nexthop's labels have a type */
+	bool weight_u64;	 /* a nexthop's weight has 64 bits, not 32 */
+	bool table_flag;	 /* a route with a table says so in its flags, too */
+	/* A route that is given anew without a nexthop whose device is down keeps it, in the
+	 * kernel, too: zebra takes both for the same, unless a weight is another one. */
+	bool keeps_nexthops;
 	uint8_t capabilities_len; /* exact body length, a check on the row */
 };
 
@@ -99,9 +102,10 @@ struct zapi_route {
 	struct zapi_nexthop nexthops[ZAPI_NEXTHOPS_MAX];
 	uint8_t distance; /* 0: zebra's default of the type */
 	uint32_t metric;
-	uint32_t tag;	/* 0: none */
-	uint32_t mtu;	/* 0: none */
-	uint32_t table; /* 0: the VRF's */
+	uint32_t tag;	 /* 0: none */
+	uint32_t mtu;	 /* 0: none */
+	uint32_t table;	 /* 0: the VRF's */
+	uint8_t variant; /* zapi_route_vary */
 };
 
 /* HELLO, and what asks for ROUTE_NOTIFY_OWNER where HELLO itself cannot. */
@@ -113,6 +117,10 @@ void zapi_encode_interface_add(struct buf *b, const struct zapi_version *v);
 /* A route with the same type, instance and prefix is replaced. */
 void zapi_encode_route_add(struct buf *b, const struct zapi_version *v,
 			   const struct zapi_route *route);
+/* For a zebra that keeps nexthops: gives `route`, which takes the place of `last` and has no
+ * nexthop that that had not, the variant of its weights that zebra takes for others. They mean
+ * the same but for a 254th. Without effect in other releases. */
+void zapi_route_vary(struct zapi_route *route, const struct zapi_route *last);
 /* Looks at type, instance, VRF, table and prefix alone. */
 void zapi_encode_route_delete(struct buf *b, const struct zapi_version *v,
 			      const struct zapi_route *route);

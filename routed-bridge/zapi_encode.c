@@ -114,12 +114,62 @@ static void put_nexthop(struct buf *b, const struct zapi_version *v, const struc
 		buf_put_u32(b, n->weight);
 }
 
-void zapi_encode_route_add(struct buf *b, const struct zapi_version *v,
-			   const struct zapi_route *route)
+#define WEIGHT_SCALE 254 /* what zebra makes of the largest one, unless all are 1 */
+#define VARIANTS     3
+
+/* The weights of a variant as zebra sees them: 0 those that are wanted, 1 scaled even where all
+ * are 1, 2 the last one changed a little. */
+static void weigh(const struct zapi_route *r, unsigned variant, uint32_t *out)
 {
+	uint32_t max = 1;
+
+	for (unsigned i = 0; i < r->n_nexthops; i++) {
+		out[i] = r->nexthops[i].weight ? r->nexthops[i].weight : 1;
+		max = out[i] > max ? out[i] : max;
+	}
+	if (max == 1 && variant == 0)
+		return;
+	for (unsigned i = 0; i < r->n_nexthops; i++)
+		out[i] = out[i] * WEIGHT_SCALE / max ? out[i] * WEIGHT_SCALE / max : 1;
+	if (variant == 2 && r->n_nexthops > 1)
+		out[r->n_nexthops - 1] += out[r->n_nexthops - 1] > 1 ? -1u : 1u;
+}
+
+static bool is_other(const struct zapi_route *a, unsigned variant, const struct zapi_route *b)
+{
+	uint32_t mine[ZAPI_NEXTHOPS_MAX], its[ZAPI_NEXTHOPS_MAX];
+
+	weigh(a, variant, mine);
+	weigh(b, b->variant, its);
+	for (unsigned i = 0; i < a->n_nexthops; i++) {
+		for (unsigned k = 0; k < b->n_nexthops; k++) {
+			if (a->nexthops[i].ifindex == b->nexthops[k].ifindex && mine[i] != its[k])
+				return true;
+		}
+	}
+	return false;
+}
+
+void zapi_route_vary(struct zapi_route *route, const struct zapi_route *last)
+{
+	route->variant = 0;
+	while (!is_other(route, route->variant, last) && route->variant < VARIANTS - 1)
+		route->variant++;
+}
+
+void zapi_encode_route_add(struct buf *b, const struct zapi_version *v,
+			   const struct zapi_route *given)
+{
+	struct zapi_route copy = *given, *route = &copy;
+	uint32_t weights[ZAPI_NEXTHOPS_MAX];
 	size_t at = message_start(b, v->command[ZAPI_ROUTE_ADD], route->vrf);
 	uint32_t present = ROUTE_HAS_NEXTHOP | ROUTE_HAS_METRIC;
 
+	if (route->variant && v->keeps_nexthops) {
+		weigh(given, given->variant, weights);
+		for (unsigned i = 0; i < route->n_nexthops; i++)
+			route->nexthops[i].weight = weights[i];
+	}
 	present |= route->distance ? ROUTE_HAS_DISTANCE : 0;
 	present |= route->tag ? ROUTE_HAS_TAG : 0;
 	present |= route->mtu ? ROUTE_HAS_MTU : 0;

@@ -19,7 +19,7 @@ PARALLEL = "".join(f"conn a-b{n}\n interface tun-ab{n}\n prefix {PREFIX}\n prefi
 
 
 def nexthops(site, prefix=PREFIX):
-    """{device: weight} of the kernel's route."""
+    """{device: weight} of the kernel's route. zebra since 10.1 scales weights to 254."""
     words = site.kernel(prefix).replace("\n", " ").split()
     found = {}
     for i, word in enumerate(words):
@@ -27,7 +27,8 @@ def nexthops(site, prefix=PREFIX):
             found[words[i + 1]] = 1
         elif word == "weight":
             found[words[i - 1]] = int(words[i + 1])
-    return found
+    least = min(found.values(), default=1)
+    return {device: round(weight / least) for device, weight in found.items()}
 
 
 def wait_nexthops(site, expected, prefixes=(PREFIX, PREFIX6)):

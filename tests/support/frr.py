@@ -91,7 +91,13 @@ class Frr:
             self.start("mgmtd")
         until(f"{daemon} has found mgmtd", lambda: daemon in self.vty(
             "mgmtd", "show mgmt backend-adapter all"))
-        self.vty("mgmtd", "configure terminal", *commands)
+
+        def taken():
+            self.vty("mgmtd", "configure terminal", *commands)
+            lines = self.vty("mgmtd", "show running-config").splitlines()
+            return all(c.startswith("no ") or c.strip() in map(str.strip, lines) for c in commands)
+
+        until(f"mgmtd has taken {commands}", taken)
 
     def vty(self, daemon, *commands):
         """The answer to the last command, over the daemon's vty socket: it ends with

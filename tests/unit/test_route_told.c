@@ -39,6 +39,8 @@ static size_t put_action(char *text, size_t size, bool more, const struct route_
 				    a->kind == ROUTE_ACTION_ADD ? '+' : '-',
 				    prefix_format(&a->route.prefix, prefix));
 
+	if (a->route.variant)
+		n += (size_t)snprintf(text + n, size - n, "~%u", a->route.variant);
 	if (a->route.table)
 		n += (size_t)snprintf(text + n, size - n, "#%u", a->route.table);
 	for (unsigned i = 0; i < a->route.n_nexthops; i++) {
@@ -51,7 +53,8 @@ static size_t put_action(char *text, size_t size, bool more, const struct route_
 	return n;
 }
 
-/* "+10.2.0.0/24#100@7*1,8*3 -...": all that is to be told now; a table and weights if any. */
+/* "+10.2.0.0/24~2#100@7*1,8*3 -...": all that is to be told now; variant, table and weights
+ * if any. */
 static const char *told(struct routes *r, mono_time now)
 {
 	static char text[512];
@@ -185,11 +188,48 @@ static void tables_and_vrfs_are_apart(void **state)
 	routes_free(r);
 }
 
+static void what_loses_a_nexthop_gets_other_weights(void **state)
+{
+	struct routes *r = table_up();
+	const char *const owners[] = {"a", "b", "c"}, *const devices[] = {"tun-1", "tun-2",
+									  "tun-3"};
+	struct route_claim c[3];
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		c[i] = claim("10.2.0.0/24", devices[i], i + 1);
+		routes_set(r, owners[i], &c[i], 1, "up");
+	}
+	assert_string_equal(told(r, 0), "+10.2.0.0/24@1,2,3");
+	routes_set(r, "b", NULL, 0, "down");
+	assert_string_equal(told(r, 0), "+10.2.0.0/24~1@1,3");
+	routes_set(r, "c", &c[2], 1, "nothing new");
+	assert_string_equal(told(r, 0), "");
+	note(r, "10.2.0.0/24", ZAPI_NOTE_FAIL_INSTALL, 0);
+	routes_expire(r, MONO_S);
+	assert_string_equal(told(r, MONO_S), "+10.2.0.0/24~1@1,3");
+	routes_set(r, "a", NULL, 0, "down");
+	assert_string_equal(told(r, MONO_S), "+10.2.0.0/24@3");
+	routes_set(r, "b", &c[1], 1, "up");
+	assert_string_equal(told(r, MONO_S), "+10.2.0.0/24@2,3");
+	c[1].route.nexthops[0].weight = c[2].route.nexthops[0].weight = 5;
+	routes_set(r, "a", &c[0], 1, "up");
+	routes_set(r, "b", &c[1], 1, "weight");
+	routes_set(r, "c", &c[2], 1, "weight");
+	assert_string_equal(told(r, MONO_S), "+10.2.0.0/24@1*1,2*5,3*5");
+	routes_set(r, "a", NULL, 0, "down");
+	assert_string_equal(told(r, MONO_S), "+10.2.0.0/24~2@2*5,3*5");
+	routes_set(r, "b", NULL, 0, "down");
+	assert_string_equal(told(r, MONO_S), "+10.2.0.0/24@3");
+	routes_free(r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(equal_claims_are_one_route),
 		cmocka_unit_test(several_of_ipv6_have_gateways),
+		cmocka_unit_test(what_loses_a_nexthop_gets_other_weights),
 		cmocka_unit_test(too_many_equal_claims),
 		cmocka_unit_test(one_of_several_is_made_anew),
 		cmocka_unit_test(tables_and_vrfs_are_apart),

@@ -224,6 +224,41 @@ static void ecmp_with_weights(void **state)
 	check(write_ecmp, table);
 }
 
+static void write_variant(struct buf *b, const struct zapi_version *v)
+{
+	struct zapi_route r = route_to("10.0.0.0/8");
+
+	r.n_nexthops = 2;
+	r.nexthops[0].ifindex = 7;
+	r.nexthops[1] = (struct zapi_nexthop){.ifindex = 8, .weight = 3};
+	r.variant = 2;
+	zapi_encode_route_add(b, v, &r);
+}
+
+/* Where zebra would keep a nexthop that the route has no more. */
+static void ecmp_that_lost_a_nexthop(void **state)
+{
+	static const struct since table[] = {
+		{8, 2,
+		 "0037fe060000000000080c000000000000000000050102080a00020000000001000000"
+		 "0007000000000104000000080000000300000000"},
+		{10, 0,
+		 "0037fe060000000000090d000000000000000000050102080a00020000000001000000"
+		 "0007000000000104000000080000000300000000"},
+		{10, 1,
+		 "003bfe060000000000090d000000000000000000050102080a00020000000001000000"
+		 "000700000000010400000008000000000000000300000000"},
+		{10, 2,
+		 "0043fe060000000000090d000000000000000000050102080a00020000000001040000"
+		 "00070000000000000054000000000104000000080000000000"
+		 "0000fd00000000"},
+		{0},
+	};
+
+	(void)state;
+	check(write_variant, table);
+}
+
 static void write_blackhole(struct buf *b, const struct zapi_version *v)
 {
 	struct zapi_route r = route_to("::/0");
@@ -551,6 +586,7 @@ int main(void)
 		cmocka_unit_test(route_over_a_device),
 		cmocka_unit_test(routes_over_gateways),
 		cmocka_unit_test(ecmp_with_weights),
+		cmocka_unit_test(ecmp_that_lost_a_nexthop),
 		cmocka_unit_test(blackhole),
 		cmocka_unit_test(attributes_and_vrf),
 		cmocka_unit_test(capabilities),

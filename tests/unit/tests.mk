@@ -51,14 +51,14 @@ TEST_test_collide := tests/unit/test_collide.c ipsecd/ike/collide.c
 TEST_test_zapi := tests/unit/test_zapi.c routed-bridge/zapi_version.c routed-bridge/zapi_encode.c \
 	routed-bridge/zapi_parse.c routed-bridge/frr_version.c lib/addr.c lib/buf.c lib/unix_socket.c
 LIBS_test_zapi := -lev
-TEST_test_route_told := tests/unit/test_route_told.c $(addprefix routed-bridge/,routes.c route_told.c zapi_parse.c) \
+TEST_test_route_told := tests/unit/test_route_told.c $(addprefix routed-bridge/,routes.c route_told.c zapi_parse.c zapi_encode.c) \
 	$(addprefix lib/,addr.c buf.c log.c)
 TEST_test_kernel_routes := tests/unit/test_kernel_routes.c routed-bridge/kernel_routes.c \
 	$(addprefix lib/,netlink.c netlink_link.c netlink_message.c netlink_route.c netlink_route_message.c addr.c log.c)
 LIBS_test_kernel_routes := -lmnl
 TEST_test_zapi_rows := tests/unit/test_zapi_rows.c routed-bridge/zapi_version.c routed-bridge/zapi_encode.c \
 	routed-bridge/zapi_parse.c lib/addr.c lib/buf.c
-TEST_test_routes := tests/unit/test_routes.c $(addprefix routed-bridge/,routes.c route_told.c interfaces.c) \
+TEST_test_routes := tests/unit/test_routes.c $(addprefix routed-bridge/,routes.c route_told.c interfaces.c zapi_encode.c) \
 	routed-bridge/zapi_parse.c lib/addr.c lib/buf.c lib/log.c
 TEST_test_bgp_update := tests/unit/test_bgp_update.c routed-bridge/bgp_update.c routed-bridge/bgp_message.c \
 	lib/addr.c lib/buf.c
