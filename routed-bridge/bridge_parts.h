@@ -140,6 +140,8 @@ uint32_t bridge_turn_table(uint32_t ifindex);
 void bridge_turn_told(struct bridge *b, uint32_t ifindex, bool add);
 void bridge_turns_end(struct bridge *b);
 void bridge_turns_sweep(struct bridge *b);
+/* At the start, whether there will be turns or not: sweeps what a bridge that was killed left. */
+void bridge_turns_recover(struct bridge *b);
 
 /* ---- bridge_quality.c, bridge_quality_list.c ---- */
 

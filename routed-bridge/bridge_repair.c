@@ -522,8 +522,13 @@ void bridge_repair_fit(struct bridge *b, const struct bridge_config *old)
 		return;
 	}
 	bridge_repair_end(b);
-	if (!b->config->repair.on)
+	if (!old)
+		bridge_turns_recover(b);
+	if (!b->config->repair.on) {
+		if (old && old->repair.on)
+			log_to(b->log, LOG_LEVEL_NOTICE, "repair", "", "switched off");
 		return;
+	}
 	if (!b->config->zebra) {
 		log_to(b->log, LOG_LEVEL_WARN, "repair", "",
 		       "'repair yes' needs zebra, and there is 'zebra no': nothing is repaired");

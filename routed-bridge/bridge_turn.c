@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include <uthash.h>
 
 #define RULE_PRIORITY 4747 /* before main's, 32766, and behind local's */
@@ -22,14 +23,21 @@ struct turn_device {
 	UT_hash_handle hh;
 };
 
+#define FILE_MAX (BRIDGE_PATH_MAX + 32)
+
 /* Beside the lock. */
+static const char *settings_file(const struct bridge *b, char path[FILE_MAX])
+{
+	snprintf(path, FILE_MAX, "%s.routed-bridge.sysctl", b->config->zserv);
+	return path;
+}
+
 static struct turn_settings *settings(struct bridge *b)
 {
-	char path[sizeof(b->config->zserv) + 32];
+	char path[FILE_MAX];
 
-	snprintf(path, sizeof(path), "%s.routed-bridge.sysctl", b->config->zserv);
 	if (!b->turn_settings)
-		b->turn_settings = turn_settings_new(path);
+		b->turn_settings = turn_settings_new(settings_file(b, path));
 	return b->turn_settings;
 }
 
@@ -153,4 +161,15 @@ void bridge_turns_sweep(struct bridge *b)
 	}
 	free(l);
 	settings(b);
+}
+
+void bridge_turns_recover(struct bridge *b)
+{
+	char path[FILE_MAX];
+
+	if (access(settings_file(b, path), F_OK) < 0)
+		return;
+	bridge_turns_sweep(b);
+	turn_settings_free(b->turn_settings);
+	b->turn_settings = NULL;
 }
