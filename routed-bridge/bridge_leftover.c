@@ -1,6 +1,7 @@
 /* Leftovers by rtnetlink. */
 #include "routed-bridge/bridge_leftover.h"
 #include "lib/netlink_route.h"
+#include "routed-bridge/zebra.h"
 
 #include <linux/rtnetlink.h>
 #include <stdlib.h>
@@ -20,6 +21,25 @@ void bridge_leftovers_add(struct bridge_leftovers *l, const struct prefix *prefi
 		l->size = size;
 	}
 	l->prefixes[l->n++] = *prefix;
+}
+
+void bridge_leftovers_disown(const struct bridge_leftovers *l, struct zebra *z)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		struct zapi_route route = {.type = ZAPI_TYPE_KERNEL, .prefix = l->prefixes[i]};
+
+		zebra_route_delete(z, &route);
+	}
+}
+
+void bridge_leftovers_keep(struct bridge_leftovers *l, const struct prefix *prefix)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		if (prefix_equal(&l->prefixes[i], prefix)) {
+			l->prefixes[i] = l->prefixes[--l->n];
+			return;
+		}
+	}
 }
 
 void bridge_leftovers_remove(struct bridge_leftovers *l)

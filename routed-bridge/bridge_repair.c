@@ -9,9 +9,10 @@
 #include <stdlib.h>
 #include <uthash.h>
 
-#define REPAIR_TAG 247 /* so that a route-map can tell them */
-#define PUSH_EVERY 32  /* routes */
-#define PATIENCE   5.0 /* seconds for zebra to answer a question */
+#define SWEEP_AFTER 1.0 /* seconds: zebra has worked on what it was told by then */
+#define REPAIR_TAG  247 /* so that a route-map can tell them */
+#define PUSH_EVERY  32	/* routes */
+#define PATIENCE    5.0 /* seconds for zebra to answer a question */
 
 struct question {
 	struct bridge_repair *br;
@@ -40,6 +41,7 @@ struct bridge_repair {
 	bool due;
 	struct tunnel_use *uses;
 	struct bridge_leftovers left; /* in the kernel, of a zebra that is gone */
+	ev_timer sweep;		      /* takes them away */
 };
 
 /* ---- questions ---- */
@@ -181,13 +183,33 @@ static void listen_to(struct bridge_repair *br)
 			     c->sections[i].options.instance);
 }
 
+static void on_current(void *ctx, const struct prefix *prefix)
+{
+	struct bridge_repair *br = ctx;
+
+	bridge_leftovers_keep(&br->left, prefix);
+}
+
+static void on_sweep(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct bridge_repair *br = timer->data;
+
+	(void)loop;
+	(void)events;
+	repair_each(br->plan, on_current, br);
+	bridge_leftovers_remove(&br->left);
+}
+
 static void on_ready(void *ctx, struct zebra *z)
 {
 	struct bridge_repair *br = ctx;
 
 	(void)z;
+	ev_timer_stop(br->b->loop, &br->sweep);
+	ev_timer_set(&br->sweep, SWEEP_AFTER, 0.);
+	ev_timer_start(br->b->loop, &br->sweep);
 	log_to(br->b->log, LOG_LEVEL_NOTICE, "repair", br->ours, "connected to zebra");
-	bridge_leftovers_remove(&br->left);
+	bridge_leftovers_disown(&br->left, br->session);
 	listen_to(br);
 	repair_session(br->plan, true, mono_now());
 	br->due = true;
@@ -205,6 +227,7 @@ static void on_lost(void *ctx, struct zebra *z)
 	struct bridge_repair *br = ctx;
 
 	(void)z;
+	ev_timer_stop(br->b->loop, &br->sweep);
 	repair_each(br->plan, on_left, br);
 	repair_session(br->plan, false, mono_now());
 	bridge_turns_end(br->b);
@@ -471,7 +494,8 @@ static void start(struct bridge *b)
 		br->questions[i].br = br;
 	ev_timer_init(&br->timer, on_timer, 0., 0.);
 	ev_prepare_init(&br->settle, on_settle);
-	br->timer.data = br->settle.data = br;
+	ev_timer_init(&br->sweep, on_sweep, 0., 0.);
+	br->timer.data = br->settle.data = br->sweep.data = br;
 	ev_prepare_start(b->loop, &br->settle);
 	open_session(br);
 }
@@ -496,6 +520,7 @@ void bridge_repair_end(struct bridge *b)
 		return;
 	b->repair = NULL;
 	ev_timer_stop(b->loop, &br->timer);
+	ev_timer_stop(b->loop, &br->sweep);
 	ev_prepare_stop(b->loop, &br->settle);
 	bridge_turns_end(b);
 	zebra_free(br->session);

@@ -53,6 +53,7 @@ enum zapi_route_type {
 	ZAPI_TYPES,
 	/* Those of others, whose routes are listened to. */
 	ZAPI_TYPE_BGP = ZAPI_TYPES,
+	ZAPI_TYPE_KERNEL,
 	ZAPI_TYPES_ALL, /* also: a number without a name here */
 };
 

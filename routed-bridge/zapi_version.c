@@ -27,6 +27,7 @@
 		[ZAPI_TYPE_NHRP] = (more) + 12, [ZAPI_TYPE_TABLE] = (more) + 15,    \
 		[ZAPI_TYPE_BABEL] = (more) + 22, [ZAPI_TYPE_SHARP] = (more) + 23,   \
 		[ZAPI_TYPE_OPENFABRIC] = (more) + 26, [ZAPI_TYPE_BGP] = (more) + 9, \
+		[ZAPI_TYPE_KERNEL] = 1,                                             \
 	}
 
 static const struct zapi_version rows[] = {
