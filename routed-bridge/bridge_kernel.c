@@ -259,7 +259,7 @@ void bridge_kernel_enter(struct bridge *b, enum log_level level, const char *cau
 	interfaces_forget(b->interfaces);
 	routes_session(b->routes, BRIDGE_KERNEL_TYPE, 0, true);
 	list_links(b->kernel);
-	tunnels_touch(b->tunnels, cause);
+	tunnels_touch(b->tunnels, "routes go to the kernel");
 	bridge_reconcile(b);
 	plan_sweep(b->kernel);
 }
