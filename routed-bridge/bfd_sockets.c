@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <ifaddrs.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -303,6 +304,40 @@ static bool is_point_to_point(int fd, const char *ifname)
 	return ifname[0] && ioctl(fd, SIOCGIFFLAGS, &r) == 0 && r.ifr_flags & IFF_POINTOPOINT;
 }
 
+/* The one device that has the address; 0: none, or several. */
+static uint32_t device_of(const struct addr *local)
+{
+	struct ifaddrs *list, *i;
+	struct endpoint has;
+	uint32_t found = 0;
+	unsigned n = 0;
+
+	if (local->family != AF_INET6 || getifaddrs(&list) != 0)
+		return 0;
+	for (i = list; i; i = i->ifa_next) {
+		if (i->ifa_addr && endpoint_from_sockaddr(i->ifa_addr, &has) &&
+		    addr_equal(&has.addr, local)) {
+			found = if_nametoindex(i->ifa_name);
+			n++;
+		}
+	}
+	freeifaddrs(list);
+	return n == 1 ? found : 0;
+}
+
+/* bfdd 10.3 names no interface of a session that it had before it had this data plane. A
+ * link-local peer needs one: where its packets come from, or whose our address is. */
+static uint32_t outgoing(const struct bfd_peer *p)
+{
+	char name[IF_NAMESIZE];
+
+	if (p->key.ifname[0])
+		return if_nametoindex(p->key.ifname);
+	if (!addr_is_link_local(&p->key.peer))
+		return 0;
+	return if_indextoname(p->ifindex, name) ? p->ifindex : device_of(&p->key.local);
+}
+
 static void open_outlet(struct bfd_sockets *s, const struct bfd_peer *p, struct outlet *o)
 {
 	struct endpoint to = {.addr = p->key.peer,
@@ -310,7 +345,7 @@ static void open_outlet(struct bfd_sockets *s, const struct bfd_peer *p, struct 
 	struct addr local = p->key.local;
 	int fd = new_socket(to.addr.family);
 
-	o->ifindex = p->key.ifname[0] ? if_nametoindex(p->key.ifname) : 0;
+	o->ifindex = outgoing(p);
 	o->to_len = endpoint_to_sockaddr(&to, &o->to);
 	if (to.addr.family == AF_INET6)
 		((struct sockaddr_in6 *)&o->to)->sin6_scope_id = o->ifindex;

@@ -374,10 +374,18 @@ def bgp_follows():
             peers = end.frr.json("bgpd", "show bgp ipv4 unicast summary json").get("peers", {})
             return [p["state"] for p in peers.values()] == ["Established"]
 
+        def uptime(end):
+            peers = end.frr.json("bgpd", "show bgp ipv4 unicast summary json")["peers"]
+            return min(p.get("peerUptimeMsec", 0) for p in peers.values())
+
         for end in two.ends:
             until("BGP is up", lambda e=end: established(e), 20)
             until("its BFD is up", lambda e=end: e.status(two.remote(e)) == "up", 15)
         a = two.ends[0]
+        # bgpd 10 asks bfdd for another session once it knows the interface, and pays no heed
+        # to BFD in the second in which BGP's session came up.
+        until("BGP has been up for a while", lambda: uptime(a) > 2000)
+        until("BFD is up", lambda: all(e.status(two.remote(e)) == "up" for e in two.ends))
         mark = a.bridge.log_mark()
         a.ns.nft(CUT)
         until("BGP is down", lambda: not established(a), 5)
