@@ -5,18 +5,6 @@
 
 #include <stdio.h>
 
-static void gauge(struct metrics *out, const char *name, const char *help, uint64_t value)
-{
-	metrics_family(out, METRICS_GAUGE, name, help);
-	metrics_uint(out, value, NULL);
-}
-
-static void counter(struct metrics *out, const char *name, const char *help, uint64_t value)
-{
-	metrics_family(out, METRICS_COUNTER, name, help);
-	metrics_uint(out, value, NULL);
-}
-
 static void write_build(const struct meters *m, struct metrics *out)
 {
 	metrics_family(out, METRICS_GAUGE, "ipsecd_build_info",
@@ -124,26 +112,26 @@ static void write_rekeys(const struct ike_counters *n, struct metrics *out)
 		       "IKE_SAs rekeyed, by our role in it.");
 	metrics_uint(out, n->ike_rekey_init, "role", "initiator", NULL);
 	metrics_uint(out, n->ike_rekey_resp, "role", "responder", NULL);
-	counter(out, "ipsecd_child_rekeys_total", "CHILD_SAs rekeyed, whoever began it.",
-		n->child_rekey);
+	metrics_counter(out, "ipsecd_child_rekeys_total", "CHILD_SAs rekeyed, whoever began it.",
+			n->child_rekey);
 	metrics_family(out, METRICS_COUNTER, "ipsecd_ike_retransmits_total",
 		       "Messages that we sent again, and that peers sent us again.");
 	metrics_uint(out, n->retransmits_sent, "direction", "out", NULL);
 	metrics_uint(out, n->retransmits_seen, "direction", "in", NULL);
-	counter(out, "ipsecd_peers_dead_total", "Peers that did not answer any more.",
-		n->peers_dead);
-	counter(out, "ipsecd_authentication_failures_total", "IKE_AUTH that failed at either end.",
-		n->auth_failed);
+	metrics_counter(out, "ipsecd_peers_dead_total", "Peers that did not answer any more.",
+			n->peers_dead);
+	metrics_counter(out, "ipsecd_authentication_failures_total",
+			"IKE_AUTH that failed at either end.", n->auth_failed);
 }
 
 static void write_ike(const struct meters *m, struct metrics *out)
 {
 	const struct ike_counters *n = ike_engine_counters(m->host.control.engine);
 
-	gauge(out, "ipsecd_ike_sas", "IKE_SAs in any state.", n->ike_sas);
-	gauge(out, "ipsecd_ike_sas_half_open", "IKE_SAs of peers that have not authenticated yet.",
-	      n->half_open);
-	gauge(out, "ipsecd_child_sas", "CHILD_SAs in any state.", n->child_sas);
+	metrics_gauge(out, "ipsecd_ike_sas", "IKE_SAs in any state.", n->ike_sas);
+	metrics_gauge(out, "ipsecd_ike_sas_half_open",
+		      "IKE_SAs of peers that have not authenticated yet.", n->half_open);
+	metrics_gauge(out, "ipsecd_child_sas", "CHILD_SAs in any state.", n->child_sas);
 	write_messages(n, out);
 	metrics_family(out, METRICS_COUNTER, "ipsecd_ike_error_notifies_total",
 		       "Error notifies by type, told by peers (in) and to them (out).");
@@ -207,10 +195,10 @@ static void write_clients(const struct meters *m, struct metrics *out)
 	const struct control_counters *n = m->host.clients;
 	const struct reload_counters *r = reload_counters(m->host.reload);
 
-	counter(out, "ipsecd_vici_connections_total", "Connections to the control socket.",
-		n->clients);
-	counter(out, "ipsecd_vici_commands_total", "Their commands.", n->commands);
-	counter(out, "ipsecd_vici_events_total", "Events that they were told.", n->events);
+	metrics_counter(out, "ipsecd_vici_connections_total", "Connections to the control socket.",
+			n->clients);
+	metrics_counter(out, "ipsecd_vici_commands_total", "Their commands.", n->commands);
+	metrics_counter(out, "ipsecd_vici_events_total", "Events that they were told.", n->events);
 	metrics_family(out, METRICS_COUNTER, "ipsecd_vici_clients_dropped_total",
 		       "Clients that were disconnected.");
 	metrics_uint(out, n->dropped_slow, "reason", "slow", NULL);
@@ -219,11 +207,12 @@ static void write_clients(const struct meters *m, struct metrics *out)
 		       "Readings of the configuration files, the first one included.");
 	metrics_uint(out, r->succeeded, "result", "success", NULL);
 	metrics_uint(out, r->failed, "result", "failure", NULL);
-	gauge(out, "ipsecd_config_last_reload_successful",
-	      "0: the files have errors, and what was in force before still is.", r->last_ok);
-	gauge(out, "ipsecd_config_last_reload_success_timestamp_seconds",
-	      "When the configuration in force was read, in seconds since the epoch.",
-	      (uint64_t)r->at);
+	metrics_gauge(out, "ipsecd_config_last_reload_successful",
+		      "0: the files have errors, and what was in force before still is.",
+		      r->last_ok);
+	metrics_gauge(out, "ipsecd_config_last_reload_success_timestamp_seconds",
+		      "When the configuration in force was read, in seconds since the epoch.",
+		      (uint64_t)r->at);
 }
 
 void meters_write_daemon(const struct meters *m, struct metrics *out)

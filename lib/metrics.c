@@ -181,6 +181,18 @@ void metrics_real(struct metrics *m, double value, ...)
 	put_real(m, value);
 }
 
+void metrics_gauge(struct metrics *m, const char *name, const char *help, uint64_t value)
+{
+	metrics_family(m, METRICS_GAUGE, name, help);
+	metrics_uint(m, value, NULL);
+}
+
+void metrics_counter(struct metrics *m, const char *name, const char *help, uint64_t value)
+{
+	metrics_family(m, METRICS_COUNTER, name, help);
+	metrics_uint(m, value, NULL);
+}
+
 void metrics_observe(struct metrics_histogram *h, double value)
 {
 	unsigned i = 0;

@@ -36,6 +36,9 @@ void metrics_family(struct metrics *m, enum metrics_type type, const char *name,
  * bytes: they are escaped, and what is no UTF-8 is replaced. */
 void metrics_uint(struct metrics *m, uint64_t value, ...) __attribute__((sentinel));
 void metrics_real(struct metrics *m, double value, ...) __attribute__((sentinel));
+/* A family of one sample without labels. */
+void metrics_gauge(struct metrics *m, const char *name, const char *help, uint64_t value);
+void metrics_counter(struct metrics *m, const char *name, const char *help, uint64_t value);
 
 /* Counts observations by size. `bounds` rise, and are all finite; the bucket above them is
  * always there. */

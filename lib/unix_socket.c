@@ -27,3 +27,12 @@ int unix_socket_connect(const char *path)
 	}
 	return fd;
 }
+
+bool unix_socket_answers(const char *path)
+{
+	int fd = unix_socket_connect(path);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0 || errno == EAGAIN;
+}

@@ -7,18 +7,6 @@
 
 #define TUNNELS_MAX 5000 /* in detail; sums have all */
 
-static void gauge(struct metrics *out, const char *name, const char *help, uint64_t value)
-{
-	metrics_family(out, METRICS_GAUGE, name, help);
-	metrics_uint(out, value, NULL);
-}
-
-static void counter(struct metrics *out, const char *name, const char *help, uint64_t value)
-{
-	metrics_family(out, METRICS_COUNTER, name, help);
-	metrics_uint(out, value, NULL);
-}
-
 /* ---- tunnels ---- */
 
 static void write_sums(const struct bridge_watch *w, struct metrics *out)
@@ -32,15 +20,16 @@ static void write_sums(const struct bridge_watch *w, struct metrics *out)
 		missing += t->section && !t->view.up;
 		without += configured > TUNNELS_MAX;
 	}
-	gauge(out, "routed_bridge_tunnels_configured",
-	      "Connections that the IKE daemon has or the file names.", configured);
-	gauge(out, "routed_bridge_tunnels_expected", "Those that have a section in the file.",
-	      expected);
-	gauge(out, "routed_bridge_tunnels_up", "Tunnels with a CHILD_SA that can carry packets.",
-	      up);
-	gauge(out, "routed_bridge_tunnels_missing", "Expected tunnels that are not up.", missing);
-	gauge(out, "routed_bridge_tunnels_without_detail",
-	      "Tunnels beyond those that have samples of their own.", without);
+	metrics_gauge(out, "routed_bridge_tunnels_configured",
+		      "Connections that the IKE daemon has or the file names.", configured);
+	metrics_gauge(out, "routed_bridge_tunnels_expected",
+		      "Those that have a section in the file.", expected);
+	metrics_gauge(out, "routed_bridge_tunnels_up",
+		      "Tunnels with a CHILD_SA that can carry packets.", up);
+	metrics_gauge(out, "routed_bridge_tunnels_missing", "Expected tunnels that are not up.",
+		      missing);
+	metrics_gauge(out, "routed_bridge_tunnels_without_detail",
+		      "Tunnels beyond those that have samples of their own.", without);
 }
 
 static uint64_t is_up(const struct watched_tunnel *t)
@@ -112,16 +101,18 @@ static void write_routes(const struct bridge *b, struct metrics *out)
 {
 	struct routes_count n = routes_count(b->routes);
 
-	gauge(out, "routed_bridge_routes_in_kernel",
-	      "1: they go to the kernel, not to zebra ('zebra no', or an FRR that is not known).",
-	      bridge_kernel_writes(b));
-	gauge(out, "routed_bridge_routes_wanted", "Prefixes that a tunnel claims.", n.wanted);
-	gauge(out, "routed_bridge_routes_installed", "Those that zebra, or the kernel, confirmed.",
-	      n.installed);
-	gauge(out, "routed_bridge_routes_shadowed",
-	      "Those for which zebra prefers another protocol's route.", n.shadowed);
-	gauge(out, "routed_bridge_routes_failed",
-	      "Those that zebra could not install; they are tried again.", n.failed);
+	metrics_gauge(
+		out, "routed_bridge_routes_in_kernel",
+		"1: they go to the kernel, not to zebra ('zebra no', or an FRR that is not known).",
+		bridge_kernel_writes(b));
+	metrics_gauge(out, "routed_bridge_routes_wanted", "Prefixes that a tunnel claims.",
+		      n.wanted);
+	metrics_gauge(out, "routed_bridge_routes_installed",
+		      "Those that zebra, or the kernel, confirmed.", n.installed);
+	metrics_gauge(out, "routed_bridge_routes_shadowed",
+		      "Those for which zebra prefers another protocol's route.", n.shadowed);
+	metrics_gauge(out, "routed_bridge_routes_failed",
+		      "Those that zebra could not install; they are tried again.", n.failed);
 }
 
 /* ---- sessions ---- */
@@ -161,12 +152,12 @@ static void write_sessions(const struct bridge *b, struct metrics *out)
 {
 	struct vici_status ike = vici_status(b->vici);
 
-	gauge(out, "routed_bridge_ike_connected", "1: the IKE daemon has listed its SAs.",
-	      ike.listed);
-	counter(out, "routed_bridge_ike_connects_total", "How often that came to be.",
-		ike.connects);
-	counter(out, "routed_bridge_ike_malformed_total",
-		"Packets of the IKE daemon that ended a connection.", ike.malformed);
+	metrics_gauge(out, "routed_bridge_ike_connected", "1: the IKE daemon has listed its SAs.",
+		      ike.listed);
+	metrics_counter(out, "routed_bridge_ike_connects_total", "How often that came to be.",
+			ike.connects);
+	metrics_counter(out, "routed_bridge_ike_malformed_total",
+			"Packets of the IKE daemon that ended a connection.", ike.malformed);
 	metrics_family(out, METRICS_GAUGE, "routed_bridge_zebra_connected",
 		       "1: the session with zebra is ready. One for each route type.");
 	each_session(b, out, put_ready);
@@ -184,13 +175,16 @@ static void write_paths(const struct bridge *b, struct metrics *out)
 {
 	struct bridge_paths_state s = bridge_paths_state(b);
 
-	gauge(out, "routed_bridge_paths", "Paths that bgpd's peers announced.", s.count.paths);
-	gauge(out, "routed_bridge_path_prefixes", "Prefixes that they lead to.", s.count.prefixes);
-	gauge(out, "routed_bridge_path_peers_up", "BGP sessions that are up, of those told.",
-	      s.count.peers_up);
-	gauge(out, "routed_bridge_bmp_connected", "1: bgpd tells its paths by BMP.",
-	      s.bmp.connected);
-	gauge(out, "routed_bridge_bmp_synced", "1: and has told all that it has.", s.bmp.synced);
+	metrics_gauge(out, "routed_bridge_paths", "Paths that bgpd's peers announced.",
+		      s.count.paths);
+	metrics_gauge(out, "routed_bridge_path_prefixes", "Prefixes that they lead to.",
+		      s.count.prefixes);
+	metrics_gauge(out, "routed_bridge_path_peers_up",
+		      "BGP sessions that are up, of those told.", s.count.peers_up);
+	metrics_gauge(out, "routed_bridge_bmp_connected", "1: bgpd tells its paths by BMP.",
+		      s.bmp.connected);
+	metrics_gauge(out, "routed_bridge_bmp_synced", "1: and has told all that it has.",
+		      s.bmp.synced);
 	metrics_family(out, METRICS_GAUGE, "routed_bridge_bmp_messages",
 		       "BMP messages of this connection, or the last one, and what was in them.");
 	metrics_uint(out, s.bmp.feed.messages, "event", "received", NULL);
@@ -198,12 +192,13 @@ static void write_paths(const struct bridge *b, struct metrics *out)
 	metrics_uint(out, s.bmp.feed.announced, "event", "announced", NULL);
 	metrics_uint(out, s.bmp.feed.withdrawn, "event", "withdrawn", NULL);
 	metrics_uint(out, s.bmp.feed.faults, "event", "faulty", NULL);
-	counter(out, "routed_bridge_bmp_connections_total", "Connections that bgpd made.",
-		s.bmp.connections);
-	counter(out, "routed_bridge_bmp_asked_again_total",
-		"Times that bgpd was made to tell all its paths again, in doubt.", s.bmp.resyncs);
-	counter(out, "routed_bridge_path_polls_total",
-		"Rounds of questions to bgpd, where it tells nothing by BMP.", s.polls);
+	metrics_counter(out, "routed_bridge_bmp_connections_total", "Connections that bgpd made.",
+			s.bmp.connections);
+	metrics_counter(out, "routed_bridge_bmp_asked_again_total",
+			"Times that bgpd was made to tell all its paths again, in doubt.",
+			s.bmp.resyncs);
+	metrics_counter(out, "routed_bridge_path_polls_total",
+			"Rounds of questions to bgpd, where it tells nothing by BMP.", s.polls);
 }
 
 /* ---- repair ---- */
@@ -229,18 +224,19 @@ static void write_repair(const struct bridge *b, struct metrics *out)
 {
 	struct repair_stats n = {0};
 
-	gauge(out, "routed_bridge_repair_enabled", "1: local repair is switched on.",
-	      bridge_repair_stats(b, &n));
-	gauge(out, "routed_bridge_repairs_active",
-	      "Prefixes that take a way around a dead tunnel now.", n.active);
-	gauge(out, "routed_bridge_repairs_installed", "Those that zebra confirmed.", n.installed);
-	gauge(out, "routed_bridge_repair_turns",
-	      "U-turns that are in: packets from a neighbour that are not sent back to it.",
-	      n.turns);
-	gauge(out, "routed_bridge_repair_routes_watched",
-	      "Best routes that would be repaired if their tunnel died.", n.known);
-	gauge(out, "routed_bridge_repair_routes_helpless",
-	      "Those that are dead now, without an alternative.", n.helpless);
+	metrics_gauge(out, "routed_bridge_repair_enabled", "1: local repair is switched on.",
+		      bridge_repair_stats(b, &n));
+	metrics_gauge(out, "routed_bridge_repairs_active",
+		      "Prefixes that take a way around a dead tunnel now.", n.active);
+	metrics_gauge(out, "routed_bridge_repairs_installed", "Those that zebra confirmed.",
+		      n.installed);
+	metrics_gauge(out, "routed_bridge_repair_turns",
+		      "U-turns that are in: packets from a neighbour that are not sent back to it.",
+		      n.turns);
+	metrics_gauge(out, "routed_bridge_repair_routes_watched",
+		      "Best routes that would be repaired if their tunnel died.", n.known);
+	metrics_gauge(out, "routed_bridge_repair_routes_helpless",
+		      "Those that are dead now, without an alternative.", n.helpless);
 	metrics_family(out, METRICS_COUNTER, "routed_bridge_repairs_begun_total",
 		       "Repairs by who called the tunnel dead.");
 	for (unsigned i = 0; i < REPAIR_CAUSES; i++)
@@ -250,10 +246,10 @@ static void write_repair(const struct bridge *b, struct metrics *out)
 	for (unsigned i = 0; i < REPAIR_ENDS; i++)
 		metrics_uint(out, n.ended[i], "reason", repair_end_name((enum repair_end_reason)i),
 			     NULL);
-	counter(out, "routed_bridge_repairs_refused_total", "Repairs that zebra could not install.",
-		n.refused);
-	counter(out, "routed_bridge_repair_questions_total",
-		"Questions to zebra whether BGP has converged.", n.questions);
+	metrics_counter(out, "routed_bridge_repairs_refused_total",
+			"Repairs that zebra could not install.", n.refused);
+	metrics_counter(out, "routed_bridge_repair_questions_total",
+			"Questions to zebra whether BGP has converged.", n.questions);
 	write_histogram(
 		out, "routed_bridge_repair_install_seconds",
 		"From the word that a tunnel is dead to zebra's confirmation of the repair.",
@@ -280,21 +276,21 @@ static void write_bfd_counts(const struct bfd_stats *n, struct metrics *out)
 	metrics_family(out, METRICS_COUNTER, "routed_bridge_bfd_packets_total", "BFD packets.");
 	metrics_uint(out, n->in_packets, "direction", "in", NULL);
 	metrics_uint(out, n->out_packets, "direction", "out", NULL);
-	counter(out, "routed_bridge_bfd_send_errors_total", "BFD packets that could not be sent.",
-		n->send_errors);
+	metrics_counter(out, "routed_bridge_bfd_send_errors_total",
+			"BFD packets that could not be sent.", n->send_errors);
 	metrics_family(out, METRICS_COUNTER, "routed_bridge_bfd_drops_total",
 		       "BFD packets that were dropped.");
 	for (unsigned d = BFD_TAKEN + 1; d < BFD_DROPS; d++)
 		metrics_uint(out, n->drops[d], "reason", bfd_drop_word((enum bfd_drop)d), NULL);
-	counter(out, "routed_bridge_bfd_detections_total", "Silences that ended a session.",
-		n->detections);
-	counter(out, "routed_bridge_bfd_late_total", "Times that BFD's process was woken too late.",
-		n->late);
+	metrics_counter(out, "routed_bridge_bfd_detections_total", "Silences that ended a session.",
+			n->detections);
+	metrics_counter(out, "routed_bridge_bfd_late_total",
+			"Times that BFD's process was woken too late.", n->late);
 	metrics_family(out, METRICS_GAUGE, "routed_bridge_bfd_late_worst_seconds",
 		       "The longest of these delays.");
 	metrics_real(out, (double)n->late_worst / 1e6, NULL);
-	counter(out, "routed_bridge_bfd_refused_total",
-		"Messages of bfdd that could not be followed.", n->refused);
+	metrics_counter(out, "routed_bridge_bfd_refused_total",
+			"Messages of bfdd that could not be followed.", n->refused);
 }
 
 static void write_bfd(const struct bridge *b, struct metrics *out)
@@ -302,12 +298,12 @@ static void write_bfd(const struct bridge *b, struct metrics *out)
 	static const struct bfd_stats none;
 	const struct bfd_stats *n = bridge_bfd_stats(b);
 
-	gauge(out, "routed_bridge_bfd_enabled", "1: bfd-dplane is configured.", n != NULL);
+	metrics_gauge(out, "routed_bridge_bfd_enabled", "1: bfd-dplane is configured.", n != NULL);
 	if (!n)
 		n = &none;
-	gauge(out, "routed_bridge_bfd_connected", "Connections to bfdd.", n->connections);
-	gauge(out, "routed_bridge_bfd_sessions", "BFD sessions.", n->sessions);
-	gauge(out, "routed_bridge_bfd_sessions_up", "Those that are Up.", n->up);
+	metrics_gauge(out, "routed_bridge_bfd_connected", "Connections to bfdd.", n->connections);
+	metrics_gauge(out, "routed_bridge_bfd_sessions", "BFD sessions.", n->sessions);
+	metrics_gauge(out, "routed_bridge_bfd_sessions_up", "Those that are Up.", n->up);
 	metrics_family(out, METRICS_GAUGE, "routed_bridge_bfd_session_up",
 		       "1: the session with this peer is Up.");
 	bridge_bfd_each(b, put_bfd, out);
@@ -391,8 +387,9 @@ void bridge_metrics_write(void *watch, struct metrics *out)
 	write_repair(w->b, out);
 	write_bfd(w->b, out);
 	write_quality(w->b, out);
-	gauge(out, "routed_bridge_warnings", "Warnings that --status shows.", warnings);
-	counter(out, "routed_bridge_config_reloads_total",
-		"Readings of the configuration that took effect behind the first one.", w->reloads);
+	metrics_gauge(out, "routed_bridge_warnings", "Warnings that --status shows.", warnings);
+	metrics_counter(out, "routed_bridge_config_reloads_total",
+			"Readings of the configuration that took effect behind the first one.",
+			w->reloads);
 	metrics_process(out);
 }

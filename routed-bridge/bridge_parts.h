@@ -1,6 +1,5 @@
-/* What the bridge's files share: bridge.c (life, reload), bridge_vici.c (events of the IKE
- * daemon), bridge_claims.c (tunnels to claims, claims to zebra), bridge_zebra.c (sessions
- * and events of zebra), bridge_kernel.c (routes without zebra). Included by bridge_*.c alone. */
+/* What the bridge's files share, a part of this header for each of them: its state and what
+ * the others call. bridge.c has life and reload. Included by bridge*.c alone. */
 #ifndef DETOUR_BRIDGE_PARTS_H
 #define DETOUR_BRIDGE_PARTS_H
 

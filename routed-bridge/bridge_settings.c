@@ -52,7 +52,6 @@ struct bridge_settings {
 struct gathering {
 	struct bridge_settings *bs;
 	const char *interface;
-	int ifindex;
 };
 
 static void take_address(void *ctx, const struct netlink_addr *addr)

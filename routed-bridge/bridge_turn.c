@@ -3,6 +3,7 @@
  * ever. A rule is there while its table has a route. */
 #include "routed-bridge/bridge_parts.h"
 #include "lib/netlink_route.h"
+#include "routed-bridge/kernel_routes.h"
 #include "routed-bridge/turn_settings.h"
 
 #include <errno.h>
@@ -12,7 +13,6 @@
 #include <uthash.h>
 
 #define RULE_PRIORITY 4747 /* before main's, 32766, and behind local's */
-#define PROTOCOL      69   /* RTPROT_*: the bridge's own rules are told from others' by it */
 
 static const uint8_t families[] = {AF_INET, AF_INET6};
 
@@ -69,7 +69,7 @@ static void set_rules(struct bridge *b, const struct turn_device *d, bool add)
 		struct netlink_rule rule = {.family = families[i],
 					    .table = bridge_turn_table(d->ifindex),
 					    .priority = RULE_PRIORITY,
-					    .protocol = PROTOCOL};
+					    .protocol = KERNEL_ROUTES_PROTOCOL};
 		int e;
 
 		snprintf(rule.iif, sizeof(rule.iif), "%s", d->name);
@@ -141,7 +141,8 @@ static void gather(void *ctx, const struct netlink_rule *rule)
 {
 	struct leftovers *l = ctx;
 
-	if (rule->protocol == PROTOCOL && rule->priority == RULE_PRIORITY && l->n < LEFTOVERS)
+	if (rule->protocol == KERNEL_ROUTES_PROTOCOL && rule->priority == RULE_PRIORITY &&
+	    l->n < LEFTOVERS)
 		l->rules[l->n++] = *rule;
 }
 

@@ -125,15 +125,6 @@ static void on_client(struct ev_loop *loop, ev_io *io, int events)
 
 /* ---- the socket ---- */
 
-static bool somebody_answers(const char *path)
-{
-	int fd = unix_socket_connect(path);
-
-	if (fd >= 0)
-		close(fd);
-	return fd >= 0 || errno == EAGAIN;
-}
-
 static bool bind_to(struct control *c, int fd)
 {
 	struct sockaddr_un un = {.sun_family = AF_UNIX};
@@ -142,7 +133,7 @@ static bool bind_to(struct control *c, int fd)
 	bool ok;
 
 	memcpy(un.sun_path, c->path, strlen(c->path));
-	if (somebody_answers(c->path)) {
+	if (unix_socket_answers(c->path)) {
 		errno = EADDRINUSE;
 		return false;
 	}

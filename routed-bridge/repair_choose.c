@@ -143,13 +143,10 @@ static bool hop_of_path(struct repair *r, const struct path *path, struct zapi_n
 	const struct path_attrs *a = path->attrs;
 	const struct repair_link *l = repair_links_of(&r->links, &path->peer->local);
 	const struct zapi_nexthop *host;
-	const struct repair_seen *seen;
 
 	memset(out, 0, sizeof(*out));
-	if (!l && a->nexthop_local.family) {
-		HASH_FIND(hh, r->seen, &a->nexthop_local, sizeof(a->nexthop_local), seen);
-		l = seen && seen->ifindex ? repair_links_find(&r->links, seen->ifindex) : NULL;
-	}
+	if (!l && a->nexthop_local.family)
+		l = repair_seen_link(r, &a->nexthop_local);
 	if (l && a->nexthop_local.family) {
 		out->gateway = a->nexthop_local;
 	} else if (l && a->nexthop.family && repair_link_reaches(l, &a->nexthop)) {

@@ -127,6 +127,9 @@ void repair_clear(struct repair *r);
 /* The parts of a hop that count, padding zeroed. */
 void repair_copy_hops(struct repair_hops *to, const struct zapi_nexthop *hops, unsigned n);
 
+/* The one device that a link-local address was last seen on; NULL: none, or several. */
+struct repair_link *repair_seen_link(const struct repair *r, const struct addr *gateway);
+
 /* ---- repair_choose.c ---- */
 
 /* A session of the default VRF: other VRFs have other routes under the same prefixes. */
@@ -160,7 +163,6 @@ bool repair_choose_without(struct repair *r, const struct repair_best *b,
 void repair_turn_look(struct repair *r, struct repair_best *b);
 /* The record goes. */
 void repair_turn_forget(struct repair *r, struct repair_best *b);
-void repair_turns_neighbours(struct repair *r);
 void repair_turns_refresh(struct repair *r, mono_time now);
 bool repair_turn_next(struct repair *r, struct repair_action *out);
 void repair_turns_clear(struct repair *r);

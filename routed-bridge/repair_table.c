@@ -46,6 +46,14 @@ static void remember_gateway(struct repair *r, const struct zapi_nexthop *hop)
 	HASH_ADD(hh, r->seen, gateway, sizeof(e->gateway), e);
 }
 
+struct repair_link *repair_seen_link(const struct repair *r, const struct addr *gateway)
+{
+	const struct repair_seen *seen;
+
+	HASH_FIND(hh, r->seen, gateway, sizeof(*gateway), seen);
+	return seen && seen->ifindex ? repair_links_find(&r->links, seen->ifindex) : NULL;
+}
+
 static struct repair_group *find_or_add_group(struct repair *r, const struct zapi_route *route)
 {
 	struct repair_hops hops;

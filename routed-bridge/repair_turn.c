@@ -21,12 +21,10 @@
 static struct repair_link *link_of_peer(struct repair *r, const struct path_peer *peer)
 {
 	struct repair_link *l = repair_links_of(&r->links, &peer->local);
-	const struct repair_seen *seen;
 
 	if (l || peer->key.addr.family != AF_INET6)
 		return l;
-	HASH_FIND(hh, r->seen, &peer->key.addr, sizeof(peer->key.addr), seen);
-	return seen && seen->ifindex ? repair_links_find(&r->links, seen->ifindex) : NULL;
+	return repair_seen_link(r, &peer->key.addr);
 }
 
 static bool is_neighbour(const struct path_peer *peer)
@@ -42,7 +40,7 @@ static int by_as(const void *a, const void *b)
 	return (x->as > y->as) - (x->as < y->as);
 }
 
-void repair_turns_neighbours(struct repair *r)
+static void find_neighbours(struct repair *r)
 {
 	const struct path_peer *peer = NULL;
 	struct repair_link *l;
@@ -134,6 +132,14 @@ static void want_all(struct repair *r, struct repair_best *b, const struct path 
 	}
 }
 
+static void want_none(struct repair_best *b)
+{
+	struct repair_turn *t;
+
+	LL_FOREACH (b->turns, t)
+		t->keep = false;
+}
+
 static void drop_unwanted(struct repair *r, struct repair_best *b)
 {
 	struct repair_turn *t, *next;
@@ -151,13 +157,11 @@ void repair_turn_look(struct repair *r, struct repair_best *b)
 {
 	bool all = r->turning && !b->lost && b->type == ZAPI_TYPE_BGP;
 	const struct path *path;
-	struct repair_turn *t;
 
 	/* The path has just gone: BGP has not said what comes, and packets are still on the way. */
 	if (all && b->path_gone)
 		return;
-	LL_FOREACH (b->turns, t)
-		t->keep = false;
+	want_none(b);
 	for (unsigned i = 0; i < b->group->hops.n && all; i++) {
 		path = repair_find_path(r, b, &b->group->hops.hop[i]);
 		if (path)
@@ -168,13 +172,8 @@ void repair_turn_look(struct repair *r, struct repair_best *b)
 
 void repair_turn_forget(struct repair *r, struct repair_best *b)
 {
-	struct repair_turn *t, *next;
-
-	LL_FOREACH_SAFE (b->turns, t, next) {
-		change(r, &b->prefix, t, false);
-		free(t);
-	}
-	b->turns = NULL;
+	want_none(b);
+	drop_unwanted(r, b);
 }
 
 /* ---- all of them ---- */
@@ -183,7 +182,7 @@ static void look_at_all(struct repair *r)
 {
 	struct repair_best *b, *next;
 
-	repair_turns_neighbours(r);
+	find_neighbours(r);
 	HASH_ITER (hh, r->bests, b, next) {
 		if (b->group)
 			repair_turn_look(r, b);

@@ -103,16 +103,6 @@ void control_unlock(const char *path, int fd)
 
 /* ---- socket ---- */
 
-/* Daemons that know no lock of ours: does somebody answer? */
-static bool somebody_answers(const char *path)
-{
-	int fd = unix_socket_connect(path);
-
-	if (fd >= 0)
-		close(fd);
-	return fd >= 0 || errno == EAGAIN;
-}
-
 static bool remove_stale(const struct sockaddr_un *un, char *why, size_t size)
 {
 	struct stat st;
@@ -121,7 +111,7 @@ static bool remove_stale(const struct sockaddr_un *un, char *why, size_t size)
 		return true;
 	if (!S_ISSOCK(st.st_mode))
 		snprintf(why, size, "%s is in the way and is not a socket", un->sun_path);
-	else if (somebody_answers(un->sun_path))
+	else if (unix_socket_answers(un->sun_path))
 		snprintf(why, size, "another daemon answers at %s", un->sun_path);
 	else if (unlink(un->sun_path) < 0)
 		snprintf(why, size, "%s: %s", un->sun_path, strerror(errno));

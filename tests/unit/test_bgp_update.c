@@ -9,26 +9,7 @@
 
 #include <cmocka.h>
 
-struct message {
-	uint8_t bytes[4096];
-	size_t len;
-};
-
-/* "0a02 00 ..." to bytes. */
-static struct message hex(const char *text)
-{
-	struct message m = {.len = 0};
-	unsigned v;
-
-	for (; *text; text++) {
-		if (*text == ' ')
-			continue;
-		assert_int_equal(sscanf(text, "%2x", &v), 1);
-		m.bytes[m.len++] = (uint8_t)v;
-		text++;
-	}
-	return m;
-}
+#include "tests/unit/hex_message.h"
 
 /* An UPDATE's body of three fields. */
 static struct message body(const char *withdrawn, const char *attributes, const char *nlri)

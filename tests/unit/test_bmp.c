@@ -11,30 +11,12 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/hex_message.h"
+
 #define HEAD	   "ffffffffffffffffffffffffffffffff"
 #define NUMBERED   "0000000000000000 0000000000000000000000000a090001 0000fdea 02020202"
 #define UNNUMBERED "0000000000000000 fe800000000000002c9e46fffe1ef22a 0000fdeb 03030303"
 #define TIME	   "6b084c05 0002dcae"
-
-struct message {
-	uint8_t bytes[2048];
-	size_t len;
-};
-
-static struct message hex(const char *text)
-{
-	struct message m = {.len = 0};
-	unsigned v;
-
-	for (; *text; text++) {
-		if (*text == ' ')
-			continue;
-		assert_int_equal(sscanf(text, "%2x", &v), 1);
-		m.bytes[m.len++] = (uint8_t)v;
-		text++;
-	}
-	return m;
-}
 
 /* A message of this type; its length is filled in. */
 static struct message bmp(unsigned type, const char *body)

@@ -10,28 +10,7 @@
 
 #include <cmocka.h>
 
-static struct route_claim claim(const char *prefix, const char *interface, uint32_t ifindex)
-{
-	struct route_claim c = {
-		.route = {.type = ZAPI_TYPE_NHRP,
-			  .n_nexthops = 1,
-			  .nexthops = {{.ifindex = ifindex}},
-			  .distance = 10},
-		.generation = 1,
-	};
-
-	assert_true(prefix_parse(prefix, &c.route.prefix));
-	snprintf(c.interface, sizeof(c.interface), "%s", interface);
-	return c;
-}
-
-static struct routes *table_up(void)
-{
-	struct routes *r = routes_new(NULL);
-
-	routes_session(r, ZAPI_TYPE_NHRP, 0, true);
-	return r;
-}
+#include "tests/unit/route_samples.h"
 
 /* "+10.2.0.0/24@7 -..." : all that is to be told now. */
 static const char *told(struct routes *r, mono_time now)
