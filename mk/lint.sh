@@ -37,6 +37,7 @@ allowed() {
 	ipsecd/ike) echo "lib ipsecd/model ipsecd/wire ipsecd/crypto/crypto.h ipsecd/ike" ;;
 	ipsecd/dataplane) echo "lib ipsecd/model ipsecd/crypto/crypto.h ipsecd/dataplane" ;;
 	ipsecd/net) echo "lib ipsecd/net" ;;
+	ipsecd/ipc) echo "lib ipsecd/model ipsecd/ipc ipsecd/dataplane/dataplane.h" ;;
 	ipsecd/pool) echo "lib ipsecd/model ipsecd/pool" ;;
 	ipsecd/config) echo "lib ipsecd/model ipsecd/config" ;;
 	ipsecd/control) echo "lib ipsecd/model ipsecd/control ipsecd/crypto/crypto.h ipsecd/ike/engine.h ipsecd/dataplane/dataplane.h" ;;

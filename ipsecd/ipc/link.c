@@ -1,0 +1,449 @@
+/* Messages between our processes: a header, a body, descriptors beside it. */
+#include "ipsecd/ipc/link.h"
+#include "lib/mono.h"
+
+#include <errno.h>
+#include <ev.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <utlist.h>
+
+#define MAGIC	   0x44544f52u
+#define BUFFER	   (1 << 20) /* of the sockets, where allowed */
+#define PARTS_MAX  4
+#define PER_WAKEUP 64
+
+struct header {
+	uint32_t magic, verb, serial, len;
+};
+
+/* A message that waits: to be sent, or, come during a call, to be handed over. */
+struct waiting {
+	struct waiting *prev, *next;
+	struct header header;
+	int fds[IPC_FDS_MAX];
+	unsigned n_fds;
+	uint8_t body[];
+};
+
+struct ipc_link {
+	struct ev_loop *loop;
+	struct ipc_host host;
+	int fd;
+	ev_io readable, writable;
+	ev_timer later; /* zero: what came during a call, or the end, is told */
+	struct waiting *out, *in;
+	size_t backlog;
+	uint32_t last_serial;
+	bool closed, told, inside, freed;
+	char why[96];
+	size_t body_len;
+	uint8_t body[IPC_BODY_MAX];
+};
+
+static void close_fds(const int *fds, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		if (fds[i] >= 0)
+			close(fds[i]);
+	}
+}
+
+static void drop_all(struct waiting **list)
+{
+	struct waiting *w, *next;
+
+	DL_FOREACH_SAFE (*list, w, next) {
+		DL_DELETE(*list, w);
+		close_fds(w->fds, w->n_fds);
+		explicit_bzero(w->body, w->header.len);
+		free(w);
+	}
+}
+
+static void fail(struct ipc_link *l, const char *why)
+{
+	if (l->closed)
+		return;
+	l->closed = true;
+	strncpy(l->why, why, sizeof(l->why) - 1);
+	ev_io_stop(l->loop, &l->readable);
+	ev_io_stop(l->loop, &l->writable);
+	ev_timer_start(l->loop, &l->later);
+}
+
+/* ---- sending ---- */
+
+/* 1: sent; 0: the socket is full; -1: broken. */
+static int put(struct ipc_link *l, const struct header *h, const struct span *parts,
+	       unsigned n_parts, const int *fds, unsigned n_fds)
+{
+	_Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof(int) * IPC_FDS_MAX)] = {0};
+	struct iovec iov[1 + PARTS_MAX] = {{(void *)(uintptr_t)h, sizeof(*h)}};
+	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 1 + n_parts};
+	ssize_t n;
+
+	for (unsigned i = 0; i < n_parts; i++)
+		iov[1 + i] = (struct iovec){(void *)(uintptr_t)parts[i].ptr, parts[i].len};
+	if (n_fds) {
+		struct cmsghdr *c = (struct cmsghdr *)control;
+
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(sizeof(int) * n_fds);
+		memcpy(CMSG_DATA(c), fds, sizeof(int) * n_fds);
+		msg.msg_control = control;
+		msg.msg_controllen = CMSG_SPACE(sizeof(int) * n_fds);
+	}
+	do
+		n = sendmsg(l->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+	while (n < 0 && errno == EINTR);
+	if (n >= 0)
+		return 1;
+	return errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS ? 0 : -1;
+}
+
+static bool enqueue(struct ipc_link *l, struct waiting **list, const struct header *h,
+		    const struct span *parts, unsigned n_parts, const int *fds, unsigned n_fds,
+		    bool duplicate)
+{
+	struct waiting *w = malloc(sizeof(*w) + h->len);
+	uint8_t *at;
+
+	if (!w)
+		return false;
+	w->header = *h;
+	w->n_fds = n_fds;
+	for (unsigned i = 0; i < n_fds; i++)
+		w->fds[i] = duplicate ? dup(fds[i]) : fds[i];
+	at = w->body;
+	for (unsigned i = 0; i < n_parts; i++) {
+		if (parts[i].len)
+			memcpy(at, parts[i].ptr, parts[i].len);
+		at += parts[i].len;
+	}
+	DL_APPEND(*list, w);
+	(void)l;
+	return true;
+}
+
+static void on_writable(struct ev_loop *loop, ev_io *w, int revents)
+{
+	struct ipc_link *l = w->data;
+
+	(void)revents;
+	while (l->out) {
+		struct waiting *m = l->out;
+		struct span body = {m->body, m->header.len};
+		int n = put(l, &m->header, &body, 1, m->fds, m->n_fds);
+
+		if (n == 0)
+			return;
+		if (n < 0) {
+			fail(l, strerror(errno));
+			return;
+		}
+		DL_DELETE(l->out, m);
+		l->backlog -= m->header.len;
+		close_fds(m->fds, m->n_fds);
+		explicit_bzero(m->body, m->header.len);
+		free(m);
+	}
+	ev_io_stop(loop, w);
+}
+
+static bool send_or_queue(struct ipc_link *l, const struct header *h, const struct span *parts,
+			  unsigned n_parts, const int *fds, unsigned n_fds, bool may_lose)
+{
+	int n = l->out ? 0 : put(l, h, parts, n_parts, fds, n_fds);
+
+	if (n > 0)
+		return true;
+	if (n < 0) {
+		fail(l, strerror(errno));
+		return false;
+	}
+	if (may_lose)
+		return false;
+	if (l->backlog + h->len > IPC_BACKLOG_MAX ||
+	    !enqueue(l, &l->out, h, parts, n_parts, fds, n_fds, true)) {
+		fail(l, "it does not read: too much waits for it");
+		return false;
+	}
+	l->backlog += h->len;
+	ev_io_start(l->loop, &l->writable);
+	return true;
+}
+
+static bool make_header(const struct ipc_link *l, struct header *h, uint32_t verb, uint32_t serial,
+			const struct span *parts, unsigned n_parts, unsigned n_fds)
+{
+	size_t len = 0;
+
+	for (unsigned i = 0; i < n_parts; i++)
+		len += parts[i].len;
+	*h = (struct header){MAGIC, verb, serial, (uint32_t)len};
+	return !l->closed && n_parts <= PARTS_MAX && n_fds <= IPC_FDS_MAX && len <= IPC_BODY_MAX;
+}
+
+bool ipc_send(struct ipc_link *l, uint32_t verb, uint32_t serial, const struct span *parts,
+	      unsigned n_parts, const int *fds, unsigned n_fds)
+{
+	struct header h;
+
+	return make_header(l, &h, verb, serial, parts, n_parts, n_fds) &&
+	       send_or_queue(l, &h, parts, n_parts, fds, n_fds, false);
+}
+
+bool ipc_offer(struct ipc_link *l, uint32_t verb, const struct span *parts, unsigned n_parts)
+{
+	struct header h;
+
+	return make_header(l, &h, verb, 0, parts, n_parts, 0) &&
+	       send_or_queue(l, &h, parts, n_parts, NULL, 0, true);
+}
+
+/* ---- receiving ---- */
+
+static unsigned take_fds(struct msghdr *msg, int fds[IPC_FDS_MAX])
+{
+	unsigned n = 0;
+
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
+		size_t bytes = c->cmsg_len - CMSG_LEN(0);
+
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (size_t at = 0; at + sizeof(int) <= bytes; at += sizeof(int)) {
+			int fd;
+
+			memcpy(&fd, CMSG_DATA(c) + at, sizeof(fd));
+			if (n < IPC_FDS_MAX)
+				fds[n++] = fd;
+			else
+				close(fd);
+		}
+	}
+	return n;
+}
+
+/* 1: a message is in l->body and *h; 0: none now; -1: the link is closed. */
+static int get(struct ipc_link *l, struct header *h, int fds[IPC_FDS_MAX], unsigned *n_fds)
+{
+	_Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof(int) * IPC_FDS_MAX)];
+	struct iovec iov[2] = {{h, sizeof(*h)}, {l->body, sizeof(l->body)}};
+	struct msghdr msg = {.msg_iov = iov,
+			     .msg_iovlen = 2,
+			     .msg_control = control,
+			     .msg_controllen = sizeof(control)};
+	ssize_t n;
+
+	do
+		n = recvmsg(l->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	while (n < 0 && errno == EINTR);
+	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+		return 0;
+	if (n <= 0) {
+		fail(l, n == 0 ? "it has ended" : strerror(errno));
+		return -1;
+	}
+	*n_fds = take_fds(&msg, fds);
+	if ((size_t)n >= sizeof(*h) && h->magic == MAGIC && h->len == (size_t)n - sizeof(*h) &&
+	    !(msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC))) {
+		l->body_len = h->len;
+		return 1;
+	}
+	close_fds(fds, *n_fds);
+	fail(l, "it sent what is no message");
+	return -1;
+}
+
+/* `inside` lets the callback free the link. */
+static void hand_over(struct ipc_link *l, struct ipc_message *m)
+{
+	bool was = l->inside;
+
+	l->inside = true;
+	l->host.message(l->host.ctx, l, m);
+	l->inside = was;
+	close_fds(m->fds, m->n_fds);
+}
+
+static bool gone(struct ipc_link *l)
+{
+	if (!l->freed || l->inside)
+		return l->freed;
+	explicit_bzero(l->body, sizeof(l->body));
+	free(l);
+	return true;
+}
+
+static void on_readable(struct ev_loop *loop, ev_io *w, int revents)
+{
+	struct ipc_link *l = w->data;
+
+	(void)loop;
+	(void)revents;
+	for (unsigned i = 0; i < PER_WAKEUP && !l->closed && !l->in; i++) {
+		struct ipc_message m = {0};
+		struct header h;
+
+		if (get(l, &h, m.fds, &m.n_fds) <= 0)
+			return;
+		m.verb = h.verb;
+		m.serial = h.serial;
+		m.body = (struct span){l->body, l->body_len};
+		hand_over(l, &m);
+		if (gone(l))
+			return;
+	}
+}
+
+static void on_later(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct ipc_link *l = w->data;
+
+	(void)loop;
+	(void)revents;
+	while (l->in) {
+		struct waiting *wait = l->in;
+		struct ipc_message m = {.verb = wait->header.verb,
+					.serial = wait->header.serial,
+					.body = {wait->body, wait->header.len},
+					.n_fds = wait->n_fds};
+
+		DL_DELETE(l->in, wait);
+		memcpy(m.fds, wait->fds, sizeof(m.fds));
+		hand_over(l, &m);
+		explicit_bzero(wait->body, wait->header.len);
+		free(wait);
+		if (gone(l))
+			return;
+	}
+	if (l->closed && !l->told) {
+		l->told = true;
+		l->inside = true;
+		l->host.closed(l->host.ctx, l, l->why);
+		l->inside = false;
+		gone(l);
+	}
+}
+
+/* What comes before the answer is kept for the loop. true: the answer. */
+static bool take_answer(struct ipc_link *l, const struct header *h, uint32_t serial, const int *fds,
+			unsigned n_fds)
+{
+	struct span body = {l->body, l->body_len};
+
+	if (h->serial == serial)
+		return true;
+	if (!enqueue(l, &l->in, h, &body, 1, fds, n_fds, false)) {
+		close_fds(fds, n_fds);
+		fail(l, "out of memory");
+	}
+	ev_timer_start(l->loop, &l->later);
+	return false;
+}
+
+/* Also lets out what waits to be sent: the answer may depend on it. */
+static bool wait_for(struct ipc_link *l, mono_time until)
+{
+	struct pollfd p = {.fd = l->fd, .events = (short)(POLLIN | (l->out ? POLLOUT : 0))};
+	mono_time now = mono_now();
+	int ms = until == MONO_NEVER ? -1 : until > now ? (int)((until - now) / MONO_MS) + 1 : 0;
+
+	if (ms == 0)
+		return false;
+	if (poll(&p, 1, ms) < 0 && errno != EINTR)
+		return false;
+	if (p.revents & POLLOUT)
+		on_writable(l->loop, &l->writable, 0);
+	return true;
+}
+
+bool ipc_call(struct ipc_link *l, uint32_t verb, const struct span *parts, unsigned n_parts,
+	      const int *fds, unsigned n_fds, int timeout_ms, struct ipc_message *answer)
+{
+	mono_time until =
+		timeout_ms < 0 ? MONO_NEVER : mono_now() + (mono_time)timeout_ms * MONO_MS;
+	uint32_t serial = ++l->last_serial ? l->last_serial : ++l->last_serial;
+	struct header h;
+
+	serial |= 0x80000000u; /* told from serials that the peer gives its own requests */
+	if (!ipc_send(l, verb, serial, parts, n_parts, fds, n_fds))
+		return false;
+	while (!l->closed) {
+		*answer = (struct ipc_message){0};
+		switch (get(l, &h, answer->fds, &answer->n_fds)) {
+		case 1:
+			if (!take_answer(l, &h, serial, answer->fds, answer->n_fds))
+				continue;
+			answer->verb = h.verb;
+			answer->serial = h.serial;
+			answer->body = (struct span){l->body, l->body_len};
+			return true;
+		case 0:
+			if (!wait_for(l, until))
+				return false;
+			break;
+		}
+	}
+	return false;
+}
+
+/* ---- life ---- */
+
+bool ipc_pair(int fds[2])
+{
+	int buffer = BUFFER;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) < 0)
+		return false;
+	for (int i = 0; i < 2; i++) {
+		if (setsockopt(fds[i], SOL_SOCKET, SO_SNDBUFFORCE, &buffer, sizeof(buffer)) < 0)
+			setsockopt(fds[i], SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
+	}
+	return true;
+}
+
+struct ipc_link *ipc_link_new(struct ev_loop *loop, int fd, const struct ipc_host *host)
+{
+	struct ipc_link *l = calloc(1, sizeof(*l));
+
+	if (!l) {
+		close(fd);
+		return NULL;
+	}
+	l->loop = loop;
+	l->host = *host;
+	l->fd = fd;
+	ev_io_init(&l->readable, on_readable, fd, EV_READ);
+	ev_io_init(&l->writable, on_writable, fd, EV_WRITE);
+	ev_timer_init(&l->later, on_later, 0., 0.);
+	l->readable.data = l->writable.data = l->later.data = l;
+	ev_io_start(loop, &l->readable);
+	return l;
+}
+
+void ipc_link_free(struct ipc_link *l)
+{
+	if (!l || l->freed)
+		return;
+	ev_io_stop(l->loop, &l->readable);
+	ev_io_stop(l->loop, &l->writable);
+	ev_timer_stop(l->loop, &l->later);
+	drop_all(&l->out);
+	drop_all(&l->in);
+	close(l->fd);
+	l->fd = -1;
+	l->closed = l->told = l->freed = true;
+	gone(l);
+}
+
+int ipc_link_fd(const struct ipc_link *l)
+{
+	return l->fd;
+}

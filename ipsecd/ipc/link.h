@@ -1,0 +1,58 @@
+/* One end of a connection between two of our processes: framed messages, with descriptors, over
+ * a SOCK_SEQPACKET socketpair. Order is kept; what comes out of a peer is untrusted: lengths and
+ * counts are checked here, bodies by whoever understands the verb (verbs.h).
+ *
+ * Sends do not block: what the socket does not take waits in memory up to IPC_BACKLOG_MAX, and
+ * beyond that the link counts as broken (`closed`), unless the message may be lost (ipc_offer).
+ * ipc_call blocks for the answer; other messages that come meanwhile are handed over when the
+ * loop runs. Both processes are built from the same sources: bodies have native byte order. */
+#ifndef DETOUR_IPC_LINK_H
+#define DETOUR_IPC_LINK_H
+
+#include "lib/log.h"
+#include "lib/span.h"
+
+#define IPC_BODY_MAX	((size_t)96 * 1024) /* a UDP datagram with its addresses fits */
+#define IPC_FDS_MAX	4
+#define IPC_BACKLOG_MAX ((size_t)8 << 20)
+
+struct ev_loop;
+struct ipc_link;
+
+struct ipc_message {
+	uint32_t verb;
+	uint32_t serial;  /* of a request that wants an answer; 0: none. An answer has its request's
+			   */
+	struct span body; /* valid during the call; may be changed in place */
+	int fds[IPC_FDS_MAX];
+	unsigned n_fds; /* who takes a descriptor sets it to -1 here; the others are closed */
+};
+
+struct ipc_host {
+	void (*message)(void *ctx, struct ipc_link *link, struct ipc_message *m);
+	/* The peer is gone, or sent what can't be parsed (`why`). Told once, from the loop, never
+	 * from inside a send; afterwards sends do nothing. */
+	void (*closed)(void *ctx, struct ipc_link *link, const char *why);
+	void *ctx;
+	const struct log_sink *log;
+	const char *peer; /* for log lines: "plane"; static */
+};
+
+/* A pair of descriptors for two ends, close-on-exec. false: errno. */
+bool ipc_pair(int fds[2]);
+/* Takes fd in any case. NULL: out of memory. */
+struct ipc_link *ipc_link_new(struct ev_loop *loop, int fd, const struct ipc_host *host);
+void ipc_link_free(struct ipc_link *l); /* fine inside its own callbacks; NULL allowed */
+int ipc_link_fd(const struct ipc_link *l);
+
+/* Copies and duplicates what it needs. false: the link is closed, or no memory. */
+bool ipc_send(struct ipc_link *l, uint32_t verb, uint32_t serial, const struct span *parts,
+	      unsigned n_parts, const int *fds, unsigned n_fds);
+/* The same for what may be lost: false as well when the socket is full. */
+bool ipc_offer(struct ipc_link *l, uint32_t verb, const struct span *parts, unsigned n_parts);
+/* Sends and waits for the answer, whose body is valid until the next call on this link; its
+ * descriptors are the caller's. false: the link is closed or `timeout_ms` (-1: never) is over. */
+bool ipc_call(struct ipc_link *l, uint32_t verb, const struct span *parts, unsigned n_parts,
+	      const int *fds, unsigned n_fds, int timeout_ms, struct ipc_message *answer);
+
+#endif

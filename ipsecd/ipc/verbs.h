@@ -1,0 +1,56 @@
+/* Every message that our processes send each other: the whole of what one may ask of another.
+ * A body is the struct named beside the verb, in native layout, followed by bytes where it says
+ * so; receivers check length and every field before use (check.h), refuse and log the rest.
+ * "call": answered by IPC_ANSWER with the request's serial. */
+#ifndef DETOUR_IPC_VERBS_H
+#define DETOUR_IPC_VERBS_H
+
+#include <stdint.h>
+
+enum ipc_verb {
+	/* ---- supervisor -> any role ---- */
+	IPC_GIVE = 1, /* struct ipc_name + descriptor: "vici", "engine", "area", "vault",
+			 "udp4-500", "tun:NAME", and links: "link:plane", "link:ike", "link:helper",
+			 each of which may come again later, when that process is a new one */
+	IPC_START,    /* all is given that there is; the role goes to work */
+	IPC_RELOAD,   /* to ike: SIGHUP */
+	IPC_STOP,     /* struct ipc_stop: SIGTERM, or to make room for another process */
+
+	/* ---- any role -> supervisor ---- */
+	IPC_READY = 16, /* it works; ike: the first configuration is in force */
+	IPC_FAILED,	/* ipc_text: it can't start, and trying again is no use (exit status 1) */
+	IPC_LOG,	/* struct ipc_log + text: one line */
+	IPC_KEEP,	/* struct ipc_name + descriptor: to be given to the next process */
+	IPC_DROP,	/* struct ipc_name */
+	IPC_STATUS,	/* text for systemd */
+	IPC_ENDED,	/* it has done what IPC_STOP asked, and leaves */
+
+	/* ---- ike -> plane ---- (task ipc) */
+	IPC_PLANE_FIRST = 64,
+
+	/* ---- plane -> ike ---- (task ipc) */
+	IPC_PLANE_EVENT_FIRST = 128,
+
+	/* ---- ike <-> helper, helper -> supervisor ---- (task helper) */
+	IPC_HELPER_FIRST = 192,
+
+	IPC_ANSWER = 255,
+};
+
+#define IPC_NAME_MAX 64
+
+struct ipc_name {
+	char name[IPC_NAME_MAX]; /* NUL-terminated */
+};
+
+struct ipc_stop {
+	uint8_t keep; /* the SAs and devices stay: another process takes over */
+};
+
+struct ipc_log {
+	uint8_t level; /* enum log_level */
+	char subsystem[8];
+	char name[IPC_NAME_MAX]; /* cut */
+};
+
+#endif
