@@ -17,20 +17,40 @@
 /* How long a refused IKE_SA can repeat its answer to retransmissions. */
 #define REFUSED_LINGER (5 * MONO_S)
 
+struct psk_use {
+	const struct ike_engine *e;
+	const struct secret *secret;
+};
+
+static bool psk_mac(void *ctx, uint16_t prf_id, const struct span octets[KEYMAT_OCTETS],
+		    uint8_t *out)
+{
+	const struct psk_use *use = ctx;
+	const struct ike_env *env = &use->e->env;
+	const struct secret *s = use->secret;
+
+	if (s->held)
+		return env->psk_mac &&
+		       env->psk_mac(env->psk_ctx, s, prf_id, octets, KEYMAT_OCTETS, out);
+	return keymat_psk_mac(env->crypto, prf_id, span_of(s->data, s->len), octets, KEYMAT_OCTETS,
+			      out);
+}
+
 /* AUTH of the side `of_initiator`: over its first message, the other side's nonce and its own
- * identity (RFC 7296 2.15). */
+ * identity (RFC 7296 2.15). false: not now. */
 static bool compute_auth(struct ike_engine *e, const struct ike_sa *sa, bool of_initiator,
 			 const struct secret *psk, struct span id_body, uint8_t *out)
 {
+	struct psk_use use = {e, psk};
+	const struct keymat_psk key = {psk_mac, &use};
 	bool own = of_initiator == sa->initiator;
 	const struct message_copy *m = of_initiator ? &sa->init->request : &sa->init->response;
 	struct span nonce = own ? span_of(sa->nonce_peer, sa->nonce_peer_len)
 				: span_of(sa->nonce_own, sizeof(sa->nonce_own));
 	const uint8_t *sk_p = of_initiator ? sa->keys.pi : sa->keys.pr;
 
-	return keymat_auth_psk(e->env.crypto, sa->suite.prf, span_of(psk->data, psk->len),
-			       span_of(m->data, m->len), nonce, span_of(sk_p, sa->keys.p_len),
-			       id_body, out);
+	return keymat_auth(&key, e->env.crypto, sa->suite.prf, span_of(m->data, m->len), nonce,
+			   span_of(sk_p, sa->keys.p_len), id_body, out);
 }
 
 static bool put_own_auth(struct ike_engine *e, struct ike_sa *sa, const struct secret *psk,
@@ -45,19 +65,29 @@ static bool put_own_auth(struct ike_engine *e, struct ike_sa *sa, const struct s
 	return true;
 }
 
-static bool peer_auth_ok(struct ike_engine *e, const struct ike_sa *sa,
-			 const struct wire_message *m, const struct secret *psk)
+/* What the peer's AUTH has to be, once for each message. false: that can't be told now. */
+static bool know_peer_auth(struct exchange *x, const struct secret *psk)
 {
-	const struct wire_id *id = sa->initiator ? &m->idr : &m->idi;
-	uint8_t want[ALGORITHM_PRF_MAX], difference = 0;
+	const struct wire_id *id = x->sa->initiator ? &x->in->idr : &x->in->idi;
 
-	if (m->auth.method != AUTH_SHARED_KEY || m->auth.data.len != sa->suite.prf->out_len)
+	if (!x->have_auth)
+		x->have_auth = compute_auth(x->e, x->sa, !x->sa->initiator, psk, id->body, x->auth);
+	return x->have_auth;
+}
+
+static bool peer_auth_ok(struct exchange *x, const struct secret *psk)
+{
+	const struct wire_message *m = x->in;
+	uint8_t difference = 0;
+
+	if (m->auth.method != AUTH_SHARED_KEY || m->auth.data.len != x->sa->suite.prf->out_len)
 		return false;
-	if (!compute_auth(e, sa, !sa->initiator, psk, id->body, want))
+	if (!know_peer_auth(x, psk))
 		return false;
 	for (size_t i = 0; i < m->auth.data.len; i++)
-		difference |= (uint8_t)(want[i] ^ m->auth.data.ptr[i]);
-	explicit_bzero(want, sizeof(want));
+		difference |= (uint8_t)(x->auth[i] ^ m->auth.data.ptr[i]);
+	explicit_bzero(x->auth, sizeof(x->auth));
+	x->have_auth = false;
 	return difference == 0;
 }
 
@@ -145,7 +175,9 @@ void auth_start(struct ike_engine *e, struct ike_sa *sa)
 	ike_sa_set_state(e, sa, IKE_SA_AUTH_SENT, "IKE_SA_INIT answered");
 	if (!create_auth_request(e, sa, psk, &w) || !exchange_seal(e, sa, &w, &datagram) ||
 	    !window_send_request(e, sa, datagram)) {
-		peers_attempt_failed(e, sa, IKE_REASON_INTERNAL, "IKE_AUTH could not be built");
+		peers_attempt_failed(e, sa, IKE_REASON_INTERNAL,
+				     psk->held ? "the pre-shared key is not at hand"
+					       : "IKE_AUTH could not be built");
 		return;
 	}
 	e->counters.ike_auth_out_req++;
@@ -217,6 +249,29 @@ static bool peer_id_ok(struct exchange *x, char *detail, size_t size)
 	return false;
 }
 
+/* The key is the one for the identity now known; the one that we used, if that was for anybody
+ * at this address. */
+static const struct secret *responder_secret(const struct exchange *x)
+{
+	const struct ike_sa *sa = x->sa;
+	const struct secret *psk = conns_secret(x->e, sa, &x->in->idr.id);
+
+	return psk || sa->conn->remote_id.type != ID_ANY
+		       ? psk
+		       : conns_secret(x->e, sa, &sa->conn->remote_id);
+}
+
+bool auth_can_consume(struct exchange *x)
+{
+	const uint64_t needed = WIRE_BIT(PAYLOAD_AUTH) | WIRE_BIT(PAYLOAD_IDR);
+	const struct secret *psk;
+
+	if (x->sa->end_reason || (x->in->present & needed) != needed)
+		return true;
+	psk = responder_secret(x);
+	return !psk || !psk->held || know_peer_auth(x, psk);
+}
+
 static bool authenticate_responder(struct exchange *x, char *detail, size_t size)
 {
 	struct ike_sa *sa = x->sa;
@@ -225,12 +280,8 @@ static bool authenticate_responder(struct exchange *x, char *detail, size_t size
 	if (!peer_id_ok(x, detail, size))
 		return false;
 	sa->remote_id = x->in->idr.id;
-	/* The key is the one for the identity now known; the one that we used, if that was for
-	 * anybody at this address. */
-	psk = conns_secret(x->e, sa, &sa->remote_id);
-	if (!psk && sa->conn->remote_id.type == ID_ANY)
-		psk = conns_secret(x->e, sa, &sa->conn->remote_id);
-	if (psk && peer_auth_ok(x->e, sa, x->in, psk))
+	psk = responder_secret(x);
+	if (psk && peer_auth_ok(x, psk))
 		return true;
 	snprintf(detail, size, "the peer's AUTH does not verify: keys differ");
 	return false;
@@ -393,7 +444,7 @@ static bool authenticate_initiator(struct exchange *x, const struct secret *psk,
 			 id_format(&x->in->idi.id, a));
 		return false;
 	}
-	if (!peer_auth_ok(x->e, sa, x->in, psk)) {
+	if (!peer_auth_ok(x, psk)) {
 		snprintf(detail, size, "AUTH of %.200s for our %.200s does not verify: keys differ",
 			 id_format(&x->in->idi.id, a), id_format(&sa->local_id, b));
 		return false;
@@ -433,6 +484,14 @@ static struct child *create_first_child(struct exchange *x)
 	return c;
 }
 
+/* Whoever holds the key does not answer at the moment: the peer repeats its request. */
+static void not_now(struct exchange *x)
+{
+	x->aside = true;
+	ike_log(x->e, x->sa, LOG_LEVEL_INFO,
+		"IKE_AUTH waits for its retransmission: the pre-shared key is not at hand");
+}
+
 void auth_respond(struct exchange *x)
 {
 	struct ike_sa *sa = x->sa;
@@ -441,6 +500,11 @@ void auth_respond(struct exchange *x)
 	struct child *c;
 
 	x->e->counters.ike_auth_in_req += !sa->init->have_lease;
+	if (psk && psk->held && (x->in->present & WIRE_BIT(PAYLOAD_AUTH)) &&
+	    !know_peer_auth(x, psk)) {
+		not_now(x);
+		return;
+	}
 	if (!psk || !authenticate_initiator(x, psk, detail, sizeof(detail))) {
 		refuse_peer(x, sa->entry->name, detail);
 		return;
@@ -449,6 +513,10 @@ void auth_respond(struct exchange *x)
 		return;
 	wire_put_id(x->out, PAYLOAD_IDR, &sa->local_id);
 	if (!put_own_auth(x->e, sa, psk, x->out)) {
+		if (psk->held) {
+			not_now(x);
+			return;
+		}
 		ike_sa_end(x->e, sa, IKE_REASON_INTERNAL, "AUTH could not be computed");
 		return;
 	}

@@ -409,10 +409,16 @@ static void receive_response(struct arrival *a, uint8_t first, struct span inner
 		     a->h.exchange);
 		return;
 	}
+	f = wire_parse_payloads(first, inner, &m);
+	if (!f.error && kind == KIND_IKE_AUTH && !auth_can_consume(&x)) {
+		/* Our request is repeated, and so is this answer. */
+		drop(a, &e->counters.drop_state, "the pre-shared key is not at hand, message id",
+		     a->h.message_id);
+		return;
+	}
 	follow_peer(a);
 	suspect_answered(e, a->sa, a->h.message_id);
 	window_answered(e, a->sa);
-	f = wire_parse_payloads(first, inner, &m);
 	if (f.error)
 		drop_fault(a, &e->counters.drop_malformed, &f);
 	else if (transition_missing(t, &m) || transition_unexpected(t, &m))

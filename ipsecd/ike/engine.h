@@ -26,6 +26,12 @@ struct ike_env {
 	void (*random)(void *ctx, void *dst, size_t n);
 	void *random_ctx;
 	const struct log_sink *log; /* may be NULL */
+	/* AUTH by a secret that another process holds (secret.held): keymat_psk_mac over these n
+	 * octets. false: not now; the exchange is left as it is, and its next message asks
+	 * again. NULL: there are none such. */
+	bool (*psk_mac)(void *ctx, const struct secret *secret, uint16_t prf_id,
+			const struct span *octets, size_t n, uint8_t *out);
+	void *psk_ctx;
 };
 
 struct ike_settings {

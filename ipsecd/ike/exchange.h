@@ -45,7 +45,10 @@ struct exchange {
 	struct span datagram;		  /* IKE_SA_INIT: as it came */
 	struct span inner; /* a request's payloads, decrypted; the first one's type: */
 	uint8_t first;
-	bool aside; /* set by the handler: no answer now, dispatch_resume will repeat this */
+	bool aside; /* set by the handler: no answer now, dispatch_resume or the peer will repeat
+		       this */
+	bool have_auth; /* what the peer's AUTH has to be */
+	uint8_t auth[ALGORITHM_PRF_MAX];
 	mono_time now;
 };
 
@@ -171,6 +174,8 @@ void init_respond(struct exchange *x); /* x->sa is NULL: makes one */
 void init_consume_response(struct exchange *x);
 void auth_respond(struct exchange *x);
 void auth_consume_response(struct exchange *x);
+/* false: the peer's AUTH can't be verified now; nothing was changed. */
+bool auth_can_consume(struct exchange *x);
 extern const struct exchange_ops auth_failed_ops;
 
 /* create_child.c, rekey_child.c, rekey_ike.c, informational.c */

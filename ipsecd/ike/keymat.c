@@ -129,19 +129,29 @@ bool keymat_child(const struct crypto_ops *crypto, const struct algorithm_prf *p
 	return ok;
 }
 
-bool keymat_auth_psk(const struct crypto_ops *crypto, const struct algorithm_prf *prf,
-		     struct span psk, struct span message, struct span nonce, struct span sk_p,
-		     struct span id_body, uint8_t *out)
+bool keymat_psk_mac(const struct crypto_ops *crypto, uint16_t prf_id, struct span psk,
+		    const struct span *octets, size_t n, uint8_t *out)
 {
 	static const char pad[] = "Key Pad for IKEv2"; /* 17 bytes, without the NUL */
 	struct span pad_part = span_of(pad, sizeof(pad) - 1);
-	uint8_t key[ALGORITHM_PRF_MAX], maced_id[ALGORITHM_PRF_MAX];
-	struct span octets[3] = {message, nonce, span_of(maced_id, prf->out_len)};
-	bool ok = crypto->prf(prf->id, sk_p, &id_body, 1, maced_id) &&
-		  crypto->prf(prf->id, psk, &pad_part, 1, key) &&
-		  crypto->prf(prf->id, span_of(key, prf->out_len), octets, 3, out);
+	const struct algorithm_prf *prf = algorithm_prf(prf_id);
+	uint8_t key[ALGORITHM_PRF_MAX];
+	bool ok = prf && crypto->prf(prf_id, psk, &pad_part, 1, key) &&
+		  crypto->prf(prf_id, span_of(key, prf->out_len), octets, n, out);
 
 	explicit_bzero(key, sizeof(key));
+	return ok;
+}
+
+bool keymat_auth(const struct keymat_psk *psk, const struct crypto_ops *crypto,
+		 const struct algorithm_prf *prf, struct span message, struct span nonce,
+		 struct span sk_p, struct span id_body, uint8_t *out)
+{
+	uint8_t maced_id[ALGORITHM_PRF_MAX];
+	struct span octets[KEYMAT_OCTETS] = {message, nonce, span_of(maced_id, prf->out_len)};
+	bool ok = crypto->prf(prf->id, sk_p, &id_body, 1, maced_id) &&
+		  psk->mac(psk->ctx, prf->id, octets, out);
+
 	explicit_bzero(maced_id, sizeof(maced_id));
 	return ok;
 }

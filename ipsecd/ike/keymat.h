@@ -40,11 +40,24 @@ bool keymat_child(const struct crypto_ops *crypto, const struct algorithm_prf *p
 		  struct span sk_d, struct span shared, struct span nonce_i, struct span nonce_r,
 		  const struct suite *suite, bool initiator, struct child_sa *child);
 
-/* AUTH with a pre-shared key (RFC 7296 2.15): `message` is the signer's first message,
- * nonce the other side's, sk_p the signer's SK_pi or SK_pr, id_body its IDx'. out gets
- * prf->out_len bytes. */
-bool keymat_auth_psk(const struct crypto_ops *crypto, const struct algorithm_prf *prf,
-		     struct span psk, struct span message, struct span nonce, struct span sk_p,
-		     struct span id_body, uint8_t *out);
+/* AUTH with a pre-shared key (RFC 7296 2.15): prf(prf(PSK, "Key Pad for IKEv2"), octets), out
+ * gets the PRF's out_len bytes. The octets are the signer's first message, the other side's
+ * nonce and prf(SK_px, IDx'), which keymat_auth puts together; whoever has the key makes the
+ * rest of it, perhaps in another process. */
+#define KEYMAT_OCTETS 3
+
+bool keymat_psk_mac(const struct crypto_ops *crypto, uint16_t prf_id, struct span psk,
+		    const struct span *octets, size_t n, uint8_t *out);
+
+struct keymat_psk {
+	bool (*mac)(void *ctx, uint16_t prf_id, const struct span octets[KEYMAT_OCTETS],
+		    uint8_t *out);
+	void *ctx;
+};
+
+/* sk_p: the signer's SK_pi or SK_pr; id_body: its IDx'. */
+bool keymat_auth(const struct keymat_psk *psk, const struct crypto_ops *crypto,
+		 const struct algorithm_prf *prf, struct span message, struct span nonce,
+		 struct span sk_p, struct span id_body, uint8_t *out);
 
 #endif

@@ -55,7 +55,7 @@ void secret_free(struct secret *s)
 bool secret_equal(const struct secret *a, const struct secret *b)
 {
 	if (a->kind != b->kind || strcmp(a->unique, b->unique) != 0 || a->n_owners != b->n_owners ||
-	    !span_equal(span_of(a->data, a->len), span_of(b->data, b->len)))
+	    a->held != b->held || !span_equal(span_of(a->data, a->len), span_of(b->data, b->len)))
 		return false;
 	for (unsigned i = 0; i < a->n_owners; i++) {
 		if (!id_equal(&a->owners[i], &b->owners[i]))

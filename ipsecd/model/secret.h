@@ -14,6 +14,8 @@ struct secret {
 	struct id *owners;
 	size_t len;
 	uint8_t *data;
+	uint64_t held; /* not 0: another process has the bytes, and knows them by this number,
+			  which changes with them; len is 0 here */
 };
 
 /* Copies data. NULL when out of memory. */

@@ -1,12 +1,14 @@
 /* The simulation's nodes, time and inputs. What happens on the wire is in sim_net.c, the
  * data plane and the invariants in sim_plane.c and sim_check.c. */
 #include "tests/sim/sim_parts.h"
+#include "ipsecd/ike/keymat.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #define SIM_STEPS_PER_INSTANT 200000u
+#define SIM_SECRET	      "the simulation's secret"
 
 uint64_t sim_random(uint64_t *state)
 {
@@ -53,11 +55,29 @@ void sim_fail(struct sim *s, const char *format, ...)
 	fprintf(stderr, "violation: %s\n", s->violation);
 }
 
+static bool held_mac(void *ctx, const struct secret *secret, uint16_t prf_id,
+		     const struct span *octets, size_t n, uint8_t *out)
+{
+	struct sim_node *node = ctx;
+
+	node->macs++;
+	if (secret->held != 1 || secret->len)
+		sim_fail(node->sim, "node%u asks for another secret than the one it was given",
+			 node->index);
+	if (node->refuse_macs) {
+		node->refuse_macs--;
+		return false;
+	}
+	return keymat_psk_mac(node->sim->crypto, prf_id, span_str(SIM_SECRET), octets, n, out);
+}
+
 static void start_engine(struct sim_node *n)
 {
 	struct ike_env env = {.crypto = n->sim->crypto,
 			      .random = node_random,
 			      .random_ctx = n,
+			      .psk_mac = held_mac,
+			      .psk_ctx = n,
 			      .log = n->logs ? &n->log : NULL};
 
 	n->engine = ike_engine_new(&env, &n->sim->settings);
@@ -207,7 +227,9 @@ void sim_load(struct sim *s, unsigned node, struct conn *conn, uint32_t tunnel)
 
 	load.inherited = sim_plane_inherited(&s->nodes[node], tunnel);
 	if (!ike_engine_secret(s->nodes[node].engine, 0)) {
-		secret.secret = secret_new("all", SECRET_IKE, span_str("the simulation's secret"));
+		secret.secret =
+			secret_new("all", SECRET_IKE, span_str(s->held_secrets ? "" : SIM_SECRET));
+		secret.secret->held = s->held_secrets;
 		command_or_die(s, node, &secret);
 	}
 	command_or_die(s, node, &load);

@@ -95,7 +95,8 @@ struct sim_node {
 	/* Our virtual addresses on each tunnel, as told; how often that changed. */
 	struct addr vips[SIM_TUNNELS_MAX][IKE_TUNNEL_VIPS_MAX];
 	unsigned n_vips[SIM_TUNNELS_MAX], vips_told;
-	bool refuse_install; /* the plane answers the next install with INSTALL_FAILED */
+	bool refuse_install;	    /* the plane answers the next install with INSTALL_FAILED */
+	unsigned macs, refuse_macs; /* of held secrets: asked for; the next n are refused */
 
 	mono_time traffic_every, traffic_at; /* one packet per tunnel; 0: none */
 	uint64_t esp_sent, esp_received, esp_unknown, esp_no_sa;
@@ -125,6 +126,7 @@ struct sim {
 	/* Called for each IKE datagram that arrives; true: it is swallowed. */
 	bool (*intercept)(struct sim *s, unsigned node, struct span datagram);
 	bool windows_unchecked; /* a test speaks for the nodes */
+	bool held_secrets;	/* those that are loaded from now on are not in the engines */
 	uint64_t transcript;	/* hash of everything the engines gave out */
 	unsigned steps_now;	/* at the present instant */
 	char violation[320];	/* the first broken invariant; "" while all hold */

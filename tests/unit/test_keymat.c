@@ -141,17 +141,24 @@ static void test_child_pfs(void **state)
 	assert_hex(c.in.encr, "768093c6cdca6854eaaf794f1d899199cfec8a07722d99f85704ba5ba11ab940");
 }
 
+static bool mac_in_place(void *ctx, uint16_t prf_id, const struct span octets[KEYMAT_OCTETS],
+			 uint8_t *out)
+{
+	return keymat_psk_mac(&crypto_openssl, prf_id, span_str(ctx), octets, KEYMAT_OCTETS, out);
+}
+
 static void test_auth(void **state)
 {
+	char secret[] = "secret";
+	const struct keymat_psk psk = {mac_in_place, secret};
 	static const uint8_t id[] = {2, 0, 0, 0, 'a', '.', 'e', 'x', 'a', 'm', 'p', 'l', 'e'};
 	uint8_t sk_p[32], out[ALGORITHM_PRF_MAX];
 
 	(void)state;
 	memset(sk_p, 0x77, sizeof(sk_p));
-	assert_true(keymat_auth_psk(&crypto_openssl, algorithm_prf(PRF_HMAC_SHA2_256),
-				    span_str("secret"), span_str("the first message"),
-				    span_of(nonce_r, 32), span_of(sk_p, 32),
-				    span_of(id, sizeof(id)), out));
+	assert_true(keymat_auth(&psk, &crypto_openssl, algorithm_prf(PRF_HMAC_SHA2_256),
+				span_str("the first message"), span_of(nonce_r, 32),
+				span_of(sk_p, 32), span_of(id, sizeof(id)), out));
 	assert_hex(out, "aa01c7f420eddcbcd74539ac916b36dac0847b882971c72f24d3291dc3f898cc");
 }
 
