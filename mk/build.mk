@@ -12,6 +12,7 @@ IKE_SRC       := $(call sources,ipsecd/ike)
 DATAPLANE_SRC := $(call sources,ipsecd/dataplane)
 POOL_SRC      := $(call sources,ipsecd/pool)
 IPC_SRC       := $(call sources,ipsecd/ipc)
+STATE_SRC     := $(call sources,ipsecd/state)
 NET_SRC       := $(call sources,ipsecd/net)
 CONTROL_SRC   := $(call sources,ipsecd/control)
 CONFIG_SRC    := $(call sources,ipsecd/config)
@@ -21,7 +22,7 @@ BRIDGE_SRC    := $(call sources,routed-bridge)
 TOPOLOGY_SRC  := $(call sources,topology)
 LABS_SRC      := $(call sources,labs)
 
-ALL_SRC := $(LIB_SRC) $(MODEL_SRC) $(WIRE_SRC) $(CRYPTO_SRC) $(IKE_SRC) $(DATAPLANE_SRC) $(POOL_SRC) $(IPC_SRC) \
+ALL_SRC := $(LIB_SRC) $(MODEL_SRC) $(WIRE_SRC) $(CRYPTO_SRC) $(IKE_SRC) $(DATAPLANE_SRC) $(POOL_SRC) $(IPC_SRC) $(STATE_SRC) \
 	$(NET_SRC) $(CONTROL_SRC) $(CONFIG_SRC) $(SHELL_SRC) $(CTL_SRC) $(BRIDGE_SRC) $(TOPOLOGY_SRC)
 
 PROGRAMS := ipsecd ipsecctl routed-bridge topology
@@ -55,7 +56,7 @@ $(BUILD)/libike.a: $(call objects,$(IKE_SRC) $(WIRE_SRC) $(MODEL_SRC))
 	$(archive)
 
 # The fake data plane is the tests'.
-IPSECD_SRC := $(SHELL_SRC) $(NET_SRC) $(POOL_SRC) $(IPC_SRC) $(CONTROL_SRC) $(CONFIG_SRC) $(CRYPTO_SRC) \
+IPSECD_SRC := $(SHELL_SRC) $(NET_SRC) $(POOL_SRC) $(IPC_SRC) $(STATE_SRC) $(CONTROL_SRC) $(CONFIG_SRC) $(CRYPTO_SRC) \
 	$(filter-out ipsecd/dataplane/fake.c,$(DATAPLANE_SRC))
 
 $(BIN)/ipsecd: $(call objects,$(IPSECD_SRC)) \

@@ -35,3 +35,4 @@ FUZZ_fuzz_bgp_json := tests/fuzz/fuzz_bgp_json.c routed-bridge/bgp_json.c routed
 FUZZLIBS_fuzz_bgp_json := -ljansson
 FUZZ_fuzz_repair_json := tests/fuzz/fuzz_repair_json.c routed-bridge/repair_json.c lib/addr.c
 FUZZLIBS_fuzz_repair_json := -ljansson
+FUZZ_fuzz_store := tests/fuzz/fuzz_store.c ipsecd/state/store.c ipsecd/state/store_log.c lib/crc32c.c

@@ -118,3 +118,5 @@ TEST_test_bfd_reports := tests/unit/test_bfd_reports.c \
 TEST_test_bfd_session := tests/unit/test_bfd_session.c routed-bridge/bfd_session.c
 TEST_test_bfd_pair := tests/unit/test_bfd_pair.c $(addprefix routed-bridge/bfd_,table.c session.c due.c packet.c) \
 	lib/addr.c lib/buf.c
+TEST_test_store := tests/unit/test_store.c ipsecd/state/store.c ipsecd/state/store_log.c \
+	ipsecd/state/memfd.c lib/crc32c.c

@@ -1,0 +1,29 @@
+/* Memory with a descriptor (memfd_create(2)): it lives as long as somebody keeps the descriptor,
+ * may be handed to another process, and never touches a disk. It grows and does not shrink
+ * (sealed, so that no process can take it from under another), is not executable where the
+ * kernel can say so, and is left out of core dumps. */
+#ifndef DETOUR_MEMFD_H
+#define DETOUR_MEMFD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct memfd {
+	int fd; /* close on exec */
+	void *memory;
+	size_t size; /* of file and mapping; a multiple of the page size */
+};
+
+/* A new one, zeros, of at least `size` bytes. The name is for /proc: "ipsecd-engine". false:
+ * `why`, nothing is left behind. */
+bool memfd_make(struct memfd *m, const char *name, size_t size, char *why, size_t why_size);
+/* One that somebody else made, whole; takes the descriptor unless it fails. Refuses what is no
+ * memfd that can't shrink. */
+bool memfd_map(struct memfd *m, int fd, char *why, size_t why_size);
+/* At least `size` bytes; the content stays, m->memory may change. false: errno, and m is as it
+ * was. */
+bool memfd_grow(struct memfd *m, size_t size);
+/* Unmaps it and closes this process's descriptor. */
+void memfd_close(struct memfd *m);
+
+#endif
