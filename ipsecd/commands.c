@@ -235,7 +235,7 @@ static bool terminate(void *ctx, const struct ike_select *select, bool force, bo
 	return (!force && drains_start(d->drains, &c)) || shell_command(d, &c, error);
 }
 
-static void tell_done(struct daemon *d, uint64_t tag, const char *detail)
+static void tell_done(struct daemon *d, uint64_t tag, bool ok, const char *detail)
 {
 	struct ike_output *done = calloc(1, sizeof(*done));
 
@@ -244,6 +244,7 @@ static void tell_done(struct daemon *d, uint64_t tag, const char *detail)
 	done->kind = IKE_OUTPUT_EVENT;
 	done->event = IKE_EVENT_COMMAND_DONE;
 	done->tag = tag;
+	done->ok = ok;
 	done->reason = IKE_REASON_COMMAND;
 	snprintf(done->reason_detail, sizeof(done->reason_detail), "%s", detail);
 	control_event(d->control, done);
@@ -255,23 +256,30 @@ static void drain_over(void *ctx, const struct ike_command *c)
 	const char *error = "";
 
 	if (!shell_command(ctx, c, &error) && c->tag)
-		tell_done(ctx, c->tag, error);
+		tell_done(ctx, c->tag, false, error);
 }
 
 static void drain_called_off(void *ctx, uint64_t tag)
 {
 	if (tag)
-		tell_done(ctx, tag, "called off: initiated again meanwhile");
+		tell_done(ctx, tag, false, "called off: initiated again meanwhile");
 }
 
-static bool reload(void *ctx, char *why, size_t size)
+static void reload(void *ctx, uint64_t tag)
 {
 	struct daemon *d = ctx;
 
-	if (reload_run(d->reload))
-		return true;
-	snprintf(why, size, "errors in the configuration files, see the log; nothing was changed");
-	return false;
+	reload_run(d->reload, tag);
+}
+
+static void reloaded(void *ctx, uint64_t tag, bool ok, const char *why)
+{
+	struct daemon *d = ctx;
+
+	if (tag)
+		tell_done(d, tag, ok, ok ? "" : why);
+	if (!d->running)
+		shell_started(d, ok);
 }
 
 /* ---- what clients see ---- */
@@ -383,6 +391,7 @@ struct reload_host commands_reload_host(struct daemon *d)
 		.mend_conn = mend_conn,
 		.load_secret = load_secret,
 		.unload_secret = unload_secret,
+		.done = reloaded,
 		.ctx = d,
 		.engine = d->engine,
 		.log = d->log,

@@ -329,7 +329,7 @@ static void on_hangup(struct ev_loop *loop, ev_signal *w, int revents)
 
 	(void)loop;
 	(void)revents;
-	reload_run(d->reload);
+	reload_run(d->reload, 0);
 }
 
 /* ---- links and log lines, for clients ---- */
@@ -500,10 +500,25 @@ static void close_all(struct daemon *d)
 	d->control = NULL;
 }
 
+void shell_started(struct daemon *d, bool ok)
+{
+	d->running = true;
+	if (!ok) {
+		d->status = 2;
+		ev_break(d->loop, EVBREAK_ALL);
+		return;
+	}
+	log_to(d->log, LOG_LEVEL_NOTICE, "ike", "", "ipsecd " DETOUR_VERSION " runs");
+	d->tell_running();
+	ev_timer_start(d->loop, &d->settle);
+}
+
 int daemon_run(const struct options *options, void (*running)(void))
 {
-	struct daemon d = {.options = options, .loop = ev_default_loop(0)};
-	int status = 1;
+	struct daemon d = {.options = options,
+			   .loop = ev_default_loop(0),
+			   .status = 1,
+			   .tell_running = running};
 	char why[256];
 
 	d.sink = (struct log_sink){.write = tee, .ctx = &d, .level = options->log_level};
@@ -513,14 +528,12 @@ int daemon_run(const struct options *options, void (*running)(void))
 	start_watchers(&d);
 	if (open_plane(&d) && open_engine(&d) && open_effects(&d) &&
 	    open_network(&d, why, sizeof(why)) && open_control(&d, why, sizeof(why)) &&
-	    open_meters(&d))
-		status = reload_run(d.reload) ? 0 : 2;
-	if (status == 0) {
-		log_to(d.log, LOG_LEVEL_NOTICE, "ike", "", "ipsecd " DETOUR_VERSION " runs");
-		running();
-		ev_timer_start(d.loop, &d.settle);
-		ev_run(d.loop, 0);
+	    open_meters(&d)) {
+		d.status = 0;
+		reload_run(d.reload, 0);
+		if (d.status == 0)
+			ev_run(d.loop, 0);
 	}
 	close_all(&d);
-	return status;
+	return d.status;
 }

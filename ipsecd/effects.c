@@ -15,7 +15,8 @@
 struct effects {
 	struct effects_host host;
 	struct netlink *netlink;
-	struct scripts *scripts;
+	struct scripts *scripts; /* NULL: somebody else runs them */
+	struct script_runner runner;
 	struct updown *updown;
 	struct vips *vips;
 	struct routes *routes;
@@ -258,7 +259,7 @@ void effects_event(struct effects *e, const struct ike_output *out)
 bool effects_end(struct effects *e)
 {
 	updown_end(e->updown);
-	return scripts_left(e->scripts) > 0;
+	return e->runner.left(e->runner.ctx) > 0;
 }
 
 /* ---- life ---- */
@@ -276,8 +277,9 @@ struct effects *effects_new(const struct effects_host *host)
 	e->netlink = netlink_open();
 	if (!e->netlink)
 		log_to(host->log, LOG_LEVEL_ERROR, "job", "", "rtnetlink: %s", strerror(errno));
-	e->scripts = scripts_new(&scripts);
-	e->updown = e->scripts ? updown_new(e->scripts) : NULL;
+	e->scripts = host->runner ? NULL : scripts_new(&scripts);
+	e->runner = host->runner ? *host->runner : scripts_runner(e->scripts);
+	e->updown = host->runner || e->scripts ? updown_new(&e->runner) : NULL;
 	e->vips = e->netlink ? vips_new(e->netlink, host->tunnels, host->log) : NULL;
 	routes.ctx = e;
 	e->routes = routes_new(&routes);

@@ -6,6 +6,7 @@
 
 #include "ipsecd/ike/engine.h"
 #include "ipsecd/model/settings.h"
+#include "ipsecd/script.h"
 #include "ipsecd/tunnel.h"
 
 struct effects;
@@ -19,6 +20,7 @@ struct effects_host {
 	bool persistent;	 /* devices outlive us: blackholes do, too */
 	void (*idle)(void *ctx); /* the last script has ended */
 	void *ctx;
+	const struct script_runner *runner; /* of scripts; NULL: this process, which calls `idle` */
 };
 
 struct effects *effects_new(const struct effects_host *host);

@@ -4,14 +4,14 @@
  * take out what is gone and never touches what vici clients loaded. Everything is read
  * and checked before the first change. */
 #include "ipsecd/reload.h"
-#include "ipsecd/config/errors.h"
 #include "ipsecd/net/source.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <time.h>
-#include <unistd.h>
+#include <sys/stat.h>
 #include <uthash.h>
+#include <utlist.h>
 
 /* A name that the files gave at the last run. `seen`: this run gives it, too. */
 struct known {
@@ -20,9 +20,18 @@ struct known {
 	UT_hash_handle hh;
 };
 
+/* Somebody who asked for a reload. */
+struct asked {
+	struct asked *next;
+	uint64_t tag;
+	bool later; /* since the files are being read: for them they are read once more */
+};
+
 struct reload {
 	const struct options *options;
 	struct reload_host host;
+	struct asked *asked;
+	bool reading;
 	struct known *conns, *secrets;
 	struct reload_counters counters;
 };
@@ -37,7 +46,9 @@ static bool is_local(void *ctx, const struct addr *a)
 /* The default files may be absent: a daemon that only vici clients configure. */
 static const char *path(const char *name, bool given)
 {
-	return given || access(name, F_OK) == 0 ? name : NULL;
+	struct stat st;
+
+	return given || stat(name, &st) == 0 ? name : NULL;
 }
 
 /* Which end of each conn is ours. The machine is asked once: with a thousand tunnels its
@@ -60,7 +71,7 @@ static bool orient(const struct options *o, struct config *config, struct config
 	return errors->n_errors == 0;
 }
 
-static bool read_files(const struct options *o, struct config *config, struct config_errors *errors)
+bool reload_files(const struct options *o, struct config *config, struct config_errors *errors)
 {
 	return config_load(path(o->config, o->config_given), path(o->secrets, o->secrets_given),
 			   config, errors) &&
@@ -71,7 +82,7 @@ int reload_check(const struct options *options)
 {
 	struct config_errors errors = {0};
 	struct config config = {0};
-	bool ok = read_files(options, &config, &errors);
+	bool ok = reload_files(options, &config, &errors);
 
 	config_errors_print(&errors, stderr);
 	if (ok)
@@ -136,19 +147,30 @@ static void mark_unseen(struct known *set)
 
 /* ---- the difference ---- */
 
+/* They mostly are in the same order there: the search begins at the n-th. */
+static const struct secret *loaded_secret(const struct reload *r, const char *unique, unsigned n)
+{
+	const struct secret *s = ike_engine_secret(r->host.engine, n);
+
+	if (s && strcmp(s->unique, unique) == 0)
+		return s;
+	for (n = 0; (s = ike_engine_secret(r->host.engine, n)) != NULL; n++) {
+		if (strcmp(s->unique, unique) == 0)
+			return s;
+	}
+	return NULL;
+}
+
 static void load_secrets(struct reload *r, struct config *config)
 {
 	for (unsigned i = 0; i < config->n_secrets; i++) {
-		const struct secret *old = NULL;
+		const struct secret *old;
 		struct secret *s = config->secrets[i];
 		const char *error = "";
 
 		if (!remember(&r->secrets, s->unique))
 			continue;
-		for (unsigned n = 0; (old = ike_engine_secret(r->host.engine, n)) != NULL; n++) {
-			if (strcmp(old->unique, s->unique) == 0)
-				break;
-		}
+		old = loaded_secret(r, s->unique, i);
 		if (old && secret_equal(old, s))
 			continue;
 		config->secrets[i] = NULL;
@@ -249,35 +271,95 @@ const struct reload_counters *reload_counters(const struct reload *r)
 	return &r->counters;
 }
 
-bool reload_run(struct reload *r)
+static void apply(struct reload *r, struct config *config)
+{
+	unsigned refused;
+
+	mark_unseen(r->conns);
+	mark_unseen(r->secrets);
+	r->host.settings(r->host.ctx, &config->settings);
+	load_secrets(r, config); /* before the conns that need them */
+	remember_conns(r, config);
+	unload_conns(r); /* first: a new conn may want the device of one that is gone */
+	refused = load_conns(r, config);
+	unload_secrets(r);
+	log_to(r->host.log, LOG_LEVEL_NOTICE, "cfg", "",
+	       "configuration in force: %u connections, %u secrets from files%s",
+	       HASH_COUNT(r->conns) - refused, HASH_COUNT(r->secrets),
+	       refused ? "; not all connections could be loaded, see above" : "");
+}
+
+/* ---- who waits ---- */
+
+static void begin(struct reload *r)
 {
 	struct config_errors errors = {0};
 	struct config config = {0};
-	bool ok = read_files(r->options, &config, &errors);
-	unsigned refused;
+	char why[160];
 
-	report(r, &errors);
-	if (ok) {
-		mark_unseen(r->conns);
-		mark_unseen(r->secrets);
-		r->host.settings(r->host.ctx, &config.settings);
-		load_secrets(r, &config); /* before the conns that need them */
-		remember_conns(r, &config);
-		unload_conns(r); /* first: a new conn may want the device of one that is gone */
-		refused = load_conns(r, &config);
-		unload_secrets(r);
-		log_to(r->host.log, LOG_LEVEL_NOTICE, "cfg", "",
-		       "configuration in force: %u connections, %u secrets from files%s",
-		       HASH_COUNT(r->conns) - refused, HASH_COUNT(r->secrets),
-		       refused ? "; not all connections could be loaded, see above" : "");
-	} else {
-		log_to(r->host.log, LOG_LEVEL_ERROR, "cfg", "",
-		       "configuration not loaded: %u errors; nothing was changed", errors.n_errors);
-	}
-	config_errors_free(&errors);
-	config_free(&config);
+	r->reading = true;
+	if (!r->host.read)
+		reload_read(r, reload_files(r->options, &config, &errors), &config, &errors);
+	else if (!r->host.read(r->host.ctx, why, sizeof(why)))
+		reload_unread(r, why);
+}
+
+static void finish(struct reload *r, bool ok, const char *why)
+{
+	struct asked *a, *next, *over = r->asked;
+
 	count(r, ok);
-	return ok;
+	r->reading = false;
+	r->asked = NULL;
+	LL_FOREACH_SAFE (over, a, next) {
+		if (a->later) {
+			LL_DELETE(over, a);
+			a->later = false;
+			LL_APPEND(r->asked, a);
+		}
+	}
+	if (r->asked)
+		begin(r);
+	LL_FOREACH_SAFE (over, a, next) {
+		r->host.done(r->host.ctx, a->tag, ok, why);
+		free(a);
+	}
+}
+
+void reload_read(struct reload *r, bool ok, struct config *config, struct config_errors *errors)
+{
+	report(r, errors);
+	if (ok)
+		apply(r, config);
+	else
+		log_to(r->host.log, LOG_LEVEL_ERROR, "cfg", "",
+		       "configuration not loaded: %u errors; nothing was changed",
+		       errors->n_errors);
+	config_errors_free(errors);
+	config_free(config);
+	finish(r, ok, "errors in the configuration files, see the log; nothing was changed");
+}
+
+void reload_unread(struct reload *r, const char *why)
+{
+	log_to(r->host.log, LOG_LEVEL_ERROR, "cfg", "",
+	       "configuration not loaded: %s; nothing was changed", why);
+	finish(r, false, why);
+}
+
+void reload_run(struct reload *r, uint64_t tag)
+{
+	struct asked *a = calloc(1, sizeof(*a));
+
+	if (!a) {
+		r->host.done(r->host.ctx, tag, false, "out of memory");
+		return;
+	}
+	a->tag = tag;
+	a->later = r->reading;
+	LL_APPEND(r->asked, a);
+	if (!r->reading)
+		begin(r);
 }
 
 /* ---- life ---- */
@@ -293,10 +375,15 @@ struct reload *reload_new(const struct options *options, const struct reload_hos
 
 void reload_free(struct reload *r)
 {
+	struct asked *a, *later;
 	struct known *k, *next;
 
 	if (!r)
 		return;
+	LL_FOREACH_SAFE (r->asked, a, later) {
+		LL_DELETE(r->asked, a);
+		free(a);
+	}
 	HASH_ITER (hh, r->conns, k, next)
 		forget(&r->conns, k);
 	HASH_ITER (hh, r->secrets, k, next)

@@ -3,8 +3,8 @@
 #ifndef DETOUR_RELOAD_H
 #define DETOUR_RELOAD_H
 
+#include "ipsecd/config/errors.h"
 #include "ipsecd/ike/engine.h"
-#include "ipsecd/model/settings.h"
 #include "ipsecd/options.h"
 
 struct reload;
@@ -23,6 +23,11 @@ struct reload_host {
 	bool (*mend_conn)(void *ctx, const struct conn *conn, char *why, size_t size);
 	bool (*load_secret)(void *ctx, struct secret *secret, const char **error);
 	bool (*unload_secret)(void *ctx, const char *unique, const char **error);
+	/* Asks another process to read the files; reload_read follows. false: that can't be, `why`.
+	 * NULL: they are read here and now. */
+	bool (*read)(void *ctx, char *why, size_t size);
+	/* The end of a reload_run with this tag. ok false: `why`, in a sentence. */
+	void (*done)(void *ctx, uint64_t tag, bool ok, const char *why);
 	void *ctx;
 	const struct ike_engine *engine; /* what is loaded now, to compare with */
 	const struct log_sink *log;
@@ -42,8 +47,16 @@ const struct reload_counters *reload_counters(const struct reload *r);
 
 struct reload *reload_new(const struct options *options, const struct reload_host *host);
 void reload_free(struct reload *r);
-/* Reads the files and carries out the difference. false: errors in the files, reported
- * to the log; nothing was changed. Connections loaded by vici stay as they are. */
-bool reload_run(struct reload *r);
+/* Reads the files and carries out the difference; host.done says when, perhaps before the
+ * return. Errors in the files are reported to the log, and nothing is changed. Connections
+ * loaded by vici stay as they are. */
+void reload_run(struct reload *r, uint64_t tag);
+/* What host.read asked for. Both are emptied; ok false: `errors` say why. */
+void reload_read(struct reload *r, bool ok, struct config *config, struct config_errors *errors);
+/* ... and when nobody could read them. */
+void reload_unread(struct reload *r, const char *why);
+
+/* The reading itself, in any process: files, which end of each conn is ours, scripts. */
+bool reload_files(const struct options *o, struct config *config, struct config_errors *errors);
 
 #endif

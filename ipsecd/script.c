@@ -417,3 +417,18 @@ size_t scripts_left(const struct scripts *s)
 {
 	return s->left;
 }
+
+static bool run_here(void *ctx, const struct script *script)
+{
+	return scripts_run(ctx, script);
+}
+
+static size_t left_here(void *ctx)
+{
+	return scripts_left(ctx);
+}
+
+struct script_runner scripts_runner(struct scripts *s)
+{
+	return (struct script_runner){run_here, left_here, s};
+}

@@ -30,6 +30,13 @@ struct script {
 	double timeout;	     /* seconds; then SIGTERM and, two seconds later, SIGKILL */
 };
 
+/* Who runs scripts: this process, or another one that it asks. */
+struct script_runner {
+	bool (*run)(void *ctx, const struct script *script); /* copies; logs why not */
+	size_t (*left)(void *ctx);			     /* running and waiting */
+	void *ctx;
+};
+
 struct scripts *scripts_new(const struct scripts_host *host);
 /* What runs is killed, what waits is forgotten. */
 void scripts_free(struct scripts *s);
@@ -37,5 +44,6 @@ void scripts_free(struct scripts *s);
 /* Everything is copied. false: no memory, and the log has it. */
 bool scripts_run(struct scripts *s, const struct script *script);
 size_t scripts_left(const struct scripts *s); /* running and waiting */
+struct script_runner scripts_runner(struct scripts *s);
 
 #endif

@@ -45,6 +45,9 @@ struct daemon {
 	struct log_sink sink;  /* the process's own, and clients that listen */
 	struct ike_output out; /* of pump */
 	bool pumping, stopping, ending;
+	bool running; /* the first configuration is in force */
+	int status;   /* of the process, at its end */
+	void (*tell_running)(void);
 	char cause[96]; /* of the link changes of this round */
 };
 
@@ -52,6 +55,9 @@ struct daemon {
 bool shell_command(struct daemon *d, const struct ike_command *c, const char **error);
 /* Carries out what the engine has, settles links, arms the timer: after every input. */
 void shell_pump(struct daemon *d);
+
+/* The first configuration was read: the daemon runs, or ends. */
+void shell_started(struct daemon *d, bool ok);
 
 /* network.c: opens sockets, resolver and monitors. false: why. */
 bool network_open(struct daemon *d, char *why, size_t size);

@@ -22,18 +22,18 @@ struct member {
 };
 
 struct updown {
-	struct scripts *scripts;
+	struct script_runner scripts;
 	double timeout;
 	struct group *groups;
 	struct member *members;
 };
 
-struct updown *updown_new(struct scripts *scripts)
+struct updown *updown_new(const struct script_runner *scripts)
 {
 	struct updown *u = calloc(1, sizeof(*u));
 
 	if (u)
-		*u = (struct updown){.scripts = scripts, .timeout = 30.};
+		*u = (struct updown){.scripts = *scripts, .timeout = 30.};
 	return u;
 }
 
@@ -89,7 +89,7 @@ static void run(struct updown *u, struct group *g, bool up)
 		};
 
 		if (script.what)
-			scripts_run(u->scripts, &script);
+			u->scripts.run(u->scripts.ctx, &script);
 	}
 }
 

@@ -9,8 +9,8 @@
 
 struct updown;
 
-struct updown *updown_new(struct scripts *scripts);
-void updown_free(struct updown *u); /* runs nothing */
+struct updown *updown_new(const struct script_runner *scripts); /* copied */
+void updown_free(struct updown *u);				/* runs nothing */
 void updown_set_timeout(struct updown *u, uint32_t seconds);
 
 /* CHILD_UP. `script` NULL: it has none. */

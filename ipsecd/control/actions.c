@@ -100,7 +100,7 @@ void pending_clear(struct client *c)
 
 /* Before the shell is asked: the answer may come while it is. With a timeout of -1 no
  * answer is waited for, and the tag is 0. */
-static uint64_t pending_start(struct client *c, const struct pending *p)
+uint64_t pending_start(struct client *c, const struct pending *p)
 {
 	struct ev_loop *loop = c->control->host.loop;
 
@@ -162,6 +162,13 @@ void pending_done(struct client *c, const struct ike_output *done)
 					    [PENDING_REKEY] = "rekeying"};
 
 	pending_clear(c);
+	if (p.kind == PENDING_RELOAD) {
+		if (done->ok)
+			client_succeed(c);
+		else
+			client_fail(c, "%s", done->reason_detail);
+		return;
+	}
 	snprintf(text, sizeof(text), "%s %s failed: %s%s%s", verbs[p.kind],
 		 describe(&p.selection, what, sizeof(what)), reason,
 		 done->reason_detail[0] ? ": " : "", done->reason_detail);

@@ -85,11 +85,8 @@ void command_unload_conn(struct client *c, struct span body)
 void command_reload_settings(struct client *c, struct span body)
 {
 	const struct control_host *host = &c->control->host;
-	char why[256] = "the files have errors, nothing was changed";
+	const struct pending p = {.kind = PENDING_RELOAD};
 
 	(void)body;
-	if (host->reload(host->ctx, why, sizeof(why)))
-		client_succeed(c);
-	else
-		client_fail(c, "%s", why);
+	host->reload(host->ctx, pending_start(c, &p));
 }

@@ -83,7 +83,8 @@ struct control_host {
 	bool (*unload_conn)(void *ctx, const char *name, const char **error);
 	bool (*load_secret)(void *ctx, struct secret *secret, const char **error);
 	bool (*unload_secret)(void *ctx, const char *unique, const char **error);
-	bool (*reload)(void *ctx, char *why, size_t size);
+	/* COMMAND_DONE follows, with what went wrong as its detail. */
+	void (*reload)(void *ctx, uint64_t tag);
 
 	/* Address pools. The n-th; false behind the last. */
 	bool (*pool)(void *ctx, unsigned n, struct control_pool *out);

@@ -33,7 +33,13 @@ enum control_event_kind {
 };
 
 /* A command that waits for the engine's COMMAND_DONE. */
-enum pending_kind { PENDING_NONE, PENDING_INITIATE, PENDING_TERMINATE, PENDING_REKEY };
+enum pending_kind {
+	PENDING_NONE,
+	PENDING_INITIATE,
+	PENDING_TERMINATE,
+	PENDING_REKEY,
+	PENDING_RELOAD
+};
 
 /* What a request selects; "" and 0 where it does not. */
 struct selection {
@@ -144,6 +150,8 @@ void listing_continue(struct client *c);
 void command_initiate(struct client *c, struct span body);
 void command_terminate(struct client *c, struct span body);
 void command_rekey(struct client *c, struct span body);
+/* Before the shell is asked; *p is kept. The tag of the COMMAND_DONE that is waited for. */
+uint64_t pending_start(struct client *c, const struct pending *p);
 void pending_done(struct client *c, const struct ike_output *done);
 void pending_timeout(struct client *c);
 void pending_clear(struct client *c);

@@ -113,9 +113,12 @@ static void test_never(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_held),		cmocka_unit_test(test_half_held),
-		cmocka_unit_test(test_responder_waits), cmocka_unit_test(test_initiator_waits),
-		cmocka_unit_test(test_initiator_again), cmocka_unit_test(test_never),
+		cmocka_unit_test(test_held),
+		cmocka_unit_test(test_half_held),
+		cmocka_unit_test(test_responder_waits),
+		cmocka_unit_test(test_initiator_waits),
+		cmocka_unit_test(test_initiator_again),
+		cmocka_unit_test(test_never),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -249,11 +249,24 @@ static bool rekey(void *ctx, const struct ike_select *select, bool reauth, uint6
 	return initiate(ctx, select, tag, error);
 }
 
-static bool reload(void *ctx, char *why, size_t size)
+static void reload_over(bool ok)
+{
+	struct ike_output out = {.kind = IKE_OUTPUT_EVENT,
+				 .event = IKE_EVENT_COMMAND_DONE,
+				 .tag = shell.tag,
+				 .ok = ok,
+				 .reason_detail = "ipsec.conf:3:2: unknown keyword"};
+
+	control_event(control, &out);
+}
+
+static void reload(void *ctx, uint64_t tag)
 {
 	(void)ctx;
-	snprintf(why, size, "ipsec.conf:3:2: unknown keyword");
-	return !shell.refuse;
+	shell.tag = tag;
+	shell.calls++;
+	if (shell.done_at_once)
+		reload_over(!shell.refuse);
 }
 
 /* Address pools: those that load_pool made, each with one lease in use and one not. */
@@ -1003,10 +1016,25 @@ static void test_conns(void **state)
 	expect_key(p, "success", "yes");
 	call(p, "load-conn", pairs("a", "b", NULL));
 	expect_key(p, "errmsg", "expected a section: the connection");
+	shell.done_at_once = true;
 	call(p, "reload-settings", none);
 	expect_key(p, "success", "yes");
 	shell.refuse = true;
 	call(p, "reload-settings", none);
+	expect_key(p, "errmsg", "ipsec.conf:3:2: unknown keyword");
+}
+
+/* Another process reads the files: the answer comes when it has. */
+static void test_reload_later(void **state)
+{
+	struct peer *p = &peers[0];
+
+	(void)state;
+	send_packet(p, VICI_CMD_REQUEST, "reload-settings", none);
+	assert_true(quiet(p));
+	assert_int_equal(shell.calls, 1);
+	reload_over(false);
+	expect(p, VICI_CMD_RESPONSE, NULL);
 	expect_key(p, "errmsg", "ipsec.conf:3:2: unknown keyword");
 }
 
@@ -1543,6 +1571,7 @@ int main(void)
 		WITH_SERVER(test_list_policies),
 		WITH_SERVER(test_conns),
 		WITH_SERVER(test_secrets),
+		WITH_SERVER(test_reload_later),
 		WITH_SERVER(test_initiate),
 		WITH_SERVER(test_initiate_at_once),
 		WITH_SERVER(test_initiate_refused),

@@ -1,5 +1,5 @@
-/* When updown scripts run and what they are told. scripts_run is ours here: it writes down
- * what it is given. */
+/* When updown scripts run and what they are told. The runner is ours here: it writes down what
+ * it is given. */
 #include "ipsecd/updown.h"
 
 #include <setjmp.h>
@@ -20,11 +20,11 @@ static void forget(void)
 	ran[0] = '\0';
 }
 
-bool scripts_run(struct scripts *s, const struct script *script)
+static bool run(void *ctx, const struct script *script)
 {
 	size_t at = strlen(ran);
 
-	(void)s;
+	(void)ctx;
 	while (n_last)
 		free(last_env[--n_last]);
 	for (char *const *v = script->env; *v; v++)
@@ -79,6 +79,8 @@ static void selectors(struct ts_list *l, const char *a, const char *b)
 
 static int setup(void **ctx)
 {
+	const struct script_runner runner = {.run = run};
+
 	(void)ctx;
 	forget();
 	selectors(&mine, "10.3.0.1/32", "fd00:3::1/128");
@@ -109,7 +111,7 @@ static int setup(void **ctx)
 				      .mark_in = {2, 0xffffffff},
 				      .mark_out = {42, 0xff},
 				      .if_id_out = 9};
-	updown = updown_new(NULL);
+	updown = updown_new(&runner);
 	return 0;
 }
 
