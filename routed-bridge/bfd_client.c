@@ -199,6 +199,16 @@ void bfd_client_free(struct bfd_client *c, bool stop)
 	free(c);
 }
 
+bool bfd_client_patience(struct bfd_client *c, uint32_t discriminator, uint32_t patience)
+{
+	struct bfd_link_message m = {
+		.kind = BFD_LINK_PATIENCE,
+		.session = {.discriminator = discriminator, .patience = patience},
+	};
+
+	return c->fd >= 0 && c->greeted && bfd_link_write(c->fd, &m);
+}
+
 const char *bfd_client_path(const struct bfd_client *c)
 {
 	return c->path;

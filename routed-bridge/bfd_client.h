@@ -24,6 +24,8 @@ struct bfd_client_host {
 struct bfd_client *bfd_client_new(const struct bfd_client_host *host, const char *path);
 /* stop: the process ends, too, and tells the peers that this is no failure. */
 void bfd_client_free(struct bfd_client *c, bool stop);
+/* How long silence of the session is borne, in microseconds. false: it was not told. */
+bool bfd_client_patience(struct bfd_client *c, uint32_t discriminator, uint32_t patience);
 const char *bfd_client_path(const struct bfd_client *c);
 
 #endif

@@ -11,7 +11,7 @@
 #include <net/if.h>
 
 /* To be counted up with every change of the structures; their size counts, too. */
-#define BFD_LINK_VERSION (3u << 16 | (uint32_t)sizeof(struct bfd_link_message))
+#define BFD_LINK_VERSION (4u << 16 | (uint32_t)sizeof(struct bfd_link_message))
 
 enum bfd_link_kind {
 	BFD_LINK_HELLO = 0x62666401, /* both */
@@ -20,6 +20,7 @@ enum bfd_link_kind {
 	BFD_LINK_GONE,		     /* plane: session.discriminator is no more */
 	BFD_LINK_LISTED,	     /* plane: every session was told */
 	BFD_LINK_STATS,		     /* plane: once a second */
+	BFD_LINK_PATIENCE, /* bridge: silence of session.discriminator is borne for .patience */
 };
 
 struct bfd_link_session {
@@ -29,7 +30,9 @@ struct bfd_link_session {
 	uint8_t multihop;
 	uint8_t state, diag, remote_state, remote_diag;
 	uint8_t failed;	     /* was Up and is not, and nobody's administrator wanted it */
+	uint8_t bearing;     /* silent for longer than `detect`, and borne */
 	uint32_t tx, detect; /* microseconds, in force */
+	uint32_t patience;   /* of PATIENCE: microseconds; 0 at the start of each connection */
 	uint64_t silence;    /* microseconds before it was found dead the last time */
 	uint64_t in_packets, out_packets;
 };

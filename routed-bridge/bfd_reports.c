@@ -24,6 +24,9 @@ static void detach(struct bfd_reports *r)
 {
 	if (r->bridge < 0)
 		return;
+	/* Nobody tells when there is another way again. */
+	for (struct bfd_peer *p = bfd_table_first(r->table); p; p = bfd_table_next(p))
+		bfd_session_set_patience(&p->session, 0);
 	bfd_loop_forget(r->loop, &r->on_bridge);
 	close(r->bridge);
 	r->bridge = -1;
@@ -60,6 +63,7 @@ static struct bfd_link_session describe(const struct bfd_peer *p)
 		.state = (uint8_t)s->state,
 		.diag = s->diag,
 		.failed = s->failed,
+		.bearing = s->bearing,
 		.remote_state = (uint8_t)s->remote_state,
 		.remote_diag = s->remote_diag,
 		.tx = s->tx > s->remote_min_rx ? s->tx : s->remote_min_rx,
@@ -154,6 +158,14 @@ static void greet(struct bfd_reports *r)
 	bfd_reports_stats(r);
 }
 
+static void set_patience(struct bfd_reports *r, const struct bfd_link_session *s)
+{
+	struct bfd_peer *p = bfd_table_find(r->table, s->discriminator);
+
+	if (p)
+		bfd_session_set_patience(&p->session, s->patience * (mono_time)1000);
+}
+
 static void on_bridge(void *ctx, uint32_t events)
 {
 	struct bfd_reports *r = ctx;
@@ -165,6 +177,8 @@ static void on_bridge(void *ctx, uint32_t events)
 			detach(r);
 		else if (m.kind == BFD_LINK_STOP)
 			r->stopped = true;
+		else if (m.kind == BFD_LINK_PATIENCE)
+			set_patience(r, &m.session);
 	}
 	if (r->bridge >= 0 && events & EPOLLOUT)
 		tell_untold(r);

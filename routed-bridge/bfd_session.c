@@ -262,6 +262,8 @@ static void listen_on(struct bfd_session *s, mono_time before, bool poll, mono_t
 	}
 	s->heard = now;
 	s->grace = s->excuse = 0;
+	s->changed = s->changed || s->bearing;
+	s->bearing = false;
 	s->detect_at = wait ? now + wait : MONO_NEVER;
 	plan_questions(s, now);
 }
@@ -372,6 +374,24 @@ static bool extend(struct bfd_session *s, mono_time *given, mono_time most, mono
 	return by != 0;
 }
 
+void bfd_session_set_patience(struct bfd_session *s, mono_time patience)
+{
+	s->patience = patience;
+}
+
+/* One interval after the other, for patience may end earlier. */
+static bool bear(struct bfd_session *s, mono_time now)
+{
+	mono_time end = s->heard + s->patience, next = now + one_interval(s);
+
+	if (s->state != BFD_UP || end <= now)
+		return false;
+	s->changed = s->changed || !s->bearing;
+	s->bearing = true;
+	s->detect_at = next < end ? next : end;
+	return true;
+}
+
 bool bfd_session_judge(struct bfd_session *s, const struct bfd_witness *w, mono_time late,
 		       mono_time now)
 {
@@ -391,6 +411,9 @@ bool bfd_session_judge(struct bfd_session *s, const struct bfd_witness *w, mono_
 	}
 	if (more && extend(s, &s->excuse, EXCUSES * s->detect_time, more, now))
 		return false;
+	if (bear(s, now))
+		return false;
+	s->bearing = false;
 	s->ask_at = MONO_NEVER;
 	s->detect_at = MONO_NEVER;
 	s->remote_discriminator = 0; /* 6.8.1 */

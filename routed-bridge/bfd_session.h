@@ -62,7 +62,9 @@ struct bfd_session {
 	struct bfd_witness witness; /* what it said then */
 	mono_time untaken;	    /* the first packet since then that nobody took yet; 0: none */
 	mono_time stalled;	    /* of this silence: ours were not taken */
-	mono_time last_since;	    /* silence before the last expiry, for statistics */
+	mono_time patience;   /* how long silence is borne while Up; below detect_time: no matter */
+	bool bearing;	      /* this silence is longer than detect_time, and it is */
+	mono_time last_since; /* silence before the last expiry, for statistics */
 	uint32_t random;
 };
 
@@ -74,6 +76,10 @@ void bfd_session_start(struct bfd_session *s, const struct bfd_settings *set, mo
 void bfd_session_set(struct bfd_session *s, const struct bfd_settings *set);
 /* A packet that was parsed and found to be this session's, from the sender that it must have. */
 void bfd_session_receive(struct bfd_session *s, const struct bfd_packet *p, mono_time now);
+
+/* How long silence is borne while Up, where that is longer than the detection time: there is no
+ * other way that could be taken. 0: never. */
+void bfd_session_set_patience(struct bfd_session *s, mono_time patience);
 
 /* The next packet that is due now; false: none. */
 bool bfd_session_send(struct bfd_session *s, struct bfd_packet *out, mono_time now);

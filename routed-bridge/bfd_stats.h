@@ -18,6 +18,7 @@ struct bfd_stats {
 	uint64_t late_last, late_worst; /* microseconds */
 	uint64_t graces;		/* silences that were judged later because of that */
 	uint64_t excuses; /* and because packets came or were not taken from the device */
+	uint64_t borne;	  /* and because there was no other way */
 	uint64_t refused; /* messages of bfdd */
 };
 

@@ -433,7 +433,7 @@ void bfd_table_expire(struct bfd_table *t, mono_time late, bfd_witness_of *witne
 		struct bfd_peer *p = member_of(due, expire);
 		struct bfd_session *s = &p->session;
 		mono_time grace = s->grace, excuse = s->excuse;
-		bool up = s->state == BFD_UP;
+		bool up = s->state == BFD_UP, bearing = s->bearing;
 		struct bfd_witness w;
 		bool known = up && witness && witness(ctx, p, &w);
 
@@ -443,6 +443,7 @@ void bfd_table_expire(struct bfd_table *t, mono_time late, bfd_witness_of *witne
 		}
 		t->stats.graces += s->grace != grace;
 		t->stats.excuses += s->excuse != excuse;
+		t->stats.borne += s->bearing && !bearing;
 		settle(t, p, up);
 	}
 }

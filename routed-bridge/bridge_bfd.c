@@ -8,8 +8,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define LOOK  0.25 /* seconds */
+#define LOOKS 16   /* sessions each time: what has many paths takes its time */
+
 struct watched {
-	struct bfd_link_session now;
+	struct bfd_link_session now; /* its patience: what was told */
 	bool listed;
 	UT_hash_handle hh;
 };
@@ -27,6 +30,8 @@ struct bridge_bfd {
 	struct watched *sessions; /* by discriminator */
 	struct verdict *dead;
 	struct bfd_stats stats;
+	ev_timer look;
+	unsigned next; /* to be looked at */
 };
 
 /* ---- verdicts ---- */
@@ -77,6 +82,71 @@ static void judge(struct bridge_bfd *f, const char *ifname, const char *cause)
 	}
 }
 
+/* ---- the last way ---- */
+
+struct search {
+	struct bridge *bridge;
+	const char *ifname;
+	bool found;
+};
+
+static void look_at_tunnel(void *ctx, const struct tunnel_view *tunnel)
+{
+	struct search *s = ctx;
+	const char *interface =
+		bridge_interface_of(bridge_config_match(s->bridge->config, tunnel->conn),
+				    tunnel->conn, tunnel->interface);
+
+	s->found = s->found || (tunnel->up && strcmp(interface, s->ifname) != 0);
+}
+
+/* A failure there moves nothing elsewhere. BGP's paths tell; where they are not known, nothing
+ * else that could be a way may be up. */
+static bool is_last_way(struct bridge_bfd *f, const char *ifname)
+{
+	struct search other = {.bridge = f->bridge, .ifname = ifname};
+	bool last;
+
+	if (bridge_repair_last_way(f->bridge, ifname, &last))
+		return last;
+	for (const struct watched *w = f->sessions; w; w = w->hh.next) {
+		if (w->now.state == BFD_UP && strcmp(w->now.ifname, ifname) != 0)
+			return false;
+	}
+	tunnels_each_view(f->bridge->tunnels, look_at_tunnel, &other);
+	return !other.found;
+}
+
+static void fit_patience(struct bridge_bfd *f, struct watched *w)
+{
+	uint32_t hold = f->bridge->config->bfd_hold * 1000, wanted = 0;
+
+	if (hold && w->now.state == BFD_UP && w->now.ifname[0] && !w->now.multihop &&
+	    is_last_way(f, w->now.ifname))
+		wanted = hold;
+	if (wanted == w->now.patience ||
+	    !bfd_client_patience(f->client, w->now.discriminator, wanted))
+		return;
+	w->now.patience = wanted;
+	log_to(f->bridge->log, LOG_LEVEL_DEBUG, "bfd", w->now.ifname,
+	       wanted ? "the last way: silence is borne for %g ms" : "not the last way",
+	       wanted / 1e3);
+}
+
+static void on_look(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct bridge_bfd *f = timer->data;
+	unsigned at = 0, from = f->next < HASH_COUNT(f->sessions) ? f->next : 0;
+
+	(void)loop;
+	(void)events;
+	f->next = from + LOOKS;
+	for (struct watched *w = f->sessions; w && at < f->next; w = w->hh.next, at++) {
+		if (at >= from)
+			fit_patience(f, w);
+	}
+}
+
 /* ---- reports ---- */
 
 static void describe(const struct bfd_link_session *s, char *text, size_t size)
@@ -84,7 +154,12 @@ static void describe(const struct bfd_link_session *s, char *text, size_t size)
 	char peer[ADDR_TEXT];
 
 	addr_format(&s->peer, peer);
-	if (s->state == BFD_UP)
+	if (s->bearing)
+		snprintf(text, size,
+			 "session with %s is silent for more than %g ms: borne, for "
+			 "there is no other way",
+			 peer, s->detect / 1e3);
+	else if (s->state == BFD_UP)
 		snprintf(text, size, "session with %s is Up: sends every %g ms, detects in %g ms",
 			 peer, s->tx / 1e3, s->detect / 1e3);
 	else if (s->diag == BFD_DIAG_EXPIRED)
@@ -101,7 +176,9 @@ static void log_session(const struct bridge_bfd *f, const struct bfd_link_sessio
 {
 	enum log_level level = LOG_LEVEL_NOTICE;
 
-	if (before && before->state == s->state) {
+	if (before && before->state == s->state && before->bearing != s->bearing) {
+		level = s->bearing ? LOG_LEVEL_NOTICE : LOG_LEVEL_INFO;
+	} else if (before && before->state == s->state) {
 		if (s->state != BFD_UP || (before->tx == s->tx && before->detect == s->detect))
 			return;
 		level = LOG_LEVEL_INFO;
@@ -150,6 +227,7 @@ static struct watched *find(struct bridge_bfd *f, const struct bfd_link_session 
 			continue;
 		HASH_DEL(f->sessions, w);
 		w->now.discriminator = s->discriminator;
+		w->now.patience = 0; /* told again, to the one that it is by now */
 		return put(f, w);
 	}
 	return NULL;
@@ -166,6 +244,7 @@ static void on_session(void *ctx, const struct bfd_link_session *s)
 	if (w) {
 		before = w->now;
 		w->now = *s;
+		w->now.patience = before.patience;
 	}
 	log_session(f, w ? &before : NULL, s, cause);
 	if (!w)
@@ -202,8 +281,10 @@ static void on_begin(void *ctx)
 {
 	struct bridge_bfd *f = ctx;
 
-	for (struct watched *w = f->sessions; w; w = w->hh.next)
+	for (struct watched *w = f->sessions; w; w = w->hh.next) {
 		w->listed = false;
+		w->now.patience = 0;
+	}
 }
 
 static void on_listed(void *ctx)
@@ -235,6 +316,7 @@ static void release(struct bridge_bfd *f)
 	struct watched *w, *next_session;
 	struct verdict *v, *next_verdict;
 
+	ev_timer_stop(f->bridge->loop, &f->look);
 	HASH_ITER (hh, f->sessions, w, next_session) {
 		HASH_DEL(f->sessions, w);
 		free(w);
@@ -273,8 +355,12 @@ static struct bridge_bfd *begin(struct bridge *b)
 		.loop = b->loop,
 	};
 	f->client = bfd_client_new(&f->host, b->config->bfd_dplane);
-	if (f->client)
+	if (f->client) {
+		ev_timer_init(&f->look, on_look, LOOK, LOOK);
+		f->look.data = f;
+		ev_timer_start(b->loop, &f->look);
 		return f;
+	}
 	free(f);
 	return NULL;
 }

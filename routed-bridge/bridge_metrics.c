@@ -284,6 +284,9 @@ static void write_bfd_counts(const struct bfd_stats *n, struct metrics *out)
 		metrics_uint(out, n->drops[d], "reason", bfd_drop_word((enum bfd_drop)d), NULL);
 	metrics_counter(out, "routed_bridge_bfd_detections_total", "Silences that ended a session.",
 			n->detections);
+	metrics_counter(out, "routed_bridge_bfd_borne_total",
+			"Silences that were borne for a while, for there was no other way.",
+			n->borne);
 	metrics_counter(out, "routed_bridge_bfd_late_total",
 			"Times that BFD's process was woken too late.", n->late);
 	metrics_family(out, METRICS_GAUGE, "routed_bridge_bfd_late_worst_seconds",

@@ -210,6 +210,8 @@ void bridge_repair_settle(struct bridge *b);
 void bridge_paths_changed(struct bridge *b);
 /* false: switched off. */
 bool bridge_repair_stats(const struct bridge *b, struct repair_stats *out);
+/* Whether BGP has no other way than the device. false: not known (repair_last_way). */
+bool bridge_repair_last_way(const struct bridge *b, const char *interface, bool *last);
 /* NULL: switched off. */
 const struct zebra *bridge_repair_session(const struct bridge *b);
 

@@ -576,6 +576,11 @@ bool bridge_repair_stats(const struct bridge *b, struct repair_stats *out)
 	return true;
 }
 
+bool bridge_repair_last_way(const struct bridge *b, const char *interface, bool *last)
+{
+	return b->repair && repair_last_way(b->repair->plan, interface, last);
+}
+
 const struct zebra *bridge_repair_session(const struct bridge *b)
 {
 	return b->repair ? b->repair->session : NULL;

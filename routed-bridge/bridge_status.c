@@ -73,10 +73,11 @@ static void put_bfd(void *list, const struct bfd_link_session *s)
 	char peer[ADDR_TEXT];
 
 	json_array_append_new(list,
-			      json_pack("{s:s,s:o,s:s,s:I,s:I}", "peer",
+			      json_pack("{s:s,s:o,s:s,s:I,s:I,s:I,s:b}", "peer",
 					addr_format(&s->peer, peer), "interface", text(s->ifname),
 					"state", bfd_state_name(s->state), "transmit-us",
-					(json_int_t)s->tx, "detect-us", (json_int_t)s->detect));
+					(json_int_t)s->tx, "detect-us", (json_int_t)s->detect,
+					"hold-us", (json_int_t)s->patience, "silent", s->bearing));
 }
 
 static json_t *bfd(const struct bridge *b)
@@ -88,10 +89,11 @@ static json_t *bfd(const struct bridge *b)
 		return json_null();
 	list = json_array();
 	bridge_bfd_each(b, put_bfd, list);
-	return json_pack("{s:b,s:b,s:I,s:I,s:I,s:I,s:o}", "bfdd", n->connections != 0, "real-time",
-			 n->real_time != 0, "up", (json_int_t)n->up, "detections",
-			 (json_int_t)n->detections, "late", (json_int_t)n->late, "late-worst-us",
-			 (json_int_t)n->late_worst, "sessions", list);
+	return json_pack("{s:b,s:b,s:I,s:I,s:I,s:I,s:I,s:o}", "bfdd", n->connections != 0,
+			 "real-time", n->real_time != 0, "up", (json_int_t)n->up, "detections",
+			 (json_int_t)n->detections, "borne", (json_int_t)n->borne, "late",
+			 (json_int_t)n->late, "late-worst-us", (json_int_t)n->late_worst,
+			 "sessions", list);
 }
 
 static json_t *repair(const struct bridge *b)

@@ -8,7 +8,9 @@
 #include "routed-bridge/zapi.h"
 
 #define BRIDGE_PATH_MAX	     108 /* sun_path with its NUL */
-#define BRIDGE_BFDD_PATH_MAX 63	 /* characters; bfdd cuts off what --dplaneaddr has beyond that */
+#define BRIDGE_BFD_HOLD	     500 /* milliseconds */
+#define BRIDGE_BFD_HOLD_MAX  10000
+#define BRIDGE_BFDD_PATH_MAX 63 /* characters; bfdd cuts off what --dplaneaddr has beyond that */
 #define BRIDGE_CONTROL_PATH  "/run/routed-bridge.sock"
 #define BRIDGE_SESSIONS_MAX  16 /* different types (with instance) in one file */
 
@@ -63,11 +65,12 @@ struct bridge_config {
 	char vty_dir[BRIDGE_PATH_MAX];
 	struct bridge_repair_options repair;
 	char bfd_dplane[BRIDGE_PATH_MAX]; /* where bfdd waits for its data plane; "": no BFD */
-	bool zebra;			  /* false: routes go to the kernel */
-	bool describe;			  /* tunnel devices, for `show interface` */
-	char control[BRIDGE_PATH_MAX];	  /* where --status asks; "": nowhere */
-	struct endpoint metrics;	  /* where they are served; family 0: nowhere */
-	struct endpoint bmp;		  /* where bgpd connects to; family 0: nowhere */
+	uint32_t bfd_hold; /* milliseconds that silence on the last way is borne; 0: as elsewhere */
+	bool zebra;	   /* false: routes go to the kernel */
+	bool describe;	   /* tunnel devices, for `show interface` */
+	char control[BRIDGE_PATH_MAX]; /* where --status asks; "": nowhere */
+	struct endpoint metrics;       /* where they are served; family 0: nowhere */
+	struct endpoint bmp;	       /* where bgpd connects to; family 0: nowhere */
 	size_t n_sections;
 	struct bridge_section *sections;       /* in the file's order */
 	const struct bridge_section **by_name; /* the same, sorted by pattern */

@@ -199,6 +199,7 @@ struct bridge_config *bridge_config_parse(const char *file, struct span text,
 		return NULL;
 	}
 	p.config->describe = true;
+	p.config->bfd_hold = BRIDGE_BFD_HOLD;
 	snprintf(p.config->control, BRIDGE_PATH_MAX, "%s", BRIDGE_CONTROL_PATH);
 	config_repair_defaults(&p.config->repair);
 	snprintf(p.config->vici, BRIDGE_PATH_MAX, "%s", DEFAULT_VICI);

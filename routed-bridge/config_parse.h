@@ -97,5 +97,6 @@ void config_quality_check(struct config_parser *p);
 
 /* config_bfd.c */
 extern config_reader config_read_bfd_dplane;
+extern config_reader config_read_bfd_hold;
 
 #endif

@@ -93,6 +93,7 @@ static const struct config_statement statements[] = {
 	{"repair-distance", IN_FILE, false, config_read_repair_distance},
 	{"repair-type", IN_FILE, false, config_read_repair_type},
 	{"bfd-dplane", IN_FILE, false, config_read_bfd_dplane},
+	{"bfd-hold", IN_FILE, false, config_read_bfd_hold},
 	{"zebra", IN_FILE, false, read_zebra},
 	{"describe", IN_FILE, false, read_describe},
 	{"metrics", IN_FILE, false, config_read_metrics},

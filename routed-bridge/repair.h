@@ -39,6 +39,10 @@ void repair_tunnel(struct repair *r, const char *interface, enum tunnel_witness 
 /* Whether nobody calls it dead; true for a name that was never heard. */
 bool repair_tunnel_usable(const struct repair *r, const char *interface);
 
+/* Whether what BGP has over the device has no other way: none of its prefixes has a path of a
+ * peer elsewhere. false: not known, for BGP has nothing there, or the paths are not told. */
+bool repair_last_way(struct repair *r, const char *interface, bool *last);
+
 /* U-turns (repair_turn.c): for networks, all of whose sites do them. Off at first. */
 void repair_turns(struct repair *r, bool on);
 /* A session of BGP came up, or went. */

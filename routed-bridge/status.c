@@ -149,7 +149,13 @@ static void print_bfd(const json_t *all, FILE *out)
 		char dead[48];
 
 		snprintf(times, sizeof(times), "%.1f ms", (double)number(s, "transmit-us") / 1000.);
-		snprintf(dead, sizeof(dead), "%.1f ms", (double)number(s, "detect-us") / 1000.);
+		snprintf(dead, sizeof(dead),
+			 number(s, "hold-us") > number(s, "detect-us") ? "%.1f ms (last way)"
+								       : "%.1f ms",
+			 (double)(number(s, "hold-us") > number(s, "detect-us")
+					  ? number(s, "hold-us")
+					  : number(s, "detect-us")) /
+				 1000.);
 		ROW(&t, text(s, "peer"), text(s, "interface"), text(s, "state"), times, dead);
 	}
 	print_table(&t, out);

@@ -44,9 +44,10 @@ def peer(remote, local=None, multihop=False, extra=""):
 class End:
     """One router: zebra and bfdd, and with `ours` a bridge that is bfdd's data plane."""
 
-    def __init__(self, number, ours):
+    def __init__(self, number, ours, hold=0):
         self.number = number
         self.ours = ours
+        self.hold = hold
         self.ns = netns.Namespace(f"bfd-{number}")
         self.dir = tempfile.mkdtemp(prefix="bfd-")
         os.chmod(self.dir, 0o755)
@@ -67,7 +68,8 @@ class End:
         if self.ours:
             with open(f"{self.dir}/bridge.conf", "w", encoding="utf-8") as file:
                 file.write(f"vici {self.dir}/vici\nzserv {self.frr.zserv}\n"
-                           f"vty-dir {self.frr.dir}\nbfd-dplane {self.socket}\n")
+                           f"vty-dir {self.frr.dir}\nbfd-dplane {self.socket}\n"
+                           f"bfd-hold {self.hold}\n")
             self.start_bridge()
 
     def start_bfdd(self):
@@ -128,11 +130,11 @@ class Two:
     """Two ends and a cable, with the sessions that `pairs` has: (remote address of end 0, of
     end 1, more words)."""
 
-    def __init__(self, ours, pairs, milliseconds=50):
+    def __init__(self, ours, pairs, milliseconds=50, hold=0):
         self.pairs = pairs
         self.ends = []
         for number in (0, 1):
-            self.ends.append(End(number, ours[number]))
+            self.ends.append(End(number, ours[number], hold))
         a, b = self.ends
         netns.veth(a.ns, DEVICE, b.ns, DEVICE)
         for end in self.ends:
@@ -213,6 +215,47 @@ def silent_cut():
         a.ns.nft_clear()
         two.up()
         a.bridge.wait_log("passes packets again", mark)
+
+
+def the_only_tunnel_is_held():
+    """A cut of a moment, where nothing else is left, ends nothing; bfd-hold is long here, so
+    that a busy machine has the time to mend it."""
+    with Two((True, True), [V4], 10, 9000) as two:
+        a, b = two.ends
+        two.up()
+        two.negotiated(10)
+        for end in two.ends:
+            end.bridge.wait_log("the last way: silence is borne for 9000 ms")
+        marks = [end.bridge.log_mark() for end in two.ends]
+        before = two.downs()
+        a.ns.nft(CUT)
+        for end, mark in zip(two.ends, marks):
+            end.bridge.wait_log("is silent for more than 30 ms: borne", mark)
+        a.ns.nft_clear()
+        for end, mark in zip(two.ends, marks):
+            end.bridge.wait_log("is Up: sends every 10 ms", mark)
+        check_equal(two.downs(), before, "sessions that went down")
+        check_equal([a.status(V4[1]), b.status(V4[0])], ["up", "up"], "sessions")
+
+
+def one_of_two_ways_is_not_held():
+    with Two((True, True), [V4, LOOPBACK], 10, 4000) as two:
+        a, b = two.ends
+        two.up()
+        two.negotiated(10)
+        marks = [end.bridge.log_mark() for end in two.ends]
+        for end in two.ends:  # while the first alone was up it may have been the last
+            until("it is not the last way", lambda e=end: not re.search(
+                "the last way", e.bridge.log()) or e.bridge.log().rfind(
+                    "not the last way") > e.bridge.log().rfind("the last way:"))
+        a.ns.nft(CUT)
+        for end, mark in zip(two.ends, marks):
+            line = end.bridge.wait_log("control detection time expired", mark)
+            silence = float(re.search(r"([0-9.]+) ms of silence", line)[1])
+            check(30 <= silence < 2000, f"found after {silence} ms of silence")
+        until("both say down", lambda: a.status(V4[1]) == b.status(V4[0]) == "down")
+        a.ns.nft_clear()
+        two.up()
 
 
 def administration():
@@ -358,8 +401,9 @@ def many_sessions():
                         "counters")
 
 
-def bgp_follows():
-    with Two((True, True), [], 50) as two:
+def bgp_follows(hold):
+    """Down when the cut lasts; with bfd-hold not at once, and a short one is nothing."""
+    with Two((True, True), [], 50, hold) as two:
         for end in two.ends:
             other = V4[1 - end.number]
             end.frr.configure("bgpd", f"""router bgp {65001 + end.number}
@@ -387,8 +431,17 @@ def bgp_follows():
         until("BGP has been up for a while", lambda: uptime(a) > 2000)
         until("BFD is up", lambda: all(e.status(two.remote(e)) == "up" for e in two.ends))
         mark = a.bridge.log_mark()
+        if hold:
+            begun = uptime(a)
+            a.bridge.wait_log(f"the last way: silence is borne for {hold} ms")
+            a.ns.nft(CUT)
+            a.bridge.wait_log("is silent for more than 150 ms: borne", mark)
+            a.ns.nft_clear()
+            a.bridge.wait_log("is Up: sends every 50 ms", mark)
+            check(established(a) and uptime(a) >= begun, "BGP went on")
+            mark = a.bridge.log_mark()
         a.ns.nft(CUT)
-        until("BGP is down", lambda: not established(a), 5)
+        until("BGP is down", lambda: not established(a), 10)
         check("BFD Down" in a.frr.vty("bgpd", f"show bgp neighbors {V4[1]}"), "because of BFD")
         a.bridge.wait_log("passes nothing", mark)
         a.ns.nft_clear()
@@ -400,6 +453,8 @@ CASES = (
     ("with bfdd, sessions come up", sessions_come_up, (True, False)),
     ("with its like, sessions come up", sessions_come_up, (True, True)),
     ("a silent cut is found in time", silent_cut),
+    ("the only tunnel is held", the_only_tunnel_is_held),
+    ("one of two ways is not held", one_of_two_ways_is_not_held),
     ("shutdown at either end", administration),
     ("with bfdd, profiles change while up", profiles_change_while_up, (True, False)),
     ("with its like, profiles change while up", profiles_change_while_up, (True, True)),
@@ -410,7 +465,8 @@ CASES = (
     ("sleep is no silence", sleep_is_no_silence),
     ("devices come and go", devices_come_and_go),
     ("many sessions", many_sessions),
-    ("BGP follows", bgp_follows),
+    ("BGP follows", bgp_follows, 0),
+    ("BGP follows, later over the only tunnel", bgp_follows, 4000),
 )
 
 

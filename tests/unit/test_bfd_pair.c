@@ -321,6 +321,77 @@ static void cuts_are_found_in_time(void **state)
 	}
 }
 
+static void be_patient(mono_time patience)
+{
+	for (int e = 0; e < 2; e++)
+		bfd_session_set_patience(&peer_of(e, 0)->session, patience);
+}
+
+/* With nothing to be won by an end, a cut that is shorter than patience ends nothing. */
+static void the_last_way_is_held(void **state)
+{
+	(void)state;
+	for (uint32_t seed = 1; seed < 100; seed++) {
+		begin(seed, 1, 10000);
+		run_for(2 * MONO_S);
+		be_patient(500 * MONO_MS);
+		net.cut[0] = net.cut[1] = true;
+		run_for(100 * MONO_MS);
+		assert_true(peer_of(0, 0)->session.bearing);
+		assert_int_equal(bfd_table_stats(net.end[0].table)->borne, 1);
+		net.cut[0] = net.cut[1] = false;
+		run_for(MONO_S);
+		assert_false(peer_of(0, 0)->session.bearing);
+		settled(1, 10000);
+		end();
+	}
+}
+
+/* What is dead is found dead: when patience is over, or soon after it is taken back. */
+static void patience_has_an_end(void **state)
+{
+	mono_time at;
+
+	(void)state;
+	for (uint32_t seed = 1; seed < 100; seed++) {
+		begin(seed, 1, 10000);
+		run_for(2 * MONO_S);
+		be_patient(500 * MONO_MS);
+		at = net.now;
+		net.cut[0] = net.cut[1] = true;
+		run_for(200 * MONO_MS);
+		assert_int_equal(net.end[0].downs + net.end[1].downs, 0);
+		if (seed & 1) {
+			be_patient(0);
+			at += 200 * MONO_MS;
+			run_for(100 * MONO_MS);
+		} else {
+			at += 490 * MONO_MS;
+			run_for(MONO_S);
+		}
+		for (int e = 0; e < 2; e++) {
+			assert_int_equal(net.end[e].downs, 1);
+			assert_true(net.end[e].down_at[0] >= at - 10 * MONO_MS);
+			assert_true(net.end[e].down_at[0] <= at + 20 * MONO_MS);
+		}
+		end();
+	}
+}
+
+/* The peer's word is no silence. */
+static void patience_heeds_the_peer(void **state)
+{
+	(void)state;
+	begin(7, 1, 10000);
+	run_for(2 * MONO_S);
+	bfd_session_set_patience(&peer_of(0, 0)->session, 500 * MONO_MS);
+	net.cut[1] = true; /* the other end hears nothing, and says so */
+	run_for(100 * MONO_MS);
+	assert_int_equal(net.end[0].downs, 1);
+	assert_int_equal(net.end[1].downs, 1);
+	end();
+}
+
 static void recovers_from_a_cut(void **state)
 {
 	(void)state;
@@ -582,6 +653,9 @@ int main(void)
 		cmocka_unit_test(comes_up_over_long_paths),
 		cmocka_unit_test(ten_minutes_without_false_alarm),
 		cmocka_unit_test(cuts_are_found_in_time),
+		cmocka_unit_test(the_last_way_is_held),
+		cmocka_unit_test(patience_has_an_end),
+		cmocka_unit_test(patience_heeds_the_peer),
 		cmocka_unit_test(recovers_from_a_cut),
 		cmocka_unit_test(recovers_from_heavy_loss),
 		cmocka_unit_test(bears_sleep),

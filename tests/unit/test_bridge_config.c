@@ -82,6 +82,8 @@ static char *understood(const char *path, const char *name)
 			fprintf(f, "bmp %s\n", endpoint_format_url(&c->bmp, at));
 		if (c->bfd_dplane[0])
 			fprintf(f, "bfd-dplane %s\n", c->bfd_dplane);
+		if (c->bfd_hold != BRIDGE_BFD_HOLD)
+			fprintf(f, "bfd-hold %u\n", c->bfd_hold);
 		if (strcmp(c->control, BRIDGE_CONTROL_PATH) != 0)
 			fprintf(f, "control %s\n", c->control[0] ? c->control : "no");
 		if (c->metrics.addr.family)

@@ -877,6 +877,67 @@ static void whether_ours_is_shadowed(void **state)
 	assert_false(shadowed("{\"10.2.0.0/24\":[{\"protocol\":\"nhrp\",\"instance\":3}]}"));
 }
 
+/* "last", "not", or "unknown". */
+static const char *way(struct site *s, unsigned link)
+{
+	bool last;
+
+	if (!repair_last_way(s->plan, names[link], &last))
+		return last ? "wrong" : "unknown";
+	return last ? "last" : "not";
+}
+
+static void whether_it_is_the_last_way(void **state)
+{
+	struct site *s = site();
+
+	(void)state;
+	assert_string_equal(way(s, AB), "not"); /* C has a path, too */
+	assert_string_equal(way(s, AC), "unknown");
+	withdraw(s, AC, P);
+	assert_string_equal(way(s, AB), "last"); /* C is there, but knows no way */
+	announce(s, AB, Q, via_b);
+	announce(s, AD, Q, via_d_x_b);
+	best(s, AB, Q);
+	assert_string_equal(way(s, AB), "not"); /* one prefix has another way */
+	tunnel(s, AD, WITNESS_BFD, true);
+	assert_string_equal(way(s, AB), "last"); /* a dead one */
+	tunnel(s, AD, WITNESS_BFD, false);
+	assert_string_equal(way(s, AB), "not");
+	interface(s, AC, false);
+	interface(s, AD, false);
+	told(s);
+	assert_string_equal(way(s, AB), "last"); /* nobody else is there */
+	site_free(s);
+}
+
+static void in_doubt_it_is_not_the_last_way(void **state)
+{
+	struct site *s = site();
+	struct zapi_route several = route(AB, Q);
+	bool last = true;
+
+	(void)state;
+	assert_false(repair_last_way(s->plan, "tun-x", &last));
+	assert_false(last);
+	withdraw(s, AC, P);
+	best(s, AB, Q); /* nobody told of its path */
+	assert_string_equal(way(s, AB), "unknown");
+	best_gone(s, AB, Q);
+	assert_string_equal(way(s, AB), "last");
+	several.n_nexthops = 2;
+	several.nexthops[1] = several.nexthops[0];
+	several.nexthops[1].ifindex = AC;
+	several.nexthops[1].gateway = end_of(AC, true);
+	repair_best(s->plan, &several, now);
+	assert_string_equal(way(s, AB), "not");
+	best(s, AB, Q);
+	best_gone(s, AB, Q);
+	repair_turns(s->plan, true); /* C may turn the packets round */
+	assert_string_equal(way(s, AB), "not");
+	site_free(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -905,6 +966,8 @@ int main(void)
 		cmocka_unit_test(ten_thousand_of_a_hundred_thousand),
 		cmocka_unit_test(a_thousand_peers_go),
 		cmocka_unit_test(turns_among_a_thousand_neighbours),
+		cmocka_unit_test(whether_it_is_the_last_way),
+		cmocka_unit_test(in_doubt_it_is_not_the_last_way),
 		cmocka_unit_test(zebras_answers),
 		cmocka_unit_test(whether_ours_is_shadowed),
 	};
