@@ -1,11 +1,15 @@
-/* ipsecd: options, process set-up, and then daemon_run. */
+/* ipsecd: options, process set-up, and then the daemon, its supervisor, or one of its roles. */
 #include "ipsecd/background.h"
 #include "ipsecd/daemon.h"
 #include "ipsecd/flush.h"
 #include "ipsecd/reload.h"
+#include "ipsecd/role.h"
+#include "ipsecd/supervise.h"
+#include "ipsecd/title.h"
 
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -34,6 +38,34 @@ static void running(void)
 	background_running();
 }
 
+/* Until all of them are there. */
+#pragma weak plane_run
+#pragma weak ike_run
+#pragma weak helper_run
+
+static int run_role(struct options *options, int argc, char **argv)
+{
+	static const struct {
+		const char *name, *title;
+		int (*run)(const struct options *options);
+	} roles[] = {
+		{"plane", "ipsecd: plane", plane_run},
+		{"ike", "ipsecd: ike", ike_run},
+		{"helper", "ipsecd: helper", helper_run},
+	};
+
+	for (unsigned i = 0; i < sizeof(roles) / sizeof(roles[0]); i++) {
+		if (strcmp(options->role, roles[i].name) != 0)
+			continue;
+		if (!roles[i].run || !options_own(options))
+			return 1;
+		title_set(argc, argv, roles[i].title);
+		return roles[i].run(options);
+	}
+	fprintf(stderr, "ipsecd: --role '%s': plane, ike or helper\n", options->role);
+	return 2;
+}
+
 int main(int argc, char **argv)
 {
 	struct options options;
@@ -47,9 +79,11 @@ int main(int argc, char **argv)
 		return flush_run(&options);
 	keep_memory_private();
 	signal(SIGPIPE, SIG_IGN);
+	if (options.role)
+		return run_role(&options, argc, argv);
 	if (!options.foreground && !go_to_background(&options))
 		return 1;
 	log_open("ipsecd", !options.foreground, options.log_level);
 	log_echo(true);
-	return daemon_run(&options, running);
+	return options.split ? supervise_run(&options, running) : daemon_run(&options, running);
 }

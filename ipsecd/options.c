@@ -3,6 +3,7 @@
 #include "lib/usage.h"
 #include "lib/vici_codec.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,6 +19,10 @@ enum {
 	OPT_LOG_LEVEL,
 	OPT_CHECK,
 	OPT_FLUSH,
+	OPT_SPLIT,
+	OPT_SINGLE,
+	OPT_RESTART_PAUSE,
+	OPT_ROLE,
 	OPT_VERSION,
 	OPT_HELP
 };
@@ -31,6 +36,10 @@ static const struct option table[] = {
 	{"log-level", required_argument, NULL, OPT_LOG_LEVEL},
 	{"check", no_argument, NULL, OPT_CHECK},
 	{"flush", no_argument, NULL, OPT_FLUSH},
+	{"split", no_argument, NULL, OPT_SPLIT},
+	{"single-process", no_argument, NULL, OPT_SINGLE},
+	{"restart-pause", required_argument, NULL, OPT_RESTART_PAUSE},
+	{"role", required_argument, NULL, OPT_ROLE},
 	{"version", no_argument, NULL, OPT_VERSION},
 	{"help", no_argument, NULL, OPT_HELP},
 	{0},
@@ -46,6 +55,10 @@ static const char usage[] =
 	"  --plane PLANE     auto, userspace or kernel (default auto)\n"
 	"  --foreground      stay in the foreground, log to standard error\n"
 	"  --log-level L     error, warn, notice, info (default), debug\n"
+	"  --split           a supervisor and three processes with few rights each\n"
+	"  --single-process  everything in one process (default)\n"
+	"  --restart-pause S seconds, the longest pause before a process that dies again and\n"
+	"                    again is started again (default 10)\n"
 	"  --check           check the configuration and leave: 0 good, 2 errors\n"
 	"  --flush           remove devices, SAs and policies of ours that a daemon left behind\n"
 	"  --version         show the version\n"
@@ -58,6 +71,19 @@ static bool listed(const char *word, const char *const *list)
 			return true;
 	}
 	return false;
+}
+
+static int take_pause(const char *text, struct options *o)
+{
+	char *end;
+
+	errno = 0;
+	o->restart_pause = strtod(text, &end);
+	if (end != text && *end == '\0' && errno == 0 && o->restart_pause >= 0. &&
+	    o->restart_pause <= 3600.)
+		return -1;
+	fprintf(stderr, "ipsecd: --restart-pause '%s': expected seconds from 0 to 3600\n", text);
+	return 2;
 }
 
 static int take(int option, struct options *o)
@@ -94,6 +120,17 @@ static int take(int option, struct options *o)
 	case OPT_FLUSH:
 		o->flush = true;
 		return -1;
+	case OPT_SPLIT:
+		o->split = true;
+		return -1;
+	case OPT_SINGLE:
+		o->split = false;
+		return -1;
+	case OPT_RESTART_PAUSE:
+		return take_pause(optarg, o);
+	case OPT_ROLE:
+		o->role = optarg;
+		return -1;
 	case OPT_VERSION:
 		puts("ipsecd " DETOUR_VERSION " (Detour)");
 		return 0;
@@ -111,6 +148,7 @@ int options_parse(int argc, char **argv, struct options *out)
 				.secrets = "/etc/ipsec.secrets",
 				.vici = VICI_SOCKET_PATH,
 				.plane = "auto",
+				.restart_pause = 10.,
 				.log_level = LOG_LEVEL_INFO};
 	opterr = 0;
 	while (status < 0 && (option = getopt_long(argc, argv, ":", table, NULL)) != -1) {
@@ -146,4 +184,16 @@ static bool make_absolute(const char **path)
 bool options_make_absolute(struct options *o)
 {
 	return make_absolute(&o->config) && make_absolute(&o->secrets) && make_absolute(&o->vici);
+}
+
+static bool own(const char **text)
+{
+	if (*text)
+		*text = strdup(*text);
+	return *text;
+}
+
+bool options_own(struct options *o)
+{
+	return own(&o->config) && own(&o->secrets) && own(&o->vici) && own(&o->plane);
 }

@@ -11,12 +11,18 @@ struct options {
 	bool config_given, secrets_given;
 	const char *plane; /* auto, kernel, userspace */
 	bool foreground, check, flush;
+	bool split;	      /* into processes: supervise.h */
+	const char *role;     /* internal: which of them; NULL */
+	double restart_pause; /* seconds, the longest before one that dies is started again */
 	enum log_level log_level;
 };
 
 /* Parses argv. Returns -1 to go on, else the exit status to leave with at once (0 after
  * --help and --version, 2 after an error, which is then on stderr). */
 int options_parse(int argc, char **argv, struct options *out);
+
+/* Copies what points into argv. false: no memory. */
+bool options_own(struct options *o);
 
 /* For a process that leaves its folder: paths that hold afterwards, kept until it ends.
  * false: no memory or no folder, see errno. */

@@ -4,6 +4,7 @@
 #define DETOUR_ROLE_H
 
 #include "ipsecd/ipc/link.h"
+#include "ipsecd/ipc/verbs.h"
 #include "ipsecd/options.h"
 
 struct role;
@@ -16,6 +17,11 @@ struct role_host {
 	void (*link)(void *ctx, const char *peer, int fd);
 	void (*reload)(void *ctx);
 	void (*stop)(void *ctx, bool keep);
+	/* How we all are, once after the start and after each change; ike only. May be NULL, as
+	 * may be reload. */
+	void (*processes)(void *ctx, const struct ipc_processes *processes);
+	/* What the supervisor sends beyond these. May be NULL. */
+	void (*message)(void *ctx, struct ipc_link *supervisor, struct ipc_message *m);
 	void *ctx;
 };
 
@@ -33,9 +39,12 @@ void role_each(struct role *r, const char *prefix, void (*cb)(void *ctx, const c
 	       void *ctx);
 void role_keep(struct role *r, const char *name, int fd); /* a duplicate is kept */
 void role_drop(struct role *r, const char *name);
+/* It works; and, once more, each reload is done. */
 void role_ready(struct role *r);
 void role_status(struct role *r, const char *text);
-/* After stop: leaves the loop with this exit status, telling IPC_ENDED. */
+/* After stop: leaves the loop with this exit status, telling IPC_ENDED. Before role_ready and not
+ * asked to stop: nobody works any more, and a status that is not 0 becomes ipsecd's (2: errors in
+ * the configuration, which the log has). */
 void role_end(struct role *r, int status);
 struct ipc_link *role_supervisor(struct role *r);
 

@@ -28,7 +28,7 @@ ALL_SRC := $(LIB_SRC) $(MODEL_SRC) $(WIRE_SRC) $(CRYPTO_SRC) $(IKE_SRC) $(DATAPL
 PROGRAMS := ipsecd ipsecctl routed-bridge topology
 
 .PHONY: all
-all: $(addprefix $(BIN)/,$(PROGRAMS)) $(BIN)/lab-probe $(BUILD)/libike.a ## build the programs into build/bin/ and the engine
+all: $(addprefix $(BIN)/,$(PROGRAMS)) $(BIN)/lab-probe $(BIN)/supervise-test $(BUILD)/libike.a ## build the programs into build/bin/ and the engine
 
 $(OBJ)/%.o: %.c mk/flags.mk
 	@mkdir -p $(@D)
@@ -55,11 +55,19 @@ $(BUILD)/libdetour.a: $(call objects,$(LIB_SRC))
 $(BUILD)/libike.a: $(call objects,$(IKE_SRC) $(WIRE_SRC) $(MODEL_SRC))
 	$(archive)
 
+# The mains of the processes.
+ROLE_SRC := $(wildcard ipsecd/plane_role.c ipsecd/ike_role.c ipsecd/helper_role.c)
+
 # The fake data plane is the tests'.
 IPSECD_SRC := $(SHELL_SRC) $(NET_SRC) $(POOL_SRC) $(IPC_SRC) $(STATE_SRC) $(CONTROL_SRC) $(CONFIG_SRC) $(CRYPTO_SRC) \
 	$(filter-out ipsecd/dataplane/fake.c,$(DATAPLANE_SRC))
 
 $(BIN)/ipsecd: $(call objects,$(IPSECD_SRC)) \
+		$(BUILD)/libike.a $(BUILD)/libdetour.a
+	$(call link,-lcrypto -lnftnl -lmnl -lev -lcares -lmicrohttpd)
+
+# The supervisor with roles that are told what to do; not installed.
+$(BIN)/supervise-test: $(call objects,$(filter-out $(ROLE_SRC),$(IPSECD_SRC)) tests/support/fake_roles.c) \
 		$(BUILD)/libike.a $(BUILD)/libdetour.a
 	$(call link,-lcrypto -lnftnl -lmnl -lev -lcares -lmicrohttpd)
 
@@ -76,4 +84,4 @@ $(BIN)/topology: $(call objects,$(TOPOLOGY_SRC)) $(BUILD)/libdetour.a
 $(BIN)/lab-probe: $(call objects,$(LABS_SRC))
 	$(call link,)
 
--include $(patsubst %.c,$(OBJ)/%.d,$(ALL_SRC) $(LABS_SRC))
+-include $(patsubst %.c,$(OBJ)/%.d,$(ALL_SRC) $(LABS_SRC) tests/support/fake_roles.c)

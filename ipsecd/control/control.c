@@ -120,7 +120,7 @@ static bool remove_stale(const struct sockaddr_un *un, char *why, size_t size)
 	return false;
 }
 
-static int listen_at(const char *path, char *why, size_t size)
+int control_listen(const char *path, char *why, size_t size)
 {
 	struct sockaddr_un un = {.sun_family = AF_UNIX};
 	int fd;
@@ -246,6 +246,12 @@ static void control_free(struct control *c)
 	free(c);
 }
 
+static void begin(struct control *c)
+{
+	start_watching(c);
+	log_to(c->host.log, LOG_LEVEL_INFO, "vici", "", "clients are served at %s", c->path);
+}
+
 struct control *control_open(const char *path, const struct control_host *host, char *why,
 			     size_t size)
 {
@@ -257,14 +263,28 @@ struct control *control_open(const char *path, const struct control_host *host, 
 	}
 	c->lock_fd = control_lock(path, why, size);
 	if (c->lock_fd >= 0)
-		c->fd = listen_at(path, why, size);
+		c->fd = control_listen(path, why, size);
 	if (c->fd < 0) {
 		control_unlock(path, c->lock_fd);
 		control_free(c);
 		return NULL;
 	}
-	start_watching(c);
-	log_to(host->log, LOG_LEVEL_INFO, "vici", "", "clients are served at %s", path);
+	begin(c);
+	return c;
+}
+
+struct control *control_serve(int fd, const char *path, const struct control_host *host, char *why,
+			      size_t size)
+{
+	struct control *c = control_new(path, host);
+
+	if (!c) {
+		snprintf(why, size, "out of memory");
+		close(fd);
+		return NULL;
+	}
+	c->fd = fd;
+	begin(c);
 	return c;
 }
 
@@ -282,7 +302,8 @@ void control_close(struct control *c)
 		DL_DELETE(c->clients, client);
 		client_free(client);
 	}
-	unlink(c->path);
+	if (c->lock_fd >= 0)
+		unlink(c->path);
 	close(c->fd);
 	control_unlock(c->path, c->lock_fd);
 	control_free(c);

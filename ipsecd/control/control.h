@@ -99,7 +99,13 @@ struct control_host {
  * refused and a socket that a dead one left is replaced. NULL and the reason. */
 struct control *control_open(const char *path, const struct control_host *host, char *why,
 			     size_t size);
-void control_close(struct control *c); /* removes socket and lock file */
+/* The same with a socket that control_listen made, perhaps in another process, which also has
+ * the lock: neither is removed at the end. Takes fd in any case. */
+struct control *control_serve(int fd, const char *path, const struct control_host *host, char *why,
+			      size_t size);
+void control_close(struct control *c); /* removes socket and lock file if control_open made them */
+/* A listening socket at `path`, for who has the lock. -1: `why`. */
+int control_listen(const char *path, char *why, size_t size);
 /* The lock alone, for who must not run beside a daemon. -1: `why` names its holder. */
 int control_lock(const char *path, char *why, size_t size);
 void control_unlock(const char *path, int fd);

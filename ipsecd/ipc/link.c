@@ -447,3 +447,25 @@ int ipc_link_fd(const struct ipc_link *l)
 {
 	return l->fd;
 }
+
+size_t ipc_backlog(const struct ipc_link *l)
+{
+	return l->backlog;
+}
+
+bool ipc_flush(struct ipc_link *l, int timeout_ms)
+{
+	mono_time until = mono_now() + (mono_time)timeout_ms * MONO_MS;
+
+	while (l->out && !l->closed) {
+		mono_time now = mono_now();
+		struct pollfd p = {.fd = l->fd, .events = POLLOUT};
+
+		if (now >= until)
+			return false;
+		if (poll(&p, 1, (int)((until - now) / MONO_MS) + 1) < 0 && errno != EINTR)
+			return false;
+		on_writable(l->loop, &l->writable, 0);
+	}
+	return !l->closed;
+}

@@ -44,6 +44,9 @@ bool ipc_pair(int fds[2]);
 struct ipc_link *ipc_link_new(struct ev_loop *loop, int fd, const struct ipc_host *host);
 void ipc_link_free(struct ipc_link *l); /* fine inside its own callbacks; NULL allowed */
 int ipc_link_fd(const struct ipc_link *l);
+size_t ipc_backlog(const struct ipc_link *l); /* bytes that the socket did not take yet */
+/* Waits until the socket has taken all. false: the link is closed or the time is over. */
+bool ipc_flush(struct ipc_link *l, int timeout_ms);
 
 /* Copies and duplicates what it needs. false: the link is closed, or no memory. */
 bool ipc_send(struct ipc_link *l, uint32_t verb, uint32_t serial, const struct span *parts,

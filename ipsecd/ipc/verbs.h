@@ -9,12 +9,14 @@
 
 enum ipc_verb {
 	/* ---- supervisor -> any role ---- */
-	IPC_GIVE = 1, /* struct ipc_name + descriptor: "vici", "engine", "area", "vault",
-			 "udp4-500", "tun:NAME", and links: "link:plane", "link:ike", "link:helper",
-			 each of which may come again later, when that process is a new one */
-	IPC_START,    /* all is given that there is; the role goes to work */
-	IPC_RELOAD,   /* to ike: SIGHUP */
-	IPC_STOP,     /* struct ipc_stop: SIGTERM, or to make room for another process */
+	IPC_GIVE = 1,  /* struct ipc_name + descriptor: "vici", "engine", "area", "vault",
+			  "udp4-500", "tun:NAME", and links: "link:plane", "link:ike", "link:helper",
+			  each of which may come again later, when that process is a new one */
+	IPC_START,     /* all is given that there is; the role goes to work */
+	IPC_RELOAD,    /* to ike: SIGHUP */
+	IPC_STOP,      /* struct ipc_stop: SIGTERM, or to make room for another process */
+	IPC_PING,      /* answered by IPC_PONG: does its loop turn? */
+	IPC_PROCESSES, /* to ike: struct ipc_processes, for those who ask it */
 
 	/* ---- any role -> supervisor ---- */
 	IPC_READY = 16, /* it works; ike: the first configuration is in force */
@@ -24,6 +26,7 @@ enum ipc_verb {
 	IPC_DROP,	/* struct ipc_name */
 	IPC_STATUS,	/* text for systemd */
 	IPC_ENDED,	/* it has done what IPC_STOP asked, and leaves */
+	IPC_PONG,
 
 	/* ---- ike -> plane ---- (task ipc) */
 	IPC_PLANE_FIRST = 64,
@@ -45,6 +48,20 @@ struct ipc_name {
 
 struct ipc_stop {
 	uint8_t keep; /* the SAs and devices stay: another process takes over */
+};
+
+enum ipc_role { IPC_ROLE_PLANE, IPC_ROLE_IKE, IPC_ROLE_HELPER, IPC_ROLES };
+
+struct ipc_process {
+	int32_t pid;	     /* 0: it does not run now */
+	uint32_t restarts;   /* after it died; not those that were asked for */
+	char last_death[64]; /* "killed by SIGSEGV", NUL-terminated; "": none */
+};
+
+struct ipc_processes {
+	struct ipc_process role[IPC_ROLES];
+	int32_t supervisor;
+	uint32_t upgrades; /* and takeovers, since the first start */
 };
 
 struct ipc_log {

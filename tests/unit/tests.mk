@@ -13,6 +13,8 @@ TEST_test_tunnel := tests/unit/test_tunnel.c ipsecd/tunnel.c ipsecd/tunnel_devic
 	ipsecd/dataplane/mtu.c ipsecd/dataplane/counters.c tests/support/crypto_null.c \
 	$(MODEL_SRC) lib/addr.c lib/buf.c lib/log.c lib/words.c
 TEST_test_plane := tests/unit/test_plane.c ipsecd/plane.c ipsecd/offer.c $(MODEL_SRC) lib/addr.c lib/log.c lib/words.c
+TEST_test_backoff := tests/unit/test_backoff.c ipsecd/backoff.c
+TEST_test_keep := tests/unit/test_keep.c ipsecd/keep.c
 TEST_test_script := tests/unit/test_script.c ipsecd/script.c lib/log.c lib/mono.c
 LIBS_test_script := -lev
 TEST_test_updown := tests/unit/test_updown.c ipsecd/updown.c ipsecd/updown_env.c $(MODEL_SRC) \

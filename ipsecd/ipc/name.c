@@ -1,0 +1,27 @@
+/* Names as bodies. */
+#include "ipsecd/ipc/name.h"
+
+#include <stdio.h>
+
+const struct ipc_name *ipc_name(const struct ipc_message *m)
+{
+	const struct ipc_name *n = (const struct ipc_name *)(const void *)m->body.ptr;
+
+	if (m->body.len != sizeof(*n) || n->name[0] == '\0' ||
+	    !memchr(n->name, '\0', sizeof(n->name)))
+		return NULL;
+	for (const char *c = n->name; *c; c++) {
+		if ((unsigned char)*c < ' ' || *c == 0x7f)
+			return NULL;
+	}
+	return n;
+}
+
+bool ipc_send_name(struct ipc_link *link, uint32_t verb, const char *name, int fd)
+{
+	struct ipc_name n = {0};
+	struct span body = span_of(&n, sizeof(n));
+
+	snprintf(n.name, sizeof(n.name), "%s", name);
+	return ipc_send(link, verb, 0, &body, 1, &fd, fd >= 0);
+}

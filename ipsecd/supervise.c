@@ -1,0 +1,283 @@
+/* The supervisor's life: what it starts with, signals, and the order in which things end. */
+#include "ipsecd/supervise.h"
+#include "ipsecd/control/control.h"
+#include "ipsecd/supervise_parts.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define DRAIN_SECONDS  25. /* ike: peers get 4 s, scripts 15 s; who needs longer hangs */
+#define END_SECONDS    5.  /* the others, which wait for nobody */
+#define HASTE_SECONDS  1.  /* the same after a second signal */
+#define PING_SECONDS   10.
+#define UNANSWERED_MAX 6
+/* Each tunnel has a descriptor here and in the plane. */
+#define DESCRIPTORS 65536
+
+/* The order of starting: who is needed by the others begins first. */
+static const enum ipc_role order[IPC_ROLES] = {IPC_ROLE_HELPER, IPC_ROLE_PLANE, IPC_ROLE_IKE};
+
+/* ---- what is kept ---- */
+
+bool supervise_keep(struct supervisor *s, unsigned owner, const char *name, int fd)
+{
+	return keep_put(s->keep, owner, name, fd);
+}
+
+void supervise_drop(struct supervisor *s, unsigned owner, const char *name)
+{
+	keep_drop(s->keep, owner, name);
+}
+
+/* ---- telling ---- */
+
+void supervise_status(struct supervisor *s, const char *text)
+{
+	log_to(s->log, LOG_LEVEL_DEBUG, "job", "", "status: %s", text);
+}
+
+void supervise_tell(struct supervisor *s)
+{
+	struct process *ike = s->children[IPC_ROLE_IKE].now;
+	struct ipc_processes all = {.supervisor = (int32_t)getpid(), .upgrades = s->upgrades};
+	struct span body = span_of(&all, sizeof(all));
+
+	if (!ike || !ike->begun || ike->stopping)
+		return;
+	for (unsigned i = 0; i < IPC_ROLES; i++) {
+		const struct child *c = &s->children[i];
+
+		all.role[i].pid = c->now ? (int32_t)c->now->pid : 0;
+		all.role[i].restarts = c->restarts;
+		memcpy(all.role[i].last_death, c->last_death, sizeof(c->last_death));
+	}
+	ipc_send(ike->link, IPC_PROCESSES, 0, &body, 1, NULL, 0);
+}
+
+/* ---- ending ---- */
+
+static bool all_gone(const struct supervisor *s)
+{
+	for (unsigned i = 0; i < IPC_ROLES; i++) {
+		if (s->children[i].now || s->children[i].next)
+			return false;
+	}
+	return true;
+}
+
+static void arm_limit(struct supervisor *s, double seconds)
+{
+	ev_timer_stop(s->loop, &s->limit);
+	ev_now_update(s->loop);
+	ev_timer_set(&s->limit, seconds, 0.);
+	ev_timer_start(s->loop, &s->limit);
+}
+
+/* ike first: it tells the peers and calls scripts, for which it needs the other two. */
+static void stop_step(struct supervisor *s)
+{
+	struct process *plane = s->children[IPC_ROLE_PLANE].now;
+	struct process *helper = s->children[IPC_ROLE_HELPER].now;
+
+	if (all_gone(s)) {
+		ev_break(s->loop, EVBREAK_ALL);
+		return;
+	}
+	if (s->children[IPC_ROLE_IKE].now ||
+	    ((!plane || plane->stopping) && (!helper || helper->stopping)))
+		return;
+	process_stop(plane, s->keeping);
+	process_stop(helper, s->keeping);
+	arm_limit(s, s->hasty ? HASTE_SECONDS : END_SECONDS);
+}
+
+void supervise_stop(struct supervisor *s, bool keep, int status)
+{
+	if (s->phase == PHASE_STOPPING)
+		return;
+	s->phase = PHASE_STOPPING;
+	s->keeping = keep;
+	s->status = status;
+	for (unsigned i = 0; i < IPC_ROLES; i++) {
+		ev_timer_stop(s->loop, &s->children[i].restart);
+		process_kill(s->children[i].next, SIGKILL);
+	}
+	arm_limit(s, DRAIN_SECONDS);
+	process_stop(s->children[IPC_ROLE_IKE].now, keep);
+	stop_step(s);
+}
+
+static void on_limit(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct supervisor *s = w->data;
+
+	(void)loop;
+	(void)revents;
+	for (unsigned i = 0; i < IPC_ROLES; i++) {
+		struct process *p = s->children[i].now;
+
+		if (!p || !p->stopping)
+			continue;
+		log_to(s->log, LOG_LEVEL_WARN, "job", "", "%s (pid %ld) does not end: killed",
+		       role_words[i], (long)p->pid);
+		process_kill(p, SIGKILL);
+	}
+}
+
+static void on_term(struct ev_loop *loop, ev_signal *w, int revents)
+{
+	struct supervisor *s = w->data;
+
+	(void)loop;
+	(void)revents;
+	if (s->phase != PHASE_STOPPING) {
+		supervise_stop(s, false, 0);
+		return;
+	}
+	s->hasty = true;
+	process_kill(s->children[IPC_ROLE_IKE].now, SIGKILL);
+	arm_limit(s, HASTE_SECONDS);
+}
+
+static void on_hangup(struct ev_loop *loop, ev_signal *w, int revents)
+{
+	struct supervisor *s = w->data;
+	struct process *ike = s->children[IPC_ROLE_IKE].now;
+
+	(void)loop;
+	(void)revents;
+	if (ike && ike->begun && !ike->stopping)
+		ipc_send(ike->link, IPC_RELOAD, 0, NULL, 0, NULL, 0);
+}
+
+/* ---- watching ---- */
+
+static void ready(struct supervisor *s)
+{
+	s->phase = PHASE_RUNNING;
+	log_to(s->log, LOG_LEVEL_NOTICE, "job", "",
+	       "ipsecd " DETOUR_VERSION " runs: plane %ld, ike %ld, helper %ld",
+	       (long)s->children[IPC_ROLE_PLANE].now->pid, (long)s->children[IPC_ROLE_IKE].now->pid,
+	       (long)s->children[IPC_ROLE_HELPER].now->pid);
+	s->running();
+}
+
+void supervise_step(struct supervisor *s)
+{
+	bool all = true;
+
+	for (unsigned i = 0; i < IPC_ROLES; i++)
+		all = all && s->children[i].now && s->children[i].now->ready;
+	if (s->phase == PHASE_STARTING && all)
+		ready(s);
+	else if (s->phase == PHASE_STOPPING)
+		stop_step(s);
+}
+
+/* One that lives but does not turn its loop any more helps nobody. Counted, not timed: when this
+ * process itself was stopped for long, the answers are there. */
+static void on_ping(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct supervisor *s = w->data;
+
+	(void)loop;
+	(void)revents;
+	for (unsigned i = 0; i < IPC_ROLES; i++) {
+		struct process *p = s->children[i].now;
+
+		if (!p || !p->ready || p->exited)
+			continue;
+		if (p->unanswered++ >= UNANSWERED_MAX && !p->stopping) {
+			p->hung = true;
+			process_kill(p, SIGKILL);
+		} else {
+			ipc_send(p->link, IPC_PING, 0, NULL, 0, NULL, 0);
+		}
+	}
+}
+
+/* ---- life ---- */
+
+static void start_watchers(struct supervisor *s)
+{
+	ev_signal_init(&s->term, on_term, SIGTERM);
+	ev_signal_init(&s->interrupt, on_term, SIGINT);
+	ev_signal_init(&s->hangup, on_hangup, SIGHUP);
+	ev_timer_init(&s->limit, on_limit, 0., 0.);
+	ev_timer_init(&s->ping, on_ping, PING_SECONDS, PING_SECONDS);
+	s->term.data = s->interrupt.data = s->hangup.data = s->limit.data = s->ping.data = s;
+	ev_signal_start(s->loop, &s->term);
+	ev_signal_start(s->loop, &s->interrupt);
+	ev_signal_start(s->loop, &s->hangup);
+	ev_timer_start(s->loop, &s->ping);
+}
+
+static void raise_limits(void)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) < 0 || r.rlim_cur >= DESCRIPTORS)
+		return;
+	r.rlim_cur = r.rlim_max < DESCRIPTORS ? r.rlim_max : DESCRIPTORS;
+	setrlimit(RLIMIT_NOFILE, &r);
+}
+
+static bool open_socket(struct supervisor *s)
+{
+	char why[512];
+	int fd;
+
+	s->lock = control_lock(s->options->vici, why, sizeof(why));
+	fd = s->lock < 0 ? -1 : control_listen(s->options->vici, why, sizeof(why));
+	if (fd >= 0 && supervise_keep(s, OWNER_SELF, "vici", fd))
+		return true;
+	log_to(s->log, LOG_LEVEL_ERROR, "job", "", "the control socket: %s", why);
+	return false;
+}
+
+static void begin(struct supervisor *s)
+{
+	for (unsigned i = 0; i < IPC_ROLES; i++)
+		child_start(&s->children[order[i]]);
+}
+
+static void close_all(struct supervisor *s)
+{
+	for (unsigned i = 0; i < IPC_ROLES; i++) {
+		ev_timer_stop(s->loop, &s->children[i].restart);
+		process_free(s->children[i].now);
+		process_free(s->children[i].next);
+	}
+	if (keep_find(s->keep, OWNER_SELF, "vici") >= 0)
+		unlink(s->options->vici);
+	control_unlock(s->options->vici, s->lock);
+	keep_free(s->keep);
+}
+
+int supervise_run(const struct options *options, void (*running)(void))
+{
+	struct supervisor s = {.options = options,
+			       .loop = ev_default_loop(0),
+			       .log = log_default(),
+			       .running = running,
+			       .keep = keep_new(),
+			       .lock = -1};
+
+	if (!s.loop || !s.keep)
+		return 1;
+	for (unsigned i = 0; i < IPC_ROLES; i++)
+		s.children[i] = (struct child){.supervisor = &s, .role = (enum ipc_role)i};
+	raise_limits();
+	start_watchers(&s);
+	if (!open_socket(&s)) {
+		s.status = 1;
+	} else {
+		begin(&s);
+		ev_run(s.loop, 0);
+	}
+	close_all(&s);
+	return s.status;
+}

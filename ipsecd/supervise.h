@@ -1,0 +1,12 @@
+/* The supervisor: ipsecd as three processes (role.h) and this one, which starts them, connects
+ * them with each other, starts again what dies, and keeps what must outlive them (keep.h). It
+ * parses nothing of the network's and holds no key outside of memory that it never maps. */
+#ifndef DETOUR_SUPERVISE_H
+#define DETOUR_SUPERVISE_H
+
+#include "ipsecd/options.h"
+
+/* As daemon_run. */
+int supervise_run(const struct options *options, void (*running)(void));
+
+#endif

@@ -1,0 +1,218 @@
+/* What the processes tell the supervisor. Each may be in an attacker's hands: lengths are checked,
+ * texts cleaned, lines counted, and what may be kept is limited. */
+#include "ipsecd/ipc/name.h"
+#include "ipsecd/supervise_parts.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#define LINES_PER_SECOND 5000
+#define LINES_OF_STDERR	 200 /* a second */
+#define TEXT_MAX	 1024
+
+/* Nobody forges a line's beginning, or plays with a terminal. */
+static void clean(char *out, size_t size, const void *text, size_t len)
+{
+	const unsigned char *from = text;
+	size_t n = 0;
+
+	for (size_t i = 0; i < len && n + 1 < size; i++)
+		out[n++] = (char)(from[i] < ' ' || from[i] == 0x7f ? '?' : from[i]);
+	out[n] = '\0';
+}
+
+static const char *word(const struct process *p)
+{
+	return role_words[p->child->role];
+}
+
+/* ---- log ---- */
+
+static bool may_log(struct process *p)
+{
+	p->limit.burst = LINES_PER_SECOND;
+	if (!log_limit_pass(&p->limit, mono_now())) {
+		p->lost_lines++;
+		return false;
+	}
+	if (p->lost_lines)
+		log_to(p->supervisor->log, LOG_LEVEL_WARN, "job", "",
+		       "%u lines of %s are left out: more than %d a second", p->lost_lines, word(p),
+		       LINES_PER_SECOND);
+	p->lost_lines = 0;
+	return true;
+}
+
+static void on_log(struct process *p, struct ipc_message *m)
+{
+	const struct log_sink *log = p->supervisor->log;
+	char subsystem[sizeof(((struct ipc_log *)0)->subsystem)], name[IPC_NAME_MAX];
+	char text[TEXT_MAX];
+	struct ipc_log head;
+
+	if (m->body.len < sizeof(head) || !may_log(p))
+		return;
+	memcpy(&head, m->body.ptr, sizeof(head));
+	clean(subsystem, sizeof(subsystem), head.subsystem,
+	      strnlen(head.subsystem, sizeof(head.subsystem)));
+	clean(name, sizeof(name), head.name, strnlen(head.name, sizeof(head.name)));
+	clean(text, sizeof(text), m->body.ptr + sizeof(head), m->body.len - sizeof(head));
+	if (head.level > LOG_LEVEL_DEBUG)
+		head.level = LOG_LEVEL_ERROR;
+	clean(p->last, sizeof(p->last), text, strlen(text));
+	if (head.level <= log->level)
+		log->write(log->ctx, (enum log_level)head.level, subsystem, name, text);
+}
+
+/* ---- what is kept ---- */
+
+static void on_keep(struct process *p, struct ipc_message *m)
+{
+	const struct ipc_name *name = ipc_name(m);
+	int fd;
+
+	if (!name || m->n_fds != 1) {
+		log_to(p->supervisor->log, LOG_LEVEL_ERROR, "job", "",
+		       "%s asks to keep something without a name or a descriptor", word(p));
+		return;
+	}
+	fd = m->fds[0];
+	m->fds[0] = -1;
+	if (!supervise_keep(p->supervisor, p->child->role, name->name, fd))
+		log_to(p->supervisor->log, LOG_LEVEL_ERROR, "job", "",
+		       "%s: '%s' is not kept: too many, or no memory", word(p), name->name);
+}
+
+static void on_drop(struct process *p, struct ipc_message *m)
+{
+	const struct ipc_name *name = ipc_name(m);
+
+	if (name)
+		supervise_drop(p->supervisor, p->child->role, name->name);
+}
+
+/* ---- state ---- */
+
+static void on_ready(struct process *p, struct ipc_message *m)
+{
+	(void)m;
+	p->ready = true;
+	supervise_step(p->supervisor);
+}
+
+static void on_failed(struct process *p, struct ipc_message *m)
+{
+	char text[TEXT_MAX];
+
+	clean(text, sizeof(text), m->body.ptr, m->body.len);
+	p->failed = true;
+	clean(p->last, sizeof(p->last), text, strlen(text));
+	log_to(p->supervisor->log, LOG_LEVEL_ERROR, "job", "", "%s can't start: %s", word(p), text);
+}
+
+static void on_status(struct process *p, struct ipc_message *m)
+{
+	char text[TEXT_MAX];
+
+	clean(text, sizeof(text), m->body.ptr, m->body.len);
+	supervise_status(p->supervisor, text);
+}
+
+static void on_ended(struct process *p, struct ipc_message *m)
+{
+	(void)m;
+	p->stopping = true;
+}
+
+static void on_pong(struct process *p, struct ipc_message *m)
+{
+	(void)m;
+	p->unanswered = 0;
+}
+
+static void (*const handlers[])(struct process *p, struct ipc_message *m) = {
+	[IPC_READY] = on_ready, [IPC_FAILED] = on_failed, [IPC_LOG] = on_log,
+	[IPC_KEEP] = on_keep,	[IPC_DROP] = on_drop,	  [IPC_STATUS] = on_status,
+	[IPC_ENDED] = on_ended, [IPC_PONG] = on_pong,
+};
+
+static void on_message(void *ctx, struct ipc_link *link, struct ipc_message *m)
+{
+	static struct log_limit limit = {.burst = 5};
+	struct process *p = ctx;
+
+	(void)link;
+	if (m->verb < sizeof(handlers) / sizeof(handlers[0]) && handlers[m->verb])
+		handlers[m->verb](p, m);
+	else if (log_limit_pass(&limit, mono_now()))
+		log_to(p->supervisor->log, LOG_LEVEL_ERROR, "job", "",
+		       "%s asks for %u, which it may not", word(p), m->verb);
+}
+
+static void on_closed(void *ctx, struct ipc_link *link, const char *why)
+{
+	struct process *p = ctx;
+
+	(void)link;
+	(void)why;
+	process_closed(p);
+}
+
+struct ipc_link *process_link(struct process *p, int fd)
+{
+	const struct ipc_host host = {.message = on_message,
+				      .closed = on_closed,
+				      .ctx = p,
+				      .log = p->supervisor->log,
+				      .peer = word(p)};
+
+	return ipc_link_new(p->supervisor->loop, fd, &host);
+}
+
+/* ---- what it writes to its standard error: abort messages, sanitizers ---- */
+
+static void tell_stderr(struct process *p)
+{
+	static struct log_limit limit = {.burst = LINES_OF_STDERR};
+	char text[LAST_LINE_MAX];
+
+	clean(text, sizeof(text), p->stderr_line, p->stderr_len);
+	p->stderr_len = 0;
+	if (!text[0] || !log_limit_pass(&limit, mono_now()))
+		return;
+	snprintf(p->last, sizeof(p->last), "%s", text);
+	log_to(p->supervisor->log, LOG_LEVEL_ERROR, "job", "", "%s says: %s", word(p), text);
+}
+
+void process_drain_stderr(struct process *p)
+{
+	char block[4096];
+	ssize_t n;
+
+	while (p->stderr_fd >= 0 && (n = read(p->stderr_fd, block, sizeof(block))) > 0) {
+		for (ssize_t i = 0; i < n; i++) {
+			if (block[i] != '\n')
+				p->stderr_line[p->stderr_len++] = block[i];
+			if (block[i] == '\n' || p->stderr_len == sizeof(p->stderr_line))
+				tell_stderr(p);
+		}
+	}
+}
+
+static void on_stderr(struct ev_loop *loop, ev_io *w, int revents)
+{
+	struct process *p = w->data;
+
+	(void)revents;
+	process_drain_stderr(p);
+	if (p->exited)
+		ev_io_stop(loop, w);
+}
+
+void process_watch_stderr(struct process *p, int fd)
+{
+	p->stderr_fd = fd;
+	ev_io_init(&p->stderr_readable, on_stderr, fd, EV_READ);
+	p->stderr_readable.data = p;
+	ev_io_start(p->supervisor->loop, &p->stderr_readable);
+}
