@@ -5,7 +5,8 @@ objects = $(patsubst %.c,$(OBJ)/%.o,$(1))
 
 LIB_SRC       := $(call sources,lib)
 NETLINK_SRC   := $(filter lib/netlink%,$(LIB_SRC))
-MODEL_SRC     := $(call sources,ipsecd/model)
+CODEC_SRC     := $(filter %codec.c,$(call sources,ipsecd/model))
+MODEL_SRC     := $(filter-out $(CODEC_SRC),$(call sources,ipsecd/model))
 WIRE_SRC      := $(call sources,ipsecd/wire)
 CRYPTO_SRC    := $(call sources,ipsecd/crypto)
 IKE_SRC       := $(call sources,ipsecd/ike)
@@ -22,7 +23,7 @@ BRIDGE_SRC    := $(call sources,routed-bridge)
 TOPOLOGY_SRC  := $(call sources,topology)
 LABS_SRC      := $(call sources,labs)
 
-ALL_SRC := $(LIB_SRC) $(MODEL_SRC) $(WIRE_SRC) $(CRYPTO_SRC) $(IKE_SRC) $(DATAPLANE_SRC) $(POOL_SRC) $(IPC_SRC) $(STATE_SRC) \
+ALL_SRC := $(LIB_SRC) $(MODEL_SRC) $(CODEC_SRC) $(WIRE_SRC) $(CRYPTO_SRC) $(IKE_SRC) $(DATAPLANE_SRC) $(POOL_SRC) $(IPC_SRC) $(STATE_SRC) \
 	$(NET_SRC) $(CONTROL_SRC) $(CONFIG_SRC) $(SHELL_SRC) $(CTL_SRC) $(BRIDGE_SRC) $(TOPOLOGY_SRC)
 
 PROGRAMS := ipsecd ipsecctl routed-bridge topology
@@ -52,7 +53,7 @@ $(BUILD)/libdetour.a: $(call objects,$(LIB_SRC))
 	$(archive)
 
 # The engine with all it needs but lib/ and an implementation of crypto.h.
-$(BUILD)/libike.a: $(call objects,$(IKE_SRC) $(WIRE_SRC) $(MODEL_SRC))
+$(BUILD)/libike.a: $(call objects,$(IKE_SRC) $(WIRE_SRC) $(MODEL_SRC) $(CODEC_SRC))
 	$(archive)
 
 # The mains of the processes.

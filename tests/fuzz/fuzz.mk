@@ -36,3 +36,4 @@ FUZZLIBS_fuzz_bgp_json := -ljansson
 FUZZ_fuzz_repair_json := tests/fuzz/fuzz_repair_json.c routed-bridge/repair_json.c lib/addr.c
 FUZZLIBS_fuzz_repair_json := -ljansson
 FUZZ_fuzz_store := tests/fuzz/fuzz_store.c ipsecd/state/store.c ipsecd/state/store_log.c lib/crc32c.c
+FUZZ_fuzz_conn_codec := tests/fuzz/fuzz_conn_codec.c $(MODEL_SRC) $(CODEC_SRC) lib/addr.c lib/buf.c lib/words.c

@@ -122,3 +122,5 @@ TEST_test_bfd_pair := tests/unit/test_bfd_pair.c $(addprefix routed-bridge/bfd_,
 	lib/addr.c lib/buf.c
 TEST_test_store := tests/unit/test_store.c ipsecd/state/store.c ipsecd/state/store_log.c \
 	ipsecd/state/memfd.c lib/crc32c.c
+TEST_test_conn_codec := tests/unit/test_conn_codec.c tests/support/conn_dump.c $(CONFIG_SRC) $(MODEL_SRC) $(CODEC_SRC) \
+	lib/addr.c lib/buf.c lib/words.c

@@ -1,0 +1,354 @@
+/* Connections as bytes. Each code_ function serves both directions, see codec.h. */
+#include "ipsecd/model/conn_codec.h"
+
+#include <stdlib.h>
+
+#define TAG	      0x434f /* "CO" */
+#define VERSION	      1
+#define CHILD_LEN_MIN 64 /* no child takes less */
+
+/* ---- selectors and proposals ---- */
+
+static void code_ts(struct codec *c, struct ts *ts)
+{
+	struct addr start = {.family = ts->family}, end = {.family = ts->family};
+
+	memcpy(start.bytes, ts->start, sizeof(start.bytes));
+	memcpy(end.bytes, ts->end, sizeof(end.bytes));
+	ts->dynamic = codec_bool(c, ts->dynamic, "selector");
+	codec_addr(c, &start, ts->dynamic, "selector's first address");
+	codec_addr(c, &end, ts->dynamic, "selector's last address");
+	codec_require(c, start.family == end.family && addr_compare(&start, &end) <= 0,
+		      "selector's range");
+	codec_require(c, !ts->dynamic || !start.family, "dynamic selector");
+	ts->family = start.family;
+	memcpy(ts->start, start.bytes, sizeof(ts->start));
+	memcpy(ts->end, end.bytes, sizeof(ts->end));
+	ts->protocol = codec_u8(c, ts->protocol, UINT8_MAX, "selector's protocol");
+	ts->port_start = codec_u16(c, ts->port_start, "selector's port");
+	ts->port_end = codec_u16(c, ts->port_end, "selector's port");
+	/* First above last is OPAQUE, in one form only (RFC 7296 3.13.1). */
+	codec_require(c,
+		      ts->port_start <= ts->port_end ||
+			      (ts->port_start == UINT16_MAX && ts->port_end == 0),
+		      "selector's ports");
+}
+
+static void code_ts_list(struct codec *c, struct ts_list *l)
+{
+	l->n = codec_u8(c, l->n, TS_LIST_MAX, "number of selectors");
+	for (unsigned i = 0; i < l->n && codec_ok(c); i++)
+		code_ts(c, &l->ts[i]);
+}
+
+static bool transform_known(const struct transform *t)
+{
+	switch (t->type) {
+	case TRANSFORM_ENCR:
+		return algorithm_encr(t->id, t->key_bits) != NULL;
+	case TRANSFORM_PRF:
+		return algorithm_prf(t->id) && !t->key_bits;
+	case TRANSFORM_INTEG:
+		return (t->id == INTEG_NONE || algorithm_integ(t->id)) && !t->key_bits;
+	case TRANSFORM_KE:
+		return (t->id == KE_NONE || algorithm_ke(t->id)) && !t->key_bits;
+	case TRANSFORM_ESN:
+		return t->id <= ESN_YES && !t->key_bits;
+	}
+	return false;
+}
+
+static void code_proposals(struct codec *c, struct proposal_list *l, uint8_t protocol)
+{
+	l->n = codec_u8(c, l->n, PROPOSAL_LIST_MAX, "number of proposals");
+	for (unsigned i = 0; i < l->n && codec_ok(c); i++) {
+		struct proposal *p = &l->p[i];
+
+		p->protocol = codec_u8(c, p->protocol, UINT8_MAX, "proposal's protocol");
+		codec_require(c, p->protocol == protocol, "proposal's protocol");
+		p->number = codec_u8(c, p->number, UINT8_MAX, "proposal's number");
+		p->n_transforms = codec_u8(c, p->n_transforms, PROPOSAL_TRANSFORMS_MAX,
+					   "number of transforms");
+		for (unsigned j = 0; j < p->n_transforms && codec_ok(c); j++) {
+			struct transform *t = &p->transforms[j];
+
+			t->type = codec_u8(c, t->type, TRANSFORM_ESN, "transform's type");
+			t->id = codec_u16(c, t->id, "transform's number");
+			t->key_bits = codec_u16(c, t->key_bits, "transform's key length");
+			codec_require(c, transform_known(t), "transform");
+		}
+	}
+}
+
+/* ---- ends ---- */
+
+static bool is_name(const char *text)
+{
+	struct host h;
+	bool ok = host_parse(text, &h) && h.kind == HOST_NAME;
+
+	if (ok)
+		free(h.name);
+	return ok;
+}
+
+static void code_host(struct codec *c, struct host *h)
+{
+	h->kind = codec_u8(c, (uint8_t)h->kind, HOST_NAME, "kind of host");
+	switch (h->kind) {
+	case HOST_ANY:
+	case HOST_DEFAULT_ROUTE:
+		break;
+	case HOST_ADDR:
+		codec_addr(c, &h->addr, false, "host's address");
+		break;
+	case HOST_PREFIX:
+		codec_prefix(c, &h->prefix, "host's prefix");
+		break;
+	case HOST_NAME:
+		codec_string(c, &h->name, false, "host's name");
+		if (codec_ok(c))
+			codec_require(c, is_name(h->name), "host's name");
+		codec_addr(c, &h->addr, true, "host's resolved address");
+		break;
+	}
+}
+
+static uint8_t code_hosts(struct codec *c, struct host *hosts, uint8_t n)
+{
+	n = codec_u8(c, n, CONN_ADDRS_MAX, "number of hosts");
+	for (unsigned i = 0; i < n && codec_ok(c); i++)
+		code_host(c, &hosts[i]);
+	return n;
+}
+
+/* Without a family: either one. */
+static uint8_t code_addrs(struct codec *c, struct addr *list, uint8_t n, uint8_t max,
+			  const char *what)
+{
+	n = codec_u8(c, n, max, what);
+	for (unsigned i = 0; i < n && codec_ok(c); i++)
+		codec_addr(c, &list[i], true, what);
+	return n;
+}
+
+static bool pool_possible(const struct pool_ref *p)
+{
+	switch (p->kind) {
+	case POOL_RANGE:
+		return p->name && p->first.family && p->first.family == p->last.family &&
+		       addr_compare(&p->first, &p->last) <= 0;
+	case POOL_NAMED:
+		return p->name && !p->first.family && !p->last.family;
+	case POOL_CLIENT:
+		return !p->name && addr_is_any(&p->first) && !p->last.family;
+	}
+	return false;
+}
+
+static void code_pool(struct codec *c, struct pool_ref *p)
+{
+	p->kind = codec_u8(c, (uint8_t)p->kind, POOL_CLIENT, "kind of pool");
+	codec_string(c, &p->name, true, "pool's name");
+	codec_addr(c, &p->first, true, "pool's first address");
+	codec_addr(c, &p->last, true, "pool's last address");
+	codec_require(c, pool_possible(p), "pool");
+}
+
+/* ---- device ---- */
+
+static void code_mark(struct codec *c, uint32_t *value, uint32_t *mask, const char *what)
+{
+	*value = codec_u32(c, *value, what);
+	*mask = codec_u32(c, *mask, what);
+	codec_require(c, !(*value & ~*mask), what);
+}
+
+static void code_tunnel(struct codec *c, struct tunnel_config *t)
+{
+	codec_string_in(c, t->name, sizeof(t->name), "tunnel name");
+	codec_require(c, codec_ok(c) && device_name_valid(t->name), "tunnel name");
+	t->named = codec_bool(c, t->named, "tunnel named");
+	t->external = codec_bool(c, t->external, "tunnel external");
+	t->keyed = codec_bool(c, t->keyed, "tunnel keyed");
+	t->kind = codec_u8(c, (uint8_t)t->kind, DEVICE_XFRM, "tunnel kind");
+	t->n_addrs = codec_u8(c, t->n_addrs, TUNNEL_ADDRS_MAX, "number of tunnel addresses");
+	for (unsigned i = 0; i < t->n_addrs && codec_ok(c); i++)
+		codec_prefix(c, &t->addrs[i], "tunnel address");
+	t->mtu = codec_u16(c, t->mtu, "tunnel MTU");
+	t->mss = codec_u16(c, t->mss, "tunnel MSS");
+	code_mark(c, &t->mark_in.value, &t->mark_in.mask, "tunnel's inbound mark");
+	code_mark(c, &t->mark_out.value, &t->mark_out.mask, "tunnel's outbound mark");
+	t->if_id_in = codec_u32(c, t->if_id_in, "tunnel's interface id");
+	t->if_id_out = codec_u32(c, t->if_id_out, "tunnel's interface id");
+	codec_addr(c, &t->local, true, "tunnel's own address");
+	codec_addr(c, &t->remote, true, "tunnel's remote address");
+}
+
+/* ---- children ---- */
+
+static void code_flags(struct codec *c, struct child_flags *f)
+{
+	f->df = codec_u8(c, (uint8_t)f->df, CHILD_DF_CLEAR, "child's DF");
+	f->dscp = codec_u8(c, (uint8_t)f->dscp, CHILD_DSCP_BOTH, "child's DSCP");
+	f->no_ecn = codec_bool(c, f->no_ecn, "child's ECN");
+	f->tfc_pad = codec_u16(c, f->tfc_pad, "child's padding");
+	code_mark(c, &f->set_mark_out, &f->set_mark_out_mask, "child's outbound mark");
+	code_mark(c, &f->set_mark_in, &f->set_mark_in_mask, "child's inbound mark");
+}
+
+static enum start_action code_action(struct codec *c, enum start_action a)
+{
+	return codec_u8(c, (uint8_t)a, ACTION_TRAP, "child's action");
+}
+
+static void code_child(struct codec *c, struct child_config *child)
+{
+	code_ts_list(c, &child->local_ts);
+	code_ts_list(c, &child->remote_ts);
+	code_proposals(c, &child->proposals, PROTOCOL_ESP);
+	child->rekey_time = codec_time(c, child->rekey_time, "child's rekey time");
+	child->life_time = codec_time(c, child->life_time, "child's life time");
+	child->rand_time = codec_time(c, child->rand_time, "child's random time");
+	child->life_bytes = codec_u64(c, child->life_bytes, "child's bytes");
+	child->rekey_bytes = codec_u64(c, child->rekey_bytes, "child's bytes");
+	child->life_packets = codec_u64(c, child->life_packets, "child's packets");
+	child->rekey_packets = codec_u64(c, child->rekey_packets, "child's packets");
+	child->start_action = code_action(c, child->start_action);
+	child->dpd_action = code_action(c, child->dpd_action);
+	child->close_action = code_action(c, child->close_action);
+	child->replay_window = codec_u16(c, child->replay_window, "child's window");
+	child->reqid = codec_u32(c, child->reqid, "child's reqid");
+	code_flags(c, &child->flags);
+	codec_string(c, &child->updown, true, "child's script");
+}
+
+static bool unique(const struct conn *conn)
+{
+	for (unsigned i = 1; i < conn->n_children; i++) {
+		if (conn_child(conn, conn->children[i].name) != &conn->children[i])
+			return false;
+	}
+	return true;
+}
+
+static void encode_children(struct codec *c, const struct conn *conn)
+{
+	codec_u16(c, conn->n_children, "number of children");
+	for (unsigned i = 0; i < conn->n_children && codec_ok(c); i++) {
+		struct child_config child = conn->children[i];
+
+		codec_string(c, &child.name, false, "child's name");
+		code_child(c, &child);
+	}
+	codec_require(c, unique(conn), "children's names");
+}
+
+static void decode_children(struct codec *c, struct conn *conn)
+{
+	uint16_t n = codec_u16(c, 0, "number of children");
+
+	codec_require(c, n <= reader_left(&c->in) / CHILD_LEN_MIN, "number of children");
+	for (unsigned i = 0; i < n && codec_ok(c); i++) {
+		struct child_config *child;
+		char *name;
+
+		codec_string(c, &name, false, "child's name");
+		child = codec_ok(c) ? conn_add_child(conn, name) : NULL;
+		free(name);
+		if (child)
+			code_child(c, child);
+		else
+			codec_fail(c, CODEC_MEMORY, "child");
+	}
+	codec_require(c, unique(conn), "children's names");
+}
+
+/* ---- the conn ---- */
+
+static void code_ends(struct codec *c, struct conn *conn)
+{
+	conn->n_local = code_hosts(c, conn->local, conn->n_local);
+	conn->n_remote = code_hosts(c, conn->remote, conn->n_remote);
+	conn->local_port = codec_u16(c, conn->local_port, "own port");
+	conn->remote_port = codec_u16(c, conn->remote_port, "remote port");
+	codec_id(c, &conn->local_id, "own identity");
+	codec_id(c, &conn->remote_id, "remote identity");
+	conn->remote_id_set = codec_bool(c, conn->remote_id_set, "remote identity set");
+	conn->local_auth = codec_u8(c, (uint8_t)conn->local_auth, AUTH_KIND_PSK, "own auth");
+	conn->remote_auth = codec_u8(c, (uint8_t)conn->remote_auth, AUTH_KIND_PSK, "remote auth");
+}
+
+static void code_policy(struct codec *c, struct conn *conn)
+{
+	conn->encap = codec_bool(c, conn->encap, "encap");
+	conn->rekey = codec_bool(c, conn->rekey, "rekey");
+	conn->reauth = codec_bool(c, conn->reauth, "reauth");
+	conn->rekey_time = codec_time(c, conn->rekey_time, "rekey time");
+	conn->over_time = codec_time(c, conn->over_time, "over time");
+	conn->rand_time = codec_time(c, conn->rand_time, "random time");
+	conn->reauth_time = codec_time(c, conn->reauth_time, "reauth time");
+	conn->dpd_delay = codec_time(c, conn->dpd_delay, "DPD delay");
+	conn->retransmit_interval = codec_time(c, conn->retransmit_interval, "retransmission");
+	conn->retransmit_timeout = codec_time(c, conn->retransmit_timeout, "retransmission");
+	conn->keying_tries = codec_u32(c, conn->keying_tries, "keying tries");
+	conn->unique = codec_u8(c, (uint8_t)conn->unique, UNIQUE_REPLACE, "uniqueness");
+}
+
+static void code_addresses(struct codec *c, struct conn *conn)
+{
+	conn->n_vips = code_addrs(c, conn->vips, conn->n_vips, VIPS_MAX, "virtual addresses");
+	conn->n_dns_wanted = code_addrs(c, conn->dns_wanted, conn->n_dns_wanted, VIP_DNS_MAX,
+					"name servers wanted");
+	conn->n_dns = code_addrs(c, conn->dns, conn->n_dns, VIP_DNS_MAX, "name servers");
+	conn->n_pools = codec_u8(c, conn->n_pools, POOL_REFS_MAX, "number of pools");
+	for (unsigned i = 0; i < conn->n_pools && codec_ok(c); i++)
+		code_pool(c, &conn->pools[i]);
+}
+
+static void code_conn(struct codec *c, struct conn *conn)
+{
+	codec_string(c, &conn->source, true, "source");
+	code_ends(c, conn);
+	code_proposals(c, &conn->proposals, PROTOCOL_IKE);
+	code_policy(c, conn);
+	code_addresses(c, conn);
+	code_tunnel(c, &conn->tunnel);
+}
+
+struct codec_result conn_encode(const struct conn *conn, struct buf *out)
+{
+	struct codec c = codec_encoder(out, TAG, VERSION);
+	struct conn same = *conn; /* nothing is changed in it, but the compiler can't know */
+
+	codec_string(&c, &same.name, false, "name");
+	codec_require(&c, *conn->name, "name");
+	code_conn(&c, &same);
+	encode_children(&c, conn);
+	return codec_end(&c);
+}
+
+struct codec_result conn_decode(struct span in, struct conn **out)
+{
+	struct codec c = codec_decoder(in, TAG, VERSION);
+	struct codec_result result;
+	struct conn *conn;
+	char *name;
+
+	codec_string(&c, &name, false, "name");
+	codec_require(&c, name && *name, "name");
+	conn = codec_ok(&c) ? conn_new(name) : NULL;
+	free(name);
+	if (conn) {
+		code_conn(&c, conn);
+		decode_children(&c, conn);
+	} else {
+		codec_fail(&c, CODEC_MEMORY, "connection");
+	}
+	result = codec_end(&c);
+	if (!result.error)
+		*out = conn;
+	else
+		conn_free(conn);
+	return result;
+}
