@@ -17,6 +17,7 @@ static void settings(void *ctx, const struct settings *settings)
 
 	effects_settings(d->effects, settings);
 	meters_settings(d->meters, settings);
+	network_bind(d, settings->bind_device);
 	early_set(d->early, settings->early_detection);
 	ike_engine_early_detection(d->engine, settings->early_detection);
 }

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 static void on_ike(void *ctx, const struct endpoint *local, const struct endpoint *remote,
 		   struct span datagram, mono_time now)
@@ -39,10 +40,42 @@ static void on_resolved(void *ctx, uint64_t query, unsigned n, const struct addr
 	if (n == 0)
 		log_to(d->log, LOG_LEVEL_WARN, "net", "", "a peer's name does not resolve: %s",
 		       why);
-	else if (!source_towards(&addrs[0], &answer.local))
+	else if (!source_towards(&addrs[0], d->bind_device, &answer.local))
 		answer.local = (struct addr){0};
 	ike_engine_answer(d->engine, query, &answer, mono_now());
 	shell_pump(d);
+}
+
+/* ---- the device of the sockets ---- */
+
+#define NOWHERE "lo"
+
+/* While it is missing nothing leaves by another VRF, where the peer's address is someone else's. */
+static void bind_to(struct daemon *d)
+{
+	bool ok = udp_bind(d->udp, d->bind_device);
+
+	if (ok && d->bind_failed)
+		log_to(d->log, LOG_LEVEL_NOTICE, "net", d->bind_device,
+		       "the sockets are bound to it");
+	if (!ok) {
+		if (!d->bind_failed)
+			log_to(d->log, LOG_LEVEL_ERROR, "net", d->bind_device,
+			       "bind-device: %s; no packet leaves or comes in until it is there",
+			       strerror(errno));
+		udp_bind(d->udp, NOWHERE);
+	}
+	d->bind_failed = !ok;
+}
+
+void network_bind(struct daemon *d, const char *device)
+{
+	if (strcmp(d->bind_device, device) == 0)
+		return;
+	memset(d->bind_device, 0, sizeof(d->bind_device));
+	memcpy(d->bind_device, device, strnlen(device, sizeof(d->bind_device) - 1));
+	d->bind_failed = false;
+	bind_to(d);
 }
 
 /* No attempt waits for the end of its pause when the machine has an address or a cable more. */
@@ -53,6 +86,8 @@ static void on_changed(void *ctx)
 	const char *error;
 
 	log_to(d->log, LOG_LEVEL_DEBUG, "net", "", "addresses or links changed");
+	if (d->bind_device[0])
+		bind_to(d); /* it may be another device of that name */
 	if (!d->stopping)
 		shell_command(d, &retry, &error);
 }

@@ -29,6 +29,8 @@ struct daemon {
 	char plane_why[512]; /* why this one */
 	int guard;	     /* flush_guard(), of a plane that outlives us; 0: none */
 	struct udp *udp;
+	char bind_device[IF_NAMESIZE]; /* of its sockets; "": none */
+	bool bind_failed;	       /* was said; they are bound to nowhere */
 	struct resolver *resolver;
 	struct changes *changes;
 	struct tunnels *tunnels;
@@ -61,6 +63,8 @@ void shell_started(struct daemon *d, bool ok);
 
 /* network.c: opens sockets, resolver and monitors. false: why. */
 bool network_open(struct daemon *d, char *why, size_t size);
+/* The sockets are that device's, or that VRF's; "": of the default VRF. */
+void network_bind(struct daemon *d, const char *device);
 
 /* commands.c: fills in the callbacks of the modules that give us commands. */
 struct control_host commands_control_host(struct daemon *d);

@@ -229,6 +229,7 @@ static const struct keyword keywords[] = {
 	SETUP("updown-timeout", KEYWORD_UPDOWN_TIMEOUT),
 	SETUP("metrics", KEYWORD_METRICS),
 	SETUP("early-detection", KEYWORD_EARLY_DETECTION),
+	SETUP("bind-device", KEYWORD_BIND_DEVICE),
 	SETUP_ONLY("strictcrlpolicy", "no", NO_CERTIFICATES),
 	SETUP_ONLY("cachecrls", "no", NO_CERTIFICATES),
 	SETUP_ONLY("crl-strict", "no", NO_CERTIFICATES),

@@ -49,22 +49,31 @@ static void flag(const struct sections *s, enum keyword_id id, bool *out,
 		value_bool(errors, set, out);
 }
 
-/* Not a device of ours, so that any name the kernel takes is fine. */
-static void virtual_ip_device(const struct sections *s, struct settings *out,
-			      struct config_errors *errors)
+/* Not a device of ours, so that any name the kernel takes is fine. NULL: none given. */
+static const struct setting *device(const struct sections *s, enum keyword_id id,
+				    char out[IF_NAMESIZE], struct config_errors *errors)
 {
-	const struct setting *set = given(s, KEYWORD_INSTALL_VIRTUAL_IP_ON);
+	const struct setting *set = given(s, id);
 
 	if (!set)
-		return;
+		return NULL;
 	if (strlen(set->value) >= IF_NAMESIZE || strpbrk(set->value, "/ \t") ||
 	    set->value[strspn(set->value, ".")] == '\0') {
 		value_error(errors, set, "the name of a device, at most 15 characters");
-		return;
+		return NULL;
 	}
-	memset(out->install_virtual_ip_on, 0, sizeof(out->install_virtual_ip_on));
-	memcpy(out->install_virtual_ip_on, set->value, strlen(set->value));
-	if (!out->install_virtual_ip)
+	memset(out, 0, IF_NAMESIZE);
+	memcpy(out, set->value, strlen(set->value));
+	return set;
+}
+
+static void virtual_ip_device(const struct sections *s, struct settings *out,
+			      struct config_errors *errors)
+{
+	const struct setting *set =
+		device(s, KEYWORD_INSTALL_VIRTUAL_IP_ON, out->install_virtual_ip_on, errors);
+
+	if (set && !out->install_virtual_ip)
 		config_warning(errors, &set->key, "%s has no effect without install-virtual-ip=yes",
 			       setting_name(set));
 }
@@ -118,4 +127,5 @@ void setup_read(const struct sections *s, struct setup *out, struct settings *se
 	updown_timeout(s, settings, errors);
 	metrics(s, settings, errors);
 	flag(s, KEYWORD_EARLY_DETECTION, &settings->early_detection, errors);
+	device(s, KEYWORD_BIND_DEVICE, settings->bind_device, errors);
 }

@@ -18,6 +18,7 @@ struct settings {
 	char install_virtual_ip_on[IF_NAMESIZE]; /* "": the tunnel device */
 	uint32_t updown_timeout;		 /* seconds a script may take; 30 */
 	struct endpoint metrics;		 /* where they are served; family 0: nowhere */
+	char bind_device[IF_NAMESIZE]; /* of IKE's sockets: a VRF, or a device; "": none */
 	bool early_detection; /* ICMP, the underlay's links and the like raise suspicions; yes */
 };
 

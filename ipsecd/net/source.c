@@ -64,7 +64,7 @@ bool source_addrs_find(const struct source_addrs *s, bool (*match)(void *ctx, co
 }
 
 /* Connecting a UDP socket sends nothing and makes the kernel choose a route. */
-bool source_towards(const struct addr *remote, struct addr *out)
+bool source_towards(const struct addr *remote, const char *device, struct addr *out)
 {
 	struct endpoint to = {.addr = *remote, .port = 500}, from;
 	struct sockaddr_storage name;
@@ -74,7 +74,9 @@ bool source_towards(const struct addr *remote, struct addr *out)
 
 	if (fd < 0)
 		return false;
-	ok = connect(fd, (struct sockaddr *)&name, len) == 0;
+	ok = !device[0] ||
+	     setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, (socklen_t)strlen(device)) == 0;
+	ok = ok && connect(fd, (struct sockaddr *)&name, len) == 0;
 	len = sizeof(name);
 	ok = ok && getsockname(fd, (struct sockaddr *)&name, &len) == 0 &&
 	     endpoint_from_sockaddr((struct sockaddr *)&name, &from) && !addr_is_any(&from.addr);

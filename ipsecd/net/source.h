@@ -14,7 +14,8 @@ bool source_addrs_has(const struct source_addrs *s, const struct addr *a); /* NU
 /* The first one that `match` takes. */
 bool source_addrs_find(const struct source_addrs *s, bool (*match)(void *ctx, const struct addr *a),
 		       void *ctx, struct addr *out);
-/* The source address that the kernel's routes give towards `remote`; false: no route. */
-bool source_towards(const struct addr *remote, struct addr *out);
+/* The source address that the kernel's routes give towards `remote`, out of the device or by the
+ * VRF that it is ("": by the default VRF); false: no route. */
+bool source_towards(const struct addr *remote, const char *device, struct addr *out);
 
 #endif

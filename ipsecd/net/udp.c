@@ -307,6 +307,22 @@ struct udp *udp_open(struct ev_loop *loop, const struct udp_host *host, char *wh
 	return u;
 }
 
+bool udp_bind(struct udp *u, const char *device)
+{
+	bool ok = true;
+	int error = 0;
+
+	for (unsigned i = 0; i < u->n_sockets; i++) {
+		if (setsockopt(u->sockets[i].fd, SOL_SOCKET, SO_BINDTODEVICE, device,
+			       (socklen_t)strlen(device)) == 0)
+			continue;
+		ok = false;
+		error = errno;
+	}
+	errno = error;
+	return ok;
+}
+
 void udp_close(struct udp *u)
 {
 	if (!u)

@@ -33,9 +33,9 @@ static void test_towards(void **state)
 	struct addr from;
 
 	(void)state;
-	assert_true(source_towards(&loopback, &from));
+	assert_true(source_towards(&loopback, "", &from));
 	assert_true(addr_equal(&from, &loopback));
-	assert_false(source_towards(&(struct addr){0}, &from));
+	assert_false(source_towards(&(struct addr){0}, "", &from));
 }
 
 int main(void)
