@@ -73,6 +73,8 @@ int main(int argc, char **argv)
 
 	if (status >= 0)
 		return status;
+	if (options.check_upgrade)
+		return supervise_check_upgrade(&options);
 	if (options.check)
 		return reload_check(&options);
 	if (options.flush)
@@ -81,7 +83,7 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	if (options.role)
 		return run_role(&options, argc, argv);
-	if (!options.foreground && !go_to_background(&options))
+	if (!options.foreground && !supervise_is_continued() && !go_to_background(&options))
 		return 1;
 	log_open("ipsecd", !options.foreground, options.log_level);
 	log_echo(true);

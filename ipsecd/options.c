@@ -22,6 +22,8 @@ enum {
 	OPT_SPLIT,
 	OPT_SINGLE,
 	OPT_RESTART_PAUSE,
+	OPT_TAKEOVER,
+	OPT_CHECK_UPGRADE,
 	OPT_ROLE,
 	OPT_VERSION,
 	OPT_HELP
@@ -39,6 +41,8 @@ static const struct option table[] = {
 	{"split", no_argument, NULL, OPT_SPLIT},
 	{"single-process", no_argument, NULL, OPT_SINGLE},
 	{"restart-pause", required_argument, NULL, OPT_RESTART_PAUSE},
+	{"takeover", no_argument, NULL, OPT_TAKEOVER},
+	{"check-upgrade", no_argument, NULL, OPT_CHECK_UPGRADE},
 	{"role", required_argument, NULL, OPT_ROLE},
 	{"version", no_argument, NULL, OPT_VERSION},
 	{"help", no_argument, NULL, OPT_HELP},
@@ -57,6 +61,7 @@ static const char usage[] =
 	"  --log-level L     error, warn, notice, info (default), debug\n"
 	"  --split           a supervisor and three processes with few rights each\n"
 	"  --single-process  everything in one process (default)\n"
+	"  --takeover        take over from the split ipsecd that runs: tunnels stay, it ends\n"
 	"  --restart-pause S seconds, the longest pause before a process that dies again and\n"
 	"                    again is started again (default 10)\n"
 	"  --check           check the configuration and leave: 0 good, 2 errors\n"
@@ -125,6 +130,12 @@ static int take(int option, struct options *o)
 		return -1;
 	case OPT_SINGLE:
 		o->split = false;
+		return -1;
+	case OPT_TAKEOVER:
+		o->takeover = o->split = true;
+		return -1;
+	case OPT_CHECK_UPGRADE:
+		o->check_upgrade = true;
 		return -1;
 	case OPT_RESTART_PAUSE:
 		return take_pause(optarg, o);

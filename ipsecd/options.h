@@ -12,6 +12,8 @@ struct options {
 	const char *plane; /* auto, kernel, userspace */
 	bool foreground, check, flush;
 	bool split;	      /* into processes: supervise.h */
+	bool takeover;	      /* from the supervisor that runs */
+	bool check_upgrade;   /* internal: could this binary take over from the one that asks? */
 	const char *role;     /* internal: which of them; NULL */
 	double restart_pause; /* seconds, the longest before one that dies is started again */
 	enum log_level log_level;

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -24,11 +25,13 @@ static const enum ipc_role order[IPC_ROLES] = {IPC_ROLE_HELPER, IPC_ROLE_PLANE, 
 
 bool supervise_keep(struct supervisor *s, unsigned owner, const char *name, int fd)
 {
+	takeover_kept(s, owner, name, fd);
 	return keep_put(s->keep, owner, name, fd);
 }
 
 void supervise_drop(struct supervisor *s, unsigned owner, const char *name)
 {
+	takeover_kept(s, owner, name, -1);
 	keep_drop(s->keep, owner, name);
 }
 
@@ -68,7 +71,7 @@ static bool all_gone(const struct supervisor *s)
 	return true;
 }
 
-static void arm_limit(struct supervisor *s, double seconds)
+void supervise_arm_limit(struct supervisor *s, double seconds)
 {
 	ev_timer_stop(s->loop, &s->limit);
 	ev_now_update(s->loop);
@@ -91,7 +94,7 @@ static void stop_step(struct supervisor *s)
 		return;
 	process_stop(plane, s->keeping);
 	process_stop(helper, s->keeping);
-	arm_limit(s, s->hasty ? HASTE_SECONDS : END_SECONDS);
+	supervise_arm_limit(s, s->hasty ? HASTE_SECONDS : END_SECONDS);
 }
 
 void supervise_stop(struct supervisor *s, bool keep, int status)
@@ -105,7 +108,7 @@ void supervise_stop(struct supervisor *s, bool keep, int status)
 		ev_timer_stop(s->loop, &s->children[i].restart);
 		process_kill(s->children[i].next, SIGKILL);
 	}
-	arm_limit(s, DRAIN_SECONDS);
+	supervise_arm_limit(s, DRAIN_SECONDS);
 	process_stop(s->children[IPC_ROLE_IKE].now, keep);
 	stop_step(s);
 }
@@ -139,7 +142,7 @@ static void on_term(struct ev_loop *loop, ev_signal *w, int revents)
 	}
 	s->hasty = true;
 	process_kill(s->children[IPC_ROLE_IKE].now, SIGKILL);
-	arm_limit(s, HASTE_SECONDS);
+	supervise_arm_limit(s, HASTE_SECONDS);
 }
 
 static void on_hangup(struct ev_loop *loop, ev_signal *w, int revents)
@@ -158,6 +161,7 @@ static void on_hangup(struct ev_loop *loop, ev_signal *w, int revents)
 static void ready(struct supervisor *s)
 {
 	s->phase = PHASE_RUNNING;
+	s->announced = true;
 	log_to(s->log, LOG_LEVEL_NOTICE, "job", "",
 	       "ipsecd " DETOUR_VERSION " runs: plane %ld, ike %ld, helper %ld",
 	       (long)s->children[IPC_ROLE_PLANE].now->pid, (long)s->children[IPC_ROLE_IKE].now->pid,
@@ -171,10 +175,12 @@ void supervise_step(struct supervisor *s)
 
 	for (unsigned i = 0; i < IPC_ROLES; i++)
 		all = all && s->children[i].now && s->children[i].now->ready;
-	if (s->phase == PHASE_STARTING && all)
-		ready(s);
-	else if (s->phase == PHASE_STOPPING)
+	if (s->phase == PHASE_STOPPING)
 		stop_step(s);
+	else if (s->replacing)
+		replace_step(s);
+	else if (all && !s->announced)
+		ready(s);
 }
 
 /* One that lives but does not turn its loop any more helps nobody. Counted, not timed: when this
@@ -225,23 +231,60 @@ static void raise_limits(void)
 	setrlimit(RLIMIT_NOFILE, &r);
 }
 
-static bool open_socket(struct supervisor *s)
+static bool open_sockets(struct supervisor *s, char *why, size_t size)
 {
-	char why[512];
 	int fd;
 
-	s->lock = control_lock(s->options->vici, why, sizeof(why));
-	fd = s->lock < 0 ? -1 : control_listen(s->options->vici, why, sizeof(why));
-	if (fd >= 0 && supervise_keep(s, OWNER_SELF, "vici", fd))
-		return true;
-	log_to(s->log, LOG_LEVEL_ERROR, "job", "", "the control socket: %s", why);
-	return false;
+	s->lock = control_lock(s->options->vici, why, size);
+	fd = s->lock < 0 ? -1 : control_listen(s->options->vici, why, size);
+	if (fd < 0 || !supervise_keep(s, OWNER_SELF, "vici", fd))
+		return false;
+	socket_open(s);
+	return true;
 }
 
-static void begin(struct supervisor *s)
+static void start_all(struct supervisor *s)
 {
 	for (unsigned i = 0; i < IPC_ROLES; i++)
 		child_start(&s->children[order[i]]);
+}
+
+/* Signals were held back over the exec. */
+static void release_signals(void)
+{
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	raise(SIGCHLD); /* who ended meanwhile was not told of */
+}
+
+static bool begin(struct supervisor *s, char *why, size_t size)
+{
+	const char *handed = getenv(SUPERVISE_ENV);
+	int asker;
+
+	if (handed) {
+		int fd = (int)strtol(handed, NULL, 10);
+
+		unsetenv(SUPERVISE_ENV);
+		if (!handover_read(s, fd, &asker, why, size))
+			return false;
+		release_signals();
+		socket_watch(s);
+		s->asker = asker >= 0 ? asker_new(s, asker) : NULL;
+		replace_begin(s);
+	} else if (s->options->takeover) {
+		if (!takeover_begin(s, why, size))
+			return false;
+		socket_watch(s);
+		replace_begin(s);
+	} else {
+		if (!open_sockets(s, why, size))
+			return false;
+		start_all(s);
+	}
+	return true;
 }
 
 static void close_all(struct supervisor *s)
@@ -251,10 +294,16 @@ static void close_all(struct supervisor *s)
 		process_free(s->children[i].now);
 		process_free(s->children[i].next);
 	}
-	if (keep_find(s->keep, OWNER_SELF, "vici") >= 0)
+	upgrade_free(s);
+	socket_close(s);
+	if (!s->left && keep_find(s->keep, OWNER_SELF, "vici") >= 0)
 		unlink(s->options->vici);
-	control_unlock(s->options->vici, s->lock);
+	if (s->left)
+		close(s->lock);
+	else
+		control_unlock(s->options->vici, s->lock);
 	keep_free(s->keep);
+	free(s->binary);
 }
 
 int supervise_run(const struct options *options, void (*running)(void))
@@ -264,19 +313,19 @@ int supervise_run(const struct options *options, void (*running)(void))
 			       .log = log_default(),
 			       .running = running,
 			       .keep = keep_new(),
+			       .binary = upgrade_own_path(),
 			       .lock = -1};
+	char why[512] = "out of memory";
 
-	if (!s.loop || !s.keep)
-		return 1;
 	for (unsigned i = 0; i < IPC_ROLES; i++)
 		s.children[i] = (struct child){.supervisor = &s, .role = (enum ipc_role)i};
 	raise_limits();
 	start_watchers(&s);
-	if (!open_socket(&s)) {
-		s.status = 1;
-	} else {
-		begin(&s);
+	if (s.keep && begin(&s, why, sizeof(why))) {
 		ev_run(s.loop, 0);
+	} else {
+		log_to(s.log, LOG_LEVEL_ERROR, "job", "", "can't start: %s", why);
+		s.status = s.status ? s.status : 1;
 	}
 	close_all(&s);
 	return s.status;

@@ -8,5 +8,9 @@
 
 /* As daemon_run. */
 int supervise_run(const struct options *options, void (*running)(void));
+/* Is this the next program in a supervisor's process? It is in the background already. */
+bool supervise_is_continued(void);
+/* `ipsecd --check-upgrade`: says what this binary understands, then as --check. */
+int supervise_check_upgrade(const struct options *options);
 
 #endif

@@ -101,7 +101,7 @@ static pid_t start(const struct child *c, int link, int err)
 
 static void on_exit_of(struct ev_loop *loop, ev_child *w, int revents);
 
-static void watch(struct process *p, pid_t pid)
+void process_watch(struct process *p, pid_t pid)
 {
 	p->pid = pid;
 	p->started = mono_now();
@@ -121,6 +121,7 @@ struct process *process_spawn(struct child *c)
 		return NULL;
 	p->supervisor = s;
 	p->child = c;
+	p->generation = s->generation;
 	p->stderr_fd = -1;
 	if (ipc_pair(link) && (s->options->foreground || pipe2(err, O_CLOEXEC | O_NONBLOCK) == 0))
 		pid = start(c, link[1], err[1]);
@@ -132,7 +133,7 @@ struct process *process_spawn(struct child *c)
 	if (err[1] >= 0)
 		close(err[1]);
 	if (pid > 0) {
-		watch(p, pid);
+		process_watch(p, pid);
 		if (err[0] >= 0)
 			process_watch_stderr(p, err[0]);
 		p->link = process_link(p, link[0]);
@@ -172,7 +173,8 @@ static void connect_pair(struct supervisor *s, enum ipc_role a, enum ipc_role b)
 	char name[IPC_NAME_MAX];
 	int fds[2];
 
-	if (!one || !other || !one->link || !other->link)
+	/* Programs of two generations may not understand each other. */
+	if (!one || !other || !one->link || !other->link || one->generation != other->generation)
 		return;
 	if (!ipc_pair(fds)) {
 		log_to(s->log, LOG_LEVEL_ERROR, "job", "", "connecting %s with %s: %s",
@@ -255,7 +257,8 @@ void child_start(struct child *c)
 
 	if (c->now || c->supervisor->phase == PHASE_STOPPING)
 		return;
-	p = process_spawn(c);
+	p = c->next ? c->next : process_spawn(c);
+	c->next = NULL;
 	if (p)
 		process_begin(p);
 	else
@@ -362,15 +365,6 @@ static void died(struct child *c, struct process *p)
 		child_start(c);
 }
 
-/* One that waited takes the role over, whatever the way in which the former one ended. */
-static void succeed(struct child *c)
-{
-	struct process *p = c->next;
-
-	c->next = NULL;
-	process_begin(p);
-}
-
 static void end_of(struct child *c, struct process *p)
 {
 	if (p->stopping)
@@ -389,9 +383,13 @@ static void gone(struct process *p)
 		c->next = NULL;
 	} else if (c->now == p) {
 		c->now = NULL;
-		if (c->next && s->phase != PHASE_STOPPING)
-			succeed(c);
-		else if (s->phase != PHASE_STOPPING && !s->handing_over)
+		if (s->phase == PHASE_STOPPING)
+			;
+		else if (s->handing_over)
+			takeover_gone(c);
+		else if (p->generation != s->generation)
+			replace_gone(c);
+		else
 			end_of(c, p);
 	}
 	process_free(p);

@@ -14,10 +14,16 @@
 #define LAST_LINE_MAX 256
 
 /* Owners in the table of what is kept: the roles, and the supervisor itself. */
-#define OWNER_SELF IPC_ROLES
+#define OWNER_SELF    IPC_ROLES
+
+#define TAKEOVER_WORD "takeover 1"
+#define SUPERVISE_ENV "IPSECD_HANDOVER" /* number of the descriptor, over an exec */
 
 struct supervisor;
 struct child;
+struct asker;
+struct former;
+struct upgrade;
 
 /* One process. It is gone when it was waited for and its link has ended, both: what it said last
  * is read before its death is told. */
@@ -30,7 +36,8 @@ struct process {
 	ev_io stderr_readable; /* in the background */
 	int stderr_fd;
 	mono_time started;
-	int status; /* of wait */
+	int status;	     /* of wait */
+	unsigned generation; /* the supervisor's when it was started */
 	bool exited, closed;
 	bool begun;	     /* IPC_START was sent */
 	bool ready;	     /* it said IPC_READY */
@@ -51,6 +58,8 @@ struct child {
 	enum ipc_role role;
 	struct process *now, *next;
 	struct backoff backoff;
+	bool elsewhere;	    /* the supervisor that we take over from has it still */
+	bool asked_to_stop; /* that one was */
 	ev_timer restart;
 	uint32_t restarts;
 	char last_death[64];
@@ -69,7 +78,18 @@ struct supervisor {
 	void (*running)(void);
 	struct child children[IPC_ROLES];
 	struct keep *keep;
-	int lock; /* of the vici socket */
+	int lock;     /* of the vici socket */
+	char *binary; /* the path we were started from, whatever is there by now */
+	unsigned generation;
+	bool replacing; /* those of former generations, one after the other */
+	bool announced; /* all were ready once */
+	bool left;	/* another supervisor has taken over: nothing of ours is left to clean */
+	mono_time replacing_since;
+	struct asker *askers;	 /* who is connected to our own socket */
+	struct asker *asker;	 /* who waits for the end of the replacing */
+	struct asker *heir;	 /* who takes over */
+	struct former *former;	 /* whom we take over from */
+	struct upgrade *upgrade; /* a check of a new binary under way */
 	enum phase phase;
 	bool keeping;	   /* this stop makes room for another process: devices and SAs stay */
 	bool handing_over; /* what ends is not started again */
@@ -79,6 +99,7 @@ struct supervisor {
 	ev_signal term, interrupt, hangup;
 	ev_timer limit; /* of stopping */
 	ev_timer ping;
+	ev_io knock; /* our own socket */
 };
 
 extern const char *const role_words[IPC_ROLES + 2]; /* "plane"..., "self", NULL */
@@ -95,12 +116,16 @@ void supervise_status(struct supervisor *s, const char *text);
 bool supervise_keep(struct supervisor *s, unsigned owner, const char *name, int fd);
 void supervise_drop(struct supervisor *s, unsigned owner, const char *name);
 
+void supervise_arm_limit(struct supervisor *s,
+			 double seconds); /* then who was told to stop is killed */
+
 /* ---- supervise_child.c ---- */
 
 /* Starts a process for the role, which waits for IPC_START. NULL: the log has why. */
 struct process *process_spawn(struct child *c);
 /* The role is this process's from now on: links, what is kept, IPC_START. */
 void process_begin(struct process *p);
+void process_watch(struct process *p, pid_t pid);
 void process_stop(struct process *p, bool keep);
 void process_kill(struct process *p, int signal_number);
 void process_free(struct process *p); /* of one that is gone, or whose end nobody waits for */
@@ -113,5 +138,60 @@ void process_closed(struct process *p); /* its link has ended */
 struct ipc_link *process_link(struct process *p, int fd);
 void process_watch_stderr(struct process *p, int fd);
 void process_drain_stderr(struct process *p);
+
+/* ---- supervise_replace.c: all processes become new ones, and nobody notices ---- */
+
+/* Those that run belong to another generation from now on, and go. */
+void replace_begin(struct supervisor *s);
+void replace_step(struct supervisor *s);
+void replace_gone(struct child *c); /* one of a former generation is gone */
+
+/* ---- supervise_handover.c: what the next program in this process is told ---- */
+
+/* A memfd that lists all descriptors, none of which is closed by an exec any more. -1: errno. */
+int handover_write(struct supervisor *s, int asker);
+/* After an exec that failed. */
+void handover_undo(struct supervisor *s);
+/* Takes everything over. *asker: who waits for the end of the upgrade, -1: nobody. */
+bool handover_read(struct supervisor *s, int fd, int *asker, char *why, size_t size);
+
+/* ---- supervise_socket.c: our own socket, for ipsecctl and for who takes over ---- */
+
+void socket_open(struct supervisor *s);
+void socket_watch(struct supervisor *s); /* it is in the table already */
+void socket_close(struct supervisor *s);
+/* Adopts the connection of who asked for an upgrade, across the exec. NULL: no memory. */
+struct asker *asker_new(struct supervisor *s, int fd);
+/* One line; fd -1: none. NULL is nobody. false: it is gone. */
+bool asker_say(struct asker *a, int fd, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+void asker_free(struct asker *a);
+int asker_fd(const struct asker *a);
+/* Beside vici's. false: too long for a socket. */
+bool socket_path(const char *vici, char *out, size_t size);
+
+/* ---- supervise_upgrade.c ---- */
+
+/* Answers the asker now or later. */
+void upgrade_begin(struct supervisor *s, struct asker *a, const char *path, bool force);
+void upgrade_asker_gone(struct supervisor *s, const struct asker *a);
+void upgrade_free(struct supervisor *s);
+/* Formats of what is kept, with their versions: two that have the same can follow each other. */
+const char *upgrade_formats(void);
+char *upgrade_own_path(void); /* malloc'ed; NULL: not known */
+
+/* ---- supervise_takeover.c ---- */
+
+/* The old side. */
+void takeover_ask(struct supervisor *s, struct asker *a);
+void takeover_command(struct supervisor *s, struct asker *a, const char *line);
+void takeover_gone(struct child *c); /* a process that was stopped for the heir */
+void takeover_kept(struct supervisor *s, unsigned owner, const char *name,
+		   int fd); /* -1: dropped */
+void takeover_heir_gone(struct supervisor *s);
+/* The new side. false: `why`. */
+bool takeover_begin(struct supervisor *s, char *why, size_t size);
+void takeover_stop(struct child *c); /* it is elsewhere */
+void takeover_done(struct supervisor *s);
 
 #endif

@@ -40,6 +40,11 @@ static bool write_pid(int fd)
 	return ftruncate(fd, 0) == 0 && pwrite(fd, pid, (size_t)n, 0) == n;
 }
 
+bool control_lock_inherit(int fd)
+{
+	return write_pid(fd);
+}
+
 /* Is the locked file still the one that has the name? An ending daemon unlinks it. */
 static bool still_named(int fd, const char *path)
 {

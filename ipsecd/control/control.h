@@ -109,6 +109,8 @@ int control_listen(const char *path, char *why, size_t size);
 /* The lock alone, for who must not run beside a daemon. -1: `why` names its holder. */
 int control_lock(const char *path, char *why, size_t size);
 void control_unlock(const char *path, int fd);
+/* One that another process has taken and handed on: errors name this process from now on. */
+bool control_lock_inherit(int fd);
 
 /* An IKE_OUTPUT_EVENT of the engine, COMMAND_DONE included. c may be NULL here and in the
  * next two: the daemon has no control socket (yet). */

@@ -74,5 +74,6 @@ int command_monitor(struct ctl *c);
 int command_log(struct ctl *c);
 int command_pools(struct ctl *c);
 int command_check(struct ctl *c);
+int command_upgrade(struct ctl *c);
 
 #endif

@@ -43,10 +43,11 @@ static const struct {
 	int min_args, max_args;
 	bool needs_daemon;
 } commands[] = {
-	{"status", command_status, 0, 1, true},	  {"up", command_up, 1, 1, true},
-	{"down", command_down, 1, 1, true},	  {"rekey", command_rekey, 1, 1, true},
-	{"monitor", command_monitor, 0, 0, true}, {"log", command_log, 0, 0, true},
-	{"pools", command_pools, 0, 1, true},	  {"check", command_check, 0, 1, false},
+	{"status", command_status, 0, 1, true},	   {"up", command_up, 1, 1, true},
+	{"down", command_down, 1, 1, true},	   {"rekey", command_rekey, 1, 1, true},
+	{"monitor", command_monitor, 0, 0, true},  {"log", command_log, 0, 0, true},
+	{"pools", command_pools, 0, 1, true},	   {"check", command_check, 0, 1, false},
+	{"upgrade", command_upgrade, 0, 1, false},
 };
 
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -61,13 +62,18 @@ static const char usage[] =
 	"  log               the daemon's log, until interrupted\n"
 	"  pools [NAME]      address pools and their leases\n"
 	"  check [FILE]      check a configuration without using it (default /etc/ipsec.conf)\n"
+	"  upgrade [BINARY]  let a new ipsecd take over; tunnels stay (default: the binary where "
+	"the\n"
+	"                    running one was started from)\n"
 	"options:\n"
 	"  --vici SOCKET     the daemon's control socket (default " VICI_SOCKET_PATH ")\n"
 	"  --json            status, monitor, pools: as JSON\n"
 	"  --ike, --child    rekey: only the IKE_SA, only the CHILD_SAs\n"
 	"  --reauth          rekey: a new IKE_SA with a new authentication, and new CHILD_SAs\n"
-	"  --force           down: the SAs are deleted at once, packets under way are lost\n"
-	"  --timeout S       up, down, rekey: seconds to wait for the result (default 30)\n"
+	"  --force           down: the SAs are deleted at once, packets under way are lost;\n"
+	"                    upgrade: also to one that can't read what the running one knows\n"
+	"  --timeout S       up, down, rekey, upgrade: seconds to wait for the result (default "
+	"30)\n"
 	"  --verbose         up, down: the daemon's log meanwhile\n"
 	"  --version         show the version\n"
 	"  --help            show this\n";

@@ -1,0 +1,204 @@
+/* The supervisor's own socket: one line a packet, with descriptors beside it; for root alone. Not
+ * vici: who asks there asks ike, and ike may not order a program to be run. */
+#include "lib/line_socket.h"
+#include "ipsecd/supervise_parts.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include <utlist.h>
+
+#define LINE_MAX_BYTES 4096
+#define ASKERS_MAX     8
+#define BACKLOG	       8
+
+struct asker {
+	struct asker *prev, *next;
+	struct supervisor *supervisor;
+	int fd;
+	ev_io readable;
+};
+
+bool socket_path(const char *vici, char *out, size_t size)
+{
+	int n = snprintf(out, size, "%s.supervisor", vici);
+
+	return n > 0 && (size_t)n < size && (size_t)n < sizeof(((struct sockaddr_un *)0)->sun_path);
+}
+
+/* ---- one who asks ---- */
+
+bool asker_say(struct asker *a, int fd, const char *format, ...)
+{
+	char line[LINE_MAX_BYTES];
+	va_list args;
+
+	if (!a)
+		return false;
+	va_start(args, format);
+	vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	return line_send(a->fd, line, fd);
+}
+
+int asker_fd(const struct asker *a)
+{
+	return a ? a->fd : -1;
+}
+
+void asker_free(struct asker *a)
+{
+	struct supervisor *s;
+
+	if (!a)
+		return;
+	s = a->supervisor;
+	ev_io_stop(s->loop, &a->readable);
+	close(a->fd);
+	DL_DELETE(s->askers, a);
+	if (s->asker == a)
+		s->asker = NULL;
+	upgrade_asker_gone(s, a);
+	if (s->heir == a) {
+		s->heir = NULL;
+		takeover_heir_gone(s);
+	}
+	free(a);
+}
+
+/* "upgrade [force] [PATH]" */
+static void ask_upgrade(struct supervisor *s, struct asker *a, const char *line)
+{
+	bool force = strncmp(line, " force", 6) == 0;
+
+	line += force ? 6 : 0;
+	upgrade_begin(s, a, *line == ' ' && line[1] ? line + 1 : s->binary, force);
+}
+
+static void obey(struct asker *a, const char *line)
+{
+	struct supervisor *s = a->supervisor;
+
+	if (strncmp(line, "upgrade", 7) == 0)
+		ask_upgrade(s, a, line + 7);
+	else if (strcmp(line, TAKEOVER_WORD) == 0)
+		takeover_ask(s, a);
+	else if (s->heir == a)
+		takeover_command(s, a, line);
+	else
+		asker_say(a, -1, "error the running ipsecd does not know '%.64s'", line);
+}
+
+static void on_readable(struct ev_loop *loop, ev_io *w, int revents)
+{
+	struct asker *a = w->data;
+	char line[LINE_MAX_BYTES];
+	int fd, n = line_receive(a->fd, line, sizeof(line), &fd);
+
+	(void)loop;
+	(void)revents;
+	if (fd >= 0)
+		close(fd);
+	if (n > 0)
+		obey(a, line);
+	else if (n < 0)
+		asker_free(a);
+}
+
+struct asker *asker_new(struct supervisor *s, int fd)
+{
+	struct asker *a = calloc(1, sizeof(*a));
+
+	if (!a) {
+		close(fd);
+		return NULL;
+	}
+	a->supervisor = s;
+	a->fd = fd;
+	ev_io_init(&a->readable, on_readable, fd, EV_READ);
+	a->readable.data = a;
+	ev_io_start(s->loop, &a->readable);
+	DL_APPEND(s->askers, a);
+	return a;
+}
+
+/* ---- the socket ---- */
+
+static bool may_ask(const struct supervisor *s, int fd)
+{
+	const struct asker *a;
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+	unsigned n = 0;
+
+	DL_COUNT(s->askers, a, n);
+	return n < ASKERS_MAX && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 &&
+	       (peer.uid == 0 || peer.uid == geteuid());
+}
+
+static void on_knock(struct ev_loop *loop, ev_io *w, int revents)
+{
+	struct supervisor *s = w->data;
+	int fd = accept4(w->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	(void)loop;
+	(void)revents;
+	if (fd < 0)
+		return;
+	if (may_ask(s, fd))
+		asker_new(s, fd);
+	else
+		close(fd);
+}
+
+void socket_watch(struct supervisor *s)
+{
+	int fd = keep_find(s->keep, OWNER_SELF, "socket");
+
+	if (fd < 0)
+		return;
+	ev_io_init(&s->knock, on_knock, fd, EV_READ);
+	s->knock.data = s;
+	ev_io_start(s->loop, &s->knock);
+}
+
+/* Without it there is no upgrade, and all else works. The lock is ours: what has the name is a
+ * dead one's. */
+void socket_open(struct supervisor *s)
+{
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	int fd = -1;
+
+	errno = ENAMETOOLONG;
+	if (socket_path(s->options->vici, un.sun_path, sizeof(un.sun_path)) &&
+	    (unlink(un.sun_path) == 0 || errno == ENOENT))
+		fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd >= 0 && fchmod(fd, 0600) == 0 && bind(fd, (struct sockaddr *)&un, sizeof(un)) == 0 &&
+	    chmod(un.sun_path, 0600) == 0 && listen(fd, BACKLOG) == 0 &&
+	    supervise_keep(s, OWNER_SELF, "socket", fd)) {
+		socket_watch(s);
+		return;
+	}
+	log_to(s->log, LOG_LEVEL_WARN, "job", "", "%s.supervisor: %s; no upgrade and no takeover",
+	       s->options->vici, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+}
+
+void socket_close(struct supervisor *s)
+{
+	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	struct asker *a, *next;
+
+	DL_FOREACH_SAFE (s->askers, a, next)
+		asker_free(a);
+	ev_io_stop(s->loop, &s->knock);
+	if (!s->left && keep_find(s->keep, OWNER_SELF, "socket") >= 0 &&
+	    socket_path(s->options->vici, path, sizeof(path)))
+		unlink(path);
+}
