@@ -5,7 +5,7 @@ objects = $(patsubst %.c,$(OBJ)/%.o,$(1))
 
 LIB_SRC       := $(call sources,lib)
 NETLINK_SRC   := $(filter lib/netlink%,$(LIB_SRC))
-CODEC_SRC     := $(filter %codec.c,$(call sources,ipsecd/model))
+CODEC_SRC     := $(filter %codec.c %fields.c,$(call sources,ipsecd/model))
 MODEL_SRC     := $(filter-out $(CODEC_SRC),$(call sources,ipsecd/model))
 WIRE_SRC      := $(call sources,ipsecd/wire)
 CRYPTO_SRC    := $(call sources,ipsecd/crypto)

@@ -1,10 +1,10 @@
 /* Configuration as bytes, for another process or for oneself after a restart: connections with
  * their children, settings, secrets. Same build or another: a version that differs is refused.
- * Decoding takes nothing on trust (codec.h); what it accepts, encodes to the same bytes. */
+ * Decoding takes nothing on trust (fields.h); what it accepts, encodes to the same bytes. */
 #ifndef DETOUR_CONN_CODEC_H
 #define DETOUR_CONN_CODEC_H
 
-#include "ipsecd/model/codec.h"
+#include "ipsecd/model/fields.h"
 #include "ipsecd/model/conn.h"
 #include "ipsecd/model/secret.h"
 #include "ipsecd/model/settings.h"

@@ -16,43 +16,43 @@ static bool is_device(const char *name)
 	return !strchr(name, '/') && !strchr(name, ' ') && !strchr(name, '\t');
 }
 
-static void code_settings(struct codec *c, struct settings *s)
+static void code_settings(struct fields *c, struct settings *s)
 {
-	s->install_routes = codec_bool(c, s->install_routes, "install-routes");
-	s->routing_table = codec_u32(c, s->routing_table, "routing-table");
-	s->routing_table_prio = (uint32_t)codec_number(c, s->routing_table_prio, 4, RULE_PRIO_MAX,
-						       "routing-table-prio");
-	s->install_virtual_ip = codec_bool(c, s->install_virtual_ip, "install-virtual-ip");
-	codec_string_in(c, s->install_virtual_ip_on, sizeof(s->install_virtual_ip_on),
-			"install-virtual-ip-on");
-	codec_require(c, codec_ok(c) && is_device(s->install_virtual_ip_on),
-		      "install-virtual-ip-on");
-	s->updown_timeout = (uint32_t)codec_number(c, s->updown_timeout, 4, UPDOWN_TIMEOUT_MAX,
-						   "updown-timeout");
-	codec_require(c, s->updown_timeout, "updown-timeout");
-	codec_addr(c, &s->metrics.addr, true, "metrics");
-	s->metrics.port = codec_u16(c, s->metrics.port, "metrics");
-	codec_require(c, !s->metrics.addr.family == !s->metrics.port, "metrics");
-	s->early_detection = codec_bool(c, s->early_detection, "early-detection");
+	s->install_routes = fields_bool(c, s->install_routes, "install-routes");
+	s->routing_table = fields_u32(c, s->routing_table, "routing-table");
+	s->routing_table_prio = (uint32_t)fields_number(c, s->routing_table_prio, 4, RULE_PRIO_MAX,
+							"routing-table-prio");
+	s->install_virtual_ip = fields_bool(c, s->install_virtual_ip, "install-virtual-ip");
+	fields_string_in(c, s->install_virtual_ip_on, sizeof(s->install_virtual_ip_on),
+			 "install-virtual-ip-on");
+	fields_require(c, fields_ok(c) && is_device(s->install_virtual_ip_on),
+		       "install-virtual-ip-on");
+	s->updown_timeout = (uint32_t)fields_number(c, s->updown_timeout, 4, UPDOWN_TIMEOUT_MAX,
+						    "updown-timeout");
+	fields_require(c, s->updown_timeout, "updown-timeout");
+	fields_addr(c, &s->metrics.addr, true, "metrics");
+	s->metrics.port = fields_u16(c, s->metrics.port, "metrics");
+	fields_require(c, !s->metrics.addr.family == !s->metrics.port, "metrics");
+	s->early_detection = fields_bool(c, s->early_detection, "early-detection");
 }
 
 struct codec_result settings_encode(const struct settings *s, struct buf *out)
 {
-	struct codec c = codec_encoder(out, TAG_SETTINGS, VERSION);
+	struct fields c = fields_encoder(out, TAG_SETTINGS, VERSION);
 	struct settings same = *s;
 
 	code_settings(&c, &same);
-	return codec_end(&c);
+	return fields_end(&c);
 }
 
 struct codec_result settings_decode(struct span in, struct settings *out)
 {
-	struct codec c = codec_decoder(in, TAG_SETTINGS, VERSION);
+	struct fields c = fields_decoder(in, TAG_SETTINGS, VERSION);
 	struct settings s = SETTINGS_DEFAULT;
 	struct codec_result result;
 
 	code_settings(&c, &s);
-	result = codec_end(&c);
+	result = fields_end(&c);
 	if (!result.error)
 		*out = s;
 	return result;
@@ -60,63 +60,63 @@ struct codec_result settings_decode(struct span in, struct settings *out)
 
 /* ---- secrets ---- */
 
-static void encode_owners(struct codec *c, const struct secret *s)
+static void encode_owners(struct fields *c, const struct secret *s)
 {
-	codec_u16(c, s->n_owners, "number of owners");
-	for (unsigned i = 0; i < s->n_owners && codec_ok(c); i++) {
+	fields_u16(c, s->n_owners, "number of owners");
+	for (unsigned i = 0; i < s->n_owners && fields_ok(c); i++) {
 		struct id owner = s->owners[i];
 
-		codec_id(c, &owner, "owner");
+		fields_id(c, &owner, "owner");
 	}
 }
 
-static void decode_owners(struct codec *c, struct secret *s)
+static void decode_owners(struct fields *c, struct secret *s)
 {
-	uint16_t n = codec_u16(c, 0, "number of owners");
+	uint16_t n = fields_u16(c, 0, "number of owners");
 
-	codec_require(c, n <= reader_left(&c->in) / OWNER_LEN_MIN, "number of owners");
-	for (unsigned i = 0; i < n && codec_ok(c); i++) {
+	fields_require(c, n <= reader_left(&c->in) / OWNER_LEN_MIN, "number of owners");
+	for (unsigned i = 0; i < n && fields_ok(c); i++) {
 		struct id owner;
 
-		codec_id(c, &owner, "owner");
-		if (codec_ok(c) && !secret_add_owner(s, &owner))
-			codec_fail(c, CODEC_MEMORY, "owner");
+		fields_id(c, &owner, "owner");
+		if (fields_ok(c) && !secret_add_owner(s, &owner))
+			fields_fail(c, CODEC_MEMORY, "owner");
 	}
 }
 
 struct codec_result secret_encode(const struct secret *s, bool with_bytes, struct buf *out)
 {
-	struct codec c = codec_encoder(out, TAG_SECRET, VERSION);
+	struct fields c = fields_encoder(out, TAG_SECRET, VERSION);
 	char *unique = s->unique;
 
-	codec_string(&c, &unique, false, "secret's name");
-	codec_u8(&c, (uint8_t)s->kind, SECRET_PPK, "kind of secret");
-	codec_u64(&c, s->held, "secret's number");
-	codec_bool(&c, with_bytes, "secret");
-	codec_require(&c, !s->held || !s->len, "secret");
+	fields_string(&c, &unique, false, "secret's name");
+	fields_u8(&c, (uint8_t)s->kind, SECRET_PPK, "kind of secret");
+	fields_u64(&c, s->held, "secret's number");
+	fields_bool(&c, with_bytes, "secret");
+	fields_require(&c, !s->held || !s->len, "secret");
 	if (with_bytes) {
-		codec_number(&c, s->len, 4, UINT16_MAX, "secret's length");
-		codec_bytes(&c, s->data, s->len);
+		fields_number(&c, s->len, 4, UINT16_MAX, "secret's length");
+		fields_bytes(&c, s->data, s->len);
 	}
 	encode_owners(&c, s);
-	return codec_end(&c);
+	return fields_end(&c);
 }
 
 /* The bytes are in `in`, and copied once. */
-static struct secret *decode_secret(struct codec *c, const char *unique, bool *with_bytes)
+static struct secret *decode_secret(struct fields *c, const char *unique, bool *with_bytes)
 {
-	enum secret_kind kind = codec_u8(c, 0, SECRET_PPK, "kind of secret");
-	uint64_t held = codec_u64(c, 0, "secret's number");
+	enum secret_kind kind = fields_u8(c, 0, SECRET_PPK, "kind of secret");
+	uint64_t held = fields_u64(c, 0, "secret's number");
 	struct span data = {0};
 	struct secret *s;
 
-	*with_bytes = codec_bool(c, false, "secret");
+	*with_bytes = fields_bool(c, false, "secret");
 	if (*with_bytes)
-		data = reader_take(&c->in, codec_number(c, 0, 4, UINT16_MAX, "secret's length"));
+		data = reader_take(&c->in, fields_number(c, 0, 4, UINT16_MAX, "secret's length"));
 	if (c->in.truncated)
-		codec_fail(c, CODEC_SHORT, "secret");
-	codec_require(c, !held || !data.len, "secret");
-	s = codec_ok(c) ? secret_new(unique, kind, data) : NULL;
+		fields_fail(c, CODEC_SHORT, "secret");
+	fields_require(c, !held || !data.len, "secret");
+	s = fields_ok(c) ? secret_new(unique, kind, data) : NULL;
 	if (s)
 		s->held = held;
 	return s;
@@ -124,20 +124,20 @@ static struct secret *decode_secret(struct codec *c, const char *unique, bool *w
 
 struct codec_result secret_decode(struct span in, struct secret **out, bool *with_bytes)
 {
-	struct codec c = codec_decoder(in, TAG_SECRET, VERSION);
+	struct fields c = fields_decoder(in, TAG_SECRET, VERSION);
 	struct codec_result result;
 	struct secret *s = NULL;
 	char *unique;
 
-	codec_string(&c, &unique, false, "secret's name");
-	if (codec_ok(&c))
+	fields_string(&c, &unique, false, "secret's name");
+	if (fields_ok(&c))
 		s = decode_secret(&c, unique, with_bytes);
 	free(unique);
 	if (s)
 		decode_owners(&c, s);
 	else
-		codec_fail(&c, CODEC_MEMORY, "secret");
-	result = codec_end(&c);
+		fields_fail(&c, CODEC_MEMORY, "secret");
+	result = fields_end(&c);
 	if (!result.error)
 		*out = s;
 	else

@@ -4,13 +4,13 @@
  *
  * The bytes are read as if an enemy had written them: what is out of range is refused, not
  * clamped, and there is one way only to write a value. Errors stick; the first one counts. */
-#ifndef DETOUR_CODEC_H
-#define DETOUR_CODEC_H
+#ifndef DETOUR_FIELDS_H
+#define DETOUR_FIELDS_H
 
 #include "ipsecd/model/id.h"
 #include "lib/buf.h"
 
-#define CODEC_STRING_MAX UINT16_MAX
+#define FIELDS_STRING_MAX UINT16_MAX
 
 enum codec_error {
 	CODEC_OK,
@@ -31,7 +31,7 @@ struct codec_result {
 /* "tunnel name: not possible (at byte 217)" */
 const char *codec_describe(const struct codec_result *r, char *text, size_t size);
 
-struct codec {
+struct fields {
 	bool decoding;
 	struct buf *out;
 	struct reader in;
@@ -40,32 +40,33 @@ struct codec {
 };
 
 /* Everything coded has a head: a tag of what it is, a version, its length. false: stop here. */
-struct codec codec_encoder(struct buf *out, uint16_t tag, uint16_t version);
-struct codec codec_decoder(struct span in, uint16_t tag, uint16_t version);
+struct fields fields_encoder(struct buf *out, uint16_t tag, uint16_t version);
+struct fields fields_decoder(struct span in, uint16_t tag, uint16_t version);
 /* Encoding: writes the length. Decoding: nothing may be left. */
-struct codec_result codec_end(struct codec *c);
+struct codec_result fields_end(struct fields *c);
 
-bool codec_ok(const struct codec *c);
-void codec_fail(struct codec *c, enum codec_error error, const char *what);
+bool fields_ok(const struct fields *c);
+void fields_fail(struct fields *c, enum codec_error error, const char *what);
 /* The same for a condition that has to hold in both directions. */
-void codec_require(struct codec *c, bool holds, const char *what);
+void fields_require(struct fields *c, bool holds, const char *what);
 
 /* Each of these returns what the field is now; 0, false after an error. */
-uint64_t codec_number(struct codec *c, uint64_t v, unsigned bytes, uint64_t max, const char *what);
-bool codec_bool(struct codec *c, bool v, const char *what);
-uint8_t codec_u8(struct codec *c, uint8_t v, uint8_t max, const char *what);
-uint16_t codec_u16(struct codec *c, uint16_t v, const char *what);
-uint32_t codec_u32(struct codec *c, uint32_t v, const char *what);
-uint64_t codec_u64(struct codec *c, uint64_t v, const char *what);
+uint64_t fields_number(struct fields *c, uint64_t v, unsigned bytes, uint64_t max,
+		       const char *what);
+bool fields_bool(struct fields *c, bool v, const char *what);
+uint8_t fields_u8(struct fields *c, uint8_t v, uint8_t max, const char *what);
+uint16_t fields_u16(struct fields *c, uint16_t v, const char *what);
+uint32_t fields_u32(struct fields *c, uint32_t v, const char *what);
+uint64_t fields_u64(struct fields *c, uint64_t v, const char *what);
 /* A span of time; what can be added to a time without coming round. */
-uint64_t codec_time(struct codec *c, uint64_t v, const char *what);
+uint64_t fields_time(struct fields *c, uint64_t v, const char *what);
 
-void codec_bytes(struct codec *c, void *p, size_t n);
+void fields_bytes(struct fields *c, void *p, size_t n);
 /* *s is the caller's to free after decoding; a string in place is `size` bytes with its NUL. */
-void codec_string(struct codec *c, char **s, bool may_be_null, const char *what);
-void codec_string_in(struct codec *c, char *s, size_t size, const char *what);
-void codec_addr(struct codec *c, struct addr *a, bool may_be_none, const char *what);
-void codec_prefix(struct codec *c, struct prefix *p, const char *what);
-void codec_id(struct codec *c, struct id *id, const char *what);
+void fields_string(struct fields *c, char **s, bool may_be_null, const char *what);
+void fields_string_in(struct fields *c, char *s, size_t size, const char *what);
+void fields_addr(struct fields *c, struct addr *a, bool may_be_none, const char *what);
+void fields_prefix(struct fields *c, struct prefix *p, const char *what);
+void fields_id(struct fields *c, struct id *id, const char *what);
 
 #endif
