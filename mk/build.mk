@@ -65,7 +65,7 @@ IPSECD_SRC := $(SHELL_SRC) $(NET_SRC) $(POOL_SRC) $(IPC_SRC) $(STATE_SRC) $(CONT
 
 $(BIN)/ipsecd: $(call objects,$(IPSECD_SRC)) \
 		$(BUILD)/libike.a $(BUILD)/libdetour.a
-	$(call link,-lcrypto -lnftnl -lmnl -lev -lcares -lmicrohttpd)
+	$(call link,-lcrypto -lnftnl -lmnl -lev -lcares -lmicrohttpd -lseccomp -lcap-ng)
 
 # The supervisor with roles that are told what to do; not installed.
 $(BIN)/supervise-test: $(call objects,$(filter-out $(ROLE_SRC),$(IPSECD_SRC)) tests/support/fake_roles.c) \

@@ -25,3 +25,6 @@ LIBS_test_xfrm_kernel := -lmnl
 TEST_test_mss := tests/contract/test_mss.c tests/contract/kernel.c \
 	$(addprefix ipsecd/dataplane/,mss.c mss_nft.c tun.c device.c) $(NETLINK_SRC) lib/addr.c lib/buf.c lib/log.c
 LIBS_test_mss := -lnftnl -lmnl
+TEST_test_sandbox := tests/contract/test_sandbox.c tests/contract/attacks.c \
+	$(filter ipsecd/sandbox%,$(SHELL_SRC)) lib/log.c
+LIBS_test_sandbox := -lseccomp -lcap-ng

@@ -1,0 +1,142 @@
+/* Which system calls each role may make. What is not here is refused and told: execve, fork,
+ * ptrace, process_vm_*, kill of others, mount, unshare, setuid, bpf, io_uring, keyctl, memory that
+ * can be run, and all that is invented later. */
+#include "ipsecd/sandbox_parts.h"
+
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#define P   SANDBOX_ROLE(SANDBOX_PLANE)
+#define I   SANDBOX_ROLE(SANDBOX_IKE)
+#define H   SANDBOX_ROLE(SANDBOX_HELPER)
+#define ALL (P | I | H)
+
+/* ---- whatever the arguments ---- */
+
+/* Descriptors that there are, memory, time, oneself. */
+static const char *const common[] = {
+	"read", "readv", "write", "writev", "pread64", "pwrite64", "lseek", "close", "close_range",
+	"dup", "dup2", "dup3", "fstat", "ftruncate", "fallocate", "pipe2", "eventfd2", "signalfd4",
+	"poll", "ppoll", "select", "pselect6", "epoll_create1", "epoll_ctl", "epoll_wait",
+	"epoll_pwait", "epoll_pwait2", "timerfd_create", "timerfd_settime", "timerfd_gettime",
+	/* memory */
+	"mremap", "munmap", "brk", "madvise", "mlock", "mlock2", "munlock", "msync",
+	/* time */
+	"clock_gettime", "clock_getres", "clock_nanosleep", "nanosleep", "gettimeofday", "time",
+	/* oneself */
+	"getrandom", "getpid", "getppid", "gettid", "getuid", "geteuid", "getgid", "getegid",
+	"getrusage", "getrlimit", "getcpu", "uname", "sysinfo", "sched_yield", "sched_getaffinity",
+	"futex", "rseq", "membarrier", "set_robust_list", "rt_sigaction", "rt_sigprocmask",
+	"rt_sigreturn", "rt_sigpending", "rt_sigtimedwait", "sigaltstack", "restart_syscall",
+	"exit", "exit_group",
+	/* sockets that there are */
+	"shutdown", "recvfrom", "recvmsg", "recvmmsg", "sendmsg", "getsockname", "getpeername",
+	"getsockopt", NULL};
+
+/* Clients of ike's listening sockets; sendfile is libmicrohttpd's. */
+static const char *const clients[] = {"accept", "accept4", "sendfile", NULL};
+
+/* `socket` is below. */
+static const char *const network[] = {"sendto",	    "sendmmsg",	  "connect",	"bind",
+				      "setsockopt", "access",	  "faccessat",	"faccessat2",
+				      "readlink",   "readlinkat", "getdents64", NULL};
+
+static const char *const files[] = {"newfstatat", "statx",  "stat",	 "lstat", "statfs",
+				    "fstatfs",	  "getcwd", "fadvise64", NULL};
+
+static const struct sandbox_list lists[] = {
+	{ALL, common}, {I, clients}, {P | H, network}, {H, files}, {0, NULL}};
+
+/* ---- with some arguments only ---- */
+
+#define EQUAL(name, roles, arg, value)                 \
+	{                                              \
+		name, roles, WHEN_EQUAL, arg, 0, value \
+	}
+#define MASKED(name, roles, arg, bits, v)            \
+	{                                            \
+		name, roles, WHEN_MASK, arg, bits, v \
+	}
+#define SELF(name, roles, arg)                    \
+	{                                         \
+		name, roles, WHEN_SELF, arg, 0, 0 \
+	}
+#define IOCTL(roles, request) MASKED("ioctl", roles, 1, 0xffffffffu, request)
+#define FCNTL(command)	      MASKED("fcntl", ALL, 1, 0xffffffffu, command)
+#define READ_ONLY	      (O_ACCMODE | O_CREAT | O_TRUNC)
+
+/* clang-format off: a row is a line */
+static const struct sandbox_call calls[] = {
+	/* Not F_SETOWN and F_SETSIG, which send signals. */
+	FCNTL(F_GETFL),
+	FCNTL(F_SETFL),
+	FCNTL(F_GETFD),
+	FCNTL(F_SETFD),
+	FCNTL(F_DUPFD),
+	FCNTL(F_DUPFD_CLOEXEC),
+	FCNTL(F_ADD_SEALS),
+	FCNTL(F_GET_SEALS),
+	/* fstat of newer C libraries: no name counts, only the descriptor. */
+	MASKED("newfstatat", P | I, 3, AT_EMPTY_PATH, AT_EMPTY_PATH),
+	MASKED("mmap", ALL, 2, PROT_EXEC, 0),
+	MASKED("mprotect", ALL, 2, PROT_EXEC, 0),
+	EQUAL("prlimit64", ALL, 2, 0), /* reads */
+	SELF("kill", ALL, 0),
+	SELF("tgkill", ALL, 0), /* abort() */
+
+	EQUAL("sendto", I, 4, 0),		/* to whom the socket is connected, nobody else */
+	EQUAL("setsockopt", I, 1, IPPROTO_TCP), /* libmicrohttpd */
+	EQUAL("socket", P | H, 0, AF_INET),
+	EQUAL("socket", P | H, 0, AF_INET6),
+	EQUAL("socket", P | H, 0, AF_NETLINK),
+	EQUAL("socket", P | H, 0, AF_UNIX), /* names of interfaces; the system's log */
+
+	IOCTL(ALL, FIONREAD),
+	IOCTL(ALL, FIONBIO),
+	IOCTL(P, TUNSETIFF),
+	IOCTL(P, TUNGETIFF),
+	IOCTL(P, TUNSETPERSIST),
+	IOCTL(P, TUNSETOFFLOAD),
+	IOCTL(P, TUNSETVNETHDRSZ),
+	IOCTL(P, TUNSETQUEUE),
+	IOCTL(P, TUNSETSNDBUF),
+	IOCTL(P, TUNSETCARRIER),
+	IOCTL(P | H, SIOCGIFNAME),
+	IOCTL(P | H, SIOCGIFINDEX),
+	IOCTL(P | H, SIOCGIFFLAGS),
+	IOCTL(P, SIOCGIFMTU),
+
+	/* Which files, Landlock says. */
+	MASKED("openat", H, 2, READ_ONLY, O_RDONLY),
+	MASKED("open", H, 1, READ_ONLY, O_RDONLY),
+	MASKED("openat", P, 2, O_CREAT, 0),
+	MASKED("open", P, 1, O_CREAT, 0),
+	{NULL, 0, WHEN_EQUAL, 0, 0, 0},
+};
+/* clang-format on */
+
+/* Of a descriptor that is only read from, nothing else is wanted. */
+static const char *const mute_calls[] = {"write",  "writev",   "pwrite64", "pwritev",	 "pwritev2",
+					 "sendto", "sendmsg",  "sendmmsg", "sendfile",	 "splice",
+					 "tee",	   "vmsplice", "connect",  "bind",	 "dup",
+					 "dup2",   "dup3",     "fcntl",	   "setsockopt", NULL};
+
+const struct sandbox_list *sandbox_lists(void)
+{
+	return lists;
+}
+
+const struct sandbox_call *sandbox_calls(void)
+{
+	return calls;
+}
+
+const char *const *sandbox_mute_calls(void)
+{
+	return mute_calls;
+}

@@ -1,0 +1,557 @@
+/* What somebody tries who has taken one of our processes over. */
+#include "tests/contract/attacks.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/rtnetlink.h>
+#include <netinet/ip_icmp.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#define P     SANDBOX_ROLE(SANDBOX_PLANE)
+#define I     SANDBOX_ROLE(SANDBOX_IKE)
+#define H     SANDBOX_ROLE(SANDBOX_HELPER)
+#define ALL   (P | I | H)
+
+#define UPPER (1ll << 32) /* of a register, where the kernel takes an int */
+
+static const struct sockaddr_in outside = {.sin_family = AF_INET, .sin_port = 0x5000};
+
+/* ---- files ---- */
+
+static long open_file(const struct loot *l)
+{
+	(void)l;
+	return open("/etc/passwd", O_RDONLY);
+}
+
+static long open_shadow(const struct loot *l)
+{
+	(void)l;
+	return open("/etc/shadow", O_RDONLY);
+}
+
+static long open_root(const struct loot *l)
+{
+	(void)l;
+	return open("/", O_RDONLY | O_DIRECTORY);
+}
+
+static long open_2(const struct loot *l)
+{
+	const uint64_t how[3] = {O_RDONLY, 0, 0};
+
+	(void)l;
+	return syscall(SYS_openat2, AT_FDCWD, "/etc/passwd", how, sizeof(how));
+}
+
+static long open_to_write(const struct loot *l)
+{
+	(void)l;
+	return open("/proc/sys/kernel/core_pattern", O_WRONLY);
+}
+
+static long make_file(const struct loot *l)
+{
+	(void)l;
+	return open("/tmp/detour-attack", O_WRONLY | O_CREAT, 0600);
+}
+
+static long look_at_parent(const struct loot *l)
+{
+	(void)l;
+	return open("/proc/1/mem", O_RDONLY);
+}
+
+static long remove_file(const struct loot *l)
+{
+	(void)l;
+	return unlink("/tmp/detour-attack");
+}
+
+static long rename_file(const struct loot *l)
+{
+	(void)l;
+	return rename("/tmp/detour-attack", "/tmp/detour-attack-2");
+}
+
+static long link_file(const struct loot *l)
+{
+	(void)l;
+	return symlink("/etc", "/tmp/detour-attack");
+}
+
+static long status_of_file(const struct loot *l)
+{
+	char st[256];
+
+	(void)l;
+	return syscall(SYS_newfstatat, AT_FDCWD, "/etc/passwd", st, 0);
+}
+
+static long other_root(const struct loot *l)
+{
+	(void)l;
+	return chroot(".");
+}
+
+static long handle(const struct loot *l)
+{
+	(void)l;
+	return syscall(SYS_open_by_handle_at, AT_FDCWD, NULL, O_RDONLY);
+}
+
+/* ---- the network ---- */
+
+static long socket_tcp(const struct loot *l)
+{
+	(void)l;
+	return socket(AF_INET, SOCK_STREAM, 0);
+}
+
+static long socket_udp(const struct loot *l)
+{
+	(void)l;
+	return socket(AF_INET6, SOCK_DGRAM, 0);
+}
+
+static long socket_raw(const struct loot *l)
+{
+	(void)l;
+	return socket(AF_INET, SOCK_RAW, IPPROTO_ICMP);
+}
+
+static long socket_packet(const struct loot *l)
+{
+	(void)l;
+	return socket(AF_PACKET, SOCK_RAW, 0);
+}
+
+static long socket_vsock(const struct loot *l)
+{
+	(void)l;
+	return socket(AF_VSOCK, SOCK_STREAM, 0);
+}
+
+static long pair(const struct loot *l)
+{
+	int fds[2];
+
+	(void)l;
+	return socketpair(AF_UNIX, SOCK_STREAM, 0, fds);
+}
+
+static long connect_outside(const struct loot *l)
+{
+	return connect(l->icmp, (const struct sockaddr *)&outside, sizeof(outside));
+}
+
+static long bind_port(const struct loot *l)
+{
+	return bind(l->far_end, (const struct sockaddr *)&outside, sizeof(outside));
+}
+
+static long bind_low_port(const struct loot *l)
+{
+	const struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = 0xf401}; /* 500 */
+
+	(void)l;
+	return bind(socket(AF_INET, SOCK_DGRAM, 0), (const struct sockaddr *)&at, sizeof(at));
+}
+
+static long listen_too(const struct loot *l)
+{
+	return listen(l->far_end, 1);
+}
+
+static const struct sockaddr_in self = {.sin_family = AF_INET, .sin_addr = {0x0100007f}};
+static struct icmphdr ping = {.type = ICMP_ECHO, .checksum = 0xfff7};
+
+static long raw_send(const struct loot *l)
+{
+	return sendto(l->icmp, &ping, sizeof(ping), 0, (const struct sockaddr *)&self,
+		      sizeof(self));
+}
+
+static long raw_send_message(const struct loot *l)
+{
+	struct iovec part = {&ping, sizeof(ping)};
+	const struct msghdr m = {.msg_name = (void *)(uintptr_t)&self,
+				 .msg_namelen = sizeof(self),
+				 .msg_iov = &part,
+				 .msg_iovlen = 1};
+
+	return sendmsg(l->icmp, &m, 0);
+}
+
+static long raw_send_upper(const struct loot *l)
+{
+	struct iovec part = {&ping, sizeof(ping)};
+	const struct msghdr m = {.msg_name = (void *)(uintptr_t)&self,
+				 .msg_namelen = sizeof(self),
+				 .msg_iov = &part,
+				 .msg_iovlen = 1};
+
+	return syscall(SYS_sendmsg, UPPER | l->icmp, &m, 0);
+}
+
+static long raw_rename(const struct loot *l)
+{
+	return dup2(l->icmp6, 200);
+}
+
+static long raw_rename_upper(const struct loot *l)
+{
+	return syscall(SYS_dup3, UPPER | l->icmp6, 200, 0);
+}
+
+static long raw_duplicate(const struct loot *l)
+{
+	return fcntl(l->icmp6, F_DUPFD, 100);
+}
+
+/* The answer of the kernel is what counts. */
+static long route_add(const struct loot *l)
+{
+	struct {
+		struct nlmsghdr h;
+		struct rtmsg r;
+		struct rtattr to;
+		uint32_t dst;
+	} m = {.h = {.nlmsg_len = sizeof(m),
+		     .nlmsg_type = RTM_NEWROUTE,
+		     .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE},
+	       .r = {.rtm_family = AF_INET,
+		     .rtm_dst_len = 32,
+		     .rtm_table = RT_TABLE_MAIN,
+		     .rtm_protocol = RTPROT_STATIC,
+		     .rtm_scope = RT_SCOPE_UNIVERSE,
+		     .rtm_type = RTN_BLACKHOLE},
+	       .to = {.rta_len = RTA_LENGTH(4), .rta_type = RTA_DST},
+	       .dst = 0x010200c0};
+	struct {
+		struct nlmsghdr h;
+		struct nlmsgerr e;
+		char more[512];
+	} answer = {.e = {.error = 0}};
+
+	if (send(l->netlink, &m, sizeof(m), 0) < 0 ||
+	    recv(l->netlink, &answer, sizeof(answer), 0) < 0)
+		return -1;
+	errno = -answer.e.error;
+	return answer.e.error ? -1 : 0;
+}
+
+/* ---- programs and processes ---- */
+
+static char *const no_words[] = {NULL};
+
+static long exec_shell(const struct loot *l)
+{
+	(void)l;
+	return execve("/bin/sh", no_words, no_words);
+}
+
+static long exec_memory(const struct loot *l)
+{
+	return syscall(SYS_execveat, l->memfd, "", no_words, no_words, AT_EMPTY_PATH);
+}
+
+static long make_memory_file(const struct loot *l)
+{
+	(void)l;
+	return memfd_create("attack", 0);
+}
+
+static long fork_off(const struct loot *l)
+{
+	long pid = syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+
+	(void)l;
+	if (pid == 0)
+		_exit(0);
+	return pid;
+}
+
+static long clone_3(const struct loot *l)
+{
+	(void)l;
+	return syscall(SYS_clone3, NULL, 0);
+}
+
+static long trace_parent(const struct loot *l)
+{
+	return ptrace(PTRACE_ATTACH, l->parent, NULL, NULL);
+}
+
+static long read_parent(const struct loot *l)
+{
+	char byte[8];
+	struct iovec here = {byte, sizeof(byte)}, there = {l->parents, sizeof(byte)};
+
+	return process_vm_readv(l->parent, &here, 1, &there, 1, 0);
+}
+
+static long write_parent(const struct loot *l)
+{
+	char byte[8] = "";
+	struct iovec here = {byte, sizeof(byte)}, there = {l->parents, sizeof(byte)};
+
+	return process_vm_writev(l->parent, &here, 1, &there, 1, 0);
+}
+
+static long kill_parent(const struct loot *l)
+{
+	return kill(l->parent, 0);
+}
+
+static long kill_parent_thread(const struct loot *l)
+{
+	return syscall(SYS_tgkill, l->parent, l->parent, 0);
+}
+
+static long kill_all(const struct loot *l)
+{
+	(void)l;
+	return kill(0, 0);
+}
+
+static long signal_through_file(const struct loot *l)
+{
+	return fcntl(l->far_end, F_SETOWN, l->parent);
+}
+
+static long open_process(const struct loot *l)
+{
+	return syscall(SYS_pidfd_open, l->parent, 0);
+}
+
+static long set_limits(const struct loot *l)
+{
+	const uint64_t none[2] = {0, 0};
+
+	return syscall(SYS_prlimit64, l->parent, 7, none, NULL);
+}
+
+/* ---- more rights ---- */
+
+static long become_root(const struct loot *l)
+{
+	(void)l;
+	return setuid(0);
+}
+
+static long groups(const struct loot *l)
+{
+	(void)l;
+	return syscall(SYS_setgroups, 0, NULL);
+}
+
+static long capabilities(const struct loot *l)
+{
+	const uint32_t header[2] = {0x20080522, 0}, all[6] = {~0u, ~0u, 0, 1u, 1u, 0};
+
+	(void)l;
+	return syscall(SYS_capset, header, all);
+}
+
+static long new_namespaces(const struct loot *l)
+{
+	(void)l;
+	return unshare(CLONE_NEWUSER | CLONE_NEWNS);
+}
+
+static long mount_something(const struct loot *l)
+{
+	(void)l;
+	return mount("none", "/", "tmpfs", 0, NULL);
+}
+
+static long traced_by(const struct loot *l)
+{
+	(void)l;
+	return syscall(SYS_prctl, 4 /* PR_SET_DUMPABLE */, 1, 0, 0, 0);
+}
+
+static long other_filter(const struct loot *l)
+{
+	(void)l;
+	return syscall(SYS_seccomp, 0, 0, NULL);
+}
+
+static long silence(const struct loot *l)
+{
+	(void)l;
+	return signal(SIGSYS, SIG_IGN) == SIG_ERR ? -1 : 0;
+}
+
+static long silence_upper(const struct loot *l)
+{
+	(void)l;
+	return syscall(SYS_rt_sigaction, UPPER | SIGSYS, NULL, NULL, 8);
+}
+
+/* ---- the kernel's surface ---- */
+
+static long key(const struct loot *l)
+{
+	(void)l;
+	return syscall(SYS_keyctl, 0, -3, 0, 0, 0);
+}
+
+static long bpf(const struct loot *l)
+{
+	(void)l;
+	return syscall(SYS_bpf, 0, NULL, 0);
+}
+
+static long uring(const struct loot *l)
+{
+	(void)l;
+	return syscall(SYS_io_uring_setup, 1, NULL);
+}
+
+static long fault_handler(const struct loot *l)
+{
+	(void)l;
+	return syscall(SYS_userfaultfd, 0);
+}
+
+static long perf(const struct loot *l)
+{
+	(void)l;
+	return syscall(SYS_perf_event_open, NULL, 0, 0, 0, 0);
+}
+
+static long module(const struct loot *l)
+{
+	(void)l;
+	return syscall(SYS_finit_module, 0, "", 0);
+}
+
+static long boot(const struct loot *l)
+{
+	(void)l;
+	return syscall(SYS_reboot, 0, 0, 0, NULL); /* wrong magic numbers, should it get there */
+}
+
+static long shared_memory(const struct loot *l)
+{
+	(void)l;
+	return syscall(SYS_shmget, 0, 4096, 01600);
+}
+
+static long run_memory(const struct loot *l)
+{
+	(void)l;
+	return mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) ==
+			       MAP_FAILED
+		       ? -1
+		       : 0;
+}
+
+static long run_data(const struct loot *l)
+{
+	(void)l;
+	return mprotect(l->parents, 4096, PROT_READ | PROT_EXEC);
+}
+
+static long read_is_run(const struct loot *l)
+{
+	(void)l;
+	return syscall(SYS_personality, 0x0400000);
+}
+
+#ifdef __x86_64__
+static long old_calls(const struct loot *l)
+{
+	long result = 39; /* mkdir of 32 bits */
+
+	__asm__ volatile("int $0x80" : "+a"(result) : "b"(l->parents), "c"(0) : "memory");
+	errno = result < 0 && result > -4096 ? (int)-result : 0;
+	return result < 0 && result > -4096 ? -1 : 0;
+}
+#endif
+
+const struct attack attacks[] = {
+	{"open a file", I, open_file, "openat"},
+	{"open a file that others may not read", P, open_shadow, NULL},
+	{"open the root", I, open_root, "openat"},
+	{"openat2", ALL, open_2, "openat2"},
+	{"open a file to write", I | H, open_to_write, "openat"},
+	{"open a setting that is not the network's", P, open_to_write, NULL},
+	{"make a file", ALL, make_file, "openat"},
+	{"read the memory of another", P | H, look_at_parent, NULL},
+	{"remove a file", ALL, remove_file, "unlink"},
+	{"rename a file", ALL, rename_file, "rename"},
+	{"make a link", ALL, link_file, "symlink"},
+	{"look whether a file is there", P | I, status_of_file, "newfstatat"},
+	{"chroot", ALL, other_root, "chroot"},
+	{"open by handle", ALL, handle, "open_by_handle_at"},
+	{"connect outside by TCP", I, socket_tcp, "socket"},
+	{"send outside by UDP", I, socket_udp, "socket"},
+	{"a raw socket", I, socket_raw, "socket"},
+	{"a raw socket", H, socket_raw, NULL},
+	{"a packet socket", ALL, socket_packet, "socket"},
+	{"a socket to the host", ALL, socket_vsock, "socket"},
+	{"a pair of sockets", ALL, pair, "socketpair"},
+	{"connect a socket that it has", I, connect_outside, "connect"},
+	{"bind a port", I, bind_port, "bind"},
+	{"bind a port of IKE", H, bind_low_port, NULL},
+	{"listen", ALL, listen_too, "listen"},
+	{"send ICMP", I, raw_send, "sendto"},
+	{"send ICMP as a message", I, raw_send_message, "sendmsg"},
+	{"send ICMP, the register's upper half set", I, raw_send_upper, "sendmsg"},
+	{"rename the raw socket", I, raw_rename, "dup2"},
+	{"rename it, the register's upper half set", I, raw_rename_upper, "dup3"},
+	{"duplicate the raw socket", I, raw_duplicate, "fcntl"},
+	{"add a route", I | H, route_add, NULL},
+	{"run a program", ALL, exec_shell, "execve"},
+	{"run a program from memory", ALL, exec_memory, "execveat"},
+	{"make a file in memory", ALL, make_memory_file, "memfd_create"},
+	{"fork", ALL, fork_off, "clone"},
+	{"clone3", ALL, clone_3, "clone3"},
+	{"trace the parent", ALL, trace_parent, "ptrace"},
+	{"read the parent's memory", ALL, read_parent, "process_vm_readv"},
+	{"write the parent's memory", ALL, write_parent, "process_vm_writev"},
+	{"kill the parent", ALL, kill_parent, "kill"},
+	{"kill a thread of the parent", ALL, kill_parent_thread, "tgkill"},
+	{"kill the group", ALL, kill_all, "kill"},
+	{"have a signal sent", ALL, signal_through_file, "fcntl"},
+	{"open the parent", ALL, open_process, "pidfd_open"},
+	{"set the parent's limits", ALL, set_limits, "prlimit64"},
+	{"become root", ALL, become_root, "setuid"},
+	{"change groups", ALL, groups, "setgroups"},
+	{"capabilities", ALL, capabilities, "capset"},
+	{"new namespaces", ALL, new_namespaces, "unshare"},
+	{"mount", ALL, mount_something, "mount"},
+	{"be traced", ALL, traced_by, "prctl"},
+	{"another filter", ALL, other_filter, "seccomp"},
+	{"silence the reports", ALL, silence, "rt_sigaction"},
+	{"silence them, the register's upper half set", ALL, silence_upper, "rt_sigaction"},
+	{"keys of the kernel", ALL, key, "keyctl"},
+	{"BPF", ALL, bpf, "bpf"},
+	{"io_uring", ALL, uring, "io_uring_setup"},
+	{"page faults", ALL, fault_handler, "userfaultfd"},
+	{"performance events", ALL, perf, "perf_event_open"},
+	{"a kernel module", ALL, module, "finit_module"},
+	{"reboot", ALL, boot, "reboot"},
+	{"shared memory of System V", ALL, shared_memory, "shmget"},
+	{"memory to run", ALL, run_memory, "mmap"},
+	{"run data", ALL, run_data, "mprotect"},
+	{"run all that can be read", ALL, read_is_run, "personality"},
+#ifdef __x86_64__
+	{"system calls of 32 bits", ALL, old_calls, "a system call of another architecture"},
+#endif
+	{NULL, 0, NULL, NULL},
+};
