@@ -2,6 +2,7 @@
 #include "ipsecd/supervise.h"
 #include "ipsecd/control/control.h"
 #include "ipsecd/supervise_parts.h"
+#include "lib/notify.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -26,12 +27,14 @@ static const enum ipc_role order[IPC_ROLES] = {IPC_ROLE_HELPER, IPC_ROLE_PLANE, 
 bool supervise_keep(struct supervisor *s, unsigned owner, const char *name, int fd)
 {
 	takeover_kept(s, owner, name, fd);
+	systemd_kept(owner, name, fd);
 	return keep_put(s->keep, owner, name, fd);
 }
 
 void supervise_drop(struct supervisor *s, unsigned owner, const char *name)
 {
 	takeover_kept(s, owner, name, -1);
+	systemd_kept(owner, name, -1);
 	keep_drop(s->keep, owner, name);
 }
 
@@ -40,6 +43,7 @@ void supervise_drop(struct supervisor *s, unsigned owner, const char *name)
 void supervise_status(struct supervisor *s, const char *text)
 {
 	log_to(s->log, LOG_LEVEL_DEBUG, "job", "", "status: %s", text);
+	notify_send("STATUS=%s", text);
 }
 
 void supervise_tell(struct supervisor *s)
@@ -104,6 +108,7 @@ void supervise_stop(struct supervisor *s, bool keep, int status)
 	s->phase = PHASE_STOPPING;
 	s->keeping = keep;
 	s->status = status;
+	notify_send("STOPPING=1");
 	for (unsigned i = 0; i < IPC_ROLES; i++) {
 		ev_timer_stop(s->loop, &s->children[i].restart);
 		process_kill(s->children[i].next, SIGKILL);
@@ -137,7 +142,7 @@ static void on_term(struct ev_loop *loop, ev_signal *w, int revents)
 	(void)loop;
 	(void)revents;
 	if (s->phase != PHASE_STOPPING) {
-		supervise_stop(s, false, 0);
+		supervise_stop(s, s->keep_seconds && notify_on(), 0);
 		return;
 	}
 	s->hasty = true;
@@ -152,8 +157,10 @@ static void on_hangup(struct ev_loop *loop, ev_signal *w, int revents)
 
 	(void)loop;
 	(void)revents;
-	if (ike && ike->begun && !ike->stopping)
-		ipc_send(ike->link, IPC_RELOAD, 0, NULL, 0, NULL, 0);
+	if (!ike || !ike->begun || ike->stopping)
+		return; /* the next one reads the files anyway */
+	notify_reloading();
+	ipc_send(ike->link, IPC_RELOAD, 0, NULL, 0, NULL, 0);
 }
 
 /* ---- watching ---- */
@@ -167,6 +174,7 @@ static void ready(struct supervisor *s)
 	       (long)s->children[IPC_ROLE_PLANE].now->pid, (long)s->children[IPC_ROLE_IKE].now->pid,
 	       (long)s->children[IPC_ROLE_HELPER].now->pid);
 	s->running();
+	notify_send("READY=1");
 }
 
 void supervise_step(struct supervisor *s)
@@ -236,10 +244,17 @@ static bool open_sockets(struct supervisor *s, char *why, size_t size)
 	int fd;
 
 	s->lock = control_lock(s->options->vici, why, size);
-	fd = s->lock < 0 ? -1 : control_listen(s->options->vici, why, size);
-	if (fd < 0 || !supervise_keep(s, OWNER_SELF, "vici", fd))
+	if (s->lock < 0)
 		return false;
-	socket_open(s);
+	systemd_take(s);
+	if (keep_find(s->keep, OWNER_SELF, "vici") < 0) {
+		fd = control_listen(s->options->vici, why, size);
+		if (fd < 0 || !supervise_keep(s, OWNER_SELF, "vici", fd))
+			return false;
+	}
+	if (keep_find(s->keep, OWNER_SELF, "socket") < 0)
+		socket_open(s);
+	socket_watch(s);
 	return true;
 }
 
@@ -296,7 +311,8 @@ static void close_all(struct supervisor *s)
 	}
 	upgrade_free(s);
 	socket_close(s);
-	if (!s->left && keep_find(s->keep, OWNER_SELF, "vici") >= 0)
+	notify_barrier();
+	if (!s->left && !s->keeping && keep_find(s->keep, OWNER_SELF, "vici") >= 0)
 		unlink(s->options->vici);
 	if (s->left)
 		close(s->lock);
@@ -321,6 +337,7 @@ int supervise_run(const struct options *options, void (*running)(void))
 		s.children[i] = (struct child){.supervisor = &s, .role = (enum ipc_role)i};
 	raise_limits();
 	start_watchers(&s);
+	systemd_watch(&s);
 	if (s.keep && begin(&s, why, sizeof(why))) {
 		ev_run(s.loop, 0);
 	} else {

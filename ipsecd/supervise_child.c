@@ -79,6 +79,9 @@ static _Noreturn void become(pid_t parent, int link, int err, const char *const 
 		fcntl(link, F_SETFD, 0);
 	else
 		dup2(link, LINK_FD);
+	unsetenv("NOTIFY_SOCKET");
+	unsetenv("WATCHDOG_USEC");
+	unsetenv("WATCHDOG_PID");
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(1); /* it died before that */

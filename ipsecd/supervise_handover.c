@@ -123,7 +123,7 @@ static bool read_line(struct supervisor *s, const char *line, int *asker)
 		set_cloexec(fd, true);
 		if (!keep_parse(text, role_words, &owner, name))
 			return false;
-		supervise_keep(s, owner, name, fd);
+		keep_put(s->keep, owner, name, fd); /* systemd has it */
 	} else {
 		return sscanf(line, "upgrades %u", &s->upgrades) == 1;
 	}

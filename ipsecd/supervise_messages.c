@@ -2,6 +2,7 @@
  * texts cleaned, lines counted, and what may be kept is limited. */
 #include "ipsecd/ipc/name.h"
 #include "ipsecd/supervise_parts.h"
+#include "lib/notify.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -96,6 +97,8 @@ static void on_drop(struct process *p, struct ipc_message *m)
 static void on_ready(struct process *p, struct ipc_message *m)
 {
 	(void)m;
+	if (p->ready && p->child->role == IPC_ROLE_IKE)
+		notify_send("READY=1"); /* a reload is done */
 	p->ready = true;
 	supervise_step(p->supervisor);
 }
@@ -124,6 +127,16 @@ static void on_ended(struct process *p, struct ipc_message *m)
 	p->stopping = true;
 }
 
+static void on_keep_on_stop(struct process *p, struct ipc_message *m)
+{
+	struct ipc_keep_on_stop k;
+
+	if (m->body.len != sizeof(k))
+		return;
+	memcpy(&k, m->body.ptr, sizeof(k));
+	p->supervisor->keep_seconds = k.seconds;
+}
+
 static void on_pong(struct process *p, struct ipc_message *m)
 {
 	(void)m;
@@ -133,7 +146,7 @@ static void on_pong(struct process *p, struct ipc_message *m)
 static void (*const handlers[])(struct process *p, struct ipc_message *m) = {
 	[IPC_READY] = on_ready, [IPC_FAILED] = on_failed, [IPC_LOG] = on_log,
 	[IPC_KEEP] = on_keep,	[IPC_DROP] = on_drop,	  [IPC_STATUS] = on_status,
-	[IPC_ENDED] = on_ended, [IPC_PONG] = on_pong,
+	[IPC_ENDED] = on_ended, [IPC_PONG] = on_pong,	  [IPC_KEEP_ON_STOP] = on_keep_on_stop,
 };
 
 static void on_message(void *ctx, struct ipc_link *link, struct ipc_message *m)

@@ -91,14 +91,16 @@ struct supervisor {
 	struct former *former;	 /* whom we take over from */
 	struct upgrade *upgrade; /* a check of a new binary under way */
 	enum phase phase;
-	bool keeping;	   /* this stop makes room for another process: devices and SAs stay */
-	bool handing_over; /* what ends is not started again */
-	bool hasty;	   /* a second signal */
-	int status;	   /* to leave with */
+	bool keeping;	       /* this stop makes room for another process: devices and SAs stay */
+	bool handing_over;     /* what ends is not started again */
+	bool hasty;	       /* a second signal */
+	uint32_t keep_seconds; /* keep-on-stop= */
+	int status;	       /* to leave with */
 	uint32_t upgrades;
 	ev_signal term, interrupt, hangup;
 	ev_timer limit; /* of stopping */
 	ev_timer ping;
+	ev_timer watchdog;
 	ev_io knock; /* our own socket */
 };
 
@@ -169,6 +171,12 @@ void asker_free(struct asker *a);
 int asker_fd(const struct asker *a);
 /* Beside vici's. false: too long for a socket. */
 bool socket_path(const char *vici, char *out, size_t size);
+
+/* ---- supervise_systemd.c ---- */
+
+void systemd_kept(unsigned owner, const char *name, int fd); /* -1: dropped */
+void systemd_take(struct supervisor *s); /* what was kept while none of us lived */
+void systemd_watch(struct supervisor *s);
 
 /* ---- supervise_upgrade.c ---- */
 

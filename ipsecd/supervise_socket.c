@@ -180,10 +180,8 @@ void socket_open(struct supervisor *s)
 		fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd >= 0 && fchmod(fd, 0600) == 0 && bind(fd, (struct sockaddr *)&un, sizeof(un)) == 0 &&
 	    chmod(un.sun_path, 0600) == 0 && listen(fd, BACKLOG) == 0 &&
-	    supervise_keep(s, OWNER_SELF, "socket", fd)) {
-		socket_watch(s);
+	    supervise_keep(s, OWNER_SELF, "socket", fd))
 		return;
-	}
 	log_to(s->log, LOG_LEVEL_WARN, "job", "", "%s.supervisor: %s; no upgrade and no takeover",
 	       s->options->vici, strerror(errno));
 	if (fd >= 0)
@@ -198,7 +196,7 @@ void socket_close(struct supervisor *s)
 	DL_FOREACH_SAFE (s->askers, a, next)
 		asker_free(a);
 	ev_io_stop(s->loop, &s->knock);
-	if (!s->left && keep_find(s->keep, OWNER_SELF, "socket") >= 0 &&
+	if (!s->left && !s->keeping && keep_find(s->keep, OWNER_SELF, "socket") >= 0 &&
 	    socket_path(s->options->vici, path, sizeof(path)))
 		unlink(path);
 }

@@ -63,14 +63,16 @@ ROLE_SRC := $(wildcard ipsecd/plane_role.c ipsecd/ike_role.c ipsecd/helper_role.
 IPSECD_SRC := $(SHELL_SRC) $(NET_SRC) $(POOL_SRC) $(IPC_SRC) $(STATE_SRC) $(CONTROL_SRC) $(CONFIG_SRC) $(CRYPTO_SRC) \
 	$(filter-out ipsecd/dataplane/fake.c,$(DATAPLANE_SRC))
 
+IPSECD_LIBS := -lcrypto -lnftnl -lmnl -lev -lcares -lmicrohttpd -lseccomp -lcap-ng -lsystemd
+
 $(BIN)/ipsecd: $(call objects,$(IPSECD_SRC)) \
 		$(BUILD)/libike.a $(BUILD)/libdetour.a
-	$(call link,-lcrypto -lnftnl -lmnl -lev -lcares -lmicrohttpd -lseccomp -lcap-ng)
+	$(call link,$(IPSECD_LIBS))
 
 # The supervisor with roles that are told what to do; not installed.
 $(BIN)/supervise-test: $(call objects,$(filter-out $(ROLE_SRC),$(IPSECD_SRC)) tests/support/fake_roles.c) \
 		$(BUILD)/libike.a $(BUILD)/libdetour.a
-	$(call link,-lcrypto -lnftnl -lmnl -lev -lcares -lmicrohttpd)
+	$(call link,$(IPSECD_LIBS))
 
 $(BIN)/ipsecctl: $(call objects,$(CTL_SRC)) $(BUILD)/libdetour.a
 	$(call link,-ljansson)

@@ -27,6 +27,7 @@ enum ipc_verb {
 	IPC_STATUS,	/* text for systemd */
 	IPC_ENDED,	/* it has done what IPC_STOP asked, and leaves */
 	IPC_PONG,
+	IPC_KEEP_ON_STOP, /* ike: struct ipc_keep_on_stop, of the configuration in force */
 
 	/* ---- ike -> plane ---- (task ipc) */
 	IPC_PLANE_FIRST = 64,
@@ -48,6 +49,10 @@ struct ipc_name {
 
 struct ipc_stop {
 	uint8_t keep; /* the SAs and devices stay: another process takes over */
+};
+
+struct ipc_keep_on_stop {
+	uint32_t seconds; /* 0: what is stopped ends */
 };
 
 enum ipc_role { IPC_ROLE_PLANE, IPC_ROLE_IKE, IPC_ROLE_HELPER, IPC_ROLES };

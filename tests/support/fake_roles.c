@@ -1,5 +1,6 @@
 /* Roles that do what they are told, for tests of the supervisor: linked in the place of the real
  * ones (build/bin/supervise-test). The environment says what goes wrong:
+ *	FAKE_KEEP: keep-on-stop is set
  *	FAKE_PLANE, FAKE_IKE, FAKE_HELPER: fail, status2, crash (at the start), deaf (no stop)
  * ike counts in its state; each tells the log what comes. */
 #include "ipsecd/role.h"
@@ -122,6 +123,11 @@ static bool start(void *ctx, char *why, size_t size)
 		count(f, "vault");
 	}
 	role_status(f->role, "fake work");
+	if (getenv("FAKE_KEEP"))
+		ipc_send(role_supervisor(f->role), IPC_KEEP_ON_STOP, 0,
+			 &(struct span){(const uint8_t *)&(struct ipc_keep_on_stop){30},
+					sizeof(struct ipc_keep_on_stop)},
+			 1, NULL, 0);
 	if (told(f, "status2"))
 		role_end(f->role, 2);
 	else

@@ -1,0 +1,84 @@
+/* What systemd is told, and what it keeps while no process of ours lives. */
+#include "ipsecd/supervise_parts.h"
+#include "lib/notify.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+void systemd_kept(unsigned owner, const char *name, int fd)
+{
+	char text[KEEP_TEXT_MAX];
+
+	if (!notify_on())
+		return;
+	keep_text(role_words[owner], name, text);
+	if (fd >= 0)
+		notify_store(text, fd);
+	else
+		notify_forget(text);
+}
+
+static void take(void *ctx, const char *text, int fd)
+{
+	struct supervisor *s = ctx;
+	char name[KEEP_NAME_MAX];
+	unsigned owner;
+
+	if (keep_parse(text, role_words, &owner, name)) {
+		keep_put(s->keep, owner, name, fd);
+		return;
+	}
+	log_to(s->log, LOG_LEVEL_WARN, "job", "",
+	       "a descriptor named '%s' came from the service manager: closed", text);
+	close(fd);
+}
+
+/* A socket of another path is another daemon's, or a former configuration's. */
+static void check_path(struct supervisor *s, const char *name, const char *path)
+{
+	int fd = keep_find(s->keep, OWNER_SELF, name);
+	struct sockaddr_un un = {0};
+	socklen_t len = sizeof(un) - 1;
+
+	if (fd < 0)
+		return;
+	if (getsockname(fd, (struct sockaddr *)&un, &len) == 0 && strcmp(un.sun_path, path) == 0 &&
+	    access(path, F_OK) == 0)
+		return;
+	supervise_drop(s, OWNER_SELF, name);
+}
+
+void systemd_take(struct supervisor *s)
+{
+	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+
+	notify_each_stored(take, s);
+	check_path(s, "vici", s->options->vici);
+	if (socket_path(s->options->vici, path, sizeof(path)))
+		check_path(s, "socket", path);
+	if (keep_count(s->keep))
+		log_to(s->log, LOG_LEVEL_NOTICE, "job", "",
+		       "going on with %u descriptors that the service manager kept",
+		       keep_count(s->keep));
+}
+
+static void on_watchdog(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	(void)loop;
+	(void)w;
+	(void)revents;
+	notify_send("WATCHDOG=1");
+}
+
+void systemd_watch(struct supervisor *s)
+{
+	double within = notify_watchdog();
+
+	ev_timer_init(&s->watchdog, on_watchdog, 0., within / 3.);
+	if (within > 0.)
+		ev_timer_start(s->loop, &s->watchdog);
+}
