@@ -43,7 +43,7 @@ void supervise_drop(struct supervisor *s, unsigned owner, const char *name)
 void supervise_status(struct supervisor *s, const char *text)
 {
 	log_to(s->log, LOG_LEVEL_DEBUG, "job", "", "status: %s", text);
-	notify_send("STATUS=%s", text);
+	notify_status("%s", text);
 }
 
 void supervise_tell(struct supervisor *s)

@@ -31,6 +31,20 @@ void notify_send(const char *format, ...)
 	sd_notify(0, text);
 }
 
+/* A text may come from who must not say more than that: its lines are made one. */
+void notify_status(const char *format, ...)
+{
+	char text[512];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	for (char *at = text; *at; at++)
+		*at = *at == '\n' ? ' ' : *at;
+	notify_send("STATUS=%s", text);
+}
+
 void notify_reloading(void)
 {
 	notify_send("RELOADING=1\nMONOTONIC_USEC=%" PRIu64, mono_now() / 1000);
@@ -69,7 +83,7 @@ double notify_watchdog(void)
 {
 	uint64_t us;
 
-	return sd_watchdog_enabled(0, &us) > 0 ? (double)us / 1e6 : 0.;
+	return notify_on() && sd_watchdog_enabled(0, &us) > 0 ? (double)us / 1e6 : 0.;
 }
 
 void notify_barrier(void)

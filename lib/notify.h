@@ -10,6 +10,8 @@ bool notify_on(void); /* is there one? */
 
 /* READY=1, STATUS=..., several with newlines between: sd_notify(3). */
 void notify_send(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* For `systemctl status`; one line, whatever is in it. */
+void notify_status(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void notify_reloading(void); /* to be followed by READY=1 */
 
 /* A duplicate is kept under the name, which has printable characters without ':', in the place

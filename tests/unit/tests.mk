@@ -106,6 +106,8 @@ TEST_test_conn_index := tests/unit/test_conn_index.c ipsecd/ike/conn_index.c lib
 TEST_test_source := tests/unit/test_source.c ipsecd/net/source.c lib/addr.c
 TEST_test_background := tests/unit/test_background.c ipsecd/background.c
 TEST_test_private_memory := tests/unit/test_private_memory.c lib/private_memory.c
+TEST_test_notify := tests/unit/test_notify.c lib/notify.c lib/mono.c
+LIBS_test_notify := -lsystemd
 TEST_test_words := tests/unit/test_words.c lib/words.c
 TEST_test_vti := tests/unit/test_vti.c ipsecd/dataplane/vti.c ipsecd/dataplane/vti_alias.c ipsecd/dataplane/device.c \
 	$(NETLINK_SRC) lib/addr.c lib/log.c
