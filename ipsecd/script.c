@@ -26,6 +26,7 @@ struct job {
 	struct scripts *owner;
 	struct line *line;
 	char *name, *what, *command, **env;
+	uint64_t number;
 	double timeout;
 	pid_t pid;  /* 0: waits */
 	int output; /* -1: closed */
@@ -151,6 +152,7 @@ static void job_remove(struct job *j)
 {
 	struct scripts *s = j->owner;
 	struct line *line = j->line;
+	uint64_t number = j->number;
 
 	DL_DELETE(line->jobs, j);
 	if (j->pid)
@@ -163,6 +165,8 @@ static void job_remove(struct job *j)
 		HASH_DEL(s->lines, line);
 		free(line);
 	}
+	if (number && s->host.ended)
+		s->host.ended(s->host.ctx, number);
 }
 
 static void start_waiting(struct scripts *s);
@@ -361,6 +365,7 @@ static struct job *job_new(struct scripts *s, const struct script *script)
 		return NULL;
 	*j = (struct job){.owner = s,
 			  .output = -1,
+			  .number = script->job,
 			  .timeout = script->timeout,
 			  .limit = {.burst = LINES_BURST}};
 	ev_init(&j->readable, on_readable);

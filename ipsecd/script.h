@@ -18,10 +18,13 @@ struct scripts_host {
 	const struct log_sink *log;
 	/* The last one has ended. May be NULL. */
 	void (*idle)(void *ctx);
+	/* One with a number has ended, or could not be begun. May be NULL. */
+	void (*ended)(void *ctx, uint64_t job);
 	void *ctx;
 };
 
 struct script {
+	uint64_t job;	     /* 0: nobody wants to know of its end */
 	uint32_t line;	     /* one after another within it */
 	const char *name;    /* for the log: the conn's */
 	const char *what;    /* "up-client" */

@@ -318,6 +318,7 @@ static void close_all(struct supervisor *s)
 		close(s->lock);
 	else
 		control_unlock(s->options->vici, s->lock);
+	script_desk_free(s->scripts);
 	keep_free(s->keep);
 	free(s->binary);
 }
@@ -338,7 +339,7 @@ int supervise_run(const struct options *options, void (*running)(void))
 	raise_limits();
 	start_watchers(&s);
 	systemd_watch(&s);
-	if (s.keep && begin(&s, why, sizeof(why))) {
+	if (s.keep && supervise_open_scripts(&s) && begin(&s, why, sizeof(why))) {
 		ev_run(s.loop, 0);
 	} else {
 		log_to(s.log, LOG_LEVEL_ERROR, "job", "", "can't start: %s", why);

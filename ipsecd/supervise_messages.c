@@ -157,6 +157,8 @@ static void on_message(void *ctx, struct ipc_link *link, struct ipc_message *m)
 	(void)link;
 	if (m->verb < sizeof(handlers) / sizeof(handlers[0]) && handlers[m->verb])
 		handlers[m->verb](p, m);
+	else if (supervise_run_script(p, m))
+		return;
 	else if (log_limit_pass(&limit, mono_now()))
 		log_to(p->supervisor->log, LOG_LEVEL_ERROR, "job", "",
 		       "%s asks for %u, which it may not", word(p), m->verb);

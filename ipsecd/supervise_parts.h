@@ -7,6 +7,7 @@
 #include "ipsecd/ipc/verbs.h"
 #include "ipsecd/keep.h"
 #include "ipsecd/options.h"
+#include "ipsecd/script_desk.h"
 
 #include <ev.h>
 #include <sys/types.h>
@@ -78,6 +79,7 @@ struct supervisor {
 	void (*running)(void);
 	struct child children[IPC_ROLES];
 	struct keep *keep;
+	struct script_desk *scripts;
 	int lock;     /* of the vici socket */
 	char *binary; /* the path we were started from, whatever is there by now */
 	unsigned generation;
@@ -201,5 +203,11 @@ void takeover_heir_gone(struct supervisor *s);
 bool takeover_begin(struct supervisor *s, char *why, size_t size);
 void takeover_stop(struct child *c); /* it is elsewhere */
 void takeover_done(struct supervisor *s);
+
+/* ---- supervise_scripts.c ---- */
+
+bool supervise_open_scripts(struct supervisor *s); /* false: no memory */
+/* A message of the helper's about scripts; false: it is none. */
+bool supervise_run_script(struct process *p, const struct ipc_message *m);
 
 #endif
