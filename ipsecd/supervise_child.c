@@ -70,11 +70,23 @@ static void build_argv(const struct child *c, char *role, size_t size, const cha
 	argv[n] = NULL;
 }
 
+/* In the background: whoever waits for the end of the streams that the command had must see it. */
+static void leave_streams(int err)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	dup2(err, STDERR_FILENO);
+	if (null < 0)
+		return;
+	dup2(null, STDIN_FILENO);
+	dup2(null, STDOUT_FILENO);
+}
+
 /* In the child, between fork and exec. */
 static _Noreturn void become(pid_t parent, int link, int err, const char *const *argv)
 {
 	if (err >= 0)
-		dup2(err, STDERR_FILENO);
+		leave_streams(err);
 	if (link == LINK_FD)
 		fcntl(link, F_SETFD, 0);
 	else

@@ -121,10 +121,11 @@ static void on_status(struct process *p, struct ipc_message *m)
 	supervise_status(p->supervisor, text);
 }
 
+/* What counts is its end. */
 static void on_ended(struct process *p, struct ipc_message *m)
 {
 	(void)m;
-	p->stopping = true;
+	p->unanswered = 0;
 }
 
 static void on_keep_on_stop(struct process *p, struct ipc_message *m)

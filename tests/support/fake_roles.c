@@ -111,8 +111,10 @@ static bool start(void *ctx, char *why, size_t size)
 		snprintf(why, size, "it was told to fail");
 		return false;
 	}
-	if (told(f, "crash"))
+	if (told(f, "crash")) {
+		fputs("a last word\n", stderr);
 		abort();
+	}
 	if (strcmp(f->name, "plane") == 0) {
 		count(f, "area");
 		keep_something(f);

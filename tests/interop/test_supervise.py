@@ -1,0 +1,479 @@
+#!/usr/bin/env python3
+"""The supervisor, with roles that do what they are told (tests/support/fake_roles.c): what dies is
+started again, what ends leaves nothing behind, and what is kept goes from one program to the next."""
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+
+from tests.support.poll import until  # noqa: E402
+from tests.support.process import Daemon  # noqa: E402
+from tests.support.service_manager import ServiceManager  # noqa: E402
+from tests.support.suite import Suite, check, check_equal  # noqa: E402
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BIN = os.environ.get("BIN", os.path.join(ROOT, "build/bin"))
+BINARY = os.path.join(BIN, "supervise-test")
+CTL = os.path.join(BIN, "ipsecctl")
+ROLES = ("plane", "ike", "helper")
+
+
+def children(pid):
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+            return [int(word) for word in file.read().split()]
+    except OSError:
+        return []
+
+
+def title(pid):
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return file.read().rstrip(b"\0").decode()
+    except OSError:
+        return ""
+
+
+class Supervisor:
+    """One ipsecd --split in a folder of its own."""
+
+    def __init__(self, folder, *options, env=None, name="log"):
+        self.folder = folder
+        self.vici = os.path.join(folder, "vici")
+        self.conf = os.path.join(folder, "ipsec.conf")
+        if not os.path.exists(self.conf):
+            self.configure("")
+        self.daemon = Daemon("supervise-test", self.argv(*options), os.path.join(folder, name),
+                             env)
+        self.pid = self.daemon.child.pid
+
+    def configure(self, text):
+        with open(self.conf, "w", encoding="utf-8") as file:
+            file.write(text)
+
+    def argv(self, *options):
+        return [BINARY, "--split", "--foreground", "--vici", self.vici, "--config", self.conf,
+                "--log-level", "debug", *options]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_exception):
+        if kind and kind is not SystemExit:
+            print("\n".join(f"      | {line}" for line in self.daemon.log().splitlines()[-40:]))
+        self.daemon.stop()
+
+    def running(self):
+        self.daemon.wait_log(" runs: plane")
+        return self
+
+    def role(self, name):
+        """The pid of the process that has the role, 0: none."""
+        found = [pid for pid in children(self.pid) if title(pid) == f"ipsecd: {name}"]
+        return found[0] if len(found) == 1 else 0
+
+    def roles(self):
+        return {name: self.role(name) for name in ROLES}
+
+    def kill_role(self, name):
+        """kill -9; returns when the next one works."""
+        mark = self.daemon.log_mark()
+        old = self.role(name)
+        os.kill(old, signal.SIGKILL)
+        self.wait(f"{name}] state", mark)
+        until(f"a new {name}", lambda: self.role(name) not in (0, old))
+        return mark
+
+    def wait(self, text, since=0, timeout=10.0):
+        return self.daemon.wait_log(text, since, timeout)
+
+    def ctl(self, *words):
+        done = subprocess.run([CTL, "--vici", self.vici, *words], text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+        return done.returncode, done.stdout
+
+    def end(self, sig=signal.SIGTERM):
+        pids = children(self.pid)
+        self.daemon.kill(sig)
+        status = self.daemon.child.wait(30)
+        until("no process is left", lambda: not any(title(pid) for pid in pids))
+        return status
+
+
+def in_folder(case):
+    def run():
+        folder = tempfile.mkdtemp(prefix="interop-supervise-")
+        try:
+            case(folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    return run
+
+
+# ---- life ----
+
+@in_folder
+def starts_and_ends(folder):
+    with Supervisor(folder) as s:
+        s.running()
+        check(all(s.roles().values()), f"not all run: {s.roles()}")
+        for name in ROLES:
+            with open(f"/proc/{s.role(name)}/comm", encoding="ascii") as file:
+                check_equal(file.read().strip(), f"ipsecd: {name}", "comm")
+        for text in ("hello from ike", "hello from plane", "hello from helper", "vici is there",
+                     "restarts 0 0 0, upgrades 0"):
+            s.wait(text)
+        check_equal(s.end(), 0, "exit status")
+        log = s.daemon.log()
+        check_equal(log.count("stop for good"), 3, "processes that were told to stop")
+        check(log.index("ike] stop") < log.index("plane] stop"), "ike ends first")
+        check_equal([n for n in os.listdir(folder) if n.startswith("vici")], [], "files left")
+
+
+@in_folder
+def reloads(folder):
+    with Supervisor(folder) as s:
+        s.running()
+        s.daemon.kill(signal.SIGHUP)
+        s.wait("ike] reload")
+        check_equal(s.end(signal.SIGINT), 0, "exit status")
+
+
+@in_folder
+def second_signal_ends_at_once(folder):
+    with Supervisor(folder, env={"FAKE_IKE": "deaf"}) as s:
+        s.running()
+        s.daemon.kill(signal.SIGTERM)
+        s.wait("ike] stop")
+        check(s.daemon.running(), "it did not wait for ike")
+        check_equal(s.end(), 0, "exit status")
+
+
+@in_folder
+def death_of_the_supervisor(folder):
+    with Supervisor(folder) as s:
+        s.running()
+        check_equal(s.end(signal.SIGKILL), -signal.SIGKILL, "exit status")
+        with Supervisor(folder, name="log2") as again:
+            again.running()
+            check_equal(again.end(), 0, "exit status of the next one")
+
+
+# ---- deaths ----
+
+@in_folder
+def the_dead_come_back(folder):
+    with Supervisor(folder, "--restart-pause", "0") as s:
+        s.running()
+        for n, name in enumerate(ROLES * 2):
+            others = {k: v for k, v in s.roles().items() if k != name}
+            mark = s.kill_role(name)
+            s.wait(f"{name} (pid ", mark)
+            s.wait("killed by SIGKILL; last: ", mark)
+            s.wait("starting it again at once", mark)
+            s.wait(f"is {n // 3 + 1}", mark)  # works on with the same state
+            if name != "ike":
+                s.wait(f"ike] hello from {name} {s.role(name)}", mark)
+            else:
+                s.wait(f"plane] hello from ike {s.role(name)}", mark)
+                s.wait(f"helper] hello from ike {s.role(name)}", mark)
+            check_equal({k: v for k, v in s.roles().items() if k != name}, others,
+                        "the others")
+        s.wait("restarts 2 2 2, upgrades 0")
+        s.wait("plane] was given tun:fake.0")
+        check_equal(s.end(), 0, "exit status")
+
+
+@in_folder
+def pauses_grow(folder):
+    with Supervisor(folder) as s:
+        s.running()
+        for text in ("at once", "in 0.1 s", "in 0.2 s", "in 0.4 s"):
+            mark = s.kill_role("helper")
+            s.wait(f"starting it again {text}", mark)
+        check_equal(s.end(), 0, "exit status")
+
+
+@in_folder
+def state_that_kills_is_left(folder):
+    with Supervisor(folder, "--restart-pause", "0") as s:
+        s.running()
+        s.kill_role("ike")
+        for _ in range(4):
+            mark = s.kill_role("plane")
+            s.wait("ike] hello from plane", mark)
+        old = s.role("ike")
+        mark = s.kill_role("plane")
+        s.wait("without what its predecessors knew", mark)
+        s.wait("state area is 0", mark)
+        s.wait("state engine is 0", mark)  # keys without their counters are of no use
+        until("another ike", lambda: s.role("ike") not in (0, old))
+        check_equal(s.end(), 0, "exit status")
+
+
+def starting_fails(folder, env, status, *texts):
+    with Supervisor(folder, "--restart-pause", "0.1", env=env) as s:
+        check_equal(s.daemon.child.wait(20), status, f"exit status with {env}")
+        for text in texts:
+            s.wait(text)
+
+
+@in_folder
+def starting_that_fails_is_told(folder):
+    starting_fails(folder, {"FAKE_PLANE": "fail"}, 1, "plane can't start: it was told to fail")
+    starting_fails(folder, {"FAKE_HELPER": "status2"}, 2, "ended with status 2; ending")
+    starting_fails(folder, {"FAKE_IKE": "crash"}, 1, "killed by SIGABRT", "a last word")
+    with Supervisor(folder) as s:
+        s.running()
+        with Supervisor(folder, name="log2") as other:
+            check_equal(other.daemon.child.wait(10), 1, "exit status of a second one")
+            other.wait(f"process {s.pid} holds")
+        check_equal(s.end(), 0, "exit status")
+
+
+def in_background(folder, env=None):
+    argv = [BINARY, "--split", "--vici", f"{folder}/vici", "--config", f"{folder}/ipsec.conf",
+            "--restart-pause", "0.1"]
+    return subprocess.run(argv, env={**os.environ, **(env or {})}, text=True, timeout=20,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+
+
+@in_folder
+def the_command_returns_when_all_work(folder):
+    with open(f"{folder}/ipsec.conf", "w", encoding="utf-8"):
+        pass
+    for env, status, text in (({"FAKE_PLANE": "fail"}, 1, "it was told to fail"),
+                              ({"FAKE_IKE": "status2"}, 2, "ended with status 2"),
+                              ({"FAKE_IKE": "crash"}, 1, "ike says: a last word")):
+        done = in_background(folder, env)
+        check_equal(done.returncode, status, f"exit status with {env}")
+        check(text in done.stderr, f"'{text}' is not in {done.stderr!r}")
+    done = in_background(folder)
+    check_equal((done.returncode, done.stderr), (0, ""), "of the command")
+    with open(f"{folder}/vici.lock", encoding="ascii") as file:
+        pid = int(file.read())
+    try:
+        old = children(pid)
+        check_equal(sorted(map(title, old)), sorted(f"ipsecd: {r}" for r in ROLES), "titles")
+        subprocess.run([CTL, "--vici", f"{folder}/vici", "upgrade"], check=True,
+                       stdout=subprocess.DEVNULL)
+        check(not set(children(pid)) & set(old), "an upgrade in the background left old ones")
+    finally:
+        os.kill(pid, signal.SIGTERM)
+    until("it is gone", lambda: not title(pid))
+
+
+# ---- another program ----
+
+@in_folder
+def upgrade(folder):
+    with Supervisor(folder) as s:
+        s.running()
+        for round_ in (1, 2):
+            old = s.roles()
+            mark = s.daemon.log_mark()
+            status, text = s.ctl("upgrade")
+            check_equal(status, 0, text)
+            check(re.match(r"ipsecd \S+ has taken over, in \d+ ms", text), text)
+            new = s.roles()
+            check(all(new.values()) and not set(new.values()) & set(old.values()), f"{old}, {new}")
+            for name in ("area", "engine", "vault"):
+                s.wait(f"state {name} is {round_}", mark)
+            s.wait("plane] was given tun:fake.0", mark)
+            s.wait(f"restarts 0 0 0, upgrades {round_}", mark)
+            log = s.daemon.log(mark)
+            check(log.index("ike] stop and keep") < log.index("plane] stop and keep") <
+                  log.index("area is"), "the order of the processes")
+        s.kill_role("ike")
+        check_equal(s.end(), 0, "exit status")
+        check_equal([n for n in os.listdir(folder) if n.startswith("vici")], [], "files left")
+
+
+@in_folder
+def upgrades_that_are_refused(folder):
+    script = f"{folder}/script"
+    with open(script, "w", encoding="ascii") as file:
+        file.write("#!/bin/sh\nexit 0\n")
+    older = f"{folder}/older"
+    with open(older, "w", encoding="ascii") as file:
+        file.write("#!/bin/sh\necho ipsecd-upgrade handover=0\n")
+    for path in (script, older):
+        os.chmod(path, 0o755)
+    with Supervisor(folder) as s:
+        s.running()
+        old = s.roles()
+        for binary, text in (("/bin/true", "no ipsecd that can take over"),
+                             ("/bin/cat", "it said: "),
+                             (script, "no ipsecd that can take over"),
+                             (older, "no ipsecd that can take over"),
+                             ("/etc/passwd", "Permission denied"),
+                             (f"{folder}/nothing", "No such file")):
+            status, said = s.ctl("upgrade", binary)
+            check_equal(status, 1, f"exit status of upgrade {binary}: {said}")
+            check(text in said, f"'{text}' is not in {said!r}")
+        s.configure("conn\n")
+        status, said = s.ctl("upgrade")
+        check(status == 1 and "it refuses the configuration: " in said and "ipsec.conf:1" in said,
+              said)
+        check_equal(s.roles(), old, "the processes")
+        check_equal(s.end(), 0, "exit status")
+
+
+@in_folder
+def takeover(folder):
+    with Supervisor(folder) as old:
+        old.running()
+        gone = old.roles().values()
+        with Supervisor(folder, "--takeover", name="log2") as new:
+            check_equal(old.daemon.child.wait(10), 0, "exit status of the old one")
+            new.running()
+            for text in ("state area is 1", "state engine is 1", "state vault is 1",
+                         "was given tun:fake.0", "upgrades 1", "vici is there"):
+                new.wait(text)
+            check(not any(title(pid) for pid in gone), "old processes are left")
+            with open(f"{folder}/vici.lock", encoding="ascii") as file:
+                check_equal(int(file.read()), new.pid, "who holds the lock")
+            check(os.path.exists(new.vici), "the socket is gone")
+            new.kill_role("plane")
+            check_equal(new.ctl("upgrade")[0], 0, "upgrade afterwards")
+            check_equal(new.end(), 0, "exit status")
+            check_equal([n for n in os.listdir(folder) if n.startswith("vici")], [], "files")
+
+
+@in_folder
+def takeovers_that_fail(folder):
+    with Supervisor(folder, "--takeover") as nobody:
+        check_equal(nobody.daemon.child.wait(10), 1, "exit status without an old one")
+        nobody.wait("nobody to take over from")
+    with Supervisor(folder) as s:
+        s.running()
+        s.configure("conn\n")
+        with Supervisor(folder, "--takeover", name="log2") as new:
+            check_equal(new.daemon.child.wait(10), 2, "exit status with a bad configuration")
+        s.configure("")
+        old = s.roles()
+        # One that dies half-way.
+        heir = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        heir.settimeout(10)
+        heir.connect(f"{s.vici}.supervisor")
+        heir.send(b"takeover 1")
+        lines = []
+        while not lines or lines[-1] != b"all":
+            line, fds, _flags, _from = socket.recv_fds(heir, 4096, 1)
+            lines.append(line)
+            for fd in fds:
+                os.close(fd)
+        check(b"lock" in lines and b"keep ike.engine" in lines and b"keep self.vici" in lines,
+              f"{lines}")
+        status, said = s.ctl("upgrade")
+        check(status == 1 and "under way" in said, said)
+        heir.send(b"stop ike")
+        while heir.recv(4096) != b"gone ike":
+            pass
+        check_equal(s.role("ike"), 0, "ike, stopped for the heir")
+        heir.close()
+        s.wait("going on")
+        until("ike is back", lambda: s.role("ike"))
+        check_equal(s.role("plane"), old["plane"], "the plane")
+        s.wait("state engine is 1")
+        check_equal(s.end(), 0, "exit status")
+
+
+# ---- systemd ----
+
+@in_folder
+def the_service_manager_is_told(folder):
+    with ServiceManager(folder) as manager:
+        s = Supervisor.__new__(Supervisor)
+        s.folder, s.vici, s.conf = folder, f"{folder}/vici", f"{folder}/ipsec.conf"
+        s.configure("")
+        process = manager.start(s.argv(), f"{folder}/log", watchdog_us=300000)
+        try:
+            until("READY=1", lambda: manager.heard("READY=1"))
+            until("STATUS", lambda: manager.heard("STATUS=fake work"))
+            until("the watchdog is served", lambda: manager.read().count("WATCHDOG=1") > 3)
+            mark = len(manager.read())
+            process.send_signal(signal.SIGHUP)
+            until("RELOADING=1", lambda: "RELOADING=1" in manager.read()[mark:])
+            until("READY=1 again", lambda: "READY=1" in manager.read()[mark:])
+            check(any(line.startswith("MONOTONIC_USEC=") for line in manager.told[mark:]),
+                  "MONOTONIC_USEC")
+        finally:
+            process.terminate()
+            status = manager.wait(process)
+        check_equal(status, 0, "exit status")
+        check(manager.heard("STOPPING=1"), "STOPPING=1")
+
+
+@in_folder
+def restart_by_the_service_manager(folder):
+    with ServiceManager(folder) as manager:
+        s = Supervisor.__new__(Supervisor)
+        s.folder, s.vici, s.conf = folder, f"{folder}/vici", f"{folder}/ipsec.conf"
+        s.configure("")
+        inode = None
+        for round_ in range(3):
+            manager.told = []
+            log = f"{folder}/log{round_}"
+            process = manager.start(s.argv(), log, {"FAKE_KEEP": "1"})
+            try:
+                until("READY=1", lambda: manager.heard("READY=1"))
+                check_equal(manager.names(), sorted([
+                    "helper.vault", "ike.engine", "plane.area", "plane.tun%3Afake.0",
+                    "self.socket", "self.vici"]), "what is kept")
+                with open(log, encoding="utf-8") as file:
+                    text = file.read()
+                check(f"state engine is {round_}" in text, text)
+                check(("was given tun:fake.0" in text) == (round_ > 0), text)
+                found = os.stat(s.vici).st_ino
+                check(inode in (None, found), "the vici socket is another one")
+                inode = found
+                code, said = s.ctl("upgrade", "/bin/true")
+                check(code == 1 and "can take over" in said, f"the supervisor's socket: {said}")
+            finally:
+                process.terminate()
+                status = manager.wait(process)
+            check_equal(status, 0, "exit status")
+            with open(log, encoding="utf-8") as file:
+                check_equal(file.read().count("stop and keep"), 3, "processes that keep")
+        manager.clear()
+        process = manager.start(s.argv(), f"{folder}/log-last")
+        try:
+            until("READY=1", lambda: manager.read()[-1:] and manager.names())
+            until("all is kept", lambda: len(manager.names()) == 6)
+        finally:
+            process.terminate()
+            check_equal(manager.wait(process), 0, "exit status")
+        with open(f"{folder}/log-last", encoding="utf-8") as file:
+            text = file.read()
+        check("state engine is 0" in text and text.count("stop for good") == 3, text)
+
+
+def main():
+    suite = Suite("supervise")
+    suite.case("processes start, know each other and end in order", starts_and_ends)
+    suite.case("SIGHUP reloads, SIGINT ends", reloads)
+    suite.case("a second signal does not wait for a deaf ike", second_signal_ends_at_once)
+    suite.case("kill -9 of the supervisor leaves no process", death_of_the_supervisor)
+    suite.case("kill -9 of each role", the_dead_come_back)
+    suite.case("pauses grow", pauses_grow)
+    suite.case("five deaths: without the state", state_that_kills_is_left)
+    suite.case("a start that fails is told", starting_that_fails_is_told)
+    suite.case("in the background", the_command_returns_when_all_work)
+    suite.case("upgrade", upgrade)
+    suite.case("upgrades that are refused", upgrades_that_are_refused)
+    suite.case("takeover", takeover)
+    suite.case("takeovers that fail", takeovers_that_fail)
+    suite.case("systemd is told", the_service_manager_is_told)
+    suite.case("systemd's store", restart_by_the_service_manager)
+    return suite.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
