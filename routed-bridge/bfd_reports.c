@@ -1,5 +1,6 @@
 #include "routed-bridge/bfd_reports.h"
 #include "routed-bridge/bfd_link.h"
+#include "lib/accept.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@ struct bfd_reports {
 	bool blocked;	      /* some sessions are untold */
 	bool listing;	      /* LISTED comes when all are told */
 	bool stopped;
+	bool paused; /* nobody is accepted for a moment */
 	struct bfd_watch on_listener, on_bridge;
 };
 
@@ -118,6 +120,10 @@ void bfd_reports_stats(struct bfd_reports *r)
 
 	if (!r->blocked)
 		say(r, &m);
+	if (!r->paused)
+		return;
+	r->paused = false;
+	bfd_loop_change(r->loop, r->listener, &r->on_listener, EPOLLIN);
 }
 
 /* The bridge forgets what was not told before: not one session may be missing. */
@@ -191,8 +197,15 @@ static void on_listener(void *ctx, uint32_t events)
 	int fd = accept4(r->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 	(void)events;
-	if (fd < 0)
+	if (fd < 0) {
+		if (!accept_ran_short(errno))
+			return;
+		log_to(r->log, LOG_LEVEL_ERROR, "bfd", "", "can't accept a bridge: %s",
+		       strerror(errno));
+		r->paused = true;
+		bfd_loop_change(r->loop, r->listener, &r->on_listener, 0);
 		return;
+	}
 	if (!bfd_link_trusts(fd)) {
 		log_to(r->log, LOG_LEVEL_WARN, "bfd", "", "another user's connection is refused");
 		close(fd);

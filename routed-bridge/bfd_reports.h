@@ -15,7 +15,7 @@ struct bfd_reports *bfd_reports_new(struct bfd_loop *loop, struct bfd_table *tab
 void bfd_reports_free(struct bfd_reports *r);
 void bfd_reports_changed(struct bfd_reports *r, struct bfd_peer *p);
 void bfd_reports_gone(struct bfd_reports *r, const struct bfd_peer *p);
-void bfd_reports_stats(struct bfd_reports *r);
+void bfd_reports_stats(struct bfd_reports *r); /* once a second */
 bool bfd_reports_attached(const struct bfd_reports *r);
 bool bfd_reports_stopped(const struct bfd_reports *r); /* the bridge said STOP */
 

@@ -1,5 +1,6 @@
 /* The listening socket, the connection with its buffer, and the timer of both. */
 #include "routed-bridge/bmp_listener.h"
+#include "lib/accept.h"
 #include "routed-bridge/bmp_resync.h"
 #include "routed-bridge/tcp_owner.h"
 
@@ -32,11 +33,12 @@ struct bmp_listener {
 	struct bmp_feed *feed;
 	struct bmp_feed_count last; /* of the feed before */
 	struct bmp_resync resync;
-	uint64_t doubts; /* of this feed, acted on */
-	bool resyncing;	 /* the connection is there because we wanted the table again */
-	bool told;	 /* the host knows that it is connected */
-	size_t had;	 /* paths before the resynchronisation */
-	mono_time away;	 /* resyncing: when the connection counts as lost */
+	uint64_t doubts;  /* of this feed, acted on */
+	bool resyncing;	  /* the connection is there because we wanted the table again */
+	bool told;	  /* the host knows that it is connected */
+	size_t had;	  /* paths before the resynchronisation */
+	mono_time paused; /* until when nobody is accepted; MONO_NEVER: as ever */
+	mono_time away;	  /* resyncing: when the connection counts as lost */
 	uint64_t connections, refused, resyncs;
 	size_t len;
 	uint8_t in[BUFFER_SIZE];
@@ -249,10 +251,16 @@ static void on_acceptable(struct ev_loop *loop, ev_io *io, int events)
 	int fd =
 		accept4(l->listening, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-	(void)loop;
 	(void)events;
-	if (fd < 0)
+	if (fd < 0) {
+		if (!accept_ran_short(errno))
+			return;
+		say(l, LOG_LEVEL_ERROR, "can't accept a connection: %s", strerror(errno));
+		ev_io_stop(loop, io);
+		l->paused = mono_now() + (mono_time)(ACCEPT_PAUSE * (double)MONO_S);
+		plan(l);
 		return;
+	}
 	endpoint_from_sockaddr((const struct sockaddr *)&from, &peer);
 	endpoint_format_url(&peer, text);
 	why = l->fd >= 0 ? "bgpd is connected already (one 'router bgp' of one bgpd can be "
@@ -324,6 +332,7 @@ static mono_time next_event(const struct bmp_listener *l, mono_time now)
 
 	if (l->listening < 0)
 		at = now + RETRY;
+	at = earlier(at, l->paused);
 	if (!l->feed)
 		return l->resyncing ? earlier(at, l->away) : at;
 	at = earlier(at, bmp_feed_deadline(l->feed));
@@ -345,10 +354,13 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	struct bmp_listener *l = timer->data;
 
-	(void)loop;
 	(void)events;
 	if (l->listening < 0)
 		try_to_listen(l);
+	if (l->paused <= mono_now()) {
+		l->paused = MONO_NEVER;
+		ev_io_start(loop, &l->acceptable);
+	}
 	if (l->feed && bmp_feed_deadline(l->feed) <= mono_now()) {
 		bmp_feed_expire(l->feed, mono_now());
 		on_synced(l);
@@ -374,6 +386,7 @@ struct bmp_listener *bmp_listener_new(const struct bmp_listener_host *host, stru
 	l->at = *at;
 	endpoint_format_url(at, l->name);
 	l->listening = l->fd = -1;
+	l->paused = MONO_NEVER;
 	l->log_limit.burst = 10;
 	bmp_resync_init(&l->resync);
 	ev_io_init(&l->acceptable, on_acceptable, -1, EV_READ);

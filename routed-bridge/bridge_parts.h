@@ -166,6 +166,11 @@ struct quality_stats {
 void bridge_quality_each(const struct bridge *b,
 			 void (*call)(void *ctx, const struct quality_stats *s), void *ctx);
 
+struct metrics;
+
+/* bridge_metrics_quality.c */
+void bridge_metrics_quality(const struct bridge *b, struct metrics *out);
+
 /* The prefix lists of bgpd's are to have these peers and no others. */
 struct quality_lists;
 struct quality_lists *quality_lists_new(struct bridge *b);

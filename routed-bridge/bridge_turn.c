@@ -166,10 +166,6 @@ void bridge_turns_sweep(struct bridge *b)
 
 void bridge_turns_recover(struct bridge *b)
 {
-	char path[FILE_MAX];
-
-	if (access(settings_file(b, path), F_OK) < 0)
-		return;
 	bridge_turns_sweep(b);
 	turn_settings_free(b->turn_settings);
 	b->turn_settings = NULL;

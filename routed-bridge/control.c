@@ -1,5 +1,6 @@
 /* The server of the control socket. */
 #include "routed-bridge/control.h"
+#include "lib/accept.h"
 #include "lib/unix_socket.h"
 
 #include <errno.h>
@@ -32,7 +33,7 @@ struct control {
 	ino_t inode;
 	bool told;
 	ev_io io;
-	ev_timer retry;
+	ev_timer retry, accept_pause;
 	struct client *clients;
 	unsigned n_clients;
 };
@@ -107,6 +108,24 @@ static bool serve(struct control *control, int fd)
 	return true;
 }
 
+static void on_accept_pause(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct control *control = timer->data;
+
+	(void)events;
+	ev_io_start(loop, &control->io);
+}
+
+/* The client stays in the queue, and would wake us again at once. */
+static void pause_accepting(struct control *control)
+{
+	log_to(control->host.log, LOG_LEVEL_ERROR, "control", "", "can't accept a client: %s",
+	       strerror(errno));
+	ev_io_stop(control->host.loop, &control->io);
+	ev_timer_set(&control->accept_pause, ACCEPT_PAUSE, 0.);
+	ev_timer_start(control->host.loop, &control->accept_pause);
+}
+
 static void on_client(struct ev_loop *loop, ev_io *io, int events)
 {
 	struct control *control = io->data;
@@ -114,8 +133,11 @@ static void on_client(struct ev_loop *loop, ev_io *io, int events)
 
 	(void)loop;
 	(void)events;
-	if (fd < 0)
+	if (fd < 0) {
+		if (accept_ran_short(errno))
+			pause_accepting(control);
 		return;
+	}
 	/* Those who ask and do not read make room for who does. */
 	if (may_know(fd) && control->n_clients == CONTROL_CLIENTS_MAX)
 		drop(control->clients);
@@ -191,7 +213,8 @@ struct control *control_new(const struct control_host *host, const char *path)
 	memcpy(c->path, path, strnlen(path, sizeof(c->path) - 1));
 	ev_init(&c->io, on_client);
 	ev_init(&c->retry, on_retry);
-	c->io.data = c->retry.data = c;
+	ev_init(&c->accept_pause, on_accept_pause);
+	c->io.data = c->retry.data = c->accept_pause.data = c;
 	attempt(c);
 	return c;
 }
@@ -206,6 +229,7 @@ void control_free(struct control *c)
 	DL_FOREACH_SAFE (c->clients, client, next)
 		drop(client);
 	ev_timer_stop(c->host.loop, &c->retry);
+	ev_timer_stop(c->host.loop, &c->accept_pause);
 	if (c->fd >= 0) {
 		ev_io_stop(c->host.loop, &c->io);
 		close(c->fd);

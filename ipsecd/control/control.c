@@ -1,6 +1,7 @@
 /* The vici server's socket: lock, bind, accept, end. Owns the list of clients. The lock
  * is a flock on PATH.lock, so that it ends with the process whatever happens to it. */
 #include "ipsecd/control/server.h"
+#include "lib/accept.h"
 #include "lib/unix_socket.h"
 
 #include <errno.h>
@@ -15,9 +16,8 @@
 #include <unistd.h>
 #include <utlist.h>
 
-#define BACKLOG	     64
-#define ACCEPT_PAUSE 1. /* seconds without accepting when descriptors ran out */
-#define SOCKET_MODE  0770
+#define BACKLOG	    64
+#define SOCKET_MODE 0770
 
 /* ---- lock ---- */
 
@@ -176,7 +176,7 @@ static void on_acceptable(struct ev_loop *loop, ev_io *w, int revents)
 
 	(void)revents;
 	if (fd < 0) {
-		if (errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM)
+		if (!accept_ran_short(errno))
 			return;
 		log_to(c->host.log, LOG_LEVEL_ERROR, "vici", "", "can't accept a client: %s",
 		       strerror(errno));

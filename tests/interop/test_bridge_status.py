@@ -5,6 +5,7 @@ the dashboard or an alert names exists.
 """
 import json
 import os
+import resource
 import re
 import socket
 import subprocess
@@ -222,6 +223,24 @@ def hostile(site):
                           lambda m: m.value("process_open_fds") <= base + 1)
 
 
+def short_of_descriptors(site):
+    """Who can't be accepted waits in the queue, and is looked at once a second, not all the time."""
+    pid = site.bridge.child.pid
+    soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    mark, start = site.bridge.log_mark(), time.monotonic()
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (len(os.listdir(f"/proc/{pid}/fd")), hard))
+    waiting = until("room in the queue", lambda: _reach(f"{site.dir}/control"))
+
+    def refusals():
+        return site.bridge.log(mark).count("can't accept a client: Too many open files")
+
+    until("a second attempt", lambda: refusals() > 1)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
+    document(site)
+    check(refusals() <= time.monotonic() - start + 1, f"{refusals()} attempts")
+    waiting.close()
+
+
 def doors(site):
     """A reload moves them; a dead bridge's socket is replaced; strangers stay outside."""
     check_equal(os.stat(f"{site.dir}/control").st_mode & 0o777, 0o600, "mode")
@@ -335,7 +354,8 @@ def main():
     with Site("status", METRICS + CONFIG) as site:
         site.start()
         for name, case in (("life", life), ("late", late), ("metrics agree", agree), ("losses", losses),
-                           ("unknown connection", unknown_conn), ("hostile clients", hostile), ("without zebra", without_zebra),
+                           ("unknown connection", unknown_conn), ("hostile clients", hostile),
+                           ("short of descriptors", short_of_descriptors), ("without zebra", without_zebra),
                            ("doors", doors), ("fake", fake), ("documented", documented),
                            ("dashboard and alerts", dashboard)):
             suite.case(name, case, site)

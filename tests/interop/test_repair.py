@@ -230,6 +230,14 @@ def turns_end():
         a.config = "repair no\n"
         a.start_bridge()
         until("they were swept", lambda: turns_of(a) == before, 20)
+        # Also where nothing tells of a former bridge.
+        bridge, a.bridge = a.bridge, None
+        bridge.stop()
+        a.ns.ip("rule", "add", "priority", "4747", "protocol", "69", "iif", "tun-ab", "lookup",
+                "47470001")
+        check_equal(turns_of(a)[0], 1, "a rule that was left")
+        a.start_bridge()
+        until("it was swept", lambda: turns_of(a) == before, 20)
 
 
 def switch_off_and_on(a):
