@@ -121,7 +121,7 @@ void emit_frr_daemons(FILE *out, const struct plan *p, unsigned site)
 	fprintf(out, "# FRR's daemons at site %s, made from the topology %s\n",
 		p->sites[site].site->name, p->topology->name);
 	fprintf(out, "bgpd=yes\nbfdd=yes\nstaticd=yes\nvtysh_enable=yes\n");
-	fprintf(out, "zebra_options=\"-A 127.0.0.1 -s 90000000\"\n");
+	fprintf(out, "zebra_options=\"-A 127.0.0.1 -s 90000000 --v6-rr-semantics\"\n");
 	fprintf(out, "# bmp: what bgpd hears goes to routed-bridge, too\n");
 	fprintf(out, "bgpd_options=\"-A 127.0.0.1 -M bmp\"\n");
 	fprintf(out, "bfdd_options=\"-A 127.0.0.1%s\"\n",
