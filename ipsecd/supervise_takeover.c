@@ -58,6 +58,10 @@ void takeover_ask(struct supervisor *s, struct asker *a)
 		asker_say(a, -1, "error it is starting, ending, or being upgraded");
 		return;
 	}
+	if (script_desk_left(s->scripts)) {
+		asker_say(a, -1, "error an updown script runs: try again when it has ended");
+		return;
+	}
 	log_to(s->log, LOG_LEVEL_NOTICE, "job", "", "another process is about to take over");
 	s->heir = a;
 	asker_say(a, -1, "formats %s", upgrade_formats());

@@ -299,6 +299,8 @@ static const char *hindrance(const struct supervisor *s)
 		return "ipsecd is just starting or ending";
 	if (s->replacing || s->upgrade || s->heir)
 		return "an upgrade is under way";
+	if (script_desk_left(s->scripts)) /* their ends would be heard by nobody */
+		return "an updown script runs: try again when it has ended";
 	return NULL;
 }
 

@@ -227,6 +227,7 @@ static const struct keyword keywords[] = {
 	SETUP("install-virtual-ip", KEYWORD_INSTALL_VIRTUAL_IP),
 	SETUP("install-virtual-ip-on", KEYWORD_INSTALL_VIRTUAL_IP_ON),
 	SETUP("updown-timeout", KEYWORD_UPDOWN_TIMEOUT),
+	SETUP("keep-on-stop", KEYWORD_KEEP_ON_STOP),
 	SETUP("metrics", KEYWORD_METRICS),
 	SETUP("early-detection", KEYWORD_EARLY_DETECTION),
 	SETUP("bind-device", KEYWORD_BIND_DEVICE),

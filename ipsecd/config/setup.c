@@ -1,10 +1,12 @@
 /* config setup -> settings of the daemon, and what holds for all conns. */
 #include "ipsecd/config/build.h"
+#include "lib/words.h"
 
 #include <string.h>
 
 #define RULE_PRIO_MAX	   32765 /* before the kernel's own rule for the main table */
 #define UPDOWN_TIMEOUT_MAX 3600
+#define KEEP_ON_STOP_MAX   3600
 
 static const struct setting *given(const struct sections *s, enum keyword_id id)
 {
@@ -92,6 +94,21 @@ static void updown_timeout(const struct sections *s, struct settings *out,
 		out->updown_timeout = (uint32_t)(t / MONO_S);
 }
 
+/* As with metrics, `no` is the default. */
+static void keep_on_stop(const struct sections *s, struct settings *out,
+			 struct config_errors *errors)
+{
+	const struct setting *set = given(s, KEYWORD_KEEP_ON_STOP);
+	mono_time t;
+
+	if (!set || strcmp(set->value, "no") == 0)
+		return;
+	if (!words_parse_duration(set->value, &t) || t < MONO_S || t > KEEP_ON_STOP_MAX * MONO_S)
+		value_error(errors, set, "a time from 1s to 1h, or no");
+	else
+		out->keep_on_stop = (uint32_t)(t / MONO_S);
+}
+
 /* `no` is the default, so that a file can switch off what one before it switched on. */
 static void metrics(const struct sections *s, struct settings *out, struct config_errors *errors)
 {
@@ -125,6 +142,7 @@ void setup_read(const struct sections *s, struct setup *out, struct settings *se
 	flag(s, KEYWORD_INSTALL_VIRTUAL_IP, &settings->install_virtual_ip, errors);
 	virtual_ip_device(s, settings, errors);
 	updown_timeout(s, settings, errors);
+	keep_on_stop(s, settings, errors);
 	metrics(s, settings, errors);
 	flag(s, KEYWORD_EARLY_DETECTION, &settings->early_detection, errors);
 	device(s, KEYWORD_BIND_DEVICE, settings->bind_device, errors);

@@ -9,6 +9,7 @@
 #define OWNER_LEN_MIN	   2
 #define RULE_PRIO_MAX	   32765
 #define UPDOWN_TIMEOUT_MAX 3600
+#define KEEP_ON_STOP_MAX   3600
 
 /* Anybody's, or none: the kernel takes more names than we give. */
 static bool is_device(const char *name)
@@ -34,6 +35,10 @@ static void code_settings(struct fields *c, struct settings *s)
 	s->metrics.port = fields_u16(c, s->metrics.port, "metrics");
 	fields_require(c, !s->metrics.addr.family == !s->metrics.port, "metrics");
 	s->early_detection = fields_bool(c, s->early_detection, "early-detection");
+	fields_string_in(c, s->bind_device, sizeof(s->bind_device), "bind-device");
+	fields_require(c, fields_ok(c) && is_device(s->bind_device), "bind-device");
+	s->keep_on_stop =
+		(uint32_t)fields_number(c, s->keep_on_stop, 4, KEEP_ON_STOP_MAX, "keep-on-stop");
 }
 
 struct codec_result settings_encode(const struct settings *s, struct buf *out)

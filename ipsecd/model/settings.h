@@ -19,6 +19,7 @@ struct settings {
 	uint32_t updown_timeout;		 /* seconds a script may take; 30 */
 	struct endpoint metrics;		 /* where they are served; family 0: nowhere */
 	char bind_device[IF_NAMESIZE]; /* of IKE's sockets: a VRF, or a device; "": none */
+	uint32_t keep_on_stop;	       /* seconds that SAs and devices outlive a SIGTERM; 0: none */
 	bool early_detection; /* ICMP, the underlay's links and the like raise suspicions; yes */
 };
 

@@ -138,6 +138,8 @@ void settings_dump(const struct settings *s, FILE *out)
 		s->install_virtual_ip_on, s->updown_timeout);
 	if (s->metrics.addr.family)
 		fprintf(out, " metrics=%s", endpoint_format_url(&s->metrics, text));
+	if (s->keep_on_stop)
+		fprintf(out, " keep=%us", s->keep_on_stop);
 	fputs("\n", out);
 }
 

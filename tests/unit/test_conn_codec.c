@@ -409,6 +409,8 @@ static void test_settings(void **state)
 	(void)state;
 	s.install_routes = s.install_virtual_ip = true;
 	snprintf(s.install_virtual_ip_on, sizeof(s.install_virtual_ip_on), "lo");
+	snprintf(s.bind_device, sizeof(s.bind_device), "vrf-outside");
+	s.keep_on_stop = 30;
 	assert_true(endpoint_parse("[::1]:9433", &s.metrics));
 	assert_int_equal(settings_encode(&s, &b).error, CODEC_OK);
 	bytes = buf_span(&b);
@@ -417,6 +419,8 @@ static void test_settings(void **state)
 		    copy.routing_table == 220 && copy.routing_table_prio == 220 &&
 		    copy.updown_timeout == 30);
 	assert_string_equal(copy.install_virtual_ip_on, "lo");
+	assert_string_equal(copy.bind_device, "vrf-outside");
+	assert_int_equal(copy.keep_on_stop, 30);
 	assert_true(endpoint_equal(&s.metrics, &copy.metrics));
 	for (size_t n = 0; n < bytes.len; n++)
 		assert_int_not_equal(settings_decode(span_of(bytes.ptr, n), &copy).error, CODEC_OK);
