@@ -3,7 +3,6 @@
  * Order matters in two places: a conn's device exists before the engine may install
  * CHILD_SAs for it, and a tunnel that is taken down drains before its SAs go. */
 #include "ipsecd/net/icmp.h"
-#include "ipsecd/net/udp.h"
 #include "ipsecd/shell.h"
 
 #include <stdio.h>
@@ -334,16 +333,24 @@ static const uint64_t *plane_counters(void *ctx)
 	return d->ops->counters(d->plane);
 }
 
+static struct udp_counters socket_counters(const struct daemon *d)
+{
+	struct udp_counters n;
+
+	d->means->act->net_counters(d->means, &n);
+	return n;
+}
+
 static unsigned net_counters(void *ctx, struct control_counter out[CONTROL_NET_COUNTERS_MAX])
 {
 	const struct daemon *d = ctx;
-	const struct udp_counters *n = udp_counters(d->udp);
+	const struct udp_counters n = socket_counters(d);
 	const struct icmp_counters *icmp = early_icmp_counters(d->early);
 	const struct control_counter all[] = {
-		{"udp-received", n->received},	     {"udp-sent", n->sent},
-		{"udp-send-failed", n->send_failed}, {"udp-drop-truncated", n->truncated},
-		{"udp-drop-runt", n->runt},	     {"udp-keepalives", n->keepalives},
-		{"icmp-received", icmp->received},   {"icmp-refused", icmp->refused},
+		{"udp-received", n.received},	    {"udp-sent", n.sent},
+		{"udp-send-failed", n.send_failed}, {"udp-drop-truncated", n.truncated},
+		{"udp-drop-runt", n.runt},	    {"udp-keepalives", n.keepalives},
+		{"icmp-received", icmp->received},  {"icmp-refused", icmp->refused},
 	};
 
 	_Static_assert(sizeof(all) <= CONTROL_NET_COUNTERS_MAX * sizeof(*out), "too many");
@@ -361,7 +368,7 @@ struct control_host commands_control_host(struct daemon *d)
 		.engine = d->engine,
 		.log = log_default(), /* not the tee: a line about a client must not go to it */
 		.plane = d->ops->name,
-		.plane_why = d->plane_why,
+		.plane_why = d->means->why,
 		.now = now,
 		.tunnel = tunnel,
 		.child_stats = child_stats,

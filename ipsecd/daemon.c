@@ -4,12 +4,8 @@
  * It holds no protocol and no policy: inputs go
  * into the engine with the time, and after each one `shell_pump` carries out what comes back,
  * in order, lets the tunnels settle their links once, and arms one timer. */
-#include "ipsecd/daemon.h"
-#include "ipsecd/flush.h"
 #include "ipsecd/net/changes.h"
 #include "ipsecd/net/resolve.h"
-#include "ipsecd/net/udp.h"
-#include "ipsecd/plane.h"
 #include "ipsecd/shell.h"
 
 #include <errno.h>
@@ -22,30 +18,14 @@
 
 /* ---- outputs of the engine ---- */
 
-/* No route, no such source address: the engine tries again, but "no answer" alone would
- * send the operator to the wrong place. */
 static void out_send(struct daemon *d, const struct ike_output *out)
 {
-	static struct log_limit limit = {.burst = 5};
-	char from[ENDPOINT_TEXT], to[ENDPOINT_TEXT];
-	int error;
-
-	if (udp_send_ike(d->udp, &out->path.local, &out->path.remote, out->datagram))
-		return;
-	error = errno;
-	early_send_failed(d->early, &out->path.local, &out->path.remote, error);
-	if (log_limit_pass(&limit, mono_now()))
-		log_to(d->log, LOG_LEVEL_WARN, "net", "", "sending from %s to %s failed: %s%s",
-		       endpoint_format(&out->path.local, from),
-		       endpoint_format(&out->path.remote, to), strerror(error),
-		       error == EINVAL || error == ENETUNREACH
-			       ? " (is there a route, is the source address one of ours?)"
-			       : "");
+	d->means->act->send_ike(d->means, &out->path.local, &out->path.remote, out->datagram);
 }
 
 static void out_keepalive(struct daemon *d, const struct ike_output *out)
 {
-	udp_send_keepalive(d->udp, &out->path.local, &out->path.remote);
+	d->means->act->send_keepalive(d->means, &out->path.local, &out->path.remote);
 }
 
 static void out_child_install(struct daemon *d, const struct ike_output *out)
@@ -97,7 +77,7 @@ static void end(struct daemon *d)
 	d->ending = true;
 	ev_timer_stop(d->loop, &d->shutdown);
 	if (!effects_end(d->effects)) {
-		ev_break(d->loop, EVBREAK_ALL);
+		d->setup.ended(d->setup.ctx);
 		return;
 	}
 	ev_timer_set(&d->shutdown, SCRIPTS_SECONDS, 0.);
@@ -109,7 +89,7 @@ static void on_scripts_idle(void *ctx)
 	struct daemon *d = ctx;
 
 	if (d->ending)
-		ev_break(d->loop, EVBREAK_ALL);
+		d->setup.ended(d->setup.ctx);
 }
 
 static void out_lease_query(struct daemon *d, const struct ike_output *out)
@@ -198,15 +178,32 @@ static void on_child_lost(void *ctx, uint64_t child)
 	ike_engine_child_event(d->engine, child, IKE_CHILD_HARD_EXPIRE, NULL, mono_now());
 }
 
-static bool send_esp(void *ctx, const struct endpoint *from, const struct endpoint *to,
-		     struct span esp)
+/* No route, no such source address: the engine tries again, but "no answer" alone would
+ * send the operator to the wrong place. */
+static void on_send_failed(void *ctx, const struct endpoint *local, const struct endpoint *remote,
+			   int error, bool esp)
 {
+	static struct log_limit limit = {.burst = 5};
+	char from[ENDPOINT_TEXT], to[ENDPOINT_TEXT];
 	struct daemon *d = ctx;
 
-	if (udp_send_esp(d->udp, from, to, esp))
-		return true;
-	early_send_failed(d->early, from, to, errno);
-	return false;
+	early_send_failed(d->early, local, remote, error);
+	if (!esp && log_limit_pass(&limit, mono_now()))
+		log_to(d->log, LOG_LEVEL_WARN, "net", "", "sending from %s to %s failed: %s%s",
+		       endpoint_format(local, from), endpoint_format(remote, to), strerror(error),
+		       error == EINVAL || error == ENETUNREACH
+			       ? " (is there a route, is the source address one of ours?)"
+			       : "");
+}
+
+static void on_ike(void *ctx, const struct endpoint *local, const struct endpoint *remote,
+		   struct span datagram, mono_time now)
+{
+	struct ike_path path = {*local, *remote};
+	struct daemon *d = ctx;
+
+	ike_engine_datagram(d->engine, &path, datagram, now);
+	shell_pump(d);
 }
 
 /* The caller pumps. */
@@ -275,10 +272,11 @@ static void on_shutdown(struct ev_loop *loop, ev_timer *w, int revents)
 {
 	struct daemon *d = w->data;
 
+	(void)loop;
 	(void)revents;
 	if (d->ending) {
 		log_to(d->log, LOG_LEVEL_WARN, "job", "", "scripts did not end in time, ending");
-		ev_break(loop, EVBREAK_ALL);
+		d->setup.ended(d->setup.ctx);
 		return;
 	}
 	log_to(d->log, LOG_LEVEL_NOTICE, "ike", "", "peers did not answer in time, ending");
@@ -304,32 +302,21 @@ bool shell_command(struct daemon *d, const struct ike_command *c, const char **e
 	return ok;
 }
 
-static void on_term(struct ev_loop *loop, ev_signal *w, int revents)
+void shell_stop(struct daemon *d)
 {
 	const struct ike_command terminate = {.kind = IKE_COMMAND_SHUTDOWN};
-	struct daemon *d = w->data;
 	const char *error;
 
-	(void)revents;
 	if (d->stopping) {
-		ev_break(loop, EVBREAK_ALL);
+		d->setup.ended(d->setup.ctx);
 		return;
 	}
 	d->stopping = true;
 	log_to(d->log, LOG_LEVEL_NOTICE, "ike", "", "ending: draining %u tunnels",
 	       tunnels_up(d->tunnels));
-	ev_timer_start(loop, &d->shutdown);
+	ev_timer_start(d->loop, &d->shutdown);
 	if (!drains_start(d->drains, &terminate))
 		shell_command(d, &terminate, &error);
-}
-
-static void on_hangup(struct ev_loop *loop, ev_signal *w, int revents)
-{
-	struct daemon *d = w->data;
-
-	(void)loop;
-	(void)revents;
-	reload_run(d->reload, 0);
 }
 
 /* ---- links and log lines, for clients ---- */
@@ -365,29 +352,27 @@ static bool fail(struct daemon *d, const char *what, const char *why)
 
 static bool open_plane(struct daemon *d)
 {
-	const struct dataplane_host host = {
-		.send_esp = send_esp,
-		.event = on_plane_event,
-		.ctx = d,
-		.crypto = &crypto_openssl,
-		.random = crypto_random,
-		.log = d->log,
-		.loop = d->loop,
-	};
+	const struct means_host host = {.event = on_plane_event,
+					.ike = on_ike,
+					.send_failed = on_send_failed,
+					.ctx = d,
+					.log = d->log,
+					.loop = d->loop};
 	const struct tunnels_host tunnels_host = {.link = on_link,
 						  .shut = on_shut,
 						  .child_lost = on_child_lost,
 						  .ctx = d,
 						  .log = d->log};
+	char why[640];
 
-	d->ops = plane_choose(d->options->plane, d->log, d->plane_why, sizeof(d->plane_why));
-	if (!d->ops)
-		return fail(d, "no data plane", d->plane_why);
-	if (d->ops->flush)
-		d->guard = flush_guard();
-	d->plane = d->ops->open(&host);
-	if (!d->plane)
-		return fail(d, "opening the data plane", d->ops->name);
+	d->netlink = netlink_open();
+	if (!d->netlink)
+		return fail(d, "rtnetlink", strerror(errno));
+	d->means = d->setup.open_means(d->setup.ctx, &host, why, sizeof(why));
+	if (!d->means)
+		return fail(d, "can't start", why);
+	d->ops = d->means->ops;
+	d->plane = d->means->plane;
 	d->offer = (struct offer){.ops = d->ops, .plane = d->plane, .log = d->log};
 	d->tunnels = tunnels_new(d->ops, d->plane, &tunnels_host);
 	return d->tunnels || fail(d, "tunnels", "out of memory");
@@ -423,6 +408,8 @@ static bool open_effects(struct daemon *d)
 					  .log = d->log,
 					  .engine = d->engine,
 					  .tunnels = d->tunnels,
+					  .means = d->means,
+					  .netlink = d->netlink,
 					  .persistent = d->ops->persistent,
 					  .idle = on_scripts_idle,
 					  .ctx = d};
@@ -436,7 +423,7 @@ static bool open_effects(struct daemon *d)
 
 static bool open_network(struct daemon *d, char *why, size_t size)
 {
-	return network_open(d, why, size) || fail(d, "opening sockets", why);
+	return network_open(d, why, size) || fail(d, "the network", why);
 }
 
 static bool open_control(struct daemon *d, char *why, size_t size)
@@ -444,7 +431,9 @@ static bool open_control(struct daemon *d, char *why, size_t size)
 	const struct control_host host = commands_control_host(d);
 	const struct reload_host files = commands_reload_host(d);
 
-	d->control = control_open(d->options->vici, &host, why, size);
+	d->control = d->setup.vici >= 0
+			     ? control_serve(d->setup.vici, d->options->vici, &host, why, size)
+			     : control_open(d->options->vici, &host, why, size);
 	if (!d->control)
 		return fail(d, "the control socket", why);
 	d->reload = reload_new(d->options, &files);
@@ -467,19 +456,34 @@ static void start_watchers(struct daemon *d)
 	ev_timer_init(&d->tick, on_tick, TICK_SECONDS, TICK_SECONDS);
 	ev_timer_init(&d->shutdown, on_shutdown, SHUTDOWN_SECONDS, 0.);
 	ev_timer_init(&d->settle, on_settle, SETTLE_SECONDS, 0.);
-	ev_signal_init(&d->term, on_term, SIGTERM);
-	ev_signal_init(&d->interrupt, on_term, SIGINT);
-	ev_signal_init(&d->hangup, on_hangup, SIGHUP);
 	d->deadline.data = d->tick.data = d->shutdown.data = d->settle.data = d;
-	d->term.data = d->interrupt.data = d->hangup.data = d;
 	ev_timer_start(d->loop, &d->tick);
-	ev_signal_start(d->loop, &d->term);
-	ev_signal_start(d->loop, &d->interrupt);
-	ev_signal_start(d->loop, &d->hangup);
 }
 
-static void close_all(struct daemon *d)
+static void stop_watchers(struct daemon *d)
 {
+	ev_timer_stop(d->loop, &d->deadline);
+	ev_timer_stop(d->loop, &d->tick);
+	ev_timer_stop(d->loop, &d->shutdown);
+	ev_timer_stop(d->loop, &d->settle);
+}
+
+bool shell_open(struct daemon *d, const struct shell_setup *setup)
+{
+	char why[256];
+
+	*d = (struct daemon){.setup = *setup, .options = setup->options, .loop = setup->loop};
+	d->sink = (struct log_sink){.write = tee, .ctx = d, .level = setup->options->log_level};
+	d->log = &d->sink;
+	start_watchers(d);
+	return open_plane(d) && open_engine(d) && open_effects(d) &&
+	       open_network(d, why, sizeof(why)) && open_control(d, why, sizeof(why)) &&
+	       open_meters(d);
+}
+
+void shell_close(struct daemon *d)
+{
+	stop_watchers(d);
 	meters_free(d->meters);
 	d->meters = NULL;
 	reload_free(d->reload);
@@ -490,12 +494,10 @@ static void close_all(struct daemon *d)
 	ike_engine_free(d->engine);
 	pools_free(d->pools);
 	tunnels_free(d->tunnels);
-	if (d->plane)
-		d->ops->close(d->plane);
-	if (d->guard > 0)
-		close(d->guard);
+	if (d->means)
+		d->means->act->close(d->means);
 	resolver_free(d->resolver);
-	udp_close(d->udp);
+	netlink_close(d->netlink);
 	control_close(d->control); /* with its lock: until then nobody may flush */
 	d->control = NULL;
 }
@@ -504,36 +506,10 @@ void shell_started(struct daemon *d, bool ok)
 {
 	d->running = true;
 	if (!ok) {
-		d->status = 2;
-		ev_break(d->loop, EVBREAK_ALL);
+		d->setup.started(d->setup.ctx, false);
 		return;
 	}
 	log_to(d->log, LOG_LEVEL_NOTICE, "ike", "", "ipsecd " DETOUR_VERSION " runs");
-	d->tell_running();
+	d->setup.started(d->setup.ctx, true);
 	ev_timer_start(d->loop, &d->settle);
-}
-
-int daemon_run(const struct options *options, void (*running)(void))
-{
-	struct daemon d = {.options = options,
-			   .loop = ev_default_loop(0),
-			   .status = 1,
-			   .tell_running = running};
-	char why[256];
-
-	d.sink = (struct log_sink){.write = tee, .ctx = &d, .level = options->log_level};
-	d.log = &d.sink;
-	if (!d.loop)
-		return 1;
-	start_watchers(&d);
-	if (open_plane(&d) && open_engine(&d) && open_effects(&d) &&
-	    open_network(&d, why, sizeof(why)) && open_control(&d, why, sizeof(why)) &&
-	    open_meters(&d)) {
-		d.status = 0;
-		reload_run(d.reload, 0);
-		if (d.status == 0)
-			ev_run(d.loop, 0);
-	}
-	close_all(&d);
-	return d.status;
 }

@@ -26,6 +26,7 @@ struct early {
 	bool on;
 	struct netlink *netlink;
 	struct icmp *icmp;
+	int icmp_error; /* errno: why there is none */
 	struct sa_path *paths;
 	unsigned round;
 	struct ike_hint failed; /* to be told by the timer */
@@ -64,10 +65,7 @@ static void open_icmp(struct early *e)
 	const struct icmp_host host = {.unreachable = on_unreachable, .ctx = e, .log = e->host.log};
 
 	e->icmp = icmp_open(e->host.loop, &host);
-	if (!e->icmp)
-		log_to(e->host.log, LOG_LEVEL_WARN, "net", "",
-		       "raw ICMP sockets: %s; that a peer is unreachable is seen later%s",
-		       strerror(errno), errno == EPERM ? " (CAP_NET_RAW is missing)" : "");
+	e->icmp_error = e->icmp ? 0 : errno;
 }
 
 /* ---- underlay ---- */
@@ -251,6 +249,8 @@ struct early *early_new(const struct early_host *host)
 		early_free(e);
 		return NULL;
 	}
+	/* Now, whether the settings want it or not: later we may not be allowed to. */
+	open_icmp(e);
 	return e;
 }
 
@@ -259,12 +259,12 @@ void early_set(struct early *e, bool on)
 	if (e->on == on)
 		return;
 	e->on = on;
-	if (on) {
-		open_icmp(e);
-		return;
-	}
-	icmp_close(e->icmp);
-	e->icmp = NULL;
+	icmp_listen(e->icmp, on);
+	if (on && !e->icmp)
+		log_to(e->host.log, LOG_LEVEL_WARN, "net", "",
+		       "raw ICMP sockets: %s; that a peer is unreachable is seen later%s",
+		       strerror(e->icmp_error),
+		       e->icmp_error == EPERM ? " (CAP_NET_RAW is missing)" : "");
 }
 
 void early_free(struct early *e)

@@ -2,19 +2,18 @@
  * updown.c, vips.c and routes.c, which know what to make of them. */
 #include "ipsecd/effects.h"
 #include "ipsecd/leftovers.h"
+#include "ipsecd/means.h"
 #include "ipsecd/net/source.h"
 #include "ipsecd/routes.h"
 #include "ipsecd/updown.h"
 #include "ipsecd/vips.h"
 
-#include <errno.h>
 #include <stdlib.h>
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 struct effects {
 	struct effects_host host;
-	struct netlink *netlink;
 	struct scripts *scripts; /* NULL: somebody else runs them */
 	struct script_runner runner;
 	struct updown *updown;
@@ -37,11 +36,14 @@ static const char *script_of(const struct effects *e, const struct ike_child_inf
 static const char *outer_device(const struct effects *e, const struct ike_path *path,
 				char name[IF_NAMESIZE])
 {
+	struct netlink *nl = e->host.netlink;
 	struct netlink_route route;
+	struct netlink_link link = {0};
 
-	if (netlink_route_towards(e->netlink, &path->remote.addr, &path->local.addr, &route) != 0 ||
-	    !if_indextoname((unsigned)route.ifindex, name))
-		name[0] = '\0';
+	if (netlink_route_towards(nl, &path->remote.addr, &path->local.addr, &route) != 0 ||
+	    netlink_link_get(nl, route.ifindex, &link) != 0)
+		link.name[0] = '\0';
+	memcpy(name, link.name, IF_NAMESIZE);
 	return name;
 }
 
@@ -70,14 +72,14 @@ static int set_route(void *ctx, const struct netlink_route *r, bool add)
 {
 	const struct effects *e = ctx;
 
-	return add ? netlink_route_add(e->netlink, r) : netlink_route_remove(e->netlink, r);
+	return e->host.means->act->route(e->host.means, r, add);
 }
 
 static int set_rule(void *ctx, const struct netlink_rule *r, bool add)
 {
 	const struct effects *e = ctx;
 
-	return add ? netlink_rule_add(e->netlink, r) : netlink_rule_remove(e->netlink, r);
+	return e->host.means->act->rule(e->host.means, r, add);
 }
 
 struct source_query {
@@ -131,7 +133,7 @@ static struct addr source_for(const struct effects *e, const struct child_sa *ch
 	/* The machine's are many: they are asked for only where routes are made. */
 	if (selects_all(&q) || !routes_on(e->routes))
 		return found;
-	own = source_addrs_read();
+	own = source_addrs_read_by(e->host.netlink);
 	source_addrs_find(own, inside, &q, &found);
 	source_addrs_free(own);
 	return found;
@@ -207,9 +209,29 @@ static bool keep(void *ctx, const struct netlink_route *route)
 	return r.ifindex == -1 || (routes_on(e->routes) && routes_has(e->routes, route));
 }
 
+static int remove_route(void *ctx, const struct netlink_route *r)
+{
+	return set_route(ctx, r, false);
+}
+
+static int remove_rule(void *ctx, const struct netlink_rule *r)
+{
+	return set_rule(ctx, r, false);
+}
+
+static struct leftovers_host leftovers(struct effects *e)
+{
+	return (struct leftovers_host){.netlink = e->host.netlink,
+				       .keep = keep,
+				       .remove_route = remove_route,
+				       .remove_rule = remove_rule,
+				       .ctx = e};
+}
+
 static void remove_leftovers(struct effects *e)
 {
-	unsigned n = leftovers_remove_routes(e->netlink, keep, e);
+	const struct leftovers_host host = leftovers(e);
+	unsigned n = leftovers_remove_routes(&host);
 
 	if (n)
 		log_to(e->host.log, LOG_LEVEL_NOTICE, "net", "",
@@ -225,9 +247,11 @@ void effects_link(struct effects *e, const struct tunnel_view *view, bool up)
 
 void effects_settled(struct effects *e)
 {
+	const struct leftovers_host host = leftovers(e);
+
 	e->settled = true;
 	if (!routes_on(e->routes))
-		leftovers_remove_rules(e->netlink);
+		leftovers_remove_rules(&host);
 	remove_leftovers(e);
 }
 
@@ -274,13 +298,10 @@ struct effects *effects_new(const struct effects_host *host)
 	if (!e)
 		return NULL;
 	e->host = *host;
-	e->netlink = netlink_open();
-	if (!e->netlink)
-		log_to(host->log, LOG_LEVEL_ERROR, "job", "", "rtnetlink: %s", strerror(errno));
 	e->scripts = host->runner ? NULL : scripts_new(&scripts);
 	e->runner = host->runner ? *host->runner : scripts_runner(e->scripts);
 	e->updown = host->runner || e->scripts ? updown_new(&e->runner) : NULL;
-	e->vips = e->netlink ? vips_new(e->netlink, host->tunnels, host->log) : NULL;
+	e->vips = vips_new(host->means, host->tunnels, host->log);
 	routes.ctx = e;
 	e->routes = routes_new(&routes);
 	if (e->vips && e->updown && e->routes)
@@ -297,6 +318,5 @@ void effects_free(struct effects *e)
 	vips_free(e->vips);
 	updown_free(e->updown);
 	scripts_free(e->scripts);
-	netlink_close(e->netlink);
 	free(e);
 }

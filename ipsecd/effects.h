@@ -11,12 +11,15 @@
 
 struct effects;
 struct ev_loop;
+struct means;
 
 struct effects_host {
 	struct ev_loop *loop;
 	const struct log_sink *log;
 	const struct ike_engine *engine; /* looked at only */
 	struct tunnels *tunnels;
+	struct means *means;	 /* changes routes and addresses */
+	struct netlink *netlink; /* reads them */
 	bool persistent;	 /* devices outlive us: blackholes do, too */
 	void (*idle)(void *ctx); /* the last script has ended */
 	void *ctx;

@@ -13,17 +13,17 @@
 
 static void flush_routes(void)
 {
-	struct netlink *nl = netlink_open();
+	const struct leftovers_host all = {.netlink = netlink_open()};
 	unsigned rules, routes;
 
-	if (!nl)
+	if (!all.netlink)
 		return;
-	rules = leftovers_remove_rules(nl);
-	routes = leftovers_remove_routes(nl, NULL, NULL);
+	rules = leftovers_remove_rules(&all);
+	routes = leftovers_remove_routes(&all);
 	if (rules + routes)
 		log_to(log_default(), LOG_LEVEL_NOTICE, "net", "", "%u routes and %u rules removed",
 		       routes, rules);
-	netlink_close(nl);
+	netlink_close(all.netlink);
 }
 
 int flush_guard(void)

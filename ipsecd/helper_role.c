@@ -9,6 +9,7 @@
 #include "ipsecd/net/source.h"
 #include "ipsecd/role.h"
 #include "lib/mono.h"
+#include "lib/netlink.h"
 
 #include <ev.h>
 #include <stdio.h>
@@ -26,6 +27,7 @@ struct helper {
 	struct ipc_link *ike;
 	struct vault *vault;
 	struct resolver *resolver;
+	struct netlink *netlink; /* for the source address towards a name's */
 	struct helper_load *load;
 	uint32_t load_serial; /* of the answer that ike waits for; 0: none */
 	struct log_limit macs;
@@ -193,7 +195,7 @@ static void resolved(void *ctx, uint64_t query, unsigned n, const struct addr *a
 
 	if (r.n) {
 		memcpy(r.addrs, addrs, r.n * sizeof(*addrs));
-		if (!source_towards(&addrs[0], h->device, &r.local))
+		if (!source_towards(h->netlink, &addrs[0], h->device, &r.local))
 			r.local = (struct addr){0};
 	}
 	snprintf(r.why, sizeof(r.why), "%s", why);
@@ -347,8 +349,9 @@ static bool start(void *ctx, char *why, size_t size)
 	host.vault = h->vault;
 	h->load = helper_load_new(&host);
 	h->resolver = resolver_new(h->loop, resolved, h);
-	if (!h->load || !h->resolver) {
-		snprintf(why, size, "out of memory, or c-ares does not start");
+	h->netlink = netlink_open();
+	if (!h->load || !h->resolver || !h->netlink) {
+		snprintf(why, size, "no memory, no rtnetlink, or c-ares does not start");
 		return false;
 	}
 	role_ready(h->role);
@@ -377,6 +380,7 @@ int helper_run(const struct options *options)
 	status = role_run(h.role, &host);
 	ipc_link_free(h.ike);
 	resolver_free(h.resolver);
+	netlink_close(h.netlink);
 	helper_load_free(h.load);
 	vault_close(h.vault);
 	return status;

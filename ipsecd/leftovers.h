@@ -7,10 +7,17 @@
 
 #include <stdbool.h>
 
-/* Removes all but those that `keep` wants to stay (NULL: all of them); returns how many. */
-unsigned leftovers_remove_routes(struct netlink *nl,
-				 bool (*keep)(void *ctx, const struct netlink_route *route),
-				 void *ctx);
-unsigned leftovers_remove_rules(struct netlink *nl);
+struct leftovers_host {
+	struct netlink *netlink;				    /* lists them */
+	bool (*keep)(void *ctx, const struct netlink_route *route); /* NULL: none */
+	/* 0: it is gone. NULL: by `netlink`. */
+	int (*remove_route)(void *ctx, const struct netlink_route *route);
+	int (*remove_rule)(void *ctx, const struct netlink_rule *rule);
+	void *ctx;
+};
+
+/* Removes all but those that are to be kept; returns how many. */
+unsigned leftovers_remove_routes(const struct leftovers_host *host);
+unsigned leftovers_remove_rules(const struct leftovers_host *host);
 
 #endif

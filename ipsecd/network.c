@@ -1,32 +1,12 @@
-/* What comes in from the network, and the sockets and monitors that bring it: IKE and ESP
- * datagrams, answers of name servers, changes of addresses and links. */
+/* What comes in beside datagrams: answers of name servers, changes of addresses and links. */
 #include "ipsecd/net/changes.h"
 #include "ipsecd/net/resolve.h"
 #include "ipsecd/net/source.h"
-#include "ipsecd/net/udp.h"
 #include "ipsecd/shell.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-
-static void on_ike(void *ctx, const struct endpoint *local, const struct endpoint *remote,
-		   struct span datagram, mono_time now)
-{
-	struct ike_path path = {*local, *remote};
-	struct daemon *d = ctx;
-
-	ike_engine_datagram(d->engine, &path, datagram, now);
-	shell_pump(d);
-}
-
-static void on_esp(void *ctx, const struct endpoint *local, const struct endpoint *remote,
-		   uint8_t *packet, size_t len, mono_time now)
-{
-	struct daemon *d = ctx;
-
-	d->ops->esp_input(d->plane, local, remote, packet, len, now);
-}
 
 static void on_resolved(void *ctx, uint64_t query, unsigned n, const struct addr *addrs,
 			const char *why)
@@ -40,7 +20,7 @@ static void on_resolved(void *ctx, uint64_t query, unsigned n, const struct addr
 	if (n == 0)
 		log_to(d->log, LOG_LEVEL_WARN, "net", "", "a peer's name does not resolve: %s",
 		       why);
-	else if (!source_towards(&addrs[0], d->bind_device, &answer.local))
+	else if (!source_towards(d->netlink, &addrs[0], d->bind_device, &answer.local))
 		answer.local = (struct addr){0};
 	ike_engine_answer(d->engine, query, &answer, mono_now());
 	shell_pump(d);
@@ -53,7 +33,8 @@ static void on_resolved(void *ctx, uint64_t query, unsigned n, const struct addr
 /* While it is missing nothing leaves by another VRF, where the peer's address is someone else's. */
 static void bind_to(struct daemon *d)
 {
-	bool ok = udp_bind(d->udp, d->bind_device);
+	int e = d->means->act->bind(d->means, d->bind_device);
+	bool ok = e == 0;
 
 	if (ok && d->bind_failed)
 		log_to(d->log, LOG_LEVEL_NOTICE, "net", d->bind_device,
@@ -62,8 +43,8 @@ static void bind_to(struct daemon *d)
 		if (!d->bind_failed)
 			log_to(d->log, LOG_LEVEL_ERROR, "net", d->bind_device,
 			       "bind-device: %s; no packet leaves or comes in until it is there",
-			       strerror(errno));
-		udp_bind(d->udp, NOWHERE);
+			       strerror(-e));
+		d->means->act->bind(d->means, NOWHERE);
 	}
 	d->bind_failed = !ok;
 }
@@ -115,29 +96,14 @@ static bool on_ours(void *ctx, int ifindex, const struct addr *a)
 
 /* ---- opening ---- */
 
-static void give_socket(void *ctx, int fd, uint8_t family, uint16_t port)
-{
-	struct daemon *d = ctx;
-
-	if (!d->ops->ike_socket(d->plane, fd, family, port == UDP_PORT_NATT))
-		log_to(d->log, LOG_LEVEL_WARN, "net", "", "UDP port %u (%s): %s", port,
-		       family == AF_INET ? "IPv4" : "IPv6", d->ops->last_error(d->plane));
-}
-
 bool network_open(struct daemon *d, char *why, size_t size)
 {
-	const struct udp_host host = {.ike = on_ike, .esp = on_esp, .ctx = d, .log = d->log};
 	const struct changes_host changes = {.changed = on_changed,
 					     .link_lost = on_link_lost,
 					     .addr_lost = on_addr_lost,
 					     .ours = on_ours,
 					     .ctx = d};
 
-	d->udp = udp_open(d->loop, &host, why, size);
-	if (!d->udp)
-		return false;
-	if (d->ops->ike_socket)
-		udp_each_socket(d->udp, give_socket, d);
 	d->resolver = resolver_new(d->loop, on_resolved, d);
 	d->changes = changes_open(d->loop, &changes);
 	if (!d->changes)

@@ -1,5 +1,6 @@
-/* The shell's inside, shared by daemon.c (the loop) and commands.c (what clients and
- * files ask for). No one else includes this. */
+/* The shell's inside, shared by daemon.c (the loop), commands.c (what clients and files ask for),
+ * network.c, and by those who give it a process: single.c and ike_run.c. No one else includes
+ * this. */
 #ifndef DETOUR_SHELL_H
 #define DETOUR_SHELL_H
 
@@ -7,6 +8,7 @@
 #include "ipsecd/drain.h"
 #include "ipsecd/early.h"
 #include "ipsecd/effects.h"
+#include "ipsecd/means.h"
 #include "ipsecd/meters.h"
 #include "ipsecd/offer.h"
 #include "ipsecd/options.h"
@@ -16,20 +18,34 @@
 #include <ev.h>
 
 struct changes;
-struct udp;
 struct resolver;
 
+/* What it is given by the process that it runs in. */
+struct shell_setup {
+	const struct options *options;
+	struct ev_loop *loop;
+	/* NULL: `why`. The host's functions may be called from then on. */
+	struct means *(*open_means)(void *ctx, const struct means_host *host, char *why,
+				    size_t size);
+	int vici; /* where clients come in: listening, the shell's from then on; -1: it makes
+		     options->vici */
+	/* The first configuration is in force, or has errors and we end. */
+	void (*started)(void *ctx, bool ok);
+	void (*ended)(void *ctx); /* what shell_stop began is done; perhaps told from inside */
+	void *ctx;
+};
+
 struct daemon {
+	struct shell_setup setup;
 	const struct options *options;
 	struct ev_loop *loop;
 	const struct log_sink *log;
 	struct ike_engine *engine;
-	const struct dataplane_ops *ops;
+	struct means *means;
+	const struct dataplane_ops *ops; /* of means */
 	struct dataplane *plane;
-	char plane_why[512]; /* why this one */
-	int guard;	     /* flush_guard(), of a plane that outlives us; 0: none */
-	struct udp *udp;
-	char bind_device[IF_NAMESIZE]; /* of its sockets; "": none */
+	struct netlink *netlink;       /* to look at links, routes and addresses with */
+	char bind_device[IF_NAMESIZE]; /* of the sockets; "": none */
 	bool bind_failed;	       /* was said; they are bound to nowhere */
 	struct resolver *resolver;
 	struct changes *changes;
@@ -43,15 +59,19 @@ struct daemon {
 	struct pools *pools;
 	struct meters *meters;
 	ev_timer deadline, tick, shutdown, settle;
-	ev_signal term, interrupt, hangup;
 	struct log_sink sink;  /* the process's own, and clients that listen */
 	struct ike_output out; /* of pump */
 	bool pumping, stopping, ending;
-	bool running; /* the first configuration is in force */
-	int status;   /* of the process, at its end */
-	void (*tell_running)(void);
+	bool running;	/* the first configuration is in force */
 	char cause[96]; /* of the link changes of this round */
 };
+
+/* Opens all there is; the configuration is the caller's to load. false: the log has why, and
+ * shell_close is due. */
+bool shell_open(struct daemon *d, const struct shell_setup *setup);
+/* Drains, deletes the SAs, and then `ended`; the second call ends at once. */
+void shell_stop(struct daemon *d);
+void shell_close(struct daemon *d);
 
 /* Puts a command into the engine and carries out what comes of it. */
 bool shell_command(struct daemon *d, const struct ike_command *c, const char **error);

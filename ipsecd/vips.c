@@ -1,7 +1,7 @@
 /* Virtual addresses per tunnel. On a named device an address is there once, however many
  * tunnels have it, and goes with the last. */
 #include "ipsecd/vips.h"
-#include "lib/netlink.h"
+#include "ipsecd/means.h"
 
 #include <stdlib.h>
 #include <uthash.h>
@@ -14,7 +14,7 @@ struct entry {
 };
 
 struct vips {
-	struct netlink *netlink;
+	struct means *means;
 	struct tunnels *tunnels;
 	const struct log_sink *log;
 	bool install;
@@ -22,12 +22,12 @@ struct vips {
 	struct entry *entries;
 };
 
-struct vips *vips_new(struct netlink *netlink, struct tunnels *tunnels, const struct log_sink *log)
+struct vips *vips_new(struct means *means, struct tunnels *tunnels, const struct log_sink *log)
 {
 	struct vips *v = calloc(1, sizeof(*v));
 
 	if (v)
-		*v = (struct vips){.netlink = netlink, .tunnels = tunnels, .log = log};
+		*v = (struct vips){.means = means, .tunnels = tunnels, .log = log};
 	return v;
 }
 
@@ -54,16 +54,12 @@ static bool another_has(const struct vips *v, const struct entry *but, const str
 static void set_named(const struct vips *v, const struct addr *a, bool add)
 {
 	struct prefix p = {.addr = *a, .len = (uint8_t)(addr_size(a->family) * 8)};
-	struct netlink_link link;
+	int e = v->means->act->address(v->means, v->on, &p, add);
 	char text[ADDR_TEXT];
-	int e = netlink_link_find(v->netlink, v->on, &link);
 
-	if (e == 0)
-		e = add ? netlink_addr_add(v->netlink, link.ifindex, &p)
-			: netlink_addr_remove(v->netlink, link.ifindex, &p);
 	if (e && add)
 		log_to(v->log, LOG_LEVEL_ERROR, "tun", "", "virtual address %s on %s: %s",
-		       addr_format(a, text), v->on, netlink_strerror(v->netlink, e));
+		       addr_format(a, text), v->on, v->means->act->words(v->means, e));
 }
 
 static void change_named(const struct vips *v, const struct entry *e, const struct entry *from,

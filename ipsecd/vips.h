@@ -7,10 +7,10 @@
 #include "ipsecd/model/settings.h"
 #include "ipsecd/tunnel.h"
 
-struct netlink;
+struct means;
 struct vips;
 
-struct vips *vips_new(struct netlink *netlink, struct tunnels *tunnels, const struct log_sink *log);
+struct vips *vips_new(struct means *means, struct tunnels *tunnels, const struct log_sink *log);
 void vips_free(struct vips *v); /* off the named device; the tunnels' are the tunnels' */
 
 void vips_configure(struct vips *v, const struct settings *settings);

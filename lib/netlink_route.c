@@ -3,6 +3,8 @@
 #include "lib/netlink_route.h"
 
 #include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/rtnetlink.h>
 
 #define SMALL 1024 /* a route with all its nexthops */
 
@@ -59,6 +61,20 @@ int netlink_route_towards(struct netlink *nl, const struct addr *dst, const stru
 	int e = netlink_query(nl, netlink_build_route_get(buf, sizeof(buf), dst, src, 0), take_one,
 			      &one);
 
+	return e == 0 && !one.found ? -ENETUNREACH : e;
+}
+
+int netlink_route_by(struct netlink *nl, const struct addr *dst, int ifindex,
+		     struct netlink_route *out)
+{
+	uint8_t buf[SMALL] __attribute__((aligned(8)));
+	struct one_route one = {.out = out};
+	struct nlmsghdr *h = netlink_build_route_get(buf, sizeof(buf), dst, &(struct addr){0}, 0);
+	int e;
+
+	if (h && ifindex && !mnl_attr_put_u32_check(h, sizeof(buf), RTA_OIF, (uint32_t)ifindex))
+		return -EMSGSIZE;
+	e = netlink_query(nl, h, take_one, &one);
 	return e == 0 && !one.found ? -ENETUNREACH : e;
 }
 

@@ -14,6 +14,7 @@ DATAPLANE_SRC := $(call sources,ipsecd/dataplane)
 POOL_SRC      := $(call sources,ipsecd/pool)
 IPC_SRC       := $(call sources,ipsecd/ipc)
 STATE_SRC     := $(call sources,ipsecd/state)
+REMOTE_SRC    := $(call sources,ipsecd/remote)
 NET_SRC       := $(call sources,ipsecd/net)
 CONTROL_SRC   := $(call sources,ipsecd/control)
 CONFIG_SRC    := $(call sources,ipsecd/config)
@@ -23,7 +24,7 @@ BRIDGE_SRC    := $(call sources,routed-bridge)
 TOPOLOGY_SRC  := $(call sources,topology)
 LABS_SRC      := $(call sources,labs)
 
-ALL_SRC := $(LIB_SRC) $(MODEL_SRC) $(CODEC_SRC) $(WIRE_SRC) $(CRYPTO_SRC) $(IKE_SRC) $(DATAPLANE_SRC) $(POOL_SRC) $(IPC_SRC) $(STATE_SRC) \
+ALL_SRC := $(LIB_SRC) $(MODEL_SRC) $(CODEC_SRC) $(WIRE_SRC) $(CRYPTO_SRC) $(IKE_SRC) $(DATAPLANE_SRC) $(POOL_SRC) $(IPC_SRC) $(STATE_SRC) $(REMOTE_SRC) \
 	$(NET_SRC) $(CONTROL_SRC) $(CONFIG_SRC) $(SHELL_SRC) $(CTL_SRC) $(BRIDGE_SRC) $(TOPOLOGY_SRC)
 
 PROGRAMS := ipsecd ipsecctl routed-bridge topology
@@ -60,7 +61,7 @@ $(BUILD)/libike.a: $(call objects,$(IKE_SRC) $(WIRE_SRC) $(MODEL_SRC) $(CODEC_SR
 ROLE_SRC := $(wildcard ipsecd/plane_role.c ipsecd/ike_role.c ipsecd/helper_role.c)
 
 # The fake data plane is the tests'.
-IPSECD_SRC := $(SHELL_SRC) $(NET_SRC) $(POOL_SRC) $(IPC_SRC) $(STATE_SRC) $(CONTROL_SRC) $(CONFIG_SRC) $(CRYPTO_SRC) \
+IPSECD_SRC := $(SHELL_SRC) $(NET_SRC) $(POOL_SRC) $(IPC_SRC) $(STATE_SRC) $(REMOTE_SRC) $(CONTROL_SRC) $(CONFIG_SRC) $(CRYPTO_SRC) \
 	$(filter-out ipsecd/dataplane/fake.c,$(DATAPLANE_SRC))
 
 IPSECD_LIBS := -lcrypto -lnftnl -lmnl -lev -lcares -lmicrohttpd -lseccomp -lcap-ng -lsystemd

@@ -39,6 +39,7 @@ allowed() {
 	ipsecd/net) echo "lib ipsecd/net" ;;
 	ipsecd/ipc) echo "lib ipsecd/model ipsecd/ipc ipsecd/dataplane/dataplane.h" ;;
 	ipsecd/state) echo "lib ipsecd/state" ;;
+	ipsecd/remote) echo "lib ipsecd/model ipsecd/ipc ipsecd/dataplane/dataplane.h ipsecd/net/udp.h ipsecd/means.h ipsecd/remote" ;;
 	ipsecd/pool) echo "lib ipsecd/model ipsecd/pool" ;;
 	ipsecd/config) echo "lib ipsecd/model ipsecd/config" ;;
 	ipsecd/control) echo "lib ipsecd/model ipsecd/control ipsecd/crypto/crypto.h ipsecd/ike/engine.h ipsecd/dataplane/dataplane.h" ;;

@@ -29,11 +29,34 @@ enum ipc_verb {
 	IPC_PONG,
 	IPC_KEEP_ON_STOP, /* ike: struct ipc_keep_on_stop, of the configuration in force */
 
-	/* ---- ike -> plane ---- (task ipc) */
-	IPC_PLANE_FIRST = 64,
+	/* ---- ike -> plane: bodies, answers and what is refused are in plane.h ---- */
+	IPC_PLANE_HELLO = 64, /* the first on each link; call */
+	IPC_TUNNEL_CREATE,    /* call */
+	IPC_TUNNEL_UPDATE,    /* call */
+	IPC_TUNNEL_REMOVE,    /* call */
+	IPC_TUNNEL_LINK,      /* call */
+	IPC_TUNNEL_INFO,      /* call */
+	IPC_TUNNEL_DISINHERIT,
+	IPC_CHILD_INSTALL, /* call */
+	IPC_CHILD_UPDATE,  /* call */
+	IPC_CHILD_REMOVE,  /* call */
+	IPC_CHILD_STATS,   /* call */
+	IPC_SETTLED,
+	IPC_SUPPORTS, /* call */
+	IPC_COUNTERS, /* call */
+	IPC_SEND_IKE,
+	IPC_SEND_KEEPALIVE,
+	IPC_ROUTE,   /* call */
+	IPC_RULE,    /* call */
+	IPC_ADDRESS, /* call */
+	IPC_BIND,    /* call */
+	IPC_PLANE_END,
 
-	/* ---- plane -> ike ---- (task ipc) */
-	IPC_PLANE_EVENT_FIRST = 128,
+	/* ---- plane -> ike ---- */
+	IPC_EVENT = 128,
+	IPC_IKE,
+	IPC_SEND_FAILED,
+	IPC_PLANE_EVENT_END,
 
 	/* ---- ike -> helper: bodies in helper_body.h ---- */
 	IPC_PSK_MAC = 192, /* call: struct ipc_mac and octets; answer: struct ipc_mac_answer */

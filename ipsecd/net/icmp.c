@@ -13,6 +13,7 @@
 
 #define BATCH	   32	/* messages of one wakeup */
 #define PER_SECOND 1000 /* a flood must not take the time of others */
+#define QUEUE_MOST 4096 /* more than a socket's queue has room for */
 #define PACKET	   1280 /* RFC 4443 2.4 c; RFC 1812 4.3.2.3 has 576 */
 
 struct icmp {
@@ -89,7 +90,6 @@ static bool open_one(struct icmp *i, int family, int *out, ev_io *w)
 	*out = fd;
 	ev_io_init(w, on_readable, fd, EV_READ);
 	w->data = i;
-	ev_io_start(i->loop, w);
 	return true;
 }
 
@@ -110,6 +110,34 @@ struct icmp *icmp_open(struct ev_loop *loop, const struct icmp_host *host)
 	icmp_close(i);
 	errno = error;
 	return NULL;
+}
+
+static void drain(int fd)
+{
+	uint8_t packet[PACKET];
+
+	for (unsigned n = 0; n < QUEUE_MOST && recv(fd, packet, sizeof(packet), MSG_DONTWAIT) >= 0;)
+		n++;
+}
+
+static void listen_one(struct icmp *i, int fd, ev_io *w, bool on)
+{
+	if (fd < 0 || on == (bool)ev_is_active(w))
+		return;
+	if (!on) {
+		ev_io_stop(i->loop, w);
+		return;
+	}
+	drain(fd);
+	ev_io_start(i->loop, w);
+}
+
+void icmp_listen(struct icmp *i, bool on)
+{
+	if (!i)
+		return;
+	listen_one(i, i->fd4, &i->v4, on);
+	listen_one(i, i->fd6, &i->v6, on);
 }
 
 static void close_one(struct icmp *i, int fd, ev_io *w)

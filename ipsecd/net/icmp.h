@@ -20,8 +20,10 @@ struct icmp_counters {
 	uint64_t refused;  /* that quote no packet of ours, or too little of it */
 };
 
-/* NULL: errno; CAP_NET_RAW is needed. A missing family is no error. */
+/* NULL: errno; CAP_NET_RAW is needed. A missing family is no error. Nothing is heard yet. */
 struct icmp *icmp_open(struct ev_loop *loop, const struct icmp_host *host);
+/* Begins or stops to hear; what came in between is dropped. NULL: nothing. */
+void icmp_listen(struct icmp *i, bool on);
 void icmp_close(struct icmp *i);
 const struct icmp_counters *icmp_counters(const struct icmp *i);
 

@@ -1,10 +1,12 @@
 /* Own addresses and the kernel's choice of source address. Nothing is kept between two
  * questions: addresses come and go. */
 #include "ipsecd/net/source.h"
+#include "lib/netlink_route.h"
 
-#include <ifaddrs.h>
+#include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
+
+#define ROOM_MORE 16 /* addresses that came between two questions */
 
 struct source_addrs {
 	size_t n;
@@ -16,28 +18,55 @@ static int compare(const void *a, const void *b)
 	return addr_compare(a, b);
 }
 
+struct reading {
+	struct source_addrs *s;
+	size_t room;
+};
+
+static void count(void *ctx, const struct netlink_addr *a)
+{
+	(void)a;
+	++*(size_t *)ctx;
+}
+
+static void take(void *ctx, const struct netlink_addr *a)
+{
+	struct reading *r = ctx;
+
+	if (r->s->n < r->room)
+		r->s->list[r->s->n++] = a->prefix.addr;
+}
+
+struct source_addrs *source_addrs_read_by(struct netlink *nl)
+{
+	struct reading r = {0};
+	int e = netlink_addr_list(nl, 0, count, &r.room);
+
+	if (e) {
+		errno = -e;
+		return NULL;
+	}
+	r.room += ROOM_MORE;
+	r.s = malloc(sizeof(*r.s) + r.room * sizeof(r.s->list[0]));
+	if (!r.s)
+		return NULL;
+	r.s->n = 0;
+	e = netlink_addr_list(nl, 0, take, &r);
+	if (e) {
+		free(r.s);
+		errno = -e;
+		return NULL;
+	}
+	qsort(r.s->list, r.s->n, sizeof(r.s->list[0]), compare);
+	return r.s;
+}
+
 struct source_addrs *source_addrs_read(void)
 {
-	struct source_addrs *s;
-	struct ifaddrs *list;
-	size_t max = 0;
+	struct netlink *nl = netlink_open();
+	struct source_addrs *s = nl ? source_addrs_read_by(nl) : NULL;
 
-	if (getifaddrs(&list) < 0)
-		return NULL;
-	for (const struct ifaddrs *i = list; i; i = i->ifa_next)
-		max++;
-	s = malloc(sizeof(*s) + max * sizeof(s->list[0]));
-	if (s)
-		s->n = 0;
-	for (const struct ifaddrs *i = list; s && i; i = i->ifa_next) {
-		struct endpoint e;
-
-		if (i->ifa_addr && endpoint_from_sockaddr(i->ifa_addr, &e))
-			s->list[s->n++] = e.addr;
-	}
-	freeifaddrs(list);
-	if (s)
-		qsort(s->list, s->n, sizeof(s->list[0]), compare);
+	netlink_close(nl);
 	return s;
 }
 
@@ -63,25 +92,16 @@ bool source_addrs_find(const struct source_addrs *s, bool (*match)(void *ctx, co
 	return false;
 }
 
-/* Connecting a UDP socket sends nothing and makes the kernel choose a route. */
-bool source_towards(const struct addr *remote, const char *device, struct addr *out)
+bool source_towards(struct netlink *nl, const struct addr *remote, const char *device,
+		    struct addr *out)
 {
-	struct endpoint to = {.addr = *remote, .port = 500}, from;
-	struct sockaddr_storage name;
-	socklen_t len = endpoint_to_sockaddr(&to, &name);
-	int fd = socket(remote->family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	bool ok;
+	struct netlink_route route;
+	struct netlink_link link = {0};
 
-	if (fd < 0)
+	if (!remote->family || (device[0] && netlink_link_find(nl, device, &link) != 0) ||
+	    netlink_route_by(nl, remote, link.ifindex, &route) != 0 || route.blackhole ||
+	    addr_is_any(&route.source))
 		return false;
-	ok = !device[0] ||
-	     setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, (socklen_t)strlen(device)) == 0;
-	ok = ok && connect(fd, (struct sockaddr *)&name, len) == 0;
-	len = sizeof(name);
-	ok = ok && getsockname(fd, (struct sockaddr *)&name, &len) == 0 &&
-	     endpoint_from_sockaddr((struct sockaddr *)&name, &from) && !addr_is_any(&from.addr);
-	close(fd);
-	if (ok)
-		*out = from.addr;
-	return ok;
+	*out = route.source;
+	return true;
 }

@@ -258,11 +258,25 @@ static bool bind_socket(int fd, int family, uint16_t port)
 	return bind(fd, (struct sockaddr *)&name, len) == 0;
 }
 
+static void socket_add(struct udp *u, int fd, int family, uint16_t port)
+{
+	struct udp_socket *s = &u->sockets[u->n_sockets++];
+
+	*s = (struct udp_socket){.owner = u, .fd = fd, .family = family, .port = port};
+	ev_io_init(&s->watcher, readable, fd, EV_READ);
+	s->watcher.data = s;
+	ev_io_start(u->loop, &s->watcher);
+}
+
 static bool socket_open(struct udp *u, int family, uint16_t port, char *why, size_t size)
 {
-	struct udp_socket *s = &u->sockets[u->n_sockets];
-	int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int fd = u->host.kept ? u->host.kept(u->host.ctx, (uint8_t)family, port) : -1;
 
+	if (fd >= 0) {
+		socket_add(u, fd, family, port);
+		return true;
+	}
+	fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0 && errno == EAFNOSUPPORT)
 		return true;
 	if (fd < 0 || !set_options(fd, family) || !bind_socket(fd, family, port)) {
@@ -273,11 +287,7 @@ static bool socket_open(struct udp *u, int family, uint16_t port, char *why, siz
 			close(fd);
 		return false;
 	}
-	*s = (struct udp_socket){.owner = u, .fd = fd, .family = family, .port = port};
-	ev_io_init(&s->watcher, readable, fd, EV_READ);
-	s->watcher.data = s;
-	ev_io_start(u->loop, &s->watcher);
-	u->n_sockets++;
+	socket_add(u, fd, family, port);
 	return true;
 }
 

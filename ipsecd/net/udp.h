@@ -26,6 +26,9 @@ struct udp_host {
 	/* An ESP packet from the SPI on; may be changed in place during the call. */
 	void (*esp)(void *ctx, const struct endpoint *local, const struct endpoint *remote,
 		    uint8_t *packet, size_t len, mono_time now);
+	/* A socket of this kind that a former process bound: the callee's from then on; -1: none.
+	 * May be NULL. */
+	int (*kept)(void *ctx, uint8_t family, uint16_t port);
 	void *ctx;
 	const struct log_sink *log;
 };

@@ -68,6 +68,7 @@ struct contract_driver {
 	bool device_is_lookup; /* a device that is down is not found: its SAs aren't */
 	bool stack_checks;     /* lengths inside are checked by the stack behind the device */
 	bool stack_selects;    /* selectors, too: what the device shows may yet be dropped */
+	bool behind_a_link;    /* what was told before a removal may arrive behind it */
 	bool moves_by_older;   /* any authentic packet may tell of a new endpoint */
 };
 

@@ -6,6 +6,11 @@ TEST_contract_fake := tests/contract/driver_fake.c $(CONTRACT_SRC)
 LIBS_contract_fake := -lcrypto -lnftnl -lmnl -lev
 TEST_contract_userspace := tests/contract/driver_userspace.c tests/contract/kernel.c $(CONTRACT_SRC)
 LIBS_contract_userspace := -lcrypto -lnftnl -lmnl -lev
+# A plane behind the link between processes: both ends of it.
+LINK_SRC := $(IPC_SRC) $(REMOTE_SRC) ipsecd/plane_server.c ipsecd/plane_served.c ipsecd/net/udp.c \
+	$(filter-out %/algorithm.c %/ts.c,$(MODEL_SRC)) lib/words.c tests/support/plane_child.c
+TEST_contract_remote := tests/contract/driver_remote.c tests/contract/kernel.c $(LINK_SRC) $(CONTRACT_SRC)
+LIBS_contract_remote := -lcrypto -lnftnl -lmnl -lev
 TEST_test_tun := tests/contract/test_tun.c tests/contract/kernel.c $(CONTRACT_SRC)
 LIBS_test_tun := -lcrypto -lnftnl -lmnl -lev
 TEST_test_netlink_kernel := tests/contract/test_netlink.c tests/contract/kernel.c $(NETLINK_SRC) lib/addr.c

@@ -1,5 +1,6 @@
 /* Own addresses: what is on lo is there, a documentation address is not. */
 #include "ipsecd/net/source.h"
+#include "lib/netlink.h"
 
 #include <stdarg.h>
 #include <stddef.h>
@@ -30,12 +31,18 @@ static void test_own(void **state)
 static void test_towards(void **state)
 {
 	const struct addr loopback = addr("127.0.0.1");
+	struct netlink *nl = netlink_open();
 	struct addr from;
 
 	(void)state;
-	assert_true(source_towards(&loopback, "", &from));
+	assert_non_null(nl);
+	assert_true(source_towards(nl, &loopback, "", &from));
 	assert_true(addr_equal(&from, &loopback));
-	assert_false(source_towards(&(struct addr){0}, "", &from));
+	assert_true(source_towards(nl, &loopback, "lo", &from));
+	assert_true(addr_equal(&from, &loopback));
+	assert_false(source_towards(nl, &loopback, "no-device", &from));
+	assert_false(source_towards(nl, &(struct addr){0}, "", &from));
+	netlink_close(nl);
 }
 
 int main(void)

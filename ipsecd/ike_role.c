@@ -1,0 +1,153 @@
+/* The process that speaks IKE: the shell over means that lie in the plane's process. */
+#include "ipsecd/remote/remote.h"
+#include "ipsecd/role.h"
+#include "ipsecd/shell.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+struct ike_process {
+	struct daemon shell;
+	const struct options *options;
+	struct role *role;
+	struct ev_loop *loop;
+	struct remote *remote;
+	int early_link; /* the plane's, come before the start; -1: none */
+	int status;
+	ev_timer finish; /* zero: what ends it may be told amid the engine's outputs */
+};
+
+/* ---- the plane ---- */
+
+/* One that is gone is followed by another one. */
+static bool take_plane(struct ike_process *p, int fd, char *why, size_t size)
+{
+	bool other;
+
+	if (remote_link(p->remote, fd, &other, why, size))
+		return true;
+	log_to(log_default(), LOG_LEVEL_WARN, "tun", "", "%s", why);
+	if (other) /* our SAs were made for the other kind: the next one of us begins anew */
+		_exit(1);
+	return false;
+}
+
+static struct means *open_means(void *ctx, const struct means_host *host, char *why, size_t size)
+{
+	struct ike_process *p = ctx;
+	int fd = p->early_link;
+
+	p->early_link = -1;
+	p->remote = remote_new(host);
+	if (!p->remote || fd < 0) {
+		snprintf(why, size, p->remote ? "no link to the plane's process" : "out of memory");
+		return NULL;
+	}
+	/* Without its first plane we don't know what can be done: whoever starts us does it again
+	 * when there is one. */
+	if (!take_plane(p, fd, why, size))
+		_exit(1);
+	return remote_means(p->remote);
+}
+
+static void on_link(void *ctx, const char *peer, int fd)
+{
+	struct ike_process *p = ctx;
+	char why[256];
+
+	if (strcmp(peer, "plane") != 0) {
+		close(fd);
+	} else if (p->remote) {
+		take_plane(p, fd, why, sizeof(why));
+	} else {
+		if (p->early_link >= 0)
+			close(p->early_link);
+		p->early_link = fd;
+	}
+}
+
+/* ---- life ---- */
+
+static void on_finish(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct ike_process *p = w->data;
+
+	(void)loop;
+	(void)revents;
+	shell_close(&p->shell);
+	role_end(p->role, p->status);
+}
+
+static void on_started(void *ctx, bool ok)
+{
+	struct ike_process *p = ctx;
+
+	if (ok) {
+		role_ready(p->role);
+		return;
+	}
+	p->status = 2;
+	ev_timer_start(p->loop, &p->finish);
+}
+
+static void on_ended(void *ctx)
+{
+	struct ike_process *p = ctx;
+
+	ev_timer_start(p->loop, &p->finish);
+}
+
+static bool start(void *ctx, char *why, size_t size)
+{
+	struct ike_process *p = ctx;
+	const struct shell_setup setup = {.options = p->options,
+					  .loop = p->loop,
+					  .open_means = open_means,
+					  .vici = role_take(p->role, "vici"),
+					  .started = on_started,
+					  .ended = on_ended,
+					  .ctx = p};
+
+	if (setup.vici < 0) {
+		snprintf(why, size, "no control socket was given");
+		return false;
+	}
+	if (!shell_open(&p->shell, &setup)) {
+		snprintf(why, size, "see above");
+		return false;
+	}
+	reload_run(p->shell.reload, 0);
+	return true;
+}
+
+static void on_reload(void *ctx)
+{
+	struct ike_process *p = ctx;
+
+	reload_run(p->shell.reload, 0);
+}
+
+/* `keep`: as if killed; the next one goes on with what there is. */
+static void on_stop(void *ctx, bool keep)
+{
+	struct ike_process *p = ctx;
+
+	if (keep)
+		role_end(p->role, 0);
+	else
+		shell_stop(&p->shell);
+}
+
+int ike_run(const struct options *options)
+{
+	static struct ike_process p = {.early_link = -1};
+	const struct role_host host = {
+		.start = start, .link = on_link, .reload = on_reload, .stop = on_stop, .ctx = &p};
+
+	p.options = options;
+	p.loop = ev_default_loop(0);
+	ev_timer_init(&p.finish, on_finish, 0., 0.);
+	p.finish.data = &p;
+	p.role = p.loop ? role_begin(options, "ike", p.loop) : NULL;
+	return p.role ? role_run(p.role, &host) : 1;
+}

@@ -1,0 +1,231 @@
+/* The plane's process: the data plane itself, the UDP sockets, and ike's link to both. What has to
+ * outlive it is the supervisor's to keep. */
+#include "ipsecd/crypto/crypto.h"
+#include "ipsecd/flush.h"
+#include "ipsecd/plane.h"
+#include "ipsecd/plane_server.h"
+#include "ipsecd/role.h"
+#include "lib/netlink.h"
+
+#include <errno.h>
+#include <ev.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define TICK_SECONDS 1.
+#define GUARD	     "guard"
+
+struct plane_process {
+	const struct options *options;
+	struct role *role;
+	struct ev_loop *loop;
+	const struct dataplane_ops *ops;
+	struct dataplane *plane;
+	struct plane_server *server;
+	struct udp *udp;
+	struct netlink *netlink;
+	int guard;	/* flush_guard(); -1: none */
+	int early_link; /* ike's, come before we were open; -1: none */
+	ev_timer tick;
+	char why[512]; /* why this plane */
+};
+
+/* ---- packets ---- */
+
+static bool send_esp(void *ctx, const struct endpoint *from, const struct endpoint *to,
+		     struct span esp)
+{
+	struct plane_process *p = ctx;
+
+	if (udp_send_esp(p->udp, from, to, esp))
+		return true;
+	plane_server_send_failed(p->server, from, to, errno, true);
+	return false;
+}
+
+static void on_event(void *ctx, const struct dataplane_event *event)
+{
+	struct plane_process *p = ctx;
+
+	plane_server_event(p->server, event);
+}
+
+static void on_ike(void *ctx, const struct endpoint *local, const struct endpoint *remote,
+		   struct span datagram, mono_time now)
+{
+	struct plane_process *p = ctx;
+
+	plane_server_ike(p->server, local, remote, datagram, now);
+}
+
+static void on_esp(void *ctx, const struct endpoint *local, const struct endpoint *remote,
+		   uint8_t *packet, size_t len, mono_time now)
+{
+	struct plane_process *p = ctx;
+
+	p->ops->esp_input(p->plane, local, remote, packet, len, now);
+}
+
+static void on_tick(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct plane_process *p = w->data;
+
+	(void)loop;
+	(void)revents;
+	p->ops->tick(p->plane, mono_now());
+	plane_server_tick(p->server);
+}
+
+/* ---- what the supervisor keeps ---- */
+
+static const char *socket_name(uint8_t family, uint16_t port, char name[IPC_NAME_MAX])
+{
+	snprintf(name, IPC_NAME_MAX, "udp%c-%u", family == AF_INET ? '4' : '6', port);
+	return name;
+}
+
+static int kept_socket(void *ctx, uint8_t family, uint16_t port)
+{
+	struct plane_process *p = ctx;
+	char name[IPC_NAME_MAX];
+
+	return role_take(p->role, socket_name(family, port, name));
+}
+
+static void give_socket(void *ctx, int fd, uint8_t family, uint16_t port)
+{
+	struct plane_process *p = ctx;
+	char name[IPC_NAME_MAX];
+
+	role_keep(p->role, socket_name(family, port, name), fd);
+	if (p->ops->ike_socket && !p->ops->ike_socket(p->plane, fd, family, port == UDP_PORT_NATT))
+		log_to(log_default(), LOG_LEVEL_WARN, "net", "", "UDP port %u (%s): %s", port,
+		       family == AF_INET ? "IPv4" : "IPv6", p->ops->last_error(p->plane));
+}
+
+/* Held on while one of us follows another. */
+static void open_guard(struct plane_process *p)
+{
+	if (!p->ops->flush)
+		return;
+	p->guard = role_take(p->role, GUARD);
+	if (p->guard < 0)
+		p->guard = flush_guard();
+	if (p->guard >= 0)
+		role_keep(p->role, GUARD, p->guard);
+}
+
+/* ---- life ---- */
+
+static bool open_plane(struct plane_process *p, char *why, size_t size)
+{
+	const struct dataplane_host host = {
+		.send_esp = send_esp,
+		.event = on_event,
+		.ctx = p,
+		.crypto = &crypto_openssl,
+		.random = crypto_random,
+		.log = log_default(),
+		.loop = p->loop,
+	};
+
+	p->plane = p->ops->open(&host);
+	if (!p->plane)
+		snprintf(why, size, "opening the data plane: %s", p->ops->name);
+	return p->plane != NULL;
+}
+
+static bool open_server(struct plane_process *p, char *why, size_t size)
+{
+	struct plane_server_host host = {
+		.ops = p->ops, .why = p->why, .log = log_default(), .loop = p->loop};
+
+	p->netlink = host.netlink = netlink_open();
+	if (!p->netlink) {
+		snprintf(why, size, "rtnetlink: %s", strerror(errno));
+		return false;
+	}
+	p->server = plane_server_new(&host);
+	if (!p->server)
+		snprintf(why, size, "out of memory");
+	return p->server != NULL;
+}
+
+static bool open_sockets(struct plane_process *p, char *why, size_t size)
+{
+	const struct udp_host host = {
+		.ike = on_ike, .esp = on_esp, .kept = kept_socket, .ctx = p, .log = log_default()};
+
+	p->udp = udp_open(p->loop, &host, why, size);
+	if (p->udp)
+		udp_each_socket(p->udp, give_socket, p);
+	return p->udp != NULL;
+}
+
+static bool start(void *ctx, char *why, size_t size)
+{
+	struct plane_process *p = ctx;
+
+	p->ops = plane_choose(p->options->plane, log_default(), p->why, sizeof(p->why));
+	if (!p->ops) {
+		snprintf(why, size, "no data plane: %s", p->why);
+		return false;
+	}
+	open_guard(p);
+	if (!open_server(p, why, size) || !open_plane(p, why, size) || !open_sockets(p, why, size))
+		return false;
+	plane_server_use(p->server, p->plane, p->udp);
+	if (p->early_link >= 0)
+		plane_server_link(p->server, p->early_link);
+	p->early_link = -1;
+	ev_timer_init(&p->tick, on_tick, TICK_SECONDS, TICK_SECONDS);
+	p->tick.data = p;
+	ev_timer_start(p->loop, &p->tick);
+	role_ready(p->role);
+	return true;
+}
+
+static void on_link(void *ctx, const char *peer, int fd)
+{
+	struct plane_process *p = ctx;
+
+	if (strcmp(peer, "ike") != 0) {
+		close(fd);
+	} else if (p->udp) {
+		plane_server_link(p->server, fd);
+	} else {
+		if (p->early_link >= 0)
+			close(p->early_link);
+		p->early_link = fd;
+	}
+}
+
+static void close_all(struct plane_process *p)
+{
+	ev_timer_stop(p->loop, &p->tick);
+	if (p->plane)
+		p->ops->close(p->plane);
+	udp_close(p->udp);
+	plane_server_free(p->server);
+	netlink_close(p->netlink);
+}
+
+/* `keep`: as if killed, so that the next one finds all as it is. */
+static void on_stop(void *ctx, bool keep)
+{
+	struct plane_process *p = ctx;
+
+	if (!keep)
+		close_all(p);
+	role_end(p->role, 0);
+}
+
+int plane_run(const struct options *options)
+{
+	struct plane_process p = {
+		.options = options, .loop = ev_default_loop(0), .guard = -1, .early_link = -1};
+	const struct role_host host = {.start = start, .link = on_link, .stop = on_stop, .ctx = &p};
+
+	p.role = p.loop ? role_begin(options, "plane", p.loop) : NULL;
+	return p.role ? role_run(p.role, &host) : 1;
+}

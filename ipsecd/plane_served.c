@@ -1,0 +1,345 @@
+/* What ike has asked for, across the lives of several: adopted where it is the same, made anew
+ * where it is not. */
+#include "ipsecd/plane_served.h"
+
+#include <stdlib.h>
+#include <utlist.h>
+
+struct served_tunnel *served_tunnel(const struct served *s, uint32_t id)
+{
+	struct served_tunnel *t;
+
+	HASH_FIND(hh, s->tunnels, &id, sizeof(id), t);
+	return t;
+}
+
+struct served_child *served_child(const struct served *s, uint64_t id)
+{
+	struct served_child *c;
+
+	HASH_FIND(hh, s->children, &id, sizeof(id), c);
+	return c;
+}
+
+bool served_ifindex(const struct served *s, int ifindex)
+{
+	const struct served_tunnel *t;
+
+	for (t = s->tunnels; t; t = t->hh.next) {
+		if (t->ifindex && t->ifindex == ifindex)
+			return true;
+	}
+	return false;
+}
+
+/* ---- the inheritance ---- */
+
+static bool inherits(const struct served_child *c)
+{
+	return !c->claimed && c->outbound;
+}
+
+static void count(struct served *s, struct served_tunnel *t, bool was, bool is)
+{
+	if (was == is)
+		return;
+	t->n_inherited += is ? 1 : (unsigned)-1;
+	if (t->n_inherited == 0)
+		s->inherited_gone(s->ctx, t->id);
+}
+
+static void forget_child(struct served *s, struct served_child *c)
+{
+	struct served_tunnel *t = c->tunnel;
+	bool was = inherits(c);
+
+	DL_DELETE(t->children, c);
+	HASH_DEL(s->children, c);
+	free(c);
+	count(s, t, was, false);
+}
+
+static void drop_child(struct served *s, struct served_child *c)
+{
+	s->ops->child_remove(s->plane, c->id);
+	forget_child(s, c);
+}
+
+/* The plane's are gone with the device. */
+static void forget_tunnel(struct served *s, struct served_tunnel *t)
+{
+	while (t->children)
+		forget_child(s, t->children);
+	HASH_DEL(s->tunnels, t);
+	free(t);
+}
+
+void served_unclaim(struct served *s)
+{
+	struct served_tunnel *t;
+
+	s->settled = false;
+	for (t = s->tunnels; t; t = t->hh.next) {
+		struct served_child *c;
+
+		t->claimed = false;
+		t->n_inherited = 0;
+		DL_FOREACH (t->children, c) {
+			c->claimed = false;
+			t->n_inherited += inherits(c);
+		}
+	}
+}
+
+void served_free(struct served *s)
+{
+	struct served_tunnel *t, *next;
+
+	s->inherited_gone = NULL;
+	HASH_ITER (hh, s->tunnels, t, next) {
+		struct served_child *c, *after;
+
+		DL_FOREACH_SAFE (t->children, c, after) {
+			HASH_DEL(s->children, c);
+			free(c);
+		}
+		HASH_DEL(s->tunnels, t);
+		free(t);
+	}
+}
+
+/* ---- tunnels ---- */
+
+static void note(struct served *s, struct served_tunnel *t, const struct tunnel_config *config)
+{
+	struct dataplane_tunnel_info info;
+
+	t->config = *config;
+	t->claimed = true;
+	if (s->ops->tunnel_info(s->plane, t->id, &info))
+		t->ifindex = info.ifindex;
+}
+
+static enum dataplane_error create_new(struct served *s, const struct ipc_tunnel *wanted)
+{
+	struct served_tunnel *t = calloc(1, sizeof(*t));
+	enum dataplane_error e;
+
+	if (!t)
+		return DATAPLANE_NO_MEMORY;
+	t->id = wanted->tunnel;
+	HASH_ADD(hh, s->tunnels, id, sizeof(t->id), t);
+	if (!t->hh.tbl) {
+		free(t);
+		return DATAPLANE_NO_MEMORY;
+	}
+	e = s->ops->tunnel_create(s->plane, wanted->tunnel, &wanted->config);
+	if (e == DATAPLANE_OK)
+		note(s, t, &wanted->config);
+	else
+		forget_tunnel(s, t);
+	return e;
+}
+
+/* The names of devices that nobody has claimed are free for others. */
+static void drop_namesake(struct served *s, const struct ipc_tunnel *wanted)
+{
+	struct served_tunnel *t, *next;
+
+	HASH_ITER (hh, s->tunnels, t, next) {
+		if (t->claimed || t->id == wanted->tunnel ||
+		    strcmp(t->config.name, wanted->config.name) != 0)
+			continue;
+		s->ops->tunnel_remove(s->plane, t->id);
+		forget_tunnel(s, t);
+	}
+}
+
+enum dataplane_error served_create(struct served *s, const struct ipc_tunnel *wanted)
+{
+	struct served_tunnel *t = served_tunnel(s, wanted->tunnel);
+	enum dataplane_error e;
+
+	if (t && t->claimed) /* it says so itself */
+		return s->ops->tunnel_create(s->plane, wanted->tunnel, &wanted->config);
+	if (t && strcmp(t->config.name, wanted->config.name) == 0 &&
+	    tunnel_config_same_device(&t->config, &wanted->config)) {
+		e = s->ops->tunnel_update(s->plane, t->id, &wanted->config);
+		if (e == DATAPLANE_OK)
+			note(s, t, &wanted->config);
+		return e;
+	}
+	if (t) {
+		s->ops->tunnel_remove(s->plane, t->id);
+		forget_tunnel(s, t);
+	}
+	drop_namesake(s, wanted);
+	return create_new(s, wanted);
+}
+
+enum dataplane_error served_update(struct served *s, const struct ipc_tunnel *wanted)
+{
+	struct served_tunnel *t = served_tunnel(s, wanted->tunnel);
+	enum dataplane_error e = s->ops->tunnel_update(s->plane, wanted->tunnel, &wanted->config);
+
+	if (e == DATAPLANE_OK && t)
+		note(s, t, &wanted->config);
+	return e;
+}
+
+enum dataplane_error served_remove(struct served *s, uint32_t id)
+{
+	struct served_tunnel *t = served_tunnel(s, id);
+	enum dataplane_error e = s->ops->tunnel_remove(s->plane, id);
+
+	if (t)
+		forget_tunnel(s, t);
+	return e;
+}
+
+bool served_info(struct served *s, uint32_t id, struct dataplane_tunnel_info *out)
+{
+	struct served_tunnel *t = served_tunnel(s, id);
+
+	if (!s->ops->tunnel_info(s->plane, id, out))
+		return false;
+	if (t) {
+		t->ifindex = out->ifindex;
+		out->inherited += t->n_inherited;
+	}
+	return true;
+}
+
+void served_disinherit(struct served *s, uint32_t id)
+{
+	struct served_tunnel *t = served_tunnel(s, id);
+	struct served_child *c, *next;
+
+	if (t) {
+		DL_FOREACH_SAFE (t->children, c, next) {
+			if (!c->claimed)
+				drop_child(s, c);
+		}
+	}
+	if (s->ops->tunnel_disinherit)
+		s->ops->tunnel_disinherit(s->plane, id);
+}
+
+/* ---- CHILD_SAs ---- */
+
+static void claim(struct served *s, struct served_child *c, bool outbound)
+{
+	bool was = inherits(c);
+
+	c->claimed = true;
+	c->outbound = outbound;
+	count(s, c->tunnel, was, false);
+}
+
+static enum dataplane_error install_new(struct served *s, const struct child_sa *sa)
+{
+	struct served_tunnel *t = served_tunnel(s, sa->tunnel);
+	enum dataplane_error e = s->ops->child_install(s->plane, sa);
+	struct served_child *c;
+
+	if (e != DATAPLANE_OK || !t)
+		return e;
+	c = calloc(1, sizeof(*c));
+	if (c) {
+		*c = (struct served_child){.id = sa->id,
+					   .tunnel = t,
+					   .spi_in = sa->spi_in,
+					   .spi_out = sa->spi_out,
+					   .claimed = true,
+					   .outbound = sa->outbound};
+		HASH_ADD(hh, s->children, id, sizeof(c->id), c);
+	}
+	if (!c || !c->hh.tbl) {
+		free(c);
+		s->ops->child_remove(s->plane, sa->id);
+		return DATAPLANE_NO_MEMORY;
+	}
+	DL_APPEND(t->children, c);
+	return DATAPLANE_OK;
+}
+
+enum dataplane_error served_install(struct served *s, const struct child_sa *sa)
+{
+	struct served_child *c = served_child(s, sa->id);
+	enum dataplane_error e;
+
+	if (c && c->claimed)
+		return s->ops->child_install(s->plane, sa);
+	if (c && c->tunnel->id == sa->tunnel && c->spi_in == sa->spi_in &&
+	    c->spi_out == sa->spi_out) {
+		e = s->ops->child_update(s->plane, sa);
+		if (e == DATAPLANE_OK) {
+			claim(s, c, sa->outbound);
+			return e;
+		}
+	}
+	if (c) /* another one of that number, or one that the plane has lost */
+		drop_child(s, c);
+	return install_new(s, sa);
+}
+
+enum dataplane_error served_child_update(struct served *s, const struct child_sa *sa)
+{
+	struct served_child *c = served_child(s, sa->id);
+	enum dataplane_error e = s->ops->child_update(s->plane, sa);
+
+	if (e == DATAPLANE_OK && c)
+		claim(s, c, sa->outbound);
+	return e;
+}
+
+enum dataplane_error served_child_remove(struct served *s, uint64_t id)
+{
+	struct served_child *c = served_child(s, id);
+	enum dataplane_error e = s->ops->child_remove(s->plane, id);
+
+	if (c)
+		forget_child(s, c);
+	return e;
+}
+
+/* ---- what nobody wants ---- */
+
+static bool sends(const struct served_tunnel *t)
+{
+	const struct served_child *c;
+
+	DL_FOREACH (t->children, c) {
+		if (c->claimed && c->outbound)
+			return true;
+	}
+	return false;
+}
+
+void served_sweep(struct served *s)
+{
+	struct served_child *c, *next;
+
+	if (!s->settled)
+		return;
+	HASH_ITER (hh, s->children, c, next) {
+		if (!c->claimed && (c->hard || sends(c->tunnel)))
+			drop_child(s, c);
+	}
+}
+
+void served_settle(struct served *s)
+{
+	struct served_tunnel *t, *next;
+
+	s->settled = true;
+	HASH_ITER (hh, s->tunnels, t, next) {
+		if (t->claimed)
+			continue;
+		s->ops->tunnel_remove(s->plane, t->id);
+		forget_tunnel(s, t);
+	}
+	served_sweep(s);
+	if (s->ops->settled)
+		s->ops->settled(s->plane);
+}

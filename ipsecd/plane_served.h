@@ -1,0 +1,63 @@
+/* plane_server.c and plane_served.c inside: which tunnels and CHILD_SAs ike has asked for, this one
+ * or a former one. No one else includes this. */
+#ifndef DETOUR_PLANE_SERVED_H
+#define DETOUR_PLANE_SERVED_H
+
+#include "ipsecd/dataplane/dataplane.h"
+#include "ipsecd/ipc/plane.h"
+#include "lib/hash.h"
+
+struct served_child {
+	uint64_t id;
+	struct served_tunnel *tunnel;
+	uint32_t spi_in, spi_out;
+	bool claimed, outbound;
+	bool soft, hard; /* told already: and again to whoever claims it */
+	struct served_child *prev, *next;
+	UT_hash_handle hh;
+};
+
+struct served_tunnel {
+	uint32_t id;
+	struct tunnel_config config;
+	bool claimed;
+	int ifindex;	      /* when last looked at */
+	unsigned n_inherited; /* outbound CHILD_SAs that nobody has claimed */
+	struct served_child *children;
+	UT_hash_handle hh;
+};
+
+struct served {
+	const struct dataplane_ops *ops;
+	struct dataplane *plane;
+	struct served_tunnel *tunnels;
+	struct served_child *children;
+	/* The last unclaimed one of the tunnel that could send is gone, or claimed. */
+	void (*inherited_gone)(void *ctx, uint32_t tunnel);
+	void *ctx;
+	bool settled;
+};
+
+struct served_tunnel *served_tunnel(const struct served *s, uint32_t id);
+struct served_child *served_child(const struct served *s, uint64_t id);
+bool served_ifindex(const struct served *s, int ifindex); /* of a tunnel */
+/* A new ike: nothing is claimed. */
+void served_unclaim(struct served *s);
+void served_free(struct served *s);
+
+/* The verbs, with adoption of what is there. The error is the plane's, last_error has words. */
+enum dataplane_error served_create(struct served *s, const struct ipc_tunnel *t);
+enum dataplane_error served_update(struct served *s, const struct ipc_tunnel *t);
+enum dataplane_error served_remove(struct served *s, uint32_t id);
+/* false: no such tunnel. */
+bool served_info(struct served *s, uint32_t id, struct dataplane_tunnel_info *out);
+void served_disinherit(struct served *s, uint32_t id);
+enum dataplane_error served_install(struct served *s, const struct child_sa *c);
+enum dataplane_error served_child_update(struct served *s, const struct child_sa *c);
+enum dataplane_error served_child_remove(struct served *s, uint64_t id);
+/* What nobody has claimed goes now, but for CHILD_SAs that alone make a claimed tunnel work:
+ * those go when another one sends (served_sweep). */
+void served_settle(struct served *s);
+void served_sweep(struct served *s);
+
+#endif

@@ -1,0 +1,595 @@
+/* Requests of ike: each is checked (ipc/check.c), looked at against what there is, carried out and
+ * answered. Refusals are in the log: an ike that asks for them is broken or somebody else's. */
+#include "ipsecd/plane_server.h"
+#include "ipsecd/ipc/check.h"
+#include "ipsecd/ipc/link.h"
+#include "ipsecd/plane_served.h"
+#include "lib/netlink_route.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <utlist.h>
+
+#define SWEEP_TICKS 10 /* in which a peer sends on the SA that another one has replaced */
+
+/* An address that was added at ike's wish: it may be removed, others may not. */
+struct given_addr {
+	struct given_addr *prev, *next;
+	char device[IF_NAMESIZE];
+	struct prefix prefix;
+};
+
+struct plane_server {
+	struct plane_server_host host;
+	struct served served;
+	struct dataplane *plane;
+	struct udp *udp;
+	struct ipc_link *link;
+	struct given_addr *addrs;
+	struct log_limit refusals;
+	unsigned ticks;
+};
+
+/* ---- answers ---- */
+
+static void answer(struct plane_server *s, const struct ipc_message *m, const void *body,
+		   size_t len)
+{
+	struct span part = span_of(body, len);
+
+	if (m->serial)
+		ipc_send(s->link, IPC_ANSWER, m->serial, &part, 1, NULL, 0);
+}
+
+static struct ipc_done done_of(int error, const char *words)
+{
+	struct ipc_done d = {.error = error};
+
+	if (error)
+		snprintf(d.words, sizeof(d.words), "%s", words);
+	return d;
+}
+
+static void answer_plane(struct plane_server *s, const struct ipc_message *m,
+			 enum dataplane_error e)
+{
+	const char *words =
+		e == DATAPLANE_NO_MEMORY ? "out of memory" : s->host.ops->last_error(s->plane);
+	struct ipc_done d = done_of((int)e, words);
+
+	answer(s, m, &d, sizeof(d));
+}
+
+static void refuse(struct plane_server *s, const struct ipc_message *m, int error, const char *why)
+{
+	struct ipc_done d = done_of(error, why);
+
+	if (log_limit_pass(&s->refusals, mono_now()))
+		log_to(s->host.log, LOG_LEVEL_WARN, "tun", "", "refused to ike: %s: %s",
+		       ipc_plane_verb_name(m->verb), why);
+	if (m->verb == IPC_TUNNEL_CREATE || m->verb == IPC_TUNNEL_UPDATE ||
+	    m->verb == IPC_TUNNEL_LINK) {
+		struct ipc_made made;
+
+		memset(&made, 0, sizeof(made));
+		made.done = d;
+		answer(s, m, &made, sizeof(made));
+		return;
+	}
+	answer(s, m, &d, sizeof(d));
+}
+
+static struct ipc_info info_of(struct plane_server *s, uint32_t tunnel)
+{
+	struct dataplane_tunnel_info i;
+	struct ipc_info out;
+
+	memset(&out, 0, sizeof(out));
+	out.tunnel = tunnel;
+	if (!served_info(&s->served, tunnel, &i))
+		return out;
+	out.there = 1;
+	out.link_up = i.link_up;
+	out.admin_up = i.admin_up;
+	memcpy(out.name, i.name, sizeof(out.name));
+	snprintf(out.kind, sizeof(out.kind), "%s", i.kind ? i.kind : "");
+	out.ifindex = i.ifindex;
+	out.mtu = i.mtu;
+	out.mark_in = i.mark_in;
+	out.mark_out = i.mark_out;
+	out.if_id_in = i.if_id_in;
+	out.if_id_out = i.if_id_out;
+	out.inherited = i.inherited;
+	return out;
+}
+
+static void answer_made(struct plane_server *s, const struct ipc_message *m, uint32_t tunnel,
+			enum dataplane_error e)
+{
+	struct ipc_made made;
+
+	memset(&made, 0, sizeof(made));
+	made.done = done_of((int)e, e == DATAPLANE_NO_MEMORY ? "out of memory"
+							     : s->host.ops->last_error(s->plane));
+	made.info = info_of(s, tunnel);
+	answer(s, m, &made, sizeof(made));
+}
+
+/* ---- requests: the plane ---- */
+
+static void on_hello(struct plane_server *s, const struct ipc_message *m)
+{
+	const struct dataplane_ops *ops = s->host.ops;
+	struct ipc_plane p;
+
+	memset(&p, 0, sizeof(p));
+	snprintf(p.name, sizeof(p.name), "%s", ops->name);
+	snprintf(p.why, sizeof(p.why), "%s", s->host.why);
+	p.encap_only = ops->encap_only;
+	p.plain = ops->plain;
+	p.persistent = ops->persistent;
+	p.asks_supports = ops->supports != NULL;
+	answer(s, m, &p, sizeof(p));
+}
+
+static void on_tunnel(struct plane_server *s, const struct ipc_message *m)
+{
+	struct ipc_tunnel t;
+
+	memcpy(&t, m->body.ptr, sizeof(t));
+	answer_made(s, m, t.tunnel,
+		    m->verb == IPC_TUNNEL_CREATE ? served_create(&s->served, &t)
+						 : served_update(&s->served, &t));
+}
+
+static void on_tunnel_remove(struct plane_server *s, const struct ipc_message *m)
+{
+	uint32_t tunnel;
+
+	memcpy(&tunnel, m->body.ptr, sizeof(tunnel));
+	answer_plane(s, m, served_remove(&s->served, tunnel));
+}
+
+static void on_tunnel_link(struct plane_server *s, const struct ipc_message *m)
+{
+	struct ipc_tunnel_link l;
+
+	memcpy(&l, m->body.ptr, sizeof(l));
+	answer_made(s, m, l.tunnel, s->host.ops->tunnel_set_link(s->plane, l.tunnel, l.up));
+}
+
+static void on_tunnel_info(struct plane_server *s, const struct ipc_message *m)
+{
+	struct ipc_info infos[IPC_INFOS_MAX];
+	size_t n = m->body.len / sizeof(uint32_t);
+
+	for (size_t i = 0; i < n; i++) {
+		uint32_t tunnel;
+
+		memcpy(&tunnel, m->body.ptr + i * sizeof(tunnel), sizeof(tunnel));
+		infos[i] = info_of(s, tunnel);
+	}
+	answer(s, m, infos, n * sizeof(infos[0]));
+}
+
+static void on_tunnel_disinherit(struct plane_server *s, const struct ipc_message *m)
+{
+	uint32_t tunnel;
+
+	memcpy(&tunnel, m->body.ptr, sizeof(tunnel));
+	served_disinherit(&s->served, tunnel);
+}
+
+static void send_event(struct plane_server *s, const struct dataplane_event *e)
+{
+	struct dataplane_event copy;
+	struct span part = span_of(&copy, sizeof(copy));
+
+	memset(&copy, 0, sizeof(copy));
+	copy.kind = e->kind;
+	copy.child = e->child;
+	copy.tunnel = e->tunnel;
+	copy.remote = e->remote;
+	copy.admin_up = e->admin_up;
+	copy.present = e->present;
+	if (s->link)
+		ipc_send(s->link, IPC_EVENT, 0, &part, 1, NULL, 0);
+}
+
+/* What was told to a former ike, or to nobody. */
+static void tell_again(struct plane_server *s, const struct served_child *c)
+{
+	struct dataplane_event e = {.child = c->id, .tunnel = c->tunnel->id};
+
+	e.kind = DATAPLANE_CHILD_SOFT_EXPIRE;
+	if (c->soft)
+		send_event(s, &e);
+	e.kind = DATAPLANE_CHILD_HARD_EXPIRE;
+	if (c->hard)
+		send_event(s, &e);
+}
+
+static void on_child_install(struct plane_server *s, const struct ipc_message *m)
+{
+	const struct served_child *c;
+	struct child_sa sa;
+	enum dataplane_error e;
+
+	memcpy(&sa, m->body.ptr, sizeof(sa));
+	e = served_install(&s->served, &sa);
+	answer_plane(s, m, e);
+	c = served_child(&s->served, sa.id);
+	if (e == DATAPLANE_OK && c)
+		tell_again(s, c);
+	child_sa_cleanse(&sa);
+	explicit_bzero((void *)(uintptr_t)m->body.ptr, m->body.len);
+}
+
+static void on_child_update(struct plane_server *s, const struct ipc_message *m)
+{
+	struct ipc_child_update u;
+	struct child_sa sa = {0};
+
+	memcpy(&u, m->body.ptr, sizeof(u));
+	sa.id = u.child;
+	sa.outbound = u.outbound;
+	sa.udp_encap = u.udp_encap;
+	sa.local = u.local;
+	sa.remote = u.remote;
+	answer_plane(s, m, served_child_update(&s->served, &sa));
+}
+
+static void on_child_remove(struct plane_server *s, const struct ipc_message *m)
+{
+	uint64_t child;
+
+	memcpy(&child, m->body.ptr, sizeof(child));
+	answer_plane(s, m, served_child_remove(&s->served, child));
+}
+
+static void on_child_stats(struct plane_server *s, const struct ipc_message *m)
+{
+	struct ipc_stats stats[IPC_STATS_MAX];
+	size_t n = m->body.len / sizeof(uint64_t);
+
+	memset(stats, 0, n * sizeof(stats[0]));
+	for (size_t i = 0; i < n; i++) {
+		memcpy(&stats[i].child, m->body.ptr + i * sizeof(uint64_t), sizeof(uint64_t));
+		stats[i].there =
+			s->host.ops->child_stats(s->plane, stats[i].child, &stats[i].stats);
+	}
+	answer(s, m, stats, n * sizeof(stats[0]));
+}
+
+static void on_settled(struct plane_server *s, const struct ipc_message *m)
+{
+	(void)m;
+	served_settle(&s->served);
+}
+
+static void on_supports(struct plane_server *s, const struct ipc_message *m)
+{
+	const struct dataplane_ops *ops = s->host.ops;
+	struct ipc_suite q;
+	bool ok;
+
+	memcpy(&q, m->body.ptr, sizeof(q));
+	ok = !ops->supports || ops->supports(s->plane, q.encr_id, q.key_bits, q.integ_id, q.esn);
+	answer_plane(s, m, ok ? DATAPLANE_OK : DATAPLANE_UNSUPPORTED);
+}
+
+static void on_counters(struct plane_server *s, const struct ipc_message *m)
+{
+	struct ipc_counters c = {0};
+
+	memcpy(c.drops, s->host.ops->counters(s->plane), sizeof(c.drops));
+	if (s->udp) {
+		const struct udp_counters *u = udp_counters(s->udp);
+
+		c.received = u->received;
+		c.sent = u->sent;
+		c.send_failed = u->send_failed;
+		c.truncated = u->truncated;
+		c.runt = u->runt;
+		c.keepalives = u->keepalives;
+	}
+	answer(s, m, &c, sizeof(c));
+}
+
+/* ---- requests: the network ---- */
+
+static void on_send_ike(struct plane_server *s, const struct ipc_message *m)
+{
+	struct span datagram = span_of(m->body.ptr + sizeof(struct ipc_path),
+				       m->body.len - sizeof(struct ipc_path));
+	struct ipc_path p;
+
+	memcpy(&p, m->body.ptr, sizeof(p));
+	if (s->udp && !udp_send_ike(s->udp, &p.local, &p.remote, datagram))
+		plane_server_send_failed(s, &p.local, &p.remote, errno, false);
+}
+
+static void on_send_keepalive(struct plane_server *s, const struct ipc_message *m)
+{
+	struct ipc_path p;
+
+	memcpy(&p, m->body.ptr, sizeof(p));
+	if (s->udp)
+		udp_send_keepalive(s->udp, &p.local, &p.remote);
+}
+
+static void answer_kernel(struct plane_server *s, const struct ipc_message *m, int e)
+{
+	struct ipc_done d = done_of(e, e ? netlink_strerror(s->host.netlink, e) : "");
+
+	answer(s, m, &d, sizeof(d));
+}
+
+static void on_route(struct plane_server *s, const struct ipc_message *m)
+{
+	struct netlink_route r = {0};
+	struct ipc_route q;
+
+	memcpy(&q, m->body.ptr, sizeof(q));
+	r.dst = q.dst;
+	r.source = q.source;
+	r.ifindex = q.ifindex;
+	r.table = q.table;
+	r.metric = q.metric;
+	r.protocol = q.protocol;
+	r.blackhole = q.kind == IPC_ROUTE_BLACKHOLE;
+	r.throws = q.kind == IPC_ROUTE_THROW;
+	if (q.add && r.ifindex && !served_ifindex(&s->served, r.ifindex)) {
+		refuse(s, m, -EPERM, "a route through a device that is no tunnel's");
+		return;
+	}
+	answer_kernel(s, m,
+		      q.add ? netlink_route_add(s->host.netlink, &r)
+			    : netlink_route_remove(s->host.netlink, &r));
+}
+
+static void on_rule(struct plane_server *s, const struct ipc_message *m)
+{
+	struct netlink_rule r = {0};
+	struct ipc_rule q;
+
+	memcpy(&q, m->body.ptr, sizeof(q));
+	r.family = q.family;
+	r.table = q.table;
+	r.priority = q.priority;
+	r.protocol = q.protocol;
+	memcpy(r.iif, q.iif, sizeof(r.iif));
+	answer_kernel(s, m,
+		      q.add ? netlink_rule_add(s->host.netlink, &r)
+			    : netlink_rule_remove(s->host.netlink, &r));
+}
+
+static struct given_addr *find_addr(const struct plane_server *s, const struct ipc_address *q)
+{
+	struct given_addr *a;
+
+	DL_FOREACH (s->addrs, a) {
+		if (strcmp(a->device, q->device) == 0 && prefix_equal(&a->prefix, &q->prefix))
+			return a;
+	}
+	return NULL;
+}
+
+static void remember_addr(struct plane_server *s, const struct ipc_address *q)
+{
+	struct given_addr *a = find_addr(s, q) ? NULL : calloc(1, sizeof(*a));
+
+	if (!a)
+		return;
+	memcpy(a->device, q->device, sizeof(a->device));
+	a->prefix = q->prefix;
+	DL_APPEND(s->addrs, a);
+}
+
+static void on_address(struct plane_server *s, const struct ipc_message *m)
+{
+	struct netlink *nl = s->host.netlink;
+	struct netlink_link link;
+	struct given_addr *given;
+	struct ipc_address q;
+	int e;
+
+	memcpy(&q, m->body.ptr, sizeof(q));
+	given = find_addr(s, &q);
+	if (!q.add && !given) {
+		refuse(s, m, -EPERM, "removing an address that is not ours");
+		return;
+	}
+	e = netlink_link_find(nl, q.device, &link);
+	if (e == 0)
+		e = q.add ? netlink_addr_add(nl, link.ifindex, &q.prefix)
+			  : netlink_addr_remove(nl, link.ifindex, &q.prefix);
+	answer_kernel(s, m, e);
+	if (q.add && e == 0)
+		remember_addr(s, &q);
+	if (!q.add && given) {
+		DL_DELETE(s->addrs, given);
+		free(given);
+	}
+}
+
+static void on_bind(struct plane_server *s, const struct ipc_message *m)
+{
+	struct ipc_device q;
+	struct ipc_done d;
+	bool ok;
+
+	memcpy(&q, m->body.ptr, sizeof(q));
+	ok = !s->udp || udp_bind(s->udp, q.device);
+	d = done_of(ok ? 0 : -errno, strerror(errno));
+	answer(s, m, &d, sizeof(d));
+}
+
+/* ---- the link ---- */
+
+static void (*const handlers[])(struct plane_server *s, const struct ipc_message *m) = {
+	[IPC_PLANE_HELLO] = on_hello,
+	[IPC_TUNNEL_CREATE] = on_tunnel,
+	[IPC_TUNNEL_UPDATE] = on_tunnel,
+	[IPC_TUNNEL_REMOVE] = on_tunnel_remove,
+	[IPC_TUNNEL_LINK] = on_tunnel_link,
+	[IPC_TUNNEL_INFO] = on_tunnel_info,
+	[IPC_TUNNEL_DISINHERIT] = on_tunnel_disinherit,
+	[IPC_CHILD_INSTALL] = on_child_install,
+	[IPC_CHILD_UPDATE] = on_child_update,
+	[IPC_CHILD_REMOVE] = on_child_remove,
+	[IPC_CHILD_STATS] = on_child_stats,
+	[IPC_SETTLED] = on_settled,
+	[IPC_SUPPORTS] = on_supports,
+	[IPC_COUNTERS] = on_counters,
+	[IPC_SEND_IKE] = on_send_ike,
+	[IPC_SEND_KEEPALIVE] = on_send_keepalive,
+	[IPC_ROUTE] = on_route,
+	[IPC_RULE] = on_rule,
+	[IPC_ADDRESS] = on_address,
+	[IPC_BIND] = on_bind,
+};
+
+static void on_message(void *ctx, struct ipc_link *link, struct ipc_message *m)
+{
+	struct plane_server *s = ctx;
+	const char *why;
+
+	(void)link;
+	if (m->verb >= sizeof(handlers) / sizeof(handlers[0]) || !handlers[m->verb])
+		why = "no such request";
+	else
+		why = ipc_check(m->verb, m->body);
+	if (why)
+		refuse(s, m, DATAPLANE_UNSUPPORTED, why);
+	else
+		handlers[m->verb](s, m);
+}
+
+static void on_closed(void *ctx, struct ipc_link *link, const char *why)
+{
+	struct plane_server *s = ctx;
+
+	log_to(s->host.log, LOG_LEVEL_WARN, "tun", "",
+	       "the link to ike is closed: %s; packets go on passing", why);
+	ipc_link_free(link);
+	if (s->link == link)
+		s->link = NULL;
+}
+
+void plane_server_link(struct plane_server *s, int fd)
+{
+	const struct ipc_host host = {.message = on_message,
+				      .closed = on_closed,
+				      .ctx = s,
+				      .log = s->host.log,
+				      .peer = "ike"};
+
+	ipc_link_free(s->link);
+	s->link = ipc_link_new(s->host.loop, fd, &host);
+	served_unclaim(&s->served);
+}
+
+/* ---- what is told ---- */
+
+void plane_server_event(void *ctx, const struct dataplane_event *e)
+{
+	struct plane_server *s = ctx;
+	struct served_child *c = NULL;
+
+	if (e->kind == DATAPLANE_DEVICE_CHANGED) {
+		info_of(s, e->tunnel); /* the device may have another number */
+	} else if (e->kind != DATAPLANE_ACQUIRE && e->kind != DATAPLANE_INHERITED_GONE) {
+		c = served_child(&s->served, e->child);
+	}
+	if (c) {
+		c->soft |= e->kind == DATAPLANE_CHILD_SOFT_EXPIRE;
+		c->hard |= e->kind == DATAPLANE_CHILD_HARD_EXPIRE;
+	}
+	if (!c || c->claimed)
+		send_event(s, e);
+}
+
+static void on_inherited_gone(void *ctx, uint32_t tunnel)
+{
+	const struct dataplane_event e = {.kind = DATAPLANE_INHERITED_GONE, .tunnel = tunnel};
+	struct plane_server *s = ctx;
+	struct dataplane_tunnel_info info;
+
+	if (s->host.ops->tunnel_info(s->plane, tunnel, &info) && info.inherited == 0)
+		send_event(s, &e);
+}
+
+/* Lost where ike does not keep up, as any datagram may be. */
+void plane_server_ike(void *ctx, const struct endpoint *local, const struct endpoint *remote,
+		      struct span datagram, mono_time now)
+{
+	struct plane_server *s = ctx;
+	struct ipc_path p;
+	struct span parts[] = {span_of(&p, sizeof(p)), datagram};
+
+	(void)now;
+	memset(&p, 0, sizeof(p));
+	p.local = *local;
+	p.remote = *remote;
+	if (s->link)
+		ipc_offer(s->link, IPC_IKE, parts, 2);
+}
+
+void plane_server_send_failed(struct plane_server *s, const struct endpoint *local,
+			      const struct endpoint *remote, int error, bool esp)
+{
+	struct ipc_send_failed f;
+	struct span part = span_of(&f, sizeof(f));
+
+	memset(&f, 0, sizeof(f));
+	f.path.local = *local;
+	f.path.remote = *remote;
+	f.error = error;
+	f.esp = esp;
+	if (s->link)
+		ipc_offer(s->link, IPC_SEND_FAILED, &part, 1);
+}
+
+void plane_server_tick(struct plane_server *s)
+{
+	if (++s->ticks % SWEEP_TICKS == 0)
+		served_sweep(&s->served);
+}
+
+/* ---- life ---- */
+
+struct plane_server *plane_server_new(const struct plane_server_host *host)
+{
+	struct plane_server *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return NULL;
+	s->host = *host;
+	s->refusals.burst = 10;
+	s->served =
+		(struct served){.ops = host->ops, .inherited_gone = on_inherited_gone, .ctx = s};
+	return s;
+}
+
+void plane_server_use(struct plane_server *s, struct dataplane *plane, struct udp *udp)
+{
+	s->plane = s->served.plane = plane;
+	s->udp = udp;
+}
+
+void plane_server_free(struct plane_server *s)
+{
+	struct given_addr *a, *next;
+
+	if (!s)
+		return;
+	ipc_link_free(s->link);
+	served_free(&s->served);
+	DL_FOREACH_SAFE (s->addrs, a, next) {
+		DL_DELETE(s->addrs, a);
+		free(a);
+	}
+	free(s);
+}
