@@ -90,17 +90,21 @@ static void keep_memory_private(void)
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
-/* Names are looked up while there are files. `user` 0: stays. */
+/* Names are looked up while there are files. `user` 0: stays. That the user is missing is a
+ * warning of the supervisor's, once, not of each process that becomes another one. */
 static bool find_user(struct entering *e, struct sandbox_user *user)
 {
-	char why[SANDBOX_WHY];
 	enum sandbox_done done;
+	char why[SANDBOX_WHY];
+	bool go_on;
 
-	*user = (struct sandbox_user){.uid = 0};
-	if (e->what->role == SANDBOX_SUPERVISOR)
-		return true;
 	done = sandbox_user_find(user, why);
-	return done == SANDBOX_DONE || took(e, "a user of its own", done, why);
+	go_on = done == SANDBOX_DONE || e->what->mode != SANDBOX_REQUIRE;
+	if (!go_on || e->what->role == SANDBOX_SUPERVISOR)
+		go_on = done == SANDBOX_DONE || took(e, "a user of its own", done, why);
+	if (e->what->role == SANDBOX_SUPERVISOR)
+		*user = (struct sandbox_user){.uid = 0};
+	return go_on;
 }
 
 static bool become_user(struct entering *e, const struct sandbox_user *user)
@@ -136,7 +140,8 @@ static bool confine(struct entering *e)
 	keep_memory_private(); /* another user id made it dumpable again */
 	if (e->what->role == SANDBOX_SUPERVISOR)
 		return true;
-	lower(RLIMIT_NPROC, 0);
+	if (e->what->role != SANDBOX_HELPER) /* which has a process read the files */
+		lower(RLIMIT_NPROC, 0);
 	return no_new_privileges(e) &&
 	       took(e, "Landlock", sandbox_landlock(e->what->role, why), why) &&
 	       took(e, "seccomp", sandbox_seccomp(e->what, why), why);

@@ -1,4 +1,4 @@
-/* Which system calls each role may make. What is not here is refused and told: execve, fork,
+/* Which system calls each role may make. What is not here is refused and told: execve, threads,
  * ptrace, process_vm_*, kill of others, mount, unshare, setuid, bpf, io_uring, keyctl, memory that
  * can be run, and all that is invented later. */
 #include "ipsecd/sandbox_parts.h"
@@ -7,8 +7,11 @@
 #include <linux/if_tun.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
+#include <sched.h>
+#include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 
 #define P   SANDBOX_ROLE(SANDBOX_PLANE)
@@ -46,8 +49,10 @@ static const char *const network[] = {"sendto",	    "sendmmsg",	  "connect",	"bi
 				      "setsockopt", "access",	  "faccessat",	"faccessat2",
 				      "readlink",   "readlinkat", "getdents64", NULL};
 
-static const char *const files[] = {"newfstatat", "statx",  "stat",	 "lstat", "statfs",
-				    "fstatfs",	  "getcwd", "fadvise64", NULL};
+/* With what the helper's reading process is started, given memory and waited for. */
+static const char *const files[] = {"newfstatat",   "statx",   "stat",	 "lstat",
+				    "statfs",	    "fstatfs", "getcwd", "fadvise64",
+				    "memfd_create", "wait4",   "waitid", NULL};
 
 static const struct sandbox_list lists[] = {
 	{ALL, common}, {I, clients}, {P | H, network}, {H, files}, {0, NULL}};
@@ -87,6 +92,10 @@ static const struct sandbox_call calls[] = {
 	MASKED("mprotect", ALL, 2, PROT_EXEC, 0),
 	EQUAL("prlimit64", ALL, 2, 0), /* reads */
 	SELF("kill", ALL, 0),
+	/* The reading process. Of others, the kernel lets it end those of the same user. */
+	MASKED("kill", H, 1, 0xffffffffu, SIGKILL),
+	MASKED("clone", H, 0, ~(CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | 0xffull), 0),
+	EQUAL("prctl", H, 0, PR_SET_PDEATHSIG),
 	SELF("tgkill", ALL, 0), /* abort() */
 
 	EQUAL("sendto", I, 4, 0),		/* to whom the socket is connected, nobody else */

@@ -283,6 +283,18 @@ static long fork_off(const struct loot *l)
 	return pid;
 }
 
+static long thread(const struct loot *l)
+{
+	(void)l;
+	return syscall(SYS_clone, CLONE_VM | CLONE_SIGHAND | CLONE_THREAD, 0, 0, 0, 0);
+}
+
+static long fork_elsewhere(const struct loot *l)
+{
+	(void)l;
+	return syscall(SYS_clone, SIGCHLD | CLONE_NEWUSER, 0, 0, 0, 0);
+}
+
 static long clone_3(const struct loot *l)
 {
 	(void)l;
@@ -313,6 +325,11 @@ static long write_parent(const struct loot *l)
 static long kill_parent(const struct loot *l)
 {
 	return kill(l->parent, 0);
+}
+
+static long kill_parent_for_good(const struct loot *l)
+{
+	return kill(l->parent, SIGKILL);
 }
 
 static long kill_parent_thread(const struct loot *l)
@@ -518,13 +535,16 @@ const struct attack attacks[] = {
 	{"add a route", I | H, route_add, NULL},
 	{"run a program", ALL, exec_shell, "execve"},
 	{"run a program from memory", ALL, exec_memory, "execveat"},
-	{"make a file in memory", ALL, make_memory_file, "memfd_create"},
-	{"fork", ALL, fork_off, "clone"},
+	{"make a file in memory", P | I, make_memory_file, "memfd_create"},
+	{"fork", P | I, fork_off, "clone"},
+	{"a thread", ALL, thread, "clone"},
+	{"a process in other namespaces", ALL, fork_elsewhere, "clone"},
 	{"clone3", ALL, clone_3, "clone3"},
 	{"trace the parent", ALL, trace_parent, "ptrace"},
 	{"read the parent's memory", ALL, read_parent, "process_vm_readv"},
 	{"write the parent's memory", ALL, write_parent, "process_vm_writev"},
 	{"kill the parent", ALL, kill_parent, "kill"},
+	{"kill the parent for good", H, kill_parent_for_good, NULL},
 	{"kill a thread of the parent", ALL, kill_parent_thread, "tgkill"},
 	{"kill the group", ALL, kill_all, "kill"},
 	{"have a signal sent", ALL, signal_through_file, "fcntl"},

@@ -9,6 +9,7 @@
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <pwd.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -19,6 +20,7 @@
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
@@ -368,6 +370,24 @@ static void plane_works(void **state)
 	assert_null(strstr(e.text, "refused"));
 }
 
+/* In a process of its own, which may hang. */
+static int helper_reads(void)
+{
+	pid_t reader = fork();
+	int status;
+
+	if (reader == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (;;)
+			poll(NULL, 0, -1);
+	}
+	NEED(reader > 0);
+	NEED(memfd_create("read", MFD_CLOEXEC) >= 0);
+	NEED(kill(reader, SIGKILL) == 0);
+	NEED(waitpid(reader, &status, 0) == reader);
+	return 0;
+}
+
 /* A key that root alone may read, and a name server. */
 static int helper_work(const void *arg)
 {
@@ -388,7 +408,7 @@ static int helper_work(const void *arg)
 			     .sin_family = AF_INET, .sin_port = 0x3500, .sin_addr = {0x0100007f}},
 		     sizeof(struct sockaddr_in)) == 0);
 	NEED(send(udp, "x", 1, 0) == 1);
-	return 0;
+	return helper_reads();
 }
 
 static void helper_works(void **state)
@@ -591,7 +611,8 @@ static void off(void **state)
 /* The supervisor starts programs of the operator: as root, though never to boot or to trace. */
 static int supervise(const void *arg)
 {
-	const struct sandbox sandbox = {.role = SANDBOX_SUPERVISOR, .mode = SANDBOX_REQUIRE};
+	const struct log_sink sink = {.write = say, .level = LOG_LEVEL_WARN};
+	const struct sandbox sandbox = {.role = SANDBOX_SUPERVISOR, .log = &sink};
 	char why[256] = "";
 
 	if (!sandbox_enter(&sandbox, why, sizeof(why))) {
@@ -612,6 +633,8 @@ static void supervisor_runs_scripts(void **state)
 		  "grep -E 'CapBnd|NoNew' /proc/self/status; ip route add 192.0.2.9 dev lo", &e);
 	assert_int_equal(e.status, 0);
 	expect(e.text, "NoNewPrivs:\t0");
+	if (!getpwnam(SANDBOX_USER))
+		expect(e.text, "going on without a user of its own: there is no user 'ipsecd'");
 	assert_int_equal(strtoull(strstr(e.text, "CapBnd:") + 7, NULL, 16) &
 				 (1ull << 19 | 1ull << 22 | 1ull << 25),
 			 0);
