@@ -335,6 +335,8 @@ static bool start(void *ctx, char *why, size_t size)
 	struct helper *h = ctx;
 	const struct helper_load_host load = {
 		.loop = h->loop, .options = h->options, .done = loaded, .stuck = stuck, .ctx = h};
+	const struct sandbox sandbox = {
+		.role = SANDBOX_HELPER, .mode = h->options->sandbox, .log = log_default()};
 	struct helper_load_host host = load;
 	int fd = role_take(h->role, VAULT);
 
@@ -354,6 +356,8 @@ static bool start(void *ctx, char *why, size_t size)
 		snprintf(why, size, "no memory, no rtnetlink, or c-ares does not start");
 		return false;
 	}
+	if (!sandbox_enter(&sandbox, why, size))
+		return false;
 	role_ready(h->role);
 	return true;
 }

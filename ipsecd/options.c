@@ -22,6 +22,7 @@ enum {
 	OPT_SPLIT,
 	OPT_SINGLE,
 	OPT_RESTART_PAUSE,
+	OPT_SANDBOX,
 	OPT_TAKEOVER,
 	OPT_CHECK_UPGRADE,
 	OPT_ROLE,
@@ -40,6 +41,7 @@ static const struct option table[] = {
 	{"flush", no_argument, NULL, OPT_FLUSH},
 	{"split", no_argument, NULL, OPT_SPLIT},
 	{"single-process", no_argument, NULL, OPT_SINGLE},
+	{"sandbox", required_argument, NULL, OPT_SANDBOX},
 	{"restart-pause", required_argument, NULL, OPT_RESTART_PAUSE},
 	{"takeover", no_argument, NULL, OPT_TAKEOVER},
 	{"check-upgrade", no_argument, NULL, OPT_CHECK_UPGRADE},
@@ -61,6 +63,8 @@ static const char usage[] =
 	"  --log-level L     error, warn, notice, info (default), debug\n"
 	"  --split           a supervisor and three processes with few rights each\n"
 	"  --single-process  everything in one process (default)\n"
+	"  --sandbox MODE    of these processes: try (default), require: all of it or no start,\n"
+	"                    off\n"
 	"  --takeover        take over from the split ipsecd that runs: tunnels stay, it ends\n"
 	"  --restart-pause S seconds, the longest pause before a process that dies again and\n"
 	"                    again is started again (default 10)\n"
@@ -137,6 +141,11 @@ static int take(int option, struct options *o)
 	case OPT_CHECK_UPGRADE:
 		o->check_upgrade = true;
 		return -1;
+	case OPT_SANDBOX:
+		if (sandbox_parse_mode(optarg, &o->sandbox))
+			return -1;
+		usage_unknown("ipsecd", "sandbox mode", optarg, sandbox_mode_words());
+		return 2;
 	case OPT_RESTART_PAUSE:
 		return take_pause(optarg, o);
 	case OPT_ROLE:

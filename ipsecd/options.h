@@ -2,6 +2,7 @@
 #ifndef DETOUR_OPTIONS_H
 #define DETOUR_OPTIONS_H
 
+#include "ipsecd/sandbox.h"
 #include "lib/log.h"
 
 struct dataplane_ops;
@@ -11,10 +12,11 @@ struct options {
 	bool config_given, secrets_given;
 	const char *plane; /* auto, kernel, userspace */
 	bool foreground, check, flush;
-	bool split;	      /* into processes: supervise.h */
-	bool takeover;	      /* from the supervisor that runs */
-	bool check_upgrade;   /* internal: could this binary take over from the one that asks? */
-	const char *role;     /* internal: which of them; NULL */
+	bool split;	    /* into processes: supervise.h */
+	bool takeover;	    /* from the supervisor that runs */
+	bool check_upgrade; /* internal: could this binary take over from the one that asks? */
+	const char *role;   /* internal: which of them; NULL */
+	enum sandbox_mode sandbox;
 	double restart_pause; /* seconds, the longest before one that dies is started again */
 	enum log_level log_level;
 };

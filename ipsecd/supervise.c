@@ -276,9 +276,13 @@ static void release_signals(void)
 
 static bool begin(struct supervisor *s, char *why, size_t size)
 {
+	const struct sandbox sandbox = {
+		.role = SANDBOX_SUPERVISOR, .mode = s->options->sandbox, .log = s->log};
 	const char *handed = getenv(SUPERVISE_ENV);
 	int asker;
 
+	if (!sandbox_enter(&sandbox, why, size))
+		return false;
 	if (handed) {
 		int fd = (int)strtol(handed, NULL, 10);
 

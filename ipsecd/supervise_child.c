@@ -65,6 +65,8 @@ static void build_argv(const struct child *c, char *role, size_t size, const cha
 	argv[n++] = o->vici;
 	argv[n++] = "--plane";
 	argv[n++] = o->plane;
+	argv[n++] = "--sandbox";
+	argv[n++] = sandbox_mode_words()[o->sandbox];
 	argv[n++] = "--log-level";
 	argv[n++] = log_level_name(o->log_level);
 	argv[n] = NULL;

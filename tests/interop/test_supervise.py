@@ -255,7 +255,8 @@ def the_command_returns_when_all_work(folder):
         check_equal(done.returncode, status, f"exit status with {env}")
         check(text in done.stderr, f"'{text}' is not in {done.stderr!r}")
     done = in_background(folder)
-    check_equal((done.returncode, done.stderr), (0, ""), "of the command")
+    said = [line for line in done.stderr.splitlines() if "there is no user 'ipsecd'" not in line]
+    check_equal((done.returncode, said), (0, []), "of the command")
     with open(f"{folder}/vici.lock", encoding="ascii") as file:
         pid = int(file.read())
     try:

@@ -131,6 +131,6 @@ TEST_test_store := tests/unit/test_store.c ipsecd/state/store.c ipsecd/state/sto
 TEST_test_conn_codec := tests/unit/test_conn_codec.c tests/support/conn_dump.c $(CONFIG_SRC) $(MODEL_SRC) $(CODEC_SRC) \
 	lib/addr.c lib/buf.c lib/words.c
 TEST_test_helper := tests/unit/test_helper.c $(addprefix ipsecd/,helper_role.c helper_load.c helper_client.c vault.c approve.c \
-	loaded.c reload.c script.c script_desk.c role.c) $(filter ipsecd/net/%,$(NET_SRC)) $(IPC_SRC) $(STATE_SRC) \
+	loaded.c reload.c script.c script_desk.c role.c) $(filter ipsecd/sandbox%,$(SHELL_SRC)) $(filter ipsecd/net/%,$(NET_SRC)) $(IPC_SRC) $(STATE_SRC) \
 	$(CONFIG_SRC) $(IKE_SRC) $(WIRE_SRC) $(MODEL_SRC) $(CODEC_SRC) $(CRYPTO_SRC) $(LIB_SRC)
-LIBS_test_helper := -lcrypto -lmnl -lev -lcares -lmicrohttpd -lsystemd
+LIBS_test_helper := -lcrypto -lmnl -lev -lcares -lmicrohttpd -lsystemd -lseccomp -lcap-ng
