@@ -25,6 +25,7 @@
 
 struct ev_loop;
 struct dataplane;
+struct sa_area;
 struct crypto_ops;
 
 enum dataplane_event_kind {
@@ -57,6 +58,16 @@ struct dataplane_host {
 	void (*random)(void *ctx, void *dst, size_t n);
 	const struct log_sink *log;
 	struct ev_loop *loop; /* the fake needs none */
+
+	/* What outlives this process (area.h); the plane goes on from what is in it. It must
+	 * stay open until the plane is closed. NULL: nothing does. */
+	struct sa_area *area;
+	/* The descriptors of TUN devices, for as long as whoever holds a copy lives (all NULL:
+	 * nobody does). keep_tun: here is one, which stays the plane's. kept_tun: one that was
+	 * kept under this name, the plane's from then on, or -1. drop_tun: the device goes. */
+	int (*kept_tun)(void *ctx, const char *name);
+	void (*keep_tun)(void *ctx, const char *name, int fd);
+	void (*drop_tun)(void *ctx, const char *name);
 };
 
 enum dataplane_error {
@@ -118,8 +129,12 @@ struct dataplane_ops {
 	 * that is ours from this machine, whoever made it; false: `why`. Needs no open plane,
 	 * and none may be. */
 	bool (*flush)(const struct log_sink *log, char *why, size_t size);
-	/* The tunnels that the configuration wants are all there now: what is left of a former
-	 * process and belongs to none of them goes. NULL: nothing to do. */
+	/* Who speaks to the plane was started anew, and will say again what it wants: tunnels and
+	 * CHILD_SAs that are here are claimed by tunnel_create and child_install (or _update). A
+	 * plane that was just opened on an area is in this state. */
+	void (*unsettle)(struct dataplane *d);
+	/* The tunnels that the configuration wants are all there now, and the CHILD_SAs: what is
+	 * left of a former process and was not claimed goes. */
 	void (*settled)(struct dataplane *d);
 	/* Can CHILD_SAs with these algorithms be installed (ESN: with extended numbers)?
 	 * NULL: all that crypto.h has. */
@@ -130,7 +145,9 @@ struct dataplane_ops {
 	 * false: last_error. */
 	bool (*ike_socket)(struct dataplane *d, int fd, uint8_t family, bool natt);
 
-	/* Creates or adopts the device, with addresses and MTU; DORMANT and admin up. */
+	/* Creates or adopts the device, with addresses and MTU; DORMANT and admin up. One that
+	 * is a tunnel of this id already, or an unclaimed one's under another id, only gets what
+	 * differs: its link stays. */
 	enum dataplane_error (*tunnel_create)(struct dataplane *d, uint32_t tunnel,
 					      const struct tunnel_config *config);
 	/* Addresses and MTU by difference; the device and ifindex stay. */
@@ -143,6 +160,8 @@ struct dataplane_ops {
 	/* The peer is known to be dead: SAs of a former process end now. NULL: there are none. */
 	void (*tunnel_disinherit)(struct dataplane *d, uint32_t tunnel);
 
+	/* A CHILD_SA that is here already, with these SPIs, algorithms and keys, goes on as it is
+	 * (numbers, window, counters) and is updated; with others it is EXISTS. */
 	enum dataplane_error (*child_install)(struct dataplane *d, const struct child_sa *child);
 	/* outbound on/off, udp_encap and endpoints of an installed child. */
 	enum dataplane_error (*child_update)(struct dataplane *d, const struct child_sa *child);

@@ -58,6 +58,11 @@ static bool queue_packet(struct forward_tunnel *f, const uint8_t *data, size_t l
 	return true;
 }
 
+static int last_ifindex = FAKE_FIRST_IFINDEX; /* one host: no two devices share it */
+
+static void restore(void *ctx, struct area_slot *slot);
+static void set_mtu(struct tunnel *t);
+
 static struct dataplane *fake_open(const struct dataplane_host *host)
 {
 	struct dataplane *d = calloc(1, sizeof(*d));
@@ -66,6 +71,12 @@ static struct dataplane *fake_open(const struct dataplane_host *host)
 		return NULL;
 	forward_init(&d->forward, host, queue_packet);
 	d->forward.room = FAKE_PACKET_MAX;
+	if (host->area) {
+		area_each_tunnel(host->area, restore, d);
+		forward_restore(&d->forward);
+		for (struct forward_tunnel *t = d->forward.tunnels; t; t = t->hh.next)
+			set_mtu((struct tunnel *)t);
+	}
 	return d;
 }
 
@@ -88,6 +99,7 @@ static void fake_close(struct dataplane *d)
 {
 	while (d->forward.tunnels)
 		tunnel_free(d, (struct tunnel *)d->forward.tunnels);
+	forward_release(&d->forward);
 	free(d->calls);
 	free(d);
 }
@@ -146,42 +158,80 @@ static void set_mtu(struct tunnel *t)
 		t->info.mtu = mtu;
 }
 
-static bool name_taken(const struct dataplane *d, const char *name)
+static enum dataplane_error keep(struct dataplane *d, struct tunnel *t)
 {
-	struct forward_tunnel *t, *next;
+	const struct area_tunnel as = {.id = t->forward.id,
+				       .ifindex = t->info.ifindex,
+				       .link_up = t->info.link_up,
+				       .admin_up = t->info.admin_up,
+				       .config = t->config};
 
-	HASH_ITER (hh, d->forward.tunnels, t, next)
-		if (strcmp(((struct tunnel *)t)->config.name, name) == 0)
-			return true;
-	return false;
+	return forward_tunnel_keep(&d->forward, &t->forward, &as);
+}
+
+/* A tunnel with the device of this number. NULL with *e. */
+static struct tunnel *tunnel_new(struct dataplane *d, uint32_t id,
+				 const struct tunnel_config *config, int ifindex,
+				 enum dataplane_error *e)
+{
+	struct tunnel *t = calloc(1, sizeof(*t));
+
+	if (!t) {
+		*e = forward_fail(&d->forward, DATAPLANE_NO_MEMORY, "out of memory");
+		return NULL;
+	}
+	t->config = *config;
+	t->info = (struct dataplane_tunnel_info){
+		.ifindex = ifindex, .mtu = FAKE_MTU_NO_SA, .admin_up = true, .kind = "tun"};
+	memcpy(t->info.name, config->name, sizeof(t->info.name));
+	*e = forward_tunnel_add(&d->forward, &t->forward, id, t->config.name);
+	if (*e == DATAPLANE_OK)
+		return t;
+	free(t);
+	return NULL;
+}
+
+/* Its devices are memory: what was in their queues is lost. */
+static void restore(void *ctx, struct area_slot *slot)
+{
+	struct dataplane *d = ctx;
+	enum dataplane_error e;
+	struct area_tunnel as;
+	struct tunnel *t;
+
+	area_tunnel_get(slot, &as);
+	t = tunnel_new(d, as.id, &as.config, as.ifindex, &e);
+	if (!t) {
+		area_slot_free(slot);
+		return;
+	}
+	t->forward.slot = slot;
+	t->forward.claimed = false;
+	t->info.link_up = as.link_up;
+	t->info.admin_up = as.admin_up;
+	if (as.ifindex > last_ifindex)
+		last_ifindex = as.ifindex;
 }
 
 static enum dataplane_error create(struct dataplane *d, uint32_t id,
 				   const struct tunnel_config *config)
 {
 	enum dataplane_error e = refused(d, FAKE_TUNNEL_CREATE);
-	static int last_ifindex = FAKE_FIRST_IFINDEX; /* one host: no two devices share it */
-	struct tunnel *t;
+	struct tunnel *t = NULL;
 
-	if (e != DATAPLANE_OK)
-		return e;
-	if (name_taken(d, config->name))
-		return forward_fail(&d->forward, DATAPLANE_EXISTS, "device %s exists already",
-				    config->name);
-	t = calloc(1, sizeof(*t));
+	if (e == DATAPLANE_OK)
+		t = (struct tunnel *)forward_tunnel_claim(&d->forward, id, config->name, &e);
+	if (t)
+		t->config = *config;
+	else if (e == DATAPLANE_OK)
+		t = tunnel_new(d, id, config, ++last_ifindex, &e);
 	if (!t)
-		return forward_fail(&d->forward, DATAPLANE_NO_MEMORY, "out of memory");
-	t->config = *config;
-	e = forward_tunnel_add(&d->forward, &t->forward, id, t->config.name);
-	if (e != DATAPLANE_OK) {
-		free(t);
 		return e;
-	}
-	t->info = (struct dataplane_tunnel_info){
-		.ifindex = ++last_ifindex, .mtu = FAKE_MTU_NO_SA, .admin_up = true, .kind = "tun"};
-	memcpy(t->info.name, config->name, sizeof(t->info.name));
 	set_mtu(t);
-	return DATAPLANE_OK;
+	e = keep(d, t);
+	if (e != DATAPLANE_OK)
+		tunnel_free(d, t);
+	return e;
 }
 
 static enum dataplane_error fake_tunnel_create(struct dataplane *d, uint32_t id,
@@ -217,6 +267,7 @@ static enum dataplane_error fake_tunnel_update(struct dataplane *d, uint32_t id,
 	} else if (t) {
 		t->config = *config;
 		set_mtu(t);
+		keep(d, t);
 	}
 	return record(d, (struct fake_call){.verb = FAKE_TUNNEL_UPDATE, .result = e, .tunnel = id});
 }
@@ -236,8 +287,10 @@ static enum dataplane_error fake_tunnel_set_link(struct dataplane *d, uint32_t i
 	enum dataplane_error e;
 	struct tunnel *t = tunnel_for(d, FAKE_TUNNEL_SET_LINK, id, &e);
 
-	if (t)
+	if (t) {
 		t->info.link_up = up;
+		keep(d, t);
+	}
 	return record(d,
 		      (struct fake_call){
 			      .verb = FAKE_TUNNEL_SET_LINK, .result = e, .tunnel = id, .on = up});
@@ -307,6 +360,28 @@ static enum dataplane_error fake_child_remove(struct dataplane *d, uint64_t chil
 					    .result = e,
 					    .tunnel = tunnel,
 					    .child = child});
+}
+
+static void fake_unsettle(struct dataplane *d)
+{
+	forward_unsettle(&d->forward);
+}
+
+static void fake_settled(struct dataplane *d)
+{
+	struct forward_tunnel *f, *next;
+
+	forward_settled(&d->forward);
+	HASH_ITER (hh, d->forward.tunnels, f, next) {
+		struct tunnel *t = (struct tunnel *)f;
+
+		if (!f->claimed) {
+			tunnel_free(d, t);
+		} else if (!f->newest && t->info.link_up) {
+			t->info.link_up = false;
+			keep(d, t);
+		}
+	}
 }
 
 static bool fake_child_stats(struct dataplane *d, uint64_t child, struct dataplane_child_stats *out)
@@ -384,6 +459,7 @@ void fake_set_admin(struct dataplane *d, uint32_t id, bool up)
 	if (!t || t->info.admin_up == up)
 		return;
 	t->info.admin_up = up;
+	keep(d, t);
 	fake_event(d, &event);
 }
 
@@ -393,6 +469,8 @@ const struct dataplane_ops dataplane_fake = {
 	.probe = fake_probe,
 	.open = fake_open,
 	.close = fake_close,
+	.unsettle = fake_unsettle,
+	.settled = fake_settled,
 	.tunnel_create = fake_tunnel_create,
 	.tunnel_update = fake_tunnel_update,
 	.tunnel_remove = fake_tunnel_remove,

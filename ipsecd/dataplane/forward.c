@@ -47,14 +47,14 @@ static bool reached(uint64_t value, uint64_t limit)
 }
 
 /* After each packet: RFC 4301 4.4.2.1 (lifetimes in bytes), RFC 4303 3.3.3. */
-static void check_limits(struct forward *f, struct sa *sa)
+void forward_check_limits(struct forward *f, struct sa *sa)
 {
-	const struct dataplane_child_stats *s = &sa->stats;
+	const struct dataplane_child_stats *s = &sa->live->stats;
 	const struct child_sa *c = &sa->child;
 
 	sa->expired_out = reached(s->bytes_out, c->life_bytes) ||
 			  reached(s->packets_out, c->life_packets) ||
-			  sa->seq_out >= sa_seq_hard(sa);
+			  sa->live->seq_out >= sa_seq_hard(sa);
 	sa->expired_in =
 		reached(s->bytes_in, c->life_bytes) || reached(s->packets_in, c->life_packets);
 	if ((sa->expired_in || sa->expired_out) && !sa->hard_reported) {
@@ -65,7 +65,7 @@ static void check_limits(struct forward *f, struct sa *sa)
 		return;
 	if (reached(s->bytes_out, c->rekey_bytes) || reached(s->bytes_in, c->rekey_bytes) ||
 	    reached(s->packets_out, c->rekey_packets) || reached(s->packets_in, c->rekey_packets) ||
-	    sa->seq_out >= sa_seq_soft(sa)) {
+	    sa->live->seq_out >= sa_seq_soft(sa)) {
 		sa->soft_reported = true;
 		note(f, sa, DUE_SOFT);
 	}
@@ -97,7 +97,7 @@ static struct span seal(struct forward *f, struct sa *sa, uint8_t *packet, size_
 			uint8_t next_header)
 {
 	uint8_t iv[ALGORITHM_IV_MAX];
-	uint64_t seq = ++sa->seq_out;
+	uint64_t seq = sa_live_next(sa->live);
 
 	if (sa->out.aead)
 		be64_set(iv, seq);
@@ -127,11 +127,11 @@ static void send_by(struct forward *f, struct sa *sa, uint8_t *packet, size_t le
 	    !f->host.send_esp(f->host.ctx, &sa->child.local, &sa->child.remote, esp)) {
 		drop_out(f, DROP_SEND);
 	} else {
-		sa->stats.bytes_out += len;
-		sa->stats.packets_out++;
-		sa->stats.last_out = now;
+		sa->live->stats.bytes_out += len;
+		sa->live->stats.packets_out++;
+		sa->live->stats.last_out = now;
 	}
-	check_limits(f, sa);
+	forward_check_limits(f, sa);
 }
 
 void forward_output(struct forward *f, struct forward_tunnel *t, uint8_t *packet, size_t len,
@@ -161,7 +161,7 @@ static void heard_from(struct forward *f, struct sa *sa, const struct endpoint *
 		       mono_time now)
 {
 	sa->heard = true;
-	sa->stats.last_in = now;
+	sa->live->stats.last_in = now;
 	if (!sa->child.outbound && !sa->used_reported) {
 		sa->used_reported = true;
 		note(f, sa, DUE_USED_NEW);
@@ -223,9 +223,9 @@ static void input(struct forward *f, const struct endpoint *remote, uint8_t *pac
 		drop_in(f, DROP_UNKNOWN_SPI, NULL, spi, low, remote, "no such SPI", now);
 		return;
 	}
-	seq = replay_infer(&sa->replay, low);
-	if (!replay_check(&sa->replay, seq)) {
-		sa->stats.drop_replay++;
+	seq = replay_infer(&sa->live->replay, low);
+	if (!replay_check(&sa->live->replay, seq)) {
+		sa->live->stats.drop_replay++;
 		drop_in(f, DROP_REPLAY, sa, spi, low, remote, "seen before, or too old", now);
 		return;
 	}
@@ -235,7 +235,7 @@ static void input(struct forward *f, const struct endpoint *remote, uint8_t *pac
 	}
 	e = esp_open(&sa->in, seq, packet, len, &payload);
 	if (e == ESP_ICV) {
-		sa->stats.drop_icv++;
+		sa->live->stats.drop_icv++;
 		drop_in(f, DROP_ICV, sa, spi, seq, remote, esp_strerror(e), now);
 		return;
 	}
@@ -243,12 +243,12 @@ static void input(struct forward *f, const struct endpoint *remote, uint8_t *pac
 		drop_in(f, DROP_MALFORMED, sa, spi, seq, remote, esp_strerror(e), now);
 		return;
 	}
-	newer = seq > sa->replay.top;
-	replay_commit(&sa->replay, seq);
+	newer = seq > sa->live->replay.top;
+	replay_commit(&sa->live->replay, seq);
 	heard_from(f, sa, remote, newer, now);
-	sa->stats.packets_in++;
-	sa->stats.bytes_in += e == ESP_OK ? payload.len : 0;
-	check_limits(f, sa);
+	sa->live->stats.packets_in++;
+	sa->live->stats.bytes_in += e == ESP_OK ? payload.len : 0;
+	forward_check_limits(f, sa);
 	if (e != ESP_OK)
 		drop_in(f, DROP_MALFORMED, sa, spi, seq, remote, esp_strerror(e), now);
 	else
@@ -282,6 +282,22 @@ void forward_tick(struct forward *f, mono_time now)
 	forward_report(f, now);
 }
 
+/* For the next process: it tells no more of it. Not before it was told, for who is killed
+ * between tells it twice, not never. */
+static void note_told(struct forward *f, uint64_t child, enum sa_due what)
+{
+	struct sa *sa = sadb_by_id(&f->sadb, child);
+
+	if (!sa)
+		return;
+	if (what == DUE_SOFT)
+		sa->live->soft_reported = 1;
+	else if (what == DUE_HARD)
+		sa->live->hard_reported = 1;
+	else if (what == DUE_USED_NEW)
+		sa->live->used_reported = 1;
+}
+
 static void tell(struct forward *f, struct sa *sa, enum sa_due what)
 {
 	static const enum dataplane_event_kind kinds[DUE_KINDS] = {
@@ -300,6 +316,7 @@ static void tell(struct forward *f, struct sa *sa, enum sa_due what)
 	if (what == DUE_PEER_MOVED)
 		event.remote = sa->moved_to;
 	f->host.event(f->host.ctx, &event);
+	note_told(f, event.child, what);
 }
 
 static void tell_acquire(struct forward *f, struct forward_tunnel *t, mono_time now)

@@ -15,9 +15,11 @@
 
 struct forward_tunnel {
 	uint32_t id;
-	const char *name;   /* for log lines; borrowed */
-	struct sa *newest;  /* its SAs, newest first */
-	mono_time acquired; /* when ACQUIRE was reported last; 0: never */
+	const char *name;	/* the device's, and for log lines; borrowed */
+	struct sa *newest;	/* its SAs, newest first */
+	struct area_slot *slot; /* NULL: not kept yet */
+	bool claimed;		/* by whoever speaks to the plane now (dataplane_ops.settled) */
+	mono_time acquired;	/* when ACQUIRE was reported last; 0: never */
 	bool acquire_due;
 	bool flags_told; /* that it can't do all that was configured */
 	struct forward_tunnel *acquire_prev, *acquire_next; /* forward.acquires */
@@ -28,6 +30,8 @@ struct forward {
 	struct dataplane_host host;
 	/* Hands an inner packet to the tunnel's device; false: it did not take it. */
 	bool (*deliver)(struct forward_tunnel *t, const uint8_t *packet, size_t len);
+	struct sa_area *area; /* the host's, or, `own_area`, in this process's memory */
+	bool own_area;
 	struct sadb sadb;
 	size_t room; /* an outbound packet may be padded to this length where it lies; 0: not */
 	struct forward_tunnel *tunnels;
@@ -40,6 +44,8 @@ struct forward {
 
 void forward_init(struct forward *f, const struct dataplane_host *host,
 		  bool (*deliver)(struct forward_tunnel *t, const uint8_t *packet, size_t len));
+/* Nothing may be in it any more but what is left to the next process in the host's area. */
+void forward_release(struct forward *f);
 /* Sets the words and gives `e` back. */
 enum dataplane_error forward_fail(struct forward *f, enum dataplane_error e, const char *format,
 				  ...) __attribute__((format(printf, 3, 4)));
@@ -48,6 +54,14 @@ enum dataplane_error forward_fail(struct forward *f, enum dataplane_error e, con
 enum dataplane_error forward_tunnel_add(struct forward *f, struct forward_tunnel *t, uint32_t id,
 					const char *name);
 void forward_tunnel_remove(struct forward *f, struct forward_tunnel *t); /* and its SAs */
+/* The next process finds the tunnel like this; before its first CHILD_SA. */
+enum dataplane_error forward_tunnel_keep(struct forward *f, struct forward_tunnel *t,
+					 const struct area_tunnel *as);
+/* The tunnel that is there already with this id and this device, or with this device and
+ * another id that nobody has claimed: it is claimed now, and has this id. NULL and OK: there is
+ * none; NULL and EXISTS: the id or the device is another tunnel's. */
+struct forward_tunnel *forward_tunnel_claim(struct forward *f, uint32_t id, const char *name,
+					    enum dataplane_error *error);
 struct forward_tunnel *forward_tunnel_find(const struct forward *f, uint32_t id);
 /* Smallest inner MTU of the tunnel's SAs over paths of `path_mtu`; 0 without SAs. */
 uint16_t forward_tunnel_mtu(const struct forward_tunnel *t, uint16_t path_mtu);
@@ -57,6 +71,19 @@ enum dataplane_error forward_child_install(struct forward *f, const struct child
 enum dataplane_error forward_child_update(struct forward *f, const struct child_sa *child);
 enum dataplane_error forward_child_remove(struct forward *f, uint64_t id);
 bool forward_child_stats(const struct forward *f, uint64_t id, struct dataplane_child_stats *out);
+
+/* Of a CHILD_SA with its slot from a former process, or NULL, which is that of a new one;
+ * freed where it can't go on. */
+enum dataplane_error forward_child_add(struct forward *f, const struct child_sa *child,
+				       struct area_slot *left);
+void forward_sa_remove(struct forward *f, struct sa *sa);
+/* Once the tunnels of the area are there again: the CHILD_SAs that it has of them. */
+void forward_restore(struct forward *f);
+/* dataplane_ops.unsettle, settled: without the tunnels themselves, which are the caller's. */
+void forward_unsettle(struct forward *f);
+void forward_settled(struct forward *f);
+/* After each packet, and where an SA was taken over. */
+void forward_check_limits(struct forward *f, struct sa *sa);
 
 /* From the device to the network: `packet` is overwritten, and so are ESP_HEADROOM
  * bytes before and ESP_TAILROOM behind it; behind `room` bytes, where it may be padded. */

@@ -15,6 +15,15 @@ void forward_init(struct forward *f, const struct dataplane_host *host,
 	f->host = *host;
 	f->deliver = deliver;
 	f->drop_log.burst = 5;
+	f->own_area = !host->area;
+	f->area = f->own_area ? area_open(NULL, f->error, sizeof(f->error)) : host->area;
+}
+
+void forward_release(struct forward *f)
+{
+	if (f->own_area)
+		area_close(f->area);
+	f->area = NULL;
 }
 
 enum dataplane_error forward_fail(struct forward *f, enum dataplane_error e, const char *format,
@@ -33,14 +42,14 @@ enum dataplane_error forward_tunnel_add(struct forward *f, struct forward_tunnel
 {
 	if (forward_tunnel_find(f, id))
 		return forward_fail(f, DATAPLANE_EXISTS, "tunnel %u exists already", id);
-	*t = (struct forward_tunnel){.id = id, .name = name};
+	*t = (struct forward_tunnel){.id = id, .name = name, .claimed = true};
 	HASH_ADD(hh, f->tunnels, id, sizeof(t->id), t);
 	if (!t->hh.tbl)
 		return forward_fail(f, DATAPLANE_NO_MEMORY, "out of memory");
 	return DATAPLANE_OK;
 }
 
-static void remove_sa(struct forward *f, struct sa *sa)
+void forward_sa_remove(struct forward *f, struct sa *sa)
 {
 	if (sa->due)
 		DL_DELETE2(f->due, sa, due_prev, due_next);
@@ -52,9 +61,10 @@ static void remove_sa(struct forward *f, struct sa *sa)
 void forward_tunnel_remove(struct forward *f, struct forward_tunnel *t)
 {
 	while (t->newest)
-		remove_sa(f, t->newest);
+		forward_sa_remove(f, t->newest);
 	if (t->acquire_due)
 		DL_DELETE2(f->acquires, t, acquire_prev, acquire_next);
+	area_slot_free(t->slot);
 	HASH_DELETE(hh, f->tunnels, t);
 }
 
@@ -87,7 +97,8 @@ static enum dataplane_error check_free(struct forward *f, const struct child_sa 
 	if (!forward_tunnel_find(f, child->tunnel))
 		return forward_fail(f, DATAPLANE_NOT_FOUND, "no tunnel %u", child->tunnel);
 	if (sadb_by_id(&f->sadb, child->id))
-		return forward_fail(f, DATAPLANE_EXISTS, "CHILD_SA %llu is installed already",
+		return forward_fail(f, DATAPLANE_EXISTS,
+				    "CHILD_SA %llu is installed already, with other SPIs or keys",
 				    (unsigned long long)child->id);
 	if (sadb_by_spi(&f->sadb, child->spi_in))
 		return forward_fail(f, DATAPLANE_EXISTS, "inbound SPI 0x%08x is in use",
@@ -120,25 +131,51 @@ static void say_unsupported(const struct forward *f, struct forward_tunnel *t,
 	       dscp && mark ? " nor " : "", mark ? "set marks" : "");
 }
 
-enum dataplane_error forward_child_install(struct forward *f, const struct child_sa *child)
+/* With its slot, new or left by a former process, into the tables. */
+static enum dataplane_error insert(struct forward *f, struct sa *sa, struct forward_tunnel *t,
+				   struct area_slot *left, const struct child_sa *child)
+{
+	struct area_slot *slot = left;
+
+	if (!left && f->area && t->slot)
+		slot = area_child_put(f->area, t->slot, child, NULL);
+	if (slot)
+		sa_attach(sa, slot, left != NULL);
+	if (!slot || !sadb_insert(&f->sadb, sa))
+		return forward_fail(f, DATAPLANE_NO_MEMORY, "out of memory");
+	sa->tunnel = t;
+	sa->claimed = !left;
+	sa->pad_to = pad_to(f, child);
+	say_unsupported(f, t, &child->flags);
+	DL_PREPEND2(t->newest, sa, tunnel_prev, tunnel_next);
+	return DATAPLANE_OK;
+}
+
+enum dataplane_error forward_child_add(struct forward *f, const struct child_sa *child,
+				       struct area_slot *left)
 {
 	enum dataplane_error e = check_free(f, child);
-	struct sa *sa;
+	struct sa *sa = NULL;
 
-	if (e != DATAPLANE_OK)
+	if (e == DATAPLANE_OK)
+		sa = sa_new(child, f->host.crypto, &e, f->error, sizeof(f->error));
+	if (!sa) {
+		area_slot_free(left);
 		return e;
-	sa = sa_new(child, f->host.crypto, &e, f->error, sizeof(f->error));
-	if (!sa)
-		return e;
-	if (!sadb_insert(&f->sadb, sa)) {
-		sa_free(sa);
-		return forward_fail(f, DATAPLANE_NO_MEMORY, "out of memory");
 	}
-	sa->tunnel = forward_tunnel_find(f, child->tunnel);
-	sa->pad_to = pad_to(f, child);
-	say_unsupported(f, sa->tunnel, &child->flags);
-	DL_PREPEND2(sa->tunnel->newest, sa, tunnel_prev, tunnel_next);
-	return DATAPLANE_OK;
+	e = insert(f, sa, forward_tunnel_find(f, child->tunnel), left, child);
+	if (e != DATAPLANE_OK)
+		sa_free(sa);
+	return e;
+}
+
+enum dataplane_error forward_child_install(struct forward *f, const struct child_sa *child)
+{
+	struct sa *sa = sadb_by_id(&f->sadb, child->id);
+
+	if (!sa || sa->child.tunnel != child->tunnel || !area_child_is(sa->slot, child))
+		return forward_child_add(f, child, NULL);
+	return forward_child_update(f, child);
 }
 
 enum dataplane_error forward_child_update(struct forward *f, const struct child_sa *child)
@@ -154,9 +191,11 @@ enum dataplane_error forward_child_update(struct forward *f, const struct child_
 	if (child->local.addr.family != child->remote.addr.family || !child->local.addr.family)
 		return forward_fail(f, DATAPLANE_UNSUPPORTED,
 				    "the outer addresses are not of one family");
+	sa->claimed = true;
 	sa->child.outbound = child->outbound;
 	sa->child.local = child->local;
 	sa->child.remote = child->remote;
+	area_child_set(sa->slot, &sa->child);
 	return DATAPLANE_OK;
 }
 
@@ -167,7 +206,7 @@ enum dataplane_error forward_child_remove(struct forward *f, uint64_t id)
 	if (!sa)
 		return forward_fail(f, DATAPLANE_NOT_FOUND, "no CHILD_SA %llu",
 				    (unsigned long long)id);
-	remove_sa(f, sa);
+	forward_sa_remove(f, sa);
 	return DATAPLANE_OK;
 }
 
@@ -177,6 +216,6 @@ bool forward_child_stats(const struct forward *f, uint64_t id, struct dataplane_
 
 	if (!sa)
 		return false;
-	*out = sa->stats;
+	*out = sa->live->stats;
 	return true;
 }

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-void replay_init(struct replay *r, uint16_t window, bool esn)
+static void configure(struct replay *r, uint16_t window, bool esn)
 {
 	unsigned size = window;
 
@@ -14,11 +14,16 @@ void replay_init(struct replay *r, uint16_t window, bool esn)
 		size = REPLAY_WINDOW_MIN;
 	if (size > REPLAY_WINDOW_MAX)
 		size = REPLAY_WINDOW_MAX;
-	memset(r, 0, sizeof(*r));
 	r->size = (uint16_t)size;
 	r->words = (uint16_t)((size + 63) / 64 + 1);
 	r->esn = esn;
 	r->enforce = window != 0;
+}
+
+void replay_init(struct replay *r, uint16_t window, bool esn)
+{
+	memset(r, 0, sizeof(*r));
+	configure(r, window, esn);
 }
 
 uint64_t replay_infer(const struct replay *r, uint32_t low)
@@ -56,7 +61,7 @@ bool replay_check(const struct replay *r, uint64_t seq)
 	return !(r->bits[seq / 64 % r->words] >> (seq % 64) & 1);
 }
 
-void replay_commit(struct replay *r, uint64_t seq)
+static void commit(struct replay *r, uint64_t seq)
 {
 	uint64_t word = seq / 64, top_word = r->top / 64;
 
@@ -64,8 +69,26 @@ void replay_commit(struct replay *r, uint64_t seq)
 		/* Each word on the way is cleared; a longer jump clears the whole ring. */
 		for (unsigned n = 0; top_word < word && n < r->words; n++)
 			r->bits[++top_word % r->words] = 0;
-		r->top = seq;
+		/* Not before the words are clear: stale bits would be of later numbers. */
+		__atomic_store_n(&r->top, seq, __ATOMIC_RELEASE);
 	}
 	if (r->top - seq < r->size)
 		r->bits[word % r->words] |= UINT64_C(1) << (seq % 64);
+}
+
+/* Doing it a second time changes nothing more, wherever the first one ended. */
+void replay_commit(struct replay *r, uint64_t seq)
+{
+	__atomic_store_n(&r->pending, seq, __ATOMIC_RELAXED);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	commit(r, seq);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	__atomic_store_n(&r->pending, 0, __ATOMIC_RELAXED);
+}
+
+void replay_resume(struct replay *r, uint16_t window, bool esn)
+{
+	configure(r, window, esn);
+	if (r->pending)
+		replay_commit(r, r->pending);
 }

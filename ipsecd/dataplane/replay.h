@@ -16,6 +16,9 @@
 #define REPLAY_WORDS	  (REPLAY_WINDOW_MAX / 64 + 1)
 
 struct replay {
+	/* Not 0: a commit of this number has begun; the window may lie in memory that outlives
+	 * the process, which may end in the midst of it. */
+	uint64_t pending;
 	uint64_t top;	/* highest number that was authenticated; 0: none yet */
 	uint16_t size;	/* packets */
 	uint16_t words; /* of the ring in use */
@@ -26,6 +29,8 @@ struct replay {
 
 /* window 0: no replay check. Others are brought into 64..4096. */
 void replay_init(struct replay *r, uint16_t window, bool esn);
+/* A window that another process left, for the same SA: ends the commit that was under way. */
+void replay_resume(struct replay *r, uint16_t window, bool esn);
 /* The whole sequence number behind the 32 bits on the wire; 0 when there can be none. */
 uint64_t replay_infer(const struct replay *r, uint32_t low);
 bool replay_check(const struct replay *r, uint64_t seq);

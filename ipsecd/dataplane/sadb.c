@@ -79,15 +79,31 @@ struct sa *sa_new(const struct child_sa *child, const struct crypto_ops *crypto,
 	}
 	sa->child = *child;
 	child_sa_cleanse(&sa->child);
-	replay_init(&sa->replay, child->replay_window, child->esn);
 	*error = DATAPLANE_OK;
 	return sa;
+}
+
+void sa_attach(struct sa *sa, struct area_slot *slot, bool resumed)
+{
+	const struct child_sa *c = &sa->child;
+
+	sa->slot = slot;
+	sa->live = area_child_live(slot);
+	if (!resumed) {
+		replay_init(&sa->live->replay, c->replay_window, c->esn);
+		return;
+	}
+	replay_resume(&sa->live->replay, c->replay_window, c->esn);
+	sa->soft_reported = sa->live->soft_reported != 0;
+	sa->hard_reported = sa->live->hard_reported != 0;
+	sa->used_reported = sa->live->used_reported != 0;
 }
 
 void sa_free(struct sa *sa)
 {
 	if (!sa)
 		return;
+	area_slot_free(sa->slot);
 	esp_release(&sa->in);
 	esp_release(&sa->out);
 	free(sa);

@@ -4,10 +4,9 @@
 #ifndef DETOUR_SADB_H
 #define DETOUR_SADB_H
 
-#include "ipsecd/dataplane/dataplane.h"
+#include "ipsecd/dataplane/area.h"
 #include "ipsecd/dataplane/esp.h"
 #include "ipsecd/dataplane/inner.h"
-#include "ipsecd/dataplane/replay.h"
 #include "lib/hash.h"
 
 struct forward_tunnel;
@@ -18,10 +17,10 @@ enum sa_due { DUE_SOFT, DUE_HARD, DUE_USED_NEW, DUE_PEER_MOVED, DUE_ALIVE, DUE_K
 struct sa {
 	struct child_sa child; /* without its keys */
 	struct esp in, out;
-	uint64_t seq_out; /* last number used; the next packet takes seq_out + 1 */
-	uint16_t pad_to;  /* inner packets are padded to this length; 0: as they are */
-	struct replay replay;
-	struct dataplane_child_stats stats;
+	struct area_slot *slot; /* freed with it */
+	struct sa_live *live;	/* in the slot: numbers, window, counters */
+	uint16_t pad_to;	/* inner packets are padded to this length; 0: as they are */
+	bool claimed;		/* by whoever speaks to the plane now (dataplane_ops.settled) */
 	struct forward_tunnel *tunnel; /* whose device it serves; kept by forward */
 	bool expired_in, expired_out;  /* a hard limit of that direction is reached */
 	bool soft_reported, hard_reported, used_reported;
@@ -44,10 +43,13 @@ struct sadb {
 uint64_t sa_seq_soft(const struct sa *sa);
 uint64_t sa_seq_hard(const struct sa *sa);
 
-/* A new SA from what was negotiated; copies no key but into the ciphers. NULL with
- * *error and, in why (size bytes), the words. */
+/* An SA from what was negotiated; copies no key but into the ciphers. NULL with *error
+ * and, in why (size bytes), the words. */
 struct sa *sa_new(const struct child_sa *child, const struct crypto_ops *crypto,
 		  enum dataplane_error *error, char *why, size_t size);
+/* It lives in this slot, which is its own from here on: at its beginning, or, `resumed`, where
+ * another process left it. */
+void sa_attach(struct sa *sa, struct area_slot *slot, bool resumed);
 void sa_free(struct sa *sa);
 
 bool sadb_insert(struct sadb *db, struct sa *sa); /* false: out of memory */

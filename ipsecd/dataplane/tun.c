@@ -76,6 +76,25 @@ int tun_open(struct tun *t, struct netlink *nl, const char *name)
 	return e;
 }
 
+int tun_adopt(struct tun *t, struct netlink *nl, const char *name, int fd)
+{
+	struct ifreq request = {0};
+	struct netlink_link link;
+	int e = 0;
+
+	*t = (struct tun){.fd = fd};
+	snprintf(t->name, sizeof(t->name), "%s", name);
+	if (ioctl(fd, TUNGETIFF, &request) != 0)
+		e = errno == EBADFD ? -ENODEV : -errno;
+	if (e == 0) /* by the name that it has now */
+		e = netlink_link_find(nl, request.ifr_name, &link);
+	if (e == 0)
+		t->ifindex = link.ifindex;
+	else
+		tun_close(t);
+	return e;
+}
+
 void tun_close(struct tun *t)
 {
 	if (t->fd >= 0)

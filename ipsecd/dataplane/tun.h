@@ -1,6 +1,6 @@
 /* One TUN device: /dev/net/tun for the packets, rtnetlink for the link. It lives as
- * long as its descriptor. Knows no SA and no tunnel; errors are negative errno values,
- * with the kernel's words in netlink_strerror when the call was rtnetlink's. */
+ * long as a copy of its descriptor does. Knows no SA and no tunnel; errors are negative errno
+ * values, with the kernel's words in netlink_strerror when the call was rtnetlink's. */
 #ifndef DETOUR_TUN_H
 #define DETOUR_TUN_H
 
@@ -18,6 +18,9 @@ bool tun_probe(char *why, size_t size);
 /* Creates the device: linkmode and operstate DORMANT, rp_filter loose, no DAD, down.
  * -EEXIST: there is a device of this name, whoever made it. */
 int tun_open(struct tun *t, struct netlink *nl, const char *name);
+/* The device of this descriptor, which somebody kept for us: as it is. On failure the descriptor
+ * is closed; -ENODEV: the device is gone. */
+int tun_adopt(struct tun *t, struct netlink *nl, const char *name, int fd);
 void tun_close(struct tun *t);
 
 /* One packet from the device: its length, or -EAGAIN, or another error. */

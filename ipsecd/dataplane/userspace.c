@@ -1,51 +1,17 @@
 /* The userspace data plane: a TUN device per tunnel over the packet paths of forward.h,
- * driven by the host's event loop. Owns the devices, the rtnetlink sockets and the
- * buffer in which outbound packets are sealed; the only file here that reads the clock.
- * Must not know IKE, configuration files or UDP. docs/dataplane.md has the rules. */
-#include "ipsecd/dataplane/device.h"
-#include "ipsecd/dataplane/forward.h"
+ * driven by the host's event loop. This file has the table of verbs, opening and closing,
+ * the packets and the tick; the only one here that reads the clock. Must not know IKE,
+ * configuration files or UDP. docs/dataplane.md has the rules. */
+#include "ipsecd/dataplane/userspace.h"
+
 #include "ipsecd/dataplane/mss.h"
-#include "ipsecd/dataplane/tun.h"
 #include "lib/netlink.h"
 
 #include <errno.h>
-#include <ev.h>
-#include <linux/if.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <utlist.h>
 
-#define BATCH	 64    /* packets of one device in one wakeup */
-#define READ_MAX 65535 /* a TUN device's largest packet */
-
-struct tunnel {
-	struct forward_tunnel forward; /* first: forward hands it back */
-	struct dataplane *plane;
-	struct tunnel_config config;
-	struct tun tun;
-	struct dataplane_tunnel_info info;	/* as told to the kernel, or heard from it */
-	bool present;				/* the device is there */
-	bool dirty;				/* the monitor told of it: look at it anew */
-	struct tunnel *dirty_prev, *dirty_next; /* dataplane.dirty */
-	unsigned announce;			/* ticks in which the addresses are told again */
-	ev_io readable;
-	UT_hash_handle by_ifindex;
-};
-
-struct dataplane {
-	struct forward forward;
-	struct netlink *netlink;
-	struct netlink_monitor *monitor;
-	struct mss *mss;
-	ev_io changes;
-	struct tunnel *by_ifindex, *dirty;
-	uint8_t out[ESP_HEADROOM + READ_MAX + ESP_TAILROOM];
-};
-
-static void say(const struct tunnel *t, enum log_level level, const char *text)
-{
-	log_to(t->plane->forward.host.log, level, "knl", t->config.name, "%s", text);
-}
+#define BATCH 64 /* packets of one device in one wakeup */
 
 static struct tunnel *tunnel_find(const struct dataplane *d, uint32_t id)
 {
@@ -61,7 +27,7 @@ static bool write_packet(struct forward_tunnel *f, const uint8_t *packet, size_t
 	return t->present && tun_write(&t->tun, packet, len);
 }
 
-static void on_readable(struct ev_loop *loop, ev_io *w, int revents)
+void userspace_readable(struct ev_loop *loop, ev_io *w, int revents)
 {
 	struct tunnel *t = w->data;
 	struct dataplane *d = t->plane;
@@ -69,7 +35,7 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int revents)
 
 	(void)revents;
 	for (unsigned n = 0; n < BATCH; n++) {
-		int len = tun_read(&t->tun, d->out + ESP_HEADROOM, READ_MAX);
+		int len = tun_read(&t->tun, d->out + ESP_HEADROOM, USERSPACE_READ_MAX);
 
 		if (len > 0) {
 			forward_output(&d->forward, &t->forward, d->out + ESP_HEADROOM, (size_t)len,
@@ -83,301 +49,111 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int revents)
 	forward_report(&d->forward, now);
 }
 
-/* ---- the device ---- */
-
-static enum dataplane_error system_failed(struct dataplane *d, const struct tunnel *t,
-					  const char *what, int error)
-{
-	return forward_fail(&d->forward, DATAPLANE_SYSTEM, "%s: %s: %s", t->config.name, what,
-			    netlink_strerror(d->netlink, error));
-}
-
-static uint16_t wanted_mtu(const struct tunnel *t)
-{
-	uint16_t mtu = forward_tunnel_mtu(&t->forward, DEVICE_PATH_MTU);
-
-	if (t->config.mtu)
-		return t->config.mtu;
-	return mtu ? mtu : t->info.mtu ? t->info.mtu : DEVICE_MTU_NO_SA;
-}
-
-/* A tunnel works without it; the log has why. */
-static void clamp_mss(struct tunnel *t)
-{
-	mss_set(t->plane->mss, t->config.name, t->config.mss, t->info.mtu);
-}
-
-static int set_mtu(struct tunnel *t)
-{
-	uint16_t mtu = wanted_mtu(t);
-	int e = 0;
-
-	if (!t->present)
-		return 0;
-	if (mtu != t->info.mtu)
-		e = netlink_link_set_mtu(t->plane->netlink, t->tun.ifindex, mtu);
-	if (e)
-		return e;
-	t->info.mtu = mtu;
-	clamp_mss(t);
-	return 0;
-}
-
-/* Takes what set_mtu returned where the change itself must not fail for it. */
-static void mtu_follows(struct tunnel *t)
-{
-	char text[96];
-	int e = set_mtu(t);
-
-	if (e == 0)
-		return;
-	snprintf(text, sizeof(text), "MTU %u refused: %s", wanted_mtu(t),
-		 netlink_strerror(t->plane->netlink, e));
-	say(t, LOG_LEVEL_WARN, text);
-}
-
-static enum dataplane_error set_addrs(struct tunnel *t, const struct tunnel_config *from,
-				      const struct tunnel_config *to)
-{
-	struct dataplane *d = t->plane;
-	const struct prefix *at = NULL;
-	char what[32 + PREFIX_TEXT], text[PREFIX_TEXT];
-	int e = device_set_addrs(d->netlink, t->tun.ifindex, from, to, &at);
-
-	if (e == 0)
-		return DATAPLANE_OK;
-	snprintf(what, sizeof(what), "address %s", prefix_format(at, text));
-	return system_failed(d, t, what, e);
-}
-
-/* zebra 8.x reads links and addresses in two threads and forgets the address of a link
- * that it has not seen yet (FRR issue 13288); BGP over the tunnel then never starts. An
- * address that is set anew is told anew, and changes nothing for who knows it. */
-static void addrs_announce(struct tunnel *t)
-{
-	static const struct tunnel_config nothing;
-
-	if (t->present && set_addrs(t, &nothing, &t->config) != DATAPLANE_OK)
-		say(t, LOG_LEVEL_WARN, t->plane->forward.error);
-}
-
-static void device_attach(struct tunnel *t)
-{
-	struct dataplane *d = t->plane;
-
-	t->present = true;
-	t->info.ifindex = t->tun.ifindex;
-	HASH_ADD(by_ifindex, d->by_ifindex, tun.ifindex, sizeof(t->tun.ifindex), t);
-	ev_io_init(&t->readable, on_readable, t->tun.fd, EV_READ);
-	t->readable.data = t;
-	ev_io_start(d->forward.host.loop, &t->readable);
-}
-
-static void device_detach(struct tunnel *t)
-{
-	struct dataplane *d = t->plane;
-
-	if (!t->present)
-		return;
-	t->present = false;
-	t->info.admin_up = false;
-	t->info.ifindex = 0;
-	ev_io_stop(d->forward.host.loop, &t->readable);
-	HASH_DELETE(by_ifindex, d->by_ifindex, t);
-	mss_clear(d->mss, t->config.name);
-	tun_close(&t->tun);
-}
-
-static enum dataplane_error device_fill(struct tunnel *t)
-{
-	static const struct tunnel_config nothing;
-	struct dataplane *d = t->plane;
-	enum dataplane_error e = set_addrs(t, &nothing, &t->config);
-	int error;
-
-	if (e != DATAPLANE_OK)
-		return e;
-	t->info.mtu = 0; /* a new device: whatever it was before is to be set */
-	error = set_mtu(t);
-	if (error)
-		return system_failed(d, t, "MTU", error);
-	error = netlink_link_set_up(d->netlink, t->tun.ifindex, true);
-	if (error)
-		return system_failed(d, t, "setting it up", error);
-	t->info.admin_up = true;
-	t->announce = DEVICE_ANNOUNCE_TICKS;
-	if (t->info.link_up) /* made again in the life of its CHILD_SAs */
-		error = device_set_link(d->netlink, t->tun.ifindex, true);
-	return error ? system_failed(d, t, "operstate", error) : DATAPLANE_OK;
-}
-
-static enum dataplane_error device_create(struct tunnel *t)
-{
-	struct dataplane *d = t->plane;
-	int error = tun_open(&t->tun, d->netlink, t->config.name);
-	enum dataplane_error e;
-
-	if (error == -EEXIST)
-		return forward_fail(&d->forward, DATAPLANE_EXISTS,
-				    "device %s exists already and is not ours: remove it, or "
-				    "give the tunnel another name",
-				    t->config.name);
-	if (error)
-		return system_failed(d, t, "creating the TUN device", error);
-	device_attach(t);
-	e = device_fill(t);
-	if (e != DATAPLANE_OK)
-		device_detach(t);
-	return e;
-}
-
-/* ---- changes that others make ---- */
-
-static void tell_device(struct tunnel *t)
-{
-	struct dataplane_event event = {
-		.kind = DATAPLANE_DEVICE_CHANGED,
-		.tunnel = t->forward.id,
-		.admin_up = t->info.admin_up,
-		.present = t->present,
-	};
-	const struct dataplane_host *host = &t->plane->forward.host;
-
-	say(t, LOG_LEVEL_NOTICE,
-	    !t->present	       ? "somebody removed the device"
-	    : t->info.admin_up ? "somebody set the device up"
-			       : "somebody set the device down");
-	host->event(host->ctx, &event);
-}
-
-/* The operator's up or down is obeyed; operstate is ours, and is put right when the
- * kernel (carrier events) or somebody else changed it. true: something to tell. */
-static bool device_refresh(struct tunnel *t)
-{
-	struct dataplane *d = t->plane;
-	struct netlink_link link;
-	bool up, was = t->info.admin_up;
-	int e = netlink_link_get(d->netlink, t->tun.ifindex, &link);
-
-	if (e == -ENODEV)
-		device_detach(t);
-	if (e)
-		return e == -ENODEV;
-	up = (link.flags & IFF_UP) != 0;
-	if (up && link.operstate != (t->info.link_up ? IF_OPER_UP : IF_OPER_DORMANT))
-		device_set_link(d->netlink, t->tun.ifindex, t->info.link_up);
-	if (t->info.mtu != (uint16_t)link.mtu) {
-		t->info.mtu = (uint16_t)link.mtu;
-		clamp_mss(t);
-	}
-	t->info.admin_up = up;
-	if (up && !was)
-		addrs_announce(t);
-	return up != was;
-}
-
-static void mark_dirty(struct tunnel *t)
-{
-	if (t->dirty)
-		return;
-	t->dirty = true;
-	DL_APPEND2(t->plane->dirty, t, dirty_prev, dirty_next);
-}
-
-static void unmark_dirty(struct tunnel *t)
-{
-	if (!t->dirty)
-		return;
-	t->dirty = false;
-	DL_DELETE2(t->plane->dirty, t, dirty_prev, dirty_next);
-}
-
-static void on_changes(struct ev_loop *loop, ev_io *w, int revents)
-{
-	struct dataplane *d = w->data;
-	int e = netlink_monitor_read(d->monitor);
-
-	(void)revents;
-	if (e) {
-		log_to(d->forward.host.log, LOG_LEVEL_ERROR, "knl", "",
-		       "rtnetlink: %s; what others do to devices is not seen any more",
-		       strerror(-e));
-		ev_io_stop(loop, w);
-	}
-	/* One by one off the list: the listener may create and remove tunnels. */
-	while (d->dirty) {
-		struct tunnel *t = d->dirty;
-
-		unmark_dirty(t);
-		if (t->present && device_refresh(t))
-			tell_device(t);
-	}
-}
-
-static void link_changed(void *ctx, const struct netlink_link *link)
-{
-	struct dataplane *d = ctx;
-	struct tunnel *t;
-
-	HASH_FIND(by_ifindex, d->by_ifindex, &link->ifindex, sizeof(link->ifindex), t);
-	if (t)
-		mark_dirty(t);
-}
-
-static void addr_changed(void *ctx, const struct netlink_addr *addr)
-{
-	struct dataplane *d = ctx;
-	struct tunnel *t;
-
-	HASH_FIND(by_ifindex, d->by_ifindex, &addr->ifindex, sizeof(addr->ifindex), t);
-	if (t)
-		device_addr_changed(d->netlink, &t->config, addr, d->forward.host.log);
-}
-
-static void changes_lost(void *ctx)
-{
-	struct dataplane *d = ctx;
-	struct tunnel *t, *next;
-
-	HASH_ITER (by_ifindex, d->by_ifindex, t, next)
-		mark_dirty(t);
-}
-
 /* ---- the plane ---- */
+
+/* The device goes first: a slot without one is made good, one without a slot is not. */
+static void tunnel_free(struct dataplane *d, struct tunnel *t)
+{
+	userspace_device_forget(t);
+	userspace_device_detach(t);
+	forward_tunnel_remove(&d->forward, &t->forward);
+	free(t);
+}
+
+/* NULL with *e. */
+static struct tunnel *tunnel_new(struct dataplane *d, uint32_t id,
+				 const struct tunnel_config *config, enum dataplane_error *e)
+{
+	struct tunnel *t = calloc(1, sizeof(*t));
+
+	if (!t) {
+		*e = forward_fail(&d->forward, DATAPLANE_NO_MEMORY, "out of memory");
+		return NULL;
+	}
+	t->plane = d;
+	t->config = *config;
+	t->info.kind = "tun";
+	memcpy(t->info.name, config->name, sizeof(t->info.name));
+	*e = forward_tunnel_add(&d->forward, &t->forward, id, t->config.name);
+	if (*e == DATAPLANE_OK)
+		return t;
+	free(t);
+	return NULL;
+}
+
+enum dataplane_error userspace_keep(struct tunnel *t)
+{
+	const struct area_tunnel as = {.id = t->forward.id,
+				       .ifindex = t->info.ifindex,
+				       .link_up = t->info.link_up,
+				       .admin_up = t->info.admin_up,
+				       .config = t->config};
+
+	return forward_tunnel_keep(&t->plane->forward, &t->forward, &as);
+}
+
+/* ---- what a former process left ---- */
+
+static void restore_tunnel(void *ctx, struct area_slot *slot)
+{
+	struct dataplane *d = ctx;
+	enum dataplane_error e;
+	struct area_tunnel as;
+	struct tunnel *t;
+
+	area_tunnel_get(slot, &as);
+	t = tunnel_new(d, as.id, &as.config, &e);
+	if (!t) {
+		log_to(d->forward.host.log, LOG_LEVEL_ERROR, "knl", as.config.name,
+		       "a tunnel of the former process can't go on: %s", d->forward.error);
+		area_slot_free(slot);
+		return;
+	}
+	t->forward.slot = slot;
+	t->forward.claimed = false;
+	userspace_device_restore(t, &as);
+	userspace_keep(t);
+}
+
+static void restore(struct dataplane *d)
+{
+	struct sa_area *area = d->forward.area;
+	const struct log_sink *log = d->forward.host.log;
+
+	if (area_dropped(area))
+		log_to(log, LOG_LEVEL_NOTICE, "knl", "",
+		       "%u entries of the former process were not whole and are dropped",
+		       area_dropped(area));
+	if (!area_each_tunnel(area, restore_tunnel, d))
+		log_to(log, LOG_LEVEL_ERROR, "knl", "",
+		       "out of memory: the tunnels of the former process can't go on");
+	forward_restore(&d->forward);
+	if (area_tunnels(area))
+		log_to(log, LOG_LEVEL_NOTICE, "knl", "",
+		       "going on with %u tunnels and %u CHILD_SAs of the former process",
+		       area_tunnels(area), area_children(area));
+}
 
 static void userspace_close(struct dataplane *d);
 
 static struct dataplane *userspace_open(const struct dataplane_host *host)
 {
-	struct netlink_monitor_host monitor = {
-		.link = link_changed, .addr = addr_changed, .lost = changes_lost};
 	struct dataplane *d = calloc(1, sizeof(*d));
 
 	if (!d)
 		return NULL;
 	forward_init(&d->forward, host, write_packet);
-	d->forward.room = READ_MAX;
-	monitor.ctx = d;
+	d->forward.room = USERSPACE_READ_MAX;
 	d->netlink = netlink_open();
-	d->monitor = netlink_monitor_open(&monitor);
 	d->mss = mss_open(host->log);
-	if (!d->netlink || !d->monitor || !d->mss) {
+	if (!d->netlink || !d->mss || !userspace_changes_open(d)) {
 		log_to(host->log, LOG_LEVEL_ERROR, "knl", "", "rtnetlink: %s", strerror(errno));
 		userspace_close(d);
 		return NULL;
 	}
-	ev_io_init(&d->changes, on_changes, netlink_monitor_fd(d->monitor), EV_READ);
-	d->changes.data = d;
-	ev_io_start(host->loop, &d->changes);
+	if (host->area)
+		restore(d);
 	return d;
-}
-
-static void tunnel_free(struct dataplane *d, struct tunnel *t)
-{
-	forward_tunnel_remove(&d->forward, &t->forward);
-	unmark_dirty(t);
-	device_detach(t);
-	free(t);
 }
 
 static void userspace_close(struct dataplane *d)
@@ -388,29 +164,68 @@ static void userspace_close(struct dataplane *d)
 	mss_close(d->mss);
 	netlink_monitor_close(d->monitor);
 	netlink_close(d->netlink);
+	forward_release(&d->forward);
 	free(d);
 }
 
 /* ---- the verbs ---- */
 
+static bool same_config(const struct tunnel_config *a, const struct tunnel_config *b)
+{
+	if (a->mtu != b->mtu || a->mss != b->mss || a->n_addrs != b->n_addrs)
+		return false;
+	for (unsigned i = 0; i < a->n_addrs; i++)
+		if (!prefix_equal(&a->addrs[i], &b->addrs[i]))
+			return false;
+	return true;
+}
+
+static enum dataplane_error apply_update(struct tunnel *t, const struct tunnel_config *config)
+{
+	struct tunnel_config old = t->config;
+	enum dataplane_error e;
+	int error;
+
+	t->config = *config;
+	if (!t->present)
+		return userspace_device_create(t);
+	e = userspace_device_set_addrs(t, &old, config);
+	if (e != DATAPLANE_OK) {
+		t->config = old;
+		return e;
+	}
+	userspace_device_announce(t); /* also those that somebody removed */
+	error = userspace_device_set_mtu(t);
+	return error ? userspace_failed(t->plane, t, "MTU", error) : DATAPLANE_OK;
+}
+
+static enum dataplane_error update(struct tunnel *t, const struct tunnel_config *config)
+{
+	enum dataplane_error e = apply_update(t, config);
+
+	userspace_keep(t);
+	return e;
+}
+
 static enum dataplane_error userspace_tunnel_create(struct dataplane *d, uint32_t id,
 						    const struct tunnel_config *config)
 {
-	struct tunnel *t = calloc(1, sizeof(*t));
 	enum dataplane_error e;
+	struct tunnel *t = (struct tunnel *)forward_tunnel_claim(&d->forward, id, config->name, &e);
 
+	if (t)
+		return t->present && same_config(&t->config, config) ? DATAPLANE_OK
+								     : update(t, config);
+	if (e == DATAPLANE_OK)
+		t = tunnel_new(d, id, config, &e);
 	if (!t)
-		return forward_fail(&d->forward, DATAPLANE_NO_MEMORY, "out of memory");
-	t->plane = d;
-	t->config = *config;
-	t->info.kind = "tun";
-	memcpy(t->info.name, config->name, sizeof(t->info.name));
-	e = forward_tunnel_add(&d->forward, &t->forward, id, t->config.name);
-	if (e != DATAPLANE_OK) {
-		free(t);
 		return e;
-	}
-	e = device_create(t);
+	/* The slot first: what becomes of the device is made good then, wherever we end. */
+	e = userspace_keep(t);
+	if (e == DATAPLANE_OK)
+		e = userspace_device_create(t);
+	if (e == DATAPLANE_OK)
+		e = userspace_keep(t);
 	if (e != DATAPLANE_OK)
 		tunnel_free(d, t);
 	return e;
@@ -427,10 +242,8 @@ static struct tunnel *tunnel_for(struct dataplane *d, uint32_t id, enum dataplan
 static enum dataplane_error userspace_tunnel_update(struct dataplane *d, uint32_t id,
 						    const struct tunnel_config *config)
 {
-	struct tunnel_config old;
 	enum dataplane_error e;
 	struct tunnel *t = tunnel_for(d, id, &e);
-	int error;
 
 	if (!t)
 		return e;
@@ -438,18 +251,7 @@ static enum dataplane_error userspace_tunnel_update(struct dataplane *d, uint32_
 		return forward_fail(&d->forward, DATAPLANE_UNSUPPORTED,
 				    "a device keeps its name (%s, not %s)", t->config.name,
 				    config->name);
-	old = t->config;
-	t->config = *config;
-	if (!t->present)
-		return device_create(t);
-	e = set_addrs(t, &old, config);
-	if (e != DATAPLANE_OK) {
-		t->config = old;
-		return e;
-	}
-	addrs_announce(t); /* also those that somebody removed */
-	error = set_mtu(t);
-	return error ? system_failed(d, t, "MTU", error) : DATAPLANE_OK;
+	return update(t, config);
 }
 
 static enum dataplane_error userspace_tunnel_remove(struct dataplane *d, uint32_t id)
@@ -466,20 +268,23 @@ static enum dataplane_error userspace_tunnel_set_link(struct dataplane *d, uint3
 {
 	enum dataplane_error e;
 	struct tunnel *t = tunnel_for(d, id, &e);
+	bool was;
 	int error;
 
 	if (!t)
 		return e;
+	was = t->info.link_up;
 	t->info.link_up = up;
+	userspace_keep(t);
 	if (!t->present)
 		return forward_fail(&d->forward, DATAPLANE_SYSTEM, "%s: the device is gone",
 				    t->config.name);
-	if (up) {
-		addrs_announce(t);
+	if (up && !was) {
+		userspace_device_announce(t);
 		t->announce = DEVICE_ANNOUNCE_TICKS;
 	}
 	error = device_set_link(d->netlink, t->tun.ifindex, up);
-	return error ? system_failed(d, t, "operstate", error) : DATAPLANE_OK;
+	return error ? userspace_failed(d, t, "operstate", error) : DATAPLANE_OK;
 }
 
 static bool userspace_tunnel_info(struct dataplane *d, uint32_t id,
@@ -499,7 +304,7 @@ static enum dataplane_error userspace_child_install(struct dataplane *d,
 	enum dataplane_error e = forward_child_install(&d->forward, child);
 
 	if (e == DATAPLANE_OK)
-		mtu_follows(tunnel_find(d, child->tunnel));
+		userspace_device_mtu_follows(tunnel_find(d, child->tunnel));
 	return e;
 }
 
@@ -509,7 +314,8 @@ static enum dataplane_error userspace_child_update(struct dataplane *d,
 	enum dataplane_error e = forward_child_update(&d->forward, child);
 
 	if (e == DATAPLANE_OK)
-		mtu_follows(tunnel_find(d, sadb_by_id(&d->forward.sadb, child->id)->child.tunnel));
+		userspace_device_mtu_follows(
+			tunnel_find(d, sadb_by_id(&d->forward.sadb, child->id)->child.tunnel));
 	return e;
 }
 
@@ -520,7 +326,7 @@ static enum dataplane_error userspace_child_remove(struct dataplane *d, uint64_t
 	enum dataplane_error e = forward_child_remove(&d->forward, child);
 
 	if (e == DATAPLANE_OK)
-		mtu_follows(tunnel_find(d, tunnel));
+		userspace_device_mtu_follows(tunnel_find(d, tunnel));
 	return e;
 }
 
@@ -547,7 +353,7 @@ static void userspace_tick(struct dataplane *d, mono_time now)
 	HASH_ITER (by_ifindex, d->by_ifindex, t, next) {
 		if (t->announce) {
 			t->announce--;
-			addrs_announce(t);
+			userspace_device_announce(t);
 		}
 	}
 }
@@ -559,8 +365,33 @@ static bool userspace_flush(const struct log_sink *log, char *why, size_t size)
 	return mss_flush(why, size);
 }
 
+static void userspace_unsettle(struct dataplane *d)
+{
+	forward_unsettle(&d->forward);
+}
+
+/* A link without a CHILD_SA is not UP, whoever set it. */
+static void settle_tunnel(struct dataplane *d, struct tunnel *t)
+{
+	if (!t->forward.claimed) {
+		log_to(d->forward.host.log, LOG_LEVEL_NOTICE, "knl", t->config.name,
+		       "device %s was of a former process and is nobody's now: removed",
+		       t->config.name);
+		tunnel_free(d, t);
+		return;
+	}
+	userspace_device_mtu_follows(t);
+	if (!t->forward.newest && t->info.link_up)
+		userspace_tunnel_set_link(d, t->forward.id, false);
+}
+
 static void userspace_settled(struct dataplane *d)
 {
+	struct forward_tunnel *t, *next;
+
+	forward_settled(&d->forward);
+	HASH_ITER (hh, d->forward.tunnels, t, next)
+		settle_tunnel(d, (struct tunnel *)t);
 	mss_settled(d->mss);
 }
 
@@ -582,6 +413,7 @@ const struct dataplane_ops dataplane_userspace = {
 	.open = userspace_open,
 	.close = userspace_close,
 	.flush = userspace_flush,
+	.unsettle = userspace_unsettle,
 	.settled = userspace_settled,
 	.tunnel_create = userspace_tunnel_create,
 	.tunnel_update = userspace_tunnel_update,

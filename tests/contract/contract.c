@@ -38,20 +38,28 @@ static void host_event(void *ctx, const struct dataplane_event *event)
 	s->remove_on_event = 0;
 }
 
-static void side_open(struct side *s, const char *device)
+void side_open(struct side *s, const char *device)
 {
 	struct dataplane_host host = {.send_esp = host_send,
 				      .event = host_event,
 				      .ctx = s,
 				      .crypto = &crypto_openssl,
 				      .random = crypto_random,
-				      .loop = contract->loop};
-	struct tunnel_config config;
+				      .loop = contract->loop,
+				      .area = s->more.area,
+				      .kept_tun = s->more.kept_tun,
+				      .keep_tun = s->more.keep_tun,
+				      .drop_tun = s->more.drop_tun};
 
 	snprintf(s->device, sizeof(s->device), "%s", device);
 	s->plane = contract->ops->open(&host);
 	assert_non_null(s->plane);
-	config = config_for(s);
+}
+
+static void side_create(struct side *s)
+{
+	struct tunnel_config config = config_for(s);
+
 	if (contract->ops->tunnel_create(s->plane, TUNNEL, &config) != DATAPLANE_OK)
 		fail_msg("tunnel_create: %s", contract->ops->last_error(s->plane));
 	contract->watch(s);
@@ -73,7 +81,9 @@ int world_setup(void **state)
 		return -1;
 	w->now = contract->now();
 	side_open(&w->a, "dp-a");
+	side_create(&w->a);
 	side_open(&w->b, "dp-b");
+	side_create(&w->b);
 	*state = w;
 	return 0;
 }
@@ -326,5 +336,5 @@ int contract_run(const struct contract_driver *driver)
 
 	contract = driver;
 	return contract_device_cases(name) + contract_packet_cases(name) +
-	       contract_event_cases(name);
+	       contract_event_cases(name) + (driver->alone ? 0 : contract_restore_cases(name));
 }

@@ -32,7 +32,8 @@ struct side {
 	struct dataplane_event events[EVENTS_MAX];
 	unsigned n_events;
 	bool refuse_send;
-	uint64_t remove_on_event; /* not 0: a child that the listener removes */
+	uint64_t remove_on_event;   /* not 0: a child that the listener removes */
+	struct dataplane_host more; /* area and the descriptors of TUN devices, if any */
 };
 
 struct world {
@@ -59,6 +60,7 @@ struct contract_driver {
 
 	/* What a kernel does otherwise, and no plane can change (docs/dataplane.md, "kernel"); all
 	 * false: as the contract says. */
+	bool alone;	       /* what a killed plane leaves is tested elsewhere */
 	bool apart;	       /* the planes are in two namespaces: an ifindex may come twice */
 	bool told_late;	       /* a limit is told at the packet behind it, or from tick */
 	bool refuses_nothing;  /* there is no way to make it refuse a packet after sealing it */
@@ -74,6 +76,7 @@ struct contract_driver {
 
 extern const struct contract_driver *contract;
 
+void side_open(struct side *s, const char *device); /* without a tunnel */
 /* Two planes with a tunnel each; cmocka setup and teardown. */
 int world_setup(void **state);
 int world_teardown(void **state);
@@ -116,6 +119,7 @@ unsigned events(const struct side *s, enum dataplane_event_kind kind,
 int contract_device_cases(const char *plane);
 int contract_packet_cases(const char *plane);
 int contract_event_cases(const char *plane);
+int contract_restore_cases(const char *plane);
 int contract_run(const struct contract_driver *driver);
 
 #endif

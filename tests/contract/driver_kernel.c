@@ -206,6 +206,7 @@ int main(void)
 		.oper_up = oper_up,
 		.set_admin = set_admin,
 		.now = mono_now,
+		.alone = true,
 		.apart = true,
 		.told_late = true,
 		.refuses_nothing = true,

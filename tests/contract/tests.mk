@@ -1,6 +1,6 @@
 # The same cases against every data plane; a driver each.
 CONTRACT_SRC := tests/contract/contract.c tests/contract/cases_device.c tests/contract/cases_packet.c \
-	tests/contract/cases_event.c $(DATAPLANE_SRC) $(CRYPTO_SRC) ipsecd/model/algorithm.c \
+	tests/contract/cases_event.c tests/contract/cases_restore.c tests/contract/keeper.c $(DATAPLANE_SRC) $(CRYPTO_SRC) ipsecd/model/algorithm.c \
 	ipsecd/model/ts.c lib/addr.c lib/buf.c lib/log.c lib/mono.c $(NETLINK_SRC)
 TEST_contract_fake := tests/contract/driver_fake.c $(CONTRACT_SRC)
 LIBS_contract_fake := -lcrypto -lnftnl -lmnl -lev
@@ -11,6 +11,8 @@ LINK_SRC := $(IPC_SRC) $(REMOTE_SRC) ipsecd/plane_server.c ipsecd/plane_served.c
 	$(filter-out %/algorithm.c %/ts.c,$(MODEL_SRC)) lib/words.c tests/support/plane_child.c
 TEST_contract_remote := tests/contract/driver_remote.c tests/contract/kernel.c $(LINK_SRC) $(CONTRACT_SRC)
 LIBS_contract_remote := -lcrypto -lnftnl -lmnl -lev
+TEST_test_kill := tests/contract/test_kill.c tests/contract/kernel.c $(CONTRACT_SRC)
+LIBS_test_kill := -lcrypto -lnftnl -lmnl -lev
 TEST_test_tun := tests/contract/test_tun.c tests/contract/kernel.c $(CONTRACT_SRC)
 LIBS_test_tun := -lcrypto -lnftnl -lmnl -lev
 TEST_test_netlink_kernel := tests/contract/test_netlink.c tests/contract/kernel.c $(NETLINK_SRC) lib/addr.c

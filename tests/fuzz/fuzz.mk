@@ -2,7 +2,7 @@ FUZZ_fuzz_vici := tests/fuzz/fuzz_vici.c lib/vici_codec.c lib/buf.c
 FUZZ_fuzz_ike_message := tests/fuzz/fuzz_ike_message.c tests/support/wire_echo.c $(WIRE_SRC) ipsecd/model/id.c lib/buf.c lib/addr.c lib/words.c
 FUZZ_fuzz_vici_load_conn := tests/fuzz/fuzz_vici_load_conn.c $(addprefix ipsecd/control/,load_conn.c load_child.c load_values.c load_device.c) $(MODEL_SRC) lib/vici_codec.c lib/buf.c lib/addr.c lib/words.c
 FUZZ_fuzz_esp := tests/fuzz/fuzz_esp.c ipsecd/dataplane/fake.c ipsecd/dataplane/forward.c \
-	ipsecd/dataplane/forward_child.c ipsecd/dataplane/sadb.c ipsecd/dataplane/esp.c \
+	ipsecd/dataplane/forward_child.c ipsecd/dataplane/forward_restore.c ipsecd/dataplane/area.c ipsecd/dataplane/area_slot.c ipsecd/dataplane/sadb.c ipsecd/dataplane/esp.c \
 	ipsecd/dataplane/replay.c ipsecd/dataplane/inner.c ipsecd/dataplane/mtu.c \
 	ipsecd/dataplane/counters.c ipsecd/model/algorithm.c ipsecd/model/ts.c lib/addr.c lib/buf.c \
 	lib/log.c $(CRYPTO_SRC)
@@ -37,3 +37,4 @@ FUZZ_fuzz_repair_json := tests/fuzz/fuzz_repair_json.c routed-bridge/repair_json
 FUZZLIBS_fuzz_repair_json := -ljansson
 FUZZ_fuzz_store := tests/fuzz/fuzz_store.c ipsecd/state/store.c ipsecd/state/store_log.c lib/crc32c.c
 FUZZ_fuzz_conn_codec := tests/fuzz/fuzz_conn_codec.c $(MODEL_SRC) $(CODEC_SRC) lib/addr.c lib/buf.c lib/words.c
+FUZZ_fuzz_area := tests/fuzz/fuzz_area.c $(addprefix ipsecd/dataplane/,area.c area_slot.c replay.c) lib/addr.c

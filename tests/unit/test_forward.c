@@ -57,6 +57,7 @@ static bool take_delivered(struct forward_tunnel *t, const uint8_t *packet, size
 
 static int setup(void **state)
 {
+	const struct area_tunnel as = {.id = 1, .config.name = "t"};
 	struct tap *t = calloc(1, sizeof(*t));
 	struct dataplane_host host = {.send_esp = take_sent,
 				      .event = take_event,
@@ -68,7 +69,9 @@ static int setup(void **state)
 		return -1;
 	forward_init(&t->f, &host, take_delivered);
 	*state = t;
-	return forward_tunnel_add(&t->f, &t->tunnel, 1, "t");
+	if (forward_tunnel_add(&t->f, &t->tunnel, 1, "t") != DATAPLANE_OK)
+		return -1;
+	return forward_tunnel_keep(&t->f, &t->tunnel, &as);
 }
 
 static int teardown(void **state)
@@ -76,6 +79,7 @@ static int teardown(void **state)
 	struct tap *t = *state;
 
 	forward_tunnel_remove(&t->f, &t->tunnel);
+	forward_release(&t->f);
 	free(t);
 	return 0;
 }
@@ -129,12 +133,12 @@ static void sequence_numbers_end(void **state)
 	struct tap *t = *state;
 	struct sa *sa = install(t, 1, false);
 
-	sa->seq_out = sa_seq_soft(sa) - 2;
+	sa->live->seq_out = sa_seq_soft(sa) - 2;
 	transmit(t, 1);
 	assert_int_equal(t->events[DATAPLANE_CHILD_SOFT_EXPIRE], 0);
 	transmit(t, 1);
 	assert_int_equal(t->events[DATAPLANE_CHILD_SOFT_EXPIRE], 1);
-	sa->seq_out = UINT32_MAX - 2;
+	sa->live->seq_out = UINT32_MAX - 2;
 	transmit(t, 1);
 	assert_int_equal(t->events[DATAPLANE_CHILD_HARD_EXPIRE], 0);
 	transmit(t, 1);
@@ -143,7 +147,7 @@ static void sequence_numbers_end(void **state)
 	transmit(t, 1);
 	transmit(t, 1);
 	assert_int_equal(t->sent, 4);
-	assert_int_equal(sa->seq_out, UINT32_MAX);
+	assert_int_equal(sa->live->seq_out, UINT32_MAX);
 	assert_int_equal(t->f.drops[DROP_EXPIRED], 2);
 	assert_int_equal(t->events[DATAPLANE_CHILD_SOFT_EXPIRE], 1);
 	assert_int_equal(t->events[DATAPLANE_CHILD_HARD_EXPIRE], 1);
@@ -154,17 +158,17 @@ static void extended_numbers_go_on(void **state)
 	struct tap *t = *state;
 	struct sa *sa = install(t, 1, true);
 
-	sa->seq_out = UINT32_MAX - 1;
+	sa->live->seq_out = UINT32_MAX - 1;
 	for (unsigned n = 0; n < 3; n++)
 		transmit(t, 1);
-	assert_int_equal(sa->seq_out, UINT64_C(0x100000001));
+	assert_int_equal(sa->live->seq_out, UINT64_C(0x100000001));
 	assert_int_equal(t->last_seq, 1);
 	assert_int_equal(t->events[DATAPLANE_CHILD_SOFT_EXPIRE], 0);
-	sa->seq_out = UINT64_MAX - 1;
+	sa->live->seq_out = UINT64_MAX - 1;
 	transmit(t, 1);
 	assert_int_equal(t->events[DATAPLANE_CHILD_HARD_EXPIRE], 1);
 	transmit(t, 1);
-	assert_int_equal(sa->seq_out, UINT64_MAX);
+	assert_int_equal(sa->live->seq_out, UINT64_MAX);
 	assert_int_equal(t->f.drops[DROP_EXPIRED], 1);
 }
 
@@ -204,7 +208,7 @@ static void too_big_for_udp(void **state)
 
 	transmit_len(t, 65535, 1);
 	assert_int_equal(t->f.drops[DROP_TOO_BIG], 1);
-	assert_int_equal(sa->seq_out, 0);
+	assert_int_equal(sa->live->seq_out, 0);
 	transmit_len(t, 65000, 1);
 	assert_int_equal(t->sent, 1);
 }
@@ -241,7 +245,7 @@ static void short_packets_are_padded(void **state)
 		assert_int_equal(forward_child_install(&t->f, &c), DATAPLANE_OK);
 		sa = sadb_by_id(&t->f.sadb, id);
 		transmit(t, 1);
-		assert_int_equal(sa->stats.bytes_out, 100);
+		assert_int_equal(sa->live->stats.bytes_out, 100);
 		assert_int_equal(sa->pad_to, id == 2 ? 500 : id == 3 ? 0 : 1438);
 		if (id == 2)
 			assert_int_equal(t->last_len, plain);

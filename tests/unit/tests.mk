@@ -8,7 +8,7 @@ TEST_test_model := tests/unit/test_model.c $(MODEL_SRC) lib/addr.c lib/words.c
 TEST_test_proposal := tests/unit/test_proposal.c ipsecd/model/proposal.c ipsecd/model/proposal_words.c \
 	ipsecd/model/algorithm.c
 TEST_test_tunnel := tests/unit/test_tunnel.c ipsecd/tunnel.c ipsecd/tunnel_device.c ipsecd/dataplane/fake.c \
-	ipsecd/dataplane/forward.c ipsecd/dataplane/forward_child.c ipsecd/dataplane/sadb.c \
+	ipsecd/dataplane/forward.c ipsecd/dataplane/forward_child.c ipsecd/dataplane/forward_restore.c ipsecd/dataplane/area.c ipsecd/dataplane/area_slot.c ipsecd/dataplane/sadb.c \
 	ipsecd/dataplane/esp.c ipsecd/dataplane/replay.c ipsecd/dataplane/inner.c \
 	ipsecd/dataplane/mtu.c ipsecd/dataplane/counters.c tests/support/crypto_null.c \
 	$(MODEL_SRC) lib/addr.c lib/buf.c lib/log.c lib/words.c
@@ -22,6 +22,7 @@ TEST_test_updown := tests/unit/test_updown.c ipsecd/updown.c ipsecd/updown_env.c
 TEST_test_pool := tests/unit/test_pool.c $(POOL_SRC) ipsecd/model/vip.c ipsecd/model/id.c lib/addr.c lib/words.c
 TEST_test_route_claims := tests/unit/test_route_claims.c ipsecd/routes.c ipsecd/model/ts.c \
 	lib/addr.c lib/log.c
+TEST_test_area := tests/unit/test_area.c $(addprefix ipsecd/dataplane/,area.c area_slot.c area_map.c replay.c) lib/addr.c
 TEST_test_replay := tests/unit/test_replay.c ipsecd/dataplane/replay.c
 TEST_test_esp := tests/unit/test_esp.c ipsecd/dataplane/esp.c ipsecd/dataplane/mtu.c ipsecd/model/algorithm.c \
 	$(CRYPTO_SRC)
@@ -44,7 +45,7 @@ TEST_test_xfrm_event := tests/unit/test_xfrm_event.c $(XFRM_SRC) ipsecd/model/al
 LIBS_test_xfrm_event := -lmnl
 TEST_test_load_conn := tests/unit/test_load_conn.c $(addprefix ipsecd/control/,load_conn.c load_child.c load_values.c load_device.c) $(MODEL_SRC) lib/vici_codec.c lib/buf.c lib/addr.c lib/words.c
 TEST_test_forward := tests/unit/test_forward.c tests/support/crypto_null.c ipsecd/dataplane/forward.c \
-	ipsecd/dataplane/forward_child.c ipsecd/dataplane/sadb.c ipsecd/dataplane/esp.c \
+	ipsecd/dataplane/forward_child.c ipsecd/dataplane/forward_restore.c ipsecd/dataplane/area.c ipsecd/dataplane/area_slot.c ipsecd/dataplane/sadb.c ipsecd/dataplane/esp.c \
 	ipsecd/dataplane/replay.c ipsecd/dataplane/inner.c ipsecd/dataplane/mtu.c \
 	ipsecd/dataplane/counters.c ipsecd/model/algorithm.c ipsecd/model/ts.c lib/addr.c lib/buf.c lib/log.c
 TEST_test_config := tests/unit/test_config.c tests/support/conn_dump.c $(CONFIG_SRC) $(MODEL_SRC) \
@@ -134,3 +135,4 @@ TEST_test_helper := tests/unit/test_helper.c $(addprefix ipsecd/,helper_role.c h
 	loaded.c reload.c script.c script_desk.c role.c) $(filter ipsecd/sandbox%,$(SHELL_SRC)) $(filter ipsecd/net/%,$(NET_SRC)) $(IPC_SRC) $(STATE_SRC) \
 	$(CONFIG_SRC) $(IKE_SRC) $(WIRE_SRC) $(MODEL_SRC) $(CODEC_SRC) $(CRYPTO_SRC) $(LIB_SRC)
 LIBS_test_helper := -lcrypto -lmnl -lev -lcares -lmicrohttpd -lsystemd -lseccomp -lcap-ng
+LIBS_test_helper := -lcrypto -lmnl -lev -lcares -lmicrohttpd -lsystemd

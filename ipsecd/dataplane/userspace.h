@@ -1,0 +1,70 @@
+/* Inside the userspace plane: what its files share.
+ *
+ *	userspace.c          the table of verbs, opening and closing, packets, the tick
+ *	userspace_device.c   a tunnel's TUN device: made, taken over, its MTU and addresses, and
+ *what others do to it */
+#ifndef DETOUR_USERSPACE_H
+#define DETOUR_USERSPACE_H
+
+#include "ipsecd/dataplane/device.h"
+#include "ipsecd/dataplane/forward.h"
+#include "ipsecd/dataplane/tun.h"
+
+#include <ev.h>
+
+struct mss;
+struct netlink_monitor;
+
+#define USERSPACE_READ_MAX 65535 /* a TUN device's largest packet */
+
+struct tunnel {
+	struct forward_tunnel forward; /* first: forward hands it back */
+	struct dataplane *plane;
+	struct tunnel_config config;
+	struct tun tun;
+	struct dataplane_tunnel_info info; /* as told to the kernel, or heard from it */
+	bool present;			   /* the device is there */
+	bool untold;			   /* what happened to it before the plane was opened */
+	bool dirty;			   /* the monitor told of it: look at it anew */
+	struct tunnel *dirty_prev, *dirty_next; /* dataplane.dirty */
+	unsigned announce;			/* ticks in which the addresses are told again */
+	ev_io readable;
+	UT_hash_handle by_ifindex;
+};
+
+struct dataplane {
+	struct forward forward;
+	struct netlink *netlink;
+	struct netlink_monitor *monitor;
+	struct mss *mss;
+	ev_io changes;
+	struct tunnel *by_ifindex, *dirty;
+	uint8_t out[ESP_HEADROOM + USERSPACE_READ_MAX + ESP_TAILROOM];
+};
+
+/* Sets the words, with the kernel's. */
+enum dataplane_error userspace_failed(struct dataplane *d, const struct tunnel *t, const char *what,
+				      int error);
+/* What the next process finds. */
+enum dataplane_error userspace_keep(struct tunnel *t);
+
+/* ---- userspace_device.c ---- */
+
+/* Makes the device, or takes one that was kept, and sets it up; on failure there is none. */
+enum dataplane_error userspace_device_create(struct tunnel *t);
+/* The device of a former process, as it was; one that can't be taken is made anew. */
+void userspace_device_restore(struct tunnel *t, const struct area_tunnel *as);
+void userspace_device_detach(struct tunnel *t);
+void userspace_device_forget(struct tunnel *t); /* what the monitor told of it */
+enum dataplane_error userspace_device_set_addrs(struct tunnel *t, const struct tunnel_config *from,
+						const struct tunnel_config *to);
+void userspace_device_announce(struct tunnel *t);
+int userspace_device_set_mtu(struct tunnel *t);
+void userspace_device_mtu_follows(struct tunnel *t);
+bool userspace_changes_open(struct dataplane *d);
+
+/* ---- userspace.c ---- */
+
+void userspace_readable(struct ev_loop *loop, ev_io *w, int revents);
+
+#endif

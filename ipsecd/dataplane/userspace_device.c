@@ -1,0 +1,345 @@
+/* The TUN device of a tunnel of the userspace plane: owns what is set on it, and hears from
+ * rtnetlink what others do to it. */
+#include "ipsecd/dataplane/userspace.h"
+
+#include "ipsecd/dataplane/mss.h"
+#include "lib/netlink.h"
+
+#include <errno.h>
+#include <linux/if.h>
+#include <stdio.h>
+#include <utlist.h>
+
+static void say(const struct tunnel *t, enum log_level level, const char *text)
+{
+	log_to(t->plane->forward.host.log, level, "knl", t->config.name, "%s", text);
+}
+
+enum dataplane_error userspace_failed(struct dataplane *d, const struct tunnel *t, const char *what,
+				      int error)
+{
+	return forward_fail(&d->forward, DATAPLANE_SYSTEM, "%s: %s: %s", t->config.name, what,
+			    netlink_strerror(d->netlink, error));
+}
+
+static uint16_t wanted_mtu(const struct tunnel *t)
+{
+	uint16_t mtu = forward_tunnel_mtu(&t->forward, DEVICE_PATH_MTU);
+
+	if (t->config.mtu)
+		return t->config.mtu;
+	return mtu ? mtu : t->info.mtu ? t->info.mtu : DEVICE_MTU_NO_SA;
+}
+
+/* A tunnel works without it; the log has why. */
+static void clamp_mss(struct tunnel *t)
+{
+	mss_set(t->plane->mss, t->config.name, t->config.mss, t->info.mtu);
+}
+
+int userspace_device_set_mtu(struct tunnel *t)
+{
+	uint16_t mtu = wanted_mtu(t);
+	int e = 0;
+
+	if (!t->present)
+		return 0;
+	if (mtu != t->info.mtu)
+		e = netlink_link_set_mtu(t->plane->netlink, t->tun.ifindex, mtu);
+	if (e)
+		return e;
+	t->info.mtu = mtu;
+	clamp_mss(t);
+	return 0;
+}
+
+/* Takes what that returned where the change itself must not fail for it. */
+void userspace_device_mtu_follows(struct tunnel *t)
+{
+	char text[96];
+	int e = userspace_device_set_mtu(t);
+
+	if (e == 0)
+		return;
+	snprintf(text, sizeof(text), "MTU %u refused: %s", wanted_mtu(t),
+		 netlink_strerror(t->plane->netlink, e));
+	say(t, LOG_LEVEL_WARN, text);
+}
+
+enum dataplane_error userspace_device_set_addrs(struct tunnel *t, const struct tunnel_config *from,
+						const struct tunnel_config *to)
+{
+	struct dataplane *d = t->plane;
+	const struct prefix *at = NULL;
+	char what[32 + PREFIX_TEXT], text[PREFIX_TEXT];
+	int e = device_set_addrs(d->netlink, t->tun.ifindex, from, to, &at);
+
+	if (e == 0)
+		return DATAPLANE_OK;
+	snprintf(what, sizeof(what), "address %s", prefix_format(at, text));
+	return userspace_failed(d, t, what, e);
+}
+
+/* zebra 8.x reads links and addresses in two threads and forgets the address of a link
+ * that it has not seen yet (FRR issue 13288); BGP over the tunnel then never starts. An
+ * address that is set anew is told anew, and changes nothing for who knows it. */
+void userspace_device_announce(struct tunnel *t)
+{
+	static const struct tunnel_config nothing;
+
+	if (t->present && userspace_device_set_addrs(t, &nothing, &t->config) != DATAPLANE_OK)
+		say(t, LOG_LEVEL_WARN, t->plane->forward.error);
+}
+
+static void device_attach(struct tunnel *t)
+{
+	struct dataplane *d = t->plane;
+
+	t->present = true;
+	t->info.ifindex = t->tun.ifindex;
+	HASH_ADD(by_ifindex, d->by_ifindex, tun.ifindex, sizeof(t->tun.ifindex), t);
+	ev_io_init(&t->readable, userspace_readable, t->tun.fd, EV_READ);
+	t->readable.data = t;
+	ev_io_start(d->forward.host.loop, &t->readable);
+}
+
+void userspace_device_detach(struct tunnel *t)
+{
+	struct dataplane *d = t->plane;
+
+	if (!t->present)
+		return;
+	t->present = false;
+	t->info.admin_up = false;
+	t->info.ifindex = 0;
+	ev_io_stop(d->forward.host.loop, &t->readable);
+	HASH_DELETE(by_ifindex, d->by_ifindex, t);
+	mss_clear(d->mss, t->config.name);
+	if (d->forward.host.drop_tun)
+		d->forward.host.drop_tun(d->forward.host.ctx, t->config.name);
+	tun_close(&t->tun);
+}
+
+static enum dataplane_error device_fill(struct tunnel *t)
+{
+	static const struct tunnel_config nothing;
+	struct dataplane *d = t->plane;
+	enum dataplane_error e = userspace_device_set_addrs(t, &nothing, &t->config);
+	int error;
+
+	if (e != DATAPLANE_OK)
+		return e;
+	t->info.mtu = 0; /* a new device: whatever it was before is to be set */
+	error = userspace_device_set_mtu(t);
+	if (error)
+		return userspace_failed(d, t, "MTU", error);
+	error = netlink_link_set_up(d->netlink, t->tun.ifindex, true);
+	if (error)
+		return userspace_failed(d, t, "setting it up", error);
+	t->info.admin_up = true;
+	t->announce = DEVICE_ANNOUNCE_TICKS;
+	if (t->info.link_up) /* made again in the life of its CHILD_SAs */
+		error = device_set_link(d->netlink, t->tun.ifindex, true);
+	return error ? userspace_failed(d, t, "operstate", error) : DATAPLANE_OK;
+}
+
+static int kept(const struct tunnel *t)
+{
+	const struct dataplane_host *host = &t->plane->forward.host;
+
+	return host->kept_tun ? host->kept_tun(host->ctx, t->config.name) : -1;
+}
+
+/* One that was kept is of a tunnel whose state was lost. */
+static int device_open(struct tunnel *t)
+{
+	const struct dataplane_host *host = &t->plane->forward.host;
+	struct netlink *nl = t->plane->netlink;
+	int fd = kept(t), e;
+
+	if (fd >= 0 && tun_adopt(&t->tun, nl, t->config.name, fd) == 0)
+		return device_set_link(nl, t->tun.ifindex, false);
+	e = tun_open(&t->tun, nl, t->config.name);
+	if (e == 0 && host->keep_tun)
+		host->keep_tun(host->ctx, t->config.name, t->tun.fd);
+	return e;
+}
+
+enum dataplane_error userspace_device_create(struct tunnel *t)
+{
+	struct dataplane *d = t->plane;
+	int error = device_open(t);
+	enum dataplane_error e;
+
+	if (error == -EEXIST)
+		return forward_fail(&d->forward, DATAPLANE_EXISTS,
+				    "device %s exists already and is not ours: remove it, or "
+				    "give the tunnel another name",
+				    t->config.name);
+	if (error)
+		return userspace_failed(d, t, "creating the TUN device", error);
+	device_attach(t);
+	e = device_fill(t);
+	if (e != DATAPLANE_OK)
+		userspace_device_detach(t);
+	return e;
+}
+
+/* ---- changes that others make ---- */
+
+static void mark_dirty(struct tunnel *t)
+{
+	if (t->dirty)
+		return;
+	t->dirty = true;
+	DL_APPEND2(t->plane->dirty, t, dirty_prev, dirty_next);
+}
+
+void userspace_device_forget(struct tunnel *t)
+{
+	if (!t->dirty)
+		return;
+	t->dirty = false;
+	DL_DELETE2(t->plane->dirty, t, dirty_prev, dirty_next);
+}
+
+static void tell_device(struct tunnel *t)
+{
+	struct dataplane_event event = {
+		.kind = DATAPLANE_DEVICE_CHANGED,
+		.tunnel = t->forward.id,
+		.admin_up = t->info.admin_up,
+		.present = t->present,
+	};
+	const struct dataplane_host *host = &t->plane->forward.host;
+
+	t->untold = false;
+	say(t, LOG_LEVEL_NOTICE,
+	    !t->present	       ? "somebody removed the device"
+	    : t->info.admin_up ? "somebody set the device up"
+			       : "somebody set the device down");
+	host->event(host->ctx, &event);
+}
+
+/* The operator's up or down is obeyed; operstate is ours, and is put right when the
+ * kernel (carrier events) or somebody else changed it. true: something to tell. */
+static bool device_refresh(struct tunnel *t)
+{
+	struct dataplane *d = t->plane;
+	struct netlink_link link;
+	bool up, was = t->info.admin_up;
+	int e = netlink_link_get(d->netlink, t->tun.ifindex, &link);
+
+	if (e == -ENODEV)
+		userspace_device_detach(t);
+	if (e)
+		return e == -ENODEV;
+	up = (link.flags & IFF_UP) != 0;
+	if (up && link.operstate != (t->info.link_up ? IF_OPER_UP : IF_OPER_DORMANT))
+		device_set_link(d->netlink, t->tun.ifindex, t->info.link_up);
+	if (t->info.mtu != (uint16_t)link.mtu) {
+		t->info.mtu = (uint16_t)link.mtu;
+		clamp_mss(t);
+	}
+	t->info.admin_up = up;
+	if (up && !was)
+		userspace_device_announce(t);
+	return up != was;
+}
+
+static void on_changes(struct ev_loop *loop, ev_io *w, int revents)
+{
+	struct dataplane *d = w->data;
+	int e = netlink_monitor_read(d->monitor);
+
+	(void)revents;
+	if (e) {
+		log_to(d->forward.host.log, LOG_LEVEL_ERROR, "knl", "",
+		       "rtnetlink: %s; what others do to devices is not seen any more",
+		       strerror(-e));
+		ev_io_stop(loop, w);
+	}
+	/* One by one off the list: the listener may create and remove tunnels. */
+	while (d->dirty) {
+		struct tunnel *t = d->dirty;
+
+		userspace_device_forget(t);
+		if (t->untold || (t->present && device_refresh(t))) {
+			userspace_keep(t);
+			tell_device(t);
+		}
+	}
+}
+
+static void link_changed(void *ctx, const struct netlink_link *link)
+{
+	struct dataplane *d = ctx;
+	struct tunnel *t;
+
+	HASH_FIND(by_ifindex, d->by_ifindex, &link->ifindex, sizeof(link->ifindex), t);
+	if (t)
+		mark_dirty(t);
+}
+
+static void addr_changed(void *ctx, const struct netlink_addr *addr)
+{
+	struct dataplane *d = ctx;
+	struct tunnel *t;
+
+	HASH_FIND(by_ifindex, d->by_ifindex, &addr->ifindex, sizeof(addr->ifindex), t);
+	if (t)
+		device_addr_changed(d->netlink, &t->config, addr, d->forward.host.log);
+}
+
+static void changes_lost(void *ctx)
+{
+	struct dataplane *d = ctx;
+	struct tunnel *t, *next;
+
+	HASH_ITER (by_ifindex, d->by_ifindex, t, next)
+		mark_dirty(t);
+}
+
+bool userspace_changes_open(struct dataplane *d)
+{
+	struct netlink_monitor_host monitor = {
+		.link = link_changed, .addr = addr_changed, .lost = changes_lost, .ctx = d};
+
+	d->monitor = netlink_monitor_open(&monitor);
+	if (!d->monitor)
+		return false;
+	ev_io_init(&d->changes, on_changes, netlink_monitor_fd(d->monitor), EV_READ);
+	d->changes.data = d;
+	ev_io_start(d->forward.host.loop, &d->changes);
+	return true;
+}
+
+/* ---- the device of a former process ---- */
+
+/* Told from the loop: who opens the plane does not listen yet. */
+static void tell_later(struct tunnel *t)
+{
+	t->untold = true;
+	mark_dirty(t);
+	ev_feed_event(t->plane->forward.host.loop, &t->plane->changes, EV_READ);
+}
+
+/* What others did to it meanwhile is obeyed and told as ever; nothing else is touched. */
+void userspace_device_restore(struct tunnel *t, const struct area_tunnel *as)
+{
+	struct dataplane *d = t->plane;
+	int fd = kept(t);
+
+	t->info.link_up = as->link_up;
+	t->info.admin_up = as->admin_up;
+	if (fd >= 0 && tun_adopt(&t->tun, d->netlink, t->config.name, fd) == 0) {
+		device_attach(t);
+		if (device_refresh(t))
+			tell_later(t);
+	} else if (fd >= 0) {
+		t->info.admin_up = false;
+		tell_later(t);
+	} else if (as->ifindex && userspace_device_create(t) != DATAPLANE_OK) {
+		say(t, LOG_LEVEL_ERROR, d->forward.error);
+	}
+}
