@@ -207,6 +207,7 @@ int main(void)
 		.oper_up = oper_up,
 		.set_admin = set_admin,
 		.now = mono_now,
+		.alone = true, /* its plane is in another process, which is killed elsewhere */
 		.behind_a_link = true,
 	};
 	return contract_run(&driver);
