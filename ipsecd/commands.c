@@ -360,6 +360,30 @@ static unsigned net_counters(void *ctx, struct control_counter out[CONTROL_NET_C
 
 /* ---- the callbacks, for the modules that call them ---- */
 
+/* One process has nothing to tell of others. */
+static bool process(void *ctx, unsigned n, struct control_process *out)
+{
+	static const char *const roles[IPC_ROLES] = {
+		[IPC_ROLE_PLANE] = "plane", [IPC_ROLE_IKE] = "ike", [IPC_ROLE_HELPER] = "helper"};
+	const struct daemon *d = ctx;
+	const struct ipc_processes *all = d->processes;
+
+	*out = (struct control_process){0};
+	if (!all || n > IPC_ROLES)
+		return false;
+	if (n == 0) {
+		out->role = "supervisor";
+		out->pid = all->supervisor;
+		out->upgrades = all->upgrades;
+		return true;
+	}
+	out->role = roles[n - 1];
+	out->pid = all->role[n - 1].pid;
+	out->restarts = all->role[n - 1].restarts;
+	snprintf(out->last_death, sizeof(out->last_death), "%s", all->role[n - 1].last_death);
+	return true;
+}
+
 struct control_host commands_control_host(struct daemon *d)
 {
 	return (struct control_host){
@@ -374,6 +398,7 @@ struct control_host commands_control_host(struct daemon *d)
 		.child_stats = child_stats,
 		.plane_counters = plane_counters,
 		.net_counters = net_counters,
+		.process = process,
 		.initiate = initiate,
 		.rekey = rekey,
 		.terminate = terminate,

@@ -215,6 +215,22 @@ static void write_clients(const struct meters *m, struct metrics *out)
 		      (uint64_t)r->at);
 }
 
+static void write_processes(const struct meters *m, struct metrics *out)
+{
+	const struct control_host *host = &m->host.control;
+	struct control_process p;
+
+	if (!host->process(host->ctx, 0, &p))
+		return;
+	metrics_counter(out, "ipsecd_upgrades_total",
+			"Programs that took over from the one before, by upgrade or --takeover.",
+			p.upgrades);
+	metrics_family(out, METRICS_COUNTER, "ipsecd_process_restarts_total",
+		       "Processes that were started again after one that died.");
+	for (unsigned i = 1; host->process(host->ctx, i, &p); i++)
+		metrics_uint(out, p.restarts, "role", p.role, NULL);
+}
+
 void meters_write_daemon(const struct meters *m, struct metrics *out)
 {
 	write_build(m, out);
@@ -225,4 +241,5 @@ void meters_write_daemon(const struct meters *m, struct metrics *out)
 	write_pool(m, out, "ipsecd_pool_online", "Those that a peer has.", 1);
 	write_pool(m, out, "ipsecd_pool_offline", "Those that are kept for one that is away.", 2);
 	write_clients(m, out);
+	write_processes(m, out);
 }

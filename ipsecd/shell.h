@@ -8,6 +8,7 @@
 #include "ipsecd/drain.h"
 #include "ipsecd/early.h"
 #include "ipsecd/effects.h"
+#include "ipsecd/ipc/verbs.h"
 #include "ipsecd/means.h"
 #include "ipsecd/meters.h"
 #include "ipsecd/offer.h"
@@ -62,8 +63,9 @@ struct daemon {
 	struct log_sink sink;  /* the process's own, and clients that listen */
 	struct ike_output out; /* of pump */
 	bool pumping, stopping, ending;
-	bool running;	/* the first configuration is in force */
-	char cause[96]; /* of the link changes of this round */
+	bool running;			       /* the first configuration is in force */
+	const struct ipc_processes *processes; /* ours, where there are several; NULL */
+	char cause[96];			       /* of the link changes of this round */
 };
 
 /* Opens all there is; the configuration is the caller's to load. false: the log has why, and

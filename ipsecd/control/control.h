@@ -53,6 +53,15 @@ struct control_lease {
 	bool online;
 };
 
+/* A process of the daemon's, when it has several. */
+struct control_process {
+	const char *role;    /* static */
+	long pid;	     /* 0: it does not run now */
+	unsigned restarts;   /* after it died */
+	unsigned upgrades;   /* of the supervisor's: programs that took over */
+	char last_death[64]; /* "": none */
+};
+
 /* What the shell lends. All callbacks run inside control_* calls or loop callbacks; the
  * shell may call control_event from inside them. `why` and *error say what went wrong. */
 struct control_host {
@@ -68,6 +77,8 @@ struct control_host {
 	const uint64_t *(*plane_counters)(void *ctx); /* DROP_COUNTERS entries, or NULL */
 	/* Those of the sockets; returns how many. Always the same, in the same order. */
 	unsigned (*net_counters)(void *ctx, struct control_counter out[CONTROL_NET_COUNTERS_MAX]);
+	/* The n-th, the supervisor first; false behind the last, and when there is only one. */
+	bool (*process)(void *ctx, unsigned n, struct control_process *out);
 
 	/* Each is followed by COMMAND_DONE with the tag when it returned true. `terminate` is
 	 * the graceful down: link DORMANT first, SAs deleted after the drain; with `hold` the

@@ -82,6 +82,27 @@ static void put_clients(struct buf *b, const struct control_counters *n)
 	vici_put_section_end(b);
 }
 
+static void put_processes(struct buf *b, const struct control_host *host)
+{
+	struct control_process p;
+
+	if (!host->process(host->ctx, 0, &p))
+		return;
+	vici_put_section(b, "processes");
+	for (unsigned i = 0; host->process(host->ctx, i, &p); i++) {
+		vici_put_section(b, p.role);
+		vici_put_format(b, "pid", "%ld", p.pid);
+		if (i == 0)
+			vici_put_format(b, "upgrades", "%u", p.upgrades);
+		else
+			vici_put_format(b, "restarts", "%u", p.restarts);
+		if (p.last_death[0])
+			vici_put(b, "last-death", p.last_death);
+		vici_put_section_end(b);
+	}
+	vici_put_section_end(b);
+}
+
 void command_stats(struct client *c, struct span body)
 {
 	const struct ike_counters *n = ike_engine_counters(c->control->host.engine);
@@ -111,6 +132,7 @@ void command_stats(struct client *c, struct span body)
 	vici_put_list_end(&b);
 	put_memory(&b);
 	put_clients(&b, &c->control->counters);
+	put_processes(&b, &c->control->host);
 	client_respond(c, &b);
 }
 

@@ -117,22 +117,17 @@ static const char *state_of(const json_t *conn)
 	return json_object_get(config, "next-attempt") ? "waiting" : "down";
 }
 
-int model_read_plane(struct ctl *c, json_t **out)
+int model_read_stats(struct ctl *c, json_t **out)
 {
 	const struct span none = {0};
 	struct span response;
 	int status = ctl_call(c, "stats", none, CTL_TIMEOUT_MS, &response);
-	json_t *stats;
 
 	*out = NULL;
 	if (status)
 		return status;
-	stats = json_from_vici(response);
-	if (!stats)
-		return ctl_error("out of memory");
-	*out = json_incref(json_object_get(stats, "dataplane"));
-	json_decref(stats);
-	return CTL_OK;
+	*out = json_from_vici(response);
+	return *out ? CTL_OK : ctl_error("out of memory");
 }
 
 static int read_all(struct ctl *c, struct reading *r)

@@ -237,10 +237,31 @@ static void print_plane(const json_t *plane)
 		printf("data plane: %s (%s)\n", json_text(plane, "name"), json_text(plane, "why"));
 }
 
-static int print_json(json_t *conns, const json_t *only, json_t *plane)
+/* "processes: plane 12, ike 14 (restarted twice, last killed by SIGSEGV), helper 13" */
+static void print_processes(json_t *processes)
+{
+	const char *role, *before = "processes: ";
+	json_t *p;
+
+	json_object_foreach (processes, role, p) {
+		json_int_t restarts = json_number(p, "restarts", 0);
+
+		printf("%s%s %" JSON_INTEGER_FORMAT, before, role, json_number(p, "pid", 0));
+		if (restarts)
+			printf(" (started again %" JSON_INTEGER_FORMAT "x; the last one %s)",
+			       restarts, json_text(p, "last-death"));
+		before = ", ";
+	}
+	if (json_object_size(processes))
+		putchar('\n');
+}
+
+static int print_json(json_t *conns, const json_t *only, json_t *stats)
 {
 	json_t *all = only ? json_pack("{s:[O]}", "connections", only)
-			   : json_pack("{s:O, s:O*}", "connections", conns, "dataplane", plane);
+			   : json_pack("{s:O, s:O*, s:O*}", "connections", conns, "dataplane",
+				       json_object_get(stats, "dataplane"), "processes",
+				       json_object_get(stats, "processes"));
 	int failed = !all || json_dumpf(all, stdout, JSON_INDENT(2)) < 0 || putchar('\n') < 0;
 
 	json_decref(all);
@@ -263,18 +284,19 @@ static int show_one(struct ctl *c, json_t *conns, const char *name)
 
 static int show_all(struct ctl *c, json_t *conns)
 {
-	json_t *plane;
-	int status = model_read_plane(c, &plane);
+	json_t *stats;
+	int status = model_read_stats(c, &stats);
 
 	if (status)
 		return status;
 	if (c->json) {
-		status = print_json(conns, NULL, plane);
+		status = print_json(conns, NULL, stats);
 	} else {
 		print_table(conns, NULL);
-		print_plane(plane);
+		print_plane(json_object_get(stats, "dataplane"));
+		print_processes(json_object_get(stats, "processes"));
 	}
-	json_decref(plane);
+	json_decref(stats);
 	return status;
 }
 

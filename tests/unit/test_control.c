@@ -138,6 +138,19 @@ static bool child_stats(void *ctx, uint64_t child_sa, struct dataplane_child_sta
 	return true;
 }
 
+static bool process(void *ctx, unsigned n, struct control_process *out)
+{
+	static const struct control_process all[] = {
+		{.role = "supervisor", .pid = 10, .upgrades = 2},
+		{.role = "plane", .pid = 11},
+		{.role = "ike", .restarts = 3, .last_death = "killed by SIGSEGV"}};
+
+	(void)ctx;
+	if (n < sizeof(all) / sizeof(all[0]))
+		*out = all[n];
+	return n < sizeof(all) / sizeof(all[0]);
+}
+
 static const uint64_t *plane_counters(void *ctx)
 {
 	static const uint64_t counters[DROP_COUNTERS] = {[DROP_REPLAY] = 3};
@@ -365,6 +378,7 @@ static struct control_host host(void)
 		.tunnel = tunnel,
 		.child_stats = child_stats,
 		.plane_counters = plane_counters,
+		.process = process,
 		.net_counters = net_counters,
 		.initiate = initiate,
 		.rekey = rekey,
@@ -648,6 +662,9 @@ static void test_reports(void **state)
 	expect_key(p, "workers.active.medium", "1");
 	expect_key(p, "dataplane.name", "fake");
 	expect_key(p, "dataplane.why", "it is a test");
+	expect_key(p, "processes.supervisor.upgrades", "2");
+	expect_key(p, "processes.plane.restarts", "0");
+	expect_key(p, "processes.ike.last-death", "killed by SIGSEGV");
 	call(p, "get-algorithms", none);
 	expect_key(p, "aead.AES_GCM_16", "openssl");
 	expect_key(p, "encryption.AES_CBC", "openssl");
