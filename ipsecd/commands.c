@@ -19,6 +19,8 @@ static void settings(void *ctx, const struct settings *settings)
 	network_bind(d, settings->bind_device);
 	early_set(d->early, settings->early_detection);
 	ike_engine_early_detection(d->engine, settings->early_detection);
+	if (d->setup.settings)
+		d->setup.settings(d->setup.ctx, settings);
 }
 
 static bool prepare_conn(void *ctx, struct conn *conn, char *why, size_t size)
@@ -280,6 +282,8 @@ static void reloaded(void *ctx, uint64_t tag, bool ok, const char *why)
 		tell_done(d, tag, ok, ok ? "" : why);
 	if (!d->running)
 		shell_started(d, ok);
+	else if (d->setup.reloaded)
+		d->setup.reloaded(d->setup.ctx);
 }
 
 /* ---- what clients see ---- */

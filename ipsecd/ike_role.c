@@ -13,6 +13,7 @@ struct ike_process {
 	struct ev_loop *loop;
 	struct remote *remote;
 	int early_link; /* the plane's, come before the start; -1: none */
+	struct ipc_processes processes;
 	int status;
 	ev_timer finish; /* zero: what ends it may be told amid the engine's outputs */
 };
@@ -90,6 +91,30 @@ static void on_started(void *ctx, bool ok)
 	ev_timer_start(p->loop, &p->finish);
 }
 
+static void on_reloaded(void *ctx)
+{
+	struct ike_process *p = ctx;
+
+	role_ready(p->role);
+}
+
+static void on_settings(void *ctx, const struct settings *settings)
+{
+	const struct ipc_keep_on_stop keep = {.seconds = settings->keep_on_stop};
+	const struct span body = span_of(&keep, sizeof(keep));
+	struct ike_process *p = ctx;
+
+	ipc_send(role_supervisor(p->role), IPC_KEEP_ON_STOP, 0, &body, 1, NULL, 0);
+}
+
+static void on_processes(void *ctx, const struct ipc_processes *processes)
+{
+	struct ike_process *p = ctx;
+
+	p->processes = *processes;
+	p->shell.processes = &p->processes;
+}
+
 static void on_ended(void *ctx)
 {
 	struct ike_process *p = ctx;
@@ -105,6 +130,8 @@ static bool start(void *ctx, char *why, size_t size)
 					  .open_means = open_means,
 					  .vici = role_take(p->role, "vici"),
 					  .started = on_started,
+					  .reloaded = on_reloaded,
+					  .settings = on_settings,
 					  .ended = on_ended,
 					  .ctx = p};
 
@@ -141,8 +168,12 @@ static void on_stop(void *ctx, bool keep)
 int ike_run(const struct options *options)
 {
 	static struct ike_process p = {.early_link = -1};
-	const struct role_host host = {
-		.start = start, .link = on_link, .reload = on_reload, .stop = on_stop, .ctx = &p};
+	const struct role_host host = {.start = start,
+				       .link = on_link,
+				       .reload = on_reload,
+				       .stop = on_stop,
+				       .processes = on_processes,
+				       .ctx = &p};
 
 	p.options = options;
 	p.loop = ev_default_loop(0);

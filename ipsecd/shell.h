@@ -32,6 +32,9 @@ struct shell_setup {
 		     options->vici */
 	/* The first configuration is in force, or has errors and we end. */
 	void (*started)(void *ctx, bool ok);
+	void (*reloaded)(void *ctx); /* files were read again, whatever came of it; or NULL */
+	/* `config setup` in force; or NULL. */
+	void (*settings)(void *ctx, const struct settings *settings);
 	void (*ended)(void *ctx); /* what shell_stop began is done; perhaps told from inside */
 	void *ctx;
 };

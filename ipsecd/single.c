@@ -64,6 +64,15 @@ static void on_started(void *ctx, bool ok)
 		ev_break(s->shell.loop, EVBREAK_ALL);
 }
 
+static void on_settings(void *ctx, const struct settings *settings)
+{
+	const struct single *s = ctx;
+
+	if (settings->keep_on_stop)
+		log_to(s->shell.log, LOG_LEVEL_WARN, "cfg", "",
+		       "keep-on-stop has no effect in a single process: its devices end with it");
+}
+
 int daemon_run(const struct options *options, void (*running)(void))
 {
 	struct single s = {.status = 1, .running = running};
@@ -72,6 +81,7 @@ int daemon_run(const struct options *options, void (*running)(void))
 					  .open_means = open_means,
 					  .vici = -1,
 					  .started = on_started,
+					  .settings = on_settings,
 					  .ended = on_ended,
 					  .ctx = &s};
 
