@@ -8,6 +8,7 @@ from .poll import until
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BINARY = os.environ.get("IPSECD", os.path.join(ROOT, "build/bin/ipsecd"))
+OPTIONS = os.environ.get("IPSECD_OPTIONS", "").split()  # --split: the same tests, another way
 
 CONN = """
 conn {end.name}
@@ -53,7 +54,7 @@ class Ipsecd(Peer):
         self.launch([self.binary, "--config", self.path("ipsec.conf"),
                      "--secrets", self.path("ipsec.secrets"), "--vici", self.socket_path,
                      "--plane", self.plane, "--foreground", "--log-level", "debug",
-                     *self.options])
+                     *OPTIONS, *self.options])
         self._settle()
         return self
 
