@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define READ_AGAIN (10 * MONO_S)
+
 /* ---- commands of clients and files ---- */
 
 static void settings(void *ctx, const struct settings *settings)
@@ -173,6 +175,18 @@ static bool unload_pool(void *ctx, const char *name, char *why, size_t size)
 	return memory_pool_undefine(pools_memory(d->pools), name, why, size);
 }
 
+/* The helper's number of a loaded secret, 0: there is none. */
+static uint64_t held_under(const struct daemon *d, const char *unique)
+{
+	const struct secret *s;
+
+	for (unsigned i = 0; d->helper && (s = ike_engine_secret(d->engine, i)); i++) {
+		if (strcmp(s->unique, unique) == 0)
+			return s->held;
+	}
+	return 0;
+}
+
 static bool load_secret(void *ctx, struct secret *secret, const char **error)
 {
 	struct ike_command c = {.kind = IKE_COMMAND_LOAD_SECRET, .secret = secret};
@@ -180,11 +194,41 @@ static bool load_secret(void *ctx, struct secret *secret, const char **error)
 	return shell_command(ctx, &c, error);
 }
 
+/* A client's secret is here for as long as it takes to give it away. */
+static bool load_client_secret(void *ctx, struct secret *secret, const char **error)
+{
+	struct daemon *d = ctx;
+	uint64_t before = held_under(d, secret->unique), held;
+
+	if (d->helper && !helper_client_hold(d->helper, secret, error)) {
+		secret_free(secret);
+		return false;
+	}
+	held = secret->held;
+	if (!load_secret(d, secret, error))
+		return false;
+	if (before && before != held)
+		helper_client_forget(d->helper, before);
+	return true;
+}
+
 static bool unload_secret(void *ctx, const char *unique, const char **error)
 {
 	struct ike_command c = {.kind = IKE_COMMAND_UNLOAD_SECRET, .name = unique};
 
 	return shell_command(ctx, &c, error);
+}
+
+static bool unload_client_secret(void *ctx, const char *unique, const char **error)
+{
+	struct daemon *d = ctx;
+	uint64_t held = held_under(d, unique);
+
+	if (!unload_secret(d, unique, error))
+		return false;
+	if (held)
+		helper_client_forget(d->helper, held);
+	return true;
 }
 
 /* Someone wants it up: a drain under way is called off. */
@@ -284,6 +328,55 @@ static void reloaded(void *ctx, uint64_t tag, bool ok, const char *why)
 		shell_started(d, ok);
 	else if (d->setup.reloaded)
 		d->setup.reloaded(d->setup.ctx);
+}
+
+/* ---- the helper ---- */
+
+static bool read_files(void *ctx, char *why, size_t size)
+{
+	const struct daemon *d = ctx;
+
+	return helper_client_read(d->helper, why, size);
+}
+
+static void files_read(void *ctx, bool ok, struct config *config, struct config_errors *errors)
+{
+	const struct daemon *d = ctx;
+
+	reload_read(d->reload, ok, config, errors);
+}
+
+static void files_unread(void *ctx, const char *why)
+{
+	const struct daemon *d = ctx;
+
+	reload_unread(d->reload, why);
+}
+
+/* Those of vici clients are theirs to load again. */
+static void secret_forgotten(void *ctx)
+{
+	struct daemon *d = ctx;
+	mono_time at = mono_now();
+
+	if (at < d->read_again || d->stopping)
+		return;
+	d->read_again = at + READ_AGAIN;
+	log_to(d->log, LOG_LEVEL_WARN, "cfg", "",
+	       "the helper lost secrets: the configuration is read again");
+	reload_run(d->reload, 0);
+}
+
+struct helper_client_host commands_helper_host(struct daemon *d)
+{
+	return (struct helper_client_host){.loop = d->loop,
+					   .log = d->log,
+					   .resolved = network_resolved,
+					   .loaded = files_read,
+					   .unread = files_unread,
+					   .idle = shell_scripts_idle,
+					   .forgotten = secret_forgotten,
+					   .ctx = d};
 }
 
 /* ---- what clients see ---- */
@@ -408,8 +501,8 @@ struct control_host commands_control_host(struct daemon *d)
 		.terminate = terminate,
 		.load_conn = load_conn,
 		.unload_conn = unload_conn,
-		.load_secret = load_secret,
-		.unload_secret = unload_secret,
+		.load_secret = load_client_secret,
+		.unload_secret = unload_client_secret,
 		.reload = reload,
 		.pool = pool,
 		.leases = leases,
@@ -428,6 +521,7 @@ struct reload_host commands_reload_host(struct daemon *d)
 		.mend_conn = mend_conn,
 		.load_secret = load_secret,
 		.unload_secret = unload_secret,
+		.read = d->helper ? read_files : NULL,
 		.done = reloaded,
 		.ctx = d,
 		.engine = d->engine,

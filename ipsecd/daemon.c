@@ -55,7 +55,12 @@ static void out_child_remove(struct daemon *d, const struct ike_output *out)
 
 static void out_query(struct daemon *d, const struct ike_output *out)
 {
-	resolver_query(d->resolver, out->query, out->name, out->path.remote.addr.family);
+	int family = out->path.remote.addr.family;
+
+	if (d->helper)
+		helper_client_resolve(d->helper, out->query, out->name, family);
+	else
+		resolver_query(d->resolver, out->query, out->name, family);
 }
 
 static void out_vips(struct daemon *d, const struct ike_output *out)
@@ -84,7 +89,7 @@ static void end(struct daemon *d)
 	ev_timer_start(d->loop, &d->shutdown);
 }
 
-static void on_scripts_idle(void *ctx)
+void shell_scripts_idle(void *ctx)
 {
 	struct daemon *d = ctx;
 
@@ -387,10 +392,23 @@ static void on_lease(void *ctx, uint64_t query, const struct ike_lease *lease)
 	shell_pump(d);
 }
 
+static bool open_helper(struct daemon *d)
+{
+	const struct helper_client_host host = commands_helper_host(d);
+
+	if (!d->setup.open_helper)
+		return true;
+	d->helper = d->setup.open_helper(d->setup.ctx, &host);
+	return d->helper || fail(d, "the link to the helper", "out of memory");
+}
+
 static bool open_engine(struct daemon *d)
 {
-	const struct ike_env env = {
-		.crypto = &crypto_openssl, .random = crypto_random, .log = d->log};
+	const struct ike_env env = {.crypto = &crypto_openssl,
+				    .random = crypto_random,
+				    .log = d->log,
+				    .psk_mac = d->helper ? helper_client_mac : NULL,
+				    .psk_ctx = d->helper};
 	const struct ike_settings settings = {.encap_always = d->ops->encap_only};
 	const struct drains_host host = commands_drains_host(d);
 	struct pools_host pools = {.ctx = d, .answer = on_lease, .log = d->log};
@@ -404,6 +422,7 @@ static bool open_engine(struct daemon *d)
 
 static bool open_effects(struct daemon *d)
 {
+	const struct script_runner runner = helper_client_runner(d->helper);
 	const struct effects_host host = {.loop = d->loop,
 					  .log = d->log,
 					  .engine = d->engine,
@@ -411,9 +430,9 @@ static bool open_effects(struct daemon *d)
 					  .means = d->means,
 					  .netlink = d->netlink,
 					  .persistent = d->ops->persistent,
-					  .idle = on_scripts_idle,
+					  .runner = d->helper ? &runner : NULL,
+					  .idle = shell_scripts_idle,
 					  .ctx = d};
-
 	const struct early_host early = {.hint = on_hint, .ctx = d, .log = d->log, .loop = d->loop};
 
 	d->effects = effects_new(&host);
@@ -476,7 +495,7 @@ bool shell_open(struct daemon *d, const struct shell_setup *setup)
 	d->sink = (struct log_sink){.write = tee, .ctx = d, .level = setup->options->log_level};
 	d->log = &d->sink;
 	start_watchers(d);
-	return open_plane(d) && open_engine(d) && open_effects(d) &&
+	return open_plane(d) && open_helper(d) && open_engine(d) && open_effects(d) &&
 	       open_network(d, why, sizeof(why)) && open_control(d, why, sizeof(why)) &&
 	       open_meters(d);
 }
@@ -497,6 +516,7 @@ void shell_close(struct daemon *d)
 	if (d->means)
 		d->means->act->close(d->means);
 	resolver_free(d->resolver);
+	helper_client_free(d->helper);
 	netlink_close(d->netlink);
 	control_close(d->control); /* with its lock: until then nobody may flush */
 	d->control = NULL;

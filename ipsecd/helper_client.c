@@ -167,22 +167,19 @@ void helper_client_forget(struct helper_client *c, uint64_t held)
 
 /* ---- names ---- */
 
-void helper_client_resolve(struct helper_client *c, uint64_t query, const char *name, int family,
-			   const char *device)
+void helper_client_resolve(struct helper_client *c, uint64_t query, const char *name, int family)
 {
-	const struct addr none = {0};
 	struct query *q = HASH_COUNT(c->queries) < QUERIES_MAX ? calloc(1, sizeof(*q)) : NULL;
 
 	if (!q || strlen(name) >= sizeof(q->body.name)) {
 		free(q);
-		c->host.resolved(c->host.ctx, query, 0, NULL, &none,
+		c->host.resolved(c->host.ctx, query, 0, NULL,
 				 "the name is too long, or there is no memory");
 		return;
 	}
 	q->body.query = query;
 	q->body.family = (uint8_t)family;
 	snprintf(q->body.name, sizeof(q->body.name), "%s", name);
-	snprintf(q->body.device, sizeof(q->body.device), "%s", device);
 	HASH_ADD(hh, c->queries, body.query, sizeof(q->body.query), q);
 	tell(c, IPC_RESOLVE, 0, &q->body, sizeof(q->body));
 }
@@ -202,7 +199,7 @@ static void on_resolved(struct helper_client *c, struct ipc_message *m)
 		return; /* asked twice, of two helpers */
 	HASH_DEL(c->queries, q);
 	free(q);
-	c->host.resolved(c->host.ctx, r.query, r.n, r.addrs, &r.local, r.why);
+	c->host.resolved(c->host.ctx, r.query, r.n, r.addrs, r.why);
 }
 
 /* ---- scripts ---- */

@@ -14,9 +14,9 @@ struct helper_client;
 struct helper_client_host {
 	struct ev_loop *loop;
 	const struct log_sink *log;
-	/* As resolve_done; `local` is the source address towards the first, family 0: none. */
+	/* As resolve_done. */
 	void (*resolved)(void *ctx, uint64_t query, unsigned n, const struct addr *addrs,
-			 const struct addr *local, const char *why);
+			 const char *why);
 	/* As reload_read and reload_unread. */
 	void (*loaded)(void *ctx, bool ok, struct config *config, struct config_errors *errors);
 	void (*unread)(void *ctx, const char *why);
@@ -40,9 +40,7 @@ void helper_client_forget(struct helper_client *c, uint64_t held);
 
 /* For reload_host.read. */
 bool helper_client_read(struct helper_client *c, char *why, size_t size);
-/* `device` as for source_towards. */
-void helper_client_resolve(struct helper_client *c, uint64_t query, const char *name, int family,
-			   const char *device);
+void helper_client_resolve(struct helper_client *c, uint64_t query, const char *name, int family);
 struct script_runner helper_client_runner(struct helper_client *c);
 
 #endif

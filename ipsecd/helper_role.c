@@ -6,10 +6,8 @@
 #include "ipsecd/helper_load.h"
 #include "ipsecd/ike/keymat.h"
 #include "ipsecd/net/resolve.h"
-#include "ipsecd/net/source.h"
 #include "ipsecd/role.h"
 #include "lib/mono.h"
-#include "lib/netlink.h"
 
 #include <ev.h>
 #include <stdio.h>
@@ -27,11 +25,9 @@ struct helper {
 	struct ipc_link *ike;
 	struct vault *vault;
 	struct resolver *resolver;
-	struct netlink *netlink; /* for the source address towards a name's */
 	struct helper_load *load;
 	uint32_t load_serial; /* of the answer that ike waits for; 0: none */
 	struct log_limit macs;
-	char device[IF_NAMESIZE]; /* bind-device, as ike knows it */
 };
 
 /* ---- log ---- */
@@ -182,7 +178,6 @@ static void on_resolve(struct helper *h, struct ipc_message *m)
 		refuse("a name", wrong);
 		return;
 	}
-	memcpy(h->device, r.device, sizeof(h->device));
 	resolver_query(h->resolver, r.query, r.name, r.family);
 }
 
@@ -193,11 +188,8 @@ static void resolved(void *ctx, uint64_t query, unsigned n, const struct addr *a
 				 .n = (uint8_t)(n < IPC_ADDRS_MAX ? n : IPC_ADDRS_MAX)};
 	struct helper *h = ctx;
 
-	if (r.n) {
+	if (r.n)
 		memcpy(r.addrs, addrs, r.n * sizeof(*addrs));
-		if (!source_towards(h->netlink, &addrs[0], h->device, &r.local))
-			r.local = (struct addr){0};
-	}
 	snprintf(r.why, sizeof(r.why), "%s", why);
 	if (h->ike)
 		answer(h, IPC_RESOLVED, 0, &r, sizeof(r));
@@ -351,9 +343,8 @@ static bool start(void *ctx, char *why, size_t size)
 	host.vault = h->vault;
 	h->load = helper_load_new(&host);
 	h->resolver = resolver_new(h->loop, resolved, h);
-	h->netlink = netlink_open();
-	if (!h->load || !h->resolver || !h->netlink) {
-		snprintf(why, size, "no memory, no rtnetlink, or c-ares does not start");
+	if (!h->load || !h->resolver) {
+		snprintf(why, size, "out of memory, or c-ares does not start");
 		return false;
 	}
 	if (!sandbox_enter(&sandbox, why, size))
@@ -384,7 +375,6 @@ int helper_run(const struct options *options)
 	status = role_run(h.role, &host);
 	ipc_link_free(h.ike);
 	resolver_free(h.resolver);
-	netlink_close(h.netlink);
 	helper_load_free(h.load);
 	vault_close(h.vault);
 	return status;

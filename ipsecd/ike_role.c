@@ -12,7 +12,8 @@ struct ike_process {
 	struct role *role;
 	struct ev_loop *loop;
 	struct remote *remote;
-	int early_link; /* the plane's, come before the start; -1: none */
+	struct helper_client *helper;
+	int early_link, early_helper; /* come before the start: plane's, helper's; -1: none */
 	struct ipc_processes processes;
 	int status;
 	ev_timer finish; /* zero: what ends it may be told amid the engine's outputs */
@@ -51,12 +52,39 @@ static struct means *open_means(void *ctx, const struct means_host *host, char *
 	return remote_means(p->remote);
 }
 
+/* ---- the helper ---- */
+
+static void take_helper(struct ike_process *p, int fd)
+{
+	if (p->helper) {
+		helper_client_link(p->helper, fd);
+		return;
+	}
+	if (p->early_helper >= 0)
+		close(p->early_helper);
+	p->early_helper = fd;
+}
+
+/* Without one yet: it is waited for. */
+static struct helper_client *open_helper(void *ctx, const struct helper_client_host *host)
+{
+	struct ike_process *p = ctx;
+
+	p->helper = helper_client_new(host);
+	if (p->helper && p->early_helper >= 0)
+		helper_client_link(p->helper, p->early_helper);
+	p->early_helper = -1;
+	return p->helper;
+}
+
 static void on_link(void *ctx, const char *peer, int fd)
 {
 	struct ike_process *p = ctx;
 	char why[256];
 
-	if (strcmp(peer, "plane") != 0) {
+	if (strcmp(peer, "helper") == 0) {
+		take_helper(p, fd);
+	} else if (strcmp(peer, "plane") != 0) {
 		close(fd);
 	} else if (p->remote) {
 		take_plane(p, fd, why, sizeof(why));
@@ -76,6 +104,7 @@ static void on_finish(struct ev_loop *loop, ev_timer *w, int revents)
 	(void)loop;
 	(void)revents;
 	shell_close(&p->shell);
+	p->helper = NULL; /* went with it */
 	role_end(p->role, p->status);
 }
 
@@ -128,6 +157,7 @@ static bool start(void *ctx, char *why, size_t size)
 	const struct shell_setup setup = {.options = p->options,
 					  .loop = p->loop,
 					  .open_means = open_means,
+					  .open_helper = open_helper,
 					  .vici = role_take(p->role, "vici"),
 					  .started = on_started,
 					  .reloaded = on_reloaded,
@@ -167,7 +197,7 @@ static void on_stop(void *ctx, bool keep)
 
 int ike_run(const struct options *options)
 {
-	static struct ike_process p = {.early_link = -1};
+	static struct ike_process p = {.early_link = -1, .early_helper = -1};
 	const struct role_host host = {.start = start,
 				       .link = on_link,
 				       .reload = on_reload,

@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static void on_resolved(void *ctx, uint64_t query, unsigned n, const struct addr *addrs,
-			const char *why)
+void network_resolved(void *ctx, uint64_t query, unsigned n, const struct addr *addrs,
+		      const char *why)
 {
 	struct ike_answer answer = {.n = n < 8 ? n : 8};
 	struct daemon *d = ctx;
@@ -104,13 +104,13 @@ bool network_open(struct daemon *d, char *why, size_t size)
 					     .ours = on_ours,
 					     .ctx = d};
 
-	d->resolver = resolver_new(d->loop, on_resolved, d);
+	d->resolver = d->helper ? NULL : resolver_new(d->loop, network_resolved, d);
 	d->changes = changes_open(d->loop, &changes);
 	if (!d->changes)
 		log_to(d->log, LOG_LEVEL_WARN, "net", "",
 		       "rtnetlink: %s; changes of addresses and links are not seen",
 		       strerror(errno));
-	if (!d->resolver)
+	if (!d->resolver && !d->helper)
 		snprintf(why, size, "the resolver: c-ares does not start");
-	return d->resolver != NULL;
+	return d->resolver || d->helper;
 }

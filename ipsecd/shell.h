@@ -8,6 +8,7 @@
 #include "ipsecd/drain.h"
 #include "ipsecd/early.h"
 #include "ipsecd/effects.h"
+#include "ipsecd/helper_client.h"
 #include "ipsecd/ipc/verbs.h"
 #include "ipsecd/means.h"
 #include "ipsecd/meters.h"
@@ -30,6 +31,9 @@ struct shell_setup {
 				    size_t size);
 	int vici; /* where clients come in: listening, the shell's from then on; -1: it makes
 		     options->vici */
+	/* Makes the shell's side of the process that reads files, keeps secrets, resolves names
+	 * and approves scripts. NULL: the shell does all that itself. */
+	struct helper_client *(*open_helper)(void *ctx, const struct helper_client_host *host);
 	/* The first configuration is in force, or has errors and we end. */
 	void (*started)(void *ctx, bool ok);
 	void (*reloaded)(void *ctx); /* files were read again, whatever came of it; or NULL */
@@ -51,7 +55,9 @@ struct daemon {
 	struct netlink *netlink;       /* to look at links, routes and addresses with */
 	char bind_device[IF_NAMESIZE]; /* of the sockets; "": none */
 	bool bind_failed;	       /* was said; they are bound to nowhere */
-	struct resolver *resolver;
+	struct helper_client *helper;  /* NULL: one process */
+	struct resolver *resolver;     /* NULL: the helper's */
+	mono_time read_again; /* when the files may be read again because the helper lost them */
 	struct changes *changes;
 	struct tunnels *tunnels;
 	struct drains *drains;
@@ -83,17 +89,23 @@ bool shell_command(struct daemon *d, const struct ike_command *c, const char **e
 /* Carries out what the engine has, settles links, arms the timer: after every input. */
 void shell_pump(struct daemon *d);
 
+/* The last script has ended. */
+void shell_scripts_idle(void *ctx);
 /* The first configuration was read: the daemon runs, or ends. */
 void shell_started(struct daemon *d, bool ok);
 
 /* network.c: opens sockets, resolver and monitors. false: why. */
 bool network_open(struct daemon *d, char *why, size_t size);
+/* What became of a name. */
+void network_resolved(void *ctx, uint64_t query, unsigned n, const struct addr *addrs,
+		      const char *why);
 /* The sockets are that device's, or that VRF's; "": of the default VRF. */
 void network_bind(struct daemon *d, const char *device);
 
 /* commands.c: fills in the callbacks of the modules that give us commands. */
 struct control_host commands_control_host(struct daemon *d);
 struct reload_host commands_reload_host(struct daemon *d);
+struct helper_client_host commands_helper_host(struct daemon *d);
 struct drains_host commands_drains_host(struct daemon *d);
 /* A tunnel's view as clients see it. */
 void commands_describe(const struct tunnel_view *view, struct control_tunnel *out);

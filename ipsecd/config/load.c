@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 struct files {
 	bool secret; /* cleanse what was read, and look at permissions */
@@ -184,15 +183,26 @@ static void check_secrets(const struct config *config, struct config_errors *err
 	}
 }
 
+/* By root, who runs it; whoever reads this file may be somebody else. NULL: it can. */
+static const char *why_not_run(const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) != 0)
+		return strerror(errno);
+	return S_ISREG(st.st_mode) && st.st_mode & (S_IXUSR | S_IXGRP | S_IXOTH) ? NULL
+										 : strerror(EACCES);
+}
+
 static void check_script(const struct conn *c, const struct child_config *child,
 			 struct config_errors *errors)
 {
 	struct config_pos at = {.file = c->source};
 	char *path = strndup(child->updown, strcspn(child->updown, " \t"));
 
-	if (path && access(path, X_OK) != 0)
+	if (path && why_not_run(path))
 		config_warning(errors, &at, "conn %s: %s can't be run: %s", c->name, path,
-			       strerror(errno));
+			       why_not_run(path));
 	free(path);
 }
 

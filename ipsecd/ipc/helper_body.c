@@ -153,8 +153,6 @@ const char *ipc_resolve_check(struct span body, struct ipc_resolve *out)
 		return "the length";
 	if (out->family && !known_family(out->family))
 		return "the family";
-	if (!memchr(out->device, '\0', sizeof(out->device)))
-		return "the device";
 	if (!memchr(out->name, '\0', sizeof(out->name)) || !is_host_name(out->name))
 		return "the name";
 	return NULL;
@@ -170,8 +168,6 @@ const char *ipc_resolved_check(struct span body, struct ipc_resolved *out)
 		if (!known_family(out->addrs[i].family))
 			return "an address";
 	}
-	if (out->local.family && !known_family(out->local.family))
-		return "the local address";
 	out->why[sizeof(out->why) - 1] = '\0';
 	for (char *c = out->why; *c; c++) {
 		if ((unsigned char)*c < 0x20 || *c == 0x7f)

@@ -8,8 +8,6 @@
 #include "ipsecd/model/secret.h"
 #include "lib/buf.h"
 
-#include <net/if.h>
-
 #define IPC_SECRET_MAX	16384 /* bytes of one secret */
 #define IPC_UNIQUE_MAX	512   /* of its name, with the NUL */
 #define IPC_HOST_NAME	256   /* with the NUL */
@@ -51,14 +49,12 @@ struct ipc_resolve {
 	uint64_t query;
 	uint8_t family; /* AF_INET, AF_INET6, 0: either */
 	char name[IPC_HOST_NAME];
-	char device[IF_NAMESIZE]; /* of our sockets (bind-device): `local` is out of it */
 };
 
 struct ipc_resolved {
 	uint64_t query;
 	uint8_t n;
 	struct addr addrs[IPC_ADDRS_MAX];
-	struct addr local; /* towards the first; family 0: no route */
 	char why[IPC_WHY_MAX];
 };
 

@@ -169,10 +169,9 @@ static void helper_again(void)
 /* ---- ike ---- */
 
 static void on_resolved(void *ctx, uint64_t query, unsigned n, const struct addr *addrs,
-			const struct addr *local, const char *why)
+			const char *why)
 {
 	(void)ctx;
-	(void)local;
 	t.resolved++;
 	t.query = query;
 	t.n_addrs = n;
@@ -365,6 +364,36 @@ static uint64_t file_secret(void)
 	return t.config.secrets[0]->held;
 }
 
+static unsigned long long number_in_status(const char *name, int base)
+{
+	char path[64], line[256];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%ld/status", (long)t.pid);
+	f = fopen(path, "r");
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f)) {
+		if (strncmp(line, name, strlen(name)) == 0) {
+			fclose(f);
+			return strtoull(line + strlen(name), NULL, base);
+		}
+	}
+	fail_msg("no %s", name);
+	return 0;
+}
+
+/* It may read files, and nothing else that others may not. */
+static void test_privileges(void **state)
+{
+	(void)state;
+	load();
+	assert_int_not_equal(number_in_status("Uid:", 10), 0);
+	assert_int_equal(number_in_status("CapEff:", 16), 1 << 2); /* DAC_READ_SEARCH */
+	assert_int_equal(number_in_status("NoNewPrivs:", 10), 1);
+	assert_true(t.ok);
+	assert_null(strstr(t.log, "refused"));
+}
+
 static void test_files(void **state)
 {
 	(void)state;
@@ -498,14 +527,14 @@ static bool is_resolved(void)
 static void test_names(void **state)
 {
 	(void)state;
-	helper_client_resolve(t.client, 5, "localhost", AF_INET, "");
+	helper_client_resolve(t.client, 5, "localhost", AF_INET);
 	turn_until(is_resolved);
 	assert_int_equal(t.query, 5);
 	assert_int_equal(t.n_addrs, 1);
 	assert_int_equal(t.first.bytes[0], 127);
 	helper_kill();
 	t.resolved = 0;
-	helper_client_resolve(t.client, 6, "localhost", AF_INET, "");
+	helper_client_resolve(t.client, 6, "localhost", AF_INET);
 	helper_start();
 	turn_until(is_resolved);
 	assert_int_equal(t.query, 6);
@@ -626,11 +655,11 @@ int main(int argc, char **argv)
 {
 #define WITH_HELPER(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		WITH_HELPER(test_files),	WITH_HELPER(test_reload),
-		WITH_HELPER(test_errors),	WITH_HELPER(test_killed_reading),
-		WITH_HELPER(test_vici_secrets), WITH_HELPER(test_no_oracle),
-		WITH_HELPER(test_names),	WITH_HELPER(test_scripts),
-		WITH_HELPER(test_scripts_once),
+		WITH_HELPER(test_privileges),	  WITH_HELPER(test_files),
+		WITH_HELPER(test_reload),	  WITH_HELPER(test_errors),
+		WITH_HELPER(test_killed_reading), WITH_HELPER(test_vici_secrets),
+		WITH_HELPER(test_no_oracle),	  WITH_HELPER(test_names),
+		WITH_HELPER(test_scripts),	  WITH_HELPER(test_scripts_once),
 	};
 	ev_timer wake;
 
