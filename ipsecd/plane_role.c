@@ -1,6 +1,7 @@
 /* The plane's process: the data plane itself, the UDP sockets, and ike's link to both. What has to
  * outlive it is the supervisor's to keep. */
 #include "ipsecd/crypto/crypto.h"
+#include "ipsecd/dataplane/area_map.h"
 #include "ipsecd/flush.h"
 #include "ipsecd/plane.h"
 #include "ipsecd/plane_server.h"
@@ -14,6 +15,8 @@
 
 #define TICK_SECONDS 1.
 #define GUARD	     "guard"
+#define AREA	     "area"
+#define TUN_PREFIX   "tun:"
 
 struct plane_process {
 	const struct options *options;
@@ -23,6 +26,7 @@ struct plane_process {
 	struct dataplane *plane;
 	struct plane_server *server;
 	struct udp *udp;
+	struct area_map area; /* .area NULL: nothing outlives us */
 	struct netlink *netlink;
 	int guard;	/* flush_guard(); -1: none */
 	int early_link; /* ike's, come before we were open; -1: none */
@@ -115,6 +119,61 @@ static void open_guard(struct plane_process *p)
 		role_keep(p->role, GUARD, p->guard);
 }
 
+static const char *tun_name(const char *device, char name[IPC_NAME_MAX])
+{
+	snprintf(name, IPC_NAME_MAX, TUN_PREFIX "%s", device);
+	return name;
+}
+
+static int kept_tun(void *ctx, const char *device)
+{
+	struct plane_process *p = ctx;
+	char name[IPC_NAME_MAX];
+
+	return role_take(p->role, tun_name(device, name));
+}
+
+static void keep_tun(void *ctx, const char *device, int fd)
+{
+	struct plane_process *p = ctx;
+	char name[IPC_NAME_MAX];
+
+	role_keep(p->role, tun_name(device, name), fd);
+}
+
+static void drop_tun(void *ctx, const char *device)
+{
+	struct plane_process *p = ctx;
+	char name[IPC_NAME_MAX];
+
+	role_drop(p->role, tun_name(device, name));
+}
+
+/* Of a tunnel that the area does not know: it would stay for ever. */
+static void forget_tun(void *ctx, const char *name, int fd)
+{
+	struct plane_process *p = ctx;
+
+	(void)fd;
+	role_drop(p->role, name);
+	close(role_take(p->role, name));
+}
+
+/* What can't be read is given up: the tunnels come up anew. */
+static void open_area(struct plane_process *p)
+{
+	int fd = role_take(p->role, AREA);
+	char why[256];
+
+	if (fd < 0 || area_map_open(&p->area, fd, why, sizeof(why)))
+		return;
+	log_to(log_default(), LOG_LEVEL_WARN, "tun", "",
+	       "what the plane before left can't be used: %s", why);
+	if (ftruncate(fd, 0) < 0 || !area_map_open(&p->area, fd, why, sizeof(why)))
+		log_to(log_default(), LOG_LEVEL_ERROR, "tun", "",
+		       "tunnels will not outlive this plane: %s", why);
+}
+
 /* ---- life ---- */
 
 static bool open_plane(struct plane_process *p, char *why, size_t size)
@@ -127,11 +186,16 @@ static bool open_plane(struct plane_process *p, char *why, size_t size)
 		.random = crypto_random,
 		.log = log_default(),
 		.loop = p->loop,
+		.area = p->area.area,
+		.kept_tun = kept_tun,
+		.keep_tun = keep_tun,
+		.drop_tun = drop_tun,
 	};
 
 	p->plane = p->ops->open(&host);
 	if (!p->plane)
 		snprintf(why, size, "opening the data plane: %s", p->ops->name);
+	role_each(p->role, TUN_PREFIX, forget_tun, p);
 	return p->plane != NULL;
 }
 
@@ -172,6 +236,7 @@ static bool start(void *ctx, char *why, size_t size)
 		return false;
 	}
 	open_guard(p);
+	open_area(p);
 	if (!open_server(p, why, size) || !open_plane(p, why, size) || !open_sockets(p, why, size))
 		return false;
 	plane_server_use(p->server, p->plane, p->udp);
@@ -205,6 +270,7 @@ static void close_all(struct plane_process *p)
 	ev_timer_stop(p->loop, &p->tick);
 	if (p->plane)
 		p->ops->close(p->plane);
+	area_map_close(&p->area);
 	udp_close(p->udp);
 	plane_server_free(p->server);
 	netlink_close(p->netlink);
