@@ -425,7 +425,7 @@ static const struct secret *identify(struct exchange *x, char *detail, size_t si
 		return NULL;
 	}
 	if (entry != sa->entry)
-		conns_attach(sa, entry, entry->version);
+		conns_attach(x->e, sa, entry, entry->version);
 	peers_own_id(sa->conn, &sa->path, &sa->local_id);
 	psk = conns_secret(x->e, sa, &m->idi.id);
 	if (!psk)

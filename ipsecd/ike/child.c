@@ -8,7 +8,6 @@
 
 #include <stdlib.h>
 
-#define CHILD_TIMERS 3
 #define DELETE_AGAIN (1 * MONO_S) /* when there was no memory for it */
 
 static void rekey_due(struct ike_engine *e, void *owner)
@@ -34,14 +33,23 @@ static void linger_over(struct ike_engine *e, void *owner)
 	child_end(e, c, c->end_reason ? c->end_reason : IKE_REASON_REPLACED, NULL);
 }
 
-static void timers_cancel(struct ike_engine *e, struct child *c)
+void child_timers(struct child *c, struct timer *out[CHILD_TIMERS])
 {
-	timer_cancel(&e->timers, &c->rekey_timer);
-	timer_cancel(&e->timers, &c->expire_timer);
-	timer_cancel(&e->timers, &c->linger_timer);
+	out[0] = &c->rekey_timer;
+	out[1] = &c->expire_timer;
+	out[2] = &c->linger_timer;
 }
 
-struct child *child_new(struct ike_engine *e, struct ike_sa *sa, const struct child_config *config)
+static void timers_cancel(struct ike_engine *e, struct child *c)
+{
+	struct timer *all[CHILD_TIMERS];
+
+	child_timers(c, all);
+	for (unsigned i = 0; i < CHILD_TIMERS; i++)
+		timer_cancel(&e->timers, all[i]);
+}
+
+struct child *child_alloc(struct ike_engine *e)
 {
 	struct child *c = calloc(1, sizeof(*c));
 
@@ -51,26 +59,61 @@ struct child *child_new(struct ike_engine *e, struct ike_sa *sa, const struct ch
 		free(c);
 		return NULL;
 	}
-	c->id = ++e->next_child_id;
-	HASH_ADD(hh, e->children, id, sizeof(c->id), c);
-	if (!c->hh.tbl) {
-		timer_heap_release(&e->timers, CHILD_TIMERS);
-		free(c);
-		return NULL;
-	}
 	timer_init(&c->rekey_timer, rekey_due, c);
 	timer_init(&c->expire_timer, expired, c);
 	timer_init(&c->linger_timer, linger_over, c);
+	return c;
+}
+
+static bool link_by_id(struct ike_engine *e, struct ike_sa *sa, struct child *c)
+{
+	HASH_ADD(hh, e->children, id, sizeof(c->id), c);
+	if (!c->hh.tbl)
+		return false;
 	c->sa = sa;
-	c->unique = ++e->next_child_unique;
+	sa->n_children++;
+	e->counters.child_sas++;
+	sa_touch(e, sa);
+	return true;
+}
+
+bool child_link(struct ike_engine *e, struct ike_sa *sa, struct child *c)
+{
+	if (!link_by_id(e, sa, c))
+		return false;
+	child_set_spi_in(e, c, c->spi_in);
+	return true;
+}
+
+void child_set_config(struct child *c, struct conn_version *version,
+		      const struct child_config *config)
+{
+	struct conn_version *old = c->version;
+
 	c->config = config;
-	c->version = conn_version_ref(sa->version);
+	c->version = conn_version_ref(version);
+	conn_version_unref(old);
+	c->traffic = child_config_digest_traffic(config);
+	c->keying = child_config_digest_keying(config);
+}
+
+struct child *child_new(struct ike_engine *e, struct ike_sa *sa, const struct child_config *config)
+{
+	struct child *c = child_alloc(e);
+
+	if (!c)
+		return NULL;
+	c->id = ++e->next_child_id;
+	if (!link_by_id(e, sa, c)) {
+		child_free(e, c);
+		return NULL;
+	}
+	DL_APPEND(sa->children, c);
+	c->unique = ++e->next_child_unique;
+	child_set_config(c, sa->version, config);
 	c->tunnel = sa->entry->tunnel;
 	c->local = sa->path.local;
 	c->remote = sa->path.remote;
-	DL_APPEND(sa->children, c);
-	sa->n_children++;
-	e->counters.child_sas++;
 	return c;
 }
 
@@ -96,6 +139,7 @@ void child_set_state(struct ike_engine *e, struct child *c, enum child_state sta
 		return;
 	ike_log(e, c->sa, LOG_LEVEL_DEBUG, "CHILD_SA %s #%u %s -> %s: %s", c->config->name,
 		c->unique, child_state_name(c->state), child_state_name(state), cause);
+	sa_touch(e, c->sa);
 	c->state = state;
 }
 
@@ -124,37 +168,82 @@ static uint32_t life_seconds(const struct child_config *config)
 	return s < UINT32_MAX ? (uint32_t)s : UINT32_MAX;
 }
 
+static void describe(const struct child *c, const struct child_kept *kept, struct child_sa *out)
+{
+	*out = (struct child_sa){
+		.id = c->id,
+		.tunnel = c->tunnel,
+		.reqid = c->reqid,
+		.spi_in = c->spi_in,
+		.spi_out = c->spi_out,
+		.encr_id = c->suite.encr->id,
+		.encr_key_bits = c->suite.encr->key_bits,
+		.integ_id = c->suite.integ ? c->suite.integ->id : INTEG_NONE,
+		.esn = c->suite.esn,
+		.udp_encap = c->udp_encap,
+		.outbound = c->outbound,
+		.replay_window = kept->replay_window,
+		.local = c->local,
+		.remote = c->remote,
+		.local_ts = c->local_ts,
+		.remote_ts = c->remote_ts,
+		.in = kept->in,
+		.out = kept->out,
+		.life_bytes = kept->life_bytes,
+		.life_packets = kept->life_packets,
+		.rekey_bytes = kept->rekey_bytes,
+		.rekey_packets = kept->rekey_packets,
+		.life_seconds = kept->life_seconds,
+		.flags = kept->flags,
+	};
+}
+
+static void put_install(struct ike_engine *e, const struct child *c, const struct child_kept *kept,
+			bool resumed)
+{
+	struct child_sa out;
+
+	describe(c, kept, &out);
+	output_child_install(e, &out, resumed);
+	child_sa_cleanse(&out);
+}
+
+void child_install_again(struct ike_engine *e, struct child *c)
+{
+	c->resumed = true;
+	put_install(e, c, &c->kept, true);
+}
+
+static struct child_kept asked(const struct child *c, const struct child_sa *keys)
+{
+	const struct child_config *config = c->config;
+	struct child_kept kept = {
+		.in = keys->in,
+		.out = keys->out,
+		.replay_window = config->replay_window,
+		.life_bytes = config->life_bytes,
+		.life_packets = config->life_packets,
+		.rekey_bytes = config->rekey_bytes,
+		.rekey_packets = config->rekey_packets,
+		.life_seconds = life_seconds(config),
+		.flags = config->flags,
+	};
+
+	if (c->no_tfc)
+		kept.flags.tfc_pad = 0;
+	return kept;
+}
+
 void child_install(struct ike_engine *e, struct child *c, const struct child_sa *keys,
 		   bool outbound, const char *cause)
 {
-	struct child_sa out = *keys;
+	struct child_kept kept = asked(c, keys);
 
-	out.id = c->id;
-	out.tunnel = c->tunnel;
-	out.reqid = c->reqid;
-	out.spi_in = c->spi_in;
-	out.spi_out = c->spi_out;
-	out.encr_id = c->suite.encr->id;
-	out.encr_key_bits = c->suite.encr->key_bits;
-	out.integ_id = c->suite.integ ? c->suite.integ->id : INTEG_NONE;
-	out.esn = c->suite.esn;
-	out.udp_encap = c->udp_encap;
-	out.outbound = c->outbound = outbound;
-	out.replay_window = c->config->replay_window;
-	out.local = c->local;
-	out.remote = c->remote;
-	out.local_ts = c->local_ts;
-	out.remote_ts = c->remote_ts;
-	out.life_bytes = c->config->life_bytes;
-	out.life_packets = c->config->life_packets;
-	out.rekey_bytes = c->config->rekey_bytes;
-	out.rekey_packets = c->config->rekey_packets;
-	out.life_seconds = life_seconds(c->config);
-	out.flags = c->config->flags;
-	if (c->no_tfc)
-		out.flags.tfc_pad = 0;
-	output_child_install(e, &out);
-	child_sa_cleanse(&out);
+	c->outbound = outbound;
+	put_install(e, c, &kept, false);
+	if (e->publisher)
+		c->kept = kept;
+	explicit_bzero(&kept, sizeof(kept));
 	if (outbound)
 		conns_child_sends(e, c->sa->entry, c->config->name);
 	c->in_plane = true;
@@ -168,6 +257,7 @@ void child_set_outbound(struct ike_engine *e, struct child *c, bool outbound, co
 		return;
 	ike_log(e, c->sa, LOG_LEVEL_DEBUG, "CHILD_SA %s #%u outbound %s: %s", c->config->name,
 		c->unique, outbound ? "on" : "off", cause);
+	sa_touch(e, c->sa);
 	c->outbound = outbound;
 	if (outbound)
 		conns_child_sends(e, c->sa->entry, c->config->name);
@@ -179,6 +269,7 @@ void child_update_path(struct ike_engine *e, struct child *c)
 	if (endpoint_equal(&c->local, &c->sa->path.local) &&
 	    endpoint_equal(&c->remote, &c->sa->path.remote))
 		return;
+	sa_touch(e, c->sa);
 	c->local = c->sa->path.local;
 	c->remote = c->sa->path.remote;
 	if (c->in_plane)
@@ -190,8 +281,11 @@ void child_announce(struct ike_engine *e, struct child *c, struct child *old)
 	char local[TS_TEXT * 2], remote[TS_TEXT * 2];
 
 	c->announced = true;
-	if (old)
+	sa_touch(e, c->sa);
+	if (old) {
 		old->announced = false;
+		sa_touch(e, old->sa);
+	}
 	ike_log(e, c->sa, LOG_LEVEL_NOTICE,
 		"CHILD_SA %s #%u %s, SPIs %08x in %08x out, %s === %s%s", c->config->name,
 		c->unique, old ? "rekeyed" : "established", c->spi_in, c->spi_out,
@@ -212,6 +306,7 @@ void child_delete(struct ike_engine *e, struct child *c, enum ike_reason reason)
 	/* The IKE_SA's own delete takes its CHILD_SAs along (RFC 7296 1.4.1). */
 	if (c->sa->state == IKE_SA_DELETING)
 		return;
+	sa_touch(e, c->sa);
 	c->end_reason = reason;
 	if (c->state == CHILD_DELETED || !ike_sa_usable(c->sa)) {
 		child_end(e, c, reason, NULL);
@@ -229,6 +324,7 @@ void child_delete(struct ike_engine *e, struct child *c, enum ike_reason reason)
 
 void child_linger(struct ike_engine *e, struct child *c)
 {
+	sa_touch(e, c->sa);
 	child_set_state(e, c, CHILD_DELETED, "replaced; late packets are still received");
 	timer_cancel(&e->timers, &c->rekey_timer);
 	timer_cancel(&e->timers, &c->expire_timer);
@@ -256,7 +352,9 @@ void child_pass_on(struct ike_engine *e, struct child *c, const struct child *ne
 	c->tag = 0;
 	DL_DELETE(c->sa->children, c);
 	c->sa->n_children--;
+	sa_touch(e, c->sa);
 	c->sa = next->sa;
+	sa_touch(e, c->sa);
 	DL_APPEND(c->sa->children, c);
 	c->sa->n_children++;
 	if (c->state != CHILD_DELETED)
@@ -294,6 +392,8 @@ void child_free(struct ike_engine *e, struct child *c)
 	timers_cancel(e, c);
 	conn_version_unref(c->version);
 	timer_heap_release(&e->timers, CHILD_TIMERS);
+	explicit_bzero(&c->kept, sizeof(c->kept));
+	free(c->config_name);
 	free(c);
 }
 

@@ -123,13 +123,13 @@ static bool initiate(struct ike_engine *e, const struct ike_command *c, const ch
 		return false;
 	}
 	sa = peers_usable_sa(entry);
-	conns_release_hold(entry, c->select.child);
+	conns_release_hold(e, entry, c->select.child);
 	if (sa && (!c->select.child || child_usable_named(sa, c->select.child))) {
 		command_progress(e, c->tag, true, IKE_REASON_NONE, NULL);
 		peers_review(e, entry);
 		return true;
 	}
-	if (!conns_add_waiter(entry, c->tag, c->select.child)) {
+	if (!conns_add_waiter(e, entry, c->tag, c->select.child)) {
 		command_progress(e, c->tag, false, IKE_REASON_INTERNAL, "out of memory");
 		return true;
 	}
@@ -147,7 +147,7 @@ static enum hold hold_of(const struct ike_command *c)
 static void terminate_child(struct ike_engine *e, struct child *c, const struct ike_command *cmd)
 {
 	if (!cmd->reset_retry && c->sa->entry)
-		conns_hold_child(c->sa->entry, c->config->name, hold_of(cmd));
+		conns_hold_child(e, c->sa->entry, c->config->name, hold_of(cmd));
 	/* One command at a time can wait for an SA's end; a later one is told at once. */
 	if (cmd->tag && !c->tag && command_expect(e, cmd->tag))
 		c->tag = cmd->tag;
@@ -159,8 +159,10 @@ static void terminate_child(struct ike_engine *e, struct child *c, const struct 
 
 static void terminate_ike(struct ike_engine *e, struct ike_sa *sa, const struct ike_command *cmd)
 {
-	if (sa->entry && cmd->reset_retry)
+	if (sa->entry && cmd->reset_retry) {
 		sa->entry->wanted = true;
+		entry_touch(e, sa->entry);
+	}
 	if (cmd->tag && !sa->tag && command_expect(e, cmd->tag))
 		sa->tag = cmd->tag;
 	ike_sa_delete(e, sa, IKE_REASON_COMMAND);
@@ -185,7 +187,7 @@ static bool terminate(struct ike_engine *e, const struct ike_command *cmd, const
 	}
 	if (found && !cmd->reset_retry) {
 		if (s->child)
-			conns_hold_child(entry, s->child, hold_of(cmd));
+			conns_hold_child(e, entry, s->child, hold_of(cmd));
 		else
 			conns_hold(e, entry, hold_of(cmd));
 	}
@@ -226,7 +228,7 @@ static bool reauth(struct ike_engine *e, struct ike_sa *sa, uint64_t tag)
 		command_progress(e, tag, false, IKE_REASON_NOT_POSSIBLE, why);
 		return true;
 	}
-	if (!conns_add_waiter(sa->entry, tag, NULL))
+	if (!conns_add_waiter(e, sa->entry, tag, NULL))
 		command_progress(e, tag, false, IKE_REASON_INTERNAL, "out of memory");
 	return true;
 }
@@ -279,6 +281,7 @@ static void device_down(struct ike_engine *e, struct conn_entry *entry)
 {
 	struct ike_sa *sa, *next;
 
+	entry_touch(e, entry);
 	entry->was_up = peers_usable_sa(entry) != NULL;
 	entry->query = 0;
 	timer_cancel(&e->timers, &entry->retry_timer);
@@ -288,23 +291,30 @@ static void device_down(struct ike_engine *e, struct conn_entry *entry)
 }
 
 /* What an operator shuts at one end is shut at both: packets of the peer would lead nowhere. */
-static bool device(struct ike_engine *e, const struct ike_command *cmd)
+void command_device(struct ike_engine *e, struct conn_entry *entry, bool down)
 {
-	struct conn_entry *entry = conns_named(e, cmd->name);
-
-	if (!entry || entry->device_down == cmd->down)
-		return true;
-	entry->device_down = cmd->down;
+	if (entry->device_down == down)
+		return;
+	entry_touch(e, entry);
+	entry->device_down = down;
 	log_to(e->env.log, LOG_LEVEL_NOTICE, "ike", entry->name,
-	       cmd->down ? "its device was set down: the SAs are deleted, and come again when it "
-			   "is up"
-			 : "its device is up again");
+	       down ? "its device was set down: the SAs are deleted, and come again when it "
+		      "is up"
+		    : "its device is up again");
 	entry->back_off = 0;
-	if (cmd->down)
+	if (down)
 		device_down(e, entry);
 	else if (!entry->held && (entry->wanted || entry->was_up) &&
 		 may_initiate(entry->version->conn))
 		peers_want(e, entry, NULL);
+}
+
+static bool device(struct ike_engine *e, const struct ike_command *cmd)
+{
+	struct conn_entry *entry = conns_named(e, cmd->name);
+
+	if (entry)
+		command_device(e, entry, cmd->down);
 	return true;
 }
 
@@ -318,8 +328,10 @@ static bool shutdown_all(struct ike_engine *e, const struct ike_command *cmd)
 	e->shutting_down = true;
 	if (cmd->tag && command_expect(e, cmd->tag))
 		e->shutdown_tag = cmd->tag;
-	DL_FOREACH (e->conns, entry)
+	DL_FOREACH (e->conns, entry) {
+		entry_touch(e, entry);
 		timer_cancel(&e->timers, &entry->retry_timer);
+	}
 	DL_FOREACH_SAFE (e->sas, sa, next)
 		ike_sa_delete(e, sa, IKE_REASON_SHUTDOWN);
 	command_sa_gone(e);
@@ -343,6 +355,7 @@ static bool retry_now(struct ike_engine *e)
 	struct conn_entry *entry;
 
 	DL_FOREACH (e->conns, entry) {
+		entry_touch(e, entry);
 		entry->back_off = 0;
 		if (timer_armed(&entry->retry_timer))
 			peers_retry_expire(e, entry);

@@ -22,6 +22,8 @@ void command_progress(struct ike_engine *e, uint64_t tag, bool ok, enum ike_reas
 		      const char *detail);
 /* After an SA went: SHUTDOWN_DONE when it was the last one of a shutdown. */
 void command_sa_gone(struct ike_engine *e);
+/* An operator set the device down or up. */
+void command_device(struct ike_engine *e, struct conn_entry *entry, bool down);
 void commands_free(struct ike_engine *e);
 bool command_run(struct ike_engine *e, const struct ike_command *c, const char **error);
 

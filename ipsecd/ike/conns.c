@@ -1,7 +1,6 @@
 /* Loaded conns, their versions, and secrets. A reload replaces a version; SAs keep the
  * one they work by. Decides nothing about attempts: that is peers.c. */
 #include "ipsecd/ike/conns.h"
-#include "ipsecd/ike/command.h"
 #include "ipsecd/ike/exchange.h"
 #include "ipsecd/ike/output.h"
 #include "ipsecd/ike/peers.h"
@@ -10,14 +9,18 @@
 
 /* ---- versions ---- */
 
-static struct conn_version *version_new(struct conn *conn)
+struct conn_version *conn_version_new(struct conn *conn)
 {
 	struct conn_version *v = calloc(1, sizeof(*v));
 
-	if (!v)
+	if (!v) {
+		conn_free(conn);
 		return NULL;
+	}
 	v->conn = conn;
 	v->refs = 1;
+	v->digest = conn_digest(conn);
+	v->digest_ike = conn_digest_ike(conn);
 	return v;
 }
 
@@ -63,6 +66,8 @@ static void entry_free(struct ike_engine *e, struct conn_entry *entry)
 {
 	struct waiter *w, *tmp;
 
+	if (entry->touched)
+		DL_DELETE2(e->touched_entries, entry, touched_prev, touched_next);
 	conn_index_remove(&e->conns_by_peer, entry->links);
 	timer_cancel(&e->timers, &entry->retry_timer);
 	timer_heap_release(&e->timers, 1);
@@ -79,7 +84,7 @@ static void entry_free(struct ike_engine *e, struct conn_entry *entry)
 	free(entry);
 }
 
-static struct conn_entry *entry_new(struct ike_engine *e, struct conn_version *v)
+static struct conn_entry *entry_alloc(struct ike_engine *e, struct conn_version *v)
 {
 	struct conn_entry *entry = calloc(1, sizeof(*entry));
 
@@ -91,6 +96,27 @@ static struct conn_entry *entry_new(struct ike_engine *e, struct conn_version *v
 		free(entry);
 		return NULL;
 	}
+	timer_init(&entry->retry_timer, peers_retry_expire, entry);
+	entry->version = v;
+	return entry;
+}
+
+/* The same in each process. */
+static uint64_t number_of(const char *name)
+{
+	uint64_t h = 0xcbf29ce484222325ULL;
+
+	while (*name)
+		h = (h ^ (uint8_t)*name++) * 0x100000001b3ULL;
+	return h;
+}
+
+static struct conn_entry *entry_new(struct ike_engine *e, struct conn_version *v)
+{
+	struct conn_entry *entry = entry_alloc(e, v);
+
+	if (!entry)
+		return NULL;
 	HASH_ADD_KEYPTR(hh, e->conns_by_name, entry->name, strlen(entry->name), entry);
 	if (!entry->hh.tbl) {
 		timer_heap_release(&e->timers, 1);
@@ -98,17 +124,30 @@ static struct conn_entry *entry_new(struct ike_engine *e, struct conn_version *v
 		free(entry);
 		return NULL;
 	}
-	timer_init(&entry->retry_timer, peers_retry_expire, entry);
-	entry->version = v;
+	entry->number = number_of(entry->name);
 	DL_APPEND(e->conns, entry);
 	conn_index_add(&e->conns_by_peer, entry, v->conn, entry->links);
 	return entry;
 }
 
-void conns_attach(struct ike_sa *sa, struct conn_entry *entry, struct conn_version *version)
+struct conn_entry *conns_ghost(struct ike_engine *e, struct conn *conn)
+{
+	struct conn_version *v = conn_version_new(conn);
+	struct conn_entry *entry = v ? entry_alloc(e, v) : NULL;
+
+	if (entry)
+		entry->unloaded = true;
+	else
+		conn_version_unref(v);
+	return entry;
+}
+
+void conns_attach(struct ike_engine *e, struct ike_sa *sa, struct conn_entry *entry,
+		  struct conn_version *version)
 {
 	struct conn_version *old = sa->version;
 
+	sa->attached = ++e->next_attached;
 	if (sa->entry)
 		DL_DELETE2(sa->entry->sas, sa, entry_prev, entry_next);
 	DL_APPEND2(entry->sas, sa, entry_prev, entry_next);
@@ -167,6 +206,7 @@ static struct child_memory *memorize(struct ike_engine *e, struct conn_entry *en
 		return NULL;
 	}
 	m->reqid = ++e->next_reqid;
+	entry_touch(e, entry);
 	LL_PREPEND(entry->memories, m);
 	return m;
 }
@@ -186,8 +226,10 @@ void conns_child_sends(struct ike_engine *e, struct conn_entry *entry, const cha
 {
 	struct child_memory *m = memorize(e, entry, child);
 
-	if (m)
-		m->sent = true;
+	if (!m || m->sent)
+		return;
+	m->sent = true;
+	entry_touch(e, entry);
 }
 
 bool conns_child_inherited(const struct conn_entry *entry, const char *child)
@@ -226,8 +268,6 @@ static void adopt_children(struct ike_engine *e, struct ike_sa *sa)
 
 	DL_FOREACH_SAFE (sa->children, c, next) {
 		const struct child_config *config = conn_child(sa->conn, c->config->name);
-		struct conn_version *old = c->version;
-
 		bool rekey;
 
 		if (!config || !child_config_same_traffic(config, c->config)) {
@@ -235,9 +275,7 @@ static void adopt_children(struct ike_engine *e, struct ike_sa *sa)
 			continue;
 		}
 		rekey = !child_config_same_keying(config, c->config);
-		c->config = config;
-		c->version = conn_version_ref(sa->version);
-		conn_version_unref(old);
+		child_set_config(c, sa->version, config);
 		if (rekey && child_usable(c))
 			exchange_enqueue(e, sa, &rekey_child_ops, c->id, NULL, 0);
 	}
@@ -252,6 +290,7 @@ static void adopt_version(struct ike_engine *e, struct conn_entry *entry)
 
 		if (sa->state == IKE_SA_ENDED)
 			continue;
+		sa_touch(e, sa);
 		sa->version = conn_version_ref(entry->version);
 		sa->conn = sa->version->conn;
 		conn_version_unref(old);
@@ -286,13 +325,11 @@ bool conns_load(struct ike_engine *e, const struct ike_command *command, const c
 {
 	struct conn *conn = command->conn;
 	struct conn_entry *entry = conns_named(e, conn->name);
-	struct conn_version *v = version_new(conn);
+	struct conn_version *v = conn_version_new(conn);
 
 	*error = "out of memory";
-	if (!v) {
-		conn_free(conn);
+	if (!v)
 		return false;
-	}
 	if (entry) {
 		replace_version(e, entry, v);
 	} else {
@@ -306,11 +343,21 @@ bool conns_load(struct ike_engine *e, const struct ike_command *command, const c
 	entry->inherited |= command->inherited;
 	entry->refused_told = false;
 	entry->device_down = command->down;
-	if (conns_starts(conn) && !entry->held)
+	entry->restoring = command->restoring;
+	e->restoring |= command->restoring;
+	entry_touch(e, entry);
+	if (!entry->restoring)
+		conns_loaded(e, entry);
+	return true;
+}
+
+void conns_loaded(struct ike_engine *e, struct conn_entry *entry)
+{
+	if (conns_starts(entry->version->conn) && !entry->held)
 		entry->wanted = true;
+	entry_touch(e, entry);
 	if (entry->wanted)
 		peers_review(e, entry);
-	return true;
 }
 
 bool conns_unload(struct ike_engine *e, const char *name, const char **error)
@@ -325,6 +372,7 @@ bool conns_unload(struct ike_engine *e, const char *name, const char **error)
 	DL_DELETE(e->conns, entry);
 	conn_index_remove(&e->conns_by_peer, entry->links);
 	timer_cancel(&e->timers, &entry->retry_timer);
+	entry_touch(e, entry); /* for the last time */
 	entry->unloaded = true;
 	entry->wanted = false;
 	conns_end_waiters(e, entry, NULL, true, false, IKE_REASON_CONFIG, "connection unloaded");
@@ -336,20 +384,24 @@ bool conns_unload(struct ike_engine *e, const char *name, const char **error)
 	return true;
 }
 
-void conns_reap(struct ike_engine *e)
+void conns_reap(struct ike_engine *e, bool all)
 {
-	struct conn_entry *entry, *tmp;
+	struct conn_entry *entry, *tmp, *unpublished = NULL;
 
-	LL_FOREACH_SAFE (e->dead_conns, entry, tmp)
-		entry_free(e, entry);
-	e->dead_conns = NULL;
+	LL_FOREACH_SAFE (e->dead_conns, entry, tmp) {
+		if (entry->touched && !all)
+			LL_PREPEND(unpublished, entry);
+		else
+			entry_free(e, entry);
+	}
+	e->dead_conns = unpublished;
 }
 
 void conns_free(struct ike_engine *e)
 {
 	struct conn_entry *entry, *tmp;
 
-	conns_reap(e);
+	conns_reap(e, true);
 	HASH_CLEAR(hh, e->conns_by_name);
 	DL_FOREACH_SAFE (e->conns, entry, tmp) {
 		DL_DELETE(e->conns, entry);
@@ -364,6 +416,7 @@ void conns_free(struct ike_engine *e)
 
 void conns_hold(struct ike_engine *e, struct conn_entry *entry, enum hold hold)
 {
+	entry_touch(e, entry);
 	entry->held = hold;
 	entry->wanted = false;
 	entry->query = 0;
@@ -393,10 +446,12 @@ enum hold conns_child_held(const struct conn_entry *entry, const char *child)
 	return h ? h->hold : HOLD_NONE;
 }
 
-void conns_hold_child(struct conn_entry *entry, const char *child, enum hold hold)
+void conns_hold_child(struct ike_engine *e, struct conn_entry *entry, const char *child,
+		      enum hold hold)
 {
 	struct held_child *h = held_child(entry, child);
 
+	entry_touch(e, entry);
 	if (h) {
 		h->hold = hold;
 		return;
@@ -413,10 +468,11 @@ void conns_hold_child(struct conn_entry *entry, const char *child, enum hold hol
 	LL_PREPEND(entry->held_children, h);
 }
 
-void conns_release_hold(struct conn_entry *entry, const char *child)
+void conns_release_hold(struct ike_engine *e, struct conn_entry *entry, const char *child)
 {
 	struct held_child *h, *tmp;
 
+	entry_touch(e, entry);
 	entry->held = HOLD_NONE;
 	if (!child) {
 		drop_holds(entry);
@@ -428,49 +484,6 @@ void conns_release_hold(struct conn_entry *entry, const char *child)
 		LL_DELETE(entry->held_children, h);
 		free(h->name);
 		free(h);
-	}
-}
-
-/* ---- waiting commands ---- */
-
-bool conns_add_waiter(struct conn_entry *entry, uint64_t tag, const char *child)
-{
-	struct waiter *w;
-
-	if (!tag)
-		return true;
-	w = calloc(1, sizeof(*w));
-	if (!w)
-		return false;
-	w->tag = tag;
-	w->child = child ? strdup(child) : NULL;
-	if (child && !w->child) {
-		free(w);
-		return false;
-	}
-	DL_APPEND(entry->waiters, w);
-	return true;
-}
-
-static bool waits_for(const struct waiter *w, const char *child)
-{
-	if (!w->child || !child)
-		return !w->child && !child;
-	return strcmp(w->child, child) == 0;
-}
-
-void conns_end_waiters(struct ike_engine *e, struct conn_entry *entry, const char *child, bool all,
-		       bool ok, enum ike_reason reason, const char *detail)
-{
-	struct waiter *w, *tmp;
-
-	DL_FOREACH_SAFE (entry->waiters, w, tmp) {
-		if (!all && !waits_for(w, child))
-			continue;
-		DL_DELETE(entry->waiters, w);
-		command_progress(e, w->tag, ok, reason, detail);
-		free(w->child);
-		free(w);
 	}
 }
 

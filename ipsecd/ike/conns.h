@@ -37,6 +37,7 @@ struct child_memory {
 struct conn_version {
 	struct conn *conn;
 	unsigned refs;
+	uint64_t digest, digest_ike; /* conn_digest */
 };
 
 struct conn_entry {
@@ -72,21 +73,42 @@ struct conn_entry {
 	enum ike_reason reason; /* of the last failure */
 	char detail[IKE_DETAIL];
 	struct waiter *waiters;
+	unsigned asked_from; /* next_remote before the query */
+
+	/* state.h */
+	struct conn_entry *touched_prev, *touched_next;
+	bool touched;
+	bool restoring;	       /* loaded so, not resumed yet */
+	bool restored;	       /* ... and has its record */
+	uint64_t number;       /* names its record */
+	uint64_t digest;       /* of the record's conn */
+	bool device_was_down;  /* in the record */
+	mono_time retry_again; /* the record's timer */
 };
 
 /* ---- loading (conns.c) ---- */
 struct conn_version *conn_version_ref(struct conn_version *v); /* NULL allowed */
 void conn_version_unref(struct conn_version *v);
 /* Puts sa under its conn, to work by that version of it, and takes it out again. */
-void conns_attach(struct ike_sa *sa, struct conn_entry *entry, struct conn_version *version);
+void conns_attach(struct ike_engine *e, struct ike_sa *sa, struct conn_entry *entry,
+		  struct conn_version *version);
+/* As sa_touch, for an entry. */
+void entry_touch(struct ike_engine *e, struct conn_entry *entry);
+/* Takes conn, with one reference; NULL: out of memory, conn is freed. */
+struct conn_version *conn_version_new(struct conn *conn);
+/* An entry that is out of all tables, as after conns_unload: it goes with its last SA. */
+struct conn_entry *conns_ghost(struct ike_engine *e, struct conn *conn);
 void conns_detach(struct ike_engine *e, struct ike_sa *sa);
 bool conns_starts(const struct conn *c); /* has a child with auto=start */
 bool conns_load(struct ike_engine *e, const struct ike_command *command, const char **error);
+/* It is to be up if the conn says so. */
+void conns_loaded(struct ike_engine *e, struct conn_entry *entry);
 bool conns_unload(struct ike_engine *e, const char *name, const char **error);
 bool conns_load_secret(struct ike_engine *e, struct secret *secret, const char **error);
 bool conns_unload_secret(struct ike_engine *e, const char *unique, const char **error);
 void conns_free(struct ike_engine *e);
-void conns_reap(struct ike_engine *e); /* frees unloaded ones when no output points to them */
+/* Frees unloaded ones when no output points to them; all: unpublished ones as well. */
+void conns_reap(struct ike_engine *e, bool all);
 struct conn_entry *conns_named(const struct ike_engine *e, const char *name);
 uint32_t conns_reqid(struct ike_engine *e, struct conn_entry *entry,
 		     const struct child_config *config);
@@ -101,12 +123,14 @@ const struct secret *conns_secret(const struct ike_engine *e, const struct ike_s
 
 /* TERMINATE's mark and INITIATE's release (child NULL: the whole conn). */
 void conns_hold(struct ike_engine *e, struct conn_entry *entry, enum hold hold);
-void conns_hold_child(struct conn_entry *entry, const char *child, enum hold hold);
-void conns_release_hold(struct conn_entry *entry, const char *child);
+void conns_hold_child(struct ike_engine *e, struct conn_entry *entry, const char *child,
+		      enum hold hold);
+void conns_release_hold(struct ike_engine *e, struct conn_entry *entry, const char *child);
 enum hold conns_held(const struct conn_entry *entry); /* a device that is down counts, too */
 enum hold conns_child_held(const struct conn_entry *entry, const char *child);
 /* Commands that wait for `child` to come up (NULL: for the IKE_SA). */
-bool conns_add_waiter(struct conn_entry *entry, uint64_t tag, const char *child);
+bool conns_add_waiter(struct ike_engine *e, struct conn_entry *entry, uint64_t tag,
+		      const char *child);
 /* Ends those that wait for `child` (NULL: for the IKE_SA alone), or all of them. */
 void conns_end_waiters(struct ike_engine *e, struct conn_entry *entry, const char *child, bool all,
 		       bool ok, enum ike_reason reason, const char *detail);

@@ -14,6 +14,7 @@ struct conn_entry;
 struct output;
 struct task;
 struct command_wait;
+struct publisher;
 
 #define IKE_NONCE_LEN	 32    /* ours; RFC 7296 2.10: at least half the PRF key, >= 16 */
 #define IKE_NONCE_MAX	 256   /* the peer's, RFC 7296 3.9 */
@@ -64,6 +65,14 @@ struct ike_engine {
 	uint64_t shutdown_tag;
 	bool shutting_down, shutdown_told;
 	bool no_hints; /* early detection is off */
+
+	/* state.h */
+	struct publisher *publisher;	    /* NULL: nothing is published */
+	struct ike_sa *touched_sas;	    /* utlist by touched_next: to be published */
+	struct conn_entry *touched_entries; /* likewise */
+	uint64_t next_attached;		    /* orders the IKE_SAs of a conn */
+	bool restoring;			    /* until ike_engine_resume nothing is published */
+	bool refused;			    /* a record was */
 };
 
 /* One line: "conn" of sa or "" as the name, subsystem ike. sa may be NULL. */
@@ -72,6 +81,10 @@ void ike_log(const struct ike_engine *e, const struct ike_sa *sa, enum log_level
 void engine_random(struct ike_engine *e, void *dst, size_t n);
 /* Even in 0..limit (0 for a limit of 0), from env's random. */
 mono_time engine_random_below(struct ike_engine *e, mono_time limit);
+/* The frame of every input: `now` counts from here on, and what ended is freed; then the task
+ * queues that were marked run. */
+void engine_input_begin(struct ike_engine *e, mono_time now);
+void engine_input_end(struct ike_engine *e);
 /* Fresh, not 0, not in use. */
 uint64_t engine_new_ike_spi(struct ike_engine *e);
 uint32_t engine_new_child_spi(struct ike_engine *e);

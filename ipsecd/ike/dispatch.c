@@ -205,6 +205,7 @@ static void follow_peer(struct arrival *a)
 {
 	struct ike_sa *sa = a->sa;
 
+	sa_touch(a->e, sa);
 	sa->last_heard = a->e->now;
 	if (sa->nat_remote && !sa->nat_local && ike_sa_usable(sa))
 		ike_sa_move(a->e, sa, a->path);
@@ -336,6 +337,7 @@ static void receive_request(struct arrival *a, uint8_t first, struct span inner)
 	case WINDOW_RETRANSMIT:
 		/* RFC 7296 2.1: the same answer, byte for byte. */
 		a->e->counters.retransmits_seen++;
+		sa_touch(a->e, sa);
 		sa->rx.repeated_at = a->e->now;
 		output_send(a->e, a->path, span_of(sa->rx.response.data, sa->rx.response.len));
 		break;

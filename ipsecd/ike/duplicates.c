@@ -180,7 +180,7 @@ static void consume_confirm_response(struct exchange *x)
 		exchange_again(x, x->e->settings.take_over_wait / 2);
 }
 
-static const struct exchange_ops confirm_ops = {
+const struct exchange_ops confirm_ops = {
 	.name = "INFORMATIONAL (for a sign that the peer is through)",
 	.kind = KIND_INFORMATIONAL,
 	.create_request = create_confirm_request,
@@ -203,7 +203,7 @@ static void consume_sign_response(struct exchange *x)
 	(void)x;
 }
 
-static const struct exchange_ops sign_ops = {
+const struct exchange_ops sign_ops = {
 	.name = "INFORMATIONAL (sign that we are through)",
 	.kind = KIND_INFORMATIONAL,
 	.create_request = create_sign_request,
@@ -268,10 +268,12 @@ static void review(struct ike_engine *e, struct ike_sa *old)
 
 	if (!old->superseded || !ike_sa_usable(old) || !next || !has_successors(old))
 		return;
-	if (old->silent)
+	if (old->silent) {
 		retire(e, old);
-	else if (next->auth_initiator)
+	} else if (next->auth_initiator) {
+		sa_touch(e, old);
 		timer_set(&e->timers, &old->redundant_timer, e->now + INSTALL_WAIT);
+	}
 }
 
 static void review_all(struct ike_engine *e, const struct ike_sa *sa)
@@ -291,6 +293,7 @@ void duplicates_child_up(struct ike_engine *e, const struct child *c)
 
 static void be_patient(struct ike_engine *e, struct ike_sa *old)
 {
+	sa_touch(e, old);
 	old->superseded_until = e->now + SUPERSEDED_PATIENT;
 	timer_set(&e->timers, &old->redundant_timer, old->superseded_until);
 }
@@ -340,6 +343,7 @@ static void resolve_crossing(struct ike_engine *e, struct ike_sa *a, struct ike_
 	struct ike_sa *loser = collide_ours_goes(lowest_nonce(a), lowest_nonce(b)) ? a : b;
 
 	loser->redundant = true;
+	sa_touch(e, loser);
 	ike_log(e, loser, LOG_LEVEL_INFO, "both ends initiated at once: IKE_SA #%u goes, #%u stays",
 		loser->id, loser == a ? b->id : a->id);
 	timer_set(&e->timers, &loser->redundant_timer,
@@ -378,6 +382,7 @@ void duplicates_resolve(struct ike_engine *e, struct ike_sa *sa, bool initial_co
 /* Nobody took its place after all. */
 static void needed_again(struct ike_engine *e, struct ike_sa *sa)
 {
+	sa_touch(e, sa);
 	sa->redundant = sa->superseded = false;
 	timer_cancel(&e->timers, &sa->redundant_timer);
 }
@@ -401,6 +406,7 @@ void duplicates_expire(struct ike_engine *e, void *owner)
 {
 	struct ike_sa *sa = owner, *next = heir(sa);
 
+	sa_touch(e, sa);
 	if (!ike_sa_usable(sa))
 		return;
 	if (next && work_is_left(e, sa)) {
@@ -434,8 +440,10 @@ void duplicates_inherit(struct ike_engine *e, struct ike_sa *next, const struct 
 {
 	struct ike_sa *attempt = old->entry ? old->entry->attempt : NULL;
 
-	if (attempt && attempt->reauth_of == old->own_spi)
+	if (attempt && attempt->reauth_of == old->own_spi) {
 		attempt->reauth_of = next->own_spi;
+		sa_touch(e, attempt);
+	}
 	if (!old->superseded)
 		return;
 	next->redundant = next->superseded = true;

@@ -6,6 +6,7 @@
 #include "ipsecd/ike/duplicates.h"
 #include "ipsecd/ike/output.h"
 #include "ipsecd/ike/peers.h"
+#include "ipsecd/ike/state.h"
 #include "ipsecd/ike/vips.h"
 
 #include <stdlib.h>
@@ -102,15 +103,21 @@ struct ike_engine *ike_engine_new(const struct ike_env *env, const struct ike_se
 	if (settings)
 		e->settings = *settings;
 	settings_defaults(&e->settings);
+	if (!publisher_new(e)) {
+		free(e->scratch);
+		free(e);
+		return NULL;
+	}
 	e->drop_log.burst = DROP_LOGS_PER_SECOND;
 	e->refusal_log.burst = DROP_LOGS_PER_SECOND;
 	e->answer_limit.burst = BARE_ANSWERS_PER_SECOND;
 	return e;
 }
 
-static void free_dead(struct ike_engine *e)
+/* all: those as well whose end is not published yet. */
+static void free_dead(struct ike_engine *e, bool all)
 {
-	struct ike_sa *sa, *next_sa;
+	struct ike_sa *sa, *next_sa, *unpublished = NULL;
 	struct child *c, *next;
 	struct task *t, *next_task;
 
@@ -124,25 +131,15 @@ static void free_dead(struct ike_engine *e)
 	e->dead_children = NULL;
 	for (sa = e->dead_sas; sa; sa = next_sa) {
 		next_sa = sa->dead_next;
-		ike_sa_free(e, sa);
+		if (sa->touched && !all) {
+			sa->dead_next = unpublished;
+			unpublished = sa;
+		} else {
+			ike_sa_free(e, sa);
+		}
 	}
-	e->dead_sas = NULL;
-	conns_reap(e);
-}
-
-static void free_live_sa(struct ike_engine *e, struct ike_sa *sa)
-{
-	struct child *c, *next;
-	struct task *t, *next_task;
-
-	timer_cancel(&e->timers, &sa->tx.timer);
-	if (sa->running)
-		task_free(e, sa->running);
-	DL_FOREACH_SAFE (sa->tasks, t, next_task)
-		task_free(e, t);
-	DL_FOREACH_SAFE (sa->children, c, next)
-		child_free(e, c);
-	ike_sa_free(e, sa);
+	e->dead_sas = unpublished;
+	conns_reap(e, all);
 }
 
 void ike_engine_free(struct ike_engine *e)
@@ -152,14 +149,15 @@ void ike_engine_free(struct ike_engine *e)
 	if (!e)
 		return;
 	outputs_free(e);
-	free_dead(e);
+	free_dead(e, true);
 	HASH_CLEAR(hh_init, e->half_open);
 	HASH_CLEAR(hh_spi, e->sas_by_spi);
 	HASH_CLEAR(hh, e->children);
 	HASH_CLEAR(hh_spi, e->children_spi);
 	DL_FOREACH_SAFE (e->sas, sa, next)
-		free_live_sa(e, sa);
+		ike_sa_discard(e, sa);
 	conns_free(e);
+	publisher_free(e);
 	commands_free(e);
 	timer_heap_free(&e->timers);
 	explicit_bzero(e->scratch, WIRE_MESSAGE_MAX);
@@ -171,16 +169,16 @@ void ike_engine_free(struct ike_engine *e)
 /* ---- inputs ---- */
 
 /* What ended during earlier inputs can go once no queued output points to it. */
-static void input_begin(struct ike_engine *e, mono_time now)
+void engine_input_begin(struct ike_engine *e, mono_time now)
 {
 	if (now > e->now)
 		e->now = now;
 	outputs_release_current(e);
 	if (!e->outputs)
-		free_dead(e);
+		free_dead(e, false);
 }
 
-static void input_end(struct ike_engine *e)
+void engine_input_end(struct ike_engine *e)
 {
 	exchange_run_marked(e);
 }
@@ -188,21 +186,21 @@ static void input_end(struct ike_engine *e)
 void ike_engine_datagram(struct ike_engine *e, const struct ike_path *path, struct span datagram,
 			 mono_time now)
 {
-	input_begin(e, now);
+	engine_input_begin(e, now);
 	dispatch_datagram(e, path, datagram);
-	input_end(e);
+	engine_input_end(e);
 }
 
 void ike_engine_expire(struct ike_engine *e, mono_time now)
 {
 	struct timer *t;
 
-	input_begin(e, now);
+	engine_input_begin(e, now);
 	while ((t = timer_first(&e->timers)) && t->at <= e->now) {
 		timer_cancel(&e->timers, t);
 		t->fire(e, t->owner);
 	}
-	input_end(e);
+	engine_input_end(e);
 }
 
 bool ike_engine_command(struct ike_engine *e, const struct ike_command *command, const char **error,
@@ -211,9 +209,9 @@ bool ike_engine_command(struct ike_engine *e, const struct ike_command *command,
 	const char *ignored;
 	bool ok;
 
-	input_begin(e, now);
+	engine_input_begin(e, now);
 	ok = command_run(e, command, error ? error : &ignored);
-	input_end(e);
+	engine_input_end(e);
 	return ok;
 }
 
@@ -221,9 +219,15 @@ static void install_failed(struct ike_engine *e, struct child *c)
 {
 	ike_log(e, c->sa, LOG_LEVEL_ERROR, "CHILD_SA %s #%u: the data plane refused the install",
 		c->config->name, c->unique);
+	sa_touch(e, c->sa);
 	c->in_plane = false;
 	output_event_failed(e, NULL, c->sa, IKE_REASON_INSTALL_FAILED, c->config->name);
-	create_child_install_failed(e, c);
+}
+
+static void lost(struct ike_engine *e, struct child *c)
+{
+	peers_child_unusable(e, c);
+	child_delete(e, c, IKE_REASON_EXPIRED);
 }
 
 static void child_event(struct ike_engine *e, struct child *c, enum ike_child_event event,
@@ -231,9 +235,14 @@ static void child_event(struct ike_engine *e, struct child *c, enum ike_child_ev
 {
 	struct ike_path moved = c->sa->path;
 
+	sa_touch(e, c->sa);
 	switch (event) {
 	case IKE_CHILD_INSTALL_FAILED:
 		install_failed(e, c);
+		if (c->resumed) /* the peer has had it for long */
+			lost(e, c);
+		else
+			create_child_install_failed(e, c);
 		break;
 	case IKE_CHILD_ALIVE:
 		c->sa->last_heard = e->now;
@@ -248,8 +257,7 @@ static void child_event(struct ike_engine *e, struct child *c, enum ike_child_ev
 			exchange_enqueue(e, c->sa, &rekey_child_ops, c->id, NULL, 0);
 		break;
 	case IKE_CHILD_HARD_EXPIRE:
-		peers_child_unusable(e, c);
-		child_delete(e, c, IKE_REASON_EXPIRED);
+		lost(e, c);
 		break;
 	case IKE_CHILD_PEER_MOVED:
 		/* RFC 7296 2.23: only a peer behind a NAT moves, and not under our own. */
@@ -268,7 +276,7 @@ void ike_engine_child_event(struct ike_engine *e, uint64_t id, enum ike_child_ev
 {
 	struct child *c;
 
-	input_begin(e, now);
+	engine_input_begin(e, now);
 	if (event == IKE_CHILD_ACQUIRE) {
 		peers_acquire(e, (uint32_t)id);
 	} else {
@@ -276,30 +284,30 @@ void ike_engine_child_event(struct ike_engine *e, uint64_t id, enum ike_child_ev
 		if (c)
 			child_event(e, c, event, path);
 	}
-	input_end(e);
+	engine_input_end(e);
 }
 
 void ike_engine_answer(struct ike_engine *e, uint64_t query, const struct ike_answer *answer,
 		       mono_time now)
 {
-	input_begin(e, now);
+	engine_input_begin(e, now);
 	peers_answer(e, query, answer);
-	input_end(e);
+	engine_input_end(e);
 }
 
 void ike_engine_lease(struct ike_engine *e, uint64_t query, const struct ike_lease *lease,
 		      mono_time now)
 {
-	input_begin(e, now);
+	engine_input_begin(e, now);
 	vips_lease(e, query, lease);
-	input_end(e);
+	engine_input_end(e);
 }
 
 void ike_engine_hint(struct ike_engine *e, const struct ike_hint *hint, mono_time now)
 {
-	input_begin(e, now);
+	engine_input_begin(e, now);
 	suspect_hint(e, hint);
-	input_end(e);
+	engine_input_end(e);
 }
 
 void ike_engine_early_detection(struct ike_engine *e, bool on)

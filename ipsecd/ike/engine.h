@@ -46,6 +46,7 @@ struct ike_settings {
 	mono_time rekeyed_linger;	/* how long a replaced CHILD_SA still receives; 0: 5 s */
 	mono_time take_over_wait;	/* a peer that answers, but gives no sign that it has a new
 					   CHILD_SA, has it this long behind our answer; 0: 3 s */
+	bool publish;			/* ike_engine_publish is called after each input */
 };
 
 /* The outer addresses of a datagram. local.port is 500 or 4500: on 4500 the shell
@@ -87,6 +88,7 @@ struct ike_command {
 	uint64_t tag;	  /* not 0: a COMMAND_DONE event with this tag follows */
 	uint32_t tunnel;  /* LOAD_CONN: the tunnel that children of this conn serve */
 	bool inherited;	  /* LOAD_CONN: CHILD_SAs of a former process still send in the tunnel */
+	bool restoring;	  /* LOAD_CONN: no attempt begins before ike_engine_resume */
 	bool down;	  /* LOAD_CONN, DEVICE: the device is down: the SAs are deleted, and nobody
 			     brings them up until it is up again; then we do, if they were up */
 	bool reauth;	  /* REKEY of IKE_SAs: by a new IKE_SA with a new authentication */
@@ -281,6 +283,8 @@ struct ike_output {
 	struct span datagram;
 	struct child_sa child; /* INSTALL: whole; UPDATE: id, outbound, udp_encap, local, remote;
 				  REMOVE: id */
+	bool resumed; /* INSTALL, VIPS: of a former process: the plane has it, but for what may
+			 have changed since; or it lost it, and it is installed anew */
 	uint64_t query;
 	const char *name; /* QUERY_RESOLVE */
 	struct ike_lease_query lease_query;
@@ -304,6 +308,52 @@ struct ike_output {
  * next call into the engine. */
 bool ike_engine_next(struct ike_engine *e, struct ike_output *out);
 mono_time ike_engine_deadline(const struct ike_engine *e); /* MONO_NEVER if none */
+
+/* ---- a new process goes on ---- */
+
+/* With settings.publish an engine can die at any instant and another one goes on with its SAs:
+ * the shell keeps the engine's records, written after every input and before the outputs are
+ * carried out, in one step that is done whole or not at all. docs/engine.md, "State for a new
+ * process". Records hold keys: whoever copies them cleanses. */
+enum ike_record_kind {
+	IKE_RECORD_ENGINE = 1, /* one */
+	IKE_RECORD_CONN,       /* of each loaded conn */
+	IKE_RECORD_SA,	       /* of each IKE_SA with its CHILD_SAs */
+};
+
+struct ike_record {
+	uint32_t kind;	  /* enum ike_record_kind */
+	uint64_t id;	  /* names it together with kind */
+	struct span data; /* valid until the next call; empty: it is gone */
+};
+
+/* The next record that changed; false: no more. Drain it after every input. */
+bool ike_engine_publish(struct ike_engine *e, struct ike_record *out);
+/* All of them come again: for a store that has none yet. */
+void ike_engine_publish_all(struct ike_engine *e);
+/* Takes a record of a former engine, in any order, into a new one whose secrets and conns are
+ * loaded, those with command.restoring. false: why says what was wrong and where; the SA does not
+ * go on, and the record's removal is published. Its data is not trusted. */
+bool ike_engine_restore(struct ike_engine *e, const struct ike_record *record, char *why,
+			size_t size);
+/* All are restored: it goes on. The outputs are IKE_OUTPUT_VIPS, a CHILD_INSTALL with `resumed` for
+ * each CHILD_SA that the plane has to have (any other one of a former engine is to go), requests
+ * in flight, and queries without an answer again. No event repeats what was told. An install that
+ * the plane refuses is reported as always. */
+void ike_engine_resume(struct ike_engine *e, mono_time now);
+
+/* The addresses that peers have from the pools, n of them, by the number of their query: for pools
+ * that are new, before ike_engine_resume. */
+struct ike_lease_info {
+	uint64_t query;
+	const struct conn *conn;
+	const struct id *identity;
+	uint8_t n;
+	const struct addr *addrs;
+};
+
+void ike_engine_each_lease(const struct ike_engine *e,
+			   void (*cb)(void *ctx, const struct ike_lease_info *lease), void *ctx);
 
 /* ---- what is there ---- */
 

@@ -8,6 +8,8 @@
 
 #include <stdlib.h>
 
+#define IV_AHEAD (1u << 16)
+
 static const uint8_t exchange_types[KIND_COUNT] = {
 	[KIND_IKE_SA_INIT] = EXCHANGE_IKE_SA_INIT,
 	[KIND_IKE_AUTH] = EXCHANGE_IKE_AUTH,
@@ -38,10 +40,15 @@ void exchange_begin(struct ike_engine *e, const struct ike_sa *sa, struct wire_w
 }
 
 /* AEADs need an IV that never repeats under a key (RFC 5282 3.1): a counter. CBC needs
- * one that nobody can predict (RFC 7296 3.14): random. */
+ * one that nobody can predict (RFC 7296 3.14): random. A counter from a record was published
+ * before what it sealed was sent; a store that lost the last ones still repeats none. */
 static void next_iv(struct ike_engine *e, struct ike_sa *sa, uint8_t iv[ALGORITHM_IV_MAX])
 {
 	memset(iv, 0, ALGORITHM_IV_MAX);
+	sa_touch(e, sa);
+	if (sa->iv_ahead)
+		sa->iv_counter += IV_AHEAD;
+	sa->iv_ahead = false;
 	if (sa->suite.integ)
 		engine_random(e, iv, sa->suite.encr->iv_len);
 	else
@@ -119,17 +126,16 @@ bool exchange_take_back(struct ike_engine *e, struct ike_sa *sa, uint32_t id, ui
 
 bool task_new_secrets(struct ike_engine *e, struct task *t, const struct algorithm_ke *ke)
 {
-	uint8_t random[CRYPTO_KE_RANDOM];
-
 	engine_random(e, t->nonce, sizeof(t->nonce));
 	e->env.crypto->ke_free(t->ke);
 	t->ke = NULL;
 	t->ke_alg = ke;
 	if (!ke)
 		return true;
-	engine_random(e, random, sizeof(random));
-	t->ke = e->env.crypto->ke_new(ke->id, random, t->ke_public);
-	explicit_bzero(random, sizeof(random));
+	engine_random(e, t->ke_random, sizeof(t->ke_random));
+	t->ke = e->env.crypto->ke_new(ke->id, t->ke_random, t->ke_public);
+	if (!e->publisher)
+		explicit_bzero(t->ke_random, sizeof(t->ke_random));
 	return t->ke != NULL;
 }
 
@@ -193,6 +199,7 @@ struct task *exchange_enqueue(struct ike_engine *e, struct ike_sa *sa,
 
 	if (sa->state == IKE_SA_ENDED)
 		return NULL;
+	sa_touch(e, sa);
 	if (!t || (tag && t->tag)) {
 		t = task_new(ops, child, child_name);
 		if (!t)
@@ -233,6 +240,7 @@ void exchange_drop_child(struct ike_engine *e, struct ike_sa *sa, uint64_t child
 	DL_FOREACH_SAFE (sa->tasks, t, next) {
 		if (t->child != child)
 			continue;
+		sa_touch(e, sa);
 		DL_DELETE(sa->tasks, t);
 		if (t->ops->abandon)
 			t->ops->abandon(e, sa, t);
@@ -358,6 +366,7 @@ void exchange_run_marked(struct ike_engine *e)
 
 		e->run_first = sa->run_next;
 		sa->run_marked = false;
+		sa_touch(e, sa);
 		run(e, sa);
 	}
 }
@@ -388,6 +397,7 @@ void exchange_discard_response(struct exchange *x)
 	struct ike_sa *sa = x->sa;
 	struct task *t = sa->running;
 
+	sa_touch(x->e, sa);
 	sa->running = NULL;
 	if (t) {
 		if (t->ops->abandon)

@@ -79,6 +79,7 @@ struct task {
 	uint8_t nonce[IKE_NONCE_LEN];
 	const struct algorithm_ke *ke_alg; /* NULL: none */
 	struct crypto_ke *ke;
+	uint8_t ke_random[CRYPTO_KE_RANDOM]; /* what ke was made from, if it is published */
 	uint8_t ke_public[ALGORITHM_PUBLIC_MAX];
 	uint16_t ke_group; /* asked for by INVALID_KE_PAYLOAD; 0: our first */
 	uint32_t spi;	   /* new inbound CHILD_SA SPI */
@@ -184,6 +185,7 @@ void rekey_child_respond(struct exchange *x);
 void rekey_ike_respond(struct exchange *x);
 void informational_respond(struct exchange *x);
 extern const struct exchange_ops create_child_ops, rekey_child_ops, rekey_ike_ops;
+extern const struct exchange_ops confirm_ops, sign_ops; /* duplicates.c */
 extern const struct exchange_ops delete_child_ops, delete_ike_ops, liveness_ops;
 
 /* informational.c: liveness (RFC 7296 2.4). Armed by ike_sa_establish; the timer sends an empty

@@ -111,6 +111,7 @@ void liveness_arm(struct ike_engine *e, struct ike_sa *sa)
 {
 	mono_time delay = sa->conn->dpd_delay;
 
+	sa_touch(e, sa);
 	if (delay)
 		timer_set(&e->timers, &sa->dpd_timer, sa->last_heard + delay);
 }
@@ -121,6 +122,7 @@ void liveness_expire(struct ike_engine *e, void *owner)
 	struct ike_sa *sa = owner;
 	mono_time delay = sa->conn->dpd_delay;
 
+	sa_touch(e, sa);
 	if (!delay || !ike_sa_usable(sa))
 		return;
 	if (e->now < sa->last_heard + delay) {

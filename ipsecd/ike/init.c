@@ -36,13 +36,12 @@ void init_state_free(struct ike_engine *e, struct ike_sa *sa)
 
 static bool new_ke(struct ike_engine *e, struct init_state *init, const struct algorithm_ke *alg)
 {
-	uint8_t random[CRYPTO_KE_RANDOM];
-
 	e->env.crypto->ke_free(init->ke);
-	engine_random(e, random, sizeof(random));
+	engine_random(e, init->ke_random, sizeof(init->ke_random));
 	init->ke_alg = alg;
-	init->ke = e->env.crypto->ke_new(alg->id, random, init->ke_public);
-	explicit_bzero(random, sizeof(random));
+	init->ke = e->env.crypto->ke_new(alg->id, init->ke_random, init->ke_public);
+	if (!e->publisher)
+		explicit_bzero(init->ke_random, sizeof(init->ke_random));
 	return init->ke != NULL;
 }
 

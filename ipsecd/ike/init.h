@@ -7,6 +7,7 @@
 struct init_state {
 	struct crypto_ke *ke; /* initiator */
 	const struct algorithm_ke *ke_alg;
+	uint8_t ke_random[CRYPTO_KE_RANDOM]; /* what ke was made from, if it is published */
 	uint8_t ke_public[ALGORITHM_PUBLIC_MAX];
 	/* The first messages as sent, for AUTH (RFC 7296 2.15). */
 	struct message_copy request, response;

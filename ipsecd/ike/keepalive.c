@@ -5,6 +5,7 @@
 
 void keepalive_arm(struct ike_engine *e, struct ike_sa *sa)
 {
+	sa_touch(e, sa);
 	if (sa->nat_local)
 		timer_set(&e->timers, &sa->keepalive_timer,
 			  e->now + e->settings.keepalive_interval);

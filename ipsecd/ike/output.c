@@ -78,12 +78,14 @@ void output_keepalive(struct ike_engine *e, const struct ike_path *path)
 	o->out.datagram = span_of(o->datagram, 1);
 }
 
-void output_child_install(struct ike_engine *e, const struct child_sa *child)
+void output_child_install(struct ike_engine *e, const struct child_sa *child, bool resumed)
 {
 	struct output *o = put(e, IKE_OUTPUT_CHILD_INSTALL, 0);
 
-	if (o)
-		o->out.child = *child;
+	if (!o)
+		return;
+	o->out.child = *child;
+	o->out.resumed = resumed;
 }
 
 void output_child_update(struct ike_engine *e, const struct child *c)
@@ -145,7 +147,8 @@ void output_lease_release(struct ike_engine *e, uint64_t query)
 		o->out.query = query;
 }
 
-void output_vips(struct ike_engine *e, uint32_t tunnel, const struct addr *vips, uint8_t n)
+void output_vips(struct ike_engine *e, uint32_t tunnel, const struct addr *vips, uint8_t n,
+		 bool resumed)
 {
 	struct output *o = put(e, IKE_OUTPUT_VIPS, 0);
 
@@ -153,6 +156,7 @@ void output_vips(struct ike_engine *e, uint32_t tunnel, const struct addr *vips,
 		return;
 	o->out.tunnel = tunnel;
 	o->out.n_vips = n;
+	o->out.resumed = resumed;
 	memcpy(o->out.vips, vips, n * sizeof(*vips));
 }
 

@@ -11,7 +11,7 @@ void output_send(struct ike_engine *e, const struct ike_path *path, struct span 
 bool output_revoke(struct ike_engine *e, struct span datagram, struct ike_path *path);
 void output_keepalive(struct ike_engine *e, const struct ike_path *path);
 /* Copies; the caller cleanses its own child_sa. */
-void output_child_install(struct ike_engine *e, const struct child_sa *child);
+void output_child_install(struct ike_engine *e, const struct child_sa *child, bool resumed);
 void output_child_update(struct ike_engine *e, const struct child *child);
 void output_child_remove(struct ike_engine *e, const struct child *child);
 void output_resolve(struct ike_engine *e, uint64_t query, const char *name, uint8_t family);
@@ -19,7 +19,8 @@ void output_resolve(struct ike_engine *e, uint64_t query, const char *name, uint
 void output_lease_query(struct ike_engine *e, const struct ike_sa *sa,
 			const struct ike_lease_query *query);
 void output_lease_release(struct ike_engine *e, uint64_t query);
-void output_vips(struct ike_engine *e, uint32_t tunnel, const struct addr *vips, uint8_t n);
+void output_vips(struct ike_engine *e, uint32_t tunnel, const struct addr *vips, uint8_t n,
+		 bool resumed);
 
 /* Events carry a view of the SAs as they are now. old may be NULL. detail may be NULL. */
 void output_event_ike(struct ike_engine *e, enum ike_event_kind kind, const struct ike_sa *sa,

@@ -77,6 +77,8 @@ static void fill_children(struct ike_engine *e, struct conn_entry *entry, struct
 		if (want && now)
 			peers_add_child(e, sa, config->name);
 	}
+	if (entry->acquired)
+		entry_touch(e, entry);
 	entry->acquired = false;
 }
 
@@ -118,6 +120,7 @@ static mono_time next_back_off(struct ike_engine *e, struct conn_entry *entry)
 {
 	mono_time min = e->settings.retry_min, max = e->settings.retry_max;
 
+	entry_touch(e, entry);
 	entry->back_off = entry->back_off ? entry->back_off * 2 : min;
 	if (entry->back_off > max)
 		entry->back_off = max;
@@ -129,6 +132,7 @@ static void plan_retry(struct ike_engine *e, struct conn_entry *entry, mono_time
 {
 	const struct conn *c = entry->version->conn;
 
+	entry_touch(e, entry);
 	if (!may_start(e, entry) || !entry->wanted)
 		return;
 	if (c->keying_tries && entry->tries >= c->keying_tries) {
@@ -145,6 +149,7 @@ void peers_report_failure(struct ike_engine *e, struct conn_entry *entry, struct
 {
 	log_to(e->env.log, LOG_LEVEL_WARN, "ike", entry->name, "attempt failed: %s%s%s",
 	       ike_reason_text(reason), detail ? ": " : "", detail ? detail : "");
+	entry_touch(e, entry);
 	if (entry->attempt == sa)
 		entry->attempt = NULL;
 	entry->reason = reason;
@@ -215,10 +220,12 @@ static const struct host *next_remote(struct conn_entry *entry)
 static void start_attempt(struct ike_engine *e, struct conn_entry *entry)
 {
 	const struct conn *c = entry->version->conn;
+	unsigned from = entry->next_remote;
 	const struct host *remote = next_remote(entry);
 	const struct addr *local;
 	char text[ADDR_TEXT];
 
+	entry_touch(e, entry);
 	timer_cancel(&e->timers, &entry->retry_timer);
 	if (!remote || !c->n_children) {
 		entry->wanted = false;
@@ -234,6 +241,14 @@ static void start_attempt(struct ike_engine *e, struct conn_entry *entry)
 		ask(e, entry, addr_format(&remote->addr, text), remote->addr.family);
 	else
 		begin(e, entry, local, &remote->addr);
+	entry->asked_from = from;
+}
+
+void peers_ask_again(struct ike_engine *e, struct conn_entry *entry)
+{
+	entry->query = 0;
+	entry->next_remote = entry->asked_from;
+	start_attempt(e, entry);
 }
 
 void peers_review(struct ike_engine *e, struct conn_entry *entry)
@@ -253,12 +268,14 @@ void peers_retry_expire(struct ike_engine *e, void *owner)
 {
 	struct conn_entry *entry = owner;
 
+	entry_touch(e, entry);
 	timer_cancel(&e->timers, &entry->retry_timer);
 	peers_review(e, entry);
 }
 
 void peers_want(struct ike_engine *e, struct conn_entry *entry, const char *child)
 {
+	entry_touch(e, entry);
 	entry->wanted = true;
 	entry->tries = 0;
 	entry->back_off = 0;
@@ -281,6 +298,7 @@ static void say_refused(struct ike_engine *e, struct conn_entry *entry)
 {
 	if (entry->refused_told)
 		return;
+	entry_touch(e, entry);
 	entry->refused_told = true;
 	log_to(e->env.log, LOG_LEVEL_DEBUG, "ike", entry->name,
 	       "traffic waits for it, and may not start it: %s",
@@ -302,11 +320,14 @@ void peers_acquire(struct ike_engine *e, uint32_t tunnel)
 		say_refused(e, entry);
 		return;
 	}
+	if (entry->refused_told)
+		entry_touch(e, entry);
 	entry->refused_told = false;
 	sa = peers_usable_sa(entry);
 	/* Packets keep coming: what runs or is planned already is not begun anew. */
 	if (entry->query || timer_armed(&entry->retry_timer) || (entry->attempt && !sa))
 		return;
+	entry_touch(e, entry);
 	entry->acquired = true;
 	if (sa)
 		fill_children(e, entry, sa, NULL);
@@ -325,6 +346,7 @@ void peers_answer(struct ike_engine *e, uint64_t query, const struct ike_answer 
 			break;
 	if (!entry)
 		return;
+	entry_touch(e, entry);
 	entry->query = 0;
 	if (answer->n == 0) {
 		peers_report_failure(e, entry, NULL, IKE_REASON_RESOLVE_FAILED, NULL);
@@ -359,6 +381,7 @@ static void end_back_off(struct conn_entry *entry)
  * often, as one that refuses. */
 static void judge_life(struct ike_engine *e, struct conn_entry *entry, mono_time up_since)
 {
+	entry_touch(e, entry);
 	entry->short_lived = e->now - up_since < SHORT_LIFE;
 	end_back_off(entry);
 }
@@ -381,6 +404,7 @@ void peers_sa_up(struct ike_engine *e, struct ike_sa *sa, const char *refused)
 {
 	struct conn_entry *entry = sa->entry;
 
+	entry_touch(e, entry);
 	drop_attempt(e, entry, sa);
 	peers_attempt_dropped(sa);
 	if (entry->held == HOLD_OWN)
@@ -426,6 +450,8 @@ static void end_reauth(struct ike_engine *e, struct conn_entry *entry, const str
 
 	if (!attempt || attempt->reauth_of != sa->own_spi)
 		return;
+	sa_touch(e, attempt);
+	entry_touch(e, entry);
 	attempt->reauth_of = 0;
 	if (reason == IKE_REASON_REPLACED || attempt->state == IKE_SA_AUTH_SENT ||
 	    comes_again(entry, sa->conn, reason))
@@ -435,7 +461,7 @@ static void end_reauth(struct ike_engine *e, struct conn_entry *entry, const str
 }
 
 /* Is nobody working on this conn any more? */
-static bool idle(const struct conn_entry *entry)
+bool peers_idle(const struct conn_entry *entry)
 {
 	return !entry->attempt && !entry->query && !peers_usable_sa(entry) &&
 	       !timer_armed(&entry->retry_timer);
@@ -452,7 +478,8 @@ void peers_sa_gone(struct ike_engine *e, struct ike_sa *sa, enum ike_reason reas
 	if (sa->announced && !peers_usable_sa(entry) && may_start(e, entry))
 		judge_life(e, entry, sa->established);
 	end_reauth(e, entry, sa, reason);
-	if (sa->announced && idle(entry) && may_start(e, entry)) {
+	if (sa->announced && peers_idle(entry) && may_start(e, entry)) {
+		entry_touch(e, entry);
 		entry->reason = reason;
 		snprintf(entry->detail, sizeof(entry->detail), "%s", detail ? detail : "");
 		entry->wanted = comes_again(entry, sa->conn, reason);
@@ -465,7 +492,7 @@ void peers_sa_gone(struct ike_engine *e, struct ike_sa *sa, enum ike_reason reas
 			plan_retry(e, entry, next_back_off(e, entry));
 	}
 	/* Commands don't wait for what nobody will do. */
-	if (idle(entry))
+	if (peers_idle(entry))
 		conns_end_waiters(e, entry, NULL, true, false, reason, detail);
 }
 
@@ -473,9 +500,10 @@ void peers_child_up(struct ike_engine *e, struct child *c)
 {
 	struct conn_entry *entry = c->sa->entry;
 
+	entry_touch(e, entry);
 	conns_end_waiters(e, entry, c->config->name, false, true, IKE_REASON_NONE, NULL);
 	if (conns_child_held(entry, c->config->name) == HOLD_OWN)
-		conns_release_hold(entry, c->config->name);
+		conns_release_hold(e, entry, c->config->name);
 	entry->reason = IKE_REASON_NONE;
 	entry->detail[0] = '\0';
 	end_back_off(entry);
@@ -488,6 +516,7 @@ void peers_child_failed(struct ike_engine *e, struct ike_sa *sa, const char *chi
 
 	ike_log(e, sa, LOG_LEVEL_WARN, "CHILD_SA %s failed, the IKE_SA stays: %s%s%s", child,
 		ike_reason_text(reason), detail && *detail ? ": " : "", detail ? detail : "");
+	entry_touch(e, entry);
 	entry->reason = reason;
 	snprintf(entry->detail, sizeof(entry->detail), "%s", detail ? detail : "");
 	output_event_failed(e, entry->name, sa, reason, detail);

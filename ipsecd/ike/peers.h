@@ -9,6 +9,10 @@ void peers_review(struct ike_engine *e, struct conn_entry *entry);
 /* INITIATE, an ACQUIRE: from now on it should be up; child NULL: its first one. */
 void peers_want(struct ike_engine *e, struct conn_entry *entry, const char *child);
 void peers_retry_expire(struct ike_engine *e, void *entry);
+/* A new process: the query of a former one is made again. */
+void peers_ask_again(struct ike_engine *e, struct conn_entry *entry);
+/* Is nobody working on this conn: no attempt, query, usable IKE_SA or plan? */
+bool peers_idle(const struct conn_entry *entry);
 /* Traffic wants the tunnel: starts conns with auto=route. */
 void peers_acquire(struct ike_engine *e, uint32_t tunnel);
 /* The name of an attempt's peer (and the source address) is known. */

@@ -19,6 +19,7 @@ static mono_time interval(const struct conn *c)
 
 static void arm(struct ike_engine *e, struct ike_sa *sa)
 {
+	sa_touch(e, sa);
 	if (sa->auth_initiator && sa->reauth_at)
 		timer_set(&e->timers, &sa->reauth_timer, sa->reauth_at);
 }
@@ -99,6 +100,7 @@ static void again_later(struct ike_engine *e, struct ike_sa *sa, mono_time wait)
 				? sa->reauth_by
 				: sa->expires_at;
 
+	sa_touch(e, sa);
 	if (end <= e->now)
 		end = sa->expires_at;
 	if (end > e->now && (end - e->now) / 3 < wait)
@@ -112,6 +114,7 @@ void reauth_due(struct ike_engine *e, void *owner)
 	struct ike_sa *sa = owner;
 	const char *why;
 
+	sa_touch(e, sa);
 	if (!ike_sa_usable(sa) || sa->redundant || reauth_start(e, sa, &why))
 		return;
 	ike_log(e, sa, LOG_LEVEL_DEBUG, "no reauthentication of IKE_SA #%u now: %s", sa->id, why);

@@ -81,6 +81,7 @@ static struct ike_sa *theirs_of(const struct ike_engine *e, const struct ike_sa 
 /* It lost: its maker deletes it, and if that never comes it ends by itself. */
 static void expect_delete(struct ike_engine *e, struct ike_sa *theirs)
 {
+	sa_touch(e, theirs);
 	theirs->redundant = true;
 	theirs->predecessor = 0;
 	timer_cancel(&e->timers, &theirs->rekey_timer);
@@ -91,6 +92,7 @@ static void expect_delete(struct ike_engine *e, struct ike_sa *theirs)
  * `theirs` would be left over here. Its DELETE shows that the answer is there. */
 static void delete_after(struct ike_engine *e, struct ike_sa *old, const struct ike_sa *theirs)
 {
+	sa_touch(e, old);
 	old->collision = theirs->own_spi;
 	timer_set(&e->timers, &old->expire_timer, e->now + REDUNDANT_WAIT);
 }

@@ -11,8 +11,6 @@
 
 #include <stdlib.h>
 
-#define SA_TIMERS 8
-
 static void rekey_due(struct ike_engine *e, void *owner)
 {
 	struct ike_sa *sa = owner;
@@ -62,28 +60,55 @@ static void timers_init(struct ike_sa *sa)
 	timer_init(&sa->reauth_timer, reauth_due, sa);
 }
 
-static void timers_cancel(struct ike_engine *e, struct ike_sa *sa)
+void ike_sa_timers(struct ike_sa *sa, struct timer *out[IKE_SA_TIMERS])
 {
-	struct timer *all[SA_TIMERS] = {
+	struct timer *const all[IKE_SA_TIMERS] = {
 		&sa->tx.timer,	 &sa->rekey_timer,     &sa->expire_timer,    &sa->dpd_timer,
 		&sa->task_timer, &sa->keepalive_timer, &sa->redundant_timer, &sa->reauth_timer};
 
-	for (unsigned i = 0; i < SA_TIMERS; i++)
+	memcpy(out, all, sizeof(all));
+}
+
+static void timers_cancel(struct ike_engine *e, struct ike_sa *sa)
+{
+	struct timer *all[IKE_SA_TIMERS];
+
+	ike_sa_timers(sa, all);
+	for (unsigned i = 0; i < IKE_SA_TIMERS; i++)
 		timer_cancel(&e->timers, all[i]);
 }
 
-struct ike_sa *ike_sa_new(struct ike_engine *e, struct conn_entry *entry, bool initiator,
-			  const struct ike_path *path)
+struct ike_sa *ike_sa_alloc(struct ike_engine *e)
 {
 	struct ike_sa *sa = calloc(1, sizeof(*sa));
 
 	if (!sa)
 		return NULL;
-	if (!timer_heap_reserve(&e->timers, SA_TIMERS)) {
+	if (!timer_heap_reserve(&e->timers, IKE_SA_TIMERS)) {
 		free(sa);
 		return NULL;
 	}
 	timers_init(sa);
+	return sa;
+}
+
+bool ike_sa_link(struct ike_engine *e, struct ike_sa *sa)
+{
+	HASH_ADD(hh_spi, e->sas_by_spi, own_spi, sizeof(sa->own_spi), sa);
+	if (!sa->hh_spi.tbl)
+		return false;
+	DL_APPEND(e->sas, sa);
+	e->counters.ike_sas++;
+	return true;
+}
+
+struct ike_sa *ike_sa_new(struct ike_engine *e, struct conn_entry *entry, bool initiator,
+			  const struct ike_path *path)
+{
+	struct ike_sa *sa = ike_sa_alloc(e);
+
+	if (!sa)
+		return NULL;
 	sa->id = ++e->next_sa_id;
 	sa->initiator = sa->auth_initiator = initiator;
 	sa->path = *path;
@@ -93,16 +118,14 @@ struct ike_sa *ike_sa_new(struct ike_engine *e, struct conn_entry *entry, bool i
 		sa->spi_i = sa->own_spi;
 	else
 		sa->spi_r = sa->own_spi;
-	HASH_ADD(hh_spi, e->sas_by_spi, own_spi, sizeof(sa->own_spi), sa);
-	if (!sa->hh_spi.tbl) {
-		timer_heap_release(&e->timers, SA_TIMERS);
+	if (!ike_sa_link(e, sa)) {
+		timer_heap_release(&e->timers, IKE_SA_TIMERS);
 		free(sa);
 		return NULL;
 	}
 	if (entry)
-		conns_attach(sa, entry, entry->version);
-	DL_APPEND(e->sas, sa);
-	e->counters.ike_sas++;
+		conns_attach(e, sa, entry, entry->version);
+	sa_touch(e, sa);
 	return sa;
 }
 
@@ -113,7 +136,7 @@ struct ike_sa *ike_sa_new_rekeyed(struct ike_engine *e, const struct ike_sa *old
 	if (!sa)
 		return NULL;
 	if (old->entry)
-		conns_attach(sa, old->entry, old->version);
+		conns_attach(e, sa, old->entry, old->version);
 	sa->local_id = old->local_id;
 	sa->remote_id = old->remote_id;
 	sa->nat_local = old->nat_local;
@@ -177,27 +200,53 @@ bool ike_sa_half_open_full(const struct ike_engine *e, const struct addr *remote
 	       e->half_open_from[half_open_slot(remote)] >= (max + 31) / 32;
 }
 
+static void half_open_add(struct ike_engine *e, struct ike_sa *sa, const struct addr *remote)
+{
+	HASH_ADD(hh_init, e->half_open, init_key, IKE_INIT_KEY, sa);
+	if (!sa->hh_init.tbl) /* it works, but nobody finds it for a retransmission */
+		return;
+	sa->half_open = true;
+	sa->half_open_slot = half_open_slot(remote);
+	e->half_open_from[sa->half_open_slot]++;
+	e->counters.half_open = HASH_CNT(hh_init, e->half_open);
+}
+
 static void half_open_set(struct ike_engine *e, struct ike_sa *sa, bool half_open)
 {
-	uint16_t *from;
-
 	if (sa->half_open == half_open)
 		return;
-	sa->half_open = half_open;
 	if (half_open) {
 		ike_sa_init_key(sa->spi_i, &sa->path.remote, sa->init_key);
-		HASH_ADD(hh_init, e->half_open, init_key, IKE_INIT_KEY, sa);
-		if (!sa->hh_init.tbl) { /* it works, but nobody finds it for a retransmission */
-			sa->half_open = false;
-			return;
-		}
-		sa->half_open_slot = half_open_slot(&sa->path.remote.addr);
-	} else {
-		HASH_DELETE(hh_init, e->half_open, sa);
+		half_open_add(e, sa, &sa->path.remote.addr);
+		return;
 	}
-	from = &e->half_open_from[sa->half_open_slot];
-	*from = (uint16_t)(half_open ? *from + 1 : *from - 1);
+	sa->half_open = false;
+	HASH_DELETE(hh_init, e->half_open, sa);
+	e->half_open_from[sa->half_open_slot]--;
 	e->counters.half_open = HASH_CNT(hh_init, e->half_open);
+}
+
+void ike_sa_unlink(struct ike_engine *e, struct ike_sa *sa)
+{
+	if (sa->hh_init.tbl)
+		half_open_set(e, sa, false);
+	if (!sa->hh_spi.tbl)
+		return;
+	HASH_DELETE(hh_spi, e->sas_by_spi, sa);
+	DL_DELETE(e->sas, sa);
+	e->counters.ike_sas--;
+}
+
+/* The key has the address that it came from at first. */
+void ike_sa_restore_half_open(struct ike_engine *e, struct ike_sa *sa)
+{
+	struct addr remote = {.family = sa->init_key[8]};
+	struct ike_sa *other;
+
+	memcpy(remote.bytes, sa->init_key + 9, sizeof(remote.bytes));
+	HASH_FIND(hh_init, e->half_open, sa->init_key, IKE_INIT_KEY, other);
+	if (!other)
+		half_open_add(e, sa, &remote);
 }
 
 void ike_sa_set_state(struct ike_engine *e, struct ike_sa *sa, enum ike_sa_state state,
@@ -207,6 +256,7 @@ void ike_sa_set_state(struct ike_engine *e, struct ike_sa *sa, enum ike_sa_state
 		return;
 	ike_log(e, sa, LOG_LEVEL_DEBUG, "IKE_SA #%u %s -> %s: %s", sa->id,
 		ike_sa_state_name(sa->state), ike_sa_state_name(state), cause);
+	sa_touch(e, sa);
 	half_open_set(e, sa,
 		      state == IKE_SA_HALF_OPEN || (sa->half_open && state == IKE_SA_DELETING));
 	if (sa->state == IKE_SA_HALF_OPEN)
@@ -280,8 +330,11 @@ void ike_sa_establish(struct ike_engine *e, struct ike_sa *sa, const char *cause
 void ike_sa_announce(struct ike_engine *e, struct ike_sa *sa, struct ike_sa *old)
 {
 	sa->announced = true;
-	if (old)
+	sa_touch(e, sa);
+	if (old) {
 		old->announced = false;
+		sa_touch(e, old);
+	}
 	ike_log(e, sa, LOG_LEVEL_NOTICE, "IKE_SA #%u %s", sa->id,
 		old ? "established by rekey" : "established");
 	output_event_ike(e, old ? IKE_EVENT_IKE_REKEYED : IKE_EVENT_IKE_UP, sa, old,
@@ -305,6 +358,8 @@ void ike_sa_move_children(struct ike_engine *e, struct ike_sa *from, struct ike_
 		c->sa = to;
 	}
 	vips_move(from, to);
+	sa_touch(e, from);
+	sa_touch(e, to);
 	to->n_children += from->n_children;
 	from->n_children = 0;
 	DL_FOREACH_SAFE (from->tasks, t, next_task) {
@@ -325,6 +380,7 @@ void ike_sa_delete(struct ike_engine *e, struct ike_sa *sa, enum ike_reason reas
 {
 	if (sa->state == IKE_SA_DELETING || sa->state == IKE_SA_ENDED)
 		return;
+	sa_touch(e, sa);
 	if (sa->state == IKE_SA_AUTH_SENT) { /* auth.c deletes it with the answer */
 		sa->end_reason = reason;
 		peers_attempt_dropped(sa);
@@ -401,14 +457,30 @@ void ike_sa_end(struct ike_engine *e, struct ike_sa *sa, enum ike_reason reason,
 void ike_sa_free(struct ike_engine *e, struct ike_sa *sa)
 {
 	timers_cancel(e, sa);
+	if (sa->touched)
+		DL_DELETE2(e->touched_sas, sa, touched_prev, touched_next);
 	init_state_free(e, sa);
 	window_free(e, sa);
 	e->env.crypto->cipher_free(sa->seal);
 	e->env.crypto->cipher_free(sa->open);
 	conns_detach(e, sa);
-	timer_heap_release(&e->timers, SA_TIMERS);
+	timer_heap_release(&e->timers, IKE_SA_TIMERS);
 	explicit_bzero(sa, sizeof(*sa));
 	free(sa);
+}
+
+void ike_sa_discard(struct ike_engine *e, struct ike_sa *sa)
+{
+	struct child *c, *next;
+	struct task *t, *next_task;
+
+	if (sa->running)
+		task_free(e, sa->running);
+	DL_FOREACH_SAFE (sa->tasks, t, next_task)
+		task_free(e, t);
+	DL_FOREACH_SAFE (sa->children, c, next)
+		child_free(e, c);
+	ike_sa_free(e, sa);
 }
 
 struct ike_sa *ike_sa_by_spi(const struct ike_engine *e, uint64_t own_spi)
@@ -440,6 +512,7 @@ void ike_sa_move(struct ike_engine *e, struct ike_sa *sa, const struct ike_path 
 	ike_log(e, sa, LOG_LEVEL_NOTICE, "peer moved from %s to %s",
 		endpoint_format(&sa->path.remote, from), endpoint_format(&path->remote, to));
 	sa->path = *path;
+	sa_touch(e, sa);
 	DL_FOREACH (sa->children, c)
 		child_update_path(e, c);
 	output_event_ike(e, IKE_EVENT_IKE_MOVED, sa, NULL, IKE_REASON_NONE, NULL);

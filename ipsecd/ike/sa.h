@@ -155,6 +155,22 @@ struct ike_sa {
 	uint64_t predecessor; /* the reverse: own_spi of the IKE_SA whose collision this is */
 	uint8_t lowest_nonce[IKE_NONCE_MAX];
 	uint16_t lowest_nonce_len;
+
+	/* state.h */
+	struct ike_sa *touched_prev, *touched_next;
+	bool touched;
+	bool iv_ahead;	   /* restored: IVs go on beyond what a former process may have used */
+	bool outdated;	   /* restored, and its conn is another one: to be deleted */
+	uint64_t attached; /* its place in entry->sas */
+};
+
+/* What the data plane was told, beside what a child itself has: for another install. */
+struct child_kept {
+	struct child_keys in, out;
+	uint16_t replay_window;
+	uint64_t life_bytes, life_packets, rekey_bytes, rekey_packets;
+	uint32_t life_seconds;
+	struct child_flags flags;
 };
 
 struct child {
@@ -189,9 +205,36 @@ struct child {
 	/* Simultaneous CHILD rekey (collide.c). */
 	uint8_t lowest_nonce[IKE_NONCE_MAX];
 	uint16_t lowest_nonce_len;
+
+	/* state.h */
+	struct child_kept kept;	  /* empty unless it is published */
+	uint64_t traffic, keying; /* digests of config */
+	/* Read from a record, while the conn is not known. */
+	char *config_name;
+	bool tunnel_of_conn;
+	bool resumed;	       /* its install was given anew to a plane that may lack it */
+	bool outdated, rekeys; /* restored, and configured otherwise now */
 };
 
 /* ---- IKE_SA ---- */
+
+/* To be called wherever something of sa changes that another process has to know: its record is
+ * published behind this input. */
+void sa_touch(struct ike_engine *e, struct ike_sa *sa);
+
+/* In two steps: memory and timers alone, own_spi and id not set; then into list and table, by
+ * own_spi. false: out of memory. */
+struct ike_sa *ike_sa_alloc(struct ike_engine *e);
+bool ike_sa_link(struct ike_engine *e, struct ike_sa *sa);
+/* Out of both, and out of that of half-open ones, as far as it is in them. */
+void ike_sa_unlink(struct ike_engine *e, struct ike_sa *sa);
+/* Frees sa with all that it owns, whether linked or not, and tells nobody. */
+void ike_sa_discard(struct ike_engine *e, struct ike_sa *sa);
+/* Into the table of half-open ones by sa->init_key. */
+void ike_sa_restore_half_open(struct ike_engine *e, struct ike_sa *sa);
+#define IKE_SA_TIMERS 8
+/* Its timers, in a fixed order. */
+void ike_sa_timers(struct ike_sa *sa, struct timer *out[IKE_SA_TIMERS]);
 
 /* A new IKE_SA in the list and, by its own fresh SPI, in the table. entry may be NULL for
  * a responder that does not know its conn yet. NULL when out of memory. */
@@ -236,6 +279,17 @@ const char *ike_sa_state_name(enum ike_sa_state s);    /* our own, for logs */
 const char *ike_sa_conn_name(const struct ike_sa *sa); /* "" when unknown */
 
 /* ---- CHILD_SA (child.c) ---- */
+
+/* As ike_sa_alloc and ike_sa_link; by id and spi_in. The caller has it in sa->children. */
+struct child *child_alloc(struct ike_engine *e);
+bool child_link(struct ike_engine *e, struct ike_sa *sa, struct child *c);
+#define CHILD_TIMERS 3
+void child_timers(struct child *c, struct timer *out[CHILD_TIMERS]);
+/* The config that c works by; its version is kept. */
+void child_set_config(struct child *c, struct conn_version *version,
+		      const struct child_config *config);
+/* CHILD_INSTALL of c once more, by another process. */
+void child_install_again(struct ike_engine *e, struct child *c);
 
 /* Links a record with a fresh handle and unique id to sa. NULL when out of memory.
  * spi_in must be set at once with child_set_spi_in. */

@@ -74,9 +74,11 @@ void suspect_review(struct ike_engine *e, const struct ike_sa *changed)
 	suspected = usable_sa(entry, true);
 	sound = usable_sa(entry, false);
 	if (sound && entry->suspected) {
+		entry_touch(e, entry);
 		output_event_suspect(e, sound, entry->suspected, true);
 		entry->suspected = IKE_SUSPECT_NOTHING;
 	} else if (!sound && suspected && !entry->suspected) {
+		entry_touch(e, entry);
 		entry->suspected = suspected->suspicion.what;
 		output_event_suspect(e, suspected, entry->suspected, false);
 	}
@@ -111,6 +113,7 @@ static void begin(struct ike_engine *e, struct ike_sa *sa, enum ike_suspicion wh
 	}
 	ike_log(e, sa, LOG_LEVEL_NOTICE, "IKE_SA #%u may be out of reach (%s): asking the peer",
 		sa->id, ike_suspicion_text(what));
+	sa_touch(e, sa);
 	s->what = what;
 	s->since = e->now;
 	check(e, sa);
@@ -169,6 +172,7 @@ static void end(struct ike_engine *e, struct ike_sa *sa)
 {
 	struct sa_suspicion *s = &sa->suspicion;
 
+	sa_touch(e, sa);
 	if (e->now - s->since >= TRUE_AFTER || s->since >= s->not_again + FORGIVEN)
 		s->pause = 0;
 	s->pause = s->pause ? s->pause * 2 : PAUSE_MIN;

@@ -152,6 +152,7 @@ void vips_consume_reply(struct exchange *x)
 			take(sa, &cp->attributes[i]);
 	}
 	if (v->n_local) {
+		entry_touch(x->e, sa->entry);
 		sa->entry->n_vips_had = v->n_local;
 		memcpy(sa->entry->vips_had, v->local, sizeof(v->local));
 		ike_log(x->e, sa, LOG_LEVEL_NOTICE, "the peer gives us %s%s%s",
@@ -220,6 +221,7 @@ bool vips_must_wait(struct exchange *x)
 	if (init->have_lease || !x->sa->conn->n_pools || !asks_addresses(x, &query))
 		return false;
 	x->aside = true;
+	sa_touch(x->e, x->sa);
 	/* Without memory for it the peer's next transmission is the next try. */
 	if (!message_copy_set(&init->aside, x->inner))
 		return true;
@@ -340,21 +342,41 @@ static bool has_ours(const struct ike_sa *sa)
 }
 
 /* All that we have on the tunnel, of however many IKE_SAs. */
-static void tell(struct ike_engine *e, struct conn_entry *entry)
+static uint8_t gather(const struct conn_entry *entry, struct addr now[IKE_TUNNEL_VIPS_MAX])
 {
-	struct addr now[IKE_TUNNEL_VIPS_MAX] = {{0}};
 	const struct ike_sa *sa;
 	uint8_t n = 0;
 
+	memset(now, 0, IKE_TUNNEL_VIPS_MAX * sizeof(*now));
 	DL_FOREACH2 (entry->sas, sa, entry_next) {
 		for (uint8_t i = 0; has_ours(sa) && i < sa->vips.n_local; i++)
 			add(now, &n, IKE_TUNNEL_VIPS_MAX, &sa->vips.local[i]);
 	}
+	return n;
+}
+
+static void tell(struct ike_engine *e, struct conn_entry *entry)
+{
+	struct addr now[IKE_TUNNEL_VIPS_MAX];
+	uint8_t n = gather(entry, now);
+
 	if (addrs_equal(now, n, entry->vips_told, entry->n_vips_told))
 		return;
+	entry_touch(e, entry);
 	memcpy(entry->vips_told, now, sizeof(now));
 	entry->n_vips_told = n;
-	output_vips(e, entry->tunnel, now, n);
+	output_vips(e, entry->tunnel, now, n, false);
+}
+
+void vips_resume(struct ike_engine *e, struct conn_entry *entry)
+{
+	struct addr now[IKE_TUNNEL_VIPS_MAX];
+	uint8_t n = gather(entry, now);
+
+	if (n && addrs_equal(now, n, entry->vips_told, entry->n_vips_told))
+		output_vips(e, entry->tunnel, now, n, true);
+	else
+		tell(e, entry);
 }
 
 void vips_up(struct ike_engine *e, struct ike_sa *sa)

@@ -33,5 +33,7 @@ void vips_move(struct ike_sa *from, struct ike_sa *to);
  * free. */
 void vips_up(struct ike_engine *e, struct ike_sa *sa);
 void vips_gone(struct ike_engine *e, struct ike_sa *sa);
+/* A new process goes on: what it has there is told once more. */
+void vips_resume(struct ike_engine *e, struct conn_entry *entry);
 
 #endif

@@ -7,9 +7,10 @@
 #include <stdlib.h>
 
 /* How long an engine that shuts down waits for answers to its deletes. */
-#define SHUTDOWN_WAIT  (3 * MONO_S)
-#define HASTE_INTERVAL (50 * MONO_MS) /* the first one while the peer is suspected to be away */
-#define HASTE_MIN      (20 * MONO_MS) /* what was sent a moment ago is not sent again */
+#define SHUTDOWN_WAIT	(3 * MONO_S)
+#define RESUME_PATIENCE (5 * MONO_S)
+#define HASTE_INTERVAL	(50 * MONO_MS) /* the first one while the peer is suspected to be away */
+#define HASTE_MIN	(20 * MONO_MS) /* what was sent a moment ago is not sent again */
 
 bool message_copy_set(struct message_copy *c, struct span s)
 {
@@ -64,6 +65,7 @@ static void arm(struct ike_engine *e, struct ike_sa *sa)
 	mono_time give_up = sa->tx.first_sent + timeout_of(e, sa);
 	mono_time at = e->now + interval - interval / 10 + engine_random_below(e, interval / 5);
 
+	sa_touch(e, sa);
 	timer_set(&e->timers, &sa->tx.timer, at < give_up ? at : give_up);
 }
 
@@ -105,8 +107,25 @@ void window_hasten(struct ike_engine *e, struct ike_sa *sa)
 	transmit(e, sa);
 }
 
+/* A timer that passed meanwhile says nothing of the peer: nobody was here to hear it. It has
+ * RESUME_PATIENCE at least. */
+void window_resume(struct ike_engine *e, struct ike_sa *sa)
+{
+	mono_time timeout = timeout_of(e, sa);
+	mono_time patience = timeout < RESUME_PATIENCE ? timeout : RESUME_PATIENCE;
+
+	if (sa->tx.timer.at < e->now) {
+		if (sa->tx.first_sent + timeout < e->now + patience)
+			sa->tx.first_sent = e->now + patience - timeout;
+		sa->tx.timer.at = e->now + first_interval(sa);
+		sa_touch(e, sa);
+	}
+	output_send(e, &sa->path, span_of(sa->tx.request.data, sa->tx.request.len));
+}
+
 void window_stop(struct ike_engine *e, struct ike_sa *sa)
 {
+	sa_touch(e, sa);
 	timer_cancel(&e->timers, &sa->tx.timer);
 	sa->tx.in_flight = false;
 	message_copy_clear(&sa->tx.request);
@@ -180,6 +199,7 @@ bool window_check_response(const struct ike_sa *sa, uint32_t id)
 void window_send_response(struct ike_engine *e, struct ike_sa *sa, const struct ike_path *path,
 			  struct span datagram)
 {
+	sa_touch(e, sa);
 	sa->rx.next_id++;
 	if (!message_copy_set(&sa->rx.response, datagram))
 		message_copy_clear(&sa->rx.response);
@@ -188,6 +208,7 @@ void window_send_response(struct ike_engine *e, struct ike_sa *sa, const struct 
 
 void window_free(struct ike_engine *e, struct ike_sa *sa)
 {
-	window_stop(e, sa);
+	timer_cancel(&e->timers, &sa->tx.timer);
+	message_copy_clear(&sa->tx.request);
 	message_copy_clear(&sa->rx.response);
 }

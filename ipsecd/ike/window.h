@@ -19,6 +19,8 @@ void window_answered(struct ike_engine *e, struct ike_sa *sa);
 /* The answer is wanted sooner than planned: sends the request in flight again, and begins with
  * short intervals. */
 void window_hasten(struct ike_engine *e, struct ike_sa *sa);
+/* By a new process: sends the request in flight again, beside the plan of retransmissions. */
+void window_resume(struct ike_engine *e, struct ike_sa *sa);
 /* Stops without an answer; the id is not used up (IKE_SA_INIT's second round). */
 void window_stop(struct ike_engine *e, struct ike_sa *sa);
 void window_expire(struct ike_engine *e, void *sa);

@@ -161,6 +161,13 @@ bool child_config_equal(const struct child_config *a, const struct child_config 
 bool child_config_same_traffic(const struct child_config *a, const struct child_config *b);
 bool child_config_same_keying(const struct child_config *a, const struct child_config *b);
 
+/* Numbers that are equal where the comparisons above find nothing: conn_digest for CONN_SAME,
+ * conn_digest_ike for all but CONN_DIFFERS. For those who remember a conn that is gone. */
+uint64_t conn_digest(const struct conn *c);
+uint64_t conn_digest_ike(const struct conn *c);
+uint64_t child_config_digest_traffic(const struct child_config *c);
+uint64_t child_config_digest_keying(const struct child_config *c);
+
 /* Defaults, RFC-free choices of ours; docs/config.md explains them. */
 #define CONN_DPD_DELAY		 (10 * MONO_S)
 #define CONN_RETRANSMIT_INTERVAL (500 * MONO_MS)

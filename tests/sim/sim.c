@@ -71,7 +71,7 @@ static bool held_mac(void *ctx, const struct secret *secret, uint16_t prf_id,
 	return keymat_psk_mac(node->sim->crypto, prf_id, span_str(SIM_SECRET), octets, n, out);
 }
 
-static void start_engine(struct sim_node *n)
+void sim_start_engine(struct sim_node *n)
 {
 	struct ike_env env = {.crypto = n->sim->crypto,
 			      .random = node_random,
@@ -97,6 +97,8 @@ struct sim *sim_new(uint64_t seed, unsigned n_nodes, const struct crypto_ops *cr
 	s->seed = s->rng = seed;
 	s->crypto = crypto;
 	s->settings = settings ? *settings : defaults;
+	s->restores = sim_restores();
+	s->settings.publish |= s->restores;
 	s->n_nodes = n_nodes;
 	s->now = MONO_S; /* 0 means "not planned" to the engine */
 	sim_all_links(s, &(struct sim_link){.latency = 10 * MONO_MS});
@@ -107,7 +109,7 @@ struct sim *sim_new(uint64_t seed, unsigned n_nodes, const struct crypto_ops *cr
 		n->rng = seed * 31 + i + 1;
 		n->log = (struct log_sink){.write = node_log, .ctx = n};
 		n->logs = level && log_parse_level(level, &n->log.level);
-		start_engine(n);
+		sim_start_engine(n);
 	}
 	return s;
 }
@@ -119,7 +121,9 @@ void sim_restart(struct sim *s, unsigned node)
 	ike_engine_free(n->engine);
 	sim_plane_inherit(n);
 	sim_windows_free(n);
-	start_engine(n);
+	sim_records_free(n);
+	n->back_at = 0;
+	sim_start_engine(n);
 }
 
 void sim_free(struct sim *s)
@@ -128,6 +132,7 @@ void sim_free(struct sim *s)
 		ike_engine_free(s->nodes[i].engine);
 		sim_plane_free(&s->nodes[i]);
 		sim_windows_free(&s->nodes[i]);
+		sim_records_free(&s->nodes[i]);
 		sim_pool_free(&s->nodes[i]);
 	}
 	sim_net_free(s);
@@ -212,6 +217,9 @@ static void command_or_die(struct sim *s, unsigned node, const struct ike_comman
 {
 	const char *error = NULL;
 
+	if (s->nodes[node].back_at)
+		s->nodes[node].back_at = s->now;
+	sim_revive(&s->nodes[node]);
 	if (!ike_engine_command(s->nodes[node].engine, command, &error, s->now)) {
 		fprintf(stderr, "sim: node%u refuses command %d: %s\n", node, (int)command->kind,
 			error ? error : "no reason");
@@ -254,13 +262,13 @@ static mono_time next_deadline(const struct sim *s)
 
 	for (unsigned i = 0; i < s->n_nodes; i++) {
 		const struct sim_node *n = &s->nodes[i];
-		mono_time d = ike_engine_deadline(n->engine);
+		mono_time d = n->back_at ? n->back_at : ike_engine_deadline(n->engine);
 
 		if (d < at)
 			at = d;
 		if (n->traffic_every && n->traffic_at < at)
 			at = n->traffic_at;
-		if (sim_pool_deadline(n) < at)
+		if (!n->back_at && sim_pool_deadline(n) < at)
 			at = sim_pool_deadline(n);
 	}
 	return at;
@@ -283,11 +291,12 @@ static bool step(struct sim *s, mono_time limit)
 	for (unsigned i = 0; i < s->n_nodes; i++) {
 		struct sim_node *n = &s->nodes[i];
 
-		if (ike_engine_deadline(n->engine) <= s->now) {
+		sim_revive(n);
+		if (sim_lives(n) && ike_engine_deadline(n->engine) <= s->now) {
 			ike_engine_expire(n->engine, s->now);
 			sim_drain(s, i);
 		}
-		if (sim_pool_deadline(n) <= s->now) {
+		if (sim_lives(n) && sim_pool_deadline(n) <= s->now) {
 			sim_pool_answer(n);
 			sim_drain(s, i);
 		}
@@ -408,12 +417,24 @@ static void answer_query(struct sim_node *n, const struct ike_output *o)
 	ike_engine_answer(n->engine, o->query, &answer, n->sim->now);
 }
 
+/* What changed is written before it is carried out. */
+static bool sim_next(struct sim_node *n, struct ike_output *o)
+{
+	if (sim_dies(n)) /* before it is written; the input never was */
+		return false;
+	sim_publish(n);
+	return !sim_dies(n) && ike_engine_next(n->engine, o);
+}
+
 void sim_drain(struct sim *s, unsigned node)
 {
 	struct sim_node *n = &s->nodes[node];
 	struct ike_output o;
 
-	while (ike_engine_next(n->engine, &o)) {
+	n->draining++;
+	while (sim_next(n, &o)) {
+		if (sim_repeated(n, &o))
+			continue;
 		sim_transcribe(s, node, &o);
 		switch (o.kind) {
 		case IKE_OUTPUT_SEND:
@@ -425,7 +446,10 @@ void sim_drain(struct sim *s, unsigned node)
 			sim_net_send(s, node, &o.path, span_of("\xff", 1));
 			break;
 		case IKE_OUTPUT_CHILD_INSTALL:
-			sim_plane_install(n, &o.child);
+			if (o.resumed)
+				sim_plane_resume(n, &o.child);
+			else
+				sim_plane_install(n, &o.child);
 			break;
 		case IKE_OUTPUT_CHILD_UPDATE:
 			sim_plane_update(n, &o.child);
@@ -450,4 +474,6 @@ void sim_drain(struct sim *s, unsigned node)
 			break;
 		}
 	}
+	if (--n->draining == 0)
+		sim_input_over(n);
 }

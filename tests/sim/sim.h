@@ -46,6 +46,7 @@ struct sim_child {
 	mono_time alive_at; /* the last ALIVE report */
 	uint64_t bytes;
 	bool used, soft_reported, hard_reported;
+	bool claimed;	   /* by an engine that goes on with it */
 	bool inherited;	   /* of an engine that is gone; nobody is told of it */
 	mono_time gone_at; /* inherited: it lingers until then; 0: still needed */
 };
@@ -68,6 +69,8 @@ struct sim_window {
 	uint32_t request_id, response_id;
 	uint64_t request_hash, response_hash;
 };
+
+struct sim_record;
 
 struct sim_tag {
 	uint64_t tag;
@@ -109,6 +112,16 @@ struct sim_node {
 	mono_time last_event_at[SIM_EVENTS];
 	struct sim_tag tags[SIM_TAGS_MAX];
 	unsigned n_tags;
+
+	/* sim_state.c */
+	struct sim_record *records; /* what a shell would keep of the engine */
+	bool resuming;		    /* the outputs are those of ike_engine_resume */
+	unsigned draining;	    /* depth of sim_drain */
+	unsigned inputs;
+	unsigned die_after;	  /* so many steps from now it is killed; 0: no plan */
+	mono_time die_away;	  /* ... and is away for so long */
+	mono_time back_at;	  /* killed; 0: it lives */
+	unsigned deaths, refused; /* kills; records that were refused behind them */
 };
 
 struct sim {
@@ -125,9 +138,13 @@ struct sim {
 	uint64_t next_packet, next_tag;
 	/* Called for each IKE datagram that arrives; true: it is swallowed. */
 	bool (*intercept)(struct sim *s, unsigned node, struct span datagram);
+	/* What a killed process finds in place of `old` when it comes back; NULL: it is gone. */
+	struct conn *(*reload)(struct sim *s, unsigned node, const struct conn *old);
 	bool windows_unchecked; /* a test speaks for the nodes */
 	bool held_secrets;	/* those that are loaded from now on are not in the engines */
 	uint64_t transcript;	/* hash of everything the engines gave out */
+	uint64_t shape;		/* without what is inside datagrams, in any order at one instant */
+	bool restores;		/* every input is handled by an engine of its own */
 	unsigned steps_now;	/* at the present instant */
 	char violation[320];	/* the first broken invariant; "" while all hold */
 };
@@ -158,6 +175,15 @@ void sim_pair(struct sim *s, unsigned start);
 void sim_restart(struct sim *s, unsigned node);
 /* Its pools forget all leases: what belongs to a restart of who gives addresses. */
 void sim_pool_forget(struct sim *s, unsigned node);
+
+/* kill -9 of the process that has the engine, after so many steps: writing what changed, and
+ * carrying out one output, in turn. A new one goes on with the records after `away`. Datagrams that
+ * come meanwhile are lost. Needs settings.publish. */
+void sim_kill(struct sim *s, unsigned node, unsigned steps, mono_time away);
+/* From the next sim_new on: after every input of every node its records are compared with a
+ * complete export, its engine is thrown away, and another one is restored from them. Programs that
+ * link restored.c begin so. */
+void sim_restore_always(bool on);
 
 /* ---- running ---- */
 void sim_run(struct sim *s, mono_time duration);

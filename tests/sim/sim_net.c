@@ -270,6 +270,8 @@ static void deliver(struct sim *s, struct sim_packet *p)
 		return; /* a keepalive: the shell's sockets drop it, RFC 3948 4 */
 	if (s->intercept && s->intercept(s, to, span_of(p->data, p->len)))
 		return;
+	if (!sim_lives(&s->nodes[to]))
+		return;
 	path = (struct ike_path){.local = p->dst, .remote = p->src};
 	sim_check_received(&s->nodes[to], span_of(p->data, p->len));
 	ike_engine_datagram(s->nodes[to].engine, &path, span_of(p->data, p->len), s->now);

@@ -21,6 +21,26 @@ uint64_t sim_random(uint64_t *state);
 /* Carries out all that the node's engine wants. */
 void sim_drain(struct sim *s, unsigned node);
 
+/* Another engine with nothing loaded; the former one is the caller's. */
+void sim_start_engine(struct sim_node *n);
+
+/* ---- sim_state.c ---- */
+bool sim_restores(void);
+extern bool sim_replacing; /* an engine is made anew: that is not to fail */
+/* Before each output: what changed goes into the node's records. */
+void sim_publish(struct sim_node *n);
+/* An input is handled and its outputs are carried out. */
+void sim_input_over(struct sim_node *n);
+/* Is it to be killed before the next output? Then it was, and there is none. */
+bool sim_dies(struct sim_node *n);
+/* Its process is there. */
+bool sim_lives(const struct sim_node *n);
+/* A killed one comes back if it is time. */
+void sim_revive(struct sim_node *n);
+/* An output of ike_engine_resume: true if it is only a repetition. */
+bool sim_repeated(struct sim_node *n, const struct ike_output *o);
+void sim_records_free(struct sim_node *n);
+
 /* ---- sim_net.c ---- */
 void sim_net_send(struct sim *s, unsigned node, const struct ike_path *path, struct span datagram);
 void sim_net_send_esp(struct sim *s, unsigned node, const struct child_sa *c);
@@ -38,6 +58,10 @@ void sim_plane_input(struct sim_node *n, const struct sim_packet *p);
 /* Its engine is gone: what is there becomes an inheritance. */
 void sim_plane_inherit(struct sim_node *n);
 void sim_plane_reap(struct sim_node *n);
+/* A CHILD_SA of a process that was killed: adopted, or installed if it is not there. */
+void sim_plane_resume(struct sim_node *n, const struct child_sa *sa);
+/* What nobody claimed goes; what nobody heard is reported again. */
+void sim_plane_settle(struct sim_node *n);
 bool sim_plane_inherited(const struct sim_node *n, uint32_t tunnel);
 void sim_plane_free(struct sim_node *n);
 
@@ -51,6 +75,8 @@ void sim_pool_free(struct sim_node *n);
 
 /* ---- sim_check.c ---- */
 void sim_check_mirror(struct sim *s, const struct sim_child *c);
+/* One more time what was sent before. */
+void sim_check_repeated(struct sim_node *n, struct span datagram);
 void sim_check_sent(struct sim_node *n, struct span datagram);
 void sim_check_received(struct sim_node *n, struct span datagram);
 void sim_transcribe(struct sim *s, unsigned node, const struct ike_output *o);

@@ -71,10 +71,10 @@ static void now_sends(struct sim_node *n, const struct child_sa *sa)
 
 /* ---- verbs ---- */
 
+static void put(struct sim_node *n, const struct child_sa *sa);
+
 void sim_plane_install(struct sim_node *n, const struct child_sa *sa)
 {
-	struct sim_child *c;
-
 	if (sa->id <= n->newest_id)
 		sim_fail(n->sim, "node%u: CHILD_SA handle %llu installed again", n->index,
 			 (unsigned long long)sa->id);
@@ -85,15 +85,23 @@ void sim_plane_install(struct sim_node *n, const struct child_sa *sa)
 				       n->sim->now);
 		return;
 	}
-	c = calloc(1, sizeof(*c));
+	put(n, sa);
+}
+
+static void put(struct sim_node *n, const struct child_sa *sa)
+{
+	struct sim_child *c = calloc(1, sizeof(*c));
+
 	if (!c)
 		abort();
 	c->sa = *sa;
 	c->node = n->index;
 	c->installed = n->sim->now;
+	c->claimed = n->resuming;
 	c->spis[0] = sa->spi_in;
 	c->spis[1] = sa->spi_out;
-	n->newest_id = sa->id;
+	if (sa->id > n->newest_id)
+		n->newest_id = sa->id;
 	n->installs++;
 	HASH_ADD(hh, n->plane, sa.id, sizeof(c->sa.id), c);
 	HASH_ADD(hh_spi, n->sim->by_spis, spis, sizeof(c->spis), c);
@@ -116,6 +124,73 @@ void sim_plane_update(struct sim_node *n, const struct child_sa *sa)
 	c->sa.local = sa->local;
 	c->sa.remote = sa->remote;
 	now_sends(n, &c->sa);
+}
+
+static bool same_keys(const struct child_keys *a, const struct child_keys *b)
+{
+	return a->encr_len == b->encr_len && a->integ_len == b->integ_len &&
+	       memcmp(a->encr, b->encr, a->encr_len) == 0 &&
+	       memcmp(a->integ, b->integ, a->integ_len) == 0;
+}
+
+/* But for what an update that was lost would have changed. */
+static bool same(const struct child_sa *a, const struct child_sa *b)
+{
+	return a->tunnel == b->tunnel && a->reqid == b->reqid && a->spi_in == b->spi_in &&
+	       a->spi_out == b->spi_out && a->encr_id == b->encr_id &&
+	       a->encr_key_bits == b->encr_key_bits && a->integ_id == b->integ_id &&
+	       a->esn == b->esn && a->replay_window == b->replay_window &&
+	       ts_list_equal(&a->local_ts, &b->local_ts) &&
+	       ts_list_equal(&a->remote_ts, &b->remote_ts) && same_keys(&a->in, &b->in) &&
+	       same_keys(&a->out, &b->out) && a->life_bytes == b->life_bytes &&
+	       a->life_packets == b->life_packets && a->rekey_bytes == b->rekey_bytes &&
+	       a->rekey_packets == b->rekey_packets && a->life_seconds == b->life_seconds;
+}
+
+void sim_plane_resume(struct sim_node *n, const struct child_sa *sa)
+{
+	struct sim_child *c = find(n, sa->id);
+
+	if (!c && n->refuse_install) {
+		n->refuse_install = false;
+		ike_engine_child_event(n->engine, sa->id, IKE_CHILD_INSTALL_FAILED, NULL,
+				       n->sim->now);
+		return;
+	}
+	if (!c) {
+		put(n, sa);
+		return;
+	}
+	c->claimed = true;
+	if (!same(&c->sa, sa))
+		sim_fail(n->sim, "node%u: CHILD_SA %llu is another one behind a restart", n->index,
+			 (unsigned long long)sa->id);
+	if (n->sim->restores &&
+	    (c->sa.outbound != sa->outbound || c->sa.udp_encap != sa->udp_encap ||
+	     !endpoint_equal(&c->sa.local, &sa->local) ||
+	     !endpoint_equal(&c->sa.remote, &sa->remote)))
+		sim_fail(n->sim, "node%u: CHILD_SA %llu is used otherwise behind a restart",
+			 n->index, (unsigned long long)sa->id);
+	sim_plane_update(n, sa);
+}
+
+void sim_plane_settle(struct sim_node *n)
+{
+	struct sim_child *c, *next;
+
+	DL_FOREACH_SAFE (n->order, c, next) {
+		if (!c->claimed && !c->inherited) {
+			if (n->sim->restores)
+				sim_fail(n->sim, "node%u: CHILD_SA %llu is not known any more",
+					 n->index, (unsigned long long)c->sa.id);
+			n->removes++;
+			drop(n, c);
+			continue;
+		}
+		c->claimed = false;
+		if (!n->sim->restores)
+			c->used = c->soft_reported = c->hard_reported = false;
+	}
 }
 
 static void drop(struct sim_node *n, struct sim_child *c)
@@ -147,6 +222,8 @@ void sim_plane_free(struct sim_node *n)
 
 void sim_child_event(struct sim *s, unsigned node, uint64_t id, enum ike_child_event event)
 {
+	if (!sim_lives(&s->nodes[node]))
+		return;
 	ike_engine_child_event(s->nodes[node].engine, id, event, NULL, s->now);
 	sim_drain(s, node);
 }
@@ -236,7 +313,7 @@ void sim_plane_input(struct sim_node *n, const struct sim_packet *p)
 		sim_child_event(n->sim, n->index, c->sa.id, IKE_CHILD_ALIVE);
 		c = find(n, c->sa.id);
 	}
-	if (c && moved) {
+	if (c && moved && sim_lives(n)) {
 		ike_engine_child_event(n->engine, c->sa.id, IKE_CHILD_PEER_MOVED, &path,
 				       n->sim->now);
 		sim_drain(n->sim, n->index);

@@ -35,8 +35,15 @@ void sim_pool_query(struct sim_node *n, const struct ike_output *o)
 				 .n = q->n,
 				 .n_pools = q->n_pools,
 				 .pools = q->pools};
-	struct sim_lease *l = calloc(1, sizeof(*l));
+	struct sim_lease *l;
 
+	HASH_FIND(hh, n->leases, &r.id, sizeof(r.id), l);
+	if (l) { /* by the next process */
+		l->answered = false;
+		sim_pool_answer(n);
+		return;
+	}
+	l = calloc(1, sizeof(*l));
 	if (!n->pools)
 		n->pools = memory_new(&host);
 	if (!l || !n->pools)

@@ -1,6 +1,7 @@
 /* What happens when both ends start something at once, at every distance in time that
  * matters, with and without lost answers: both ends must agree on what is left. */
 #include "tests/sim/sim_test.h"
+#include "tests/sim/sim_parts.h"
 
 #include <stdio.h>
 
@@ -278,6 +279,7 @@ static void test_child_not_found(void **state)
 	(void)state;
 	/* Node 1's deletes get lost while its CHILD_SA goes by force. */
 	s->links[1][0].cut = true;
+	sim_plane_remove(&s->nodes[1], id);
 	sim_child_event(s, 1, id, IKE_CHILD_INSTALL_FAILED);
 	sim_run(s, 100 * MONO_MS);
 	s->links[1][0].cut = false;

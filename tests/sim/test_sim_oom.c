@@ -18,7 +18,7 @@ static bool addresses; /* virtual ones are part of that life */
 
 static bool fails(void)
 {
-	if (!memory.armed || !memory.inside)
+	if (!memory.armed || !memory.inside || sim_replacing)
 		return false;
 	memory.count++;
 	return memory.count >= memory.fail_at && memory.count < memory.fail_at + memory.in_a_row;

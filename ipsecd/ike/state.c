@@ -1,0 +1,295 @@
+/* Which records changed, one after the other. What is in them is not its business. */
+#include "ipsecd/ike/state.h"
+
+#include <stdlib.h>
+
+#define FIRST_SIZE  (64u * 1024)
+#define LARGEST	    (16u * 1024 * 1024)
+#define ENGINE_SIZE 256
+
+struct gone {
+	struct gone *next;
+	uint32_t kind;
+	uint64_t id;
+};
+
+struct publisher {
+	uint8_t *memory; /* of the record handed out last */
+	size_t size, used;
+	uint8_t engine[ENGINE_SIZE]; /* as published */
+	size_t engine_len;
+	struct gone *gone;
+};
+
+bool publisher_new(struct ike_engine *e)
+{
+	struct publisher *p;
+
+	if (!e->settings.publish)
+		return true;
+	p = calloc(1, sizeof(*p));
+	if (p)
+		p->memory = malloc(FIRST_SIZE);
+	if (!p || !p->memory) {
+		free(p);
+		return false;
+	}
+	p->size = FIRST_SIZE;
+	e->publisher = p;
+	return true;
+}
+
+void publisher_free(struct ike_engine *e)
+{
+	struct publisher *p = e->publisher;
+	struct gone *g, *next;
+
+	if (!p)
+		return;
+	LL_FOREACH_SAFE (p->gone, g, next)
+		free(g);
+	explicit_bzero(p->memory, p->used);
+	free(p->memory);
+	explicit_bzero(p, sizeof(*p));
+	free(p);
+	e->publisher = NULL;
+}
+
+/* ---- marks ---- */
+
+void sa_touch(struct ike_engine *e, struct ike_sa *sa)
+{
+	if (!e->publisher || sa->touched)
+		return;
+	sa->touched = true;
+	DL_APPEND2(e->touched_sas, sa, touched_prev, touched_next);
+}
+
+void entry_touch(struct ike_engine *e, struct conn_entry *entry)
+{
+	if (!e->publisher || entry->touched || entry->unloaded)
+		return;
+	entry->touched = true;
+	DL_APPEND2(e->touched_entries, entry, touched_prev, touched_next);
+}
+
+static void untouch_sa(struct ike_engine *e, struct ike_sa *sa)
+{
+	sa->touched = false;
+	DL_DELETE2(e->touched_sas, sa, touched_prev, touched_next);
+}
+
+static void untouch_entry(struct ike_engine *e, struct conn_entry *entry)
+{
+	entry->touched = false;
+	DL_DELETE2(e->touched_entries, entry, touched_prev, touched_next);
+}
+
+void state_published(struct ike_engine *e, struct ike_sa *sa, struct conn_entry *entry)
+{
+	if (sa && sa->touched)
+		untouch_sa(e, sa);
+	if (entry && entry->touched)
+		untouch_entry(e, entry);
+}
+
+void state_engine_published(struct ike_engine *e, struct span data)
+{
+	struct publisher *p = e->publisher;
+
+	if (!p || data.len > sizeof(p->engine))
+		return;
+	memcpy(p->engine, data.ptr, data.len);
+	p->engine_len = data.len;
+}
+
+void ike_engine_publish_all(struct ike_engine *e)
+{
+	struct conn_entry *entry;
+	struct ike_sa *sa;
+
+	DL_FOREACH (e->conns, entry)
+		entry_touch(e, entry);
+	DL_FOREACH (e->sas, sa)
+		sa_touch(e, sa);
+	if (e->publisher)
+		e->publisher->engine_len = 0;
+}
+
+void state_drop(struct ike_engine *e, const struct ike_record *r)
+{
+	struct gone *g = e->publisher ? calloc(1, sizeof(*g)) : NULL;
+
+	if (!g) /* refused once more by the next process */
+		return;
+	g->kind = r->kind;
+	g->id = r->id;
+	LL_PREPEND(e->publisher->gone, g);
+}
+
+/* ---- records ---- */
+
+/* Twice as much memory, without what was in it. */
+static bool grow(struct publisher *p)
+{
+	size_t size = p->size * 2;
+	uint8_t *memory = size <= LARGEST ? malloc(size) : NULL;
+
+	if (!memory)
+		return false;
+	explicit_bzero(p->memory, p->size);
+	free(p->memory);
+	p->memory = memory;
+	p->size = size;
+	return true;
+}
+
+static void put_version(struct codec *c)
+{
+	uint16_t version = STATE_VERSION;
+
+	codec_u16(c, &version);
+}
+
+static void put_sa(struct codec *c, struct ike_engine *e, void *what)
+{
+	struct ike_sa *sa = what;
+	struct state_sa x = {.attempt = sa->entry && sa->entry->attempt == sa,
+			     .orphan = sa->entry && sa->entry->unloaded,
+			     .conn = sa->entry ? sa->entry->name : NULL,
+			     .digest_ike = sa->version ? sa->version->digest_ike : 0};
+
+	state_sa_fields(c, e, sa, &x);
+}
+
+static void put_entry(struct codec *c, struct ike_engine *e, void *what)
+{
+	struct conn_entry *entry = what;
+
+	(void)e;
+	state_entry_name(c, &entry->name);
+	state_entry_fields(c, entry);
+}
+
+static void put_engine(struct codec *c, struct ike_engine *e, void *what)
+{
+	(void)what;
+	state_engine_fields(c, e);
+}
+
+/* Empty: no memory. */
+static struct span encode(struct ike_engine *e,
+			  void (*put)(struct codec *c, struct ike_engine *e, void *what),
+			  void *what)
+{
+	struct publisher *p = e->publisher;
+	struct codec c;
+	struct buf b;
+
+	do {
+		b = buf_over(p->memory, p->size);
+		c = codec_writer(&b);
+		put_version(&c);
+		put(&c, e, what);
+		p->used = b.len;
+	} while (b.overflow && grow(p));
+	return buf_span(&b);
+}
+
+static bool fill(struct ike_record *out, enum ike_record_kind kind, uint64_t id, struct span data)
+{
+	*out = (struct ike_record){.kind = kind, .id = id, .data = data};
+	return true;
+}
+
+/* One that was refused as a second of the same name stays. */
+static bool is_there(const struct ike_engine *e, const struct gone *g)
+{
+	const struct conn_entry *entry;
+	const struct ike_sa *sa;
+
+	if (g->kind == IKE_RECORD_SA) {
+		DL_FOREACH (e->sas, sa)
+			if (sa->id == g->id)
+				return true;
+	} else if (g->kind == IKE_RECORD_CONN) {
+		DL_FOREACH (e->conns, entry)
+			if (entry->number == g->id)
+				return true;
+	}
+	return false;
+}
+
+static bool publish_gone(struct ike_engine *e, struct ike_record *out)
+{
+	struct gone *g;
+	bool gone;
+
+	while ((g = e->publisher->gone)) {
+		LL_DELETE(e->publisher->gone, g);
+		gone = !is_there(e, g);
+		if (gone)
+			fill(out, (enum ike_record_kind)g->kind, g->id, span_of(NULL, 0));
+		free(g);
+		if (gone)
+			return true;
+	}
+	return false;
+}
+
+static bool publish_entry(struct ike_engine *e, struct conn_entry *entry, struct ike_record *out)
+{
+	struct span data = span_of(NULL, 0);
+
+	if (!entry->unloaded) {
+		data = encode(e, put_entry, entry);
+		if (!data.len)
+			return false;
+	}
+	untouch_entry(e, entry);
+	return fill(out, IKE_RECORD_CONN, entry->number, data);
+}
+
+static bool publish_sa(struct ike_engine *e, struct ike_sa *sa, struct ike_record *out)
+{
+	struct span data = span_of(NULL, 0);
+
+	if (sa->state != IKE_SA_ENDED) {
+		data = encode(e, put_sa, sa);
+		if (!data.len)
+			return false;
+	}
+	untouch_sa(e, sa);
+	return fill(out, IKE_RECORD_SA, sa->id, data);
+}
+
+/* Small, and changed by many: compared. */
+static bool publish_engine(struct ike_engine *e, struct ike_record *out)
+{
+	struct publisher *p = e->publisher;
+	struct span data = encode(e, put_engine, NULL);
+
+	if (!data.len || span_equal(data, span_of(p->engine, p->engine_len)))
+		return false;
+	state_engine_published(e, data);
+	return fill(out, IKE_RECORD_ENGINE, 0, data);
+}
+
+bool ike_engine_publish(struct ike_engine *e, struct ike_record *out)
+{
+	struct publisher *p = e->publisher;
+
+	if (!p)
+		return false;
+	explicit_bzero(p->memory, p->used);
+	p->used = 0;
+	if (e->restoring)
+		return false;
+	if (publish_gone(e, out))
+		return true;
+	if (e->touched_entries)
+		return publish_entry(e, e->touched_entries, out);
+	if (e->touched_sas)
+		return publish_sa(e, e->touched_sas, out);
+	return publish_engine(e, out);
+}

@@ -1,0 +1,57 @@
+/* The engine's state as records that another process goes on with: what is in them
+ * (state_sa.c, state_child.c, state_task.c, state_conn.c), which ones changed (state.c), taking
+ * them (restore.c), and going on (resume.c). engine.h has the contract. */
+#ifndef DETOUR_STATE_H
+#define DETOUR_STATE_H
+
+#include "ipsecd/ike/codec.h"
+#include "ipsecd/ike/conns.h"
+#include "ipsecd/ike/exchange.h"
+
+/* Of what is in the records; another one is refused. */
+#define STATE_VERSION	  1
+
+#define STATE_REQUEST_MAX IKE_MESSAGE_MAX
+#define STATE_TASKS_MAX	  1024
+#define STATE_HELD_MAX	  1024
+
+/* What belongs to an IKE_SA and is not in struct ike_sa itself. */
+struct state_sa {
+	char *conn;
+	bool orphan;  /* its conn had been unloaded */
+	bool attempt; /* conn_entry.attempt */
+	uint64_t digest_ike;
+};
+
+/* ---- fields ---- */
+void state_sa_fields(struct codec *c, struct ike_engine *e, struct ike_sa *sa, struct state_sa *x);
+/* With its CHILD_SAs; reading makes them, unlinked but in sa->children. */
+void state_children(struct codec *c, struct ike_engine *e, struct ike_sa *sa);
+void state_tasks(struct codec *c, struct ike_engine *e, struct ike_sa *sa);
+void state_init(struct codec *c, struct ike_engine *e, struct ike_sa *sa);
+void state_entry_fields(struct codec *c, struct conn_entry *entry);
+void state_engine_fields(struct codec *c, struct ike_engine *e);
+
+/* Reads into memory of its own, and takes that if all was well. */
+bool state_entry_read(struct codec *c, struct conn_entry *entry);
+bool state_engine_read(struct codec *c, struct ike_engine *e);
+/* The first field of an entry's record. */
+void state_entry_name(struct codec *c, char **name);
+
+/* NULL, or why an IKE_SA that was read can't be. */
+const char *state_sa_fault(const struct ike_sa *sa);
+const char *state_child_fault(const struct child *c);
+
+/* Of its config, or as read while that is not known. */
+const char *state_child_name(const struct child *c);
+
+/* ---- publishing (state.c) ---- */
+bool publisher_new(struct ike_engine *e); /* false: out of memory */
+void publisher_free(struct ike_engine *e);
+/* What was just taken from its record needs none. Either may be NULL. */
+void state_published(struct ike_engine *e, struct ike_sa *sa, struct conn_entry *entry);
+void state_engine_published(struct ike_engine *e, struct span data);
+/* A record that nobody took: it is published as gone. */
+void state_drop(struct ike_engine *e, const struct ike_record *r);
+
+#endif

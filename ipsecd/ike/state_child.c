@@ -1,0 +1,159 @@
+/* CHILD_SAs in the record of their IKE_SA, with all that a data plane wants. */
+#include "ipsecd/ike/state.h"
+
+#include <stdlib.h>
+
+static void key(struct codec *c, uint8_t *p, uint8_t *len, size_t max)
+{
+	CODEC_COUNT(c, *len, max, "a key is too long");
+	codec_bytes(c, p, *len);
+}
+
+static void keys(struct codec *c, struct child_keys *k)
+{
+	key(c, k->encr, &k->encr_len, sizeof(k->encr));
+	key(c, k->integ, &k->integ_len, sizeof(k->integ));
+}
+
+static void flags(struct codec *c, struct child_flags *f)
+{
+	CODEC_ENUM(c, f->df, CHILD_DF_CLEAR + 1, "unknown treatment of DF");
+	CODEC_ENUM(c, f->dscp, CHILD_DSCP_BOTH + 1, "unknown treatment of DSCP");
+	codec_bool(c, &f->no_ecn);
+	codec_u16(c, &f->tfc_pad);
+	codec_u32(c, &f->set_mark_out);
+	codec_u32(c, &f->set_mark_out_mask);
+	codec_u32(c, &f->set_mark_in);
+	codec_u32(c, &f->set_mark_in_mask);
+}
+
+static void kept(struct codec *c, struct child_kept *k)
+{
+	keys(c, &k->in);
+	keys(c, &k->out);
+	codec_u16(c, &k->replay_window);
+	codec_u64(c, &k->life_bytes);
+	codec_u64(c, &k->life_packets);
+	codec_u64(c, &k->rekey_bytes);
+	codec_u64(c, &k->rekey_packets);
+	codec_u32(c, &k->life_seconds);
+	flags(c, &k->flags);
+}
+
+const char *state_child_name(const struct child *c)
+{
+	return c->config ? c->config->name : c->config_name;
+}
+
+static void name(struct codec *c, struct child *child)
+{
+	char *text = codec_reads(c) ? NULL : (char *)(uintptr_t)state_child_name(child);
+
+	codec_string(c, &text, "no name of a child");
+	if (!codec_reads(c))
+		return;
+	child->config_name = text;
+	if (!text)
+		codec_fault(c, "a CHILD_SA without name");
+}
+
+/* Tunnels may be numbered otherwise by another process: its conn says how. */
+static void tunnel(struct codec *c, const struct ike_sa *sa, struct child *child)
+{
+	bool of_conn = !codec_reads(c) && sa->entry && child->tunnel == sa->entry->tunnel;
+
+	codec_bool(c, &of_conn);
+	codec_u32(c, &child->tunnel);
+	if (codec_reads(c))
+		child->tunnel_of_conn = of_conn;
+}
+
+static void times(struct codec *c, struct child *child)
+{
+	struct timer *all[CHILD_TIMERS];
+
+	codec_u64(c, &child->installed);
+	codec_u64(c, &child->rekey_at);
+	codec_u64(c, &child->expires_at);
+	child_timers(child, all);
+	for (unsigned i = 0; i < CHILD_TIMERS; i++)
+		codec_timer(c, all[i]);
+}
+
+static void fate(struct codec *c, struct child *child)
+{
+	CODEC_ENUM(c, child->end_reason, IKE_REASONS, "unknown reason");
+	codec_u64(c, &child->asked_by);
+	codec_u64(c, &child->replaces);
+	codec_u64(c, &child->replaced_by);
+	codec_bool(c, &child->redundant);
+	codec_bool(c, &child->announced);
+	codec_short(c, child->lowest_nonce, &child->lowest_nonce_len, IKE_NONCE_MAX,
+		    "a nonce is too long");
+}
+
+static void fields(struct codec *c, const struct ike_sa *sa, struct child *child)
+{
+	codec_u64(c, &child->id);
+	codec_u32(c, &child->unique);
+	CODEC_ENUM(c, child->state, CHILD_ENDED, "unknown state of a CHILD_SA");
+	name(c, child);
+	codec_u64(c, &child->traffic);
+	codec_u64(c, &child->keying);
+	codec_bool(c, &child->initiator);
+	codec_u32(c, &child->spi_in);
+	codec_u32(c, &child->spi_out);
+	codec_u32(c, &child->reqid);
+	tunnel(c, sa, child);
+	codec_suite(c, &child->suite);
+	codec_ts_list(c, &child->local_ts);
+	codec_ts_list(c, &child->remote_ts);
+	codec_bool(c, &child->udp_encap);
+	codec_bool(c, &child->no_tfc);
+	codec_bool(c, &child->outbound);
+	codec_bool(c, &child->in_plane);
+	codec_endpoint(c, &child->local);
+	codec_endpoint(c, &child->remote);
+	times(c, child);
+	fate(c, child);
+	kept(c, &child->kept);
+}
+
+void state_children(struct codec *c, struct ike_engine *e, struct ike_sa *sa)
+{
+	unsigned n = sa->n_children;
+	struct child *child = sa->children;
+
+	CODEC_COUNT(c, n, IKE_CHILDREN_MAX + 1, "too many CHILD_SAs");
+	for (unsigned i = 0; i < n && !c->fault; i++) {
+		if (codec_reads(c)) {
+			child = child_alloc(e);
+			if (!child) {
+				codec_fault(c, "out of memory");
+				return;
+			}
+			DL_APPEND(sa->children, child);
+		}
+		fields(c, sa, child);
+		child = child->next;
+	}
+}
+
+static bool keys_fit(const struct child_keys *k, const struct suite *s)
+{
+	return k->encr_len == s->encr->key_len + s->encr->salt_len &&
+	       k->integ_len == (s->integ ? s->integ->key_len : 0);
+}
+
+const char *state_child_fault(const struct child *c)
+{
+	if (!c->id || c->spi_in < 256) /* RFC 4303 2.1 */
+		return "a CHILD_SA without id or SPI";
+	if (!c->suite.encr)
+		return "a CHILD_SA without algorithms";
+	if (!keys_fit(&c->kept.in, &c->suite) || !keys_fit(&c->kept.out, &c->suite))
+		return "keys of a CHILD_SA that do not fit the algorithms";
+	if (!c->local_ts.n || !c->remote_ts.n)
+		return "a CHILD_SA without selectors";
+	return NULL;
+}

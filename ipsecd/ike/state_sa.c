@@ -1,0 +1,231 @@
+/* An IKE_SA in its record. Knows what the fields may be, not what becomes of them. */
+#include "ipsecd/ike/init.h"
+#include "ipsecd/ike/state.h"
+
+static void key(struct codec *c, uint8_t *p, uint8_t *len, size_t max)
+{
+	CODEC_COUNT(c, *len, max, "a key is too long");
+	codec_bytes(c, p, *len);
+}
+
+static void same_length(struct codec *c, uint8_t *p, uint8_t len)
+{
+	codec_bytes(c, p, len);
+}
+
+/* SK_* (RFC 7296 2.14). */
+static void keys(struct codec *c, struct ike_keys *k)
+{
+	key(c, k->d, &k->d_len, sizeof(k->d));
+	key(c, k->ai, &k->a_len, sizeof(k->ai));
+	same_length(c, k->ar, k->a_len);
+	key(c, k->ei, &k->e_len, sizeof(k->ei));
+	same_length(c, k->er, k->e_len);
+	key(c, k->pi, &k->p_len, sizeof(k->pi));
+	same_length(c, k->pr, k->p_len);
+}
+
+static void message(struct codec *c, struct message_copy *m)
+{
+	codec_memory(c, &m->data, &m->len, STATE_REQUEST_MAX, "a message is too long");
+}
+
+static void windows(struct codec *c, struct ike_sa *sa)
+{
+	codec_u32(c, &sa->tx.next_id);
+	codec_bool(c, &sa->tx.in_flight);
+	codec_unsigned(c, &sa->tx.sent);
+	codec_unsigned(c, &sa->tx.hastened);
+	codec_u64(c, &sa->tx.first_sent);
+	codec_u64(c, &sa->tx.last_sent);
+	message(c, &sa->tx.request);
+	codec_u32(c, &sa->rx.next_id);
+	codec_u64(c, &sa->rx.repeated_at);
+	message(c, &sa->rx.response);
+}
+
+static void suspicion(struct codec *c, struct sa_suspicion *s)
+{
+	CODEC_ENUM(c, s->what, IKE_SUSPICIONS, "unknown suspicion");
+	codec_u64(c, &s->since);
+	codec_u32(c, &s->proof);
+	codec_u64(c, &s->pause);
+	codec_u64(c, &s->not_again);
+}
+
+static void vips(struct codec *c, struct sa_vips *v)
+{
+	codec_addrs(c, v->local, &v->n_local, VIPS_MAX, "too many virtual addresses");
+	codec_addrs(c, v->remote, &v->n_remote, VIPS_MAX, "too many virtual addresses");
+	codec_addrs(c, v->dns, &v->n_dns, VIP_DNS_MAX, "too many name servers");
+}
+
+static void who(struct codec *c, struct ike_sa *sa)
+{
+	CODEC_ENUM(c, sa->state, IKE_SA_ENDED, "unknown state");
+	codec_bool(c, &sa->initiator);
+	codec_bool(c, &sa->auth_initiator);
+	codec_u64(c, &sa->spi_i);
+	codec_u64(c, &sa->spi_r);
+	sa->own_spi = sa->initiator ? sa->spi_i : sa->spi_r;
+	codec_path(c, &sa->path);
+	codec_id(c, &sa->local_id);
+	codec_id(c, &sa->remote_id);
+	codec_bool(c, &sa->nat_local);
+	codec_bool(c, &sa->nat_remote);
+	codec_bool(c, &sa->nat_faked);
+	codec_bool(c, &sa->peer_authenticated);
+	codec_bool(c, &sa->half_open);
+	if (sa->half_open)
+		codec_bytes(c, sa->init_key, sizeof(sa->init_key));
+}
+
+static void secrets(struct codec *c, struct ike_sa *sa)
+{
+	codec_suite(c, &sa->suite);
+	keys(c, &sa->keys);
+	codec_u64(c, &sa->iv_counter);
+	codec_bytes(c, sa->nonce_own, sizeof(sa->nonce_own));
+	codec_short(c, sa->nonce_peer, &sa->nonce_peer_len, IKE_NONCE_MAX, "a nonce is too long");
+	codec_short(c, sa->lowest_nonce, &sa->lowest_nonce_len, IKE_NONCE_MAX,
+		    "a nonce is too long");
+}
+
+static void times(struct codec *c, struct ike_sa *sa)
+{
+	struct timer *all[IKE_SA_TIMERS];
+
+	codec_u64(c, &sa->created);
+	codec_u64(c, &sa->established);
+	codec_u64(c, &sa->last_heard);
+	codec_u64(c, &sa->rekey_at);
+	codec_u64(c, &sa->expires_at);
+	codec_u64(c, &sa->reauth_at);
+	codec_u64(c, &sa->reauth_by);
+	codec_u64(c, &sa->superseded_until);
+	ike_sa_timers(sa, all);
+	for (unsigned i = 0; i < IKE_SA_TIMERS; i++)
+		codec_timer(c, all[i]);
+}
+
+/* What becomes of it, and of which others. */
+static void fate(struct codec *c, struct ike_sa *sa)
+{
+	CODEC_ENUM(c, sa->end_reason, IKE_REASONS, "unknown reason");
+	codec_u64(c, &sa->successor);
+	codec_bool(c, &sa->redundant);
+	codec_bool(c, &sa->superseded);
+	codec_bool(c, &sa->silent);
+	codec_bool(c, &sa->inherits);
+	codec_u64(c, &sa->reauth_of);
+	codec_bool(c, &sa->announced);
+	codec_u32(c, &sa->last_id);
+	codec_u64(c, &sa->collision);
+	codec_u64(c, &sa->predecessor);
+	codec_u64(c, &sa->lease);
+	codec_u64(c, &sa->attached);
+}
+
+void state_sa_fields(struct codec *c, struct ike_engine *e, struct ike_sa *sa, struct state_sa *x)
+{
+	codec_u32(c, &sa->id);
+	codec_string(c, &x->conn, "no name of a connection");
+	codec_bool(c, &x->orphan);
+	codec_bool(c, &x->attempt);
+	codec_u64(c, &x->digest_ike);
+	who(c, sa);
+	secrets(c, sa);
+	vips(c, &sa->vips);
+	windows(c, sa);
+	suspicion(c, &sa->suspicion);
+	times(c, sa);
+	fate(c, sa);
+	state_children(c, e, sa);
+	state_tasks(c, e, sa);
+	state_init(c, e, sa);
+}
+
+/* ---- is it one? ---- */
+
+static bool keyed(enum ike_sa_state state)
+{
+	return state != IKE_SA_CREATED && state != IKE_SA_INIT_SENT;
+}
+
+static const char *keys_fault(const struct ike_sa *sa)
+{
+	const struct suite *s = &sa->suite;
+	const struct ike_keys *k = &sa->keys;
+
+	if (!s->encr || !s->prf || !s->ke)
+		return "an IKE_SA without algorithms";
+	if (k->d_len != s->prf->out_len || k->p_len != s->prf->out_len ||
+	    k->e_len != s->encr->key_len + s->encr->salt_len ||
+	    k->a_len != (s->integ ? s->integ->key_len : 0))
+		return "keys that do not fit the algorithms";
+	return NULL;
+}
+
+static bool establishing(const struct ike_sa *sa)
+{
+	return sa->state == IKE_SA_INIT_SENT || sa->state == IKE_SA_AUTH_SENT;
+}
+
+/* Each state with what its handlers rely on. */
+static const char *state_fault(const struct ike_sa *sa)
+{
+	const struct init_state *init = sa->init;
+
+	switch (sa->state) {
+	case IKE_SA_CREATED: /* a rekey's, in the making */
+		return init ? "an IKE_SA_INIT that was not sent" : NULL;
+	case IKE_SA_INIT_SENT:
+	case IKE_SA_AUTH_SENT:
+		if (!sa->initiator || !init || !init->child_name || !sa->tx.in_flight)
+			return "an attempt without its request";
+		if (sa->state == IKE_SA_INIT_SENT)
+			return init->ke ? NULL : "an IKE_SA_INIT without key exchange";
+		break;
+	case IKE_SA_HALF_OPEN:
+		if (sa->initiator || !init)
+			return "a half-open IKE_SA without its IKE_SA_INIT";
+		break;
+	case IKE_SA_DELETING: /* a refused one has them until it ends */
+		if (!init)
+			return sa->half_open ? "a half-open IKE_SA without its IKE_SA_INIT" : NULL;
+		break;
+	default:
+		return init || sa->half_open ? "an IKE_SA_INIT that is over" : NULL;
+	}
+	return init->request.len && init->response.len ? NULL : "an IKE_SA_INIT without messages";
+}
+
+static const char *window_fault(const struct ike_sa *sa)
+{
+	if (sa->tx.in_flight != (sa->tx.request.len != 0))
+		return "a request that is in flight and not there";
+	if (sa->tx.in_flight && !sa->running && !establishing(sa))
+		return "a request in flight that nobody made";
+	if (sa->running && !sa->tx.in_flight)
+		return "a task that waits for no answer";
+	return NULL;
+}
+
+const char *state_sa_fault(const struct ike_sa *sa)
+{
+	const char *fault = NULL;
+	const struct child *child;
+
+	if (!sa->id || !sa->own_spi)
+		return "an IKE_SA without id or SPI";
+	if (keyed(sa->state) || sa->suite.encr)
+		fault = keys_fault(sa);
+	if (!fault)
+		fault = state_fault(sa);
+	if (!fault)
+		fault = window_fault(sa);
+	DL_FOREACH (sa->children, child)
+		if (!fault)
+			fault = state_child_fault(child);
+	return fault;
+}
