@@ -23,6 +23,12 @@ void output_send(struct ike_engine *e, const struct ike_path *path, struct span 
 	memcpy(last_sent, datagram.ptr, datagram.len);
 }
 
+void sa_touch(struct ike_engine *e, struct ike_sa *sa)
+{
+	(void)e;
+	(void)sa;
+}
+
 mono_time engine_random_below(struct ike_engine *e, mono_time limit)
 {
 	(void)e;
