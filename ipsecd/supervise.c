@@ -150,17 +150,22 @@ static void on_term(struct ev_loop *loop, ev_signal *w, int revents)
 	supervise_arm_limit(s, HASTE_SECONDS);
 }
 
-static void on_hangup(struct ev_loop *loop, ev_signal *w, int revents)
+static void reload(struct supervisor *s)
 {
-	struct supervisor *s = w->data;
 	struct process *ike = s->children[IPC_ROLE_IKE].now;
 
-	(void)loop;
-	(void)revents;
-	if (!ike || !ike->begun || ike->stopping)
-		return; /* the next one reads the files anyway */
+	s->reload_due = !ike || !ike->ready || ike->stopping;
+	if (s->reload_due)
+		return; /* the next one, when it works */
 	notify_reloading();
 	ipc_send(ike->link, IPC_RELOAD, 0, NULL, 0, NULL, 0);
+}
+
+static void on_hangup(struct ev_loop *loop, ev_signal *w, int revents)
+{
+	(void)loop;
+	(void)revents;
+	reload(w->data);
 }
 
 /* ---- watching ---- */
@@ -189,6 +194,8 @@ void supervise_step(struct supervisor *s)
 		replace_step(s);
 	else if (all && !s->announced)
 		ready(s);
+	if (s->announced && s->reload_due && s->phase == PHASE_RUNNING)
+		reload(s);
 }
 
 /* One that lives but does not turn its loop any more helps nobody. Counted, not timed: when this
@@ -316,6 +323,8 @@ static void close_all(struct supervisor *s)
 	upgrade_free(s);
 	socket_close(s);
 	notify_barrier();
+	if (s->keeping)
+		systemd_clean_up_later(s);
 	if (!s->left && !s->keeping && keep_find(s->keep, OWNER_SELF, "vici") >= 0)
 		unlink(s->options->vici);
 	if (s->left)

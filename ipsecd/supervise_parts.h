@@ -83,9 +83,10 @@ struct supervisor {
 	int lock;     /* of the vici socket */
 	char *binary; /* the path we were started from, whatever is there by now */
 	unsigned generation;
-	bool replacing; /* those of former generations, one after the other */
-	bool announced; /* all were ready once */
-	bool left;	/* another supervisor has taken over: nothing of ours is left to clean */
+	bool replacing;	 /* those of former generations, one after the other */
+	bool reload_due; /* who took over reads the files once it works: they may have changed */
+	bool announced;	 /* all were ready once */
+	bool left;	 /* another supervisor has taken over: nothing of ours is left to clean */
 	mono_time replacing_since;
 	struct asker *askers;	 /* who is connected to our own socket */
 	struct asker *asker;	 /* who waits for the end of the replacing */
@@ -179,6 +180,8 @@ bool socket_path(const char *vici, char *out, size_t size);
 void systemd_kept(unsigned owner, const char *name, int fd); /* -1: dropped */
 void systemd_take(struct supervisor *s); /* what was kept while none of us lived */
 void systemd_watch(struct supervisor *s);
+/* At the end: who never starts again within keep-on-stop is cleaned up after. */
+void systemd_clean_up_later(const struct supervisor *s);
 
 /* ---- supervise_upgrade.c ---- */
 

@@ -72,7 +72,7 @@ void replace_gone(struct child *c)
 void replace_begin(struct supervisor *s)
 {
 	s->phase = PHASE_RUNNING;
-	s->replacing = true;
+	s->replacing = s->reload_due = true;
 	s->replacing_since = mono_now();
 	for (unsigned i = 0; i < IPC_ROLES; i++)
 		s->children[i].next = process_spawn(&s->children[i]);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <systemd/sd-daemon.h>
+#include <systemd/sd-login.h>
 #include <unistd.h>
 
 #define BARRIER_US 5000000
@@ -77,6 +78,15 @@ void notify_each_stored(void (*cb)(void *ctx, const char *name, int fd), void *c
 		free(names[i]);
 	}
 	free(names);
+}
+
+bool notify_unit(char *out, size_t size)
+{
+	char *unit = NULL;
+	int n = sd_pid_get_unit(0, &unit) < 0 ? -1 : snprintf(out, size, "%s", unit);
+
+	free(unit);
+	return n > 0 && (size_t)n < size;
 }
 
 double notify_watchdog(void)

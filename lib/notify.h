@@ -4,6 +4,7 @@
 #define DETOUR_NOTIFY_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 bool notify_on(void); /* is there one? */
@@ -20,6 +21,9 @@ void notify_store(const char *name, int fd);
 void notify_forget(const char *name);
 /* What was kept; the descriptors are the callee's, and close-on-exec. Once only. */
 void notify_each_stored(void (*cb)(void *ctx, const char *name, int fd), void *ctx);
+
+/* The name of our unit, "ipsecd.service"; false: none. */
+bool notify_unit(char *out, size_t size);
 
 /* Seconds within which WATCHDOG=1 is wanted; 0: not wanted. */
 double notify_watchdog(void);

@@ -40,6 +40,11 @@ def title(pid):
         return ""
 
 
+def read(path):
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
 class Supervisor:
     """One ipsecd --split in a folder of its own."""
 
@@ -288,6 +293,7 @@ def upgrade(folder):
                 s.wait(f"state {name} is {round_}", mark)
             s.wait("plane] was given tun:fake.0", mark)
             s.wait(f"restarts 0 0 0, upgrades {round_}", mark)
+            s.wait("ike] reload", mark)
             log = s.daemon.log(mark)
             check(log.index("ike] stop and keep") < log.index("plane] stop and keep") <
                   log.index("area is"), "the order of the processes")
@@ -418,11 +424,18 @@ def restart_by_the_service_manager(folder):
         s = Supervisor.__new__(Supervisor)
         s.folder, s.vici, s.conf = folder, f"{folder}/vici", f"{folder}/ipsec.conf"
         s.configure("")
+        tools, path = f"{folder}/tools", os.environ["PATH"]
+        os.mkdir(tools)
+        for tool in ("systemd-run", "systemctl"):
+            with open(f"{tools}/{tool}", "w", encoding="ascii") as file:
+                file.write(f'#!/bin/sh\necho "{tool} $*" >>{folder}/ran\n')
+            os.chmod(f"{tools}/{tool}", 0o755)
         inode = None
         for round_ in range(3):
             manager.told = []
             log = f"{folder}/log{round_}"
-            process = manager.start(s.argv(), log, {"FAKE_KEEP": "1"})
+            process = manager.start(s.argv(), log, {"FAKE_KEEP": "1",
+                                                    "PATH": f"{tools}:{path}"})
             try:
                 until("READY=1", lambda: manager.heard("READY=1"))
                 check_equal(manager.names(), sorted([
@@ -432,6 +445,8 @@ def restart_by_the_service_manager(folder):
                     text = file.read()
                 check(f"state engine is {round_}" in text, text)
                 check(("was given tun:fake.0" in text) == (round_ > 0), text)
+                if round_:  # the files may have changed
+                    until("a reload", lambda log=log: "ike] reload" in read(log))
                 found = os.stat(s.vici).st_ino
                 check(inode in (None, found), "the vici socket is another one")
                 inode = found
@@ -444,6 +459,11 @@ def restart_by_the_service_manager(folder):
             with open(log, encoding="utf-8") as file:
                 check_equal(file.read().count("stop and keep"), 3, "processes that keep")
         manager.clear()
+        with open(f"{folder}/ran", encoding="utf-8") as file:
+            ran = file.read().splitlines()
+        check_equal([line.split()[0] for line in ran].count("systemctl"), 2, f"in {ran}")
+        check(any(re.search(r"systemd-run .*--on-active=30s .*--flush .*supervise-test " +
+                            re.escape(s.vici), line) for line in ran), f"clean-up: {ran}")
         process = manager.start(s.argv(), f"{folder}/log-last")
         try:
             until("READY=1", lambda: manager.read()[-1:] and manager.names())
