@@ -8,16 +8,20 @@
     {"up": CONN, "at": SITE}        ipsecctl up; CONN may be a list
     {"cut": [SITE, SITE]}           the internet drops all between their public addresses
     {"mend": [SITE, SITE]}          and passes it again
-    {"restart": PROGRAM, "at": SITE}  zebra (with those that depend on it) or routed-bridge
-    {"kill": PROGRAM, "at": SITE}   kill -9 of routed-bridge, started anew as systemd does
+    {"restart": PROGRAM, "at": SITE}  zebra (with those that depend on it), routed-bridge, or
+                                    ipsecd: a new one takes over from the old one, which ends
+    {"kill": PROGRAM, "at": SITE}   kill -9 of routed-bridge, started anew as systemd does; or of
+                                    a process of ipsecd's, ike or plane, which ipsecd starts anew
+    {"upgrade": "ipsecd", "at": SITE}  ipsecctl upgrade
     {"reload": [PROGRAM...], "at": SITE}  SIGHUP: ipsecd, routed-bridge
     {"flood": [SITE, SITE]}         full load between hosts of the two: a TCP stream each way,
                                     until the event is over"""
 from measure import Flood
 from shell import LabError, run
 
-VERBS = ("rekey", "reauth", "down", "dead", "up", "cut", "mend", "restart", "kill", "reload",
-         "flood")
+VERBS = ("rekey", "reauth", "down", "dead", "up", "cut", "mend", "restart", "kill", "upgrade",
+         "reload", "flood")
+IPSECD = ("ipsecd", "ike", "plane")
 RELOADED = {"ipsecd": "configuration in force", "routed-bridge": "read again"}
 
 
@@ -31,6 +35,7 @@ class Actions:
         self.lab, self.sites, self.mesh = lab, sites, mesh
         self.program = program  # lab-probe
         self.before = None  # what the action is measured against
+        self.processes = {}  # of ipsecd, by role
         self.floods = []
 
     def _verb(self, action):
@@ -161,27 +166,46 @@ class Actions:
 
     # ---- programs
 
+    def _once_more(self, verb, what, action, known):
+        """One of `known`, by name; what was there before has to be there afterwards."""
+        if what not in known:
+            raise LabError(f"events.json: can't {verb} '{what}' ({', '.join(known)})")
+        site = self._site(action)
+        self.before = site.bgp_routes()
+        self.processes = site.processes() if what in IPSECD else {}
+        known[what](site)
+
     def _restart(self, what, action):
-        self.before = self._site(action).bgp_routes()
-        if what == "zebra":
-            self._site(action).restart_zebra()
-        elif what == "routed-bridge":
-            self._site(action).restart_bridge()
-        else:
-            raise LabError(f"events.json: can't restart '{what}' (zebra, routed-bridge)")
+        self._once_more("restart", what, action, {
+            "zebra": lambda site: site.restart_zebra(),
+            "routed-bridge": lambda site: site.restart_bridge(),
+            "ipsecd": lambda site: site.take_over_ipsecd()})
 
     def _kill(self, what, action):
-        if what != "routed-bridge":
-            raise LabError(f"events.json: can't kill '{what}' (routed-bridge)")
-        self.before = self._site(action).bgp_routes()
-        self._site(action).kill_bridge()
+        self._once_more("kill", what, action, {
+            "routed-bridge": lambda site: site.kill_bridge(),
+            "ike": lambda site: site.kill_process("ike"),
+            "plane": lambda site: site.kill_process("plane")})
+
+    def _upgrade(self, what, action):
+        self._once_more("upgrade", what, action,
+                        {"ipsecd": lambda site: site.ipsecctl("upgrade")})
 
     def _routes_back(self, action):
         site = self._site(action)
         return (site.peers_established() and site.bfd_follows()
-                and site.bgp_routes() >= self.before and site.bridge_routes() >= site.bridge_wanted())
+                and site.bgp_routes() >= self.before and site.bridge_routes() >= site.bridge_wanted()
+                and (not self.processes or self._ipsecd_is_back(site, action)))
 
-    _restart_settled = _kill_settled = _routes_back
+    def _ipsecd_is_back(self, site, action):
+        """By another process, or several, and with everything installed."""
+        now = site.processes()
+        fresh = [action["kill"]] if "kill" in action else ["plane", "ike", "helper"]
+        return (all(now.get(role) and now[role] != self.processes[role] for role in fresh)
+                and all(site.child_spis(conn) for conn, ends in self.mesh.links.items()
+                        if site.name in ends and conn not in self.mesh.failed))
+
+    _restart_settled = _kill_settled = _upgrade_settled = _routes_back
 
     def _reload(self, programs, action):
         site = self._site(action)

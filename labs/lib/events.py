@@ -129,7 +129,7 @@ class Events:
         leaks = self._counters(near)
         device = kernel_device(near.namespace, flows[0].network)
         watch = RouteWatch(near.namespace, flows[0].network)
-        alarms = self._alarms()
+        alarms, downs = self._alarms(), self._bgp_downs()
         probes = []
         try:
             probes += [Probe(self.network.lab, f.host, f.address, self.program,
@@ -161,6 +161,8 @@ class Events:
         result.update(self._counted(leaks))
         result["alarms"] = sum(n - alarms[name] for name, n in self._alarms().items()
                                if n >= alarms[name])  # a new bfdd counts from 0
+        result["bgp_downs"] = sum(max(n - downs[name], 0)
+                                  for name, n in self._bgp_downs().items())
         result.update({"load_mbit": round(load * 8 / 1e6 / (time.time() - start), 1)}
                       if load else {})
         self._note(event, dict(result, path=paths[0]), flows, paths)
@@ -187,6 +189,9 @@ class Events:
 
     def _alarms(self):
         return {name: site.bfd_downs() for name, site in self.network.sites.items()}
+
+    def _bgp_downs(self):
+        return {name: site.bgp_downs() for name, site in self.network.sites.items()}
 
     @staticmethod
     def _summed(measured):

@@ -18,8 +18,8 @@ An event:
     path      the sites that packets pass in the end; "shortest": one of the shortest ways over
               links that work
     seconds   how long the probe runs at least
-    expect    {"lost": N}, {"gap_ms": N}, {"blackhole_ms": N}, {"leaked": N}, {"alarms": N}:
-              at most so much. N may be one for each data plane, {"userspace": N, "kernel": N}
+    expect    {"lost": N}, {"gap_ms": N}, {"blackhole_ms": N}, {"leaked": N}, {"alarms": N},
+              {"bgp_downs": N}: at most so much. N may be one for each data plane, {"userspace": N, "kernel": N}
     from, to  another probe than the lab's
     once      true: not again with --runs
     asked     true: only when --only names it
@@ -34,7 +34,7 @@ PROBE_KEYS = {"from", "to", "rate"}
 VARIANT_KEYS = {"name", "text", "bfd", "events"}
 EVENT_KEYS = {"name", "text", "do", "path", "seconds", "expect", "from", "to", "once", "then",
               "asked"}
-EXPECT_KEYS = {"lost", "gap_ms", "blackhole_ms", "leaked", "alarms"}
+EXPECT_KEYS = {"lost", "gap_ms", "blackhole_ms", "leaked", "alarms", "bgp_downs"}
 GOAL_KEYS = {"lost_worst", "gap_ms_median", "alarms_worst"}
 
 

@@ -4,9 +4,10 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import socket
 
-from shell import Daemon, LabError, inside, run, wait_until
+from shell import Daemon, LabError, inside, run, say, wait_until
 
 FRR = "/usr/lib/frr"
 # Since FRR 10, zebra's configuration goes through mgmtd, whose sockets have fixed names
@@ -110,11 +111,13 @@ class Site:
     def load_frr(self):
         run(["vtysh", "--vty_socket", self.frr, "-f", os.path.join(self.config, "frr.conf")])
 
+    def _ipsecd_words(self):
+        return [f"{self.programs}/ipsecd", "--foreground", "--split", "--plane", self.plane,
+                "--config", f"{self.config}/ipsec.conf",
+                "--secrets", f"{self.config}/ipsec.secrets", "--vici", self.vici]
+
     def start_ipsecd(self):
-        daemon = self._start("ipsecd", [
-            f"{self.programs}/ipsecd", "--foreground", "--plane", self.plane,
-            "--config", f"{self.config}/ipsec.conf", "--secrets", f"{self.config}/ipsec.secrets",
-            "--vici", self.vici])
+        daemon = self._start("ipsecd", self._ipsecd_words())
         wait_until(f"ipsecd's socket at {self.name}", lambda: os.path.exists(self.vici),
                    START_SECONDS, [daemon])
 
@@ -150,6 +153,28 @@ class Site:
         """As systemd with Restart=always and no delay: a new one follows at once."""
         self.daemons["routed-bridge"].kill()
         self.start_bridge()
+
+    def processes(self):
+        """Process ids of ipsecd's processes by role; 0: it is just being started. {} while
+        ipsecd does not answer."""
+        try:
+            status = json.loads(self.ipsecctl("status", "--json", quiet=True))
+        except LabError:
+            return {}
+        return {role: int(known["pid"]) for role, known in status.get("processes", {}).items()}
+
+    def kill_process(self, role):
+        pid = self.processes()[role]
+        say(f"  $ kill -KILL {pid}    # ipsecd: {role} of {self.name}")
+        os.kill(pid, signal.SIGKILL)
+
+    def take_over_ipsecd(self):
+        """What a restart is without systemd: the new one gets all from the old one, which ends."""
+        old = self.daemons["ipsecd"]
+        words = inside(self.namespace, self._ipsecd_words() + ["--takeover"])
+        new = self.daemons["ipsecd"] = Daemon(old.name, words, old.log)
+        new.start()
+        old.process.wait(START_SECONDS)
 
     def tell_end(self):
         """All tunnels drain at the same time."""
@@ -236,6 +261,10 @@ class Site:
         """How often a BFD session that was up has gone down."""
         return sum(p.get("session-down", 0)
                    for p in self.vty_json("bfdd", "show bfd peers counters") or [])
+
+    def bgp_downs(self):
+        """How often a session of BGP that was up has gone down."""
+        return sum(p.get("connectionsDropped", 0) for p in self.bgp_peers().values())
 
     def no_bfd(self):
         with open(os.path.join(self.config, "frr.conf")) as source:
