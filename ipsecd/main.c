@@ -73,6 +73,8 @@ int main(int argc, char **argv)
 
 	if (status >= 0)
 		return status;
+	if (options.before_stop)
+		return supervise_before_stop(&options);
 	if (options.check_upgrade)
 		return supervise_check_upgrade(&options);
 	if (options.check)

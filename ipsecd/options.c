@@ -25,6 +25,7 @@ enum {
 	OPT_SANDBOX,
 	OPT_TAKEOVER,
 	OPT_CHECK_UPGRADE,
+	OPT_BEFORE_STOP,
 	OPT_ROLE,
 	OPT_VERSION,
 	OPT_HELP
@@ -44,6 +45,7 @@ static const struct option table[] = {
 	{"sandbox", required_argument, NULL, OPT_SANDBOX},
 	{"restart-pause", required_argument, NULL, OPT_RESTART_PAUSE},
 	{"takeover", no_argument, NULL, OPT_TAKEOVER},
+	{"before-stop", no_argument, NULL, OPT_BEFORE_STOP},
 	{"check-upgrade", no_argument, NULL, OPT_CHECK_UPGRADE},
 	{"role", required_argument, NULL, OPT_ROLE},
 	{"version", no_argument, NULL, OPT_VERSION},
@@ -69,6 +71,9 @@ static const char usage[] =
 	"  --restart-pause S seconds, the longest pause before a process that dies again and\n"
 	"                    again is started again (default 10)\n"
 	"  --check           check the configuration and leave: 0 good, 2 errors\n"
+	"  --before-stop     for ExecStop= of the unit: with keep-on-stop=, a timer that cleans up "
+	"if\n"
+	"                    nobody starts again\n"
 	"  --flush           remove devices, SAs and policies of ours that a daemon left behind\n"
 	"  --version         show the version\n"
 	"  --help            show this\n";
@@ -137,6 +142,9 @@ static int take(int option, struct options *o)
 		return -1;
 	case OPT_TAKEOVER:
 		o->takeover = o->split = true;
+		return -1;
+	case OPT_BEFORE_STOP:
+		o->before_stop = true;
 		return -1;
 	case OPT_CHECK_UPGRADE:
 		o->check_upgrade = true;

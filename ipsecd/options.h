@@ -14,6 +14,7 @@ struct options {
 	bool foreground, check, flush;
 	bool split;	    /* into processes: supervise.h */
 	bool takeover;	    /* from the supervisor that runs */
+	bool before_stop;   /* see supervise.h */
 	bool check_upgrade; /* internal: could this binary take over from the one that asks? */
 	const char *role;   /* internal: which of them; NULL */
 	enum sandbox_mode sandbox;

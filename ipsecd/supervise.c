@@ -323,8 +323,6 @@ static void close_all(struct supervisor *s)
 	upgrade_free(s);
 	socket_close(s);
 	notify_barrier();
-	if (s->keeping)
-		systemd_clean_up_later(s);
 	if (!s->left && !s->keeping && keep_find(s->keep, OWNER_SELF, "vici") >= 0)
 		unlink(s->options->vici);
 	if (s->left)

@@ -180,8 +180,6 @@ bool socket_path(const char *vici, char *out, size_t size);
 void systemd_kept(unsigned owner, const char *name, int fd); /* -1: dropped */
 void systemd_take(struct supervisor *s); /* what was kept while none of us lived */
 void systemd_watch(struct supervisor *s);
-/* At the end: who never starts again within keep-on-stop is cleaned up after. */
-void systemd_clean_up_later(const struct supervisor *s);
 
 /* ---- supervise_upgrade.c ---- */
 

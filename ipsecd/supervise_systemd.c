@@ -1,12 +1,15 @@
 /* What systemd is told, and what it keeps while no process of ours lives. */
+#include "ipsecd/config/errors.h"
+#include "ipsecd/reload.h"
+#include "ipsecd/supervise.h"
 #include "ipsecd/supervise_parts.h"
 #include "lib/notify.h"
 
-#include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define CLEAN_UP "ipsecd-clean-up"
@@ -56,68 +59,38 @@ static void check_path(struct supervisor *s, const char *name, const char *path)
 
 /* ---- who never starts again is cleaned up after ---- */
 
-static pid_t start(const char *const *argv)
+/* Replaces what a stop before this one made. While a daemon runs again, both commands refuse. */
+static int make_timer(const char *binary, const char *vici, uint32_t seconds)
 {
-	int null;
-	pid_t pid = fork();
-
-	if (pid == 0) {
-		null = open("/dev/null", O_RDWR);
-		dup2(null, STDOUT_FILENO);
-		dup2(null, STDERR_FILENO);
-		execvp(argv[0], (char *const *)(uintptr_t)argv);
-		_exit(127);
-	}
-	return pid;
-}
-
-/* false: it could not be run, or failed. For the end: the loop, which would wait for it, too, does
- * not run any more. */
-static bool command(const char *const *argv)
-{
-	pid_t pid = start(argv);
-	int status;
-
-	return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) &&
-	       WEXITSTATUS(status) == 0;
-}
-
-static void stop_clean_up(void)
-{
-	static const char *const argv[] = {"systemctl", "--no-block", "stop", CLEAN_UP ".timer",
-					   NULL};
-
-	start(argv); /* nobody waits: packets do */
-}
-
-/* What we leave in the kernel and in systemd's store. Both refuse where a daemon runs again. */
-void systemd_clean_up_later(const struct supervisor *s)
-{
-	char when[48], unit[256] = "ipsecd.service";
-	const char *argv[] = {"systemd-run",
-			      "--quiet",
-			      "--collect",
-			      "--unit=" CLEAN_UP,
-			      when,
-			      "--timer-property=AccuracySec=1s",
-			      "/bin/sh",
-			      "-c",
-			      "\"$0\" --flush --vici \"$1\"; "
-			      "systemctl clean --what=fdstore \"$2\"",
-			      s->binary,
-			      s->options->vici,
-			      unit,
-			      NULL};
+	static const char script[] =
+		"systemctl stop " CLEAN_UP ".timer 2>/dev/null; exec systemd-run --quiet --collect "
+		"--unit=" CLEAN_UP " --on-active=\"$2s\" --timer-property=AccuracySec=1s "
+		"/bin/sh -c '\"$0\" --flush --vici \"$1\"; systemctl clean --what=fdstore \"$2\"' "
+		"\"$0\" \"$1\" \"$3\"";
+	char number[16], unit[256] = "ipsecd.service";
 
 	notify_unit(unit, sizeof(unit));
-	snprintf(when, sizeof(when), "--on-active=%us", s->keep_seconds);
-	if (s->binary && command(argv))
-		log_to(s->log, LOG_LEVEL_NOTICE, "job", "",
-		       "SAs and devices stay for the next start, %u s long", s->keep_seconds);
-	else
-		log_to(s->log, LOG_LEVEL_WARN, "job", "",
-		       "SAs and devices stay for the next start; nobody removes them if there is "
-		       "none (systemd-run failed): ipsecd --flush does");
+	snprintf(number, sizeof(number), "%u", seconds);
+	execl("/bin/sh", "sh", "-c", script, binary, vici, number, unit, (char *)NULL);
+	perror("ipsecd --before-stop: /bin/sh");
+	return 1;
+}
+
+int supervise_before_stop(const struct options *options)
+{
+	struct config_errors errors = {0};
+	struct config config = {0};
+	uint32_t seconds = 0;
+	char *binary = upgrade_own_path();
+	int status;
+
+	if (reload_files(options, &config, &errors))
+		seconds = config.settings.keep_on_stop;
+	config_errors_free(&errors);
+	config_free(&config);
+	status = !seconds ? 0 : binary ? make_timer(binary, options->vici, seconds) : 1;
+	free(binary);
+	return status;
 }
 
 void systemd_take(struct supervisor *s)
@@ -131,7 +104,6 @@ void systemd_take(struct supervisor *s)
 	if (!keep_count(s->keep))
 		return;
 	s->reload_due = true;
-	stop_clean_up();
 	log_to(s->log, LOG_LEVEL_NOTICE, "job", "",
 	       "going on with %u descriptors that the service manager kept", keep_count(s->keep));
 }

@@ -424,18 +424,11 @@ def restart_by_the_service_manager(folder):
         s = Supervisor.__new__(Supervisor)
         s.folder, s.vici, s.conf = folder, f"{folder}/vici", f"{folder}/ipsec.conf"
         s.configure("")
-        tools, path = f"{folder}/tools", os.environ["PATH"]
-        os.mkdir(tools)
-        for tool in ("systemd-run", "systemctl"):
-            with open(f"{tools}/{tool}", "w", encoding="ascii") as file:
-                file.write(f'#!/bin/sh\necho "{tool} $*" >>{folder}/ran\n')
-            os.chmod(f"{tools}/{tool}", 0o755)
         inode = None
         for round_ in range(3):
             manager.told = []
             log = f"{folder}/log{round_}"
-            process = manager.start(s.argv(), log, {"FAKE_KEEP": "1",
-                                                    "PATH": f"{tools}:{path}"})
+            process = manager.start(s.argv(), log, {"FAKE_KEEP": "1"})
             try:
                 until("READY=1", lambda: manager.heard("READY=1"))
                 check_equal(manager.names(), sorted([
@@ -459,11 +452,6 @@ def restart_by_the_service_manager(folder):
             with open(log, encoding="utf-8") as file:
                 check_equal(file.read().count("stop and keep"), 3, "processes that keep")
         manager.clear()
-        with open(f"{folder}/ran", encoding="utf-8") as file:
-            ran = file.read().splitlines()
-        check_equal([line.split()[0] for line in ran].count("systemctl"), 2, f"in {ran}")
-        check(any(re.search(r"systemd-run .*--on-active=30s .*--flush .*supervise-test " +
-                            re.escape(s.vici), line) for line in ran), f"clean-up: {ran}")
         process = manager.start(s.argv(), f"{folder}/log-last")
         try:
             until("READY=1", lambda: manager.read()[-1:] and manager.names())
@@ -474,6 +462,37 @@ def restart_by_the_service_manager(folder):
         with open(f"{folder}/log-last", encoding="utf-8") as file:
             text = file.read()
         check("state engine is 0" in text and text.count("stop for good") == 3, text)
+
+
+@in_folder
+def a_stop_with_a_limit(folder):
+    for tool in ("systemd-run", "systemctl"):
+        with open(f"{folder}/{tool}", "w", encoding="ascii") as file:
+            file.write(f'#!/bin/sh\nfor word; do echo "$word"; done >>{folder}/{tool}.ran\n')
+        os.chmod(f"{folder}/{tool}", 0o755)
+    conf = f"{folder}/ipsec.conf"
+    for text, timer in (("", False), ("config setup\n    keep-on-stop=30s\n", True)):
+        with open(conf, "w", encoding="ascii") as file:
+            file.write(text)
+        subprocess.run([BINARY, "--before-stop", "--config", conf, "--vici", "/some/vici"],
+                       check=True, env={**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"})
+        check_equal(os.path.exists(f"{folder}/systemd-run.ran"), timer, f"a timer with '{text}'")
+    words = read(f"{folder}/systemd-run.ran").splitlines()
+    check("--on-active=30s" in words and "--unit=ipsecd-clean-up" in words, f"{words}")
+    # What the timer would do.
+    at = words.index("/bin/sh")
+    check_equal(words[at + 3:at + 5], [BINARY, "/some/vici"], "of the timer's script")
+    fake = f"{folder}/flush"
+    with open(fake, "w", encoding="ascii") as file:
+        file.write(f'#!/bin/sh\necho "$@" >{folder}/flushed\n')
+    os.chmod(fake, 0o755)
+    subprocess.run([*words[at:at + 3], fake, *words[at + 4:]], check=True,
+                   env={**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"})
+    check_equal(read(f"{folder}/flushed"), "--flush --vici /some/vici\n", "its first command")
+    ran = read(f"{folder}/systemctl.ran").split()
+    check_equal(ran[:2], ["stop", "ipsecd-clean-up.timer"], "of the timer before")
+    check_equal(ran[2:4], ["clean", "--what=fdstore"], "its second command")
+    check(ran[4].endswith(".service"), f"{ran}")
 
 
 def main():
@@ -493,6 +512,7 @@ def main():
     suite.case("takeovers that fail", takeovers_that_fail)
     suite.case("systemd is told", the_service_manager_is_told)
     suite.case("systemd's store", restart_by_the_service_manager)
+    suite.case("a stop that keeps, and nobody comes", a_stop_with_a_limit)
     return suite.finish()
 
 
