@@ -10,13 +10,19 @@
 
 #include <errno.h>
 #include <ev.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
-#define TICK_SECONDS 1.
-#define GUARD	     "guard"
-#define AREA	     "area"
-#define TUN_PREFIX   "tun:"
+#define TICK_SECONDS  1.
+#define GUARD	      "guard"
+#define GUARD_POLL_MS 20
+#define GUARD_POLLS   250
+#define GUARD_FD_MAX  65000
+#define AREA	      "area"
+#define TUN_PREFIX    "tun:"
 
 struct plane_process {
 	const struct options *options;
@@ -107,14 +113,45 @@ static void give_socket(void *ctx, int fd, uint8_t family, uint16_t port)
 		       family == AF_INET ? "IPv4" : "IPv6", p->ops->last_error(p->plane));
 }
 
+/* A plane whose supervisor was killed ends by itself, and its devices and sockets with it: that
+ * may be a moment after somebody started the next daemon. */
+static int wait_for_guard(void)
+{
+	int fd;
+
+	for (unsigned i = 0; i < GUARD_POLLS; i++) {
+		fd = flush_guard();
+		if (fd >= 0 || errno != EADDRINUSE)
+			return fd;
+		poll(NULL, 0, GUARD_POLL_MS);
+	}
+	return -1;
+}
+
+/* What has the highest number is closed last when a process is killed: who gets the guard finds
+ * the devices gone. */
+static int raise_number(int fd)
+{
+	struct rlimit limit;
+	int high;
+
+	if (fd < 0 || getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur < 8)
+		return fd;
+	high = fcntl(fd, F_DUPFD_CLOEXEC,
+		     limit.rlim_cur > GUARD_FD_MAX ? GUARD_FD_MAX : (int)limit.rlim_cur - 1);
+	if (high < 0)
+		return fd;
+	close(fd);
+	return high;
+}
+
 /* Held on while one of us follows another. */
 static void open_guard(struct plane_process *p)
 {
-	if (!p->ops->flush)
-		return;
 	p->guard = role_take(p->role, GUARD);
 	if (p->guard < 0)
-		p->guard = flush_guard();
+		p->guard = wait_for_guard();
+	p->guard = raise_number(p->guard);
 	if (p->guard >= 0)
 		role_keep(p->role, GUARD, p->guard);
 }

@@ -471,7 +471,7 @@ static void on_closed(void *ctx, struct ipc_link *link, const char *why)
 {
 	struct plane_server *s = ctx;
 
-	log_to(s->host.log, LOG_LEVEL_WARN, "tun", "",
+	log_to(s->host.log, LOG_LEVEL_INFO, "tun", "",
 	       "the link to ike is closed: %s; packets go on passing", why);
 	ipc_link_free(link);
 	if (s->link == link)

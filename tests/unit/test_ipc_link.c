@@ -1,0 +1,481 @@
+/* Links between processes: order, descriptors, sockets that are full, calls amid other messages,
+ * peers that die or send garbage. The other end is raw where it has to be bad. */
+#include "ipsecd/ipc/link.h"
+#include "ipsecd/ipc/verbs.h"
+
+#include <ev.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define TOLD_MAX 4096
+#define MAGIC	 0x44544f52u
+
+struct end {
+	struct ipc_link *link;
+	uint32_t told[TOLD_MAX]; /* verbs */
+	unsigned n_told;
+	uint32_t serial; /* of the last */
+	int fd;		 /* taken from the last; -1: none */
+	unsigned closed;
+	char why[96];
+	bool free_inside; /* the callback ends the link */
+	bool takes;
+};
+
+struct fixture {
+	struct ev_loop *loop;
+	struct end a, b;
+	int raw; /* the other end of a, where there is no b */
+};
+
+static void on_message(void *ctx, struct ipc_link *link, struct ipc_message *m)
+{
+	struct end *e = ctx;
+
+	assert_true(e->n_told < TOLD_MAX);
+	e->told[e->n_told++] = m->verb;
+	e->serial = m->serial;
+	if (m->n_fds && e->takes) {
+		e->fd = m->fds[0];
+		m->fds[0] = -1;
+	}
+	if (m->serial && m->verb == 7)
+		assert_true(ipc_send(link, IPC_ANSWER, m->serial, &m->body, 1, NULL, 0));
+	if (e->free_inside) {
+		ipc_link_free(link);
+		e->link = NULL;
+	}
+}
+
+static void on_closed(void *ctx, struct ipc_link *link, const char *why)
+{
+	struct end *e = ctx;
+
+	(void)link;
+	e->closed++;
+	strncpy(e->why, why, sizeof(e->why) - 1);
+}
+
+static void open_end(struct fixture *f, struct end *e, int fd)
+{
+	const struct ipc_host host = {
+		.message = on_message, .closed = on_closed, .ctx = e, .peer = "test"};
+
+	e->fd = -1;
+	e->link = ipc_link_new(f->loop, fd, &host);
+	assert_non_null(e->link);
+}
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	int fds[2];
+
+	f->loop = ev_loop_new(0);
+	assert_true(ipc_pair(fds));
+	open_end(f, &f->a, fds[0]);
+	open_end(f, &f->b, fds[1]);
+	f->raw = -1;
+	*state = f;
+	return 0;
+}
+
+static int setup_raw(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	int fds[2];
+
+	f->loop = ev_loop_new(0);
+	assert_true(ipc_pair(fds));
+	open_end(f, &f->a, fds[0]);
+	f->raw = fds[1];
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	ipc_link_free(f->a.link);
+	ipc_link_free(f->b.link);
+	if (f->raw >= 0)
+		close(f->raw);
+	ev_loop_destroy(f->loop);
+	free(f);
+	return 0;
+}
+
+/* As long as it takes, but not for ever. */
+static void run(struct fixture *f)
+{
+	for (unsigned i = 0; i < 50; i++)
+		ev_run(f->loop, EVRUN_NOWAIT);
+}
+
+static void keeps_order(void **state)
+{
+	struct fixture *f = *state;
+
+	for (uint32_t verb = 100; verb < 1000; verb++)
+		assert_true(ipc_send(f->a.link, verb, 0, NULL, 0, NULL, 0));
+	run(f);
+	assert_int_equal(f->b.n_told, 900);
+	for (unsigned i = 0; i < 900; i++)
+		assert_int_equal(f->b.told[i], 100 + i);
+}
+
+static void waits_for_a_full_socket(void **state)
+{
+	static uint8_t big[IPC_BODY_MAX];
+	const struct span part = span_of(big, sizeof(big));
+	struct fixture *f = *state;
+	unsigned n = 0;
+
+	while (!ipc_backlog(f->a.link)) {
+		assert_true(ipc_send(f->a.link, 100 + n, 0, &part, 1, NULL, 0));
+		n++;
+	}
+	/* What may be lost is, and does not overtake. */
+	assert_false(ipc_offer(f->a.link, 1, NULL, 0));
+	assert_true(ipc_send(f->a.link, 100 + n++, 0, NULL, 0, NULL, 0));
+	run(f);
+	assert_int_equal(f->b.n_told, n);
+	for (unsigned i = 0; i < n; i++)
+		assert_int_equal(f->b.told[i], 100 + i);
+	assert_int_equal(ipc_backlog(f->a.link), 0);
+	assert_true(ipc_offer(f->a.link, 1, NULL, 0));
+}
+
+static void a_peer_that_does_not_read_is_given_up(void **state)
+{
+	static uint8_t big[IPC_BODY_MAX];
+	const struct span part = span_of(big, sizeof(big));
+	struct fixture *f = *state;
+	unsigned n = 0;
+
+	while (ipc_send(f->a.link, 100, 0, &part, 1, NULL, 0))
+		assert_true(++n < 4 * (IPC_BACKLOG_MAX + (8 << 20)) / IPC_BODY_MAX);
+	assert_int_equal(f->a.closed, 0); /* never from inside of a send */
+	assert_false(ipc_send(f->a.link, 100, 0, NULL, 0, NULL, 0));
+	run(f);
+	assert_int_equal(f->a.closed, 1);
+	assert_string_not_equal(f->a.why, "");
+}
+
+static void too_long_is_refused(void **state)
+{
+	static uint8_t big[IPC_BODY_MAX + 1];
+	const struct span part = span_of(big, sizeof(big));
+	struct fixture *f = *state;
+
+	assert_false(ipc_send(f->a.link, 100, 0, &part, 1, NULL, 0));
+	assert_true(ipc_send(f->a.link, 101, 0, &(struct span){big, sizeof(big) - 1}, 1, NULL, 0));
+	run(f);
+	assert_int_equal(f->b.n_told, 1);
+	assert_int_equal(f->b.closed, 0);
+}
+
+static void descriptors_cross(void **state)
+{
+	struct fixture *f = *state;
+	int pipes[2];
+	char byte = 'x';
+
+	f->b.takes = true;
+	assert_int_equal(pipe(pipes), 0);
+	assert_true(ipc_send(f->a.link, 100, 0, NULL, 0, &pipes[1], 1));
+	close(pipes[1]); /* the link has a copy, wherever the message is */
+	run(f);
+	assert_true(f->b.fd >= 0);
+	assert_true(fcntl(f->b.fd, F_GETFD) & FD_CLOEXEC);
+	assert_int_equal(write(f->b.fd, &byte, 1), 1);
+	assert_int_equal(read(pipes[0], &byte, 1), 1);
+	close(f->b.fd);
+	assert_int_equal(read(pipes[0], &byte, 1), 0); /* nobody else has it */
+	close(pipes[0]);
+}
+
+static unsigned open_descriptors(void)
+{
+	unsigned n = 0;
+	struct stat st;
+
+	for (int fd = 0; fd < 1024; fd++)
+		n += fstat(fd, &st) == 0;
+	return n;
+}
+
+static void descriptors_nobody_takes_are_closed(void **state)
+{
+	struct fixture *f = *state;
+	unsigned before = open_descriptors();
+	int fds[IPC_FDS_MAX] = {0, 1, 2, 0};
+
+	for (unsigned i = 0; i < 100; i++)
+		assert_true(ipc_send(f->a.link, 100, 0, NULL, 0, fds, IPC_FDS_MAX));
+	run(f);
+	assert_int_equal(f->b.n_told, 100);
+	assert_int_equal(open_descriptors(), before);
+}
+
+static void queued_descriptors_are_closed_with_the_link(void **state)
+{
+	static uint8_t big[IPC_BODY_MAX];
+	const struct span part = span_of(big, sizeof(big));
+	struct fixture *f = *state;
+	unsigned before = open_descriptors();
+	int zero = 0;
+
+	while (ipc_backlog(f->a.link) < IPC_BACKLOG_MAX / 2)
+		assert_true(ipc_send(f->a.link, 100, 0, &part, 1, &zero, 1));
+	assert_true(open_descriptors() > before);
+	ipc_link_free(f->a.link);
+	f->a.link = NULL;
+	assert_int_equal(open_descriptors(), before - 1);
+}
+
+/* ---- calls ---- */
+
+struct helper {
+	int fd;
+	unsigned before; /* messages that go before the answer */
+	bool answer, die, garble;
+};
+
+struct raw_header {
+	uint32_t magic, verb, serial, len;
+};
+
+/* The raw peer: reads one request and does as it is told. */
+static void *peer(void *ctx)
+{
+	struct helper *h = ctx;
+	struct raw_header head, other = {MAGIC, 500, 0, 0};
+	uint8_t body[64];
+	struct iovec iov[2] = {{&head, sizeof(head)}, {body, sizeof(body)}};
+	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
+
+	fcntl(h->fd, F_SETFL, 0);
+	if (recvmsg(h->fd, &msg, 0) < (ssize_t)sizeof(head))
+		return NULL;
+	for (unsigned i = 0; i < h->before; i++, other.verb++)
+		send(h->fd, &other, sizeof(other), MSG_NOSIGNAL);
+	if (h->garble)
+		send(h->fd, "garbage", 7, MSG_NOSIGNAL);
+	if (h->answer) {
+		head.verb = IPC_ANSWER;
+		iov[1].iov_len = head.len;
+		sendmsg(h->fd, &msg, MSG_NOSIGNAL);
+	}
+	if (h->die)
+		shutdown(h->fd, SHUT_RDWR);
+	return NULL;
+}
+
+static bool call_with(struct fixture *f, struct helper h, int timeout, struct ipc_message *answer)
+{
+	const struct span part = span_of("question", 8);
+	pthread_t thread;
+	bool ok;
+
+	h.fd = f->raw;
+	assert_int_equal(pthread_create(&thread, NULL, peer, &h), 0);
+	ok = ipc_call(f->a.link, 7, &part, 1, NULL, 0, timeout, answer);
+	pthread_join(thread, NULL);
+	return ok;
+}
+
+static void a_call_gets_its_answer(void **state)
+{
+	struct fixture *f = *state;
+	struct ipc_message m;
+
+	assert_true(call_with(f, (struct helper){.answer = true}, -1, &m));
+	assert_int_equal(m.verb, IPC_ANSWER);
+	assert_int_equal(m.body.len, 8);
+	assert_memory_equal(m.body.ptr, "question", 8);
+}
+
+static void others_wait_and_keep_their_order(void **state)
+{
+	struct fixture *f = *state;
+	struct raw_header later = {MAGIC, 600, 0, 0};
+	struct ipc_message m;
+
+	assert_true(call_with(f, (struct helper){.before = 20, .answer = true}, -1, &m));
+	assert_int_equal(f->a.n_told, 0); /* not from inside of the call */
+	assert_int_equal(send(f->raw, &later, sizeof(later), 0), sizeof(later));
+	run(f);
+	assert_int_equal(f->a.n_told, 21);
+	for (unsigned i = 0; i < 20; i++)
+		assert_int_equal(f->a.told[i], 500 + i);
+	assert_int_equal(f->a.told[20], 600);
+}
+
+static void a_call_does_not_wait_for_ever(void **state)
+{
+	struct fixture *f = *state;
+	struct ipc_message m;
+
+	assert_false(call_with(f, (struct helper){.before = 1}, 50, &m));
+	run(f);
+	assert_int_equal(f->a.closed, 0);
+	assert_int_equal(f->a.n_told, 1);
+	/* Another one finds its own answer. */
+	assert_true(call_with(f, (struct helper){.answer = true}, -1, &m));
+}
+
+static void the_peer_dies_in_a_call(void **state)
+{
+	struct fixture *f = *state;
+	struct ipc_message m;
+
+	assert_false(call_with(f, (struct helper){.before = 2, .die = true}, -1, &m));
+	assert_int_equal(f->a.closed, 0);
+	run(f);
+	/* What it still said comes first. */
+	assert_int_equal(f->a.n_told, 2);
+	assert_int_equal(f->a.closed, 1);
+	assert_string_equal(f->a.why, "it has ended");
+	assert_false(ipc_call(f->a.link, 7, NULL, 0, NULL, 0, -1, &m));
+	run(f);
+	assert_int_equal(f->a.closed, 1);
+}
+
+static void garbage_in_a_call(void **state)
+{
+	struct fixture *f = *state;
+	struct ipc_message m;
+
+	assert_false(call_with(f, (struct helper){.garble = true, .answer = true}, -1, &m));
+	run(f);
+	assert_int_equal(f->a.closed, 1);
+	assert_int_equal(f->a.n_told, 0);
+}
+
+/* ---- garbage ---- */
+
+static void expect_end(struct fixture *f, const void *bytes, size_t len)
+{
+	assert_int_equal(send(f->raw, bytes, len, 0), len);
+	run(f);
+	assert_int_equal(f->a.n_told, 0);
+	assert_int_equal(f->a.closed, 1);
+	assert_string_equal(f->a.why, "it sent what is no message");
+}
+
+static void short_header(void **state)
+{
+	expect_end(*state, "DTOR", 4);
+}
+
+static void wrong_magic(void **state)
+{
+	const struct raw_header h = {MAGIC + 1, 100, 0, 0};
+
+	expect_end(*state, &h, sizeof(h));
+}
+
+static void length_that_is_not(void **state)
+{
+	const struct raw_header h = {MAGIC, 100, 0, 1};
+
+	expect_end(*state, &h, sizeof(h));
+}
+
+static void longer_than_any(void **state)
+{
+	static struct {
+		struct raw_header h;
+		uint8_t body[IPC_BODY_MAX + 8];
+	} m = {{MAGIC, 100, 0, IPC_BODY_MAX + 8}, {0}};
+
+	expect_end(*state, &m, sizeof(m));
+}
+
+static void more_descriptors_than_any(void **state)
+{
+	struct fixture *f = *state;
+	struct raw_header h = {MAGIC, 100, 0, 0};
+	_Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof(int) * 16)] = {0};
+	struct iovec iov = {&h, sizeof(h)};
+	struct msghdr msg = {.msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control,
+			     .msg_controllen = sizeof(control)};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+	unsigned before = open_descriptors();
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int) * 16);
+	assert_int_equal(sendmsg(f->raw, &msg, 0), sizeof(h));
+	run(f);
+	assert_int_equal(f->a.closed, 1);
+	assert_int_equal(open_descriptors(), before);
+}
+
+static void the_end_is_told_once(void **state)
+{
+	struct fixture *f = *state;
+
+	close(f->raw);
+	f->raw = -1;
+	run(f);
+	run(f);
+	assert_int_equal(f->a.closed, 1);
+	assert_string_equal(f->a.why, "it has ended");
+	assert_false(ipc_send(f->a.link, 100, 0, NULL, 0, NULL, 0));
+}
+
+static void may_be_freed_inside(void **state)
+{
+	struct fixture *f = *state;
+
+	f->b.free_inside = true;
+	for (unsigned i = 0; i < 10; i++)
+		assert_true(ipc_send(f->a.link, 100 + i, 0, NULL, 0, NULL, 0));
+	run(f);
+	assert_int_equal(f->b.n_told, 1);
+	assert_null(f->b.link);
+	assert_int_equal(f->a.closed, 1);
+}
+
+#define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define RAW(f)	cmocka_unit_test_setup_teardown(f, setup_raw, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(keeps_order),
+		CASE(waits_for_a_full_socket),
+		CASE(a_peer_that_does_not_read_is_given_up),
+		CASE(too_long_is_refused),
+		CASE(descriptors_cross),
+		CASE(descriptors_nobody_takes_are_closed),
+		CASE(queued_descriptors_are_closed_with_the_link),
+		RAW(a_call_gets_its_answer),
+		RAW(others_wait_and_keep_their_order),
+		RAW(a_call_does_not_wait_for_ever),
+		RAW(the_peer_dies_in_a_call),
+		RAW(garbage_in_a_call),
+		RAW(short_header),
+		RAW(wrong_magic),
+		RAW(length_that_is_not),
+		RAW(longer_than_any),
+		RAW(more_descriptors_than_any),
+		RAW(the_end_is_told_once),
+		CASE(may_be_freed_inside),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
