@@ -128,21 +128,17 @@ static int wait_for_guard(void)
 	return -1;
 }
 
-/* What has the highest number is closed last when a process is killed: who gets the guard finds
- * the devices gone. */
-static int raise_number(int fd)
+/* A killed process's descriptors are closed from one end or from the other, by the kernel's version:
+ * with one below those of all devices and sockets, and one above them, who gets the guard finds
+ * all of them gone. */
+static void hold_high_too(int fd)
 {
 	struct rlimit limit;
-	int high;
 
 	if (fd < 0 || getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur < 8)
-		return fd;
-	high = fcntl(fd, F_DUPFD_CLOEXEC,
-		     limit.rlim_cur > GUARD_FD_MAX ? GUARD_FD_MAX : (int)limit.rlim_cur - 1);
-	if (high < 0)
-		return fd;
-	close(fd);
-	return high;
+		return;
+	fcntl(fd, F_DUPFD_CLOEXEC,
+	      limit.rlim_cur > GUARD_FD_MAX ? GUARD_FD_MAX : (int)limit.rlim_cur - 1);
 }
 
 /* Held on while one of us follows another. */
@@ -151,7 +147,7 @@ static void open_guard(struct plane_process *p)
 	p->guard = role_take(p->role, GUARD);
 	if (p->guard < 0)
 		p->guard = wait_for_guard();
-	p->guard = raise_number(p->guard);
+	hold_high_too(p->guard);
 	if (p->guard >= 0)
 		role_keep(p->role, GUARD, p->guard);
 }
