@@ -83,7 +83,6 @@ static void on_tick(struct ev_loop *loop, ev_timer *w, int revents)
 	(void)loop;
 	(void)revents;
 	p->ops->tick(p->plane, mono_now());
-	plane_server_tick(p->server);
 }
 
 /* ---- what the supervisor keeps ---- */
@@ -128,9 +127,9 @@ static int wait_for_guard(void)
 	return -1;
 }
 
-/* A killed process's descriptors are closed from one end or from the other, by the kernel's version:
- * with one below those of all devices and sockets, and one above them, who gets the guard finds
- * all of them gone. */
+/* A killed process's descriptors are closed from one end or from the other, by the kernel's
+ * version: with one below those of all devices and sockets, and one above them, who gets the guard
+ * finds all of them gone. */
 static void hold_high_too(int fd)
 {
 	struct rlimit limit;

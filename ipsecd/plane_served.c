@@ -79,6 +79,8 @@ void served_unclaim(struct served *s)
 	struct served_tunnel *t;
 
 	s->settled = false;
+	if (s->ops->unsettle)
+		s->ops->unsettle(s->plane);
 	for (t = s->tunnels; t; t = t->hh.next) {
 		struct served_child *c;
 
@@ -120,61 +122,61 @@ static void note(struct served *s, struct served_tunnel *t, const struct tunnel_
 		t->ifindex = info.ifindex;
 }
 
-static enum dataplane_error create_new(struct served *s, const struct ipc_tunnel *wanted)
+static struct served_tunnel *find_name(const struct served *s, const char *name)
 {
-	struct served_tunnel *t = calloc(1, sizeof(*t));
-	enum dataplane_error e;
+	struct served_tunnel *t;
 
-	if (!t)
-		return DATAPLANE_NO_MEMORY;
-	t->id = wanted->tunnel;
-	HASH_ADD(hh, s->tunnels, id, sizeof(t->id), t);
-	if (!t->hh.tbl) {
-		free(t);
-		return DATAPLANE_NO_MEMORY;
+	for (t = s->tunnels; t; t = t->hh.next) {
+		if (strcmp(t->config.name, name) == 0)
+			return t;
 	}
-	e = s->ops->tunnel_create(s->plane, wanted->tunnel, &wanted->config);
-	if (e == DATAPLANE_OK)
-		note(s, t, &wanted->config);
-	else
-		forget_tunnel(s, t);
-	return e;
+	return NULL;
 }
 
-/* The names of devices that nobody has claimed are free for others. */
-static void drop_namesake(struct served *s, const struct ipc_tunnel *wanted)
+static struct served_tunnel *set_id(struct served *s, struct served_tunnel *t, uint32_t id)
 {
-	struct served_tunnel *t, *next;
+	if (t->hh.tbl)
+		HASH_DEL(s->tunnels, t);
+	t->id = id;
+	HASH_ADD(hh, s->tunnels, id, sizeof(t->id), t);
+	if (t->hh.tbl)
+		return t;
+	while (t->children)
+		forget_child(s, t->children);
+	free(t);
+	return NULL;
+}
 
-	HASH_ITER (hh, s->tunnels, t, next) {
-		if (t->claimed || t->id == wanted->tunnel ||
-		    strcmp(t->config.name, wanted->config.name) != 0)
-			continue;
-		s->ops->tunnel_remove(s->plane, t->id);
+/* As the plane does it: a device goes on under another number, and what had that one before is
+ * another device that nobody has claimed. */
+static struct served_tunnel *entry_for(struct served *s, const struct ipc_tunnel *wanted)
+{
+	struct served_tunnel *t = served_tunnel(s, wanted->tunnel);
+
+	if (t && strcmp(t->config.name, wanted->config.name) == 0)
+		return t;
+	if (t)
 		forget_tunnel(s, t);
-	}
+	t = find_name(s, wanted->config.name);
+	if (!t)
+		t = calloc(1, sizeof(*t));
+	return t ? set_id(s, t, wanted->tunnel) : NULL;
 }
 
 enum dataplane_error served_create(struct served *s, const struct ipc_tunnel *wanted)
 {
-	struct served_tunnel *t = served_tunnel(s, wanted->tunnel);
-	enum dataplane_error e;
+	enum dataplane_error e = s->ops->tunnel_create(s->plane, wanted->tunnel, &wanted->config);
+	struct served_tunnel *t;
 
-	if (t && t->claimed) /* it says so itself */
-		return s->ops->tunnel_create(s->plane, wanted->tunnel, &wanted->config);
-	if (t && strcmp(t->config.name, wanted->config.name) == 0 &&
-	    tunnel_config_same_device(&t->config, &wanted->config)) {
-		e = s->ops->tunnel_update(s->plane, t->id, &wanted->config);
-		if (e == DATAPLANE_OK)
-			note(s, t, &wanted->config);
+	if (e != DATAPLANE_OK)
 		return e;
+	t = entry_for(s, wanted);
+	if (!t) {
+		s->ops->tunnel_remove(s->plane, wanted->tunnel);
+		return DATAPLANE_NO_MEMORY;
 	}
-	if (t) {
-		s->ops->tunnel_remove(s->plane, t->id);
-		forget_tunnel(s, t);
-	}
-	drop_namesake(s, wanted);
-	return create_new(s, wanted);
+	note(s, t, &wanted->config);
+	return DATAPLANE_OK;
 }
 
 enum dataplane_error served_update(struct served *s, const struct ipc_tunnel *wanted)
@@ -236,51 +238,53 @@ static void claim(struct served *s, struct served_child *c, bool outbound)
 	count(s, c->tunnel, was, false);
 }
 
-static enum dataplane_error install_new(struct served *s, const struct child_sa *sa)
+static struct served_child *new_child(struct served *s, const struct child_sa *sa)
 {
 	struct served_tunnel *t = served_tunnel(s, sa->tunnel);
-	enum dataplane_error e = s->ops->child_install(s->plane, sa);
-	struct served_child *c;
+	struct served_child *c = t ? calloc(1, sizeof(*c)) : NULL;
 
-	if (e != DATAPLANE_OK || !t)
-		return e;
-	c = calloc(1, sizeof(*c));
-	if (c) {
-		*c = (struct served_child){.id = sa->id,
-					   .tunnel = t,
-					   .spi_in = sa->spi_in,
-					   .spi_out = sa->spi_out,
-					   .claimed = true,
-					   .outbound = sa->outbound};
-		HASH_ADD(hh, s->children, id, sizeof(c->id), c);
-	}
-	if (!c || !c->hh.tbl) {
+	if (!c)
+		return NULL;
+	*c = (struct served_child){
+		.id = sa->id, .tunnel = t, .spi_in = sa->spi_in, .spi_out = sa->spi_out};
+	HASH_ADD(hh, s->children, id, sizeof(c->id), c);
+	if (!c->hh.tbl) {
 		free(c);
-		s->ops->child_remove(s->plane, sa->id);
-		return DATAPLANE_NO_MEMORY;
+		return NULL;
 	}
 	DL_APPEND(t->children, c);
-	return DATAPLANE_OK;
+	return c;
 }
 
+static bool is_other(const struct served_child *c, const struct child_sa *sa)
+{
+	return c->tunnel->id != sa->tunnel || c->spi_in != sa->spi_in || c->spi_out != sa->spi_out;
+}
+
+/* An ike that knows nothing of the former one's may give the same numbers again. */
 enum dataplane_error served_install(struct served *s, const struct child_sa *sa)
 {
 	struct served_child *c = served_child(s, sa->id);
 	enum dataplane_error e;
 
-	if (c && c->claimed)
-		return s->ops->child_install(s->plane, sa);
-	if (c && c->tunnel->id == sa->tunnel && c->spi_in == sa->spi_in &&
-	    c->spi_out == sa->spi_out) {
-		e = s->ops->child_update(s->plane, sa);
-		if (e == DATAPLANE_OK) {
-			claim(s, c, sa->outbound);
-			return e;
-		}
-	}
-	if (c) /* another one of that number, or one that the plane has lost */
+	if (c && !c->claimed && is_other(c, sa)) {
 		drop_child(s, c);
-	return install_new(s, sa);
+		c = NULL;
+	}
+	e = s->ops->child_install(s->plane, sa);
+	if (e == DATAPLANE_EXISTS && !c && !s->settled &&
+	    s->ops->child_remove(s->plane, sa->id) == DATAPLANE_OK)
+		e = s->ops->child_install(s->plane, sa);
+	if (e != DATAPLANE_OK)
+		return e;
+	if (!c)
+		c = new_child(s, sa);
+	if (!c) {
+		s->ops->child_remove(s->plane, sa->id);
+		return DATAPLANE_NO_MEMORY;
+	}
+	claim(s, c, sa->outbound);
+	return DATAPLANE_OK;
 }
 
 enum dataplane_error served_child_update(struct served *s, const struct child_sa *sa)
@@ -305,41 +309,20 @@ enum dataplane_error served_child_remove(struct served *s, uint64_t id)
 
 /* ---- what nobody wants ---- */
 
-static bool sends(const struct served_tunnel *t)
-{
-	const struct served_child *c;
-
-	DL_FOREACH (t->children, c) {
-		if (c->claimed && c->outbound)
-			return true;
-	}
-	return false;
-}
-
-void served_sweep(struct served *s)
-{
-	struct served_child *c, *next;
-
-	if (!s->settled)
-		return;
-	HASH_ITER (hh, s->children, c, next) {
-		if (!c->claimed && (c->hard || sends(c->tunnel)))
-			drop_child(s, c);
-	}
-}
-
 void served_settle(struct served *s)
 {
 	struct served_tunnel *t, *next;
+	struct served_child *c, *next_child;
 
 	s->settled = true;
-	HASH_ITER (hh, s->tunnels, t, next) {
-		if (t->claimed)
-			continue;
-		s->ops->tunnel_remove(s->plane, t->id);
-		forget_tunnel(s, t);
-	}
-	served_sweep(s);
 	if (s->ops->settled)
 		s->ops->settled(s->plane);
+	HASH_ITER (hh, s->children, c, next_child) {
+		if (!c->claimed)
+			forget_child(s, c);
+	}
+	HASH_ITER (hh, s->tunnels, t, next) {
+		if (!t->claimed)
+			forget_tunnel(s, t);
+	}
 }

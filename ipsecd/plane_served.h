@@ -55,9 +55,7 @@ void served_disinherit(struct served *s, uint32_t id);
 enum dataplane_error served_install(struct served *s, const struct child_sa *c);
 enum dataplane_error served_child_update(struct served *s, const struct child_sa *c);
 enum dataplane_error served_child_remove(struct served *s, uint64_t id);
-/* What nobody has claimed goes now, but for CHILD_SAs that alone make a claimed tunnel work:
- * those go when another one sends (served_sweep). */
+/* What nobody has claimed goes now. */
 void served_settle(struct served *s);
-void served_sweep(struct served *s);
 
 #endif

@@ -11,8 +11,6 @@
 #include <stdlib.h>
 #include <utlist.h>
 
-#define SWEEP_TICKS 10 /* in which a peer sends on the SA that another one has replaced */
-
 /* An address that was added at ike's wish: it may be removed, others may not. */
 struct given_addr {
 	struct given_addr *prev, *next;
@@ -28,7 +26,6 @@ struct plane_server {
 	struct ipc_link *link;
 	struct given_addr *addrs;
 	struct log_limit refusals;
-	unsigned ticks;
 };
 
 /* ---- answers ---- */
@@ -550,12 +547,6 @@ void plane_server_send_failed(struct plane_server *s, const struct endpoint *loc
 	f.esp = esp;
 	if (s->link)
 		ipc_offer(s->link, IPC_SEND_FAILED, &part, 1);
-}
-
-void plane_server_tick(struct plane_server *s)
-{
-	if (++s->ticks % SWEEP_TICKS == 0)
-		served_sweep(&s->served);
 }
 
 /* ---- life ---- */

@@ -1,8 +1,8 @@
 /* The plane's side of its link to ike: requests are checked, refused or carried out, and what the
  * plane and the sockets tell is passed on. One ike at a time. Without one all goes on as it is;
  * the next one claims what it knows by creating and installing it again, and what it has not
- * claimed when it says so (settled) goes: until then, and in tunnels that have nothing else
- * that sends, it stands as the inheritance of dataplane.h. Knows no processes. */
+ * claimed when it says so (settled) goes: until then it stands as the inheritance of dataplane.h.
+ * Knows no processes. */
 #ifndef DETOUR_PLANE_SERVER_H
 #define DETOUR_PLANE_SERVER_H
 
@@ -27,8 +27,6 @@ void plane_server_free(struct plane_server *s);
 void plane_server_use(struct plane_server *s, struct dataplane *plane, struct udp *udp);
 /* To a new ike; fd is taken. */
 void plane_server_link(struct plane_server *s, int fd);
-/* About once a second. */
-void plane_server_tick(struct plane_server *s);
 
 /* What the plane and the sockets tell; ctx is the server. */
 void plane_server_event(void *ctx, const struct dataplane_event *event);

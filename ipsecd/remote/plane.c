@@ -108,9 +108,10 @@ static enum dataplane_error far_tunnel_create(struct dataplane *d, uint32_t id,
 			return say(r, DATAPLANE_NO_MEMORY, "out of memory");
 		}
 	}
-	if (!far_make(r, IPC_TUNNEL_CREATE, &body, sizeof(body), t, &error))
-		error = known ? DATAPLANE_EXISTS : DATAPLANE_OK;
-	if (error != DATAPLANE_OK && !known)
+	far_make(r, IPC_TUNNEL_CREATE, &body, sizeof(body), t, &error);
+	if (error == DATAPLANE_OK)
+		t->config = *config;
+	else if (!known)
 		forget_tunnel(r, t);
 	return plane_error(r, error);
 }
@@ -246,9 +247,12 @@ static enum dataplane_error far_child_install(struct dataplane *d, const struct 
 	error = far_install(r, sa, &gone);
 	if (error != DATAPLANE_OK)
 		return plane_error(r, error);
-	if (child_of(r, sa->id))
-		return say(r, DATAPLANE_EXISTS, "there is such a CHILD_SA");
 	stale(r, sa->tunnel);
+	c = child_of(r, sa->id);
+	if (c) {
+		c->sa = *sa;
+		return DATAPLANE_OK;
+	}
 	c = calloc(1, sizeof(*c));
 	if (c) {
 		c->id = sa->id;

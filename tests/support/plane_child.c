@@ -85,7 +85,6 @@ static void inside_message(void *ctx, struct ipc_link *link, struct ipc_message 
 	case TICK:
 		memcpy(&now, m->body.ptr, sizeof(now));
 		x->ops->tick(x->plane, now);
-		plane_server_tick(x->server);
 		break;
 	case REFUSE:
 		x->refuse = m->body.ptr[0];
