@@ -252,7 +252,13 @@ static bool open_sockets(struct plane_process *p, char *why, size_t size)
 	const struct udp_host host = {
 		.ike = on_ike, .esp = on_esp, .kept = kept_socket, .ctx = p, .log = log_default()};
 
-	p->udp = udp_open(p->loop, &host, why, size);
+	for (unsigned i = 0; !p->udp && i < GUARD_POLLS; i++) {
+		if (i) /* as for the guard */
+			poll(NULL, 0, GUARD_POLL_MS);
+		p->udp = udp_open(p->loop, &host, why, size);
+		if (!p->udp && errno != EADDRINUSE)
+			break;
+	}
 	if (p->udp)
 		udp_each_socket(p->udp, give_socket, p);
 	return p->udp != NULL;

@@ -280,11 +280,14 @@ static bool socket_open(struct udp *u, int family, uint16_t port, char *why, siz
 	if (fd < 0 && errno == EAFNOSUPPORT)
 		return true;
 	if (fd < 0 || !set_options(fd, family) || !bind_socket(fd, family, port)) {
+		int error = errno;
+
 		snprintf(why, size, "UDP port %u (%s): %s%s", port,
 			 family == AF_INET ? "IPv4" : "IPv6", strerror(errno),
 			 errno == EADDRINUSE ? "; is another IKE daemon running?" : "");
 		if (fd >= 0)
 			close(fd);
+		errno = error;
 		return false;
 	}
 	socket_add(u, fd, family, port);
@@ -311,6 +314,7 @@ struct udp *udp_open(struct ev_loop *loop, const struct udp_host *host, char *wh
 	}
 	if (u->n_sockets == 0) {
 		snprintf(why, size, "this machine has neither IPv4 nor IPv6");
+		errno = EAFNOSUPPORT;
 		udp_close(u);
 		return NULL;
 	}
@@ -335,6 +339,8 @@ bool udp_bind(struct udp *u, const char *device)
 
 void udp_close(struct udp *u)
 {
+	int error = errno; /* of the open that failed */
+
 	if (!u)
 		return;
 	for (unsigned i = 0; i < u->n_sockets; i++) {
@@ -342,6 +348,7 @@ void udp_close(struct udp *u)
 		close(u->sockets[i].fd);
 	}
 	free(u);
+	errno = error;
 }
 
 const struct udp_counters *udp_counters(const struct udp *u)

@@ -40,7 +40,7 @@ struct udp_counters {
 	uint64_t keepalives; /* received */
 };
 
-/* NULL and the reason in `why` when no socket could be bound. A missing family (no
+/* NULL, errno and the reason in `why` when no socket could be bound. A missing family (no
  * IPv6 here) is not an error. */
 struct udp *udp_open(struct ev_loop *loop, const struct udp_host *host, char *why, size_t size);
 void udp_close(struct udp *u);
