@@ -353,13 +353,24 @@ static void files_unread(void *ctx, const char *why)
 	reload_unread(d->reload, why);
 }
 
+static bool any_held(const struct daemon *d)
+{
+	const struct secret *s;
+
+	for (unsigned i = 0; (s = ike_engine_secret(d->engine, i)); i++) {
+		if (s->held)
+			return true;
+	}
+	return false;
+}
+
 /* Those of vici clients are theirs to load again. */
 static void secret_forgotten(void *ctx)
 {
 	struct daemon *d = ctx;
 	mono_time at = mono_now();
 
-	if (at < d->read_again || d->stopping)
+	if (at < d->read_again || d->stopping || !any_held(d))
 		return;
 	d->read_again = at + READ_AGAIN;
 	log_to(d->log, LOG_LEVEL_WARN, "cfg", "",

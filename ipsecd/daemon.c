@@ -408,6 +408,7 @@ static bool open_engine(struct daemon *d)
 				    .random = crypto_random,
 				    .log = d->log,
 				    .psk_mac = d->helper ? helper_client_mac : NULL,
+				    .psk_ready = d->helper ? helper_client_ready : NULL,
 				    .psk_ctx = d->helper};
 	const struct ike_settings settings = {.encap_always = d->ops->encap_only};
 	const struct drains_host host = commands_drains_host(d);

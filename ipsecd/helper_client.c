@@ -7,6 +7,7 @@
 #include "lib/mono.h"
 
 #include <ev.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -99,7 +100,7 @@ static void look_at_refusal(struct helper_client *c, const struct secret *secret
 	if (log_limit_pass(&limit, mono_now()))
 		log_to(c->host.log, LOG_LEVEL_WARN, "ike", "", "AUTH by secret '%s': %s",
 		       secret->unique, words[a.result]);
-	if (a.result == IPC_MAC_UNKNOWN && c->host.forgotten)
+	if (a.result == IPC_MAC_UNKNOWN)
 		c->host.forgotten(c->host.ctx);
 }
 
@@ -125,6 +126,18 @@ bool helper_client_mac(void *ctx, const struct secret *secret, uint16_t prf_id,
 		look_at_refusal(c, secret, answer.body);
 	explicit_bzero((void *)(uintptr_t)answer.body.ptr, answer.body.len);
 	return ok;
+}
+
+/* Looks at the socket: that the helper is gone may not have been told yet. */
+bool helper_client_ready(void *ctx)
+{
+	const struct helper_client *c = ctx;
+	struct pollfd p = {.events = POLLRDHUP};
+
+	if (!c->link || c->deaf)
+		return false;
+	p.fd = ipc_link_fd(c->link);
+	return poll(&p, 1, 0) == 0;
 }
 
 bool helper_client_hold(struct helper_client *c, struct secret *secret, const char **error)
@@ -267,6 +280,12 @@ static void on_ran(struct helper_client *c, struct ipc_message *m)
 		c->host.idle(c->host.ctx);
 }
 
+static void ask_scripts(struct helper_client *c)
+{
+	for (struct job *j = c->jobs; j; j = j->hh.next)
+		tell(c, IPC_RUN, 0, j->body, j->len);
+}
+
 /* ---- configuration ---- */
 
 static void ask_load(struct helper_client *c)
@@ -318,8 +337,10 @@ static void take_loaded(struct helper_client *c, uint64_t generation, int fd)
 		return;
 	}
 	c->host.loaded(c->host.ctx, ok, &config, &errors);
-	if (ok)
-		tell(c, IPC_LOAD_TAKEN, 0, &taken, sizeof(taken));
+	if (!ok)
+		return;
+	tell(c, IPC_LOAD_TAKEN, 0, &taken, sizeof(taken));
+	ask_scripts(c); /* one that knew nothing left them out */
 }
 
 static void on_loaded(struct helper_client *c, struct ipc_message *m)
@@ -355,7 +376,9 @@ static void on_message(void *ctx, struct ipc_link *link, struct ipc_message *m)
 	if (link != c->link)
 		return;
 	c->deaf = false;
-	if (m->verb == IPC_RESOLVED)
+	if (m->verb == IPC_NEW_VAULT)
+		c->host.forgotten(c->host.ctx);
+	else if (m->verb == IPC_RESOLVED)
 		on_resolved(c, m);
 	else if (m->verb == IPC_RAN)
 		on_ran(c, m);
@@ -391,8 +414,7 @@ void helper_client_link(struct helper_client *c, int fd)
 		ask_load(c);
 	for (struct query *q = c->queries; q; q = q->hh.next)
 		tell(c, IPC_RESOLVE, 0, &q->body, sizeof(q->body));
-	for (struct job *j = c->jobs; j; j = j->hh.next)
-		tell(c, IPC_RUN, 0, j->body, j->len);
+	ask_scripts(c);
 }
 
 struct helper_client *helper_client_new(const struct helper_client_host *host)

@@ -21,7 +21,8 @@ struct helper_client_host {
 	void (*loaded)(void *ctx, bool ok, struct config *config, struct config_errors *errors);
 	void (*unread)(void *ctx, const char *why);
 	void (*idle)(void *ctx); /* the last script has ended */
-	/* The helper does not know a secret of ours any more: the files have to be read again. */
+	/* The helper does not know a secret of ours any more, if there is one that it held: the
+	 * files have to be read again. */
 	void (*forgotten)(void *ctx);
 	void *ctx;
 };
@@ -34,6 +35,8 @@ void helper_client_link(struct helper_client *c, int fd);
 /* For ike_env.psk_mac; ctx is the client. Blocks for a moment. */
 bool helper_client_mac(void *ctx, const struct secret *secret, uint16_t prf_id,
 		       const struct span *octets, size_t n, uint8_t *out);
+/* For ike_env.psk_ready. */
+bool helper_client_ready(void *ctx);
 /* Gives a secret's bytes away: afterwards it is `held`. false: *error, and it is as before. */
 bool helper_client_hold(struct helper_client *c, struct secret *secret, const char **error);
 void helper_client_forget(struct helper_client *c, uint64_t held);

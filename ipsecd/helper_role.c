@@ -26,6 +26,7 @@ struct helper {
 	struct vault *vault;
 	struct resolver *resolver;
 	struct helper_load *load;
+	bool knows;	      /* what the files say, or said */
 	uint32_t load_serial; /* of the answer that ike waits for; 0: none */
 	struct log_limit macs;
 };
@@ -149,6 +150,7 @@ static void loaded(void *ctx, uint64_t generation, int fd, const char *why)
 	struct span parts[] = {span_of(&head, sizeof(head)), span_str(why)};
 	struct helper *h = ctx;
 
+	h->knows = h->knows || fd >= 0;
 	if (h->ike && h->load_serial)
 		ipc_send(h->ike, IPC_ANSWER, h->load_serial, parts, 2, &fd, fd >= 0);
 	h->load_serial = 0;
@@ -248,6 +250,8 @@ static void on_run(struct helper *h, struct ipc_message *m)
 		refuse("a script", wrong);
 		return;
 	}
+	if (!h->knows) /* ike has been told, has the files read, and asks again */
+		return;
 	if (approve_script(&host, &s, path_var, sizeof(path_var), why, sizeof(why))) {
 		pass_on(h, &s);
 		return;
@@ -338,7 +342,8 @@ static bool start(void *ctx, char *why, size_t size)
 	if (why[0])
 		log_to(log_default(), LOG_LEVEL_WARN, "cfg", "",
 		       "secrets of the helper before are lost: %s", why);
-	if (fd < 0 || why[0])
+	h->knows = !vault_is_new(h->vault);
+	if (!h->knows)
 		role_keep(h->role, VAULT, vault_fd(h->vault));
 	host.vault = h->vault;
 	h->load = helper_load_new(&host);
@@ -349,6 +354,8 @@ static bool start(void *ctx, char *why, size_t size)
 	}
 	if (!sandbox_enter(&sandbox, why, size))
 		return false;
+	if (!h->knows && h->ike)
+		answer(h, IPC_NEW_VAULT, 0, NULL, 0);
 	role_ready(h->role);
 	return true;
 }

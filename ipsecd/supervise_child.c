@@ -356,6 +356,12 @@ static bool never_works(const struct child *c, const struct process *p)
 	       (p->failed || status || c->backoff.deaths >= START_DEATHS_MAX);
 }
 
+/* SIGKILL comes from others: an operator, a test, the kernel without memory. */
+static bool own_fault(const struct process *p)
+{
+	return p->hung || !WIFSIGNALED(p->status) || WTERMSIG(p->status) != SIGKILL;
+}
+
 static void died(struct child *c, struct process *p)
 {
 	struct supervisor *s = c->supervisor;
@@ -374,7 +380,7 @@ static void died(struct child *c, struct process *p)
 	}
 	c->restarts++;
 	tell_death(c, p, pause);
-	if (c->backoff.deaths > 1 && c->backoff.deaths % POISONED_DEATHS == 0)
+	if (c->backoff.deaths > 1 && c->backoff.deaths % POISONED_DEATHS == 0 && own_fault(p))
 		forget_state(c);
 	if (pause)
 		start_in(c, pause);

@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <uthash.h>
 
@@ -35,6 +36,7 @@ struct vault {
 	struct named *names;
 	struct command *commands;
 	unsigned n_secrets;
+	bool fresh;
 	void (*random)(void *ctx, void *dst, size_t n);
 };
 
@@ -191,10 +193,21 @@ static void forget_all(struct vault *v)
 	v->store = NULL;
 }
 
+static bool is_empty(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && st.st_size == 0;
+}
+
 static bool open_old(struct vault *v, int fd, char *why, size_t size)
 {
 	if (fd < 0)
 		return false;
+	if (is_empty(fd)) {
+		close(fd);
+		return false;
+	}
 	if (!memfd_map(&v->memory, fd, why, size)) {
 		close(fd);
 		return false;
@@ -233,6 +246,7 @@ struct vault *vault_open(int fd, void (*random)(void *ctx, void *dst, size_t n),
 	v->random = random;
 	if (open_old(v, fd, why, size))
 		return v;
+	v->fresh = true;
 	if (open_new(v, second, sizeof(second)))
 		return v;
 	snprintf(why, size, "%s", second);
@@ -247,6 +261,11 @@ void vault_close(struct vault *v)
 	forget_all(v);
 	memfd_close(&v->memory);
 	free(v);
+}
+
+bool vault_is_new(const struct vault *v)
+{
+	return v->fresh;
 }
 
 int vault_fd(const struct vault *v)

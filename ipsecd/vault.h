@@ -10,12 +10,13 @@
 
 struct vault;
 
-/* fd: of the helper before us, -1: none. Where it can't be used, `why` says so (else "") and a
- * new one is made: secrets then have to be read or loaded again. NULL: `why`. random is
- * crypto.h's. */
+/* fd: of the helper before us, -1 or an empty one: none. Where it can't be used, `why` says so
+ * (else "") and a new one is made: secrets then have to be read or loaded again. NULL: `why`.
+ * random is crypto.h's. */
 struct vault *vault_open(int fd, void (*random)(void *ctx, void *dst, size_t n), char *why,
 			 size_t size);
 void vault_close(struct vault *v);
+bool vault_is_new(const struct vault *v);
 int vault_fd(const struct vault *v); /* the vault's own */
 
 /* The secret's bytes, valid until the vault changes. */

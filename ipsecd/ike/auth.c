@@ -158,6 +158,13 @@ static void no_secret(struct ike_sa *sa, const struct id *remote, char *detail, 
 		 id_format(remote, peer));
 }
 
+bool auth_can_start(const struct ike_engine *e, const struct ike_sa *sa)
+{
+	const struct secret *psk = conns_secret(e, sa, &sa->conn->remote_id);
+
+	return !psk || !psk->held || !e->env.psk_ready || e->env.psk_ready(e->env.psk_ctx);
+}
+
 void auth_start(struct ike_engine *e, struct ike_sa *sa)
 {
 	const struct secret *psk = conns_secret(e, sa, &sa->conn->remote_id);

@@ -31,6 +31,8 @@ struct ike_env {
 	 * again. NULL: there are none such. */
 	bool (*psk_mac)(void *ctx, const struct secret *secret, uint16_t prf_id,
 			const struct span *octets, size_t n, uint8_t *out);
+	/* Would it answer now? NULL: always. */
+	bool (*psk_ready)(void *ctx);
 	void *psk_ctx;
 };
 

@@ -242,6 +242,17 @@ static void float_ports(struct ike_sa *sa)
 	sa->path.remote.port = PORT_NATT;
 }
 
+/* Our request is repeated, and so is this answer. */
+static bool must_wait(struct exchange *x)
+{
+	if (auth_can_start(x->e, x->sa))
+		return false;
+	ike_log(x->e, x->sa, LOG_LEVEL_INFO,
+		"IKE_SA_INIT waits for its retransmission: the pre-shared key is not at hand");
+	x->e->counters.drop_state++;
+	return true;
+}
+
 static void consume_choice(struct exchange *x)
 {
 	const struct wire_message *m = x->in;
@@ -291,7 +302,7 @@ void init_consume_response(struct exchange *x)
 		 transition_missing(transition_find(IKE_SA_CREATED, KIND_IKE_SA_INIT, ROLE_REQUEST),
 				    x->in))
 		x->e->counters.drop_malformed++;
-	else
+	else if (!must_wait(x))
 		consume_choice(x);
 }
 

@@ -33,6 +33,8 @@ struct ike_sa *init_start(struct ike_engine *e, struct conn_entry *entry,
 void init_state_free(struct ike_engine *e, struct ike_sa *sa);
 /* auth.c: the initiator's IKE_AUTH. */
 void auth_start(struct ike_engine *e, struct ike_sa *sa);
+/* false: whoever holds our key does not answer now; nothing was changed. */
+bool auth_can_start(const struct ike_engine *e, const struct ike_sa *sa);
 /* auth.c: the responder's answer is written and says that there will be no IKE_SA; what there is
  * stays a little to repeat it. `name`: the conn's, or NULL for that of x->sa. */
 void auth_refuse(struct exchange *x, const char *name, enum ike_reason reason, const char *detail);

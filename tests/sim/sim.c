@@ -71,12 +71,23 @@ static bool held_mac(void *ctx, const struct secret *secret, uint16_t prf_id,
 	return keymat_psk_mac(node->sim->crypto, prf_id, span_str(SIM_SECRET), octets, n, out);
 }
 
+static bool held_ready(void *ctx)
+{
+	struct sim_node *node = ctx;
+
+	if (!node->not_ready)
+		return true;
+	node->not_ready--;
+	return false;
+}
+
 void sim_start_engine(struct sim_node *n)
 {
 	struct ike_env env = {.crypto = n->sim->crypto,
 			      .random = node_random,
 			      .random_ctx = n,
 			      .psk_mac = held_mac,
+			      .psk_ready = held_ready,
 			      .psk_ctx = n,
 			      .log = n->logs ? &n->log : NULL};
 

@@ -100,6 +100,7 @@ struct sim_node {
 	unsigned n_vips[SIM_TUNNELS_MAX], vips_told;
 	bool refuse_install;	    /* the plane answers the next install with INSTALL_FAILED */
 	unsigned macs, refuse_macs; /* of held secrets: asked for; the next n are refused */
+	unsigned not_ready;	    /* ... the next n times that it is asked whether it could be */
 
 	mono_time traffic_every, traffic_at; /* one packet per tunnel; 0: none */
 	uint64_t esp_sent, esp_received, esp_unknown, esp_no_sa;

@@ -80,7 +80,21 @@ static void test_initiator_waits(void **state)
 	}
 }
 
-/* It can't sign: the attempt fails, and the next one comes soon. */
+/* It could not sign: IKE_SA_INIT waits. */
+static void test_initiator_not_ready(void **state)
+{
+	struct sim *s = held_pair(25, 0, 0);
+
+	(void)state;
+	s->nodes[0].not_ready = 3;
+	sim_run(s, 12 * MONO_S);
+	assert_agreed(s, 1);
+	assert_int_equal(s->nodes[0].events[IKE_EVENT_FAILED], 0);
+	assert_int_equal(s->nodes[0].requests[0], 4);
+	sim_free(s);
+}
+
+/* It can't sign after all: the attempt fails, and the next one comes soon. */
 static void test_initiator_again(void **state)
 {
 	struct sim *s = held_pair(30, 0, 1);
@@ -117,6 +131,7 @@ int main(void)
 		cmocka_unit_test(test_half_held),
 		cmocka_unit_test(test_responder_waits),
 		cmocka_unit_test(test_initiator_waits),
+		cmocka_unit_test(test_initiator_not_ready),
 		cmocka_unit_test(test_initiator_again),
 		cmocka_unit_test(test_never),
 	};

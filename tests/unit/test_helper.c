@@ -423,8 +423,36 @@ static void test_reload(void **state)
 	load();
 	assert_int_not_equal(file_secret(), first);
 	assert_secret(file_secret(), "the second secret");
+	t.forgotten = 0;
 	assert_no_secret(first);
 	assert_int_equal(t.forgotten, 1);
+}
+
+static bool is_forgotten(void)
+{
+	return t.forgotten > 0;
+}
+
+/* The supervisor gives none: ike is told at once, and everything is there again when the files
+ * were read. */
+static void test_lost_vault(void **state)
+{
+	uint64_t first;
+
+	(void)state;
+	turn_until(is_forgotten); /* the very first helper says the same */
+	load();
+	first = file_secret();
+	helper_kill();
+	close(t.vault);
+	t.vault = -1;
+	t.forgotten = 0;
+	helper_start();
+	turn_until(is_forgotten);
+	assert_no_secret(first);
+	load();
+	assert_int_not_equal(file_secret(), first);
+	assert_secret(file_secret(), "the first secret");
 }
 
 static void test_errors(void **state)
@@ -501,6 +529,7 @@ static void test_no_oracle(void **state)
 	(void)state;
 	load();
 	s.held = file_secret();
+	t.forgotten = 0;
 	make_octets(octets);
 	assert_true(helper_client_mac(t.client, &s, PRF_HMAC_SHA2_256, octets, 3, out));
 	message[18] = 35; /* IKE_AUTH */
@@ -614,6 +643,20 @@ static void test_scripts(void **state)
 	assert_int_equal(times_ran(), 2);
 }
 
+/* One that knows nothing yet refuses nothing: it waits for the files to be read. */
+static void test_scripts_wait(void **state)
+{
+	const char *command = script();
+
+	(void)state;
+	put_conf(command);
+	run("up-client", command);
+	load();
+	turn_until(is_idle);
+	assert_int_equal(times_ran(), 1);
+	assert_null(strstr(t.log, "is not run"));
+}
+
 /* Asked again by each new helper, it runs once. */
 static void test_scripts_once(void **state)
 {
@@ -660,6 +703,7 @@ int main(int argc, char **argv)
 		WITH_HELPER(test_killed_reading), WITH_HELPER(test_vici_secrets),
 		WITH_HELPER(test_no_oracle),	  WITH_HELPER(test_names),
 		WITH_HELPER(test_scripts),	  WITH_HELPER(test_scripts_once),
+		WITH_HELPER(test_scripts_wait),	  WITH_HELPER(test_lost_vault),
 	};
 	ev_timer wake;
 
