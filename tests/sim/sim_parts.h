@@ -40,6 +40,11 @@ void sim_revive(struct sim_node *n);
 /* An output of ike_engine_resume: true if it is only a repetition. */
 bool sim_repeated(struct sim_node *n, const struct ike_output *o);
 void sim_records_free(struct sim_node *n);
+/* Calls back for each of the node's records. */
+void sim_each_record(const struct sim_node *n,
+		     void (*cb)(void *ctx, const struct ike_record *record), void *ctx);
+/* Into n->engine: the secrets and, to be restored, the conns of `old`. */
+void sim_load_as(struct sim_node *n, const struct ike_engine *old);
 
 /* ---- sim_net.c ---- */
 void sim_net_send(struct sim *s, unsigned node, const struct ike_path *path, struct span datagram);

@@ -133,7 +133,7 @@ static void load_secret(struct sim_node *n, const struct secret *s)
 	ike_engine_command(n->engine, &c, NULL, n->sim->now);
 }
 
-static void load_as(struct sim_node *n, const struct ike_engine *old)
+void sim_load_as(struct sim_node *n, const struct ike_engine *old)
 {
 	const struct conn_entry *entry;
 	const struct secret *s;
@@ -154,6 +154,20 @@ static void load_as(struct sim_node *n, const struct ike_engine *old)
 			ike_engine_command(n->engine, &c, NULL, n->sim->now);
 	}
 	ike_engine_early_detection(n->engine, !old->no_hints);
+}
+
+void sim_each_record(const struct sim_node *n,
+		     void (*cb)(void *ctx, const struct ike_record *record), void *ctx)
+{
+	const struct sim_record *r;
+
+	for (r = n->records; r; r = r->hh.next) {
+		struct ike_record record = {.kind = (uint32_t)r->key.kind,
+					    .id = r->key.id,
+					    .data = span_of(r->data, r->len)};
+
+		cb(ctx, &record);
+	}
 }
 
 static void restore(struct sim_node *n)
@@ -271,7 +285,7 @@ static void replace(struct sim_node *n)
 
 	sim_replacing = true;
 	sim_start_engine(n);
-	load_as(n, old);
+	sim_load_as(n, old);
 	restore(n);
 	check_gauges(n, old);
 	carry(old, n->engine);
@@ -358,7 +372,7 @@ bool sim_dies(struct sim_node *n)
 	n->deaths++;
 	n->back_at = n->sim->now + n->die_away;
 	sim_start_engine(n);
-	load_as(n, old);
+	sim_load_as(n, old);
 	ike_engine_free(old);
 	return true;
 }
