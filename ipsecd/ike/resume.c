@@ -156,10 +156,10 @@ static void resume_sas(struct ike_engine *e)
 		arm_sa(e, sa, &timers);
 	}
 	DL_FOREACH_SAFE (e->sas, sa, next)
+		adapt(e, sa);
+	DL_FOREACH_SAFE (e->sas, sa, next)
 		if (sa->state == IKE_SA_HALF_OPEN && vips_waiting(sa))
 			dispatch_resume(e, sa); /* asks the pools again */
-	DL_FOREACH_SAFE (e->sas, sa, next)
-		adapt(e, sa);
 }
 
 /* ---- conns ---- */

@@ -193,6 +193,9 @@ static struct span encode(struct ike_engine *e,
 		put(&c, e, what);
 		p->used = b.len;
 	} while (b.overflow && grow(p));
+	if (b.overflow && log_limit_pass(&e->drop_log, e->now))
+		ike_log(e, NULL, LOG_LEVEL_ERROR,
+			"out of memory, a record for the next process is not written");
 	return buf_span(&b);
 }
 
@@ -237,30 +240,39 @@ static bool publish_gone(struct ike_engine *e, struct ike_record *out)
 	return false;
 }
 
-static bool publish_entry(struct ike_engine *e, struct conn_entry *entry, struct ike_record *out)
+/* One that there is no memory for stays touched, and the others are not held up. */
+static bool publish_entry(struct ike_engine *e, struct ike_record *out)
 {
-	struct span data = span_of(NULL, 0);
+	struct conn_entry *entry;
 
-	if (!entry->unloaded) {
-		data = encode(e, put_entry, entry);
-		if (!data.len)
-			return false;
+	DL_FOREACH2 (e->touched_entries, entry, touched_next) {
+		struct span data = span_of(NULL, 0);
+
+		if (!entry->unloaded)
+			data = encode(e, put_entry, entry);
+		if (!entry->unloaded && !data.len)
+			continue;
+		untouch_entry(e, entry);
+		return fill(out, IKE_RECORD_CONN, entry->number, data);
 	}
-	untouch_entry(e, entry);
-	return fill(out, IKE_RECORD_CONN, entry->number, data);
+	return false;
 }
 
-static bool publish_sa(struct ike_engine *e, struct ike_sa *sa, struct ike_record *out)
+static bool publish_sa(struct ike_engine *e, struct ike_record *out)
 {
-	struct span data = span_of(NULL, 0);
+	struct ike_sa *sa;
 
-	if (sa->state != IKE_SA_ENDED) {
-		data = encode(e, put_sa, sa);
-		if (!data.len)
-			return false;
+	DL_FOREACH2 (e->touched_sas, sa, touched_next) {
+		struct span data = span_of(NULL, 0);
+
+		if (sa->state != IKE_SA_ENDED)
+			data = encode(e, put_sa, sa);
+		if (sa->state != IKE_SA_ENDED && !data.len)
+			continue;
+		untouch_sa(e, sa);
+		return fill(out, IKE_RECORD_SA, sa->id, data);
 	}
-	untouch_sa(e, sa);
-	return fill(out, IKE_RECORD_SA, sa->id, data);
+	return false;
 }
 
 /* Small, and changed by many: compared. */
@@ -285,11 +297,6 @@ bool ike_engine_publish(struct ike_engine *e, struct ike_record *out)
 	p->used = 0;
 	if (e->restoring)
 		return false;
-	if (publish_gone(e, out))
-		return true;
-	if (e->touched_entries)
-		return publish_entry(e, e->touched_entries, out);
-	if (e->touched_sas)
-		return publish_sa(e, e->touched_sas, out);
-	return publish_engine(e, out);
+	return publish_gone(e, out) || publish_entry(e, out) || publish_sa(e, out) ||
+	       publish_engine(e, out);
 }

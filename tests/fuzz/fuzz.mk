@@ -39,3 +39,4 @@ FUZZ_fuzz_store := tests/fuzz/fuzz_store.c ipsecd/state/store.c ipsecd/state/sto
 FUZZ_fuzz_conn_codec := tests/fuzz/fuzz_conn_codec.c $(MODEL_SRC) $(CODEC_SRC) lib/addr.c lib/buf.c lib/words.c
 FUZZ_fuzz_area := tests/fuzz/fuzz_area.c $(addprefix ipsecd/dataplane/,area.c area_slot.c replay.c) lib/addr.c
 FUZZ_fuzz_ipc := tests/fuzz/fuzz_ipc.c ipsecd/ipc/check.c ipsecd/ipc/check_child.c $(MODEL_SRC) lib/addr.c lib/words.c
+FUZZ_fuzz_state := tests/fuzz/fuzz_state.c $(SIM_SRC)

@@ -93,9 +93,8 @@ static struct conn *one_more_child(struct sim *s, unsigned node, const struct co
 	return c;
 }
 
-static struct sim *back_with(uint64_t seed,
-			     struct conn *(*reload)(struct sim *s, unsigned node,
-						    const struct conn *old))
+static struct sim *back_with(uint64_t seed, struct conn *(*reload)(struct sim *s, unsigned node,
+								   const struct conn *old))
 {
 	struct sim *s = pair_up(seed);
 
