@@ -18,6 +18,8 @@ static void settings(void *ctx, const struct settings *settings)
 
 	effects_settings(d->effects, settings);
 	meters_settings(d->meters, settings);
+	publish_settings(d->publish, settings);
+	publish_reloading(d->publish, true); /* more of the files' follows */
 	network_bind(d, settings->bind_device);
 	early_set(d->early, settings->early_detection);
 	ike_engine_early_detection(d->engine, settings->early_detection);
@@ -46,10 +48,14 @@ static void effects_of_loaded(struct daemon *d, uint32_t tunnel)
 	const char *name = tunnels_conn(d->tunnels, tunnel);
 	const struct conn *conn = name ? ike_engine_conn_named(d->engine, name) : NULL;
 
-	if (conn)
+	if (conn) {
 		effects_conn(d->effects, conn, tunnel);
-	else
+		publish_conn(d->publish, conn, tunnel);
+	} else {
 		effects_conn_gone(d->effects, tunnel);
+		if (name)
+			publish_conn_gone(d->publish, name);
+	}
 }
 
 /* SAs of a former process still send there; an operator set it down. */
@@ -59,15 +65,16 @@ static void tell_device(const struct daemon *d, struct ike_command *c)
 
 	if (!tunnels_view(d->tunnels, c->conn->name, &view))
 		return;
-	c->inherited = view.info.inherited;
+	c->inherited = view.info.inherited && !d->restoring;
 	c->down = view.shut;
 }
 
 static bool load_conn(void *ctx, struct conn *conn, char *why, size_t size)
 {
-	struct ike_command c = {.kind = IKE_COMMAND_LOAD_CONN, .conn = conn};
-	const char *error = "";
 	struct daemon *d = ctx;
+	struct ike_command c = {
+		.kind = IKE_COMMAND_LOAD_CONN, .conn = conn, .restoring = d->restoring};
+	const char *error = "";
 	uint32_t before = tunnel_of(d, conn->name);
 
 	if (!prepare_conn(d, conn, why, size) ||
@@ -79,13 +86,16 @@ static bool load_conn(void *ctx, struct conn *conn, char *why, size_t size)
 	if (before && before != c.tunnel)
 		effects_conn_gone(d->effects, before);
 	effects_conn(d->effects, conn, c.tunnel);
-	offer_say_unused(&d->offer, conn);
+	publish_conn(d->publish, conn, c.tunnel);
+	if (!d->restoring)
+		offer_say_unused(&d->offer, conn);
 	tell_device(d, &c);
 	if (shell_command(d, &c, &error)) {
 		pools_review(d->pools);
 		return true;
 	}
 	effects_of_loaded(d, c.tunnel);
+	shell_publish(d);
 	snprintf(why, size, "%s", error);
 	return false;
 }
@@ -111,6 +121,7 @@ static bool unload_conn(void *ctx, const char *name, const char **error)
 	}
 	effects_conn_gone(d->effects, tunnel_of(d, name));
 	tunnels_condemn(d->tunnels, name);
+	publish_conn_gone(d->publish, name);
 	if (!shell_command(d, &c, error))
 		return false;
 	meters_conn_gone(d->meters, name);
@@ -165,14 +176,22 @@ static bool load_pool(void *ctx, const char *name, const char *addrs, const stru
 {
 	struct daemon *d = ctx;
 
-	return memory_pool_define(pools_memory(d->pools), name, addrs, dns, n_dns, why, size);
+	if (!memory_pool_define(pools_memory(d->pools), name, addrs, dns, n_dns, why, size))
+		return false;
+	publish_pool(d->publish, name, addrs, dns, n_dns);
+	shell_publish(d);
+	return true;
 }
 
 static bool unload_pool(void *ctx, const char *name, char *why, size_t size)
 {
 	struct daemon *d = ctx;
 
-	return memory_pool_undefine(pools_memory(d->pools), name, why, size);
+	if (!memory_pool_undefine(pools_memory(d->pools), name, why, size))
+		return false;
+	publish_pool_gone(d->publish, name);
+	shell_publish(d);
+	return true;
 }
 
 /* The helper's number of a loaded secret, 0: there is none. */
@@ -190,8 +209,10 @@ static uint64_t held_under(const struct daemon *d, const char *unique)
 static bool load_secret(void *ctx, struct secret *secret, const char **error)
 {
 	struct ike_command c = {.kind = IKE_COMMAND_LOAD_SECRET, .secret = secret};
+	struct daemon *d = ctx;
 
-	return shell_command(ctx, &c, error);
+	publish_secret(d->publish, secret);
+	return shell_command(d, &c, error);
 }
 
 /* A client's secret is here for as long as it takes to give it away. */
@@ -215,8 +236,10 @@ static bool load_client_secret(void *ctx, struct secret *secret, const char **er
 static bool unload_secret(void *ctx, const char *unique, const char **error)
 {
 	struct ike_command c = {.kind = IKE_COMMAND_UNLOAD_SECRET, .name = unique};
+	struct daemon *d = ctx;
 
-	return shell_command(ctx, &c, error);
+	publish_secret_gone(d->publish, unique);
+	return shell_command(d, &c, error);
 }
 
 static bool unload_client_secret(void *ctx, const char *unique, const char **error)
@@ -322,6 +345,8 @@ static void reloaded(void *ctx, uint64_t tag, bool ok, const char *why)
 {
 	struct daemon *d = ctx;
 
+	publish_reloading(d->publish, false);
+	shell_publish(d);
 	if (tag)
 		tell_done(d, tag, ok, ok ? "" : why);
 	if (!d->running)

@@ -6,6 +6,7 @@
  * in order, lets the tunnels settle their links once, and arms one timer. */
 #include "ipsecd/net/changes.h"
 #include "ipsecd/net/resolve.h"
+#include "ipsecd/restore.h"
 #include "ipsecd/shell.h"
 
 #include <errno.h>
@@ -30,6 +31,7 @@ static void out_keepalive(struct daemon *d, const struct ike_output *out)
 
 static void out_child_install(struct daemon *d, const struct ike_output *out)
 {
+	d->out.child.resumed = out->resumed;
 	if (tunnels_child_install(d->tunnels, &out->child)) {
 		effects_child_install(d->effects, &out->child);
 		meters_child_installed(d->meters, out->child.id,
@@ -65,6 +67,7 @@ static void out_query(struct daemon *d, const struct ike_output *out)
 
 static void out_vips(struct daemon *d, const struct ike_output *out)
 {
+	publish_vips(d->publish, out->tunnel, out->vips, out->n_vips);
 	effects_vips(d->effects, out);
 }
 
@@ -150,15 +153,24 @@ static void arm_deadline(struct daemon *d)
 	ev_timer_start(d->loop, &d->deadline);
 }
 
+void shell_publish(struct daemon *d)
+{
+	publish_run(d->publish, d->engine, d->reload);
+}
+
 /* After every input. Carrying an output out may be an input of its own (a failed
  * install, a name that needs no look-up): the outer round takes its outputs too. */
 void shell_pump(struct daemon *d)
 {
-	if (d->pumping)
+	if (d->pumping || d->restoring)
 		return;
 	d->pumping = true;
-	while (ike_engine_next(d->engine, &d->out))
+	for (;;) {
+		shell_publish(d); /* what others will know of us, a process after us has to know */
+		if (!ike_engine_next(d->engine, &d->out))
+			break;
 		carry_out[d->out.kind](d, &d->out);
+	}
 	explicit_bzero(&d->out, sizeof(d->out)); /* installs carry keys */
 	tunnels_settle(d->tunnels, d->cause[0] ? d->cause : "SAs changed");
 	d->cause[0] = '\0';
@@ -288,15 +300,20 @@ static void on_shutdown(struct ev_loop *loop, ev_timer *w, int revents)
 	end(d);
 }
 
+static void settle(struct daemon *d)
+{
+	if (d->ops->settled)
+		d->ops->settled(d->plane);
+	effects_settled(d->effects);
+}
+
 static void on_settle(struct ev_loop *loop, ev_timer *w, int revents)
 {
 	struct daemon *d = w->data;
 
 	(void)loop;
 	(void)revents;
-	if (d->ops->settled)
-		d->ops->settled(d->plane);
-	effects_settled(d->effects);
+	settle(d);
 }
 
 bool shell_command(struct daemon *d, const struct ike_command *c, const char **error)
@@ -332,6 +349,8 @@ static void on_link(void *ctx, const struct tunnel_view *view, bool up, const ch
 	struct daemon *d = ctx;
 
 	effects_link(d->effects, view, up);
+	if (d->restoring) /* for everybody else nothing changes */
+		return;
 	meters_link(d->meters, view->conn, up);
 	commands_describe(view, &told);
 	control_link(d->control, view->conn, &told, up, reason);
@@ -410,7 +429,8 @@ static bool open_engine(struct daemon *d)
 				    .psk_mac = d->helper ? helper_client_mac : NULL,
 				    .psk_ready = d->helper ? helper_client_ready : NULL,
 				    .psk_ctx = d->helper};
-	const struct ike_settings settings = {.encap_always = d->ops->encap_only};
+	const struct ike_settings settings = {.encap_always = d->ops->encap_only,
+					      .publish = d->publish != NULL};
 	const struct drains_host host = commands_drains_host(d);
 	struct pools_host pools = {.ctx = d, .answer = on_lease, .log = d->log};
 
@@ -496,6 +516,8 @@ bool shell_open(struct daemon *d, const struct shell_setup *setup)
 	d->sink = (struct log_sink){.write = tee, .ctx = d, .level = setup->options->log_level};
 	d->log = &d->sink;
 	start_watchers(d);
+	if (setup->state >= 0)
+		d->publish = publish_open(setup->state, d->log);
 	return open_plane(d) && open_helper(d) && open_engine(d) && open_effects(d) &&
 	       open_network(d, why, sizeof(why)) && open_control(d, why, sizeof(why)) &&
 	       open_meters(d);
@@ -521,6 +543,7 @@ void shell_close(struct daemon *d)
 	netlink_close(d->netlink);
 	control_close(d->control); /* with its lock: until then nobody may flush */
 	d->control = NULL;
+	publish_close(d->publish, d->stopping);
 }
 
 void shell_started(struct daemon *d, bool ok)
@@ -533,4 +556,18 @@ void shell_started(struct daemon *d, bool ok)
 	log_to(d->log, LOG_LEVEL_NOTICE, "ike", "", "ipsecd " DETOUR_VERSION " runs");
 	d->setup.started(d->setup.ctx, true);
 	ev_timer_start(d->loop, &d->settle);
+}
+
+void shell_start(struct daemon *d)
+{
+	bool again = false;
+
+	if (!restore_run(d, &again)) {
+		reload_run(d->reload, 0);
+		return;
+	}
+	settle(d); /* all that is wanted is there */
+	shell_started(d, true);
+	if (again)
+		reload_run(d->reload, 0);
 }

@@ -118,6 +118,11 @@ static void learn(struct early *e, const struct ike_sa_info *ike)
 	look(e, p);
 }
 
+void early_resumed(struct early *e, const struct ike_sa_info *ike)
+{
+	learn(e, ike);
+}
+
 void early_event(struct early *e, const struct ike_output *out)
 {
 	if (!out->have_ike)

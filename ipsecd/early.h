@@ -23,6 +23,8 @@ void early_set(struct early *e, bool on); /* off at the start */
 
 /* An event of the engine: IKE_SAs come, move and go. */
 void early_event(struct early *e, const struct ike_output *out);
+/* An IKE_SA that a former process announced. */
+void early_resumed(struct early *e, const struct ike_sa_info *ike);
 void early_link_lost(struct early *e, int ifindex);
 void early_addr_lost(struct early *e, const struct addr *a);
 /* A send failed: errno in `error`. The hint follows when the loop gets its turn, so that this

@@ -47,23 +47,33 @@ static const char *outer_device(const struct effects *e, const struct ike_path *
 	return name;
 }
 
-static void child_up(struct effects *e, const struct ike_output *out)
+static void child_up(struct effects *e, const struct ike_sa_info *ike,
+		     const struct ike_child_info *child, bool resumed)
 {
-	const char *script = script_of(e, &out->sa), *path = getenv("PATH");
+	const char *script = script_of(e, child), *path = getenv("PATH");
 	char interface[IF_NAMESIZE];
 	struct updown_facts facts = {
-		.ike = &out->ike, .child = &out->sa, .path = path ? path : DEFAULT_PATH};
+		.ike = ike, .child = child, .path = path ? path : DEFAULT_PATH};
 	struct tunnel_view view;
 
-	if (!script || !tunnels_view(e->host.tunnels, out->sa.conn, &view))
+	if (!script || !tunnels_view(e->host.tunnels, child->conn, &view))
 		return;
-	facts.interface = outer_device(e, &out->ike.path, interface);
+	facts.interface = outer_device(e, &ike->path, interface);
 	facts.device = tunnel_view_device(&view);
 	facts.mark_in = view.info.mark_in.value ? view.info.mark_in : view.config->mark_in;
 	facts.mark_out = view.info.mark_out.value ? view.info.mark_out : view.config->mark_out;
 	facts.if_id_in = view.info.if_id_in ? view.info.if_id_in : view.config->if_id_in;
 	facts.if_id_out = view.info.if_id_out ? view.info.if_id_out : view.config->if_id_out;
-	updown_child_up(e->updown, script, &facts);
+	if (resumed)
+		updown_child_resumed(e->updown, script, &facts);
+	else
+		updown_child_up(e->updown, script, &facts);
+}
+
+void effects_child_resumed(struct effects *e, const struct ike_sa_info *ike,
+			   const struct ike_child_info *child)
+{
+	child_up(e, ike, child, true);
 }
 
 /* ---- routes ---- */
@@ -273,7 +283,7 @@ void effects_vips(struct effects *e, const struct ike_output *out)
 void effects_event(struct effects *e, const struct ike_output *out)
 {
 	if (out->event == IKE_EVENT_CHILD_UP)
-		child_up(e, out);
+		child_up(e, &out->ike, &out->sa, false);
 	else if (out->event == IKE_EVENT_CHILD_REKEYED)
 		updown_child_rekeyed(e->updown, out->sa_old.child_sa, out->sa.child_sa);
 	else if (out->event == IKE_EVENT_CHILD_DOWN)

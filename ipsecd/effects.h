@@ -32,6 +32,9 @@ void effects_free(struct effects *e); /* scripts that still run are killed */
 /* Before the conns of the same configuration are loaded. */
 void effects_settings(struct effects *e, const struct settings *settings);
 void effects_event(struct effects *e, const struct ike_output *event);
+/* A CHILD_SA that a former process announced. */
+void effects_child_resumed(struct effects *e, const struct ike_sa_info *ike,
+			   const struct ike_child_info *child);
 void effects_vips(struct effects *e, const struct ike_output *vips);
 
 /* A conn that is loaded, or again with changes, before its first datagram is sent. */

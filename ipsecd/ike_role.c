@@ -159,6 +159,7 @@ static bool start(void *ctx, char *why, size_t size)
 					  .open_means = open_means,
 					  .open_helper = open_helper,
 					  .vici = role_take(p->role, "vici"),
+					  .state = role_take(p->role, "engine"),
 					  .started = on_started,
 					  .reloaded = on_reloaded,
 					  .settings = on_settings,
@@ -173,7 +174,7 @@ static bool start(void *ctx, char *why, size_t size)
 		snprintf(why, size, "see above");
 		return false;
 	}
-	reload_run(p->shell.reload, 0);
+	shell_start(&p->shell);
 	return true;
 }
 

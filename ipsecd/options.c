@@ -2,6 +2,7 @@
 #include "ipsecd/options.h"
 #include "lib/usage.h"
 #include "lib/vici_codec.h"
+#include "lib/words.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -27,6 +28,7 @@ enum {
 	OPT_CHECK_UPGRADE,
 	OPT_BEFORE_STOP,
 	OPT_ROLE,
+	OPT_STATE_FD,
 	OPT_VERSION,
 	OPT_HELP
 };
@@ -48,6 +50,7 @@ static const struct option table[] = {
 	{"before-stop", no_argument, NULL, OPT_BEFORE_STOP},
 	{"check-upgrade", no_argument, NULL, OPT_CHECK_UPGRADE},
 	{"role", required_argument, NULL, OPT_ROLE},
+	{"state-fd", required_argument, NULL, OPT_STATE_FD},
 	{"version", no_argument, NULL, OPT_VERSION},
 	{"help", no_argument, NULL, OPT_HELP},
 	{0},
@@ -97,6 +100,19 @@ static int take_pause(const char *text, struct options *o)
 	    o->restart_pause <= 3600.)
 		return -1;
 	fprintf(stderr, "ipsecd: --restart-pause '%s': expected seconds from 0 to 3600\n", text);
+	return 2;
+}
+
+/* For tests, which keep the memory of a daemon that they kill. */
+static int take_state_fd(const char *text, struct options *o)
+{
+	uint64_t fd;
+
+	if (words_parse_number(text, INT32_MAX, &fd)) {
+		o->state_fd = (int)fd;
+		return -1;
+	}
+	fprintf(stderr, "ipsecd: --state-fd '%s': expected a descriptor\n", text);
 	return 2;
 }
 
@@ -156,6 +172,8 @@ static int take(int option, struct options *o)
 		return 2;
 	case OPT_RESTART_PAUSE:
 		return take_pause(optarg, o);
+	case OPT_STATE_FD:
+		return take_state_fd(optarg, o);
 	case OPT_ROLE:
 		o->role = optarg;
 		return -1;
@@ -176,6 +194,7 @@ int options_parse(int argc, char **argv, struct options *out)
 				.secrets = "/etc/ipsec.secrets",
 				.vici = VICI_SOCKET_PATH,
 				.plane = "auto",
+				.state_fd = -1,
 				.restart_pause = 10.,
 				.log_level = LOG_LEVEL_INFO};
 	opterr = 0;

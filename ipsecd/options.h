@@ -18,6 +18,7 @@ struct options {
 	bool check_upgrade; /* internal: could this binary take over from the one that asks? */
 	const char *role;   /* internal: which of them; NULL */
 	enum sandbox_mode sandbox;
+	int state_fd;	      /* internal: a memfd for what outlives the process; -1 */
 	double restart_pause; /* seconds, the longest before one that dies is started again */
 	enum log_level log_level;
 };

@@ -7,13 +7,32 @@
 struct pools {
 	struct pools_host host;
 	struct pool_backend *memory;
+	const struct ike_lease_info *held; /* during pools_hold */
 };
+
+/* An address that is not to be had again (its pool is another one by now) stays the peer's; it
+ * is only not ours to give. */
+static void hold_answered(const struct pools *p, const struct pool_answer *answer)
+{
+	char text[ADDR_TEXT];
+
+	for (unsigned i = 0; i < p->held->n; i++) {
+		if (!addr_equal(&answer->addrs[i], &p->held->addrs[i]))
+			log_to(p->host.log, LOG_LEVEL_WARN, "pool", p->held->conn->name,
+			       "%s of a peer is in none of its pools any more",
+			       addr_format(&p->held->addrs[i], text));
+	}
+}
 
 static void on_answer(void *ctx, const struct pool_answer *answer)
 {
 	struct ike_lease lease = {.n_dns = answer->n_dns};
 	struct pools *p = ctx;
 
+	if (p->held) {
+		hold_answered(p, answer);
+		return;
+	}
 	memcpy(lease.addrs, answer->addrs, sizeof(lease.addrs));
 	memcpy(lease.dns, answer->dns, sizeof(lease.dns));
 	p->host.answer(p->host.ctx, answer->id, &lease);
@@ -92,23 +111,41 @@ static void add_named(struct pools *p, const char *conn_name, const struct pool_
 		       "no pool and no connection with a pool is called '%s'", ref->name);
 }
 
+static void request(struct pools *p, const char *conn, const struct pool_ref *pools, unsigned n,
+		    struct pool_request *r)
+{
+	struct refs refs = {0};
+
+	for (unsigned i = 0; i < n; i++) {
+		if (pools[i].kind == POOL_NAMED)
+			add_named(p, conn, &pools[i], &refs);
+		else
+			add(&refs, &pools[i]);
+	}
+	r->pools = refs.list;
+	r->n_pools = (uint8_t)refs.n;
+	pool_memory.request(p->memory, r);
+}
+
 void pools_query(struct pools *p, const struct ike_output *query)
 {
 	const struct ike_lease_query *q = &query->lease_query;
 	struct pool_request r = {
 		.id = query->query, .identity = q->identity, .sole = q->sole, .n = q->n};
-	struct refs refs = {0};
 
-	for (unsigned i = 0; i < q->n_pools; i++) {
-		if (q->pools[i].kind == POOL_NAMED)
-			add_named(p, query->conn, &q->pools[i], &refs);
-		else
-			add(&refs, &q->pools[i]);
-	}
 	memcpy(r.wanted, q->wanted, sizeof(r.wanted));
-	r.pools = refs.list;
-	r.n_pools = (uint8_t)refs.n;
-	pool_memory.request(p->memory, &r);
+	request(p, query->conn, q->pools, q->n_pools, &r);
+}
+
+void pools_hold(struct pools *p, const struct ike_lease_info *lease)
+{
+	struct pool_request r = {.id = lease->query, .identity = *lease->identity, .sole = true};
+
+	for (; r.n < lease->n && r.n < VIPS_MAX; r.n++)
+		r.wanted[r.n] = lease->addrs[r.n];
+	p->held = lease;
+	request(p, lease->conn->name, lease->conn->pools, lease->conn->n_pools, &r);
+	p->held = NULL;
 }
 
 void pools_release(struct pools *p, uint64_t query)

@@ -21,6 +21,8 @@ void pools_free(struct pools *p);
 /* IKE_OUTPUT_QUERY_LEASE, IKE_OUTPUT_LEASE_RELEASE. */
 void pools_query(struct pools *p, const struct ike_output *query);
 void pools_release(struct pools *p, uint64_t query);
+/* What a peer has from a former process of ours: it holds it again, under the same number. */
+void pools_hold(struct pools *p, const struct ike_lease_info *lease);
 /* Connections came or went: pools that none of them names go, when nobody has an address. */
 void pools_review(struct pools *p);
 /* What people call a pool: its own name, or that of the first connection with this range (with

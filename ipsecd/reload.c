@@ -33,6 +33,7 @@ struct reload {
 	struct asked *asked;
 	bool reading;
 	struct known *conns, *secrets;
+	uint64_t names; /* counts their changes */
 	struct reload_counters counters;
 };
 
@@ -113,7 +114,7 @@ static void report(const struct reload *r, const struct config_errors *errors)
 /* ---- what was known ---- */
 
 /* NULL when out of memory. */
-static struct known *remember(struct known **set, const char *name)
+static struct known *remember(struct reload *r, struct known **set, const char *name)
 {
 	struct known *k;
 
@@ -127,13 +128,15 @@ static struct known *remember(struct known **set, const char *name)
 			return NULL;
 		}
 		HASH_ADD_KEYPTR(hh, *set, k->name, strlen(k->name), k);
+		r->names++;
 	}
 	k->seen = true;
 	return k;
 }
 
-static void forget(struct known **set, struct known *k)
+static void forget(struct reload *r, struct known **set, struct known *k)
 {
+	r->names++;
 	HASH_DEL(*set, k);
 	free(k->name);
 	free(k);
@@ -168,7 +171,7 @@ static void load_secrets(struct reload *r, struct config *config)
 		struct secret *s = config->secrets[i];
 		const char *error = "";
 
-		if (!remember(&r->secrets, s->unique))
+		if (!remember(r, &r->secrets, s->unique))
 			continue;
 		old = loaded_secret(r, s->unique, i);
 		if (old && secret_equal(old, s))
@@ -197,7 +200,7 @@ static unsigned load_conns(struct reload *r, struct config *config)
 	for (unsigned i = 0; i < config->n_conns; i++) {
 		struct conn *conn = config->conns[i].conn;
 		const struct conn *old = ike_engine_conn_named(r->host.engine, conn->name);
-		const struct known *k = remember(&r->conns, conn->name);
+		const struct known *k = remember(r, &r->conns, conn->name);
 		char why[256];
 
 		if (!k)
@@ -232,7 +235,7 @@ static void unload_conns(struct reload *r)
 		    !r->host.unload_conn(r->host.ctx, k->name, &error))
 			log_to(r->host.log, LOG_LEVEL_ERROR, "cfg", k->name, "not unloaded: %s",
 			       error);
-		forget(&r->conns, k);
+		forget(r, &r->conns, k);
 	}
 }
 
@@ -245,14 +248,14 @@ static void unload_secrets(struct reload *r)
 		if (k->seen)
 			continue;
 		r->host.unload_secret(r->host.ctx, k->name, &error);
-		forget(&r->secrets, k);
+		forget(r, &r->secrets, k);
 	}
 }
 
 static void remember_conns(struct reload *r, const struct config *config)
 {
 	for (unsigned i = 0; i < config->n_conns; i++)
-		remember(&r->conns, config->conns[i].conn->name);
+		remember(r, &r->conns, config->conns[i].conn->name);
 }
 
 static void count(struct reload *r, bool ok)
@@ -362,6 +365,27 @@ void reload_run(struct reload *r, uint64_t tag)
 		begin(r);
 }
 
+/* ---- the names, for a new process ---- */
+
+uint64_t reload_names(const struct reload *r)
+{
+	return r->names;
+}
+
+void reload_each_name(const struct reload *r, enum reload_set set,
+		      void (*cb)(void *ctx, const char *name), void *ctx)
+{
+	const struct known *k = set == RELOAD_CONNS ? r->conns : r->secrets;
+
+	for (; k; k = k->hh.next)
+		cb(ctx, k->name);
+}
+
+void reload_know(struct reload *r, enum reload_set set, const char *name)
+{
+	remember(r, set == RELOAD_CONNS ? &r->conns : &r->secrets, name);
+}
+
 /* ---- life ---- */
 
 struct reload *reload_new(const struct options *options, const struct reload_host *host)
@@ -385,8 +409,8 @@ void reload_free(struct reload *r)
 		free(a);
 	}
 	HASH_ITER (hh, r->conns, k, next)
-		forget(&r->conns, k);
+		forget(r, &r->conns, k);
 	HASH_ITER (hh, r->secrets, k, next)
-		forget(&r->secrets, k);
+		forget(r, &r->secrets, k);
 	free(r);
 }

@@ -56,6 +56,15 @@ void reload_read(struct reload *r, bool ok, struct config *config, struct config
 /* ... and when nobody could read them. */
 void reload_unread(struct reload *r, const char *why);
 
+/* Which names came from the files: a new process is told them again, and goes on as if it had read
+ * the files itself. `names` changes with them. */
+enum reload_set { RELOAD_CONNS, RELOAD_SECRETS, RELOAD_SETS };
+
+uint64_t reload_names(const struct reload *r);
+void reload_each_name(const struct reload *r, enum reload_set set,
+		      void (*cb)(void *ctx, const char *name), void *ctx);
+void reload_know(struct reload *r, enum reload_set set, const char *name);
+
 /* The reading itself, in any process: files, which end of each conn is ours, scripts. */
 bool reload_files(const struct options *o, struct config *config, struct config_errors *errors);
 

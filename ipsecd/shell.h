@@ -15,6 +15,7 @@
 #include "ipsecd/offer.h"
 #include "ipsecd/options.h"
 #include "ipsecd/pools.h"
+#include "ipsecd/publish.h"
 #include "ipsecd/reload.h"
 
 #include <ev.h>
@@ -29,8 +30,9 @@ struct shell_setup {
 	/* NULL: `why`. The host's functions may be called from then on. */
 	struct means *(*open_means)(void *ctx, const struct means_host *host, char *why,
 				    size_t size);
-	int vici; /* where clients come in: listening, the shell's from then on; -1: it makes
-		     options->vici */
+	int vici;  /* where clients come in: listening, the shell's from then on; -1: it makes
+		      options->vici */
+	int state; /* the memfd of publish.h, the shell's from then on; -1: nothing outlives us */
 	/* Makes the shell's side of the process that reads files, keeps secrets, resolves names
 	 * and approves scripts. NULL: the shell does all that itself. */
 	struct helper_client *(*open_helper)(void *ctx, const struct helper_client_host *host);
@@ -68,18 +70,22 @@ struct daemon {
 	struct early *early;
 	struct pools *pools;
 	struct meters *meters;
+	struct publish *publish; /* NULL: nothing outlives us */
 	ev_timer deadline, tick, shutdown, settle;
 	struct log_sink sink;  /* the process's own, and clients that listen */
 	struct ike_output out; /* of pump */
 	bool pumping, stopping, ending;
-	bool running;			       /* the first configuration is in force */
+	bool restoring; /* a former process's state is being read: nothing is carried out */
+	bool running;	/* the first configuration is in force */
 	const struct ipc_processes *processes; /* ours, where there are several; NULL */
 	char cause[96];			       /* of the link changes of this round */
 };
 
-/* Opens all there is; the configuration is the caller's to load. false: the log has why, and
- * shell_close is due. */
+/* Opens all there is. false: the log has why, and shell_close is due. */
 bool shell_open(struct daemon *d, const struct shell_setup *setup);
+/* Goes on from what a former process left in the state's memory, or reads the configuration from
+ * its files. */
+void shell_start(struct daemon *d);
 /* Drains, deletes the SAs, and then `ended`; the second call ends at once. */
 void shell_stop(struct daemon *d);
 void shell_close(struct daemon *d);
@@ -88,6 +94,9 @@ void shell_close(struct daemon *d);
 bool shell_command(struct daemon *d, const struct ike_command *c, const char **error);
 /* Carries out what the engine has, settles links, arms the timer: after every input. */
 void shell_pump(struct daemon *d);
+
+/* What changed is kept for a process after us; shell_pump does it first. */
+void shell_publish(struct daemon *d);
 
 /* The last script has ended. */
 void shell_scripts_idle(void *ctx);

@@ -80,6 +80,7 @@ int daemon_run(const struct options *options, void (*running)(void))
 					  .loop = ev_default_loop(0),
 					  .open_means = open_means,
 					  .vici = -1,
+					  .state = options->state_fd,
 					  .started = on_started,
 					  .settings = on_settings,
 					  .ended = on_ended,
@@ -90,7 +91,7 @@ int daemon_run(const struct options *options, void (*running)(void))
 	watch_signals(&s, setup.loop);
 	if (shell_open(&s.shell, &setup)) {
 		s.status = 0;
-		reload_run(s.shell.reload, 0);
+		shell_start(&s.shell);
 		if (s.status == 0)
 			ev_run(setup.loop, 0);
 	}

@@ -73,6 +73,7 @@ void tunnels_free(struct tunnels *t)
 	}
 	HASH_ITER (hh, t->by_id, tunnel, next)
 		forget(t, tunnel);
+	tunnels_restored(t);
 	free(t);
 }
 
@@ -162,6 +163,19 @@ void tunnel_count(struct tunnels *t, struct tunnel *tunnel, bool *counted, bool 
 
 /* ---- devices ---- */
 
+/* By the id that the plane knows it by, if a former process had it. */
+static void take_expected(struct tunnels *t, struct tunnel *tunnel)
+{
+	struct tunnel_expected *e;
+
+	HASH_FIND_STR(t->expected, tunnel->conn, e);
+	if (!e || tunnel_by_id(t, e->id))
+		return;
+	tunnel->id = e->id;
+	tunnel->n_vips = e->n_vips;
+	memcpy(tunnel->vips, e->vips, sizeof(e->vips));
+}
+
 /* Not yet known by its conn's name, as the next one. */
 static struct tunnel *create(struct tunnels *t, const struct conn *conn, char *why, size_t size)
 {
@@ -174,7 +188,9 @@ static struct tunnel *create(struct tunnels *t, const struct conn *conn, char *w
 		snprintf(why, size, "out of memory");
 		return NULL;
 	}
-	tunnel->id = ++t->last_id;
+	take_expected(t, tunnel);
+	if (!tunnel->id)
+		tunnel->id = ++t->last_id;
 	if (!tunnel_make_device(t, tunnel, &conn->tunnel, why, size)) {
 		free(tunnel->conn);
 		free(tunnel);
@@ -350,6 +366,45 @@ void tunnels_condemn(struct tunnels *t, const char *conn)
 		remove_device(t, tunnel);
 }
 
+/* ---- after a restart ---- */
+
+void tunnels_restore(struct tunnels *t)
+{
+	t->restoring = true;
+}
+
+bool tunnels_expect(struct tunnels *t, const char *conn, uint32_t id, const struct addr *vips,
+		    unsigned n)
+{
+	struct tunnel_expected *e = calloc(1, sizeof(*e));
+
+	if (e)
+		e->conn = strdup(conn);
+	if (!e || !e->conn) {
+		free(e);
+		return false;
+	}
+	e->id = id;
+	e->n_vips = (uint8_t)(n < TUNNEL_ADDRS_MAX ? n : TUNNEL_ADDRS_MAX);
+	memcpy(e->vips, vips, e->n_vips * sizeof(*vips));
+	HASH_ADD_KEYPTR(hh, t->expected, e->conn, strlen(e->conn), e);
+	if (t->last_id < id)
+		t->last_id = id;
+	return true;
+}
+
+void tunnels_restored(struct tunnels *t)
+{
+	struct tunnel_expected *e, *next;
+
+	t->restoring = false;
+	HASH_ITER (hh, t->expected, e, next) {
+		HASH_DEL(t->expected, e);
+		free(e->conn);
+		free(e);
+	}
+}
+
 /* ---- CHILD_SAs ---- */
 
 /* One of ours that sends has the inheritance's place: that must not keep a link up when
@@ -375,8 +430,9 @@ bool tunnels_child_install(struct tunnels *t, const struct child_sa *sa)
 	struct tunnel_child *child;
 
 	if (!tunnel || t->ops->child_install(t->plane, sa) != DATAPLANE_OK) {
-		log_to(t->host.log, LOG_LEVEL_ERROR, "tun", tunnel ? tunnel->conn : "",
-		       "installing CHILD_SA %08x/%08x failed: %s", sa->spi_in, sa->spi_out,
+		log_to(t->host.log, sa->resumed ? LOG_LEVEL_NOTICE : LOG_LEVEL_ERROR, "tun",
+		       tunnel ? tunnel->conn : "", "installing CHILD_SA %08x/%08x failed: %s",
+		       sa->spi_in, sa->spi_out,
 		       tunnel ? t->ops->last_error(t->plane) : "its tunnel is gone");
 		return false;
 	}

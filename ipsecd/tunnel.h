@@ -59,6 +59,14 @@ void tunnels_free(struct tunnels *t); /* devices go with the plane */
  * into child_sa.tunnel. false: the reason is in `why`, and nothing has changed. */
 bool tunnels_ensure(struct tunnels *t, const struct conn *conn, uint32_t *id, char *why,
 		    size_t size);
+/* A new process goes on where another one ended: until tunnels_restored, devices that are there
+ * keep the link that they have, and it is the CHILD_SAs' of the next tunnels_settle. */
+void tunnels_restore(struct tunnels *t);
+void tunnels_restored(struct tunnels *t);
+/* Beforehand, of a conn that tunnels_ensure will come with: the id that its tunnel had, and the
+ * virtual addresses that are on the device. false: out of memory. */
+bool tunnels_expect(struct tunnels *t, const char *conn, uint32_t id, const struct addr *vips,
+		    unsigned n);
 /* DEVICE_CHANGED: somebody else made or removed the device, or set it up or down. */
 void tunnels_device_changed(struct tunnels *t, const struct dataplane_event *event);
 /* Virtual addresses that are on the device beside the configured ones, all that there are

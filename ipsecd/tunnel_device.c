@@ -74,6 +74,13 @@ void tunnel_inherit(struct tunnels *t, struct tunnel *tunnel)
 	tunnel_view_of(t, tunnel, &view);
 	tunnel_set_ifindex(t, tunnel, view.info.ifindex);
 	tunnel->shut = is_shut(tunnel, &view);
+	if (t->restoring && view.info.link_up) {
+		/* As it was; whether it stays so is what the CHILD_SAs decide that come now. */
+		tunnel->state = view.state = TUNNEL_UP;
+		tunnel_count(t, tunnel, &tunnel->inherited, view.info.inherited);
+		t->host.link(t->host.ctx, &view, true, "as before");
+		return;
+	}
 	if (!view.info.inherited || !view.info.link_up)
 		return;
 	tunnel_count(t, tunnel, &tunnel->inherited, true);

@@ -35,6 +35,15 @@ struct tunnel_child {
 	UT_hash_handle hh;
 };
 
+/* What a former process had for a conn. */
+struct tunnel_expected {
+	char *conn;
+	uint32_t id;
+	uint8_t n_vips;
+	struct addr vips[TUNNEL_ADDRS_MAX];
+	UT_hash_handle hh;
+};
+
 struct tunnels {
 	const struct dataplane_ops *ops;
 	struct dataplane *plane;
@@ -43,7 +52,9 @@ struct tunnels {
 	struct tunnel *by_id, *by_conn; /* condemned tunnels are in the first only */
 	struct tunnel *touched, *condemned;
 	struct tunnel_child *children;
+	struct tunnel_expected *expected; /* by conn */
 	uint32_t last_id;
+	bool restoring;
 };
 
 /* tunnel.c */

@@ -158,7 +158,8 @@ static struct member *member_of(struct updown *u, uint64_t sa)
 	return m;
 }
 
-void updown_child_up(struct updown *u, const char *script, const struct updown_facts *facts)
+static void child_add(struct updown *u, const char *script, const struct updown_facts *facts,
+		      bool tell)
 {
 	struct member *m;
 	struct group *g;
@@ -176,8 +177,18 @@ void updown_child_up(struct updown *u, const char *script, const struct updown_f
 	m->sa = facts->child->child_sa;
 	m->group = g;
 	HASH_ADD(hh, u->members, sa, sizeof(m->sa), m);
-	if (g->n_sas++ == 0)
+	if (g->n_sas++ == 0 && tell)
 		run(u, g, true);
+}
+
+void updown_child_up(struct updown *u, const char *script, const struct updown_facts *facts)
+{
+	child_add(u, script, facts, true);
+}
+
+void updown_child_resumed(struct updown *u, const char *script, const struct updown_facts *facts)
+{
+	child_add(u, script, facts, false);
 }
 
 void updown_child_rekeyed(struct updown *u, uint64_t old, uint64_t new)

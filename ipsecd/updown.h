@@ -15,6 +15,8 @@ void updown_set_timeout(struct updown *u, uint32_t seconds);
 
 /* CHILD_UP. `script` NULL: it has none. */
 void updown_child_up(struct updown *u, const char *script, const struct updown_facts *facts);
+/* It was up before this process began, and its script ran then. */
+void updown_child_resumed(struct updown *u, const char *script, const struct updown_facts *facts);
 void updown_child_rekeyed(struct updown *u, uint64_t old, uint64_t new);
 void updown_child_down(struct updown *u, uint64_t child);
 /* The daemon ends: "down" for whatever is up. */

@@ -208,7 +208,7 @@ static bool open_old(struct vault *v, int fd, char *why, size_t size)
 		close(fd);
 		return false;
 	}
-	if (!memfd_map(&v->memory, fd, why, size)) {
+	if (!memfd_map(&v->memory, fd, SIZE, why, size)) {
 		close(fd);
 		return false;
 	}

@@ -161,7 +161,8 @@ struct dataplane_ops {
 	void (*tunnel_disinherit)(struct dataplane *d, uint32_t tunnel);
 
 	/* A CHILD_SA that is here already, with these SPIs, algorithms and keys, goes on as it is
-	 * (numbers, window, counters) and is updated; with others it is EXISTS. */
+	 * (numbers, window, counters) and is updated; with others it is EXISTS. One that has to be
+	 * here already (child_sa.resumed) and is not: NOT_FOUND. */
 	enum dataplane_error (*child_install)(struct dataplane *d, const struct child_sa *child);
 	/* outbound on/off, udp_encap and endpoints of an installed child. */
 	enum dataplane_error (*child_update)(struct dataplane *d, const struct child_sa *child);

@@ -173,8 +173,11 @@ enum dataplane_error forward_child_install(struct forward *f, const struct child
 {
 	struct sa *sa = sadb_by_id(&f->sadb, child->id);
 
-	if (!sa || sa->child.tunnel != child->tunnel || !area_child_is(sa->slot, child))
+	if (!sa || sa->child.tunnel != child->tunnel || !area_child_is(sa->slot, child)) {
+		if (child->resumed)
+			return forward_fail(f, DATAPLANE_NOT_FOUND, "it is not there any more");
 		return forward_child_add(f, child, NULL);
+	}
 	return forward_child_update(f, child);
 }
 

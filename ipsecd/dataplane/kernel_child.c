@@ -288,6 +288,8 @@ static enum dataplane_error check_free(struct dataplane *d, const struct child_s
 {
 	if (!kernel_tunnel_find(d, child->tunnel))
 		return kernel_fail(d, DATAPLANE_NOT_FOUND, "no tunnel %u", child->tunnel);
+	if (child->resumed && !find(d, child->id))
+		return kernel_fail(d, DATAPLANE_NOT_FOUND, "it is not there any more");
 	if (find(d, child->id))
 		return kernel_fail(d, DATAPLANE_EXISTS, "CHILD_SA %llu is installed already",
 				   (unsigned long long)child->id);

@@ -142,9 +142,8 @@ static const char *check_values(const struct child_sa *c)
 const char *check_child(struct span body)
 {
 	static const size_t flags[] = {
-		offsetof(struct child_sa, esn),
-		offsetof(struct child_sa, udp_encap),
-		offsetof(struct child_sa, outbound),
+		offsetof(struct child_sa, esn),		 offsetof(struct child_sa, udp_encap),
+		offsetof(struct child_sa, outbound),	 offsetof(struct child_sa, resumed),
 		offsetof(struct child_sa, flags.no_ecn),
 	};
 	struct child_sa c;

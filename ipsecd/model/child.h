@@ -42,7 +42,11 @@ struct child_sa {
 	uint16_t encr_id, encr_key_bits, integ_id; /* algorithm.h numbers */
 	bool esn;
 	bool udp_encap;
-	bool outbound;		       /* the outbound SA may be used at once (see dataplane.h) */
+	bool outbound; /* the outbound SA may be used at once (see dataplane.h) */
+	/* It was installed before, by whoever spoke to the plane then: a plane that has it goes on
+	 * with it, and one that lost it refuses (NOT_FOUND). Sequence numbers, of which IVs are
+	 * made, must not be used again with its keys. */
+	bool resumed;
 	uint16_t replay_window;	       /* packets; 0: no replay check */
 	struct endpoint local, remote; /* outer; the ports matter with udp_encap */
 	struct ts_list local_ts, remote_ts;

@@ -159,7 +159,10 @@ static void again_tunnel(struct remote *r, struct far_tunnel *t, struct changes 
 static void again_child(struct remote *r, struct far_child *c, struct changes *changes)
 {
 	bool gone;
-	int error = far_install(r, &c->sa, &gone);
+	int error;
+
+	c->sa.resumed = true;
+	error = far_install(r, &c->sa, &gone);
 
 	if (error != DATAPLANE_OK) {
 		log_to(r->host.log, LOG_LEVEL_ERROR, "tun", "",

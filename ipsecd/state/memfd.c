@@ -67,18 +67,20 @@ bool memfd_make(struct memfd *m, const char *name, size_t size, char *why, size_
 	return false;
 }
 
-bool memfd_map(struct memfd *m, int fd, char *why, size_t why_size)
+bool memfd_map(struct memfd *m, int fd, size_t size, char *why, size_t why_size)
 {
 	struct memfd found = {.fd = fd};
 	int seals = fcntl(fd, F_GET_SEALS);
 	struct stat st;
 
-	if (seals < 0 || fstat(fd, &st) != 0)
+	if (seals < 0)
 		return fail(why, why_size, "not a memfd");
-	if (!(seals & F_SEAL_SHRINK)) {
-		snprintf(why, why_size, "the memfd is not sealed against shrinking");
-		return false;
-	}
+	if (!(seals & F_SEAL_SHRINK) && fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) != 0)
+		return fail(why, why_size, "sealing a memfd");
+	if (fstat(fd, &st) != 0 ||
+	    (st.st_size == 0 &&
+	     (ftruncate(fd, (off_t)whole_pages(size)) != 0 || fstat(fd, &st) != 0)))
+		return fail(why, why_size, "sizing a memfd");
 	if (st.st_size <= 0 || (size_t)st.st_size != whole_pages((size_t)st.st_size)) {
 		snprintf(why, why_size, "the memfd has %lld bytes, which are not whole pages",
 			 (long long)st.st_size);

@@ -17,9 +17,9 @@ struct memfd {
 /* A new one, zeros, of at least `size` bytes. The name is for /proc: "ipsecd-engine". false:
  * `why`, nothing is left behind. */
 bool memfd_make(struct memfd *m, const char *name, size_t size, char *why, size_t why_size);
-/* One that somebody else made, whole; takes the descriptor unless it fails. Refuses what is no
- * memfd that can't shrink. */
-bool memfd_map(struct memfd *m, int fd, char *why, size_t why_size);
+/* One that somebody else made, whole; takes the descriptor unless it fails. An empty one gets
+ * `size` bytes, and one that may shrink is sealed. Refuses what is no memfd or can't be sealed. */
+bool memfd_map(struct memfd *m, int fd, size_t size, char *why, size_t why_size);
 /* At least `size` bytes; the content stays, m->memory may change. false: errno, and m is as it
  * was. */
 bool memfd_grow(struct memfd *m, size_t size);

@@ -24,6 +24,10 @@ enum store_kind {
 	STORE_POOL = 2,	     /* loaded by name */
 	STORE_CONN = 3,	     /* id: in the order of loading */
 	STORE_SECRET = 4,    /* likewise */
+	STORE_NAMES = 5,     /* id: a set of names that the configuration files gave */
+	STORE_VIPS = 6,	     /* id: the tunnel that they are on */
+	STORE_STARTS = 7,    /* id 0: of processes that died while they read this */
+	STORE_RELOADING = 8, /* id 0: the files were being carried out */
 	STORE_ENGINE = 0x100 /* and above: STORE_ENGINE + the kind of the engine's record */
 };
 

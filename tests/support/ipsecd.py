@@ -48,15 +48,39 @@ class Ipsecd(Peer):
         self.options = list(options)
         self.ends = []
         self.setup = ""  # lines of `config setup`
+        self.state = None  # a memfd that outlives the daemon: keep_state()
+
+    def keep_state(self):
+        """From its next start on, what it knows is in memory that we hold."""
+        self.state = os.memfd_create("ipsecd-engine", os.MFD_ALLOW_SEALING)
+
+    def again(self):
+        """Where another one was killed. Files are as they are."""
+        self._launch()
+
+    def role(self, name):
+        """The pid of the process that has this role (--split); None while there is none."""
+        supervisor = self.daemon.child.pid
+        with open(f"/proc/{supervisor}/task/{supervisor}/children", encoding="ascii") as file:
+            for pid in map(int, file.read().split()):
+                with open(f"/proc/{pid}/cmdline", "rb") as words:
+                    if f"ipsecd: {name}".encode() in words.read():
+                        return pid
+        return None
 
     def start(self, ends=()):
         self.write_ends(ends)
+        self._launch()
+        self._settle()
+        return self
+
+    def _launch(self):
+        state = () if self.state is None else (self.state,)
         self.launch([self.binary, "--config", self.path("ipsec.conf"),
                      "--secrets", self.path("ipsec.secrets"), "--vici", self.socket_path,
                      "--plane", self.plane, "--foreground", "--log-level", "debug",
-                     *OPTIONS, *self.options])
-        self._settle()
-        return self
+                     *OPTIONS, *(f"--state-fd={fd}" for fd in state), *self.options],
+                    pass_fds=state)
 
     def load(self, ends):
         self.write_ends(ends)

@@ -32,8 +32,8 @@ class Peer:
 
     # -- life --
 
-    def launch(self, argv, env=None):
-        self.daemon = Daemon(self.kind, self.namespace.argv(*argv), self.path("log"), env)
+    def launch(self, argv, env=None, pass_fds=()):
+        self.daemon = Daemon(self.kind, self.namespace.argv(*argv), self.path("log"), env, pass_fds)
         self.connect()
 
     def connect(self):

@@ -9,13 +9,13 @@ from .poll import until
 class Daemon:
     """One process. Its stdout and stderr go to `log_path`, read back by log()."""
 
-    def __init__(self, name, argv, log_path, env=None):
+    def __init__(self, name, argv, log_path, env=None, pass_fds=()):
         self.name = name
         self.log_path = log_path
         self.log_file = open(log_path, "ab")
         self.child = subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=self.log_file,
-            stderr=subprocess.STDOUT, env={**os.environ, **(env or {})})
+            stderr=subprocess.STDOUT, env={**os.environ, **(env or {})}, pass_fds=pass_fds)
 
     def running(self):
         return self.child.poll() is None

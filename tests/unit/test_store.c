@@ -397,7 +397,7 @@ static void test_growth(void **state)
 	store_look(s, &v);
 	assert_true(v.size >= (size_t)64 << 20 && v.records == 400 && v.size == m.size);
 	store_close(s);
-	assert_true(memfd_map(&again, dup(m.fd), why, sizeof(why)));
+	assert_true(memfd_map(&again, dup(m.fd), 1, why, sizeof(why)));
 	memfd_close(&m);
 	m = again;
 	s = open_store(m.memory, m.size, &host);
@@ -417,17 +417,20 @@ static void test_memfd_refusals(void **state)
 	struct memfd m;
 
 	(void)state;
-	assert_false(memfd_map(&m, -1, why, sizeof(why)));
-	assert_false(memfd_map(&m, STDIN_FILENO, why, sizeof(why)));
-	assert_false(memfd_map(&m, fd, why, sizeof(why)));
-	assert_non_null(strstr(why, "sealed"));
-	assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK), 0);
-	assert_false(memfd_map(&m, fd, why, sizeof(why))); /* empty */
+	assert_false(memfd_map(&m, -1, 1, why, sizeof(why)));
+	assert_false(memfd_map(&m, STDIN_FILENO, 1, why, sizeof(why)));
 	assert_int_equal(ftruncate(fd, 4095), 0);
-	assert_false(memfd_map(&m, fd, why, sizeof(why)));
+	assert_false(memfd_map(&m, fd, 1, why, sizeof(why)));
 	assert_non_null(strstr(why, "4095"));
-	assert_int_equal(ftruncate(fd, 65536), 0);
-	assert_true(memfd_map(&m, fd, why, sizeof(why)));
+	close(fd);
+	fd = memfd_create("ipsecd-test", 0); /* sealed against seals */
+	assert_false(memfd_map(&m, fd, 1, why, sizeof(why)));
+	assert_non_null(strstr(why, "sealing"));
+	close(fd);
+	fd = memfd_create("ipsecd-test", MFD_ALLOW_SEALING);
+	assert_true(memfd_map(&m, fd, 65536, why, sizeof(why)));
+	assert_int_equal(m.size, 65536);
+	assert_int_equal(ftruncate(fd, 4096), -1);
 	assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
 	memfd_close(&m);
 }

@@ -607,6 +607,73 @@ static void operator_shuts_a_device(void **ctx)
 	assert_int_equal(f->shuts, 2);
 }
 
+/* ---- after a restart ---- */
+
+static struct conn *restored(struct fixture *f, bool link_up)
+{
+	struct conn *conn = conn_new("b-c");
+	struct addr vip = {.family = AF_INET, .bytes = {10, 3, 0, 1}};
+	char why[128];
+
+	tunnels_restore(f->tunnels);
+	assert_true(tunnels_expect(f->tunnels, "b-c", 77, &vip, 1));
+	found.link_up = link_up;
+	assert_true(tunnels_ensure(f->tunnels, conn, &f->id, why, sizeof(why)));
+	assert_int_equal(f->id, 77);
+	f->ups = 0;
+	return conn;
+}
+
+static void restored_link_stays_up(void **ctx)
+{
+	struct fixture *f = *ctx;
+	struct conn *conn = restored(f, true), *later = conn_new("later");
+	struct tunnel_view view;
+	char why[128];
+	uint32_t id;
+
+	install(f, 1, true);
+	tunnels_settle(f->tunnels, "test");
+	tunnels_restored(f->tunnels);
+	assert_true(tunnels_view(f->tunnels, "b-c", &view));
+	assert_int_equal(view.state, TUNNEL_UP);
+	assert_int_equal(f->ups, 0);
+	assert_int_equal(f->downs, 0);
+	assert_true(tunnels_ensure(f->tunnels, later, &id, why, sizeof(why)));
+	assert_int_equal(id, 78); /* not one that was in use */
+	tunnels_child_remove(f->tunnels, 1);
+	tunnels_settle(f->tunnels, "test");
+	assert_int_equal(f->downs, 1);
+	conn_free(later);
+	conn_free(conn);
+}
+
+static void restored_link_without_sas_goes_down(void **ctx)
+{
+	struct fixture *f = *ctx;
+	struct conn *conn = restored(f, true);
+	struct tunnel_view view;
+
+	tunnels_settle(f->tunnels, "test");
+	assert_true(tunnels_view(f->tunnels, "b-c", &view));
+	assert_int_equal(view.state, TUNNEL_DOWN);
+	assert_int_equal(f->downs, 1);
+	conn_free(conn);
+}
+
+static void restored_device_made_anew_comes_up(void **ctx)
+{
+	struct fixture *f = *ctx;
+	struct conn *conn = restored(f, false);
+
+	tunnels_settle(f->tunnels, "test");
+	assert_int_equal(f->ups, 0);
+	install(f, 1, true);
+	tunnels_settle(f->tunnels, "test");
+	assert_int_equal(f->ups, 1);
+	conn_free(conn);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -632,6 +699,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(external_device_appears, setup, teardown),
 		cmocka_unit_test_setup_teardown(other_device_of_same_name, setup, teardown),
 		cmocka_unit_test_setup_teardown(refused_other_device, setup, teardown),
+		cmocka_unit_test_setup_teardown(restored_link_stays_up, setup, teardown),
+		cmocka_unit_test_setup_teardown(restored_link_without_sas_goes_down, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(restored_device_made_anew_comes_up, setup,
+						teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -152,6 +152,20 @@ static void first_up_last_down(void **ctx)
 	assert_string_equal(ran, "");
 }
 
+/* "up" was another process's to run; "down" is ours. */
+static void resumed_is_not_up_again(void **ctx)
+{
+	(void)ctx;
+	peers.n = 1;
+	child.child_sa = 4;
+	updown_child_resumed(updown, "/etc/script x", &facts);
+	up(5);
+	updown_child_down(updown, 4);
+	assert_string_equal(ran, "");
+	updown_child_down(updown, 5);
+	assert_string_equal(ran, "5 office down-client /etc/script x;");
+}
+
 static void children_are_apart(void **ctx)
 {
 	(void)ctx;
@@ -303,6 +317,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(first_up_last_down, setup, teardown),
+		cmocka_unit_test_setup_teardown(resumed_is_not_up_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(children_are_apart, setup, teardown),
 		cmocka_unit_test_setup_teardown(without_script, setup, teardown),
 		cmocka_unit_test_setup_teardown(other_families_are_no_pair, setup, teardown),

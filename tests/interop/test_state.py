@@ -1,0 +1,243 @@
+#!/usr/bin/env python3
+"""kill -9 of ipsecd, and another one that goes on from the memory that was kept (--state-fd): the
+IKE SAs are the same ones, with the same SPIs and message IDs, and the peer sees no new exchange of
+IKE_SA_INIT. Against strongSwan and against ourselves.
+
+In one process the TUN devices and the packets' numbers die with it, so that the CHILD_SAs are made
+anew, inside of the IKE SAs; tests of the processes (--split) look at those that stay.
+"""
+import os
+import random
+import signal
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
+from tests.support.ipsecd import Ipsecd  # noqa: E402
+from tests.support.pair import Pair  # noqa: E402
+from tests.support.poll import until  # noqa: E402
+from tests.support.rekeying import child_spis, ike_spis, settled  # noqa: E402
+from tests.support.sniffer import LinkWatch  # noqa: E402
+from tests.support.suite import Suite, check, check_equal  # noqa: E402
+from tests.support.tunnel import change, tunnel  # noqa: E402
+
+GOING_ON = "going on from a former process"
+
+
+class KeptPair(Pair):
+    """Our state outlives our daemon."""
+
+    def _our_daemon(self, options):
+        daemon = super()._our_daemon(options)
+        daemon.keep_state()
+        return daemon
+
+
+class OursPair(KeptPair):
+    """ipsecd at both ends."""
+
+    def _their_daemon(self, settings, retransmit_timeout):
+        return Ipsecd(self.namespaces[1], os.path.join(self.folder, "theirs"))
+
+
+def first_exchanges(peer, mark):
+    """How many exchanges of IKE_SA_INIT it was part of."""
+    if peer.kind == "charon":
+        return peer.log(mark).count("parsed IKE_SA_INIT")
+    return peer.counters()["ike-init-in-req"] + peer.counters()["ike-init-out-req"]
+
+
+def routes(pair):
+    for end in pair.ours.ends:
+        until(f"device {end.device}", lambda end=end: pair.ours.link(end.device))
+        for network in end.remote_ts.split(","):
+            pair.ours.namespace.route(network, "dev", end.device)
+
+
+def once_more(pair):
+    mark = pair.ours.log_mark()
+    pair.ours.kill()
+    pair.ours.again()
+    pair.ours.wait_log(GOING_ON, mark)
+    routes(pair)
+    return mark
+
+
+def same_sas(pair, name, before, count, mark):
+    """The peer must not have noticed; and both go on."""
+    settled(pair, name)
+    check_equal(ike_spis(pair.ours, name), before, "SPIs of our IKE SA")
+    check_equal(ike_spis(pair.theirs, name), before, "SPIs of their IKE SA")
+    pair.ping(name)
+    check_equal(first_exchanges(pair.theirs, mark), count, "exchanges of IKE_SA_INIT")
+
+
+def killed(pair, name):
+    with pair.up(name, pair.ours):
+        before = ike_spis(pair.ours, name)
+        mark = pair.theirs.log_mark()
+        count = first_exchanges(pair.theirs, mark)
+        for _ in range(3):
+            once_more(pair)
+            same_sas(pair, name, before, count, mark)
+
+
+def goes_on(pair, name):
+    """Message IDs are right in both directions: rekeying by either, and a delete at the end."""
+    with pair.up(name, pair.ours):
+        once_more(pair)
+        settled(pair, name)
+        for peer in (pair.ours, pair.theirs, pair.ours):
+            before = ike_spis(pair.ours, name)
+            peer.rekey_ike(name)
+            until("new SPIs", lambda before=before: not before & ike_spis(pair.ours, name), 15)
+            settled(pair, name)
+            once_more(pair)
+            settled(pair, name)
+        pair.ping(name)
+
+
+def amid_exchanges(pair, name):
+    """Killed a little after an exchange began, at whatever point that is."""
+    draw = random.Random(5)
+    with pair.up(name, pair.ours):
+        mark = pair.theirs.log_mark()
+        count = first_exchanges(pair.theirs, mark)
+        for turn in range(12):
+            peer = (pair.ours, pair.theirs)[turn % 2]
+            try:
+                (peer.rekey_ike, peer.rekey_child)[turn // 2 % 2](name)
+            except RuntimeError:
+                pass  # it is being rekeyed yet
+            time.sleep(draw.random() * 0.02)
+            once_more(pair)
+        settled(pair, name)
+        pair.ping(name)
+        check_equal(first_exchanges(pair.theirs, mark), count, "exchanges of IKE_SA_INIT")
+
+
+def files_are_not_read(pair, name):
+    """A restart is no reload, and a reload knows afterwards what came from the files."""
+    ends = list(pair.ours.ends)
+    with pair.up(name, pair.ours):
+        conf = os.path.join(pair.ours.folder, "ipsec.conf")
+        with open(conf, encoding="utf-8") as file:
+            text = file.read()
+        with open(conf, "w", encoding="utf-8") as file:
+            file.write("conn broken\n    left=%nonsense\n")
+        once_more(pair)
+        check_equal(set(pair.ours.conns()), {end.name for end in ends}, "connections")
+        with open(conf, "w", encoding="utf-8") as file:
+            file.write(text)
+        before = ike_spis(pair.ours, name)
+        pair.ours.load([end for end in ends if end.name == name])
+        check_equal(ike_spis(pair.ours, name), before, "SPIs behind the reload")
+    pair.ours.load(ends)
+
+
+def regular_end(pair, name):
+    """Who was told to end leaves nothing to go on from."""
+    pair.ours.initiate(name)
+    pair.both_up(name)
+    pair.ours.stop()
+    pair.theirs.wait_down(name)
+    mark = os.path.getsize(pair.ours.path("log"))
+    pair.ours.again()
+    routes(pair)
+    until("it runs", lambda: " runs" in pair.ours.log(mark))
+    check(GOING_ON not in pair.ours.log(mark), "it went on")
+    check(not pair.ours.sas(), "SAs are there")
+
+
+def damaged(pair, name):
+    """State that can't be read costs the SAs, not the daemon."""
+    with pair.up(name, pair.ours):
+        mark = pair.ours.log_mark()
+        pair.ours.kill()
+        os.pwrite(pair.ours.state, b"\xff" * 64, 200)
+        pair.ours.again()
+        pair.ours.wait_log("the state of a former process is of no use (damaged", mark)
+        check(not pair.ours.sas(), "SAs are there")
+        routes(pair)
+        pair.ours.initiate(name)
+        pair.both_up(name)
+        pair.ping(name)
+
+
+def process_killed(pair, name):
+    """ike alone dies, three times: not a packet is lost, no link changes, no SPI."""
+    ours = pair.end(name, pair.ours)
+    with pair.up(name, pair.ours):
+        before, children = ike_spis(pair.ours, name), child_spis(pair.ours, name)
+        mark = pair.theirs.log_mark()
+        count = first_exchanges(pair.theirs, mark)
+        with LinkWatch(pair.ours.namespace, ours.device) as link, pair.pinging(name) as pinging:
+            for _ in range(3):
+                place = pair.ours.log_mark()
+                os.kill(pair.ours.role("ike"), signal.SIGKILL)
+                pair.ours.wait_log(GOING_ON, place)
+                pair.ours.connect()
+                same_sas(pair, name, before, count, mark)
+                check_equal(child_spis(pair.ours, name), children, "SPIs of the CHILD_SA")
+        pinging.check_no_loss()
+        check(set(link.states()) <= {"UP"}, f"the link: {link.states()}")
+
+
+SCRIPT = """#!/bin/sh
+echo "$PLUTO_VERB" >> {log}
+"""
+
+
+def script(pair, name):
+    """A script that was told of "up" is told of "down", by whichever process."""
+    log = os.path.join(pair.folder, "script-log")
+
+    def ran():
+        with open(log, encoding="utf-8") as file:
+            return file.read().split()
+
+    with pair.up(name, pair.ours):
+        until("the script ran", lambda: os.path.exists(log) and ran())
+        until("it is up by its script", lambda: ran()[-1] == "up-client")
+        before = len(ran())
+        once_more(pair)
+        settled(pair, name)
+        pair.ping(name)
+        # In one process the CHILD_SA is another one: "down" of the old, "up" of the new one.
+        until("down and up", lambda: ran()[before:] == ["down-client", "up-client"])
+    until("down at the end", lambda: ran()[-1] == "down-client")
+
+
+def cases(suite, pair, kind, names):
+    logs = (pair.ours, pair.theirs)
+    suite.case(f"{kind}: killed, three times", killed, pair, names[0], logs=logs)
+    suite.case(f"{kind}: goes on where it was", goes_on, pair, names[0], logs=logs)
+    suite.case(f"{kind}: amid exchanges", amid_exchanges, pair, names[0], logs=logs)
+
+
+def main():
+    suite = Suite("state")
+    tunnels = [tunnel("first", 1), tunnel("second", 2)]
+    with KeptPair(tunnels, charon_settings="delete_rekeyed_delay = 1") as pair:
+        cases(suite, pair, "charon", ("first", "second"))
+        logs = (pair.ours, pair.theirs)
+        suite.case("files are not read again", files_are_not_read, pair, "first", logs=logs)
+        suite.case("state is damaged", damaged, pair, "first", logs=logs)
+        suite.case("a regular end", regular_end, pair, "first", logs=logs)
+    with Pair([tunnel("split", 1)], ipsecd_options=("--split",)) as pair:
+        suite.case("ike is killed", process_killed, pair, "split", logs=(pair.ours, pair.theirs))
+    folder = Pair([]).folder
+    path = os.path.join(folder, "updown")
+    ours, theirs = tunnel("scripted", 1)
+    tunnels = [(change(ours, extra=(f"leftupdown={path}",)), theirs)]
+    with OursPair(tunnels) as pair:
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(SCRIPT.format(log=os.path.join(pair.folder, "script-log")))
+        os.chmod(path, 0o755)
+        cases(suite, pair, "ipsecd", ("scripted",))
+        suite.case("updown scripts", script, pair, "scripted", logs=(pair.ours, pair.theirs))
+    return suite.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
