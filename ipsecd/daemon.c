@@ -8,6 +8,7 @@
 #include "ipsecd/net/resolve.h"
 #include "ipsecd/restore.h"
 #include "ipsecd/shell.h"
+#include "lib/notify.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -283,6 +284,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *w, int revents)
 	(void)revents;
 	d->ops->tick(d->plane, mono_now());
 	early_tick(d->early);
+	notify_send("WATCHDOG=1");
 }
 
 static void on_shutdown(struct ev_loop *loop, ev_timer *w, int revents)
@@ -334,6 +336,7 @@ void shell_stop(struct daemon *d)
 		return;
 	}
 	d->stopping = true;
+	notify_send("STOPPING=1");
 	log_to(d->log, LOG_LEVEL_NOTICE, "ike", "", "ending: draining %u tunnels",
 	       tunnels_up(d->tunnels));
 	ev_timer_start(d->loop, &d->shutdown);

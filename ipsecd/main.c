@@ -5,6 +5,7 @@
 #include "ipsecd/reload.h"
 #include "ipsecd/role.h"
 #include "ipsecd/supervise.h"
+#include "lib/notify.h"
 #include "ipsecd/title.h"
 
 #include <signal.h>
@@ -34,6 +35,7 @@ static bool go_to_background(struct options *options)
 
 static void running(void)
 {
+	notify_send("READY=1");
 	log_echo(false);
 	background_running();
 }

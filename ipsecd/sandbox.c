@@ -7,8 +7,9 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
-#define FILES_MAX 4096 /* clients and tunnels of an appliance, not an attacker's table */
+#define FILES_MAX 4096 /* clients, not an attacker's table */
 
 static const char *const role_names[] = {"supervisor", "plane", "ike", "helper"};
 static const char *const mode_names[] = {"try", "require", "off", NULL};
@@ -99,6 +100,10 @@ static bool find_user(struct entering *e, struct sandbox_user *user)
 	bool go_on;
 
 	done = sandbox_user_find(user, why);
+	if (geteuid() != 0 && user->uid != geteuid()) { /* that of who started us, for good */
+		*user = (struct sandbox_user){.uid = 0};
+		return true;
+	}
 	go_on = done == SANDBOX_DONE || e->what->mode != SANDBOX_REQUIRE;
 	if (!go_on || e->what->role == SANDBOX_SUPERVISOR)
 		go_on = done == SANDBOX_DONE || took(e, "a user of its own", done, why);
@@ -126,30 +131,41 @@ static bool no_new_privileges(struct entering *e)
 		    strerror(error));
 }
 
-static bool confine(struct entering *e)
+/* An empty root and no file at all by Landlock: either will do, both are better. A service that
+ * is not root has but the second. */
+static bool close_files(struct entering *e, enum sandbox_done root, const char *root_why)
 {
-	struct sandbox_user user;
 	char why[SANDBOX_WHY];
+	enum sandbox_done landlock = sandbox_landlock(e->what->role, why);
 
-	if (!find_user(e, &user))
+	if (e->what->role == SANDBOX_IKE &&
+	    !took(e, "empty root",
+		  root == SANDBOX_NOT_HERE && landlock == SANDBOX_DONE ? SANDBOX_LEFT_OUT : root,
+		  root_why))
 		return false;
-	if (e->what->role == SANDBOX_IKE && !took(e, "empty root", sandbox_chroot(why), why))
+	return took(e, "Landlock", landlock, why);
+}
+
+static bool confine(struct entering *e, const struct sandbox_user *user)
+{
+	char why[SANDBOX_WHY], root_why[SANDBOX_WHY] = "";
+	enum sandbox_done root = SANDBOX_DONE;
+
+	if (e->what->role == SANDBOX_IKE)
+		root = sandbox_chroot(root_why);
+	if (!no_new_privileges(e) || !become_user(e, user))
 		return false;
-	if (!become_user(e, &user))
-		return false;
-	keep_memory_private(); /* another user id made it dumpable again */
-	if (e->what->role == SANDBOX_SUPERVISOR)
-		return true;
+	keep_memory_private();		     /* another user id made it dumpable again */
 	if (e->what->role != SANDBOX_HELPER) /* which has a process read the files */
 		lower(RLIMIT_NPROC, 0);
-	return no_new_privileges(e) &&
-	       took(e, "Landlock", sandbox_landlock(e->what->role, why), why) &&
+	return close_files(e, root, root_why) &&
 	       took(e, "seccomp", sandbox_seccomp(e->what, why), why);
 }
 
 bool sandbox_enter(const struct sandbox *what, char *why, size_t size)
 {
 	struct entering e = {.what = what, .why = why, .size = size};
+	struct sandbox_user user;
 
 	keep_memory_private();
 	if (what->mode == SANDBOX_OFF) {
@@ -157,10 +173,11 @@ bool sandbox_enter(const struct sandbox *what, char *why, size_t size)
 		       "sandbox: off, as asked: this process keeps its privileges");
 		return true;
 	}
-	if (what->role != SANDBOX_SUPERVISOR)
+	if (what->role == SANDBOX_IKE || what->role == SANDBOX_HELPER)
 		lower(RLIMIT_NOFILE, FILES_MAX);
 	tzset(); /* reads a file, which is out of reach later */
-	if (!confine(&e))
+	if (!find_user(&e, &user) ||
+	    !(what->role == SANDBOX_SUPERVISOR ? become_user(&e, &user) : confine(&e, &user)))
 		return false;
 	log_to(what->log, LOG_LEVEL_DEBUG, "job", role_names[what->role], "sandbox: %s", e.done);
 	return true;

@@ -89,8 +89,18 @@ static bool tun_is_for_all(void)
 	return stat(TUN_DEVICE, &st) != 0 || (st.st_mode & 06) == 06;
 }
 
+static bool is_already(const struct sandbox_user *user)
+{
+	uid_t real, effective, saved;
+
+	return getresuid(&real, &effective, &saved) == 0 && real == user->uid &&
+	       effective == user->uid && saved == user->uid;
+}
+
 static enum sandbox_done change_user(const struct sandbox_user *user, char *why)
 {
+	if (is_already(user)) /* the service manager has made us it */
+		return SANDBOX_DONE;
 	if (setgroups(0, NULL) != 0)
 		return can_not(why, "setgroups");
 	if (setresgid(user->gid, user->gid, user->gid) != 0)
@@ -117,6 +127,13 @@ static void choose(enum sandbox_role role)
 		capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, (unsigned)*list);
 }
 
+/* Without root's user id and without new privileges no exec gives a capability: what the bounding
+ * set and root's special treatment would allow is out of reach. */
+static bool bounds_matter(void)
+{
+	return getuid() == 0 || prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1;
+}
+
 /* What the kernel says afterwards, not what was asked for. */
 static enum sandbox_done verify(enum sandbox_role role, char *why)
 {
@@ -129,7 +146,7 @@ static enum sandbox_done verify(enum sandbox_role role, char *why)
 		kept += capng_have_capability(CAPNG_PERMITTED, (unsigned)*list) == 1;
 	for (unsigned cap = 0; cap <= last && capng_capability_to_name(cap); cap++)
 		has += capng_have_capability(CAPNG_PERMITTED, cap) == 1 ||
-		       capng_have_capability(CAPNG_BOUNDING_SET, cap) == 1;
+		       (bounds_matter() && capng_have_capability(CAPNG_BOUNDING_SET, cap) == 1);
 	if (has == kept)
 		return SANDBOX_DONE;
 	snprintf(why, SANDBOX_WHY, "%u capabilities are left that should be gone", has - kept);
@@ -143,17 +160,20 @@ static void keep_first(char *why, const char *more)
 		snprintf(why, SANDBOX_WHY, "%s", more);
 }
 
-/* The order matters: each of the first three needs a capability that the last one drops. */
+static void lock_bounds(enum sandbox_role role, char *why)
+{
+	if (capng_apply(CAPNG_SELECT_BOUNDS) != 0)
+		can_not(why, "dropping from the bounding set");
+	else if (role != SANDBOX_SUPERVISOR && prctl(PR_SET_SECUREBITS, SECURE_BITS, 0, 0, 0) != 0)
+		can_not(why, "locking the secure bits");
+}
+
+/* The order matters: each of the first two needs a capability that the last one drops. */
 static void give_up(enum sandbox_role role, const struct sandbox_user *user, char *why)
 {
 	char one[SANDBOX_WHY] = "";
 
-	if (capng_apply(CAPNG_SELECT_BOUNDS) != 0)
-		can_not(why, "dropping from the bounding set");
-	if (role != SANDBOX_SUPERVISOR && prctl(PR_SET_SECUREBITS, SECURE_BITS, 0, 0, 0) != 0 &&
-	    can_not(one, "locking the secure bits"))
-		keep_first(why, one);
-	if (user && role == SANDBOX_PLANE && !tun_is_for_all())
+	if (user && role == SANDBOX_PLANE && !is_already(user) && !tun_is_for_all())
 		keep_first(why, TUN_DEVICE " is root's alone here: still root");
 	else if (user && change_user(user, one) != SANDBOX_DONE)
 		keep_first(why, one);
@@ -168,11 +188,15 @@ enum sandbox_done sandbox_user_become(enum sandbox_role role, const struct sandb
 				      char *why)
 {
 	char one[SANDBOX_WHY];
+	bool may_lock;
 
 	*why = '\0';
 	if (capng_get_caps_process() != 0)
 		return can_not(why, "reading capabilities");
+	may_lock = capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP) == 1;
 	choose(role);
+	if (may_lock || bounds_matter())
+		lock_bounds(role, why);
 	give_up(role, user, why);
 	if (role != SANDBOX_SUPERVISOR && verify(role, one) != SANDBOX_DONE)
 		keep_first(why, one);

@@ -79,7 +79,7 @@ $(BIN)/ipsecctl: $(call objects,$(CTL_SRC)) $(BUILD)/libdetour.a
 	$(call link,-ljansson)
 
 $(BIN)/routed-bridge: $(call objects,$(BRIDGE_SRC)) $(BUILD)/libdetour.a
-	$(call link,-lmnl -lev -ljansson -lmicrohttpd)
+	$(call link,-lmnl -lev -ljansson -lmicrohttpd -lsystemd)
 
 $(BIN)/topology: $(call objects,$(TOPOLOGY_SRC)) $(BUILD)/libdetour.a
 	$(call link,-lcyaml -lyaml)

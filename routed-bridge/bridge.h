@@ -15,6 +15,8 @@ struct bridge *bridge_new(struct ev_loop *loop, const struct log_sink *log,
 			  struct bridge_config *config, char *why, size_t size);
 /* Takes another configuration; what is the same in both is not touched. */
 void bridge_reload(struct bridge *b, struct bridge_config *config);
+/* Its state in one line. */
+void bridge_summary(struct bridge *b, char *out, size_t size);
 /* Withdraws every route, waits until zebra was told, and closes everything. */
 void bridge_free(struct bridge *b);
 

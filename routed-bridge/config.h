@@ -11,7 +11,7 @@
 #define BRIDGE_BFD_HOLD	     500 /* milliseconds */
 #define BRIDGE_BFD_HOLD_MAX  10000
 #define BRIDGE_BFDD_PATH_MAX 63 /* characters; bfdd cuts off what --dplaneaddr has beyond that */
-#define BRIDGE_CONTROL_PATH  "/run/routed-bridge.sock"
+#define BRIDGE_CONTROL_PATH  "/run/routed-bridge/control"
 #define BRIDGE_SESSIONS_MAX  16 /* different types (with instance) in one file */
 
 #define BRIDGE_LIST_MAX	     64 /* name of a prefix list, with its NUL */

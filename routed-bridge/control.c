@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <ev.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -147,6 +148,15 @@ static void on_client(struct ev_loop *loop, ev_io *io, int events)
 
 /* ---- the socket ---- */
 
+/* /run is empty after each boot. Where the folder can't be made, bind says so. */
+static void make_folder(const char *path)
+{
+	char folder[sizeof(((struct control *)0)->path)];
+
+	snprintf(folder, sizeof(folder), "%.*s", (int)(strrchr(path, '/') - path), path);
+	mkdir(folder, 0755);
+}
+
 static bool bind_to(struct control *c, int fd)
 {
 	struct sockaddr_un un = {.sun_family = AF_UNIX};
@@ -161,6 +171,7 @@ static bool bind_to(struct control *c, int fd)
 	}
 	if (lstat(c->path, &st) == 0 && S_ISSOCK(st.st_mode))
 		unlink(c->path);
+	make_folder(c->path);
 	mask = umask(0177);
 	ok = bind(fd, (struct sockaddr *)&un, sizeof(un)) == 0 && listen(fd, BACKLOG) == 0;
 	umask(mask);

@@ -1,6 +1,7 @@
 /* routed-bridge: options, signals, the loop. */
 #include "routed-bridge/bridge.h"
 #include "routed-bridge/bfd_plane.h"
+#include "routed-bridge/service.h"
 #include "routed-bridge/status.h"
 #include "lib/usage.h"
 #include "lib/words.h"
@@ -266,22 +267,27 @@ static void on_end(struct ev_loop *loop, ev_signal *signal, int events)
 static void on_reload(struct ev_loop *loop, ev_signal *signal, int events)
 {
 	struct program *p = signal->data;
-	struct bridge_config *c = load_config(p, log_error);
+	struct bridge_config *c;
 
 	(void)loop;
 	(void)events;
-	if (!c) {
+	service_reloading();
+	c = load_config(p, log_error);
+	if (c) {
+		log_to(log_default(), LOG_LEVEL_NOTICE, "config", "", "%s read again",
+		       p->config_path);
+		bridge_reload(p->bridge, c);
+	} else {
 		log_to(log_default(), LOG_LEVEL_ERROR, "config", "",
 		       "%s has errors: nothing is changed", p->config_path);
-		return;
 	}
-	log_to(log_default(), LOG_LEVEL_NOTICE, "config", "", "%s read again", p->config_path);
-	bridge_reload(p->bridge, c);
+	service_reloaded();
 }
 
 static int run(struct program *p, struct bridge_config *config)
 {
 	struct ev_loop *loop = ev_default_loop(EVFLAG_AUTO);
+	struct service service = {.told = ""};
 	ev_signal term, interrupt, hup;
 	char why[256];
 
@@ -298,7 +304,9 @@ static int run(struct program *p, struct bridge_config *config)
 	ev_signal_start(loop, &term);
 	ev_signal_start(loop, &interrupt);
 	ev_signal_start(loop, &hup);
+	service_start(&service, loop, p->bridge);
 	ev_run(loop, 0);
+	service_stop(&service, loop);
 	bridge_free(p->bridge);
 	return 0;
 }

@@ -40,6 +40,7 @@
 #define WORKED	1
 #define NO_WAY	2 /* the sandbox could not be entered */
 
+static char program[256]; /* this one */
 static struct loot loot;
 static int report = -1; /* of the child: where refusals are told */
 
@@ -557,6 +558,65 @@ static void status_of_roles(void **state)
 	look_at(SANDBOX_HELPER);
 }
 
+/* ---- a service that is not root ---- */
+
+#define AS_A_SERVICE                                                         \
+	"setpriv --reuid 65533 --regid 65533 --clear-groups --no-new-privs " \
+	"--inh-caps=+net_admin,+net_raw,+dac_read_search "                   \
+	"--ambient-caps=+net_admin,+net_raw,+dac_read_search "               \
+	"--bounding-set=-all,+net_admin,+net_raw,+dac_read_search "
+
+/* What main does after the exec with the rights of the unit. */
+static int service_role(const char *word)
+{
+	const enum sandbox_role role = word[0] == 'i'	? SANDBOX_IKE
+				       : word[0] == 'p' ? SANDBOX_PLANE
+							: SANDBOX_HELPER;
+	char text[4096];
+	ssize_t n;
+	int status = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+
+	report = STDOUT_FILENO;
+	enter(role);
+	n = pread(status, text, sizeof(text), 0);
+	return n > 0 && write(report, text, (size_t)n) == n ? 0 : 1;
+}
+
+static int exec_service(const void *word)
+{
+	char command[1024];
+
+	dup2(report, STDOUT_FILENO);
+	dup2(report, STDERR_FILENO);
+	snprintf(command, sizeof(command), "exec " AS_A_SERVICE "%s %s", program,
+		 (const char *)word);
+	execl("/bin/sh", "sh", "-c", command, NULL);
+	return NO_WAY;
+}
+
+static void as_a_service(void **state)
+{
+	static const struct {
+		const char *word, *kept;
+	} roles[] = {{"ike", "0000000000000000"},
+		     {"plane", "0000000000003000"},
+		     {"helper", "0000000000000004"}};
+	struct ended e;
+	char line[64];
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		run_plain(exec_service, roles[i].word, &e);
+		if (e.status != 0)
+			fail_msg("%s: %#x: %s", roles[i].word, e.status, e.text);
+		expect(e.text, "Uid:\t65533\t65533\t65533\t65533\n");
+		snprintf(line, sizeof(line), "CapEff:\t%s\n", roles[i].kept);
+		expect(e.text, line);
+		expect(e.text, "CapAmb:\t0000000000000000\n");
+		assert_null(strstr(e.text, "log ")); /* nothing to complain of */
+	}
+}
+
 /* ---- the modes ---- */
 
 static int require(const void *arg)
@@ -681,7 +741,7 @@ static void open_world(void)
 					     MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0)};
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(attacks_would_work),
@@ -694,12 +754,17 @@ int main(void)
 		cmocka_unit_test(helper_works),
 		cmocka_unit_test(abort_ends_it),
 		cmocka_unit_test(status_of_roles),
+		cmocka_unit_test(as_a_service),
 		cmocka_unit_test(required),
 		cmocka_unit_test(off),
 		cmocka_unit_test(supervisor_runs_scripts),
 		cmocka_unit_test(words),
 	};
 
+	if (argc > 1)
+		return service_role(argv[1]);
+	if (readlink("/proc/self/exe", program, sizeof(program) - 1) < 0)
+		return 1;
 	open_world();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
