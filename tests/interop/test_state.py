@@ -18,10 +18,12 @@ from tests.support.pair import Pair  # noqa: E402
 from tests.support.poll import until  # noqa: E402
 from tests.support.rekeying import child_spis, ike_spis, settled  # noqa: E402
 from tests.support.sniffer import LinkWatch  # noqa: E402
+from tests.support.strongswan import connections, swanctl  # noqa: E402
 from tests.support.suite import Suite, check, check_equal  # noqa: E402
 from tests.support.tunnel import change, tunnel  # noqa: E402
 
 GOING_ON = "going on from a former process"
+VIPS = "install_virtual_ip = yes"
 
 
 class KeptPair(Pair):
@@ -173,14 +175,76 @@ def process_killed(pair, name):
         count = first_exchanges(pair.theirs, mark)
         with LinkWatch(pair.ours.namespace, ours.device) as link, pair.pinging(name) as pinging:
             for _ in range(3):
-                place = pair.ours.log_mark()
-                os.kill(pair.ours.role("ike"), signal.SIGKILL)
-                pair.ours.wait_log(GOING_ON, place)
-                pair.ours.connect()
+                kill_ike(pair)
                 same_sas(pair, name, before, count, mark)
                 check_equal(child_spis(pair.ours, name), children, "SPIs of the CHILD_SA")
         pinging.check_no_loss()
         check(set(link.states()) <= {"UP"}, f"the link: {link.states()}")
+
+
+POOLS = """
+pools {
+    loaded {
+        addrs = 10.46.0.0/28
+    }
+}
+"""
+
+
+def kill_ike(pair):
+    place = pair.ours.log_mark()
+    os.kill(pair.ours.role("ike"), signal.SIGKILL)
+    pair.ours.wait_log(GOING_ON, place)
+    pair.ours.connect()
+
+
+def leases(pair):
+    return [line.split() for line in
+            swanctl(pair.ours.socket_path, "--list-pools", "--leases").splitlines()]
+
+
+def clients_load(pair, end):
+    """A connection with its secret, and a pool, from a vici client."""
+    path = pair.ours.write("swanctl.conf", connections([end]) + POOLS)
+    swanctl(pair.ours.socket_path, "--load-all", "--file", path)
+    until("the device", lambda: pair.ours.link(end.name))
+    pair.ours.namespace.address(end.name, *end.inside)
+    pair.ours.namespace.route(end.remote_ts, "dev", end.name)
+
+
+def all_is_kept(pair, client_end):
+    """What clients loaded, what scripts were told, who has which address; and a reload knows what
+    came from the files."""
+    clients_load(pair, client_end)
+    names = ("scripted", "client", "pooled")
+    pair.ours.initiate("scripted")
+    pair.ours.initiate("client")
+    pair.theirs.initiate("pooled")
+    for name in names:
+        pair.both_up(name)
+    before = {name: ike_spis(pair.ours, name) for name in names}
+    until("the script ran", lambda: ran(pair) == ["up-client"])
+    given = leases(pair)
+    check(any("10.46.0.1" in line for line in given), f"leases: {given}")
+    for _ in range(2):
+        kill_ike(pair)
+        check_equal(set(pair.ours.conns()), set(names), "connections")
+        check_equal(leases(pair), given, "leases")
+        for name in names:
+            check_equal(ike_spis(pair.ours, name), before[name], f"SPIs of {name}")
+        pair.ping("scripted")
+        pair.ping("client")
+        check_equal(ran(pair), ["up-client"], "what the script was told")
+    # Another authentication: the secrets are there, the files' and the client's.
+    for name in ("scripted", "client"):
+        pair.ours.control.request("rekey", {"ike": name, "reauth": "yes"})
+        until("new SPIs", lambda name=name: not before[name] & ike_spis(pair.ours, name), 15)
+        settled(pair, name)
+    pair.ours.load([end for end in pair.ours.ends if end.name == "pooled"], ("client",))
+    until("down at the end", lambda: ran(pair) == ["up-client", "down-client"])
+    check(pair.ours.is_up("client") and pair.ours.is_up("pooled"), "the others stay")
+    pair.theirs.terminate("pooled")
+    until("the address is free", lambda: any("offline" in line for line in leases(pair)))
 
 
 SCRIPT = """#!/bin/sh
@@ -188,24 +252,26 @@ echo "$PLUTO_VERB" >> {log}
 """
 
 
+def ran(pair):
+    """What the script was told."""
+    try:
+        with open(os.path.join(pair.folder, "script-log"), encoding="utf-8") as file:
+            return file.read().split()
+    except FileNotFoundError:
+        return []
+
+
 def script(pair, name):
     """A script that was told of "up" is told of "down", by whichever process."""
-    log = os.path.join(pair.folder, "script-log")
-
-    def ran():
-        with open(log, encoding="utf-8") as file:
-            return file.read().split()
-
     with pair.up(name, pair.ours):
-        until("the script ran", lambda: os.path.exists(log) and ran())
-        until("it is up by its script", lambda: ran()[-1] == "up-client")
-        before = len(ran())
+        until("it is up by its script", lambda: ran(pair)[-1:] == ["up-client"])
+        before = len(ran(pair))
         once_more(pair)
         settled(pair, name)
         pair.ping(name)
         # In one process the CHILD_SA is another one: "down" of the old, "up" of the new one.
-        until("down and up", lambda: ran()[before:] == ["down-client", "up-client"])
-    until("down at the end", lambda: ran()[-1] == "down-client")
+        until("down and up", lambda: ran(pair)[before:] == ["down-client", "up-client"])
+    until("down at the end", lambda: ran(pair)[-1] == "down-client")
 
 
 def cases(suite, pair, kind, names):
@@ -213,6 +279,27 @@ def cases(suite, pair, kind, names):
     suite.case(f"{kind}: killed, three times", killed, pair, names[0], logs=logs)
     suite.case(f"{kind}: goes on where it was", goes_on, pair, names[0], logs=logs)
     suite.case(f"{kind}: amid exchanges", amid_exchanges, pair, names[0], logs=logs)
+
+
+class SplitPair(Pair):
+    """With one connection that a client loads."""
+
+    def _our_daemon(self, options):
+        daemon = super()._our_daemon((*options, "--split"))
+        daemon.start = lambda ends: Ipsecd.start(daemon, [e for e in ends if e.name != "client"])
+        return daemon
+
+
+def scripted(pair_class, *more, **options):
+    """A pair whose first tunnel has a script."""
+    ours, theirs = tunnel("scripted", 1)
+    pair = pair_class([(ours, theirs), *more], **options)
+    path = os.path.join(pair.folder, "updown")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(SCRIPT.format(log=os.path.join(pair.folder, "script-log")))
+    os.chmod(path, 0o755)
+    pair.tunnels[0] = (change(ours, extra=(f"leftupdown={path}",)), theirs)
+    return pair
 
 
 def main():
@@ -226,14 +313,13 @@ def main():
         suite.case("a regular end", regular_end, pair, "first", logs=logs)
     with Pair([tunnel("split", 1)], ipsecd_options=("--split",)) as pair:
         suite.case("ike is killed", process_killed, pair, "split", logs=(pair.ours, pair.theirs))
-    folder = Pair([]).folder
-    path = os.path.join(folder, "updown")
-    ours, theirs = tunnel("scripted", 1)
-    tunnels = [(change(ours, extra=(f"leftupdown={path}",)), theirs)]
-    with OursPair(tunnels) as pair:
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(SCRIPT.format(log=os.path.join(pair.folder, "script-log")))
-        os.chmod(path, 0o755)
+    client = tunnel("client", 2)
+    pooled = tunnel("pooled", 3)
+    pooled = (change(pooled[0], remote_ts="%dynamic", extra=("rightsourceip=%loaded",)),
+              change(pooled[1], local_ts="dynamic", inside=(), extra=("vips = 0.0.0.0",)))
+    with scripted(SplitPair, client, pooled, charon_settings=VIPS) as pair:
+        suite.case("all is kept", all_is_kept, pair, client[0], logs=(pair.ours, pair.theirs))
+    with scripted(OursPair) as pair:
         cases(suite, pair, "ipsecd", ("scripted",))
         suite.case("updown scripts", script, pair, "scripted", logs=(pair.ours, pair.theirs))
     return suite.finish()

@@ -82,10 +82,11 @@ class Ipsecd(Peer):
                      *OPTIONS, *(f"--state-fd={fd}" for fd in state), *self.options],
                     pass_fds=state)
 
-    def load(self, ends):
+    def load(self, ends, clients=()):
+        """`clients`: the connections that they loaded, which stay."""
         self.write_ends(ends)
         self.daemon.kill(signal.SIGHUP)
-        self._settle()
+        self._settle(clients)
 
     def write_ends(self, ends):
         self.ends = list(ends)
@@ -112,9 +113,9 @@ class Ipsecd(Peer):
                                           ike=(end.ike_rekey or 3600) + margin))
         return CONN.format(end=end, inside=",".join(end.inside), extra="\n    ".join(extra))
 
-    def _settle(self):
+    def _settle(self, clients=()):
         """Waits for conns and devices, then routes the networks behind the peers."""
-        names = {end.name for end in self.ends}
+        names = {end.name for end in self.ends} | set(clients)
         until("ipsecd has loaded its connections", lambda: set(self.conns()) == names)
         for end in self.ends:
             until(f"device {end.device}", lambda end=end: self.link(end.device))
