@@ -142,3 +142,5 @@ TEST_test_ipc_check := tests/unit/test_ipc_check.c tests/support/ipc_samples.c i
 	ipsecd/ipc/check_child.c $(MODEL_SRC) lib/addr.c lib/words.c
 TEST_test_publish := tests/unit/test_publish.c ipsecd/publish.c ipsecd/publish_body.c $(STATE_SRC) $(MODEL_SRC) $(CODEC_SRC) \
 	lib/addr.c lib/buf.c lib/crc32c.c lib/log.c lib/words.c
+TEST_test_helper_body := tests/unit/test_helper_body.c ipsecd/ipc/helper_body.c ipsecd/approve.c ipsecd/vault.c ipsecd/loaded.c \
+	$(STATE_SRC) $(CONFIG_SRC) $(MODEL_SRC) $(CODEC_SRC) lib/addr.c lib/buf.c lib/crc32c.c lib/words.c
