@@ -3,16 +3,23 @@
 each process is killed, the program is replaced in all the ways there are, and nobody notices."""
 import os
 import signal
+import subprocess
 import sys
+import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
-from tests.support.ipsecd import Ipsecd  # noqa: E402
+from tests.support.ipsecd import BINARY, Ipsecd  # noqa: E402
 from tests.support.pair import Pair, one_of_each  # noqa: E402
 from tests.support.poll import until  # noqa: E402
-from tests.support.suite import Suite, check_equal  # noqa: E402
+from tests.support.netns import run  # noqa: E402
+from tests.support.process import Daemon  # noqa: E402
+from tests.support.rekeying import child_spis  # noqa: E402
+from tests.support.service_manager import ServiceManager  # noqa: E402
+from tests.support.suite import Suite, check, check_equal  # noqa: E402
 from tests.support.tunnel import tunnel  # noqa: E402
 
 SPLIT = ("--split", "--restart-pause", "0")
+CTL = os.path.join(os.path.dirname(BINARY), "ipsecctl")
 NAME = "net"
 
 
@@ -58,16 +65,85 @@ def kill_role(peer, name, times=3):
         one_of_each(peer, NAME)
 
 
+class Monitor:
+    """What the kernel tells of the tunnel's link meanwhile."""
+
+    def __init__(self, peer):
+        self.output = tempfile.TemporaryFile("w+")
+        self.child = subprocess.Popen(peer.namespace.argv("ip", "-o", "monitor", "link", "dev", "tun1"),
+                                      stdout=self.output, stderr=subprocess.STDOUT)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_exception):
+        self.child.kill()
+        self.child.wait()
+
+    def flaps(self):
+        self.output.seek(0)
+        return [line for line in self.output if "state UP" not in line]
+
+
 def survives(pair, what, borne=0):
-    index = pair.ours.link("tun1")["ifindex"]
-    with pair.pinging(NAME, "0.001") as pinging:
+    """Packets pass, the link stays, and with it the SAs: nothing is negotiated anew."""
+    index, spis = pair.ours.link("tun1")["ifindex"], child_spis(pair.ours, NAME)
+    with Monitor(pair.ours) as monitor, pair.pinging(NAME, "0.001") as pinging:
         what()
         pair.ping(NAME, count=10)
     print(f"      {pinging.lost} of {pinging.sent} pings lost")
     pinging.check_no_loss(borne)
+    check_equal(monitor.flaps(), [], "changes of the link")
     check_equal(pair.ours.link("tun1")["ifindex"], index, "the device")
     one_of_each(pair.ours, NAME)
     one_of_each(pair.theirs, NAME)
+    check_equal(child_spis(pair.ours, NAME), spis, "SPIs")
+
+
+class Service:
+    """Our end as a service of systemd's, with its store of descriptors."""
+
+    def __init__(self, pair):
+        self.peer = pair.ours
+        self.manager = ServiceManager(pair.folder)
+        self.argv = self.peer.daemon.child.args
+        self.n = 0
+
+    def start(self):
+        self.n += 1
+        log = self.peer.path(f"log.{self.n}")
+        process = self.manager.start(self.argv, log)
+        self.peer.daemon = Daemon.of("ipsecd", process, log)
+        until("READY=1", lambda: self.manager.heard("READY=1"))
+        self.manager.told = []
+
+    def stop(self):
+        self.peer.daemon.child.terminate()
+        check_equal(self.manager.wait(self.peer.daemon.child), 0, "exit status")
+
+    def restart(self, times=3):
+        for _ in range(times):
+            self.stop()
+            self.start()
+            reconnect(self.peer)
+            one_of_each(self.peer, NAME)
+
+def upgrade(peer):
+    old = roles(peer)
+    said = run(CTL, "--vici", peer.socket_path, "upgrade")
+    print(f"      {said.strip()}")
+    check(all_roles(peer) and not set(roles(peer).values()) & set(old.values()), "old processes")
+    reconnect(peer)
+
+
+def takeover(peer):
+    old = peer.daemon
+    peer.daemon = Daemon("ipsecd", peer.namespace.argv(*old.child.args[4:], "--takeover"),
+                         peer.path("log.next"))
+    check_equal(old.child.wait(20), 0, "exit status of the former one")
+    old.log_file.close()
+    peer.wait_log(" runs: plane")
+    reconnect(peer)
 
 
 def main():
@@ -77,9 +153,30 @@ def main():
         pair.ours.initiate(NAME)
         pair.both_up(NAME)
         pair.ping(NAME)
-        for name in ("helper", "plane"):
+        for name in ("helper", "plane", "ike"):
             suite.case(f"kill -9 of {name}", survives, pair,
                        lambda name=name: kill_role(pair.ours, name), logs=logs)
+        suite.case("upgrade", survives, pair, lambda: upgrade(pair.ours), logs=logs)
+        suite.case("takeover", survives, pair, lambda: takeover(pair.ours))
+    with Pair([tunnel(NAME, 1)], ipsecd_options=SPLIT) as pair:
+        logs = (pair.ours, pair.theirs)
+        pair.ours.initiate(NAME)
+        pair.both_up(NAME)
+        for name in ("helper", "plane", "ike"):
+            suite.case(f"with charon: kill -9 of {name}", survives, pair,
+                       lambda name=name: kill_role(pair.ours, name), logs=logs)
+        suite.case("with charon: upgrade", survives, pair, lambda: upgrade(pair.ours), logs=logs)
+    with OursWithOurs([tunnel(NAME, 1)], ipsecd_options=SPLIT, setup="keep-on-stop=30s") as pair:
+        pair.ours.stop()
+        service = Service(pair)
+        with service.manager:
+            service.start()
+            pair.ours.connect()
+            pair.ours.load(pair.ours.ends)  # and routes into the new device
+            pair.ours.initiate(NAME)
+            pair.both_up(NAME)
+            # 50 ms of the probe may be lost; what waits in the queues is not.
+            suite.case("systemctl restart", survives, pair, service.restart, 50)
     return suite.finish()
 
 

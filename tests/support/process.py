@@ -17,6 +17,14 @@ class Daemon:
             argv, stdin=subprocess.DEVNULL, stdout=self.log_file,
             stderr=subprocess.STDOUT, env={**os.environ, **(env or {})}, pass_fds=pass_fds)
 
+    @classmethod
+    def of(cls, name, child, log_path):
+        """One that somebody else started."""
+        daemon = cls.__new__(cls)
+        daemon.name, daemon.child, daemon.log_path = name, child, log_path
+        daemon.log_file = open(log_path, "ab")
+        return daemon
+
     def running(self):
         return self.child.poll() is None
 
