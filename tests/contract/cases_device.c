@@ -200,6 +200,12 @@ static void mixed_families(struct child_sa *c)
 	c->remote.addr.family = AF_INET6;
 }
 
+/* Its numbers were used, and nobody knows how far. */
+static void not_there_any_more(struct child_sa *c)
+{
+	c->resumed = true;
+}
+
 static void install_errors(void **state)
 {
 	static const struct suite_case gcm = {ENCR_AES_GCM_16, 128, 0, false};
@@ -209,6 +215,7 @@ static void install_errors(void **state)
 	install_pair(w, 1, &a, &b);
 	child_pair(2, &gcm, &next, &unused);
 	expect_refusal(w, &next, no_tunnel, DATAPLANE_NOT_FOUND);
+	expect_refusal(w, &next, not_there_any_more, DATAPLANE_NOT_FOUND);
 	expect_refusal(w, &next, same_id, DATAPLANE_EXISTS);
 	expect_refusal(w, &next, same_spi, DATAPLANE_EXISTS);
 	expect_refusal(w, &next, reserved_spi, DATAPLANE_UNSUPPORTED);

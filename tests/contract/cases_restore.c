@@ -207,6 +207,7 @@ static void what_is_claimed_goes_on_as_it_is(void **state)
 	assert_int_equal(contract->ops->child_install(w->a.plane, &other), DATAPLANE_EXISTS);
 	assert_non_null(strstr(contract->ops->last_error(w->a.plane), "keys"));
 	child.remote.port = 61000;
+	child.resumed = true;
 	assert_int_equal(contract->ops->child_install(w->a.plane, &child), DATAPLANE_OK);
 	contract->ops->settled(w->a.plane);
 	contract->watch(&w->a);
