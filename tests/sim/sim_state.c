@@ -300,7 +300,9 @@ static void replace(struct sim_node *n)
 /* One with very many SAs not behind every single input. */
 static bool is_turn(struct sim_node *n)
 {
-	return ++n->inputs % (1 + HASH_CNT(hh, n->records) / 32) == 0;
+	unsigned records = HASH_CNT(hh, n->records);
+
+	return ++n->inputs % (1 + records * records / 4096) == 0;
 }
 
 void sim_input_over(struct sim_node *n)

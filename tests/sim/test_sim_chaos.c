@@ -2,6 +2,7 @@
  * damaged, in the end there is exactly one IKE_SA with one CHILD_SA, the same at both
  * ends. And many tunnels in one engine. */
 #include "tests/sim/sim_test.h"
+#include "tests/sim/sim_parts.h"
 
 #include "lib/words.h"
 
@@ -17,7 +18,9 @@ static uint64_t from_environment(const char *name, uint64_t normal)
 	const char *text = getenv(name);
 	uint64_t n;
 
-	return text && words_parse_number(text, 10000000, &n) ? n : normal;
+	if (text && words_parse_number(text, 10000000, &n))
+		return n;
+	return sim_restores() && normal > 1 ? normal / 8 : normal; /* each takes longer */
 }
 
 static void load_short_lived(struct sim *s)

@@ -545,6 +545,60 @@ static void test_cost(void **state)
 	sim_free(s);
 }
 
+#define MANY 1000
+
+struct many {
+	struct sim_node node;
+	unsigned refused;
+};
+
+static void take(void *ctx, const struct ike_record *record)
+{
+	struct many *m = ctx;
+	char why[160];
+
+	m->refused += !ike_engine_restore(m->node.engine, record, why, sizeof(why));
+}
+
+/* Many at once: all there, and in a time that grows with their number alone. */
+static void test_many(void **state)
+{
+	struct sim *s = sim_new(97, 2, &crypto_null, &published);
+	struct timespec from;
+	struct many m = {0};
+
+	(void)state;
+	for (unsigned i = 0; i < MANY; i++) {
+		struct conn *conn = sim_conn(s, 0, 1, i);
+
+		conn->children[0].start_action = ACTION_START;
+		sim_load(s, 1, sim_conn(s, 1, 0, i), i + 1);
+		sim_load(s, 0, conn, i + 1);
+	}
+	sim_run(s, 2 * MONO_S);
+	m.node = s->nodes[0];
+	sim_start_engine(&m.node);
+	sim_load_as(&m.node, s->nodes[0].engine);
+	clock_gettime(CLOCK_MONOTONIC, &from);
+	sim_each_record(&s->nodes[0], take, &m);
+	ike_engine_resume(m.node.engine, s->now);
+	print_message("%u IKE_SAs with a CHILD_SA restored and resumed in %llu us\n", MANY,
+		      (unsigned long long)(elapsed_ns(&from) / 1000));
+	assert_int_equal(m.refused, 0);
+	assert_int_equal(ike_engine_counters(m.node.engine)->ike_sas, MANY);
+	ike_engine_free(m.node.engine);
+	kill_node(s, 0, AWAY);
+	kill_node(s, 1, AWAY);
+	sim_run(s, 20 * MONO_S);
+	assert_holds(s);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(ike_engine_counters(s->nodes[i].engine)->child_sas, MANY);
+		assert_int_equal(s->nodes[i].installs, MANY);
+		assert_int_equal(s->nodes[i].events[IKE_EVENT_IKE_DOWN], 0);
+	}
+	sim_free(s);
+}
+
 /* Idle SAs cost an input of another one nothing. */
 static void test_only_what_changed(void **state)
 {
@@ -589,6 +643,7 @@ int main(void)
 		cmocka_unit_test(test_twice),
 		cmocka_unit_test(test_unknown),
 		cmocka_unit_test(test_cost),
+		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_only_what_changed),
 	};
 
