@@ -13,6 +13,9 @@ TEST_contract_remote := tests/contract/driver_remote.c tests/contract/kernel.c $
 LIBS_contract_remote := -lcrypto -lnftnl -lmnl -lev
 TEST_test_kill := tests/contract/test_kill.c tests/contract/kernel.c $(CONTRACT_SRC)
 LIBS_test_kill := -lcrypto -lnftnl -lmnl -lev
+TEST_test_remote := tests/unit/test_remote.c tests/support/ipc_samples.c $(LINK_SRC) \
+	$(filter-out tests/contract/%,$(CONTRACT_SRC))
+LIBS_test_remote := -lcrypto -lnftnl -lmnl -lev
 TEST_test_tun := tests/contract/test_tun.c tests/contract/kernel.c $(CONTRACT_SRC)
 LIBS_test_tun := -lcrypto -lnftnl -lmnl -lev
 TEST_test_netlink_kernel := tests/contract/test_netlink.c tests/contract/kernel.c $(NETLINK_SRC) lib/addr.c
