@@ -306,6 +306,7 @@ static void settle(struct daemon *d)
 {
 	if (d->ops->settled)
 		d->ops->settled(d->plane);
+	tunnels_settled(d->tunnels);
 	effects_settled(d->effects);
 }
 

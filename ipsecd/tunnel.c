@@ -351,6 +351,18 @@ void tunnels_disinherit(struct tunnels *t, const char *conn)
 		t->ops->tunnel_disinherit(t->plane, tunnel->id);
 }
 
+void tunnels_settled(struct tunnels *t)
+{
+	struct tunnel *tunnel, *next;
+	struct tunnel_view view;
+
+	HASH_ITER (hh, t->by_id, tunnel, next) {
+		tunnel_view_of(t, tunnel, &view);
+		if (tunnel->state != TUNNEL_UP && view.info.link_up)
+			t->ops->tunnel_set_link(t->plane, tunnel->id, false);
+	}
+}
+
 void tunnels_condemn(struct tunnels *t, const char *conn)
 {
 	struct tunnel *tunnel = find(t, conn);

@@ -75,6 +75,9 @@ void tunnels_set_vips(struct tunnels *t, uint32_t id, const struct addr *vips, u
 /* INHERITED_GONE; and: the conn's peer is dead, what a former process left ends now. */
 void tunnels_inherited_gone(struct tunnels *t, uint32_t id);
 void tunnels_disinherit(struct tunnels *t, const char *conn);
+/* All CHILD_SAs that a former process had are claimed: a link that is up for none of them, as a
+ * plane kept it, goes down. */
+void tunnels_settled(struct tunnels *t);
 /* The conn is gone: its device goes with its last CHILD_SA. */
 void tunnels_condemn(struct tunnels *t, const char *conn);
 

@@ -674,11 +674,30 @@ static void restored_device_made_anew_comes_up(void **ctx)
 	conn_free(conn);
 }
 
+static void a_link_that_nothing_keeps_up_goes_down(void **ctx)
+{
+	struct fixture *f = *ctx;
+	struct dataplane_tunnel_info info;
+
+	ops.tunnel_set_link(f->plane, f->id, true); /* as a plane kept it */
+	tunnels_settled(f->tunnels);
+	assert_true(ops.tunnel_info(f->plane, f->id, &info));
+	assert_false(info.link_up);
+	install(f, 1, true);
+	assert_int_equal(state(f), TUNNEL_UP);
+	tunnels_settled(f->tunnels);
+	assert_true(ops.tunnel_info(f->plane, f->id, &info));
+	assert_true(info.link_up);
+	assert_int_equal(f->downs, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(first_sa_up_last_sa_down, setup, teardown),
 		cmocka_unit_test_setup_teardown(stale_sa_end_keeps_link, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_link_that_nothing_keeps_up_goes_down, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(rekey_is_no_event, setup, teardown),
 		cmocka_unit_test_setup_teardown(receive_only_sa_is_not_up, setup, teardown),
 		cmocka_unit_test_setup_teardown(drain_runs_its_course, setup, teardown),
