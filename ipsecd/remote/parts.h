@@ -21,6 +21,7 @@ struct far_tunnel {
 struct far_child {
 	uint64_t id;
 	struct child_sa sa; /* as updated */
+	bool asked;	    /* a plane may have it, and have used its numbers */
 	unsigned round;
 	bool have_stats;
 	struct dataplane_child_stats stats;

@@ -161,7 +161,8 @@ static void again_child(struct remote *r, struct far_child *c, struct changes *c
 	bool gone;
 	int error;
 
-	c->sa.resumed = true;
+	c->sa.resumed |= c->asked;
+	c->asked |= r->link != NULL;
 	error = far_install(r, &c->sa, &gone);
 
 	if (error != DATAPLANE_OK) {

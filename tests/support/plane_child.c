@@ -1,6 +1,7 @@
 #include "tests/support/plane_child.h"
 
 #include "ipsecd/crypto/crypto.h"
+#include "ipsecd/dataplane/area_map.h"
 #include "ipsecd/ipc/link.h"
 #include "ipsecd/ipc/verbs.h"
 #include "ipsecd/plane_server.h"
@@ -108,22 +109,28 @@ static void inside_closed(void *ctx, struct ipc_link *link, const char *why)
 	_exit(0);
 }
 
-static void run(const struct dataplane_ops *ops, int fd)
+static void run(const struct dataplane_ops *ops, int area, int fd)
 {
+	static struct area_map map;
 	struct ev_loop *loop = ev_loop_new(0);
 	struct inside x = {.ops = ops};
-	const struct dataplane_host host = {.send_esp = inside_send,
-					    .event = inside_event,
-					    .ctx = &x,
-					    .crypto = &crypto_openssl,
-					    .random = crypto_random,
-					    .loop = loop};
+	struct dataplane_host host = {.send_esp = inside_send,
+				      .event = inside_event,
+				      .ctx = &x,
+				      .crypto = &crypto_openssl,
+				      .random = crypto_random,
+				      .loop = loop};
 	const struct ipc_host test = {
 		.message = inside_message, .closed = inside_closed, .ctx = &x, .peer = "test"};
 	const struct plane_server_host server = {
 		.ops = ops, .why = "the test wants it", .netlink = netlink_open(), .loop = loop};
 
+	char why[128];
+
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (area && !area_map_open(&map, area, why, sizeof(why)))
+		stop(why);
+	host.area = map.area;
 	x.server = plane_server_new(&server);
 	x.test = ipc_link_new(loop, fd, &test);
 	x.plane = ops->open(&host);
@@ -176,7 +183,7 @@ struct plane_child *plane_child_new(const struct plane_child_host *host)
 		stop("fork");
 	if (p->pid == 0) {
 		close(fds[0]);
-		run(host->ops, fds[1]);
+		run(host->ops, host->area, fds[1]);
 	}
 	close(fds[1]);
 	p->link = ipc_link_new(host->loop, fds[0], &ends);

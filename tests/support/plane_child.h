@@ -16,6 +16,7 @@ struct plane_child_host {
 	bool (*send_esp)(void *ctx, const struct endpoint *from, const struct endpoint *to,
 			 struct span esp);
 	void *ctx;
+	int area; /* descriptor of the plane's area; 0: none */
 };
 
 /* Ends the program when it can't. */

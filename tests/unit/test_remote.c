@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -27,6 +28,7 @@ struct fixture {
 	struct dataplane *plane;
 	struct dataplane_event events[EVENTS_MAX];
 	unsigned n_events;
+	int area; /* what outlives a plane */
 };
 
 static struct dataplane_ops other_kind;
@@ -61,7 +63,7 @@ static unsigned events(const struct fixture *f, enum dataplane_event_kind kind, 
 static void new_plane(struct fixture *f, const struct dataplane_ops *ops)
 {
 	const struct plane_child_host host = {
-		.ops = ops, .loop = f->loop, .send_esp = send_nowhere, .ctx = f};
+		.ops = ops, .loop = f->loop, .send_esp = send_nowhere, .ctx = f, .area = f->area};
 
 	f->child = plane_child_new(&host);
 }
@@ -112,6 +114,8 @@ static int setup(void **state)
 	struct fixture *f = calloc(1, sizeof(*f));
 
 	f->loop = ev_loop_new(0);
+	f->area = memfd_create("area", MFD_CLOEXEC);
+	assert_true(f->area > 0);
 	new_plane(f, &dataplane_fake);
 	new_ike(f);
 	*state = f;
@@ -125,6 +129,7 @@ static int teardown(void **state)
 	remote_means(f->remote)->act->close(remote_means(f->remote));
 	plane_child_close(f->child);
 	ev_loop_destroy(f->loop);
+	close(f->area);
 	free(f);
 	return 0;
 }
@@ -245,6 +250,24 @@ static void what_the_new_plane_refuses_is_an_event(void **state)
 	assert_int_equal(f->n_events, 1);
 	assert_int_equal(events(f, DATAPLANE_CHILD_HARD_EXPIRE, 2), 1);
 	assert_true(there(f, 1));
+}
+
+/* Its keys must not be used with the first numbers again. */
+static void what_the_new_plane_lost_is_an_event(void **state)
+{
+	struct fixture *f = *state;
+	bool other;
+
+	create(f, TUNNEL);
+	install(f, 1, TUNNEL);
+	kill_plane(f);
+	install(f, 2, TUNNEL); /* no plane has seen this one */
+	assert_int_equal(ftruncate(f->area, 0), 0);
+	new_plane(f, &dataplane_fake);
+	assert_true(connect_to(f, &other));
+	assert_int_equal(events(f, DATAPLANE_CHILD_HARD_EXPIRE, 1), 1);
+	assert_int_equal(events(f, DATAPLANE_CHILD_HARD_EXPIRE, 2), 0);
+	assert_true(!there(f, 1) && there(f, 2));
 }
 
 static void dies_again_and_again(void **state)
@@ -490,6 +513,7 @@ int main(void)
 		CASE(a_new_plane_gets_everything),
 		CASE(what_is_asked_meanwhile_is_done_then),
 		CASE(what_the_new_plane_refuses_is_an_event),
+		CASE(what_the_new_plane_lost_is_an_event),
 		CASE(dies_again_and_again),
 		CASE(one_of_another_kind_is_refused),
 		CASE(a_new_ike_claims_what_it_knows),
