@@ -2,9 +2,14 @@
 #include "ipsecd/remote/remote.h"
 #include "ipsecd/role.h"
 #include "ipsecd/shell.h"
+#include "lib/metrics.h"
 
 #include <stdio.h>
+#include <sys/socket.h>
 #include <unistd.h>
+
+#define DESCRIPTORS_MAX 1024 /* in a process that has just begun */
+#define RAW_MAX		8
 
 struct ike_process {
 	struct daemon shell;
@@ -151,6 +156,36 @@ static void on_ended(void *ctx)
 	ev_timer_start(p->loop, &p->finish);
 }
 
+/* Raw sockets, for routers' ICMP: nothing is ever sent on them. */
+static size_t find_raw(int *fds, size_t max)
+{
+	int type, domain;
+	socklen_t len = sizeof(int);
+	size_t n = 0;
+
+	for (int fd = 0; fd < DESCRIPTORS_MAX && n < max; fd++) {
+		if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_RAW &&
+		    getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 &&
+		    domain != AF_NETLINK)
+			fds[n++] = fd;
+	}
+	return n;
+}
+
+/* All that peers and clients send is read after this. */
+static bool confine(struct ike_process *p, char *why, size_t size)
+{
+	int raw[RAW_MAX];
+	const struct sandbox sandbox = {.role = SANDBOX_IKE,
+					.mode = p->options->sandbox,
+					.mute_fds = raw,
+					.n_mute = find_raw(raw, RAW_MAX),
+					.log = log_default()};
+
+	metrics_process_begin();
+	return sandbox_enter(&sandbox, why, size);
+}
+
 static bool start(void *ctx, char *why, size_t size)
 {
 	struct ike_process *p = ctx;
@@ -174,6 +209,8 @@ static bool start(void *ctx, char *why, size_t size)
 		snprintf(why, size, "see above");
 		return false;
 	}
+	if (!confine(p, why, size))
+		return false;
 	shell_start(&p->shell);
 	return true;
 }

@@ -267,6 +267,8 @@ static bool open_sockets(struct plane_process *p, char *why, size_t size)
 static bool start(void *ctx, char *why, size_t size)
 {
 	struct plane_process *p = ctx;
+	const struct sandbox sandbox = {
+		.role = SANDBOX_PLANE, .mode = p->options->sandbox, .log = log_default()};
 
 	p->ops = plane_choose(p->options->plane, log_default(), p->why, sizeof(p->why));
 	if (!p->ops) {
@@ -281,6 +283,8 @@ static bool start(void *ctx, char *why, size_t size)
 	if (p->early_link >= 0)
 		plane_server_link(p->server, p->early_link);
 	p->early_link = -1;
+	if (!sandbox_enter(&sandbox, why, size))
+		return false;
 	ev_timer_init(&p->tick, on_tick, TICK_SECONDS, TICK_SECONDS);
 	p->tick.data = p;
 	ev_timer_start(p->loop, &p->tick);

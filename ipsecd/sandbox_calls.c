@@ -38,11 +38,11 @@ static const char *const common[] = {
 	"rt_sigreturn", "rt_sigpending", "rt_sigtimedwait", "sigaltstack", "restart_syscall",
 	"exit", "exit_group",
 	/* sockets that there are */
-	"shutdown", "recvfrom", "recvmsg", "recvmmsg", "sendmsg", "getsockname", "getpeername",
-	"getsockopt", NULL};
+	"shutdown", "recvfrom", "recvmsg", "recvmmsg", "getsockname", "getpeername", "getsockopt",
+	NULL};
 
-/* Clients of ike's listening sockets; sendfile is libmicrohttpd's. */
-static const char *const clients[] = {"accept", "accept4", "sendfile", NULL};
+/* Clients of vici, and of metrics; sendfile is libmicrohttpd's. Nothing connects. */
+static const char *const clients[] = {"accept", "accept4", "bind", "listen", "sendfile", NULL};
 
 /* `socket` is below. */
 static const char *const network[] = {"sendto",	    "sendmmsg",	  "connect",	"bind",
@@ -59,17 +59,28 @@ static const struct sandbox_list lists[] = {
 
 /* ---- with some arguments only ---- */
 
-#define EQUAL(name, roles, arg, value)                 \
-	{                                              \
-		name, roles, WHEN_EQUAL, arg, 0, value \
+#define NO_MORE         \
+	{               \
+		0, 0, 0 \
 	}
-#define MASKED(name, roles, arg, bits, v)            \
-	{                                            \
-		name, roles, WHEN_MASK, arg, bits, v \
+#define EQUAL(name, roles, arg, value)                          \
+	{                                                       \
+		name, roles, WHEN_EQUAL, arg, 0, value, NO_MORE \
 	}
-#define SELF(name, roles, arg)                    \
-	{                                         \
-		name, roles, WHEN_SELF, arg, 0, 0 \
+#define MASKED(name, roles, arg, bits, v)                     \
+	{                                                     \
+		name, roles, WHEN_MASK, arg, bits, v, NO_MORE \
+	}
+#define SELF(name, roles, arg)                             \
+	{                                                  \
+		name, roles, WHEN_SELF, arg, 0, 0, NO_MORE \
+	}
+#define BOTH(name, roles, arg, value, arg2, bits2, value2) \
+	{                                                  \
+		name, roles, WHEN_EQUAL, arg, 0, value,    \
+		{                                          \
+			arg2, bits2, value2                \
+		}                                          \
 	}
 #define IOCTL(roles, request) MASKED("ioctl", roles, 1, 0xffffffffu, request)
 #define FCNTL(command)	      MASKED("fcntl", ALL, 1, 0xffffffffu, command)
@@ -98,8 +109,15 @@ static const struct sandbox_call calls[] = {
 	EQUAL("prctl", H, 0, PR_SET_PDEATHSIG),
 	SELF("tgkill", ALL, 0), /* abort() */
 
-	EQUAL("sendto", I, 4, 0),		/* to whom the socket is connected, nobody else */
-	EQUAL("setsockopt", I, 1, IPPROTO_TCP), /* libmicrohttpd */
+	/* No connection by the first data that is sent. */
+	MASKED("sendmsg", ALL, 2, MSG_FASTOPEN, 0),
+	MASKED("sendto", I, 3, MSG_FASTOPEN, 0),
+	/* To listen for who asks for metrics; libmicrohttpd. */
+	BOTH("socket", I, 0, AF_INET, 1, 0xf, SOCK_STREAM),
+	BOTH("socket", I, 0, AF_INET6, 1, 0xf, SOCK_STREAM),
+	EQUAL("setsockopt", I, 1, IPPROTO_TCP),
+	BOTH("setsockopt", I, 1, SOL_SOCKET, 2, 0xffffffffu, SO_REUSEADDR),
+	BOTH("setsockopt", I, 1, IPPROTO_IPV6, 2, 0xffffffffu, IPV6_V6ONLY),
 	EQUAL("socket", P | H, 0, AF_INET),
 	EQUAL("socket", P | H, 0, AF_INET6),
 	EQUAL("socket", P | H, 0, AF_NETLINK),
@@ -125,7 +143,7 @@ static const struct sandbox_call calls[] = {
 	MASKED("open", H, 1, READ_ONLY, O_RDONLY),
 	MASKED("openat", P, 2, O_CREAT, 0),
 	MASKED("open", P, 1, O_CREAT, 0),
-	{NULL, 0, WHEN_EQUAL, 0, 0, 0},
+	{NULL, 0, WHEN_EQUAL, 0, 0, 0, NO_MORE},
 };
 /* clang-format on */
 

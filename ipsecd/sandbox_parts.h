@@ -61,6 +61,10 @@ struct sandbox_call {
 	enum sandbox_when when;
 	unsigned arg;
 	uint64_t mask, value;
+	struct {
+		unsigned arg;
+		uint64_t mask, value;
+	} also; /* a mask of 0: nothing more */
 };
 
 const struct sandbox_list *sandbox_lists(void); /* ends with NULL names */

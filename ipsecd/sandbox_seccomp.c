@@ -19,19 +19,24 @@
 
 static int allow(scmp_filter_ctx filter, const struct sandbox_call *c)
 {
-	struct scmp_arg_cmp condition = {.arg = c->arg, .op = SCMP_CMP_EQ, .datum_a = c->value};
+	struct scmp_arg_cmp conditions[] = {{.arg = c->arg, .op = SCMP_CMP_EQ, .datum_a = c->value},
+					    {.arg = c->also.arg,
+					     .op = SCMP_CMP_MASKED_EQ,
+					     .datum_a = c->also.mask,
+					     .datum_b = c->also.value}};
 	int number = seccomp_syscall_resolve_name(c->name);
 
 	if (number < 0)
 		return 0;
 	if (c->when == WHEN_MASK) {
-		condition.op = SCMP_CMP_MASKED_EQ;
-		condition.datum_a = c->mask;
-		condition.datum_b = c->value;
+		conditions[0].op = SCMP_CMP_MASKED_EQ;
+		conditions[0].datum_a = c->mask;
+		conditions[0].datum_b = c->value;
 	} else if (c->when == WHEN_SELF) {
-		condition.datum_a = (scmp_datum_t)getpid();
+		conditions[0].datum_a = (scmp_datum_t)getpid();
 	}
-	return seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, number, 1, &condition);
+	return seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, number, c->also.mask ? 2 : 1,
+				      conditions);
 }
 
 static int allow_names(scmp_filter_ctx filter, const char *const *names)

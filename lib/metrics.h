@@ -60,5 +60,8 @@ void metrics_free(struct metrics *m);
  * process_resident_memory_bytes, process_open_fds and the like. Reads /proc, so it is not
  * pure; what can't be read is left out. */
 void metrics_process(struct metrics *m);
+/* Before the process gives up its files: opens what metrics_process reads. Else it does so itself.
+ */
+void metrics_process_begin(void);
 
 #endif

@@ -25,6 +25,7 @@
 
 #define UPPER (1ll << 32) /* of a register, where the kernel takes an int */
 
+static struct icmphdr ping = {.type = ICMP_ECHO, .checksum = 0xfff7};
 static const struct sockaddr_in outside = {.sin_family = AF_INET, .sin_port = 0x5000};
 
 /* ---- files ---- */
@@ -113,10 +114,50 @@ static long handle(const struct loot *l)
 
 /* ---- the network ---- */
 
-static long socket_tcp(const struct loot *l)
+static long connect_tcp(const struct loot *l)
 {
 	(void)l;
-	return socket(AF_INET, SOCK_STREAM, 0);
+	return connect(socket(AF_INET, SOCK_STREAM, 0), (const struct sockaddr *)&outside,
+		       sizeof(outside));
+}
+
+static long connect_fast(const struct loot *l)
+{
+	struct iovec part = {&ping, 1};
+	const struct msghdr m = {.msg_name = (void *)(uintptr_t)&outside,
+				 .msg_namelen = sizeof(outside),
+				 .msg_iov = &part,
+				 .msg_iovlen = 1};
+
+	(void)l;
+	return sendmsg(socket(AF_INET, SOCK_STREAM, 0), &m, MSG_FASTOPEN);
+}
+
+static long connect_faster(const struct loot *l)
+{
+	(void)l;
+	return sendto(socket(AF_INET, SOCK_STREAM, 0), "x", 1, MSG_FASTOPEN,
+		      (const struct sockaddr *)&outside, sizeof(outside));
+}
+
+static long socket_unix(const struct loot *l)
+{
+	(void)l;
+	return socket(AF_UNIX, SOCK_STREAM, 0);
+}
+
+static long bind_low_tcp(const struct loot *l)
+{
+	const struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = 0x5000}; /* 80 */
+
+	(void)l;
+	return bind(socket(AF_INET, SOCK_STREAM, 0), (const struct sockaddr *)&at, sizeof(at));
+}
+
+static long bind_to_device(const struct loot *l)
+{
+	(void)l;
+	return setsockopt(socket(AF_INET, SOCK_STREAM, 0), SOL_SOCKET, SO_BINDTODEVICE, "lo", 3);
 }
 
 static long socket_udp(const struct loot *l)
@@ -156,11 +197,6 @@ static long connect_outside(const struct loot *l)
 	return connect(l->icmp, (const struct sockaddr *)&outside, sizeof(outside));
 }
 
-static long bind_port(const struct loot *l)
-{
-	return bind(l->far_end, (const struct sockaddr *)&outside, sizeof(outside));
-}
-
 static long bind_low_port(const struct loot *l)
 {
 	const struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = 0xf401}; /* 500 */
@@ -175,7 +211,6 @@ static long listen_too(const struct loot *l)
 }
 
 static const struct sockaddr_in self = {.sin_family = AF_INET, .sin_addr = {0x0100007f}};
-static struct icmphdr ping = {.type = ICMP_ECHO, .checksum = 0xfff7};
 
 static long raw_send(const struct loot *l)
 {
@@ -515,7 +550,12 @@ const struct attack attacks[] = {
 	{"look whether a file is there", P | I, status_of_file, "newfstatat"},
 	{"chroot", ALL, other_root, "chroot"},
 	{"open by handle", ALL, handle, "open_by_handle_at"},
-	{"connect outside by TCP", I, socket_tcp, "socket"},
+	{"connect outside by TCP", I, connect_tcp, "connect"},
+	{"connect outside by TCP and its first data", I, connect_fast, "sendmsg"},
+	{"connect outside by its first data", I, connect_faster, "sendto"},
+	{"a local socket", I, socket_unix, "socket"},
+	{"bind a port below 1024", I, bind_low_tcp, NULL},
+	{"bind a socket to a device", I, bind_to_device, "setsockopt"},
 	{"send outside by UDP", I, socket_udp, "socket"},
 	{"a raw socket", I, socket_raw, "socket"},
 	{"a raw socket", H, socket_raw, NULL},
@@ -523,9 +563,8 @@ const struct attack attacks[] = {
 	{"a socket to the host", ALL, socket_vsock, "socket"},
 	{"a pair of sockets", ALL, pair, "socketpair"},
 	{"connect a socket that it has", I, connect_outside, "connect"},
-	{"bind a port", I, bind_port, "bind"},
 	{"bind a port of IKE", H, bind_low_port, NULL},
-	{"listen", ALL, listen_too, "listen"},
+	{"listen", P | H, listen_too, "listen"},
 	{"send ICMP", I, raw_send, "sendto"},
 	{"send ICMP as a message", I, raw_send_message, "sendmsg"},
 	{"send ICMP, the register's upper half set", I, raw_send_upper, "sendmsg"},
