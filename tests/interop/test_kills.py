@@ -1,0 +1,49 @@
+#!/usr/bin/env python3
+"""Processes of ipsecd are killed, some hundreds of times, at random points of exchanges between two
+ipsecds. A killed ike or helper costs no packet; a killed plane is followed within a second; no
+IV is used twice; both ends have the same SAs in the end.
+
+KILLS=N kills of ike (the others in proportion), SEED=N another course of things."""
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
+from tests.support.ipsecd import Ipsecd  # noqa: E402
+from tests.support.killing import OTHER, SPLIT, STEADY, Killer, killed  # noqa: E402
+from tests.support.pair import Pair  # noqa: E402
+from tests.support.suite import Suite  # noqa: E402
+from tests.support.tunnel import tunnel  # noqa: E402
+
+KILLS = int(os.environ.get("KILLS", "160"))
+SEED = int(os.environ.get("SEED", "1"))
+PLANE_BORNE = 1000  # a second of pings
+
+
+class OursWithOurs(Pair):
+    def _their_daemon(self, settings, retransmit_timeout):
+        return Ipsecd(self.namespaces[1], os.path.join(self.folder, "theirs"), SPLIT)
+
+
+def main():
+    suite = Suite("kills")
+    with OursWithOurs([tunnel(STEADY, 1), tunnel(OTHER, 2, dpd=1)],
+                      ipsecd_options=SPLIT) as pair:
+        logs = (pair.ours, pair.theirs)
+        for name in (STEADY, OTHER):
+            pair.ours.initiate(name)
+            pair.both_up(name)
+        one, both = (pair.ours,), (pair.ours, pair.theirs)
+        for what, victims, times, roles, borne in (
+                ("ike", one, KILLS // 2, ("ike",), 0),
+                ("ike of either end", both, KILLS // 2, ("ike",), 0),
+                ("helper", one, KILLS // 8, ("helper",), 0),
+                ("plane", one, KILLS // 4, ("plane",), PLANE_BORNE),
+                ("any of either end", both, KILLS // 2, ("ike", "helper", "plane"),
+                 PLANE_BORNE)):
+            suite.case(f"{what}, {times} times", killed, Killer(pair, SEED, victims), times,
+                       lambda r, roles=roles: r.choice(roles), borne, logs=logs)
+    return suite.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,190 @@
+"""kill -9 of ipsecd's processes at random points of random exchanges, seeded, under a ping every
+millisecond; and what must hold behind it."""
+import os
+import random
+import select
+import signal
+import socket
+import struct
+import threading
+
+from . import netns
+from .poll import until
+from .rekeying import child_spis, ike_spis, settled
+from .suite import check, check_equal
+from .vici import Failed, Vici
+
+STEADY, OTHER = "steady", "other"  # the tunnel of the ping, and one that comes and goes
+SPLIT = ("--split", "--restart-pause", "0")
+WITHIN = 0.03  # seconds from the beginning of an exchange to the kill, at most
+SETTLE_EVERY = 5
+SO_RCVBUFFORCE = 33  # asm/socket.h
+IVS = struct.Struct("!I4x8s")  # SPI, IV
+
+
+def title(pid):
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return file.read().rstrip(b"\0").decode()
+    except OSError:
+        return ""
+
+
+def roles(peer):
+    """Process ids of ipsecd's processes by role."""
+    pid = peer.daemon.child.pid
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+        pids = [int(word) for word in file.read().split()]
+    return {title(p)[len("ipsecd: "):]: p for p in pids if title(p).startswith("ipsecd: ")}
+
+
+def reconnect(peer):
+    """A vici client whose ike was killed begins anew, as swanctl would."""
+    if peer.control:
+        peer.control.close()
+    peer.connect()
+
+
+class Ivs:
+    """Every IV that leaves a namespace by a device, or comes in: none may be used twice with one
+    SPI. AES-GCM loses all with a repetition."""
+
+    def __init__(self, namespace, device):
+        self.sock = netns.socket_of(namespace, socket.AF_PACKET, socket.SOCK_DGRAM,
+                                    socket.htons(0x0800))
+        self.sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 24)
+        self.sock.bind((device, 0x0800))
+        self.seen, self.repeated, self.ending = set(), [], threading.Event()
+        self.thread = threading.Thread(target=self._run, daemon=True)
+
+    def _take(self, packet):
+        head = (packet[0] & 15) * 4
+        if packet[9] == 17 and struct.unpack_from("!HH", packet, head)[1] == 4500:
+            head += 8
+        elif packet[9] != 50:
+            return
+        if len(packet) < head + IVS.size or packet[head:head + 4] == b"\0\0\0\0":
+            return
+        key = IVS.unpack_from(packet, head)
+        if key in self.seen:
+            self.repeated.append(key)
+        self.seen.add(key)
+
+    def _run(self):
+        while not self.ending.is_set() or select.select([self.sock], [], [], 0)[0]:
+            if select.select([self.sock], [], [], 0.1)[0]:
+                self._take(self.sock.recv(128))
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_exception):
+        self.ending.set()
+        self.thread.join()
+        self.sock.close()
+
+    def check_unique(self):
+        check(self.seen, "no ESP packet was seen")
+        check(not self.repeated, f"{len(self.repeated)} IVs were used twice, the first one: "
+              f"{self.repeated[:1]}")
+
+
+def _ask(peer, verb, name, key):
+    """What a client asks may end with the ike that it asked."""
+    def run():
+        try:
+            client = Vici(peer.socket_path)
+            client.request(verb, {key: name, "timeout": 5000})
+            client.close()
+        except (OSError, EOFError, Failed, AssertionError):
+            pass
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    return thread
+
+
+def _child(peer, name):
+    return _ask(peer, "rekey", name, "child")
+
+
+def _ike(peer, name):
+    return _ask(peer, "rekey", name, "ike")
+
+
+class Killer:
+    def __init__(self, pair, seed, victims):
+        self.pair, self.random = pair, random.Random(seed)
+        self.victims = victims  # peers whose processes are killed
+        self.kills = 0
+        self.threads = []
+
+    # -- exchanges
+
+    def _come_or_go(self, peer):
+        if peer.children(OTHER):
+            return _ask(peer, "terminate", OTHER, "ike")
+        return _ask(peer, "initiate", OTHER, "child")
+
+    def _begin(self):
+        """A random exchange, by one end or by both at once."""
+        what = self.random.choice((_child, _child, _ike, _ike, "other", "other", "nothing"))
+        both = (self.pair.ours, self.pair.theirs)
+        peers = self.random.choice(((both[0],), (both[1],), both))
+        for peer in peers:
+            if what == "other":
+                self.threads.append(self._come_or_go(peer))
+            elif what != "nothing":  # then perhaps an INFORMATIONAL of liveness
+                name = self.random.choice((STEADY, OTHER))
+                self.threads.append(what(peer, name))
+
+    # -- kills
+
+    def kill(self, role):
+        victim = self.random.choice(self.victims)
+        old = roles(victim)[role]
+        self._begin()
+        select.select([], [], [], self.random.uniform(0, WITHIN))
+        os.kill(old, signal.SIGKILL)
+        self.kills += 1
+        until(f"another {role}", lambda: roles(victim).get(role, old) != old)
+        for peer in (self.pair.ours, self.pair.theirs):
+            if peer in self.victims:
+                reconnect(peer)
+
+    def settle(self):
+        for thread in self.threads:
+            thread.join(6)
+        self.threads.clear()
+        settled(self.pair, STEADY)
+        until("the other tunnel is the same at both ends", self._other_agrees, 40)
+
+    def _other_agrees(self):
+        ours, theirs = (child_spis(p, OTHER) for p in (self.pair.ours, self.pair.theirs))
+        return (ours == {(o, i) for i, o in theirs} and len(ours) < 2
+                and ike_spis(self.pair.ours, OTHER) == ike_spis(self.pair.theirs, OTHER))
+
+    def run(self, times, choose):
+        for n in range(1, times + 1):
+            self.kill(choose(self.random))
+            if n % SETTLE_EVERY == 0 or n == times:
+                self.settle()
+
+
+def _links(peers):
+    return [peer.link(f"tun{n}").get("ifindex") for peer in peers for n in (1, 2)]
+
+
+def killed(killer, times, choose, borne=0):
+    """`borne`: pings that may be lost for each kill."""
+    pair = killer.pair
+    peers = [p for p in (pair.ours, pair.theirs) if p in killer.victims]
+    before = _links(peers)
+    with Ivs(pair.ours.namespace, "eth0") as ivs, pair.pinging(STEADY, "0.001") as pinging:
+        killer.run(times, choose)
+        pair.ping(STEADY, count=10)
+    print(f"      {times} kills: {pinging.lost} of {pinging.sent} pings lost, "
+          f"{len(ivs.seen)} IVs")
+    pinging.check_no_loss(borne * times)
+    ivs.check_unique()
+    check_equal(_links(peers), before, "the devices")
