@@ -1,0 +1,36 @@
+#!/usr/bin/env python3
+"""As test_kills.py, with strongSwan at the other end: it sees retransmissions and no restart.
+
+Limits of the peer: as in test_rekey.py."""
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
+from tests.support.killing import OTHER, SPLIT, STEADY, Killer, killed  # noqa: E402
+from tests.support.pair import Pair  # noqa: E402
+from tests.support.suite import Suite  # noqa: E402
+from tests.support.tunnel import tunnel  # noqa: E402
+
+KILLS = int(os.environ.get("KILLS", "120"))
+SEED = int(os.environ.get("SEED", "2"))
+PLANE_BORNE = 1000
+
+
+def main():
+    suite = Suite("kills-strongswan")
+    with Pair([tunnel(STEADY, 1), tunnel(OTHER, 2, dpd=1)], ipsecd_options=SPLIT,
+              charon_settings="delete_rekeyed_delay = 1") as pair:
+        logs = (pair.ours, pair.theirs)
+        for name in (STEADY, OTHER):
+            pair.ours.initiate(name)
+            pair.both_up(name)
+        for what, times, roles, borne in (
+                ("ike", KILLS, ("ike",), 0),
+                ("any", KILLS // 2, ("ike", "helper", "plane"), PLANE_BORNE)):
+            suite.case(f"{what}, {times} times", killed, Killer(pair, SEED, (pair.ours,)), times,
+                       lambda r, roles=roles: r.choice(roles), borne, logs=logs)
+    return suite.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
