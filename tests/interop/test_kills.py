@@ -14,7 +14,7 @@ from tests.support.pair import Pair  # noqa: E402
 from tests.support.suite import Suite  # noqa: E402
 from tests.support.tunnel import tunnel  # noqa: E402
 
-KILLS = int(os.environ.get("KILLS", "160"))
+KILLS = int(os.environ.get("KILLS", "240"))
 SEED = int(os.environ.get("SEED", "1"))
 PLANE_BORNE = 1000  # a second of pings
 
