@@ -135,7 +135,8 @@ enum sandbox_done sandbox_landlock(enum sandbox_role role, char *why)
 	int set;
 
 	if (version < 1)
-		return can_not(why, "this kernel has none");
+		return can_not(why, errno == EPERM ? "a filter of this container refuses it"
+						   : "this kernel has none");
 	attr.handled_access_fs |= (version >= 2 ? ADD_V2 : 0) | (version >= 3 ? ADD_V3 : 0);
 	set = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr.handled_access_fs), 0);
 	if (set < 0)

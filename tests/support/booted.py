@@ -33,6 +33,7 @@ cat >root/etc/systemd/system/script.service <<-end
 	StandardError=file:/result
 end
 systemd-nspawn -q -D root --private-network --register=no --keep-unit --bind=/dev/net/tun \
+	--system-call-filter="landlock_create_ruleset landlock_add_rule landlock_restrict_self" \
 	--capability=CAP_NET_ADMIN --machine=detour -b systemd.unit=script.target \
 	systemd.show_status=no </dev/null >console 2>&1 || cat console >&2
 cat root/result
