@@ -20,6 +20,8 @@
 #define AREA_CHUNKS_MAX 16384u /* 1 GB */
 #define AREA_CACHE_LINE 64
 
+enum { LIVE_IN = 1, LIVE_OUT = 2 };
+
 /* The part of a CHILD_SA that packets change. Flags are bytes, 0 or 1. */
 struct sa_live {
 	/* Last number used; advanced before a packet is sealed with it. The kernel plane: while
@@ -30,7 +32,7 @@ struct sa_live {
 	/* These were told, and are told no more. */
 	uint8_t soft_reported, hard_reported, used_reported;
 	uint8_t installed; /* kernel plane: both states were there */
-	uint8_t remaking;  /* kernel plane: the states are being made again */
+	uint8_t remaking;  /* kernel plane: LIVE_IN, LIVE_OUT: that state is being made again */
 	struct replay replay;
 };
 

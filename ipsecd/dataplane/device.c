@@ -68,6 +68,25 @@ int device_set_addrs(struct netlink *nl, int ifindex, const struct tunnel_config
 	return 0;
 }
 
+static bool marks_equal(const struct mark *a, const struct mark *b)
+{
+	return a->value == b->value && a->mask == b->mask;
+}
+
+bool device_config_equal(const struct tunnel_config *a, const struct tunnel_config *b)
+{
+	if (strcmp(a->name, b->name) != 0 || a->external != b->external || a->kind != b->kind ||
+	    a->mtu != b->mtu || a->mss != b->mss || a->if_id_in != b->if_id_in ||
+	    a->if_id_out != b->if_id_out || !marks_equal(&a->mark_in, &b->mark_in) ||
+	    !marks_equal(&a->mark_out, &b->mark_out) || !addr_equal(&a->local, &b->local) ||
+	    !addr_equal(&a->remote, &b->remote) || a->n_addrs != b->n_addrs)
+		return false;
+	for (unsigned i = 0; i < a->n_addrs; i++)
+		if (!prefix_equal(&a->addrs[i], &b->addrs[i]))
+			return false;
+	return true;
+}
+
 struct lookup {
 	const struct prefix *prefix;
 	bool found;

@@ -19,6 +19,8 @@ struct netlink_addr;
  * changed, and *at is the address that the kernel refused. */
 int device_set_addrs(struct netlink *nl, int ifindex, const struct tunnel_config *from,
 		     const struct tunnel_config *to, const struct prefix **at);
+/* Nothing of the device has to be changed. */
+bool device_config_equal(const struct tunnel_config *a, const struct tunnel_config *b);
 /* What rtnetlink tells of an address of the tunnel's device: one of the configuration that is
  * not there any more, though the device is up, was taken away by somebody. Said in the log; an
  * update brings it back. */

@@ -41,6 +41,8 @@ static void kernel_close(struct dataplane *d)
 		kernel_tunnel_free(d, t, true);
 	mss_close(d->mss);
 	kernel_found_free(d);
+	if (d->own_area)
+		area_close(d->area);
 	kernel_abilities_free(d);
 	ev_io_stop(d->host.loop, &d->links_readable);
 	ev_io_stop(d->host.loop, &d->events_readable);
@@ -81,8 +83,12 @@ static struct dataplane *kernel_open(const struct dataplane_host *host)
 	d->stat_fd = xfrm_stat_open();
 	xfrm_stat_read(d->stat_fd, d->stat_start);
 	d->mss = mss_open(host->log);
-	if (d->mss && open_sockets(d))
+	d->own_area = !host->area;
+	d->area = d->own_area ? area_open(NULL, d->error, sizeof(d->error)) : host->area;
+	if (d->mss && d->area && open_sockets(d)) {
+		kernel_restore(d);
 		return d;
+	}
 	kernel_close(d);
 	return NULL;
 }
@@ -153,6 +159,13 @@ static void kernel_tunnel_disinherit(struct dataplane *d, uint32_t id)
 		kernel_report(d);
 }
 
+/* What is of tunnels and CHILD_SAs first, then what is of none. */
+static void settled(struct dataplane *d)
+{
+	kernel_claims_settled(d);
+	kernel_settled(d);
+}
+
 const struct dataplane_ops dataplane_kernel = {
 	.name = "kernel",
 	.persistent = true,
@@ -160,7 +173,8 @@ const struct dataplane_ops dataplane_kernel = {
 	.open = kernel_open,
 	.close = kernel_close,
 	.flush = kernel_flush,
-	.settled = kernel_settled,
+	.unsettle = kernel_unsettle,
+	.settled = settled,
 	.supports = kernel_supports,
 	.ike_socket = kernel_ike_socket,
 	.tunnel_create = kernel_tunnel_create,

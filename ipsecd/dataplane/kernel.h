@@ -7,9 +7,11 @@
  *	kernel_device.c   a tunnel's device: obtaining it, addresses, MTU, endpoints
  *	kernel_link.c     what others do to devices
  *	kernel_child.c    CHILD_SAs: verbs and states
+ *	kernel_state.c    the table of states
  *	kernel_policy.c   which policies there have to be, and setting them
  *	kernel_event.c    NETLINK_XFRM's events, looking at counters, telling the host
  *	kernel_found.c    what a former process left: inheritance, settling, flush
+ *	kernel_restore.c  what is in the area: claiming, restoring, settling
  *	kernel_probe.c    what this kernel can do
  *
  * Reqids are ours alone: REQID_BASE for base policies, then two numbers a CHILD_SA, so that a
@@ -17,7 +19,7 @@
 #ifndef DETOUR_KERNEL_H
 #define DETOUR_KERNEL_H
 
-#include "ipsecd/dataplane/dataplane.h"
+#include "ipsecd/dataplane/area.h"
 #include "ipsecd/dataplane/vti.h"
 #include "ipsecd/dataplane/xfrm.h"
 #include "lib/hash.h"
@@ -34,6 +36,10 @@ struct mss;
 #define PRIORITY_BASE  0x44ffffffu /* of base policies; any other is smaller, and wins */
 #define PRIORITY_LEAST 0x44000000u
 #define LINGER	       (5 * MONO_S) /* inherited SAs behind new ones that send */
+/* Numbers that are left out when a state is made again: more than can have been sent between
+ * reading the last one and the end of the old state. RFC 4303 3.3.3: none is used twice. */
+#define SEQUENCE_MARGIN UINT64_C(0x10000)
+#define SEQUENCE_SOFT	(UINT32_MAX / 16 * 15) /* without ESN; a sixteenth is left for the rekey */
 
 static inline bool reqid_is_ours(uint32_t reqid)
 {
@@ -79,6 +85,9 @@ struct kernel_child {
 	struct kernel_tunnel *tunnel;
 	uint32_t number;   /* reqids */
 	uint32_t priority; /* of its policies */
+	struct area_slot *slot;
+	struct sa_live *live; /* in the slot */
+	bool claimed;
 	struct direction in, out;
 	bool waits; /* outbound off, the inbound state's soft limit tells its first packet */
 	bool soft_reported, hard_reported, used_reported;
@@ -110,6 +119,8 @@ struct kernel_tunnel {
 	uint32_t id;
 	struct dataplane *plane;
 	struct tunnel_config config;
+	struct area_slot *slot;
+	bool claimed;
 	struct vti vti;
 	struct xfrm_tag in, out;
 	struct dataplane_tunnel_info info; /* as told to the kernel, or heard from it */
@@ -164,6 +175,8 @@ struct kernel_ability { /* an algorithm that was tried */
 
 struct dataplane {
 	struct dataplane_host host;
+	struct sa_area *area; /* the host's, or, `own_area`, in this process's memory */
+	bool own_area;
 	struct netlink *route, *xfrm;
 	struct netlink_monitor *links, *events;
 	struct mss *mss;
@@ -205,6 +218,12 @@ enum dataplane_error kernel_tunnel_remove(struct dataplane *d, uint32_t id);
 enum dataplane_error kernel_tunnel_set_link(struct dataplane *d, uint32_t id, bool up);
 bool kernel_tunnel_info(struct dataplane *d, uint32_t id, struct dataplane_tunnel_info *out);
 void kernel_tunnel_free(struct dataplane *d, struct kernel_tunnel *t, bool keep_device);
+/* A tunnel with neither device nor tags yet. */
+enum dataplane_error kernel_tunnel_new(struct dataplane *d, uint32_t id,
+				       const struct tunnel_config *config,
+				       struct kernel_tunnel **out);
+/* Its device, made or found, and its tags. */
+enum dataplane_error kernel_tunnel_obtain(struct kernel_tunnel *t);
 
 /* ---- kernel_device.c ---- */
 
@@ -238,6 +257,7 @@ void kernel_device_detach(struct kernel_tunnel *t);
 /* ---- kernel_link.c ---- */
 
 bool kernel_links_open(struct dataplane *d);
+bool kernel_link_refresh(struct kernel_tunnel *t); /* true: something to tell */
 void kernel_link_forget(struct kernel_tunnel *t);
 
 /* ---- kernel_child.c ---- */
@@ -247,10 +267,22 @@ enum dataplane_error kernel_child_update(struct dataplane *d, const struct child
 enum dataplane_error kernel_child_remove(struct dataplane *d, uint64_t id);
 bool kernel_child_stats(struct dataplane *d, uint64_t id, struct dataplane_child_stats *out);
 void kernel_child_free(struct dataplane *d, struct kernel_child *c);
+struct kernel_child *kernel_child_find(const struct dataplane *d, uint64_t id);
+/* Into the tables, with its slot from a former process or a new one; `sa`'s keys are copied.
+ * NULL: out of memory, and a former slot is free. */
+struct kernel_child *kernel_child_new(struct dataplane *d, const struct child_sa *sa,
+				      const struct area_numbers *numbers, struct area_slot *left);
+/* One that has no states yet, in the place of a state that was being made again. */
+enum dataplane_error kernel_child_add_again(struct kernel_child *c, bool outbound);
+/* Where the state that is there has another address than the CHILD_SA. */
+enum dataplane_error kernel_child_readdress(struct kernel_child *c);
+bool kernel_child_read(struct kernel_child *c, mono_time now); /* both states' counters */
 /* Tags of the tunnel changed: its states are made again. */
 enum dataplane_error kernel_child_retag(struct kernel_child *c);
 void kernel_child_used(struct kernel_child *c);
 struct kernel_child *kernel_child_by_spi(const struct dataplane *d, uint32_t spi);
+
+/* ---- kernel_state.c ---- */
 
 struct kernel_state *kernel_state_find(const struct dataplane *d, const struct addr *dst,
 				       uint32_t spi, const struct xfrm_tag *tag);
@@ -265,6 +297,8 @@ void kernel_state_forget(struct dataplane *d, struct kernel_state *s);
 int kernel_policy_settle(struct kernel_tunnel *t, const struct child_sa *child);
 int kernel_policy_base(struct kernel_tunnel *t); /* likewise for the base policies */
 int kernel_policy_inherit(struct kernel_tunnel *t, const struct xfrm_policy *found);
+/* One that a former process set for a CHILD_SA that goes on: as if we had. false: it is none. */
+bool kernel_policy_adopt(struct kernel_tunnel *t, const struct xfrm_policy *found);
 void kernel_policy_remove_all(struct kernel_tunnel *t);
 void kernel_policy_free(struct kernel_tunnel *t); /* forgets them, and leaves them in the kernel */
 /* Somebody removed it (`flushed`: all): back with it, when it is ours. */
@@ -290,13 +324,30 @@ void kernel_larval_tick(struct kernel_tunnel *t, mono_time now);
 
 int kernel_found_load(struct dataplane *d);
 void kernel_found_free(struct dataplane *d);
-/* The tunnel takes over what has its tags. */
+/* The tunnel takes over what has its tags; then, once its CHILD_SAs have what is theirs of it,
+ * what still sends is judged. */
+void kernel_inherit_claim(struct dataplane *d, struct kernel_tunnel *t);
 void kernel_inherit(struct dataplane *d, struct kernel_tunnel *t);
+/* The state with this reqid is no inheritance: forgotten, but in the kernel. false: there is
+ * none. */
+bool kernel_found_take(struct kernel_tunnel *t, uint32_t reqid, struct state_key *key);
 void kernel_disinherit(struct kernel_tunnel *t);
 void kernel_inherited_gone(struct dataplane *d, struct kernel_state *s); /* the kernel ended it */
 void kernel_found_check(struct dataplane *d); /* those that the last look did not meet */
 void kernel_settled(struct dataplane *d);
 bool kernel_flush(const struct log_sink *log, char *why, size_t size);
+
+/* ---- kernel_restore.c ---- */
+
+/* What the next process finds of it. */
+enum dataplane_error kernel_tunnel_keep(struct kernel_tunnel *t);
+/* As forward_tunnel_claim. */
+struct kernel_tunnel *kernel_tunnel_claim(struct dataplane *d, uint32_t id,
+					  const struct tunnel_config *config,
+					  enum dataplane_error *error);
+void kernel_restore(struct dataplane *d);
+void kernel_unsettle(struct dataplane *d);
+void kernel_claims_settled(struct dataplane *d);
 
 /* ---- kernel_probe.c ---- */
 

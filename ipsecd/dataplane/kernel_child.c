@@ -1,5 +1,5 @@
-/* CHILD_SAs of the kernel plane: two states each, made from what was negotiated. Owns the keys
- * and the table of states that are there because of us. RFC 4301 4.4.2, RFC 4303 3.3.3. */
+/* CHILD_SAs of the kernel plane: two states each, made from what was negotiated. Owns the keys.
+ * RFC 4301 4.4.2, RFC 4303 3.3.3. */
 #include "ipsecd/dataplane/kernel.h"
 
 #include "lib/netlink.h"
@@ -10,52 +10,7 @@
 #include <utlist.h>
 
 #define SPI_RESERVED_MAX 255 /* RFC 4303 2.1 */
-/* Numbers that are left out when a state is made again: more than can have been sent between
- * reading the last one and the end of the old state. RFC 4303 3.3.3: none is used twice. */
-#define SEQUENCE_MARGIN UINT64_C(0x10000)
-#define SEQUENCE_SOFT	(UINT32_MAX / 16 * 15) /* without ESN; a sixteenth is left for the rekey */
-#define LIFE_MARGIN	30		       /* seconds; the engine acts before */
-
-/* ---- the table of states ---- */
-
-static struct state_key state_key(const struct addr *dst, uint32_t spi, const struct xfrm_tag *tag)
-{
-	struct state_key key;
-
-	memset(&key, 0, sizeof(key)); /* it is hashed with its padding */
-	key.dst = *dst;
-	key.spi = spi;
-	key.tag = *tag;
-	return key;
-}
-
-struct kernel_state *kernel_state_find(const struct dataplane *d, const struct addr *dst,
-				       uint32_t spi, const struct xfrm_tag *tag)
-{
-	struct state_key key = state_key(dst, spi, tag);
-	struct kernel_state *s;
-
-	HASH_FIND(hh, d->states, &key, sizeof(key), s);
-	return s;
-}
-
-bool kernel_state_track(struct dataplane *d, struct kernel_state *s, const struct addr *dst,
-			uint32_t spi, const struct xfrm_tag *tag)
-{
-	struct state_key key = state_key(dst, spi, tag);
-
-	memcpy(&s->key, &key, sizeof(key));
-	HASH_ADD(hh, d->states, key, sizeof(s->key), s);
-	s->tracked = s->hh.tbl != NULL;
-	return s->tracked;
-}
-
-void kernel_state_forget(struct dataplane *d, struct kernel_state *s)
-{
-	if (s->tracked)
-		HASH_DELETE(hh, d->states, s);
-	s->tracked = false;
-}
+#define LIFE_MARGIN	 30  /* seconds; the engine acts before */
 
 /* ---- one direction ---- */
 
@@ -194,6 +149,42 @@ static bool direction_read(struct kernel_child *c, struct direction *x, mono_tim
 	return true;
 }
 
+/* A process that is killed between the end of the old state and the new one leaves the number
+ * that the new one is to begin with. */
+static void remaking(struct kernel_child *c, const struct direction *x, uint64_t sequence)
+{
+	struct sa_live *l = c->live;
+
+	if (x == &c->out)
+		l->seq_out = sequence;
+	else
+		l->replay.top = sequence;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	l->remaking |= x == &c->out ? LIVE_OUT : LIVE_IN;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+static enum dataplane_error add_again(struct kernel_child *c, struct direction *x,
+				      uint64_t sequence)
+{
+	enum dataplane_error e = direction_add(c, x, sequence);
+
+	c->live->remaking &= x == &c->out ? (uint8_t)~LIVE_OUT : (uint8_t)~LIVE_IN;
+	return e;
+}
+
+static void keep_counts(struct kernel_child *c)
+{
+	struct dataplane_child_stats *s = &c->live->stats;
+
+	s->bytes_in = c->in.bytes;
+	s->packets_in = c->in.packets;
+	s->bytes_out = c->out.bytes;
+	s->packets_out = c->out.packets;
+	s->drop_replay = c->in.replay;
+	s->drop_icv = c->in.icv;
+}
+
 /* Another address, another tag: another state, which goes on where the old one ended. */
 static enum dataplane_error direction_remake(struct kernel_child *c, struct direction *x)
 {
@@ -201,16 +192,25 @@ static enum dataplane_error direction_remake(struct kernel_child *c, struct dire
 
 	direction_read(c, x, mono_now());
 	sequence = x == &c->in ? x->last.received : x->last.sequence + SEQUENCE_MARGIN;
+	remaking(c, x, sequence);
 	direction_remove(c, x);
 	x->bytes += x->last.bytes;
 	x->packets += x->last.packets;
 	x->replay += x->last.replay_errors + x->last.window_errors;
 	x->icv += x->last.integrity_errors;
+	keep_counts(c);
 	if (!c->sa.esn && sequence > UINT32_MAX)
 		return kernel_fail(c->tunnel->plane, DATAPLANE_SYSTEM,
 				   "%s: the SA has no sequence numbers left",
 				   c->tunnel->config.name);
-	return direction_add(c, x, sequence);
+	return add_again(c, x, sequence);
+}
+
+enum dataplane_error kernel_child_add_again(struct kernel_child *c, bool outbound)
+{
+	uint64_t sequence = outbound ? c->live->seq_out + SEQUENCE_MARGIN : c->live->replay.top;
+
+	return add_again(c, outbound ? &c->out : &c->in, sequence);
 }
 
 static enum dataplane_error remake(struct kernel_child *c)
@@ -259,7 +259,7 @@ static enum dataplane_error check(struct dataplane *d, const struct child_sa *c)
 	return DATAPLANE_OK;
 }
 
-static struct kernel_child *find(const struct dataplane *d, uint64_t id)
+struct kernel_child *kernel_child_find(const struct dataplane *d, uint64_t id)
 {
 	struct kernel_child *c;
 
@@ -269,7 +269,7 @@ static struct kernel_child *find(const struct dataplane *d, uint64_t id)
 
 static struct kernel_child *child_for(struct dataplane *d, uint64_t id, enum dataplane_error *e)
 {
-	struct kernel_child *c = find(d, id);
+	struct kernel_child *c = kernel_child_find(d, id);
 
 	*e = c ? DATAPLANE_OK
 	       : kernel_fail(d, DATAPLANE_NOT_FOUND, "no CHILD_SA %llu", (unsigned long long)id);
@@ -288,10 +288,11 @@ static enum dataplane_error check_free(struct dataplane *d, const struct child_s
 {
 	if (!kernel_tunnel_find(d, child->tunnel))
 		return kernel_fail(d, DATAPLANE_NOT_FOUND, "no tunnel %u", child->tunnel);
-	if (child->resumed && !find(d, child->id))
+	if (child->resumed)
 		return kernel_fail(d, DATAPLANE_NOT_FOUND, "it is not there any more");
-	if (find(d, child->id))
-		return kernel_fail(d, DATAPLANE_EXISTS, "CHILD_SA %llu is installed already",
+	if (kernel_child_find(d, child->id))
+		return kernel_fail(d, DATAPLANE_EXISTS,
+				   "CHILD_SA %llu is installed already, with other SPIs or keys",
 				   (unsigned long long)child->id);
 	if (kernel_child_by_spi(d, child->spi_in))
 		return kernel_fail(d, DATAPLANE_EXISTS, "inbound SPI 0x%08x is in use",
@@ -331,27 +332,56 @@ static bool insert(struct dataplane *d, struct kernel_child *c)
 
 static void destroy(struct kernel_child *c)
 {
+	area_slot_free(c->slot);
 	child_sa_cleanse(&c->sa);
 	free(c);
 }
 
-static struct kernel_child *child_new(struct dataplane *d, const struct child_sa *child)
+/* Where it lives; one from a former process goes on as it was. */
+static bool attach(struct kernel_child *c, struct area_slot *left)
+{
+	const struct area_numbers numbers = {c->number, c->priority};
+	const struct dataplane_child_stats *s;
+
+	c->slot = left ? left
+		       : area_child_put(c->tunnel->plane->area, c->tunnel->slot, &c->sa, &numbers);
+	if (!c->slot)
+		return false;
+	c->live = area_child_live(c->slot);
+	s = &c->live->stats;
+	c->soft_reported = c->live->soft_reported != 0;
+	c->hard_reported = c->live->hard_reported != 0;
+	c->used_reported = c->live->used_reported != 0;
+	c->waits = !c->sa.outbound && !c->used_reported;
+	c->in.bytes = s->bytes_in;
+	c->in.packets = s->packets_in;
+	c->out.bytes = s->bytes_out;
+	c->out.packets = s->packets_out;
+	c->in.replay = s->drop_replay;
+	c->in.icv = s->drop_icv;
+	return true;
+}
+
+struct kernel_child *kernel_child_new(struct dataplane *d, const struct child_sa *child,
+				      const struct area_numbers *numbers, struct area_slot *left)
 {
 	struct kernel_tunnel *t = kernel_tunnel_find(d, child->tunnel);
 	struct kernel_child *c = calloc(1, sizeof(*c));
 
-	if (!c)
+	if (!c) {
+		area_slot_free(left);
 		return NULL;
+	}
 	c->sa = *child;
 	c->tunnel = t;
-	c->number = next_number(d);
-	c->priority = --t->last_priority;
-	c->waits = !child->outbound;
+	c->claimed = !left;
+	c->number = numbers ? numbers->reqid : next_number(d);
+	c->priority = numbers ? numbers->priority : --t->last_priority;
 	c->in.state.child = c->out.state.child = c;
 	c->out.state.outbound = true;
 	c->in.state.reqid = REQID_BASE | c->number << 1;
 	c->out.state.reqid = c->in.state.reqid | REQID_OUT;
-	if (insert(d, c)) {
+	if (attach(c, left) && insert(d, c)) {
 		DL_PREPEND(t->newest, c);
 		return c;
 	}
@@ -381,20 +411,25 @@ static enum dataplane_error child_setup(struct kernel_child *c)
 		e = direction_add(c, &c->in, 0);
 	if (e == DATAPLANE_OK)
 		e = direction_add(c, &c->out, 0);
-	if (e == DATAPLANE_OK)
-		e = child_settle(c);
-	return e;
+	if (e != DATAPLANE_OK)
+		return e;
+	/* Before anything can have been sent: a policy is what leads to it. */
+	__atomic_store_n(&c->live->installed, 1, __ATOMIC_SEQ_CST);
+	return child_settle(c);
 }
 
 enum dataplane_error kernel_child_install(struct dataplane *d, const struct child_sa *child)
 {
-	enum dataplane_error e = check_free(d, child);
-	struct kernel_child *c;
+	struct kernel_child *c = kernel_child_find(d, child->id);
+	enum dataplane_error e;
 	char words[sizeof(d->error)];
 
+	if (c && c->tunnel->id == child->tunnel && area_child_is(c->slot, child))
+		return kernel_child_update(d, child);
+	e = check_free(d, child);
 	if (e != DATAPLANE_OK)
 		return e;
-	c = child_new(d, child);
+	c = kernel_child_new(d, child, NULL, NULL);
 	if (!c)
 		return kernel_fail(d, DATAPLANE_NO_MEMORY, "out of memory");
 	e = child_setup(c);
@@ -466,9 +501,13 @@ enum dataplane_error kernel_child_update(struct dataplane *d, const struct child
 	if (child->local.addr.family != child->remote.addr.family || !child->local.addr.family)
 		return kernel_fail(d, DATAPLANE_UNSUPPORTED,
 				   "the outer addresses are not of one family");
+	c->claimed = true;
+	area_child_set(c->slot, child); /* the wish first: what is half done is done then */
 	e = move(c, child);
-	if (e != DATAPLANE_OK)
+	if (e != DATAPLANE_OK) {
+		area_child_set(c->slot, &c->sa);
 		return e;
+	}
 	c->sa.outbound = child->outbound;
 	if (c->sa.outbound)
 		kernel_child_used(c);
@@ -507,15 +546,26 @@ enum dataplane_error kernel_child_retag(struct kernel_child *c)
 	return e == DATAPLANE_OK ? child_settle(c) : e;
 }
 
+enum dataplane_error kernel_child_readdress(struct kernel_child *c)
+{
+	return remake(c);
+}
+
+bool kernel_child_read(struct kernel_child *c, mono_time now)
+{
+	bool in = direction_read(c, &c->in, now), out = direction_read(c, &c->out, now);
+
+	return in && out;
+}
+
 bool kernel_child_stats(struct dataplane *d, uint64_t id, struct dataplane_child_stats *out)
 {
-	struct kernel_child *c = find(d, id);
+	struct kernel_child *c = kernel_child_find(d, id);
 	const struct direction *in, *o;
 
 	if (!c)
 		return false;
-	direction_read(c, &c->in, mono_now());
-	direction_read(c, &c->out, mono_now());
+	kernel_child_read(c, mono_now());
 	in = &c->in;
 	o = &c->out;
 	*out = (struct dataplane_child_stats){

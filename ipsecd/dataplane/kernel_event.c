@@ -70,6 +70,19 @@ static void note_used(struct dataplane *d, struct kernel_child *c)
 
 /* ---- telling ---- */
 
+/* For the next process, once it was told: who is killed between tells it twice, not never. */
+static void note_told(struct dataplane *d, uint64_t child, enum child_due what)
+{
+	struct kernel_child *c = kernel_child_find(d, child);
+
+	if (c && what == DUE_SOFT)
+		c->live->soft_reported = 1;
+	else if (c && what == DUE_HARD)
+		c->live->hard_reported = 1;
+	else if (c && what == DUE_USED_NEW)
+		c->live->used_reported = 1;
+}
+
 static void tell_child(struct dataplane *d, const struct kernel_child *c, enum child_due what)
 {
 	static const enum dataplane_event_kind kinds[DUE_CHILD_KINDS] = {
@@ -88,6 +101,7 @@ static void tell_child(struct dataplane *d, const struct kernel_child *c, enum c
 	if (what == DUE_PEER_MOVED)
 		event.remote = c->moved_to;
 	d->host.event(d->host.ctx, &event);
+	note_told(d, event.child, what);
 }
 
 static void tell_tunnel(struct dataplane *d, const struct kernel_tunnel *t, enum tunnel_due what)
@@ -147,7 +161,8 @@ static void check_limits(struct dataplane *d, const struct direction *x,
 	if (reached(bytes, c->sa.life_bytes) || reached(packets, c->sa.life_packets) ||
 	    (x == &c->out && !c->sa.esn && s->sequence >= SEQUENCE_HARD))
 		note_hard(d, c);
-	if (reached(bytes, c->sa.rekey_bytes) || reached(packets, c->sa.rekey_packets))
+	if (reached(bytes, c->sa.rekey_bytes) || reached(packets, c->sa.rekey_packets) ||
+	    (x == &c->out && !c->sa.esn && s->sequence >= SEQUENCE_SOFT))
 		note_soft(d, c);
 }
 

@@ -207,10 +207,52 @@ static void find_senders(struct kernel_tunnel *t, struct found *f)
 	}
 }
 
-void kernel_inherit(struct dataplane *d, struct kernel_tunnel *t)
+void kernel_inherit_claim(struct dataplane *d, struct kernel_tunnel *t)
 {
 	t->inherited = claim(d, t, &t->out);
 	t->inherited_in = claim(d, t, &t->in); /* NULL where it is the same tag */
+}
+
+static bool take_from(struct dataplane *d, struct found *f, uint32_t reqid, struct state_key *key)
+{
+	struct kernel_state *s;
+
+	for (s = f ? f->states : NULL; s; s = s->next) {
+		if (s->reqid != reqid)
+			continue;
+		memcpy(key, &s->key, sizeof(*key)); /* with its padding: it is hashed */
+		state_free(d, s);
+		return true;
+	}
+	return false;
+}
+
+bool kernel_found_take(struct kernel_tunnel *t, uint32_t reqid, struct state_key *key)
+{
+	return take_from(t->plane, t->inherited, reqid, key) ||
+	       take_from(t->plane, t->inherited_in, reqid, key);
+}
+
+/* Those that lead to CHILD_SAs that go on. */
+static void adopt_policies(struct kernel_tunnel *t, struct found *f)
+{
+	struct found_policy *p, *next;
+
+	DL_FOREACH_SAFE (f->policies, p, next) {
+		if (!kernel_policy_adopt(t, &p->policy))
+			continue;
+		DL_DELETE(f->policies, p);
+		free(p);
+	}
+}
+
+void kernel_inherit(struct dataplane *d, struct kernel_tunnel *t)
+{
+	(void)d;
+	if (t->newest && t->inherited)
+		adopt_policies(t, t->inherited);
+	if (t->newest && t->inherited_in)
+		adopt_policies(t, t->inherited_in);
 	if (t->inherited)
 		find_senders(t, t->inherited);
 	if (t->info.inherited == 0)

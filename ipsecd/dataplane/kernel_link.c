@@ -11,8 +11,7 @@
 
 /* ---- one device ---- */
 
-/* true: something to tell. */
-static bool refresh(struct kernel_tunnel *t)
+bool kernel_link_refresh(struct kernel_tunnel *t)
 {
 	struct dataplane *d = t->plane;
 	bool up, was = t->info.admin_up;
@@ -77,8 +76,10 @@ static void appeared(struct dataplane *d, const struct netlink_link *link)
 	if (kernel_device_attach(t) != DATAPLANE_OK || kernel_tunnel_follow(t) != DATAPLANE_OK ||
 	    kernel_device_fill(t) != DATAPLANE_OK)
 		kernel_say(t, LOG_LEVEL_WARN, "%s", d->error);
-	if (t->present)
-		kernel_tunnel_note(d, t, DUE_DEVICE);
+	if (!t->present)
+		return;
+	kernel_tunnel_keep(t);
+	kernel_tunnel_note(d, t, DUE_DEVICE);
 }
 
 /* ---- the monitor ---- */
@@ -138,8 +139,10 @@ static void on_changes(struct ev_loop *loop, ev_io *w, int revents)
 		struct kernel_tunnel *t = d->dirty;
 
 		kernel_link_forget(t);
-		if (t->present && refresh(t))
+		if (t->present && kernel_link_refresh(t)) {
+			kernel_tunnel_keep(t);
 			kernel_tunnel_note(d, t, DUE_DEVICE);
+		}
 	}
 	kernel_report(d);
 }

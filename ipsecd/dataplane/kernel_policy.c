@@ -269,6 +269,28 @@ int kernel_policy_inherit(struct kernel_tunnel *t, const struct xfrm_policy *fou
 	return 0;
 }
 
+bool kernel_policy_adopt(struct kernel_tunnel *t, const struct xfrm_policy *found)
+{
+	struct xfrm_sel sel = found->dir == XFRM_OUT ? found->sel : reversed(&found->sel);
+	const struct kernel_child *c;
+	struct kernel_policy *p;
+
+	DL_FOREACH (t->newest, c)
+		if (has_pair(&c->sa, &sel) &&
+		    (found->dir != XFRM_OUT || found->reqid == c->out.state.reqid))
+			break;
+	p = c ? obtain(t, &sel) : NULL;
+	if (!p)
+		return false;
+	if (found->dir == XFRM_OUT)
+		p->out = *found;
+	else if (found->dir == XFRM_IN)
+		p->in = *found;
+	else
+		p->fwd = *found;
+	return true;
+}
+
 void kernel_policy_remove_all(struct kernel_tunnel *t)
 {
 	static const struct xfrm_policy none;

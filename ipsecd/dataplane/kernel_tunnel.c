@@ -116,19 +116,26 @@ static enum dataplane_error tunnel_insert(struct dataplane *d, struct kernel_tun
 	return kernel_fail(d, DATAPLANE_NO_MEMORY, "out of memory");
 }
 
-/* Base policies before the device is up: nothing passes that no SA takes. */
-static enum dataplane_error tunnel_setup(struct kernel_tunnel *t)
+enum dataplane_error kernel_tunnel_obtain(struct kernel_tunnel *t)
 {
 	struct netlink_device expected = kernel_device_expected(t);
 	enum dataplane_error e = kernel_device_obtain(t);
-	int error;
 
 	if (e != DATAPLANE_OK)
 		return e;
 	set_tags(t, t->present ? &t->vti.device : &expected);
-	e = claim_tags(t);
+	return claim_tags(t);
+}
+
+/* Base policies before the device is up: nothing passes that no SA takes. */
+static enum dataplane_error tunnel_setup(struct kernel_tunnel *t)
+{
+	enum dataplane_error e = kernel_tunnel_obtain(t);
+	int error;
+
 	if (e != DATAPLANE_OK)
 		return e;
+	kernel_inherit_claim(t->plane, t);
 	kernel_inherit(t->plane, t);
 	error = kernel_policy_base(t);
 	if (error)
@@ -138,16 +145,13 @@ static enum dataplane_error tunnel_setup(struct kernel_tunnel *t)
 	return t->present ? kernel_device_fill(t) : DATAPLANE_OK;
 }
 
-enum dataplane_error kernel_tunnel_create(struct dataplane *d, uint32_t id,
-					  const struct tunnel_config *config)
+enum dataplane_error kernel_tunnel_new(struct dataplane *d, uint32_t id,
+				       const struct tunnel_config *config,
+				       struct kernel_tunnel **out)
 {
-	char words[sizeof(d->error)];
-	enum dataplane_error e;
+	enum dataplane_error e = check_config(d, config);
 	struct kernel_tunnel *t;
 
-	if (kernel_tunnel_find(d, id))
-		return kernel_fail(d, DATAPLANE_EXISTS, "tunnel %u exists already", id);
-	e = check_config(d, config);
 	if (e != DATAPLANE_OK)
 		return e;
 	t = calloc(1, sizeof(*t));
@@ -156,16 +160,35 @@ enum dataplane_error kernel_tunnel_create(struct dataplane *d, uint32_t id,
 	t->plane = d;
 	t->id = id;
 	t->config = *config;
+	t->claimed = true;
 	t->last_priority = PRIORITY_BASE;
 	t->info.kind = "";
 	e = tunnel_insert(d, t);
-	if (e != DATAPLANE_OK) {
-		free(t);
-		return e;
-	}
-	e = tunnel_setup(t);
 	if (e == DATAPLANE_OK)
+		*out = t;
+	else
+		free(t);
+	return e;
+}
+
+enum dataplane_error kernel_tunnel_create(struct dataplane *d, uint32_t id,
+					  const struct tunnel_config *config)
+{
+	char words[sizeof(d->error)];
+	enum dataplane_error e;
+	struct kernel_tunnel *t = kernel_tunnel_claim(d, id, config, &e);
+
+	if (t || e != DATAPLANE_OK)
 		return e;
+	e = kernel_tunnel_new(d, id, config, &t);
+	if (e != DATAPLANE_OK)
+		return e;
+	/* The slot first: whatever is made for it is found by it, wherever we end. */
+	e = kernel_tunnel_keep(t);
+	if (e == DATAPLANE_OK)
+		e = tunnel_setup(t);
+	if (e == DATAPLANE_OK)
+		return kernel_tunnel_keep(t);
 	memcpy(words, d->error, sizeof(words));
 	kernel_tunnel_free(d, t, false);
 	memcpy(d->error, words, sizeof(words));
@@ -196,6 +219,7 @@ void kernel_tunnel_free(struct dataplane *d, struct kernel_tunnel *t, bool keep_
 	unclaim_tags(t);
 	HASH_DELETE(by_id, d->by_id, t);
 	HASH_DELETE(by_name, d->by_name, t);
+	area_slot_free(t->slot);
 	free(t);
 }
 
@@ -284,6 +308,7 @@ enum dataplane_error kernel_tunnel_update(struct dataplane *d, uint32_t id,
 	e = t->present ? apply_update(t, &old) : kernel_device_again(t);
 	if (e != DATAPLANE_OK && t->present)
 		t->config = old;
+	kernel_tunnel_keep(t);
 	return e;
 }
 
@@ -301,16 +326,19 @@ enum dataplane_error kernel_tunnel_set_link(struct dataplane *d, uint32_t id, bo
 {
 	enum dataplane_error e;
 	struct kernel_tunnel *t = tunnel_for(d, id, &e);
+	bool was;
 	int error;
 
 	if (!t)
 		return e;
+	was = t->info.link_up;
 	t->info.link_up = up;
+	kernel_tunnel_keep(t);
 	if (!t->present && t->config.external)
 		return DATAPLANE_OK; /* it will be so when somebody makes it */
 	if (!t->present)
 		return kernel_fail(d, DATAPLANE_SYSTEM, "%s: the device is gone", t->config.name);
-	if (up) {
+	if (up && !was) {
 		kernel_tunnel_announce(t);
 		t->announce = DEVICE_ANNOUNCE_TICKS;
 	}

@@ -170,16 +170,6 @@ static void userspace_close(struct dataplane *d)
 
 /* ---- the verbs ---- */
 
-static bool same_config(const struct tunnel_config *a, const struct tunnel_config *b)
-{
-	if (a->mtu != b->mtu || a->mss != b->mss || a->n_addrs != b->n_addrs)
-		return false;
-	for (unsigned i = 0; i < a->n_addrs; i++)
-		if (!prefix_equal(&a->addrs[i], &b->addrs[i]))
-			return false;
-	return true;
-}
-
 static enum dataplane_error apply_update(struct tunnel *t, const struct tunnel_config *config)
 {
 	struct tunnel_config old = t->config;
@@ -214,8 +204,8 @@ static enum dataplane_error userspace_tunnel_create(struct dataplane *d, uint32_
 	struct tunnel *t = (struct tunnel *)forward_tunnel_claim(&d->forward, id, config->name, &e);
 
 	if (t)
-		return t->present && same_config(&t->config, config) ? DATAPLANE_OK
-								     : update(t, config);
+		return t->present && device_config_equal(&t->config, config) ? DATAPLANE_OK
+									     : update(t, config);
 	if (e == DATAPLANE_OK)
 		t = tunnel_new(d, id, config, &e);
 	if (!t)

@@ -37,12 +37,14 @@ static const struct suite_case gcm = {ENCR_AES_GCM_16, 128, 0, false};
 static struct keeper keeper;
 static int wire_out[2], wire_in[2]; /* ESP from the plane; to it */
 /* What the engine wants, and, written by the plane's process, what there is. */
-static struct shared {
+struct shared {
 	unsigned oldest, newest;
 	volatile unsigned ready; /* the newest that was installed */
-} * shared;
+};
 
-static struct log {
+static struct shared *shared;
+
+struct log {
 	struct esp from[SAS], to[SAS]; /* the peer's ends */
 	uint8_t *iv[SAS];	       /* by number: seen on the wire */
 	uint64_t seq[SAS];	       /* of the peer */
@@ -53,7 +55,9 @@ static struct log {
 	int ifindex, tap;
 	struct netlink_monitor *monitor;
 	uint32_t random;
-} * l;
+};
+
+static struct log *l;
 
 /* ---- the plane's process ---- */
 
@@ -292,6 +296,20 @@ static void end(pid_t pid)
 	keeper_collect(&keeper);
 }
 
+/* However slow the machine is, some lives get to work. */
+static void traffic_passes(void)
+{
+	mono_time late = mono_now() + 20 * MONO_S;
+	uint32_t out = l->seen_out, in = l->seen_in;
+
+	while (l->seen_out == out || l->seen_in == in || shared->ready != shared->newest) {
+		assert_true(mono_now() < late);
+		host_sends();
+		peer_sends();
+		look_around();
+	}
+}
+
 static void traffic(mono_time until)
 {
 	while (mono_now() < until) {
@@ -407,6 +425,8 @@ static void passes_packets_through_hundreds_of_kills(void **state)
 	world_open();
 	for (unsigned round = 1; round <= KILLS; round++) {
 		traffic(mono_now() + (mono_time)draw(12000) * 1000);
+		if (round % 4 == 0)
+			traffic_passes();
 		end(pid);
 		look_around();
 		for (unsigned i = 0; i < 10; i++)
@@ -425,7 +445,8 @@ static void passes_packets_through_hundreds_of_kills(void **state)
 	/* Each kill may cost the packet in the plane's hands. */
 	assert_in_range(missing_out, 0, KILLS);
 	assert_in_range(missing_in, 0, KILLS);
-	assert_true(l->sent_out > 5 * KILLS && l->sent_in > 5 * KILLS);
+	assert_true(l->sent_out > KILLS / 4 && l->sent_in > KILLS / 4);
+	assert_true(shared->newest > KILLS / 16);
 	assert_int_equal(l->flaps, 0);
 	assert_int_equal(l->addrs, 0);
 	assert_int_equal(l->lost_events, 0);

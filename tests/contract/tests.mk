@@ -23,11 +23,14 @@ LIBS_test_netlink_kernel := -lmnl -lpthread
 TEST_test_turn_settings := tests/contract/test_turn_settings.c routed-bridge/turn_settings.c tests/contract/kernel.c \
 	$(NETLINK_SRC) lib/addr.c
 LIBS_test_turn_settings := -lmnl
-KERNEL_TESTS += contract_kernel test_kernel_plane test_xfrm_kernel
+KERNEL_TESTS += contract_kernel test_kernel_plane test_kernel_kill test_xfrm_kernel
 TEST_contract_kernel := tests/contract/driver_kernel.c tests/contract/site.c tests/contract/kernel.c $(CONTRACT_SRC)
 TEST_test_kernel_plane := tests/contract/test_kernel_plane.c tests/contract/site.c tests/contract/kernel.c \
 	$(CONTRACT_SRC)
 LIBS_test_kernel_plane := -lcrypto -lnftnl -lmnl -lev
+TEST_test_kernel_kill := tests/contract/test_kernel_kill.c tests/contract/site.c tests/contract/kernel.c \
+	$(CONTRACT_SRC)
+LIBS_test_kernel_kill := -lcrypto -lnftnl -lmnl -lev
 LIBS_contract_kernel := -lcrypto -lnftnl -lmnl -lev
 TEST_test_xfrm_kernel := tests/kernel/test_xfrm_kernel.c tests/support/xfrm_samples.c tests/contract/kernel.c \
 	$(XFRM_SRC) ipsecd/model/algorithm.c $(NETLINK_SRC) lib/addr.c
