@@ -187,8 +187,6 @@ void systemd_watch(struct supervisor *s);
 void upgrade_begin(struct supervisor *s, struct asker *a, const char *path, bool force);
 void upgrade_asker_gone(struct supervisor *s, const struct asker *a);
 void upgrade_free(struct supervisor *s);
-/* Formats of what is kept, with their versions: two that have the same can follow each other. */
-const char *upgrade_formats(void);
 char *upgrade_own_path(void); /* malloc'ed; NULL: not known */
 
 /* ---- supervise_takeover.c ---- */

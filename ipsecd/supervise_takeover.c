@@ -3,6 +3,7 @@
  * that it is done the old one can go on where it was. */
 #include "lib/line_socket.h"
 #include "ipsecd/control/control.h"
+#include "ipsecd/formats.h"
 #include "ipsecd/reload.h"
 #include "ipsecd/supervise_parts.h"
 #include "lib/unix_socket.h"
@@ -64,7 +65,7 @@ void takeover_ask(struct supervisor *s, struct asker *a)
 	}
 	log_to(s->log, LOG_LEVEL_NOTICE, "job", "", "another process is about to take over");
 	s->heir = a;
-	asker_say(a, -1, "formats %s", upgrade_formats());
+	asker_say(a, -1, "formats %s", formats_kept());
 	asker_say(a, s->lock, "lock");
 	asker_say(a, -1, "upgrades %u", s->upgrades);
 	for (unsigned i = 0; i < IPC_ROLES; i++)
@@ -189,12 +190,12 @@ static bool receive_all(struct supervisor *s, int socket, char *why, size_t size
 		if (strcmp(line, "all") == 0)
 			return true;
 		if (strncmp(line, "formats ", 8) == 0) {
-			if (strcmp(line + 8, upgrade_formats()) == 0)
+			if (strcmp(line + 8, formats_kept()) == 0)
 				continue;
 			snprintf(why, size,
 				 "the running ipsecd keeps its state in other formats (%.200s, "
 				 "ours: %s)",
-				 line + 8, upgrade_formats());
+				 line + 8, formats_kept());
 			return false;
 		}
 		learn(s, line, fd);

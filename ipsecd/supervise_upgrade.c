@@ -1,6 +1,7 @@
 /* `ipsecctl upgrade`: the new binary is asked whether it understands what is kept and the
  * configuration, and only then becomes the program of this process. What was asked is what is
  * executed: one descriptor, not a path that may name another file by then. */
+#include "ipsecd/formats.h"
 #include "ipsecd/ipc/name.h"
 #include "ipsecd/reload.h"
 #include "ipsecd/supervise.h"
@@ -34,11 +35,6 @@ struct upgrade {
 	char text[OUTPUT_MAX + 1];
 };
 
-const char *upgrade_formats(void)
-{
-	return "handover=1 ipc=1";
-}
-
 bool supervise_is_continued(void)
 {
 	return getenv(SUPERVISE_ENV);
@@ -46,7 +42,7 @@ bool supervise_is_continued(void)
 
 int supervise_check_upgrade(const struct options *options)
 {
-	printf(CHECK_WORD "%s\n", upgrade_formats());
+	printf(CHECK_WORD "%s\n", formats_kept());
 	fflush(stdout);
 	return reload_check(options);
 }
@@ -176,7 +172,7 @@ static void judge(struct upgrade *u)
 
 	u->text[u->len] = '\0';
 	first_line(u->text, line, sizeof(line));
-	snprintf(expected, sizeof(expected), CHECK_WORD "%s", upgrade_formats());
+	snprintf(expected, sizeof(expected), CHECK_WORD "%s", formats_kept());
 	rest = strchr(u->text, '\n');
 	if (strncmp(line, CHECK_WORD, strlen(CHECK_WORD)) != 0) {
 		snprintf(why, sizeof(why), "it is no ipsecd that can take over%s%s",
@@ -186,7 +182,7 @@ static void judge(struct upgrade *u)
 		snprintf(why, sizeof(why),
 			 "it keeps its state in other formats (%.100s, ours: %s): restart ipsecd "
 			 "with it, or upgrade with --force, and tunnels are negotiated anew",
-			 line + strlen(CHECK_WORD), upgrade_formats());
+			 line + strlen(CHECK_WORD), formats_kept());
 		refuse(u, why);
 	} else if (!WIFEXITED(u->status) || WEXITSTATUS(u->status) != 0) {
 		first_line(rest ? rest + 1 : "", line, sizeof(line));

@@ -86,11 +86,11 @@ class Supervisor:
     def roles(self):
         return {name: self.role(name) for name in ROLES}
 
-    def kill_role(self, name):
-        """kill -9; returns when the next one works."""
+    def kill_role(self, name, sig=signal.SIGKILL):
+        """Returns when the next one works."""
         mark = self.daemon.log_mark()
         old = self.role(name)
-        os.kill(old, signal.SIGKILL)
+        os.kill(old, sig)
         self.wait(f"{name}] state", mark)
         until(f"a new {name}", lambda: self.role(name) not in (0, old))
         return mark
@@ -211,10 +211,10 @@ def state_that_kills_is_left(folder):
         s.running()
         s.kill_role("ike")
         for _ in range(4):
-            mark = s.kill_role("plane")
+            mark = s.kill_role("plane", signal.SIGSEGV)
             s.wait("ike] hello from plane", mark)
         old = s.role("ike")
-        mark = s.kill_role("plane")
+        mark = s.kill_role("plane", signal.SIGSEGV)
         s.wait("without what its predecessors knew", mark)
         s.wait("state area is 0", mark)
         s.wait("state engine is 0", mark)  # keys without their counters are of no use
