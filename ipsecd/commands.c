@@ -23,6 +23,8 @@ static void settings(void *ctx, const struct settings *settings)
 	network_bind(d, settings->bind_device);
 	early_set(d->early, settings->early_detection);
 	ike_engine_early_detection(d->engine, settings->early_detection);
+	ike_engine_quick_crash(d->engine, settings->quick_crash_detection,
+			       d->crash_secret_there ? d->crash_secret : NULL);
 	if (d->setup.settings)
 		d->setup.settings(d->setup.ctx, settings);
 }

@@ -4,6 +4,7 @@
  * It holds no protocol and no policy: inputs go
  * into the engine with the time, and after each one `shell_pump` carries out what comes back,
  * in order, lets the tunnels settle their links once, and arms one timer. */
+#include "ipsecd/crash_secret.h"
 #include "ipsecd/net/changes.h"
 #include "ipsecd/net/resolve.h"
 #include "ipsecd/restore.h"
@@ -12,6 +13,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #define TICK_SECONDS	 1.
 #define SCRIPTS_SECONDS	 15. /* nor scripts that do not end */
@@ -250,6 +252,12 @@ static void on_plane_event(void *ctx, const struct dataplane_event *event)
 	if (event->kind == DATAPLANE_DEVICE_CHANGED) {
 		tunnels_device_changed(d->tunnels, event);
 		effects_device(d->effects, event->tunnel);
+		shell_pump(d);
+		return;
+	}
+	if (event->kind == DATAPLANE_ESP_UNKNOWN) {
+		path.local = event->local;
+		ike_engine_esp_unknown(d->engine, &path, event->spi, mono_now());
 		shell_pump(d);
 		return;
 	}
@@ -512,6 +520,15 @@ static void stop_watchers(struct daemon *d)
 	ev_timer_stop(d->loop, &d->settle);
 }
 
+static void take_crash_secret(struct daemon *d)
+{
+	int fd = d->setup.crash_secret;
+
+	d->crash_secret_there = fd >= 0 && crash_secret_read(fd, d->crash_secret);
+	if (fd >= 0)
+		close(fd);
+}
+
 bool shell_open(struct daemon *d, const struct shell_setup *setup)
 {
 	char why[256];
@@ -519,6 +536,7 @@ bool shell_open(struct daemon *d, const struct shell_setup *setup)
 	*d = (struct daemon){.setup = *setup, .options = setup->options, .loop = setup->loop};
 	d->sink = (struct log_sink){.write = tee, .ctx = d, .level = setup->options->log_level};
 	d->log = &d->sink;
+	take_crash_secret(d);
 	start_watchers(d);
 	if (setup->state >= 0)
 		d->publish = publish_open(setup->state, d->log);
@@ -545,6 +563,7 @@ void shell_close(struct daemon *d)
 	resolver_free(d->resolver);
 	helper_client_free(d->helper);
 	netlink_close(d->netlink);
+	explicit_bzero(d->crash_secret, sizeof(d->crash_secret));
 	control_close(d->control); /* with its lock: until then nobody may flush */
 	d->control = NULL;
 	publish_close(d->publish, d->stopping);

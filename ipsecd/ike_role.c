@@ -1,4 +1,5 @@
 /* The process that speaks IKE: the shell over means that lie in the plane's process. */
+#include "ipsecd/crash_secret.h"
 #include "ipsecd/remote/remote.h"
 #include "ipsecd/role.h"
 #include "ipsecd/shell.h"
@@ -195,6 +196,7 @@ static bool start(void *ctx, char *why, size_t size)
 					  .open_helper = open_helper,
 					  .vici = role_take(p->role, "vici"),
 					  .state = role_take(p->role, "engine"),
+					  .crash_secret = role_take(p->role, CRASH_SECRET),
 					  .started = on_started,
 					  .reloaded = on_reloaded,
 					  .settings = on_settings,

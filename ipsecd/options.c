@@ -1,5 +1,6 @@
 /* The command line of ipsecd: ipsecd(8) describes it. */
 #include "ipsecd/options.h"
+#include "ipsecd/crash_secret.h"
 #include "lib/usage.h"
 #include "lib/vici_codec.h"
 #include "lib/words.h"
@@ -15,6 +16,7 @@ enum {
 	OPT_CONFIG = 1,
 	OPT_SECRETS,
 	OPT_VICI,
+	OPT_CRASH_SECRET,
 	OPT_PLANE,
 	OPT_FOREGROUND,
 	OPT_LOG_LEVEL,
@@ -37,6 +39,7 @@ static const struct option table[] = {
 	{"config", required_argument, NULL, OPT_CONFIG},
 	{"secrets", required_argument, NULL, OPT_SECRETS},
 	{"vici", required_argument, NULL, OPT_VICI},
+	{"crash-secret", required_argument, NULL, OPT_CRASH_SECRET},
 	{"plane", required_argument, NULL, OPT_PLANE},
 	{"foreground", no_argument, NULL, OPT_FOREGROUND},
 	{"log-level", required_argument, NULL, OPT_LOG_LEVEL},
@@ -63,6 +66,8 @@ static const char usage[] =
 	"  --config FILE     connections and settings (default /etc/ipsec.conf)\n"
 	"  --secrets FILE    pre-shared keys (default /etc/ipsec.secrets)\n"
 	"  --vici SOCKET     control socket (default " VICI_SOCKET_PATH ")\n"
+	"  --crash-secret F  where the secret of quick crash detection outlives a reboot\n"
+	"                    (default " CRASH_SECRET_PATH ")\n"
 	"  --plane PLANE     auto, userspace or kernel (default auto)\n"
 	"  --foreground      stay in the foreground, log to standard error\n"
 	"  --log-level L     error, warn, notice, info (default), debug\n"
@@ -130,6 +135,9 @@ static int take(int option, struct options *o)
 	case OPT_VICI:
 		o->vici = optarg;
 		return -1;
+	case OPT_CRASH_SECRET:
+		o->crash_secret = optarg;
+		return -1;
 	case OPT_PLANE:
 		o->plane = optarg;
 		if (listed(optarg, planes))
@@ -193,6 +201,7 @@ int options_parse(int argc, char **argv, struct options *out)
 	*out = (struct options){.config = "/etc/ipsec.conf",
 				.secrets = "/etc/ipsec.secrets",
 				.vici = VICI_SOCKET_PATH,
+				.crash_secret = CRASH_SECRET_PATH,
 				.plane = "auto",
 				.state_fd = -1,
 				.restart_pause = 10.,
@@ -230,7 +239,8 @@ static bool make_absolute(const char **path)
 
 bool options_make_absolute(struct options *o)
 {
-	return make_absolute(&o->config) && make_absolute(&o->secrets) && make_absolute(&o->vici);
+	return make_absolute(&o->config) && make_absolute(&o->secrets) && make_absolute(&o->vici) &&
+	       make_absolute(&o->crash_secret);
 }
 
 static bool own(const char **text)
@@ -242,5 +252,6 @@ static bool own(const char **text)
 
 bool options_own(struct options *o)
 {
-	return own(&o->config) && own(&o->secrets) && own(&o->vici) && own(&o->plane);
+	return own(&o->config) && own(&o->secrets) && own(&o->vici) && own(&o->plane) &&
+	       own(&o->crash_secret);
 }

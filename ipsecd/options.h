@@ -10,7 +10,8 @@ struct dataplane_ops;
 struct options {
 	const char *config, *secrets, *vici;
 	bool config_given, secrets_given;
-	const char *plane; /* auto, kernel, userspace */
+	const char *crash_secret; /* file */
+	const char *plane;	  /* auto, kernel, userspace */
 	bool foreground, check, flush;
 	bool split;	    /* into processes: supervise.h */
 	bool takeover;	    /* from the supervisor that runs */

@@ -188,6 +188,8 @@ static void send_event(struct plane_server *s, const struct dataplane_event *e)
 	copy.child = e->child;
 	copy.tunnel = e->tunnel;
 	copy.remote = e->remote;
+	copy.local = e->local;
+	copy.spi = e->spi;
 	copy.admin_up = e->admin_up;
 	copy.present = e->present;
 	if (s->link)

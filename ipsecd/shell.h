@@ -30,6 +30,7 @@ struct shell_setup {
 	/* NULL: `why`. The host's functions may be called from then on. */
 	struct means *(*open_means)(void *ctx, const struct means_host *host, char *why,
 				    size_t size);
+	int crash_secret; /* crash_secret.h: opened, the shell's from then on; -1: none */
 	int vici;  /* where clients come in: listening, the shell's from then on; -1: it makes
 		      options->vici */
 	int state; /* the memfd of publish.h, the shell's from then on; -1: nothing outlives us */
@@ -75,6 +76,8 @@ struct daemon {
 	struct log_sink sink;  /* the process's own, and clients that listen */
 	struct ike_output out; /* of pump */
 	bool pumping, stopping, ending;
+	uint8_t crash_secret[IKE_QUICK_CRASH_SECRET];
+	bool crash_secret_there;
 	bool restoring; /* a former process's state is being read: nothing is carried out */
 	bool running;	/* the first configuration is in force */
 	const struct ipc_processes *processes; /* ours, where there are several; NULL */

@@ -1,5 +1,6 @@
 /* Everything in one process (`ipsecd --single-process`): signals, and the shell over means of its
  * own. */
+#include "ipsecd/crash_secret.h"
 #include "ipsecd/daemon.h"
 #include "ipsecd/shell.h"
 
@@ -73,6 +74,16 @@ static void on_settings(void *ctx, const struct settings *settings)
 		       "keep-on-stop has no effect in a single process: its devices end with it");
 }
 
+static int crash_secret(const struct options *options)
+{
+	char why[320];
+	int fd = crash_secret_open(options->crash_secret, why, sizeof(why));
+
+	if (why[0])
+		log_to(log_default(), LOG_LEVEL_WARN, "ike", "", CRASH_SECRET_LOST, why);
+	return fd;
+}
+
 int daemon_run(const struct options *options, void (*running)(void))
 {
 	struct single s = {.status = 1, .running = running};
@@ -81,6 +92,7 @@ int daemon_run(const struct options *options, void (*running)(void))
 					  .open_means = open_means,
 					  .vici = -1,
 					  .state = options->state_fd,
+					  .crash_secret = crash_secret(options),
 					  .started = on_started,
 					  .settings = on_settings,
 					  .ended = on_ended,

@@ -1,5 +1,6 @@
 /* Processes: how they start, how they come to know each other, and what follows when one dies. */
 #include "ipsecd/ipc/name.h"
+#include "ipsecd/crash_secret.h"
 #include "ipsecd/supervise_parts.h"
 
 #include <errno.h>
@@ -223,6 +224,21 @@ static void make_state(struct supervisor *s, enum ipc_role role)
 		supervise_keep(s, role, name, fd);
 }
 
+/* One of memory lasts as long as the supervisor. */
+static void make_crash_secret(struct supervisor *s)
+{
+	char why[320];
+	int fd;
+
+	if (keep_find(s->keep, IPC_ROLE_IKE, CRASH_SECRET) >= 0)
+		return;
+	fd = crash_secret_open(s->options->crash_secret, why, sizeof(why));
+	if (why[0])
+		log_to(s->log, LOG_LEVEL_WARN, "job", "", CRASH_SECRET_LOST, why);
+	if (fd >= 0)
+		supervise_keep(s, IPC_ROLE_IKE, CRASH_SECRET, fd);
+}
+
 static void give(void *ctx, unsigned owner, const char *name, int fd)
 {
 	struct process *p = ctx;
@@ -239,6 +255,8 @@ void process_begin(struct process *p)
 
 	p->child->now = p;
 	make_state(s, p->child->role);
+	if (p->child->role == IPC_ROLE_IKE)
+		make_crash_secret(s);
 	keep_each(s->keep, give, p);
 	for (unsigned i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
 		if (pairs[i][0] == p->child->role || pairs[i][1] == p->child->role)

@@ -230,6 +230,7 @@ static const struct keyword keywords[] = {
 	SETUP("keep-on-stop", KEYWORD_KEEP_ON_STOP),
 	SETUP("metrics", KEYWORD_METRICS),
 	SETUP("early-detection", KEYWORD_EARLY_DETECTION),
+	SETUP("quick-crash-detection", KEYWORD_QUICK_CRASH_DETECTION),
 	SETUP("bind-device", KEYWORD_BIND_DEVICE),
 	SETUP_ONLY("strictcrlpolicy", "no", NO_CERTIFICATES),
 	SETUP_ONLY("cachecrls", "no", NO_CERTIFICATES),

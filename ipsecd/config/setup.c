@@ -145,5 +145,6 @@ void setup_read(const struct sections *s, struct setup *out, struct settings *se
 	keep_on_stop(s, settings, errors);
 	metrics(s, settings, errors);
 	flag(s, KEYWORD_EARLY_DETECTION, &settings->early_detection, errors);
+	flag(s, KEYWORD_QUICK_CRASH_DETECTION, &settings->quick_crash_detection, errors);
 	device(s, KEYWORD_BIND_DEVICE, settings->bind_device, errors);
 }

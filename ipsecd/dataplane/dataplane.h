@@ -37,13 +37,17 @@ enum dataplane_event_kind {
 	DATAPLANE_ACQUIRE,
 	DATAPLANE_DEVICE_CHANGED, /* someone else set the device up or down, removed or made it */
 	DATAPLANE_INHERITED_GONE, /* tunnel: no SA of a former process is left */
+	DATAPLANE_ESP_UNKNOWN,	  /* a packet with an SPI that there is no SA for; at most 5 a
+				     second from one sender. The kernel's plane does not see them */
 };
 
 struct dataplane_event {
 	enum dataplane_event_kind kind;
 	uint64_t child; /* CHILD_* */
 	uint32_t tunnel;
-	struct endpoint remote; /* PEER_MOVED */
+	struct endpoint remote; /* PEER_MOVED, ESP_UNKNOWN */
+	struct endpoint local;	/* ESP_UNKNOWN */
+	uint32_t spi;		/* likewise */
 	bool admin_up;		/* DEVICE_CHANGED */
 	bool present;
 };

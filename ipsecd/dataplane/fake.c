@@ -395,8 +395,7 @@ static void fake_esp_input(struct dataplane *d, const struct endpoint *local,
 			   const struct endpoint *remote, uint8_t *packet, size_t len,
 			   mono_time now)
 {
-	(void)local;
-	forward_input(&d->forward, remote, packet, len, now);
+	forward_input(&d->forward, local, remote, packet, len, now);
 }
 
 static void fake_tick(struct dataplane *d, mono_time now)

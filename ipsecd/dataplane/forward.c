@@ -11,6 +11,7 @@
 #define ACQUIRE_INTERVAL MONO_S
 #define MOVED_INTERVAL	 MONO_S
 #define ALIVE_INTERVAL	 MONO_S
+#define UNKNOWN_INTERVAL (200 * MONO_MS)
 #define ESP_OUT_MAX	 65507 /* largest UDP payload over IPv4 */
 
 static void note(struct forward *f, struct sa *sa, enum sa_due what)
@@ -208,9 +209,28 @@ static void deliver(struct forward *f, struct sa *sa, uint64_t seq, const struct
 		f->drops[DROP_DEVICE]++;
 }
 
-/* RFC 4303 3.4.3, 3.4.4: window, ICV, window again, in this order. */
-static void input(struct forward *f, const struct endpoint *remote, uint8_t *packet, size_t len,
-		  mono_time now)
+/* A peer whose SAs we have forgotten sends thousands of them. */
+static void unknown(struct forward *f, const struct endpoint *local, const struct endpoint *remote,
+		    uint32_t spi, mono_time now)
+{
+	const struct dataplane_event event = {
+		.kind = DATAPLANE_ESP_UNKNOWN, .local = *local, .remote = *remote, .spi = spi};
+	uint32_t h = 0;
+	mono_time *told;
+
+	for (size_t i = 0; i < addr_size(remote->addr.family); i++)
+		h = (h ^ remote->addr.bytes[i]) * 0x01000193u;
+	told = &f->unknown_told[(h ^ h >> 16) % FORWARD_SENDERS];
+	if (*told && now - *told < UNKNOWN_INTERVAL)
+		return;
+	*told = now;
+	f->host.event(f->host.ctx, &event);
+}
+
+/* RFC 4303 3.4.3, 3.4.4: window, ICV, window again, in this order. An inbound SA is its SPI (RFC
+ * 4301 4.1: enough for unicast). */
+static void input(struct forward *f, const struct endpoint *local, const struct endpoint *remote,
+		  uint8_t *packet, size_t len, mono_time now)
 {
 	uint32_t spi = be32_get(packet), low = be32_get(packet + 4);
 	struct sa *sa = sadb_by_spi(&f->sadb, spi);
@@ -221,6 +241,7 @@ static void input(struct forward *f, const struct endpoint *remote, uint8_t *pac
 
 	if (!sa) {
 		drop_in(f, DROP_UNKNOWN_SPI, NULL, spi, low, remote, "no such SPI", now);
+		unknown(f, local, remote, spi, now);
 		return;
 	}
 	seq = replay_infer(&sa->live->replay, low);
@@ -255,13 +276,13 @@ static void input(struct forward *f, const struct endpoint *remote, uint8_t *pac
 		deliver(f, sa, seq, remote, &payload, now);
 }
 
-void forward_input(struct forward *f, const struct endpoint *remote, uint8_t *packet, size_t len,
-		   mono_time now)
+void forward_input(struct forward *f, const struct endpoint *local, const struct endpoint *remote,
+		   uint8_t *packet, size_t len, mono_time now)
 {
 	if (len < ESP_HEADER_LEN)
 		drop_in(f, DROP_MALFORMED, NULL, 0, 0, remote, "shorter than an ESP header", now);
 	else
-		input(f, remote, packet, len, now);
+		input(f, local, remote, packet, len, now);
 	if (f->due)
 		forward_report(f, now);
 }

@@ -26,6 +26,8 @@ struct forward_tunnel {
 	UT_hash_handle hh;
 };
 
+#define FORWARD_SENDERS 64
+
 struct forward {
 	struct dataplane_host host;
 	/* Hands an inner packet to the tunnel's device; false: it did not take it. */
@@ -39,6 +41,7 @@ struct forward {
 	struct forward_tunnel *acquires; /* tunnels with an ACQUIRE to report */
 	uint64_t drops[DROP_COUNTERS];
 	struct log_limit drop_log;
+	mono_time unknown_told[FORWARD_SENDERS]; /* by the sender's address, hashed */
 	char error[192]; /* the words for the last error that a verb returned */
 };
 
@@ -90,8 +93,8 @@ void forward_check_limits(struct forward *f, struct sa *sa);
 void forward_output(struct forward *f, struct forward_tunnel *t, uint8_t *packet, size_t len,
 		    mono_time now);
 /* From the network to the device: dataplane_ops.esp_input. */
-void forward_input(struct forward *f, const struct endpoint *remote, uint8_t *packet, size_t len,
-		   mono_time now);
+void forward_input(struct forward *f, const struct endpoint *local, const struct endpoint *remote,
+		   uint8_t *packet, size_t len, mono_time now);
 void forward_tick(struct forward *f, mono_time now);
 void forward_report(struct forward *f, mono_time now);
 

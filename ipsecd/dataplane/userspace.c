@@ -330,8 +330,7 @@ static void userspace_esp_input(struct dataplane *d, const struct endpoint *loca
 				const struct endpoint *remote, uint8_t *packet, size_t len,
 				mono_time now)
 {
-	(void)local; /* an inbound SA is its SPI (RFC 4301 4.1: enough for unicast) */
-	forward_input(&d->forward, remote, packet, len, now);
+	forward_input(&d->forward, local, remote, packet, len, now);
 }
 
 static void userspace_tick(struct dataplane *d, mono_time now)

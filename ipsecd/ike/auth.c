@@ -142,6 +142,7 @@ static bool create_auth_request(struct ike_engine *e, struct ike_sa *sa, const s
 		wire_put_id(w, PAYLOAD_IDR, &sa->conn->remote_id);
 	if (!put_own_auth(e, sa, psk, w))
 		return false;
+	quick_crash_put(e, sa, w);
 	sa->init->child_spi = engine_new_child_spi(e);
 	vips_put_request(e, sa, w);
 	child_setup_offered(sa, config, true, &local, &remote);
@@ -374,6 +375,7 @@ void auth_consume_response(struct exchange *x)
 		return;
 	}
 	sa->peer_authenticated = true;
+	quick_crash_take(x->e, sa, x->in);
 	vips_consume_reply(x);
 	ike_sa_establish(x->e, sa, "IKE_AUTH answered");
 	ike_sa_announce(x->e, sa, NULL);
@@ -528,6 +530,8 @@ void auth_respond(struct exchange *x)
 		return;
 	}
 	sa->peer_authenticated = true;
+	quick_crash_put(x->e, sa, x->out);
+	quick_crash_take(x->e, sa, x->in);
 	c = create_first_child(x);
 	ike_sa_establish(x->e, sa, "peer authenticated");
 	ike_sa_announce(x->e, sa, NULL);

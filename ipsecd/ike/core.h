@@ -19,6 +19,7 @@ struct publisher;
 #define IKE_NONCE_LEN	 32    /* ours; RFC 7296 2.10: at least half the PRF key, >= 16 */
 #define IKE_NONCE_MAX	 256   /* the peer's, RFC 7296 3.9 */
 #define IKE_COOKIE_MAX	 64    /* RFC 7296 2.6 */
+#define IKE_TOKEN_MAX	 128   /* RFC 6290 5 */
 #define IKE_MESSAGE_MAX	 16384 /* what we build: large proposal lists and selectors fit */
 #define IKE_INIT_MAX	 8192  /* a peer's IKE_SA_INIT; RFC 7296 2 wants 3000 */
 #define IKE_DETAIL	 160   /* of events and conns */
@@ -65,6 +66,11 @@ struct ike_engine {
 	uint64_t shutdown_tag;
 	bool shutting_down, shutdown_told;
 	bool no_hints; /* early detection is off */
+	struct {
+		bool on, makes; /* tokens: those of peers count; we give some */
+		uint8_t secret[IKE_QUICK_CRASH_SECRET];
+		struct log_limit tokens, esp; /* of what is said without protection */
+	} crash;			      /* quick_crash.h */
 
 	/* state.h */
 	struct publisher *publisher;	    /* NULL: nothing is published */

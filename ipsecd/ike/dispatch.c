@@ -48,24 +48,31 @@ static void drop_fault(struct arrival *a, uint64_t *counter, const struct wire_f
 		f->offset, f->value);
 }
 
-/* An unprotected answer to an unprotected request (RFC 7296 2.5, 2.21.1). */
-static void answer_bare(struct arrival *a, uint16_t notify, struct span data)
+/* An unprotected answer to an unprotected request (RFC 7296 2.5, 2.21.1), perhaps with a token. */
+static void answer_with(struct arrival *a, uint16_t notify, struct span data, struct span token)
 {
 	uint8_t memory[128];
 	struct wire_writer w;
 	struct wire_header h = a->h;
 	struct span message;
 
-	if (is_response(a) || !log_limit_pass(&a->e->answer_limit, a->e->now))
-		return;
 	h.version = WIRE_VERSION;
 	h.flags = (uint8_t)(FLAG_RESPONSE | (a->h.flags & FLAG_INITIATOR ? 0 : FLAG_INITIATOR));
 	wire_begin(&w, memory, sizeof(memory), &h);
 	wire_put_notify(&w, PROTOCOL_NONE, notify, span_of(NULL, 0), data);
+	if (token.len)
+		wire_put_notify(&w, PROTOCOL_IKE, NOTIFY_QUICK_CRASH_DETECTION, span_of(NULL, 0),
+				token);
 	message = wire_end(&w);
 	exchange_count_sent(a->e, notify);
 	if (message.len)
 		output_send(a->e, a->path, message);
+}
+
+static void answer_bare(struct arrival *a, uint16_t notify, struct span data)
+{
+	if (!is_response(a) && log_limit_pass(&a->e->answer_limit, a->e->now))
+		answer_with(a, notify, data, span_of(NULL, 0));
 }
 
 static void refuse_version(struct arrival *a, const struct wire_fault *f)
@@ -158,8 +165,11 @@ static bool take_invalid_ike_spi(const struct arrival *a, const struct wire_mess
 				      .spi_i = a->h.spi_i,
 				      .spi_r = a->h.spi_r};
 
-	if (!is_response(a) || !wire_find_notify(m, NOTIFY_INVALID_IKE_SPI) ||
-	    !window_check_response(a->sa, a->h.message_id))
+	if (!is_response(a) || !wire_find_notify(m, NOTIFY_INVALID_IKE_SPI))
+		return false;
+	if (quick_crash_proved(a->e, a->sa, m))
+		return true;
+	if (!window_check_response(a->sa, a->h.message_id))
 		return false;
 	suspect_hint(a->e, &hint);
 	return true;
@@ -493,12 +503,19 @@ static bool take_invalid_spi(const struct arrival *a)
 
 static void unknown_spi(struct arrival *a)
 {
+	uint8_t token[QUICK_CRASH_TOKEN];
+
 	if (take_invalid_spi(a))
 		return;
 	a->e->counters.invalid_spi++;
 	drop(a, &a->e->counters.drop_unknown_spi, "unknown IKE SPI",
 	     a->h.flags & FLAG_INITIATOR ? a->h.spi_r : a->h.spi_i);
-	answer_bare(a, NOTIFY_INVALID_IKE_SPI, span_of(NULL, 0)); /* RFC 7296 2.21.4 */
+	/* RFC 7296 2.21.4, RFC 6290 4.5 */
+	if (quick_crash_may_tell(a->e, a->path, &a->h, token))
+		answer_with(a, NOTIFY_INVALID_IKE_SPI, span_of(NULL, 0),
+			    span_of(token, sizeof(token)));
+	else
+		answer_bare(a, NOTIFY_INVALID_IKE_SPI, span_of(NULL, 0));
 }
 
 static void receive_for_sa(struct arrival *a)

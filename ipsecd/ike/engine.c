@@ -310,6 +310,14 @@ void ike_engine_hint(struct ike_engine *e, const struct ike_hint *hint, mono_tim
 	engine_input_end(e);
 }
 
+void ike_engine_esp_unknown(struct ike_engine *e, const struct ike_path *path, uint32_t spi,
+			    mono_time now)
+{
+	engine_input_begin(e, now);
+	quick_crash_esp_unknown(e, path, spi);
+	engine_input_end(e);
+}
+
 void ike_engine_early_detection(struct ike_engine *e, bool on)
 {
 	e->no_hints = !on;

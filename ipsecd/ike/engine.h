@@ -189,6 +189,17 @@ void ike_engine_lease(struct ike_engine *e, uint64_t query, const struct ike_lea
 void ike_engine_hint(struct ike_engine *e, const struct ike_hint *hint, mono_time now);
 void ike_engine_early_detection(struct ike_engine *e, bool on);
 
+/* Quick crash detection (RFC 6290), off at the start. On: tokens of peers are kept, and who shows
+ * one has lost the SA, which ends at once. `secret` makes ours; the same one after a restart is
+ * what they are good for. It may be nobody else's. NULL: we make none. Copied. */
+#define IKE_QUICK_CRASH_SECRET 32
+void ike_engine_quick_crash(struct ike_engine *e, bool on,
+			    const uint8_t secret[IKE_QUICK_CRASH_SECRET]);
+/* An ESP packet came by `path` (ports 0 if it was not in UDP) with an SPI that nobody has: a peer
+ * that we have forgotten is told so (RFC 7296 1.5), in time and number as is good for it. */
+void ike_engine_esp_unknown(struct ike_engine *e, const struct ike_path *path, uint32_t spi,
+			    mono_time now);
+
 /* ---- outputs ---- */
 
 enum ike_output_kind {
@@ -239,9 +250,10 @@ enum ike_reason {
 	IKE_REASON_RESOLVE_FAILED,
 	IKE_REASON_PEER_REFUSED,
 	IKE_REASON_INTERNAL,
-	IKE_REASON_NOT_POSSIBLE, /* no peer's or own address to begin with */
-	IKE_REASON_NO_ADDRESS,	 /* no virtual address could be given, or none was asked for */
-	IKE_REASON_DEVICE,	 /* an operator set the device down */
+	IKE_REASON_NOT_POSSIBLE,   /* no peer's or own address to begin with */
+	IKE_REASON_NO_ADDRESS,	   /* no virtual address could be given, or none was asked for */
+	IKE_REASON_DEVICE,	   /* an operator set the device down */
+	IKE_REASON_PEER_RESTARTED, /* it has proved that it lost the SA (RFC 6290) */
 	IKE_REASONS,
 };
 
@@ -434,7 +446,11 @@ void ike_engine_each_conn(const struct ike_engine *e,
 	X(suspect_invalid_ike_spi, "suspect-invalid-ike-spi") \
 	X(suspect_foreign, "suspect-foreign") \
 	X(suspect_too_often, "suspect-too-often") \
-	X(suspect_cleared, "suspect-cleared")
+	X(suspect_cleared, "suspect-cleared") \
+	X(invalid_spi_told, "invalid-spi-told") \
+	X(crash_token_given, "crash-token-given") \
+	X(crash_token_proved, "crash-token-proved") \
+	X(crash_token_wrong, "crash-token-wrong")
 /* clang-format on */
 
 #define IKE_NOTIFIES 48 /* error notifies have small numbers (RFC 7296 3.10.1) */

@@ -19,8 +19,8 @@
 #ifndef DETOUR_EXCHANGE_H
 #define DETOUR_EXCHANGE_H
 
+#include "ipsecd/ike/quick_crash.h"
 #include "ipsecd/ike/suspect.h"
-#include "ipsecd/wire/message.h"
 
 /* What a message means, once its payloads are seen (CREATE_CHILD_SA has three uses). */
 enum exchange_kind {
@@ -187,6 +187,7 @@ void informational_respond(struct exchange *x);
 extern const struct exchange_ops create_child_ops, rekey_child_ops, rekey_ike_ops;
 extern const struct exchange_ops confirm_ops, sign_ops; /* duplicates.c */
 extern const struct exchange_ops delete_child_ops, delete_ike_ops, liveness_ops;
+extern const struct exchange_ops quick_crash_ops; /* quick_crash.c */
 
 /* informational.c: liveness (RFC 7296 2.4). Armed by ike_sa_establish; the timer sends an empty
  * INFORMATIONAL when nothing was heard (sa->last_heard, set for every authenticated message

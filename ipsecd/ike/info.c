@@ -192,6 +192,7 @@ const char *ike_reason_text(enum ike_reason r)
 		[IKE_REASON_NOT_POSSIBLE] = "not possible",
 		[IKE_REASON_NO_ADDRESS] = "no virtual address",
 		[IKE_REASON_DEVICE] = "an operator set the device down",
+		[IKE_REASON_PEER_RESTARTED] = "the peer was restarted",
 	};
 
 	return (unsigned)r < sizeof(text) / sizeof(text[0]) && text[r] ? text[r] : "unknown";

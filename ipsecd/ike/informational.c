@@ -235,6 +235,7 @@ void informational_respond(struct exchange *x)
 		return;
 	}
 	reauth_heed_lifetime(x);
+	quick_crash_take(x->e, x->sa, x->in);
 	if (in->n_deletes)
 		rekey_ike_peer_uses(x->e, x->sa);
 	for (unsigned i = 0; i < in->n_deletes; i++) {

@@ -79,6 +79,42 @@ struct conn_entry *peers_match_path(const struct ike_engine *e, const struct ike
 	return best;
 }
 
+static bool is_up(const struct conn_entry *entry, const struct addr *remote)
+{
+	const struct ike_sa *sa;
+
+	DL_FOREACH2 (entry->sas, sa, entry_next)
+		if (ike_sa_usable(sa) && addr_equal(&sa->path.remote.addr, remote))
+			return true;
+	return false;
+}
+
+static bool inherits(const struct conn_entry *entry)
+{
+	const struct conn *c = entry->version->conn;
+
+	for (uint16_t i = 0; i < c->n_children; i++)
+		if (conns_child_inherited(entry, c->children[i].name))
+			return true;
+	return false;
+}
+
+struct path_view peers_look(const struct ike_engine *e, const struct ike_path *path)
+{
+	struct conn_cursor cursor = conn_index_at(&e->conns_by_peer, &path->remote.addr);
+	struct path_view view = {0};
+	struct conn_entry *entry;
+
+	while ((entry = conn_cursor_next(&cursor))) {
+		if (!path_score(entry, path))
+			continue;
+		view.known = true;
+		view.up |= is_up(entry, &path->remote.addr);
+		view.inherited |= inherits(entry);
+	}
+	return view;
+}
+
 void peers_own_id(const struct conn *c, const struct ike_path *path, struct id *out)
 {
 	if (c->local_id.type == ID_ANY)

@@ -419,10 +419,15 @@ void peers_sa_up(struct ike_engine *e, struct ike_sa *sa, const char *refused)
 		fill_children(e, entry, sa, refused);
 }
 
+static bool dead(enum ike_reason reason)
+{
+	return reason == IKE_REASON_PEER_DEAD || reason == IKE_REASON_PEER_RESTARTED;
+}
+
 static bool restart_after(const struct conn *c, enum ike_reason reason)
 {
 	for (uint16_t i = 0; i < c->n_children; i++) {
-		if (reason == IKE_REASON_PEER_DEAD && c->children[i].dpd_action == ACTION_START)
+		if (dead(reason) && c->children[i].dpd_action == ACTION_START)
 			return true;
 		if (reason == IKE_REASON_PEER_DELETED &&
 		    c->children[i].close_action == ACTION_START)
@@ -438,7 +443,7 @@ static bool comes_again(struct conn_entry *entry, const struct conn *c, enum ike
 {
 	if (restart_after(c, reason) || conns_starts(entry->version->conn))
 		return true;
-	return entry->wanted && reason != IKE_REASON_PEER_DELETED && reason != IKE_REASON_PEER_DEAD;
+	return entry->wanted && reason != IKE_REASON_PEER_DELETED && !dead(reason);
 }
 
 /* Our attempt was to replace `sa`, which the peer wanted to end: it does not come again by that.
@@ -467,6 +472,17 @@ bool peers_idle(const struct conn_entry *entry)
 	       !timer_armed(&entry->retry_timer);
 }
 
+/* A peer that died or an SA that ran out is tried anew at once; a peer that deleted the SA or a
+ * data plane that refused it had a reason that may last. One that restarts again and again has to
+ * wait, too. */
+static bool at_once(const struct conn_entry *entry, enum ike_reason reason)
+{
+	if (reason == IKE_REASON_PEER_RESTARTED)
+		return !entry->short_lived;
+	return reason == IKE_REASON_PEER_DEAD || reason == IKE_REASON_EXPIRED ||
+	       reason == IKE_REASON_REPLACED || reason == IKE_REASON_CONFIG;
+}
+
 void peers_sa_gone(struct ike_engine *e, struct ike_sa *sa, enum ike_reason reason,
 		   const char *detail)
 {
@@ -483,10 +499,7 @@ void peers_sa_gone(struct ike_engine *e, struct ike_sa *sa, enum ike_reason reas
 		entry->reason = reason;
 		snprintf(entry->detail, sizeof(entry->detail), "%s", detail ? detail : "");
 		entry->wanted = comes_again(entry, sa->conn, reason);
-		/* A peer that died or an SA that ran out is tried anew at once; a peer that
-		 * deleted the SA or a data plane that refused it had a reason that may last. */
-		if (reason == IKE_REASON_PEER_DEAD || reason == IKE_REASON_EXPIRED ||
-		    reason == IKE_REASON_REPLACED || reason == IKE_REASON_CONFIG)
+		if (at_once(entry, reason))
 			plan_retry(e, entry, 0);
 		else
 			plan_retry(e, entry, next_back_off(e, entry));

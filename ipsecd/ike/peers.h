@@ -56,6 +56,13 @@ struct conn_entry *peers_match_path(const struct ike_engine *e, const struct ike
 				    const struct proposal_list *offered, struct path_match *out);
 /* Our identity under this conn on this path: the configured one or our address. */
 void peers_own_id(const struct conn *c, const struct ike_path *path, struct id *out);
+/* What there is with whoever is behind this path. */
+struct path_view {
+	bool known;	/* a conn may be meant for it */
+	bool up;	/* there is an IKE_SA with it */
+	bool inherited; /* CHILD_SAs of a former process may still serve it */
+};
+struct path_view peers_look(const struct ike_engine *e, const struct ike_path *path);
 /* By identities for IKE_AUTH among those that match the path: the best one. idr may be NULL. */
 struct conn_entry *peers_match_ids(const struct ike_engine *e, const struct ike_sa *sa,
 				   const struct id *idi, const struct id *idr);

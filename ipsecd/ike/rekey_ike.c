@@ -233,6 +233,7 @@ static void settle(struct exchange *x, struct ike_sa *ours, struct ike_sa *their
 				      span_of(theirs->lowest_nonce, theirs->lowest_nonce_len));
 
 	ours->path = x->sa->path; /* the peer may have moved since we asked */
+	quick_crash_take(x->e, ours, x->in);
 	ike_sa_establish(x->e, ours, "rekeyed by us");
 	if (goes) { /* RFC 7296 2.8.2 */
 		ours->redundant = true;
@@ -243,6 +244,7 @@ static void settle(struct exchange *x, struct ike_sa *ours, struct ike_sa *their
 	if (theirs)
 		expect_delete(x->e, theirs);
 	take_over(x->e, ours, x->sa, true);
+	quick_crash_renew(x->e, ours);
 	if (theirs)
 		delete_after(x->e, x->sa, theirs);
 	else
@@ -432,6 +434,7 @@ static void answer(struct exchange *x, bool collision)
 		return;
 	create_child_keep_lowest(x->in->nonce, own, made->lowest_nonce, &made->lowest_nonce_len);
 	put_answer(x, made, &chosen, own, public_value);
+	quick_crash_put(x->e, made, x->out);
 	ike_sa_establish(x->e, made, "rekeyed by the peer");
 	if (collision)
 		meet(x->sa, made);

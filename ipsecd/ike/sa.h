@@ -114,9 +114,11 @@ struct ike_sa {
 	struct window_tx tx;
 	struct window_rx rx;
 	struct sa_suspicion suspicion;
-	struct task *tasks;	 /* waiting, in order */
-	struct task *running;	 /* whose request is in flight */
-	struct ike_sa *run_next; /* engine's list of queues to be run */
+	uint8_t crash_token[IKE_TOKEN_MAX]; /* the peer's (quick_crash.h) */
+	uint16_t crash_token_len;	    /* 0: none */
+	struct task *tasks;		    /* waiting, in order */
+	struct task *running;		    /* whose request is in flight */
+	struct ike_sa *run_next;	    /* engine's list of queues to be run */
 	bool run_marked;
 
 	struct child *children;

@@ -138,6 +138,8 @@ void state_sa_fields(struct codec *c, struct ike_engine *e, struct ike_sa *sa, s
 	vips(c, &sa->vips);
 	windows(c, sa);
 	suspicion(c, &sa->suspicion);
+	codec_short(c, sa->crash_token, &sa->crash_token_len, sizeof(sa->crash_token),
+		    "a token is too long");
 	times(c, sa);
 	fate(c, sa);
 	state_children(c, e, sa);

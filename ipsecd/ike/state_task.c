@@ -8,7 +8,7 @@
 /* Their places are numbers in records: new ones come last. */
 static const struct exchange_ops *const all_ops[] = {
 	&create_child_ops, &rekey_child_ops, &rekey_ike_ops,   &delete_child_ops, &delete_ike_ops,
-	&liveness_ops,	   &confirm_ops,     &auth_failed_ops, &sign_ops,
+	&liveness_ops,	   &confirm_ops,     &auth_failed_ops, &sign_ops,	  &quick_crash_ops,
 };
 
 #define N_OPS (sizeof(all_ops) / sizeof(all_ops[0]))

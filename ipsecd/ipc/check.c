@@ -192,15 +192,20 @@ static const char *check_event(struct span body)
 	int kind;
 
 	memcpy(&kind, body.ptr + offsetof(struct dataplane_event, kind), sizeof(kind));
-	if (kind < DATAPLANE_CHILD_ALIVE || kind > DATAPLANE_INHERITED_GONE)
+	if (kind < DATAPLANE_CHILD_ALIVE || kind > DATAPLANE_ESP_UNKNOWN)
 		return "no such event";
 	if (!check_flag(flags[offsetof(struct dataplane_event, admin_up)]) ||
 	    !check_flag(flags[offsetof(struct dataplane_event, present)]))
 		return "a flag is neither 0 nor 1";
 	memcpy(&b, body.ptr, sizeof(b));
-	if (b.kind == DATAPLANE_CHILD_PEER_MOVED ? !check_addr(&b.remote.addr)
-						 : !check_addr_or_none(&b.remote.addr))
+	if (b.kind == DATAPLANE_CHILD_PEER_MOVED || b.kind == DATAPLANE_ESP_UNKNOWN
+		    ? !check_addr(&b.remote.addr)
+		    : !check_addr_or_none(&b.remote.addr))
 		return "the endpoint is no address";
+	if (b.kind == DATAPLANE_ESP_UNKNOWN
+		    ? !check_addr(&b.local.addr) || b.local.addr.family != b.remote.addr.family
+		    : !check_addr_or_none(&b.local.addr))
+		return "our endpoint is no address";
 	return NULL;
 }
 

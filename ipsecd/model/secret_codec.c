@@ -35,6 +35,8 @@ static void code_settings(struct fields *c, struct settings *s)
 	s->metrics.port = fields_u16(c, s->metrics.port, "metrics");
 	fields_require(c, !s->metrics.addr.family == !s->metrics.port, "metrics");
 	s->early_detection = fields_bool(c, s->early_detection, "early-detection");
+	s->quick_crash_detection =
+		fields_bool(c, s->quick_crash_detection, "quick-crash-detection");
 	fields_string_in(c, s->bind_device, sizeof(s->bind_device), "bind-device");
 	fields_require(c, fields_ok(c) && is_device(s->bind_device), "bind-device");
 	s->keep_on_stop =

@@ -114,7 +114,8 @@ class Site:
     def _ipsecd_words(self):
         return [f"{self.programs}/ipsecd", "--foreground", "--split", "--plane", self.plane,
                 "--config", f"{self.config}/ipsec.conf",
-                "--secrets", f"{self.config}/ipsec.secrets", "--vici", self.vici]
+                "--secrets", f"{self.config}/ipsec.secrets", "--vici", self.vici,
+                "--crash-secret", f"{self.config}/crash-secret"]
 
     def start_ipsecd(self):
         daemon = self._start("ipsecd", self._ipsecd_words())

@@ -64,7 +64,7 @@ class Supervisor:
 
     def argv(self, *options):
         return [BINARY, "--split", "--foreground", "--vici", self.vici, "--config", self.conf,
-                "--log-level", "debug", *options]
+                "--crash-secret", f"{self.conf}.secret", "--log-level", "debug", *options]
 
     def __enter__(self):
         return self
@@ -244,7 +244,7 @@ def starting_that_fails_is_told(folder):
 
 def in_background(folder, env=None):
     argv = [BINARY, "--split", "--vici", f"{folder}/vici", "--config", f"{folder}/ipsec.conf",
-            "--restart-pause", "0.1"]
+            "--restart-pause", "0.1", "--crash-secret", f"{folder}/crash-secret"]
     return subprocess.run(argv, env={**os.environ, **(env or {})}, text=True, timeout=20,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
 

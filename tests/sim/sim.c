@@ -81,6 +81,21 @@ static bool held_ready(void *ctx)
 	return false;
 }
 
+/* Each has a secret of its own, which outlives its engines. */
+static void quick_crash(struct sim_node *n)
+{
+	uint8_t secret[IKE_QUICK_CRASH_SECRET] = {(uint8_t)(n->index + 1)};
+
+	ike_engine_quick_crash(n->engine, true, secret);
+}
+
+void sim_quick_crash(struct sim *s)
+{
+	s->quick_crash = true;
+	for (unsigned i = 0; i < s->n_nodes; i++)
+		quick_crash(&s->nodes[i]);
+}
+
 void sim_start_engine(struct sim_node *n)
 {
 	struct ike_env env = {.crypto = n->sim->crypto,
@@ -94,6 +109,8 @@ void sim_start_engine(struct sim_node *n)
 	n->engine = ike_engine_new(&env, &n->sim->settings);
 	if (!n->engine)
 		abort();
+	if (n->sim->quick_crash)
+		quick_crash(n);
 }
 
 struct sim *sim_new(uint64_t seed, unsigned n_nodes, const struct crypto_ops *crypto,
@@ -134,6 +151,19 @@ void sim_restart(struct sim *s, unsigned node)
 	sim_windows_free(n);
 	sim_records_free(n);
 	n->back_at = 0;
+	sim_start_engine(n);
+}
+
+void sim_reboot(struct sim *s, unsigned node)
+{
+	struct sim_node *n = &s->nodes[node];
+
+	ike_engine_free(n->engine);
+	sim_plane_free(n);
+	sim_windows_free(n);
+	sim_records_free(n);
+	n->back_at = 0;
+	n->newest_id = 0;
 	sim_start_engine(n);
 }
 

@@ -104,6 +104,8 @@ struct sim_node {
 
 	mono_time traffic_every, traffic_at; /* one packet per tunnel; 0: none */
 	uint64_t esp_sent, esp_received, esp_unknown, esp_no_sa;
+	mono_time unknown_told; /* to the engine */
+	mono_time received_at;	/* the last packet of ESP with a CHILD_SA */
 
 	unsigned inherited; /* CHILD_SAs of former engines in the plane */
 	unsigned events[SIM_EVENTS], installs, removes, keepalives;
@@ -142,6 +144,7 @@ struct sim {
 	/* What a killed process finds in place of `old` when it comes back; NULL: it is gone. */
 	struct conn *(*reload)(struct sim *s, unsigned node, const struct conn *old);
 	bool windows_unchecked; /* a test speaks for the nodes */
+	bool quick_crash;	/* sim_quick_crash */
 	bool held_secrets;	/* those that are loaded from now on are not in the engines */
 	uint64_t transcript;	/* hash of everything the engines gave out */
 	uint64_t shape;		/* without what is inside datagrams, in any order at one instant */
@@ -174,6 +177,10 @@ void sim_pair(struct sim *s, unsigned start);
 /* kill -9 and a new start: another engine with nothing loaded; the plane goes on with what it has
  * until CHILD_SAs of the new engine have sent for 5 s. */
 void sim_restart(struct sim *s, unsigned node);
+/* Of the whole machine: the plane is empty, too. Both keep their secret of RFC 6290. */
+void sim_reboot(struct sim *s, unsigned node);
+/* All nodes do quick crash detection from now on. */
+void sim_quick_crash(struct sim *s);
 /* Its pools forget all leases: what belongs to a restart of who gives addresses. */
 void sim_pool_forget(struct sim *s, unsigned node);
 

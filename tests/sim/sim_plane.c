@@ -7,6 +7,7 @@
 
 #define PACKET_BYTES	 1000
 #define ALIVE_EVERY	 MONO_S
+#define UNKNOWN_EVERY	 (200 * MONO_MS)
 #define INHERITED_LINGER (5 * MONO_S)
 #define INHERITED_ID	 (1ULL << 63)
 
@@ -281,6 +282,17 @@ void sim_plane_traffic(struct sim_node *n)
 	}
 }
 
+static void tell_unknown(struct sim_node *n, const struct ike_path *path, uint32_t spi)
+{
+	struct sim *s = n->sim;
+
+	if (!s->quick_crash || (n->unknown_told && s->now - n->unknown_told < UNKNOWN_EVERY))
+		return;
+	n->unknown_told = s->now;
+	ike_engine_esp_unknown(n->engine, path, spi, s->now);
+	sim_drain(s, n->index);
+}
+
 void sim_plane_input(struct sim_node *n, const struct sim_packet *p)
 {
 	struct ike_path path = {.local = p->dst, .remote = p->src};
@@ -295,9 +307,11 @@ void sim_plane_input(struct sim_node *n, const struct sim_packet *p)
 		n->esp_unknown++;
 		if (n->logs)
 			log_to(&n->log, LOG_LEVEL_DEBUG, "esp", "", "unknown SPI %08x", p->spi);
+		tell_unknown(n, &path, p->spi);
 		return;
 	}
 	n->esp_received++;
+	n->received_at = n->sim->now;
 	if (c->inherited)
 		return;
 	moved = c->sa.udp_encap && !endpoint_equal(&c->sa.remote, &p->src);

@@ -248,6 +248,7 @@ static void carry(struct ike_engine *old, struct ike_engine *e)
 	e->drop_log = old->drop_log;
 	e->refusal_log = old->refusal_log;
 	e->answer_limit = old->answer_limit;
+	e->crash = old->crash;
 	e->shutdown_tag = old->shutdown_tag;
 	e->shutdown_told = old->shutdown_told;
 	e->env = old->env;

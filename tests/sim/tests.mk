@@ -19,10 +19,11 @@ TEST_test_sim_midway := tests/sim/test_sim_midway.c $(SIM_SRC)
 TEST_test_sim_records := tests/sim/test_sim_records.c $(SIM_SRC)
 TEST_test_sim_state := tests/sim/test_sim_state.c $(SIM_SRC)
 TEST_test_sim_suspect := tests/sim/test_sim_suspect.c $(SIM_SRC)
+TEST_test_sim_reboot := tests/sim/test_sim_reboot.c $(SIM_SRC)
 TEST_test_sim_held := tests/sim/test_sim_held.c $(SIM_SRC)
 
 # Each of them once more with every input handled by an engine of its own (sim_state.c).
-SIM_RESTORED := exchanges collisions chaos refusals conns hostile oom rules vips reauth paths restart midway suspect held
+SIM_RESTORED := exchanges collisions chaos refusals conns hostile oom rules vips reauth paths restart midway suspect reboot held
 define restored
 TEST_test_restored_$(1) := tests/sim/restored.c $$(TEST_test_sim_$(1))
 LIBS_test_restored_$(1) := $$(LIBS_test_sim_$(1))

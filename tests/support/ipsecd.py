@@ -78,6 +78,7 @@ class Ipsecd(Peer):
         state = () if self.state is None else (self.state,)
         self.launch([self.binary, "--config", self.path("ipsec.conf"),
                      "--secrets", self.path("ipsec.secrets"), "--vici", self.socket_path,
+                     "--crash-secret", self.path("crash-secret"),
                      "--plane", self.plane, "--foreground", "--log-level", "debug",
                      *OPTIONS, *(f"--state-fd={fd}" for fd in state), *self.options],
                     pass_fds=state)

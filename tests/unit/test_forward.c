@@ -271,15 +271,41 @@ static void many_children_report_once_each(void **state)
 	assert_int_equal(t->events[DATAPLANE_CHILD_ALIVE], 1000);
 }
 
+/* Packets of who was forgotten are told 5 times a second, by sender. */
+static void unknown_senders(void **state)
+{
+	const struct endpoint local = {.addr = {.family = AF_INET}, .port = 4500};
+	struct endpoint remote = {.addr = {.family = AF_INET, .bytes = {10, 0, 0, 1}},
+				  .port = 4500};
+	struct tap *t = *state;
+	uint8_t packet[64] = {0, 0, 1};
+
+	for (unsigned ms = 0; ms < 1000; ms++)
+		forward_input(&t->f, &local, &remote, packet, sizeof(packet),
+			      MONO_S + ms * MONO_MS);
+	assert_int_equal(t->events[DATAPLANE_ESP_UNKNOWN], 5);
+	remote.addr.bytes[3] = 2;
+	forward_input(&t->f, &local, &remote, packet, sizeof(packet), MONO_S + 999 * MONO_MS);
+	assert_int_equal(t->events[DATAPLANE_ESP_UNKNOWN], 6);
+	forward_input(&t->f, &local, &remote, packet, 7, 3 * MONO_S);
+	assert_int_equal(t->events[DATAPLANE_ESP_UNKNOWN], 6);
+	assert_int_equal(t->f.drops[DROP_UNKNOWN_SPI], 1001);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(sequence_numbers_end),	CASE(extended_numbers_go_on),
-		CASE(acquire_once_a_second),	CASE(router_solicitations_do_not_acquire),
-		CASE(too_big_for_udp),		CASE(keys_are_not_kept),
-		CASE(short_packets_are_padded), CASE(many_children_report_once_each),
+		CASE(unknown_senders),
+		CASE(sequence_numbers_end),
+		CASE(extended_numbers_go_on),
+		CASE(acquire_once_a_second),
+		CASE(router_solicitations_do_not_acquire),
+		CASE(too_big_for_udp),
+		CASE(keys_are_not_kept),
+		CASE(short_packets_are_padded),
+		CASE(many_children_report_once_each),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
