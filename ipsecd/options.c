@@ -71,8 +71,8 @@ static const char usage[] =
 	"  --plane PLANE     auto, userspace or kernel (default auto)\n"
 	"  --foreground      stay in the foreground, log to standard error\n"
 	"  --log-level L     error, warn, notice, info (default), debug\n"
-	"  --split           a supervisor and three processes with few rights each\n"
-	"  --single-process  everything in one process (default)\n"
+	"  --split           a supervisor and three processes with few rights each (default)\n"
+	"  --single-process  everything in one process, to debug it\n"
 	"  --sandbox MODE    of these processes: try (default), require: all of it or no start,\n"
 	"                    off\n"
 	"  --takeover        take over from the split ipsecd that runs: tunnels stay, it ends\n"
@@ -181,6 +181,7 @@ static int take(int option, struct options *o)
 	case OPT_RESTART_PAUSE:
 		return take_pause(optarg, o);
 	case OPT_STATE_FD:
+		o->split = false;
 		return take_state_fd(optarg, o);
 	case OPT_ROLE:
 		o->role = optarg;
@@ -203,6 +204,7 @@ int options_parse(int argc, char **argv, struct options *out)
 				.vici = VICI_SOCKET_PATH,
 				.crash_secret = CRASH_SECRET_PATH,
 				.plane = "auto",
+				.split = true,
 				.state_fd = -1,
 				.restart_pause = 10.,
 				.log_level = LOG_LEVEL_INFO};

@@ -112,7 +112,7 @@ class Site:
         run(["vtysh", "--vty_socket", self.frr, "-f", os.path.join(self.config, "frr.conf")])
 
     def _ipsecd_words(self):
-        return [f"{self.programs}/ipsecd", "--foreground", "--split", "--plane", self.plane,
+        return [f"{self.programs}/ipsecd", "--foreground", "--plane", self.plane,
                 "--config", f"{self.config}/ipsec.conf",
                 "--secrets", f"{self.config}/ipsec.secrets", "--vici", self.vici,
                 "--crash-secret", f"{self.config}/crash-secret"]

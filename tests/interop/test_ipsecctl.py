@@ -49,8 +49,8 @@ def life(pair):
                 "the table")
     check_equal(row(pair.ours, "a")[-1], "tun", "the kind of device")
     plane = json.loads(ipsecctl(pair.ours, "status", "--json"))["dataplane"]
-    check_equal(ipsecctl(pair.ours, "status").splitlines()[-1],
-                f"data plane: {plane['name']} ({plane['why']})", "the last line")
+    check_equal(ipsecctl(pair.ours, "status").splitlines()[-2],
+                f"data plane: {plane['name']} ({plane['why']})", "the line of the plane")
     before = shown(pair.ours, "a")
     check_equal(before["state"], "up", "state")
     child = next(iter(before["sas"][0]["child-sas"].values()))
