@@ -228,7 +228,9 @@ def short_of_descriptors(site):
     pid = site.bridge.child.pid
     soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
     mark, start = site.bridge.log_mark(), time.monotonic()
-    resource.prlimit(pid, resource.RLIMIT_NOFILE, (len(os.listdir(f"/proc/{pid}/fd")), hard))
+    held = {int(fd) for fd in os.listdir(f"/proc/{pid}/fd")}
+    lowest_free = min(set(range(len(held) + 1)) - held)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (lowest_free, hard))
     waiting = until("room in the queue", lambda: _reach(f"{site.dir}/control"))
 
     def refusals():
