@@ -171,7 +171,11 @@ static bool take_invalid_ike_spi(const struct arrival *a, const struct wire_mess
 		return true;
 	if (!window_check_response(a->sa, a->h.message_id))
 		return false;
-	suspect_hint(a->e, &hint);
+	/* Its answer to our DELETE was lost. Nobody wins by a forged one: it is going anyway. */
+	if (a->sa->state == IKE_SA_DELETING)
+		ike_sa_end(a->e, a->sa, a->sa->end_reason, "the peer does not know it any more");
+	else
+		suspect_hint(a->e, &hint);
 	return true;
 }
 

@@ -332,6 +332,23 @@ static void test_invalid_ike_spi(void **state)
 
 static const char *const conns[] = {"to1-0", "to0-0"};
 
+/* The answer to a DELETE is lost: the next one meets a peer that has no such IKE_SA any more. */
+static void test_deleted_already(void **state)
+{
+	struct sim *s = sim_established(14);
+
+	(void)state;
+	s->links[1][0].drop_exchange = EXCHANGE_INFORMATIONAL;
+	s->links[1][0].drop_responses = true;
+	s->links[1][0].drop_next = 1;
+	sim_command(s, 0, IKE_COMMAND_TERMINATE, "to1-0", NULL);
+	sim_run(s, 2 * MONO_S);
+	assert_int_equal(sim_look(s, 0, NULL).ike, 0);
+	assert_int_equal(sim_look(s, 1, NULL).ike, 0);
+	assert_string_equal(s->violation, "");
+	sim_free(s);
+}
+
 static void device(struct sim *s, unsigned node, bool down)
 {
 	const struct ike_command c = {
@@ -405,7 +422,8 @@ int main(void)
 		cmocka_unit_test(test_flapping),	cmocka_unit_test(test_late_answer),
 		cmocka_unit_test(test_without_dpd),	cmocka_unit_test(test_switched_off),
 		cmocka_unit_test(test_invalid_spi),	cmocka_unit_test(test_forgotten),
-		cmocka_unit_test(test_invalid_ike_spi), cmocka_unit_test(test_device),
+		cmocka_unit_test(test_invalid_ike_spi),
+		cmocka_unit_test(test_deleted_already), cmocka_unit_test(test_device),
 		cmocka_unit_test(test_device_and_hold),
 	};
 
