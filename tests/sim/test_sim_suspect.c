@@ -422,9 +422,8 @@ int main(void)
 		cmocka_unit_test(test_flapping),	cmocka_unit_test(test_late_answer),
 		cmocka_unit_test(test_without_dpd),	cmocka_unit_test(test_switched_off),
 		cmocka_unit_test(test_invalid_spi),	cmocka_unit_test(test_forgotten),
-		cmocka_unit_test(test_invalid_ike_spi),
-		cmocka_unit_test(test_deleted_already), cmocka_unit_test(test_device),
-		cmocka_unit_test(test_device_and_hold),
+		cmocka_unit_test(test_invalid_ike_spi), cmocka_unit_test(test_deleted_already),
+		cmocka_unit_test(test_device),		cmocka_unit_test(test_device_and_hold),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
