@@ -255,7 +255,7 @@ static void events_of_plane(void **state)
 	e.tunnel = 7;
 	BAD_FLAG(IPC_EVENT, e, struct dataplane_event, admin_up);
 	BAD_FLAG(IPC_EVENT, e, struct dataplane_event, present);
-	BAD_ENUM(IPC_EVENT, e, struct dataplane_event, kind, DATAPLANE_INHERITED_GONE + 1);
+	BAD_ENUM(IPC_EVENT, e, struct dataplane_event, kind, DATAPLANE_ESP_UNKNOWN + 1);
 	BAD_ENUM(IPC_EVENT, e, struct dataplane_event, kind, -1);
 	expect_bad(IPC_EVENT, &e, sizeof(e), offsetof(struct dataplane_event, kind),
 		   &(int){DATAPLANE_CHILD_PEER_MOVED}, sizeof(int), "endpoint");
