@@ -19,7 +19,8 @@ An event:
               links that work
     seconds   how long the probe runs at least
     expect    {"lost": N}, {"gap_ms": N}, {"blackhole_ms": N}, {"leaked": N}, {"alarms": N},
-              {"bgp_downs": N}: at most so much. N may be one for each data plane, {"userspace": N, "kernel": N}
+              {"bgp_downs": N}: at most so much. N may be one for each data plane, {"userspace": N, "kernel": N},
+              or for one of them only
     from, to  another probe than the lab's
     once      true: not again with --runs
     asked     true: only when --only names it
@@ -27,6 +28,7 @@ An event:
 import copy
 import json
 
+from plane import PLANES
 from shell import LabError
 
 TOP_KEYS = {"probe", "path", "events", "variants", "goals"}
@@ -39,7 +41,7 @@ GOAL_KEYS = {"lost_worst", "gap_ms_median", "alarms_worst"}
 
 
 def _keys(what, found, known):
-    unknown = sorted(set(found) - known)
+    unknown = sorted(set(found) - set(known))
     if unknown:
         raise LabError(f"events.json: {what} has '{unknown[0]}', known are "
                        f"{', '.join(sorted(known))}")
@@ -49,6 +51,9 @@ def _check_event(event):
     what = f"event '{event.get('name', '?')}'"
     _keys(what, event, EVENT_KEYS)
     _keys(f"expect of {what}", event.get("expect", {}), EXPECT_KEYS)
+    for key, most in event.get("expect", {}).items():
+        if isinstance(most, dict):
+            _keys(f"{key} of {what}", most, PLANES)
     missing = {"name", "text", "path"} - set(event)
     if missing:
         raise LabError(f"events.json: {what} lacks '{sorted(missing)[0]}'")
