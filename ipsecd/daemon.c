@@ -464,6 +464,7 @@ static bool open_effects(struct daemon *d)
 					  .netlink = d->netlink,
 					  .persistent = d->ops->persistent,
 					  .runner = d->helper ? &runner : NULL,
+					  .keeper = publish_updown(d->publish),
 					  .idle = shell_scripts_idle,
 					  .ctx = d};
 	const struct early_host early = {.hint = on_hint, .ctx = d, .log = d->log, .loop = d->loop};

@@ -56,7 +56,7 @@ static void child_up(struct effects *e, const struct ike_sa_info *ike,
 		.ike = ike, .child = child, .path = path ? path : DEFAULT_PATH};
 	struct tunnel_view view;
 
-	if (!script || !tunnels_view(e->host.tunnels, child->conn, &view))
+	if ((!script && !resumed) || !tunnels_view(e->host.tunnels, child->conn, &view))
 		return;
 	facts.interface = outer_device(e, &ike->path, interface);
 	facts.device = tunnel_view_device(&view);
@@ -64,16 +64,23 @@ static void child_up(struct effects *e, const struct ike_sa_info *ike,
 	facts.mark_out = view.info.mark_out.value ? view.info.mark_out : view.config->mark_out;
 	facts.if_id_in = view.info.if_id_in ? view.info.if_id_in : view.config->if_id_in;
 	facts.if_id_out = view.info.if_id_out ? view.info.if_id_out : view.config->if_id_out;
-	if (resumed)
-		updown_child_resumed(e->updown, script, &facts);
-	else
-		updown_child_up(e->updown, script, &facts);
+	updown_child_up(e->updown, script, &facts);
 }
 
 void effects_child_resumed(struct effects *e, const struct ike_sa_info *ike,
 			   const struct ike_child_info *child)
 {
 	child_up(e, ike, child, true);
+}
+
+void effects_told(struct effects *e, struct updown_told *told)
+{
+	updown_know(e->updown, told);
+}
+
+void effects_resumed(struct effects *e)
+{
+	updown_resumed(e->updown);
 }
 
 /* ---- routes ---- */
@@ -310,7 +317,7 @@ struct effects *effects_new(const struct effects_host *host)
 	e->host = *host;
 	e->scripts = host->runner ? NULL : scripts_new(&scripts);
 	e->runner = host->runner ? *host->runner : scripts_runner(e->scripts);
-	e->updown = host->runner || e->scripts ? updown_new(&e->runner) : NULL;
+	e->updown = host->runner || e->scripts ? updown_new(&e->runner, &host->keeper) : NULL;
 	e->vips = vips_new(host->means, host->tunnels, host->log);
 	routes.ctx = e;
 	e->routes = routes_new(&routes);

@@ -6,8 +6,8 @@
 
 #include "ipsecd/ike/engine.h"
 #include "ipsecd/model/settings.h"
-#include "ipsecd/script.h"
 #include "ipsecd/tunnel.h"
+#include "ipsecd/updown.h"
 
 struct effects;
 struct ev_loop;
@@ -23,6 +23,7 @@ struct effects_host {
 	bool persistent;	 /* devices outlive us: blackholes do, too */
 	void (*idle)(void *ctx); /* the last script has ended */
 	void *ctx;
+	struct updown_keeper keeper;
 	const struct script_runner *runner; /* of scripts; NULL: this process, which calls `idle` */
 };
 
@@ -32,9 +33,12 @@ void effects_free(struct effects *e); /* scripts that still run are killed */
 /* Before the conns of the same configuration are loaded. */
 void effects_settings(struct effects *e, const struct settings *settings);
 void effects_event(struct effects *e, const struct ike_output *event);
-/* A CHILD_SA that a former process announced. */
+/* After a restart: what scripts were told (takes what is in it), each CHILD_SA that a former
+ * process announced, and that these were all. A script that missed its turn has it then. */
+void effects_told(struct effects *e, struct updown_told *told);
 void effects_child_resumed(struct effects *e, const struct ike_sa_info *ike,
 			   const struct ike_child_info *child);
+void effects_resumed(struct effects *e);
 void effects_vips(struct effects *e, const struct ike_output *vips);
 
 /* A conn that is loaded, or again with changes, before its first datagram is sent. */

@@ -12,7 +12,7 @@ struct served_child {
 	struct served_tunnel *tunnel;
 	uint32_t spi_in, spi_out;
 	bool claimed, outbound;
-	bool soft, hard; /* told already: and again to whoever claims it */
+	bool soft, hard, used; /* told already: and again to whoever claims it */
 	struct served_child *prev, *next;
 	UT_hash_handle hh;
 };

@@ -207,6 +207,9 @@ static void tell_again(struct plane_server *s, const struct served_child *c)
 	e.kind = DATAPLANE_CHILD_HARD_EXPIRE;
 	if (c->hard)
 		send_event(s, &e);
+	e.kind = DATAPLANE_CHILD_USED_NEW;
+	if (c->used && !c->outbound)
+		send_event(s, &e);
 }
 
 static void on_child_install(struct plane_server *s, const struct ipc_message *m)
@@ -505,6 +508,7 @@ void plane_server_event(void *ctx, const struct dataplane_event *e)
 	if (c) {
 		c->soft |= e->kind == DATAPLANE_CHILD_SOFT_EXPIRE;
 		c->hard |= e->kind == DATAPLANE_CHILD_HARD_EXPIRE;
+		c->used |= e->kind == DATAPLANE_CHILD_USED_NEW;
 	}
 	if (!c || c->claimed)
 		send_event(s, e);

@@ -36,6 +36,7 @@ static const uint32_t kinds[PUBLISH_SETS] = {
 	[PUBLISH_CONNS] = STORE_CONN,
 	[PUBLISH_SECRETS] = STORE_SECRET,
 	[PUBLISH_POOLS] = STORE_POOL,
+	[PUBLISH_UPDOWN] = STORE_UPDOWN,
 };
 
 /* ---- numbers ---- */
@@ -320,6 +321,27 @@ void publish_vips(struct publish *p, uint32_t tunnel, const struct addr *vips, u
 		put(p, key, "", &what, publish_encode_vips);
 	else if (writing(p))
 		store_remove(p->store, key);
+}
+
+static void updown_told(void *ctx, const struct updown_told *told)
+{
+	char name[PUBLISH_UPDOWN_NAME];
+
+	if (publish_updown_name(told, name))
+		put_named(ctx, PUBLISH_UPDOWN, name, told, publish_encode_updown);
+}
+
+static void updown_undone(void *ctx, const struct updown_told *told)
+{
+	char name[PUBLISH_UPDOWN_NAME];
+
+	if (publish_updown_name(told, name))
+		remove_named(ctx, PUBLISH_UPDOWN, name);
+}
+
+struct updown_keeper publish_updown(struct publish *p)
+{
+	return (struct updown_keeper){.told = updown_told, .undone = updown_undone, .ctx = p};
 }
 
 /* ---- the batch ---- */

@@ -11,6 +11,7 @@
 #include "ipsecd/ike/engine.h"
 #include "ipsecd/model/settings.h"
 #include "ipsecd/reload.h"
+#include "ipsecd/updown.h"
 
 struct publish;
 struct store;
@@ -37,6 +38,8 @@ void publish_pool(struct publish *p, const char *name, const char *addrs, const 
 		  uint8_t n_dns);
 void publish_pool_gone(struct publish *p, const char *name);
 void publish_vips(struct publish *p, uint32_t tunnel, const struct addr *vips, unsigned n);
+/* What scripts of children were told. */
+struct updown_keeper publish_updown(struct publish *p);
 
 /* After each input and before its outputs: writes what changed, there and in the engine and the
  * names, as one batch. What can't be written makes the store worthless: it is emptied, and said. */
@@ -47,7 +50,7 @@ void publish_run(struct publish *p, struct ike_engine *engine, const struct relo
 void publish_read_begin(struct publish *p);
 void publish_read_end(struct publish *p, const struct ike_engine *engine);
 /* What restore.c found under this number of the store, so that a change finds it again. */
-enum publish_set { PUBLISH_CONNS, PUBLISH_SECRETS, PUBLISH_POOLS, PUBLISH_SETS };
+enum publish_set { PUBLISH_CONNS, PUBLISH_SECRETS, PUBLISH_POOLS, PUBLISH_UPDOWN, PUBLISH_SETS };
 
 bool publish_know(struct publish *p, enum publish_set set, const char *name, uint64_t id);
 /* How many processes in a row began with this state and died before publish_got_through. */

@@ -18,12 +18,14 @@ struct restore {
 	struct reload_host host;
 	struct settings settings;
 	unsigned conns, secrets, records, refused;
+	bool lacking; /* part of the configuration */
 };
 
-static void complain(const struct restore *r, const char *what, struct codec_result result)
+static void complain(struct restore *r, const char *what, struct codec_result result)
 {
 	char why[160];
 
+	r->lacking = true;
 	log_to(r->d->log, LOG_LEVEL_ERROR, "ike", "",
 	       "%s of a former process is not taken over: %s", what,
 	       codec_describe(&result, why, sizeof(why)));
@@ -81,6 +83,23 @@ static bool take_secret(void *ctx, struct store_key key, struct span value)
 		r->secrets++;
 	else
 		log_to(r->d->log, LOG_LEVEL_ERROR, "cfg", "", "secret not loaded: %s", error);
+	return true;
+}
+
+static bool take_updown(void *ctx, struct store_key key, struct span value)
+{
+	char name[PUBLISH_UPDOWN_NAME];
+	struct restore *r = ctx;
+	struct updown_told told;
+	struct codec_result result = publish_decode_updown(value, &told);
+
+	if (result.error) {
+		complain(r, "what a script was told", result);
+		return true;
+	}
+	if (publish_updown_name(&told, name))
+		publish_know(r->d->publish, PUBLISH_UPDOWN, name, key.id);
+	effects_told(r->d->effects, &told);
 	return true;
 }
 
@@ -166,7 +185,7 @@ static void hold_lease(void *ctx, const struct ike_lease_info *lease)
 	pools_hold(r->d->pools, lease);
 }
 
-/* What a former process announced: scripts ran "up" then. */
+/* What a former process announced. */
 static void resume_effects(void *ctx, const struct ike_sa_info *ike,
 			   const struct ike_child_info *child)
 {
@@ -174,8 +193,7 @@ static void resume_effects(void *ctx, const struct ike_sa_info *ike,
 
 	if (!child && strcmp(ike->state, "ESTABLISHED") == 0)
 		early_resumed(r->d->early, ike);
-	else if (child &&
-		 (strcmp(child->state, "INSTALLED") == 0 || strcmp(child->state, "REKEYING") == 0))
+	else if (child && child->announced)
 		effects_child_resumed(r->d->effects, ike, child);
 }
 
@@ -195,6 +213,7 @@ static void go_on(struct restore *r)
 	d->restoring = false;
 	/* Known before the first output may end one of them. */
 	ike_engine_each_sa(d->engine, resume_effects, r);
+	effects_resumed(d->effects);
 	snprintf(d->cause, sizeof(d->cause), "after a restart");
 	shell_pump(d);
 	publish_got_through(d->publish);
@@ -224,6 +243,7 @@ static bool take_all(struct restore *r, unsigned starts)
 	store_each(r->store, STORE_POOL, STORE_POOL, take_pool, r);
 	store_each(r->store, STORE_SECRET, STORE_SECRET, take_secret, r);
 	store_each(r->store, STORE_CONN, STORE_CONN, take_conn, r);
+	store_each(r->store, STORE_UPDOWN, STORE_UPDOWN, take_updown, r);
 	take_names(r);
 	if (starts < STARTS_WITH_SAS)
 		take_state(r);
@@ -260,6 +280,8 @@ bool restore_run(struct daemon *d, bool *again)
 	if (ok) {
 		if (starts >= STARTS_WITH_SAS)
 			publish_drop_engine(d->publish);
+		*again |=
+			r.lacking; /* the files have it, perhaps: a build that wrote it otherwise */
 		publish_tunnels(d);
 		go_on(&r);
 		return true;

@@ -228,3 +228,14 @@ void updown_env_clear(struct updown_env *e)
 		free(e->vars[i]);
 	*e = (struct updown_env){0};
 }
+
+void updown_told_clear(struct updown_told *t)
+{
+	for (unsigned i = 0; i < t->n_envs; i++)
+		updown_env_clear(&t->envs[i]);
+	free(t->envs);
+	free(t->script);
+	free(t->child);
+	free(t->conn);
+	*t = (struct updown_told){0};
+}

@@ -25,6 +25,16 @@ struct updown_env {
 	char *vars[UPDOWN_VARS_MAX + 1]; /* the verb is the first, NULL the last */
 };
 
+/* What the script of a child was told with "up": what it will be told with "down". */
+struct updown_told {
+	char *conn, *child, *script;
+	uint32_t tunnel;
+	unsigned n_envs;
+	struct updown_env *envs;
+};
+
+void updown_told_clear(struct updown_told *t);
+
 /* How many runs these selectors are. */
 unsigned updown_env_pairs(const struct ts_list *mine, const struct ts_list *peers);
 /* The n-th of them, verb "up-". false: no memory. */

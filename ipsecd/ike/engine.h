@@ -289,6 +289,7 @@ struct ike_child_info {
 	struct suite suite;
 	const struct ts_list *local_ts, *remote_ts;
 	mono_time installed, rekey_at, expires_at;
+	bool announced; /* CHILD_UP was told, CHILD_DOWN not yet */
 };
 
 struct ike_output {

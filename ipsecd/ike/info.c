@@ -73,6 +73,7 @@ void info_child(const struct child *c, struct ike_child_info *out)
 		.installed = c->installed,
 		.rekey_at = c->rekey_at,
 		.expires_at = c->expires_at,
+		.announced = c->announced,
 	};
 }
 

@@ -28,6 +28,7 @@ enum store_kind {
 	STORE_VIPS = 6,	     /* id: the tunnel that they are on */
 	STORE_STARTS = 7,    /* id 0: of processes that died while they read this */
 	STORE_RELOADING = 8, /* id 0: the files were being carried out */
+	STORE_UPDOWN = 9,    /* what a child's script was told */
 	STORE_ENGINE = 0x100 /* and above: STORE_ENGINE + the kind of the engine's record */
 };
 

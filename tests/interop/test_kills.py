@@ -12,7 +12,7 @@ from tests.support.ipsecd import Ipsecd  # noqa: E402
 from tests.support.killing import OTHER, SPLIT, STEADY, Killer, killed  # noqa: E402
 from tests.support.pair import Pair  # noqa: E402
 from tests.support.suite import Suite  # noqa: E402
-from tests.support.tunnel import tunnel  # noqa: E402
+from tests.support.tunnel import change, tunnel  # noqa: E402
 
 KILLS = int(os.environ.get("KILLS", "240"))
 SEED = int(os.environ.get("SEED", "1"))
@@ -24,11 +24,38 @@ class OursWithOurs(Pair):
         return Ipsecd(self.namespaces[1], os.path.join(self.folder, "theirs"), SPLIT)
 
 
+SCRIPT = """#!/bin/sh
+echo "$PLUTO_VERB" >>"{file}"
+"""
+
+
+def with_script(pair):
+    """OTHER gets an updown script at our end; what it was told so far."""
+    script, file = (os.path.join(pair.folder, name) for name in ("script", "told"))
+    with open(script, "w", encoding="utf-8") as out:
+        out.write(SCRIPT.format(file=file))
+    os.chmod(script, 0o700)
+    pair.ours.load([change(ours, extra=(f"leftupdown={script}",)) if ours.name == OTHER else ours
+                    for ours, _ in pair.tunnels])
+
+    def told():
+        with open(file, encoding="utf-8") as lines:
+            return lines.read().split()
+    return told
+
+
+def killer(pair, victims, told):
+    made = Killer(pair, SEED, victims)
+    made.told = told
+    return made
+
+
 def main():
     suite = Suite("kills")
     with OursWithOurs([tunnel(STEADY, 1), tunnel(OTHER, 2, dpd=1)],
                       ipsecd_options=SPLIT) as pair:
         logs = (pair.ours, pair.theirs)
+        told = with_script(pair)
         for name in (STEADY, OTHER):
             pair.ours.initiate(name)
             pair.both_up(name)
@@ -40,7 +67,7 @@ def main():
                 ("plane", one, KILLS // 4, ("plane",), PLANE_BORNE),
                 ("any of either end", both, KILLS // 2, ("ike", "helper", "plane"),
                  PLANE_BORNE)):
-            suite.case(f"{what}, {times} times", killed, Killer(pair, SEED, victims), times,
+            suite.case(f"{what}, {times} times", killed, killer(pair, victims, told), times,
                        lambda r, roles=roles: r.choice(roles), borne, logs=logs)
     return suite.finish()
 

@@ -122,6 +122,7 @@ class Killer:
         self.victims, self.apart = victims, apart
         self.kills = 0
         self.threads = []
+        self.told = None  # what the script of OTHER was told at our end, if it has one
 
     # -- exchanges
 
@@ -162,6 +163,8 @@ class Killer:
         self.threads.clear()
         for name in (STEADY, OTHER):
             until(f"{name}: the same at both ends", lambda name=name: self._agree(name), SETTLED)
+        if self.told:
+            until(f"the script of {OTHER} knows how it is", self._script_knows, SETTLED)
 
     def _agree(self, name):
         """One IKE_SA with one CHILD_SA, or none of both: the same at both ends."""
@@ -169,6 +172,11 @@ class Killer:
         (ours, theirs), ikes = ([look(p, name) for p in peers] for look in (child_spis, ike_spis))
         return (ours == {(o, i) for i, o in theirs} and ikes[0] == ikes[1]
                 and len(ours) == len(ikes[0]) in ((1,) if name == STEADY else (0, 1)))
+
+    def _script_knows(self):
+        """Never two turns missed: "up" and "down" one after the other, but for turns that came twice."""
+        is_up = bool(self.pair.ours.children(OTHER))
+        return self.told()[-1:] == (["up-client"] if is_up else ["down-client"])
 
     def run(self, times, choose):
         for n in range(1, times + 1):

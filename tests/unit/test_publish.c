@@ -305,6 +305,44 @@ static void many_and_cut(void **ctx)
 		assert_int_not_equal(publish_decode_pool(span_of(bytes, n), &read).error, CODEC_OK);
 }
 
+/* What a script was told, until it is undone; cut off at each byte. */
+static void scripts_are_remembered(void **ctx)
+{
+	char verb[] = "PLUTO_VERB=up-client", path[] = "PATH=/bin";
+	char conn[] = "a", child[] = "b", script[] = "/s x";
+	struct updown_env env = {.suffix = "client", .n = 2, .vars = {verb, path}};
+	const struct updown_told told = {conn, child, script, 3, 1, &env};
+	const struct settings settings = SETTINGS_DEFAULT;
+	const struct store_key key = {STORE_UPDOWN, 1};
+	struct publish *p = begin();
+	struct updown_told read;
+	struct span v;
+
+	(void)ctx;
+	publish_settings(p, &settings);
+	publish_updown(p).told(p, &told);
+	run(p);
+	publish_close(p, false);
+	p = begin();
+	assert_true(store_get(publish_found(p), key, &v));
+	for (size_t n = 0; n < v.len; n++)
+		assert_int_not_equal(publish_decode_updown(span_of(v.ptr, n), &read).error,
+				     CODEC_OK);
+	assert_int_equal(publish_decode_updown(v, &read).error, CODEC_OK);
+	assert_string_equal(read.conn, "a");
+	assert_string_equal(read.child, "b");
+	assert_string_equal(read.script, "/s x");
+	assert_true(read.tunnel == 3 && read.n_envs == 1 && read.envs[0].n == 2);
+	assert_string_equal(read.envs[0].suffix, "client");
+	assert_string_equal(read.envs[0].vars[1], "PATH=/bin");
+	assert_true(publish_know(p, PUBLISH_UPDOWN, "a\nb", key.id));
+	publish_updown(p).undone(p, &read);
+	updown_told_clear(&read);
+	run(p);
+	assert_false(store_get(publish_found(p), key, &v));
+	publish_close(p, false);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -314,6 +352,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(starts_are_counted, setup, teardown),
 		cmocka_unit_test_setup_teardown(damage_is_dropped, setup, teardown),
 		cmocka_unit_test_setup_teardown(many_and_cut, setup, teardown),
+		cmocka_unit_test_setup_teardown(scripts_are_remembered, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("publish", tests, NULL, NULL);

@@ -381,14 +381,25 @@ static void a_dead_peers_sas_go(void **state)
 	assert_int_equal(info(f, TUNNEL).inherited, 0);
 }
 
-static void limits_are_told_to_the_next_one_too(void **state)
+/* It does not send yet. */
+static void receive(struct fixture *f, uint64_t id)
+{
+	struct child_sa c = child(id, TUNNEL);
+
+	c.outbound = false;
+	assert_int_equal(f->ops->child_install(f->plane, &c), DATAPLANE_OK);
+}
+
+static void what_was_told_is_told_to_the_next_one_too(void **state)
 {
 	struct fixture *f = *state;
 	const struct dataplane_event soft = {.kind = DATAPLANE_CHILD_SOFT_EXPIRE, .child = 1};
+	const struct dataplane_event used = {.kind = DATAPLANE_CHILD_USED_NEW, .child = 1};
 	const struct dataplane_event alive = {.kind = DATAPLANE_CHILD_ALIVE, .child = 1};
 
 	create(f, TUNNEL);
-	install(f, 1, TUNNEL);
+	receive(f, 1);
+	plane_child_event(f->child, &used);
 	plane_child_event(f->child, &soft);
 	assert_int_equal(events(f, DATAPLANE_CHILD_SOFT_EXPIRE, 1), 1);
 	end_ike(f);
@@ -397,9 +408,10 @@ static void limits_are_told_to_the_next_one_too(void **state)
 	plane_child_event(f->child, &alive); /* nobody knows it: gone, too */
 	create(f, TUNNEL);
 	assert_int_equal(f->n_events, 0);
-	install(f, 1, TUNNEL);
+	receive(f, 1);
 	plane_child_sync(f->child);
 	assert_int_equal(events(f, DATAPLANE_CHILD_SOFT_EXPIRE, 1), 1);
+	assert_int_equal(events(f, DATAPLANE_CHILD_USED_NEW, 1), 1);
 	assert_int_equal(events(f, DATAPLANE_CHILD_ALIVE, 1), 0);
 }
 
@@ -520,7 +532,7 @@ int main(void)
 		CASE(other_numbers_for_the_same_device),
 		CASE(the_same_number_for_another_sa),
 		CASE(a_dead_peers_sas_go),
-		CASE(limits_are_told_to_the_next_one_too),
+		CASE(what_was_told_is_told_to_the_next_one_too),
 		CASE(a_list_is_one_turn),
 		CASE(is_refused),
 		CASE(sends_garbage),

@@ -34,6 +34,45 @@ static bool run(void *ctx, const struct script *script)
 	return true;
 }
 
+/* ---- what outlives a process ---- */
+
+static unsigned n_told, n_undone;
+static struct updown_told copy;
+
+static char *text(const char *s)
+{
+	char *same = strdup(s);
+
+	assert_non_null(same);
+	return same;
+}
+
+static void told(void *ctx, const struct updown_told *as)
+{
+	(void)ctx;
+	n_told++;
+	updown_told_clear(&copy);
+	copy = (struct updown_told){.conn = text(as->conn),
+				    .child = text(as->child),
+				    .script = text(as->script),
+				    .tunnel = as->tunnel,
+				    .n_envs = as->n_envs,
+				    .envs = calloc(as->n_envs + 1u, sizeof(*copy.envs))};
+	assert_non_null(copy.envs);
+	for (unsigned i = 0; i < as->n_envs; i++) {
+		copy.envs[i] = as->envs[i];
+		for (unsigned j = 0; j < as->envs[i].n; j++)
+			copy.envs[i].vars[j] = text(as->envs[i].vars[j]);
+	}
+}
+
+static void undone(void *ctx, const struct updown_told *as)
+{
+	(void)ctx;
+	(void)as;
+	n_undone++;
+}
+
 static const char *value(const char *name)
 {
 	size_t n = strlen(name);
@@ -80,6 +119,7 @@ static void selectors(struct ts_list *l, const char *a, const char *b)
 static int setup(void **ctx)
 {
 	const struct script_runner runner = {.run = run};
+	const struct updown_keeper keeper = {.told = told, .undone = undone};
 
 	(void)ctx;
 	forget();
@@ -111,7 +151,7 @@ static int setup(void **ctx)
 				      .mark_in = {2, 0xffffffff},
 				      .mark_out = {42, 0xff},
 				      .if_id_out = 9};
-	updown = updown_new(&runner);
+	updown = updown_new(&runner, &keeper);
 	return 0;
 }
 
@@ -119,6 +159,8 @@ static int teardown(void **ctx)
 {
 	(void)ctx;
 	updown_free(updown);
+	updown_told_clear(&copy);
+	n_told = n_undone = 0;
 	forget();
 	return 0;
 }
@@ -152,17 +194,71 @@ static void first_up_last_down(void **ctx)
 	assert_string_equal(ran, "");
 }
 
-/* "up" was another process's to run; "down" is ours. */
+static void another_process(void)
+{
+	const struct script_runner runner = {.run = run};
+	const struct updown_keeper keeper = {.told = told, .undone = undone};
+
+	updown_free(updown);
+	updown = updown_new(&runner, &keeper);
+	updown_know(updown, &copy);
+	forget();
+}
+
+/* "up" was another process's to run; "down" is ours, with the values of then. */
 static void resumed_is_not_up_again(void **ctx)
 {
 	(void)ctx;
 	peers.n = 1;
-	child.child_sa = 4;
-	updown_child_resumed(updown, "/etc/script x", &facts);
+	up(4);
+	assert_int_equal(n_told, 1);
+	another_process();
+	ike.path.remote.addr = addr("203.0.113.7");
+	up(4);
 	up(5);
+	updown_resumed(updown);
 	updown_child_down(updown, 4);
 	assert_string_equal(ran, "");
 	updown_child_down(updown, 5);
+	assert_string_equal(ran, "5 office down-client /etc/script x;");
+	assert_value("PLUTO_PEER", "198.51.100.9");
+	assert_int_equal(n_told, 1);
+	assert_int_equal(n_undone, 1);
+}
+
+/* Killed between CHILD_UP and its script, and between CHILD_DOWN and its script. */
+static void missed_turns_are_had(void **ctx)
+{
+	(void)ctx;
+	peers.n = 1;
+	up(4);
+	another_process();
+	child.name = "other";
+	up(6);
+	assert_string_equal(ran, "5 office up-client /etc/script x;");
+	assert_int_equal(n_told, 2);
+	assert_value("PLUTO_CONNECTION", "other");
+	forget();
+	updown_resumed(updown);
+	assert_string_equal(ran, "5 office down-client /etc/script x;");
+	assert_value("PLUTO_CONNECTION", "net");
+	assert_int_equal(n_undone, 1);
+	updown_child_down(updown, 4);
+	assert_int_equal(n_undone, 1);
+}
+
+/* Its script is not configured any more: it is undone all the same. */
+static void resumed_without_script(void **ctx)
+{
+	(void)ctx;
+	peers.n = 1;
+	up(4);
+	another_process();
+	updown_child_up(updown, NULL, &facts);
+	updown_resumed(updown);
+	assert_string_equal(ran, "");
+	updown_child_down(updown, 1);
+	updown_child_down(updown, 4);
 	assert_string_equal(ran, "5 office down-client /etc/script x;");
 }
 
@@ -318,6 +414,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(first_up_last_down, setup, teardown),
 		cmocka_unit_test_setup_teardown(resumed_is_not_up_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(missed_turns_are_had, setup, teardown),
+		cmocka_unit_test_setup_teardown(resumed_without_script, setup, teardown),
 		cmocka_unit_test_setup_teardown(children_are_apart, setup, teardown),
 		cmocka_unit_test_setup_teardown(without_script, setup, teardown),
 		cmocka_unit_test_setup_teardown(other_families_are_no_pair, setup, teardown),
