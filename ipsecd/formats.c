@@ -2,6 +2,7 @@
 #include "ipsecd/formats.h"
 #include "ipsecd/dataplane/area.h"
 #include "ipsecd/ike/state.h"
+#include "ipsecd/model/conn_codec.h"
 #include "ipsecd/state/store_log.h"
 
 #define STRING(x)	 STRING_OF(x)
@@ -13,5 +14,8 @@
 const char *formats_kept(void)
 {
 	return "handover=" STRING(HANDOVER_VERSION) " ipc=" STRING(IPC_VERSION) " area=" STRING(
-		AREA_VERSION) " store=" STRING(STORE_VERSION) " engine=" STRING(STATE_VERSION);
+		AREA_VERSION) " store=" STRING(STORE_VERSION) " engine=" STRING(STATE_VERSION) " co"
+											       "nf"
+											       "=" STRING(
+												       CONN_CODEC_VERSION);
 }

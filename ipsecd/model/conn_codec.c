@@ -4,8 +4,7 @@
 #include <stdlib.h>
 
 #define TAG	      0x434f /* "CO" */
-#define VERSION	      1
-#define CHILD_LEN_MIN 64 /* no child takes less */
+#define CHILD_LEN_MIN 64     /* no child takes less */
 
 /* ---- selectors and proposals ---- */
 
@@ -318,7 +317,7 @@ static void code_conn(struct fields *c, struct conn *conn)
 
 struct codec_result conn_encode(const struct conn *conn, struct buf *out)
 {
-	struct fields c = fields_encoder(out, TAG, VERSION);
+	struct fields c = fields_encoder(out, TAG, CONN_CODEC_VERSION);
 	struct conn same = *conn; /* nothing is changed in it, but the compiler can't know */
 
 	fields_string(&c, &same.name, false, "name");
@@ -330,7 +329,7 @@ struct codec_result conn_encode(const struct conn *conn, struct buf *out)
 
 struct codec_result conn_decode(struct span in, struct conn **out)
 {
-	struct fields c = fields_decoder(in, TAG, VERSION);
+	struct fields c = fields_decoder(in, TAG, CONN_CODEC_VERSION);
 	struct codec_result result;
 	struct conn *conn;
 	char *name;

@@ -9,6 +9,8 @@
 #include "ipsecd/model/secret.h"
 #include "ipsecd/model/settings.h"
 
+#define CONN_CODEC_VERSION 1 /* of all that is written here */
+
 /* Behind what is in the buffer already. CODEC_NO_ROOM: a larger one is needed. */
 struct codec_result conn_encode(const struct conn *conn, struct buf *out);
 struct codec_result settings_encode(const struct settings *s, struct buf *out);

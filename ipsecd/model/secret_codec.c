@@ -5,7 +5,6 @@
 
 #define TAG_SETTINGS	   0x5345 /* "SE" */
 #define TAG_SECRET	   0x4b45 /* "KE" */
-#define VERSION		   1
 #define OWNER_LEN_MIN	   2
 #define RULE_PRIO_MAX	   32765
 #define UPDOWN_TIMEOUT_MAX 3600
@@ -45,7 +44,7 @@ static void code_settings(struct fields *c, struct settings *s)
 
 struct codec_result settings_encode(const struct settings *s, struct buf *out)
 {
-	struct fields c = fields_encoder(out, TAG_SETTINGS, VERSION);
+	struct fields c = fields_encoder(out, TAG_SETTINGS, CONN_CODEC_VERSION);
 	struct settings same = *s;
 
 	code_settings(&c, &same);
@@ -54,7 +53,7 @@ struct codec_result settings_encode(const struct settings *s, struct buf *out)
 
 struct codec_result settings_decode(struct span in, struct settings *out)
 {
-	struct fields c = fields_decoder(in, TAG_SETTINGS, VERSION);
+	struct fields c = fields_decoder(in, TAG_SETTINGS, CONN_CODEC_VERSION);
 	struct settings s = SETTINGS_DEFAULT;
 	struct codec_result result;
 
@@ -93,7 +92,7 @@ static void decode_owners(struct fields *c, struct secret *s)
 
 struct codec_result secret_encode(const struct secret *s, bool with_bytes, struct buf *out)
 {
-	struct fields c = fields_encoder(out, TAG_SECRET, VERSION);
+	struct fields c = fields_encoder(out, TAG_SECRET, CONN_CODEC_VERSION);
 	char *unique = s->unique;
 
 	fields_string(&c, &unique, false, "secret's name");
@@ -131,7 +130,7 @@ static struct secret *decode_secret(struct fields *c, const char *unique, bool *
 
 struct codec_result secret_decode(struct span in, struct secret **out, bool *with_bytes)
 {
-	struct fields c = fields_decoder(in, TAG_SECRET, VERSION);
+	struct fields c = fields_decoder(in, TAG_SECRET, CONN_CODEC_VERSION);
 	struct codec_result result;
 	struct secret *s = NULL;
 	char *unique;
