@@ -19,7 +19,7 @@
 #define TICK_SECONDS  1.
 #define GUARD	      "guard"
 #define GUARD_POLL_MS 20
-#define GUARD_POLLS   250
+#define GUARD_POLLS   250 /* together less than REMOTE_TIMEOUT_MS: ike waits to be told why */
 #define GUARD_FD_MAX  65000
 #define AREA	      "area"
 #define TUN_PREFIX    "tun:"
@@ -35,6 +35,7 @@ struct plane_process {
 	struct area_map area; /* .area NULL: nothing outlives us */
 	struct netlink *netlink;
 	int guard;	/* flush_guard(); -1: none */
+	unsigned polls; /* how often a predecessor's end was waited for */
 	int early_link; /* ike's, come before we were open; -1: none */
 	ev_timer tick;
 	char why[512]; /* why this plane */
@@ -114,17 +115,16 @@ static void give_socket(void *ctx, int fd, uint8_t family, uint16_t port)
 
 /* A plane whose supervisor was killed ends by itself, and its devices and sockets with it: that
  * may be a moment after somebody started the next daemon. */
-static int wait_for_guard(void)
+static int wait_for_guard(struct plane_process *p)
 {
-	int fd;
+	int fd = flush_guard();
 
-	for (unsigned i = 0; i < GUARD_POLLS; i++) {
-		fd = flush_guard();
-		if (fd >= 0 || errno != EADDRINUSE)
-			return fd;
+	while (fd < 0 && errno == EADDRINUSE && p->polls < GUARD_POLLS) {
+		p->polls++;
 		poll(NULL, 0, GUARD_POLL_MS);
+		fd = flush_guard();
 	}
-	return -1;
+	return fd;
 }
 
 /* A killed process's descriptors are closed from one end or from the other, by the kernel's
@@ -145,7 +145,7 @@ static void open_guard(struct plane_process *p)
 {
 	p->guard = role_take(p->role, GUARD);
 	if (p->guard < 0)
-		p->guard = wait_for_guard();
+		p->guard = wait_for_guard(p);
 	hold_high_too(p->guard);
 	if (p->guard >= 0)
 		role_keep(p->role, GUARD, p->guard);
@@ -252,12 +252,11 @@ static bool open_sockets(struct plane_process *p, char *why, size_t size)
 	const struct udp_host host = {
 		.ike = on_ike, .esp = on_esp, .kept = kept_socket, .ctx = p, .log = log_default()};
 
-	for (unsigned i = 0; !p->udp && i < GUARD_POLLS; i++) {
-		if (i) /* as for the guard */
-			poll(NULL, 0, GUARD_POLL_MS);
+	p->udp = udp_open(p->loop, &host, why, size);
+	while (!p->udp && errno == EADDRINUSE && p->polls < GUARD_POLLS) { /* as for the guard */
+		p->polls++;
+		poll(NULL, 0, GUARD_POLL_MS);
 		p->udp = udp_open(p->loop, &host, why, size);
-		if (!p->udp && errno != EADDRINUSE)
-			break;
 	}
 	if (p->udp)
 		udp_each_socket(p->udp, give_socket, p);

@@ -105,6 +105,10 @@ void supervise_stop(struct supervisor *s, bool keep, int status)
 {
 	if (s->phase == PHASE_STOPPING)
 		return;
+	if (s->former) {
+		takeover_give_up(s, status);
+		return;
+	}
 	s->phase = PHASE_STOPPING;
 	s->keeping = keep;
 	s->status = status;

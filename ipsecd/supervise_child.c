@@ -370,7 +370,7 @@ static bool never_works(const struct child *c, const struct process *p)
 {
 	bool status = WIFEXITED(p->status) && WEXITSTATUS(p->status) != 0;
 
-	return c->supervisor->phase == PHASE_STARTING &&
+	return (c->supervisor->phase == PHASE_STARTING || c->supervisor->former) &&
 	       (p->failed || status || c->backoff.deaths >= START_DEATHS_MAX);
 }
 

@@ -202,6 +202,8 @@ void takeover_heir_gone(struct supervisor *s);
 bool takeover_begin(struct supervisor *s, char *why, size_t size);
 void takeover_stop(struct child *c); /* it is elsewhere */
 void takeover_done(struct supervisor *s);
+/* Nothing, or not all, of it works: the other one goes on, and this one ends with the status. */
+void takeover_give_up(struct supervisor *s, int status);
 
 /* ---- supervise_scripts.c ---- */
 

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -130,10 +131,10 @@ static int connect_to(const char *vici, char *why, size_t size)
 	    connect(fd, (struct sockaddr *)&un, sizeof(un)) == 0 &&
 	    line_send(fd, TAKEOVER_WORD, -1))
 		return fd;
-	snprintf(why, size,
-		 "nobody to take over from: %s.supervisor: %s (does ipsecd run with --split and "
-		 "this --vici?)",
-		 vici, strerror(errno));
+	snprintf(why, size, "nobody to take over from: %s.supervisor: %s%s", vici, strerror(errno),
+		 errno == EACCES ? " (only root may use it)"
+				 : " (does ipsecd run with this --vici, and without "
+				   "--single-process?)");
 	if (fd >= 0)
 		close(fd);
 	return -1;
@@ -293,6 +294,23 @@ void takeover_stop(struct child *c)
 	snprintf(line, sizeof(line), "stop %s", role_words[c->role]);
 	if (c->supervisor->former)
 		line_send(c->supervisor->former->fd, line, -1);
+}
+
+/* The other one has all of it still, and starts its processes when we are gone: ours go first, and
+ * the files stay. */
+void takeover_give_up(struct supervisor *s, int status)
+{
+	log_to(s->log, LOG_LEVEL_ERROR, "job", "",
+	       "nothing was taken over: the process that ran before goes on");
+	s->left = true;
+	s->phase = PHASE_STOPPING;
+	s->status = status;
+	for (unsigned i = 0; i < IPC_ROLES; i++) {
+		ev_timer_stop(s->loop, &s->children[i].restart);
+		process_kill(s->children[i].now, SIGKILL);
+		process_kill(s->children[i].next, SIGKILL);
+	}
+	supervise_step(s);
 }
 
 void takeover_done(struct supervisor *s)

@@ -389,6 +389,13 @@ def takeovers_that_fail(folder):
         until("ike is back", lambda: s.role("ike"))
         check_equal(s.role("plane"), old["plane"], "the plane")
         s.wait("state engine is 1")
+        # One whose plane never works.
+        with Supervisor(folder, "--takeover", env={"FAKE_PLANE": "fail"}, name="log2") as new:
+            check_equal(new.daemon.child.wait(20), 1, "exit status of one that can't")
+            new.wait("nothing was taken over")
+        until("all are back", lambda: 0 not in s.roles().values())
+        check_equal(s.ctl("upgrade")[0], 0, "upgrade afterwards")
+        check(os.path.exists(s.vici), "the socket is gone")
         check_equal(s.end(), 0, "exit status")
 
 
