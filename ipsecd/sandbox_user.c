@@ -73,8 +73,8 @@ enum sandbox_done sandbox_user_find(struct sandbox_user *out, char *why)
 		return SANDBOX_DONE;
 	if (look_up("nobody", out))
 		snprintf(why, SANDBOX_WHY,
-			 "there is no user '" SANDBOX_USER "' (sysusers.d/"
-			 "ipsecd.conf makes it); it is nobody");
+			 "there is no user '" SANDBOX_USER "' (systemd-sysusers "
+			 "makes it, or useradd --system); it is nobody");
 	else
 		snprintf(why, SANDBOX_WHY,
 			 "there is neither user '" SANDBOX_USER "' nor nobody: still root");

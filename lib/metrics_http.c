@@ -316,7 +316,9 @@ static void try(struct metrics_http *h)
 		log_to(h->host.log, LOG_LEVEL_ERROR, "http", "",
 		       "no metrics: %s can't be listened on: %s%s; it is tried again",
 		       endpoint_format_url(&h->at, text), strerror(errno),
-		       errno == EADDRINUSE ? " (by another program: 'ss -ltnp' tells which)" : "");
+		       errno == EADDRINUSE ? " (by another program: 'ss -ltnp' tells which)"
+		       : errno == EACCES   ? " (a port from 1024 on needs no privilege)"
+					   : "");
 	h->told = true;
 	ev_timer_set(&h->retry, RETRY_SECONDS, 0.);
 	ev_timer_start(h->host.loop, &h->retry);

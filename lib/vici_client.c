@@ -46,7 +46,8 @@ int vici_client_socket(const char *path, char *why, size_t size)
 		snprintf(why, size, "%s: a socket path has at most %zu characters", path,
 			 sizeof(((struct sockaddr_un *)0)->sun_path) - 1);
 	else if (fd < 0)
-		snprintf(why, size, "%s: %s", path, strerror(errno));
+		snprintf(why, size, "%s: %s%s", path, strerror(errno),
+			 errno == EACCES ? " (its owner and its group may use it)" : "");
 	return fd;
 }
 

@@ -22,10 +22,11 @@ static int connect_supervisor(const char *vici)
 	if (n > 0 && (size_t)n < sizeof(un.sun_path) && fd >= 0 &&
 	    connect(fd, (struct sockaddr *)&un, sizeof(un)) == 0)
 		return fd;
-	ctl_error("no supervisor answers at %s.supervisor: %s (does ipsecd run with --split and "
-		  "this --vici?)",
-		  vici,
-		  (size_t)n >= sizeof(un.sun_path) ? "the path is too long" : strerror(errno));
+	ctl_error("no supervisor answers at %s.supervisor: %s%s", vici,
+		  (size_t)n >= sizeof(un.sun_path) ? "the path is too long" : strerror(errno),
+		  errno == EACCES ? " (only root may use it)"
+				  : " (does ipsecd run with this --vici, and without "
+				    "--single-process?)");
 	if (fd >= 0)
 		close(fd);
 	return -1;
