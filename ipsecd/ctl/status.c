@@ -237,7 +237,7 @@ static void print_plane(const json_t *plane)
 		printf("data plane: %s (%s)\n", json_text(plane, "name"), json_text(plane, "why"));
 }
 
-/* "processes: plane 12, ike 14 (restarted twice, last killed by SIGSEGV), helper 13" */
+/* "processes: plane 12, ike 14 (started again 2x; the last one killed by SIGSEGV), helper 13" */
 static void print_processes(json_t *processes)
 {
 	const char *role, *before = "processes: ";

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The helper of ipsecd --split: ike, which talks to strangers, works with secrets that are not in
+"""The helper of ipsecd: ike, which talks to strangers, works with secrets that are not in
 its memory, names that it does not resolve, files that it does not read and scripts that it can't
 run; and a helper that is killed at any moment costs nothing.
 """

@@ -127,15 +127,15 @@ def main():
     suite = Suite("reboot")
     ours, theirs = tunnel(NAME, 1, dpd=30)
     ours = change(ours, auto="start")
-    for how, options in (("one process", ()), ("split", ("--split", "--restart-pause", "0"))):
+    for how, options in (("several", ("--restart-pause", "0")), ("one", ("--single-process",))):
         with OursWithOurs([(ours, theirs)], ipsecd_options=options) as pair:
             cases = [("a responder reboots", responder_reboots),
                      ("an initiator reboots", initiator_reboots)]
-            if not options:
+            if how == "one":
                 cases += [("the secret is kept", secret_is_kept),
                           ("a secret that others may read", bad_secret)]
             for name, function in cases:
-                suite.case(f"{how}: {name}", function, pair, logs=(pair.ours, pair.theirs))
+                suite.case(f"{how}, {name}", function, pair, logs=(pair.ours, pair.theirs))
     with Pair([(ours, theirs)]) as pair:
         suite.case("charon", with_charon, pair, logs=(pair.ours, pair.theirs))
     return suite.finish()

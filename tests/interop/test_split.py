@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""ipsecd in several processes (--split), while a ping every millisecond runs through the tunnel:
+"""ipsecd in several processes, as it is by default, while a ping every millisecond runs through the tunnel:
 each process is killed, the program is replaced in all the ways there are, and nobody notices."""
 import os
 import signal

@@ -4,7 +4,7 @@ IKE SAs are the same ones, with the same SPIs and message IDs, and the peer sees
 IKE_SA_INIT. Against strongSwan and against ourselves.
 
 In one process the TUN devices and the packets' numbers die with it, so that the CHILD_SAs are made
-anew, inside of the IKE SAs; tests of the processes (--split) look at those that stay.
+anew, inside of the IKE SAs; tests of the processes look at those that stay.
 """
 import os
 import random

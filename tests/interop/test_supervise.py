@@ -439,8 +439,8 @@ def restart_by_the_service_manager(folder):
             try:
                 until("READY=1", lambda: manager.heard("READY=1"))
                 check_equal(manager.names(), sorted([
-                    "helper.vault", "ike.engine", "plane.area", "plane.tun%3Afake.0",
-                    "self.socket", "self.vici"]), "what is kept")
+                    "helper.vault", "ike.crash-secret", "ike.engine", "plane.area",
+                    "plane.tun%3Afake.0", "self.socket", "self.vici"]), "what is kept")
                 with open(log, encoding="utf-8") as file:
                     text = file.read()
                 check(f"state engine is {round_}" in text, text)

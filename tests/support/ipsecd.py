@@ -8,7 +8,7 @@ from .poll import until
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BINARY = os.environ.get("IPSECD", os.path.join(ROOT, "build/bin/ipsecd"))
-OPTIONS = os.environ.get("IPSECD_OPTIONS", "").split()  # --split: the same tests, another way
+OPTIONS = os.environ.get("IPSECD_OPTIONS", "").split()  # --single-process: the same tests, another way
 
 CONN = """
 conn {end.name}
@@ -59,7 +59,7 @@ class Ipsecd(Peer):
         self._launch()
 
     def role(self, name):
-        """The pid of the process that has this role (--split); None while there is none."""
+        """The pid of the process that has this role; None while there is none."""
         supervisor = self.daemon.child.pid
         with open(f"/proc/{supervisor}/task/{supervisor}/children", encoding="ascii") as file:
             for pid in map(int, file.read().split()):
