@@ -15,6 +15,7 @@
 #define BUFFER	   (1 << 20) /* of the sockets, where allowed */
 #define PARTS_MAX  4
 #define PER_WAKEUP 64
+#define LAST_MAX   4096 /* messages of a peer that does not read any more */
 
 struct header {
 	uint32_t magic, verb, serial, len;
@@ -39,6 +40,7 @@ struct ipc_link {
 	size_t backlog;
 	uint32_t last_serial;
 	bool closed, told, inside, freed;
+	bool unread; /* sending failed: what the peer said before is there still */
 	char why[96];
 	size_t body_len;
 	uint8_t body[IPC_BODY_MAX];
@@ -76,6 +78,13 @@ static void fail(struct ipc_link *l, const char *why)
 }
 
 /* ---- sending ---- */
+
+/* Why it ended may be what it said last. */
+static void fail_sending(struct ipc_link *l)
+{
+	l->unread = !l->closed;
+	fail(l, strerror(errno));
+}
 
 /* 1: sent; 0: the socket is full; -1: broken. */
 static int put(struct ipc_link *l, const struct header *h, const struct span *parts,
@@ -143,7 +152,7 @@ static void on_writable(struct ev_loop *loop, ev_io *w, int revents)
 		if (n == 0)
 			return;
 		if (n < 0) {
-			fail(l, strerror(errno));
+			fail_sending(l);
 			return;
 		}
 		DL_DELETE(l->out, m);
@@ -163,7 +172,7 @@ static bool send_or_queue(struct ipc_link *l, const struct header *h, const stru
 	if (n > 0)
 		return true;
 	if (n < 0) {
-		fail(l, strerror(errno));
+		fail_sending(l);
 		return false;
 	}
 	if (may_lose)
@@ -243,7 +252,7 @@ static int get(struct ipc_link *l, struct header *h, int fds[IPC_FDS_MAX], unsig
 
 	do
 		n = recvmsg(l->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	while (n < 0 && errno == EINTR);
+	while (n < 0 && (errno == EINTR || errno == ECONNRESET)); /* told once, before the rest */
 	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
 		return 0;
 	if (n <= 0) {
@@ -302,12 +311,29 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int revents)
 	}
 }
 
+/* From the loop, where nobody looks at l->body. */
+static void read_rest(struct ipc_link *l)
+{
+	int fds[IPC_FDS_MAX];
+	struct header h;
+	unsigned n_fds;
+
+	for (unsigned i = 0; l->unread && i < LAST_MAX && get(l, &h, fds, &n_fds) > 0; i++) {
+		struct span body = {l->body, l->body_len};
+
+		if (!enqueue(l, &l->in, &h, &body, 1, fds, n_fds, false))
+			close_fds(fds, n_fds);
+	}
+	l->unread = false;
+}
+
 static void on_later(struct ev_loop *loop, ev_timer *w, int revents)
 {
 	struct ipc_link *l = w->data;
 
 	(void)loop;
 	(void)revents;
+	read_rest(l);
 	while (l->in) {
 		struct waiting *wait = l->in;
 		struct ipc_message m = {.verb = wait->header.verb,

@@ -462,7 +462,7 @@ def restart_by_the_service_manager(folder):
         process = manager.start(s.argv(), f"{folder}/log-last")
         try:
             until("READY=1", lambda: manager.read()[-1:] and manager.names())
-            until("all is kept", lambda: len(manager.names()) == 6)
+            until("all is kept", lambda: len(manager.names()) == 7)
         finally:
             process.terminate()
             check_equal(manager.wait(process), 0, "exit status")

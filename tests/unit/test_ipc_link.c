@@ -450,6 +450,37 @@ static void may_be_freed_inside(void **state)
 	assert_int_equal(f->a.closed, 1);
 }
 
+/* It says why, and ends with something of ours unread: the kernel then speaks of a reset first. */
+static void last_words_are_heard(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_true(ipc_send(f->a.link, 100, 0, NULL, 0, NULL, 0));
+	assert_true(ipc_send(f->b.link, 101, 0, NULL, 0, NULL, 0));
+	ipc_link_free(f->b.link);
+	f->b.link = NULL;
+	run(f);
+	assert_int_equal(f->a.n_told, 1);
+	assert_int_equal(f->a.told[0], 101);
+	assert_int_equal(f->a.closed, 1);
+}
+
+static void last_words_are_heard_by_who_sends(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_true(ipc_send(f->b.link, 101, 0, NULL, 0, NULL, 0));
+	assert_true(ipc_send(f->b.link, 102, 0, NULL, 0, NULL, 0));
+	ipc_link_free(f->b.link);
+	f->b.link = NULL;
+	assert_false(ipc_send(f->a.link, 100, 0, NULL, 0, NULL, 0));
+	assert_int_equal(f->a.n_told, 0); /* never from inside of a send */
+	run(f);
+	assert_int_equal(f->a.n_told, 2);
+	assert_int_equal(f->a.told[1], 102);
+	assert_int_equal(f->a.closed, 1);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 #define RAW(f)	cmocka_unit_test_setup_teardown(f, setup_raw, teardown)
 
@@ -463,6 +494,8 @@ int main(void)
 		CASE(descriptors_cross),
 		CASE(descriptors_nobody_takes_are_closed),
 		CASE(queued_descriptors_are_closed_with_the_link),
+		CASE(last_words_are_heard),
+		CASE(last_words_are_heard_by_who_sends),
 		RAW(a_call_gets_its_answer),
 		RAW(others_wait_and_keep_their_order),
 		RAW(a_call_does_not_wait_for_ever),
