@@ -25,7 +25,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#ifdef __SANITIZE_ADDRESS__ /* many times slower */
+#define KILLS	 100
+#define PATIENCE (120 * MONO_S)
+#else
 #define KILLS	 400
+#define PATIENCE (20 * MONO_S)
+#endif
 #define DEVICE	 "dp-kill"
 #define SAS	 64	   /* SA numbers, of which three at most are there at once */
 #define NUMBERS	 (1 << 19) /* of an SA, and of packets */
@@ -299,7 +305,7 @@ static void end(pid_t pid)
 /* However slow the machine is, some lives get to work. */
 static void traffic_passes(void)
 {
-	mono_time late = mono_now() + 20 * MONO_S;
+	mono_time late = mono_now() + PATIENCE;
 	uint32_t out = l->seen_out, in = l->seen_in;
 
 	while (l->seen_out == out || l->seen_in == in || shared->ready != shared->newest) {

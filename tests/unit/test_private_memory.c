@@ -42,7 +42,9 @@ static void marked(void **state)
 	assert_true(private_memory_mark(memory, SIZE));
 	flags_of(memory, flags, sizeof(flags));
 	assert_non_null(strstr(flags, " dd"));
+#ifndef __SANITIZE_ADDRESS__ /* whose mlock does nothing */
 	assert_non_null(strstr(flags, " lo"));
+#endif
 	munmap(memory, SIZE);
 }
 
