@@ -9,6 +9,7 @@ import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
 from tests.support.ipsecd import BINARY, Ipsecd  # noqa: E402
+from tests.support.killing import Ivs  # noqa: E402
 from tests.support.pair import Pair, one_of_each  # noqa: E402
 from tests.support.poll import until  # noqa: E402
 from tests.support.netns import run  # noqa: E402
@@ -86,13 +87,15 @@ class Monitor:
 
 
 def survives(pair, what, borne=0):
-    """Packets pass, the link stays, and with it the SAs: nothing is negotiated anew."""
+    """Packets pass, the link stays, and with it the SAs: nothing is negotiated anew, no IV is used twice."""
     index, spis = pair.ours.link("tun1")["ifindex"], child_spis(pair.ours, NAME)
-    with Monitor(pair.ours) as monitor, pair.pinging(NAME, "0.001") as pinging:
+    with Monitor(pair.ours) as monitor, Ivs(pair.ours.namespace, "eth0") as ivs, \
+            pair.pinging(NAME, "0.001") as pinging:
         what()
         pair.ping(NAME, count=10)
     print(f"      {pinging.lost} of {pinging.sent} pings lost")
     pinging.check_no_loss(borne)
+    ivs.check_unique()
     check_equal(monitor.flaps(), [], "changes of the link")
     check_equal(pair.ours.link("tun1")["ifindex"], index, "the device")
     one_of_each(pair.ours, NAME)
