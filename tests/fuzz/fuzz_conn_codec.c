@@ -1,7 +1,7 @@
-/* Reads arbitrary bytes as a connection, settings or a secret, by the first byte. The length in
- * the head is made right, so that the rest is reached. What is accepted must encode to the
- * same bytes, and a connection to one that is equal. */
-#include "ipsecd/model/conn_codec.h"
+/* Reads arbitrary bytes as a connection, settings, a secret, what a script was told or a pool, by
+ * the first byte. The length in the head is made right, so that the rest is reached. What is
+ * accepted must encode to the same bytes, and a connection to one that is equal. */
+#include "ipsecd/publish_body.h"
 
 #include <stdlib.h>
 
@@ -48,9 +48,29 @@ static void secret(struct span in)
 	secret_free(s);
 }
 
+static void updown(struct span in)
+{
+	struct buf b = buf_over(again, sizeof(again));
+	struct updown_told told;
+
+	if (publish_decode_updown(in, &told).error)
+		return;
+	same(publish_encode_updown(&told, &b), &b, in);
+	updown_told_clear(&told);
+}
+
+static void pool(struct span in)
+{
+	struct buf b = buf_over(again, sizeof(again));
+	struct publish_pool p;
+
+	if (!publish_decode_pool(in, &p).error)
+		same(publish_encode_pool(&p, &b), &b, in);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static void (*const kinds[])(struct span in) = {conn, settings, secret};
+	static void (*const kinds[])(struct span in) = {conn, settings, secret, updown, pool};
 	uint8_t *copy;
 
 	if (size < 9 || size > 65536)
@@ -58,7 +78,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	copy = malloc(size - 1);
 	memcpy(copy, data + 1, size - 1);
 	be32_set(copy + 4, (uint32_t)(size - 1));
-	kinds[data[0] % 3](span_of(copy, size - 1));
+	kinds[data[0] % 5](span_of(copy, size - 1));
 	free(copy);
 	return 0;
 }
