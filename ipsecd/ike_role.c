@@ -6,6 +6,7 @@
 #include "lib/metrics.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -196,6 +197,7 @@ static bool start(void *ctx, char *why, size_t size)
 					  .open_helper = open_helper,
 					  .vici = role_take(p->role, "vici"),
 					  .state = role_take(p->role, "engine"),
+					  .killed = getenv(ROLE_KILLED) != NULL,
 					  .crash_secret = role_take(p->role, CRASH_SECRET),
 					  .started = on_started,
 					  .reloaded = on_reloaded,

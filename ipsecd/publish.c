@@ -424,13 +424,15 @@ static void put_starts(struct publish *p, uint8_t n)
 		give_up(p, "there is no memory for it");
 }
 
-unsigned publish_starts(struct publish *p)
+unsigned publish_starts(struct publish *p, bool killed)
 {
 	struct span value;
 	uint8_t n = 0;
 
 	if (store_get(p->store, (struct store_key){STORE_STARTS, 0}, &value) && value.len == 1)
 		n = value.ptr[0];
+	if (killed && n)
+		n--;
 	put_starts(p, n < UINT8_MAX ? (uint8_t)(n + 1) : n);
 	return n;
 }

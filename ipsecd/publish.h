@@ -53,8 +53,9 @@ void publish_read_end(struct publish *p, const struct ike_engine *engine);
 enum publish_set { PUBLISH_CONNS, PUBLISH_SECRETS, PUBLISH_POOLS, PUBLISH_UPDOWN, PUBLISH_SETS };
 
 bool publish_know(struct publish *p, enum publish_set set, const char *name, uint64_t id);
-/* How many processes in a row began with this state and died before publish_got_through. */
-unsigned publish_starts(struct publish *p);
+/* How many processes in a row began with this state and died before publish_got_through. killed:
+ * the last one's death does not count. */
+unsigned publish_starts(struct publish *p, bool killed);
 void publish_got_through(struct publish *p);
 /* All of it is to be had by nobody. */
 void publish_forget(struct publish *p);

@@ -264,7 +264,8 @@ static bool worth_trying(struct daemon *d, unsigned starts)
 bool restore_run(struct daemon *d, bool *again)
 {
 	struct restore r = {.d = d, .host = commands_reload_host(d)};
-	unsigned starts = publish_found(d->publish) ? publish_starts(d->publish) : 0;
+	unsigned starts =
+		publish_found(d->publish) ? publish_starts(d->publish, d->setup.killed) : 0;
 	struct span none;
 	bool ok;
 

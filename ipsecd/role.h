@@ -7,6 +7,9 @@
 #include "ipsecd/ipc/verbs.h"
 #include "ipsecd/options.h"
 
+/* In the environment of a process whose predecessor was ended by others (SIGKILL). */
+#define ROLE_KILLED "IPSECD_KILLED"
+
 struct role;
 
 struct role_host {

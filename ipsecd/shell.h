@@ -31,9 +31,10 @@ struct shell_setup {
 	struct means *(*open_means)(void *ctx, const struct means_host *host, char *why,
 				    size_t size);
 	int crash_secret; /* crash_secret.h: opened, the shell's from then on; -1: none */
-	int vici;  /* where clients come in: listening, the shell's from then on; -1: it makes
-		      options->vici */
-	int state; /* the memfd of publish.h, the shell's from then on; -1: nothing outlives us */
+	int vici;    /* where clients come in: listening, the shell's from then on; -1: it makes
+			options->vici */
+	int state;   /* the memfd of publish.h, the shell's from then on; -1: nothing outlives us */
+	bool killed; /* others ended the process before us: it did not die of its state */
 	/* Makes the shell's side of the process that reads files, keeps secrets, resolves names
 	 * and approves scripts. NULL: the shell does all that itself. */
 	struct helper_client *(*open_helper)(void *ctx, const struct helper_client_host *host);

@@ -1,6 +1,7 @@
 /* Processes: how they start, how they come to know each other, and what follows when one dies. */
 #include "ipsecd/ipc/name.h"
 #include "ipsecd/crash_secret.h"
+#include "ipsecd/role.h"
 #include "ipsecd/supervise_parts.h"
 
 #include <errno.h>
@@ -86,7 +87,8 @@ static void leave_streams(int err)
 }
 
 /* In the child, between fork and exec. */
-static _Noreturn void become(pid_t parent, int link, int err, const char *const *argv)
+static _Noreturn void become(const struct child *c, pid_t parent, int link, int err,
+			     const char *const *argv)
 {
 	if (err >= 0)
 		leave_streams(err);
@@ -97,6 +99,8 @@ static _Noreturn void become(pid_t parent, int link, int err, const char *const 
 	unsetenv("NOTIFY_SOCKET");
 	unsetenv("WATCHDOG_USEC");
 	unsetenv("WATCHDOG_PID");
+	if (c->killed)
+		setenv(ROLE_KILLED, "1", 1);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(1); /* it died before that */
@@ -113,7 +117,7 @@ static pid_t start(const struct child *c, int link, int err)
 	build_argv(c, role, sizeof(role), argv);
 	pid = fork();
 	if (pid == 0)
-		become(parent, link, err, argv);
+		become(c, parent, link, err, argv);
 	return pid;
 }
 
@@ -397,6 +401,7 @@ static void died(struct child *c, struct process *p)
 		return;
 	}
 	c->restarts++;
+	c->killed = !own_fault(p);
 	tell_death(c, p, pause);
 	if (c->backoff.deaths > 1 && c->backoff.deaths % POISONED_DEATHS == 0 && own_fault(p))
 		forget_state(c);

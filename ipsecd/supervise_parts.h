@@ -63,6 +63,7 @@ struct child {
 	bool asked_to_stop; /* that one was */
 	ev_timer restart;
 	uint32_t restarts;
+	bool killed; /* the last one's death was no fault of its own */
 	char last_death[64];
 };
 

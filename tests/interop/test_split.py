@@ -2,6 +2,8 @@
 """ipsecd in several processes, as it is by default, while a ping every millisecond runs through the tunnel:
 each process is killed, the program is replaced in all the ways there are, and nobody notices."""
 import os
+import random
+import select
 import signal
 import subprocess
 import sys
@@ -64,6 +66,20 @@ def kill_role(peer, name, times=3):
         until(f"a new {name}", lambda: all_roles(peer) and roles(peer)[name] != old)
         reconnect(peer)
         one_of_each(peer, NAME)
+
+
+def kill_at_once(peer, times=40):
+    """Each new ike as soon as it is there: most of them while they take over what is kept."""
+    chance, killed = random.Random(1), set()
+    while len(killed) < times:
+        pid = roles(peer).get("ike")
+        if pid and pid not in killed:
+            select.select([], [], [], chance.uniform(0.002, 0.02))
+            os.kill(pid, signal.SIGKILL)
+            killed.add(pid)
+    until("a new ike", lambda: all_roles(peer) and roles(peer).get("ike", min(killed)) not in killed)
+    reconnect(peer)
+    one_of_each(peer, NAME)
 
 
 class Monitor:
@@ -159,6 +175,7 @@ def main():
         for name in ("helper", "plane", "ike"):
             suite.case(f"kill -9 of {name}", survives, pair,
                        lambda name=name: kill_role(pair.ours, name), logs=logs)
+        suite.case("kill -9 of each new ike", survives, pair, lambda: kill_at_once(pair.ours), logs=logs)
         suite.case("upgrade", survives, pair, lambda: upgrade(pair.ours), logs=logs)
         suite.case("takeover", survives, pair, lambda: takeover(pair.ours))
     with Pair([tunnel(NAME, 1)], ipsecd_options=SPLIT) as pair:

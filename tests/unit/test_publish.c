@@ -245,14 +245,17 @@ static void starts_are_counted(void **ctx)
 	for (unsigned i = 0; i < 4; i++) {
 		publish_close(p, false);
 		p = begin();
-		assert_int_equal(publish_starts(p), i);
+		assert_int_equal(publish_starts(p, false), i);
 	}
 	publish_drop_engine(p);
 	run(p);
 	assert_false(store_get(publish_found(p),
 			       (struct store_key){STORE_ENGINE + IKE_RECORD_SA, 7}, &v));
 	publish_got_through(p);
-	assert_int_equal(publish_starts(p), 0);
+	assert_int_equal(publish_starts(p, false), 0);
+	assert_int_equal(publish_starts(p, false), 1);
+	assert_int_equal(publish_starts(p, true), 1); /* that one was killed */
+	assert_int_equal(publish_starts(p, false), 2);
 	publish_forget(p);
 	assert_null(publish_found(p));
 	publish_close(p, false);
