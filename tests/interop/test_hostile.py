@@ -45,8 +45,9 @@ class Rig(Pair):
         try:
             self._wire()
             self.router.route("blackhole", "default")
+            # Memory that leaks can't be looked for in processes that may not be traced.
             self.ours = Ipsecd(self.namespaces[0], os.path.join(self.folder, "ours"),
-                               binary=BINARY)
+                               ("--single-process",), binary=BINARY)
             self.theirs = Ipsecd(self.namespaces[1], os.path.join(self.folder, "theirs"))
             self.theirs.start([theirs for _, theirs in self.tunnels])
             self.ours.start([ours for ours, _ in self.tunnels])
