@@ -20,6 +20,7 @@ WITHIN = 0.03  # seconds from the beginning of an exchange to the kill, at most
 SETTLE_EVERY = 5
 SETTLED = 40  # an exchange that the peer does not answer ends after 18 s
 SO_RCVBUFFORCE = 33  # asm/socket.h
+ETH_P_IP, ETH_P_ALL = 0x0800, 0x0003
 IVS = struct.Struct("!I4x8s")  # SPI, IV
 
 
@@ -52,9 +53,9 @@ class Ivs:
 
     def __init__(self, namespace, device):
         self.sock = netns.socket_of(namespace, socket.AF_PACKET, socket.SOCK_DGRAM,
-                                    socket.htons(0x0800))
+                                    socket.htons(ETH_P_ALL))
         self.sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 24)
-        self.sock.bind((device, 0x0800))
+        self.sock.bind((device, ETH_P_ALL))  # of ETH_P_IP alone it would see what comes in
         self.seen, self.repeated, self.ending = set(), [], threading.Event()
         self.thread = threading.Thread(target=self._run, daemon=True)
 
@@ -74,7 +75,9 @@ class Ivs:
     def _run(self):
         while not self.ending.is_set() or select.select([self.sock], [], [], 0)[0]:
             if select.select([self.sock], [], [], 0.1)[0]:
-                self._take(self.sock.recv(128))
+                packet, address = self.sock.recvfrom(128)
+                if address[1] == ETH_P_IP:
+                    self._take(packet)
 
     def __enter__(self):
         self.thread.start()
@@ -189,12 +192,12 @@ def _links(peers):
     return [peer.link(f"tun{n}").get("ifindex") for peer in peers for n in (1, 2)]
 
 
-def killed(killer, times, choose, borne=0):
-    """`borne`: pings that may be lost for each kill."""
+def killed(killer, times, choose, borne=0, interval="0.001"):
+    """`borne`: pings that may be lost for each kill; `interval`: between two of them."""
     pair = killer.pair
     peers = [p for p in (pair.ours, pair.theirs) if p in killer.victims]
     before = _links(peers)
-    with Ivs(pair.ours.namespace, "eth0") as ivs, pair.pinging(STEADY, "0.001") as pinging:
+    with Ivs(pair.ours.namespace, "eth0") as ivs, pair.pinging(STEADY, interval) as pinging:
         killer.run(times, choose)
         pair.ping(STEADY, count=10)
     print(f"      {times} kills: {pinging.lost} of {pinging.sent} pings lost, "
