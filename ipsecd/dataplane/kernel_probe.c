@@ -6,12 +6,34 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
-#define PROBE_SPI 0x4400ffffu
-#define PROBE_KEY 0x44fffffeu
+#define PROBE_SPI  0x4400ffffu
+#define PROBE_KEY  0x44fffffeu
+#define PROBE_NAME "ike-probe-"
 
 /* ---- devices ---- */
+
+static void note_leftover(void *ctx, const struct netlink_link *link,
+			  const struct netlink_device *device)
+{
+	int *ifindex = ctx;
+
+	if (strncmp(link->name, PROBE_NAME, sizeof(PROBE_NAME) - 1) == 0 &&
+	    (device->okey == PROBE_KEY || device->if_id == PROBE_KEY))
+		*ifindex = link->ifindex;
+}
+
+/* Of a process that was killed while it tried. Its device has the only key and endpoints that are
+ * tried, so no other one could be made for ever. */
+static bool remove_leftover(struct netlink *nl)
+{
+	int ifindex = 0;
+
+	return netlink_device_list(nl, note_leftover, &ifindex) == 0 && ifindex &&
+	       netlink_link_del(nl, ifindex) == 0;
+}
 
 static int try_device(struct netlink *nl, enum netlink_device_kind kind)
 {
@@ -19,12 +41,14 @@ static int try_device(struct netlink *nl, enum netlink_device_kind kind)
 		.kind = kind, .ikey = PROBE_KEY, .okey = PROBE_KEY, .if_id = PROBE_KEY};
 	int ifindex, e;
 
-	snprintf(d.name, sizeof(d.name), "ike-probe-%u", (unsigned)getpid() % 10000);
+	snprintf(d.name, sizeof(d.name), PROBE_NAME "%u", (unsigned)getpid() % 10000);
 	if (kind == NETLINK_DEVICE_VTI)
 		d.remote = (struct addr){AF_INET, {240, 255, 255, 1}};
 	if (kind == NETLINK_DEVICE_VTI6)
 		d.remote = (struct addr){AF_INET6, {1, [15] = 3}};
-	e = netlink_device_add(nl, &d, true, &ifindex);
+	do
+		e = netlink_device_add(nl, &d, true, &ifindex);
+	while (e == -EEXIST && remove_leftover(nl));
 	if (e == 0)
 		netlink_link_del(nl, ifindex);
 	return e;

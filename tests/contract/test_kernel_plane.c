@@ -891,6 +891,25 @@ static void leftovers_go_when_settled(void **state)
 	others_are_there(f);
 }
 
+/* What probe makes and removes at once stays of a process that is killed in between. */
+static void tries_again_behind_a_killed_trial(void **state)
+{
+	struct fixture *f = *state;
+	char why[256];
+	struct netlink_device d = {.kind = kernel_has_vti() ? NETLINK_DEVICE_VTI
+							    : NETLINK_DEVICE_XFRM,
+				   .name = "ike-probe-7777",
+				   .ikey = 0x44fffffe,
+				   .okey = 0x44fffffe,
+				   .if_id = 0x44fffffe,
+				   .remote = {AF_INET, {240, 255, 255, 1}}};
+	int ifindex;
+
+	assert_int_equal(netlink_device_add(f->site.netlink, &d, true, &ifindex), 0);
+	assert_true(ops->probe(why, sizeof(why)));
+	assert_false(has_device(f, d.name));
+}
+
 static void flush_removes_what_is_ours(void **state)
 {
 	struct fixture *f = *state;
@@ -1227,6 +1246,7 @@ int main(void)
 		CASE(inheritance_ends_when_the_peer_is_dead),
 		CASE(inheritance_ends_in_the_kernel),
 		CASE(leftovers_go_when_settled),
+		CASE(tries_again_behind_a_killed_trial),
 		CASE(flush_removes_what_is_ours),
 		CASE(close_leaves_nothing_that_sends),
 		CASE(somebody_deletes_a_state),
