@@ -30,6 +30,12 @@ struct waiting {
 	uint8_t body[];
 };
 
+/* What it costs here: an empty one is not for nothing. */
+static size_t cost(const struct header *h)
+{
+	return sizeof(struct waiting) + h->len;
+}
+
 struct ipc_link {
 	struct ev_loop *loop;
 	struct ipc_host host;
@@ -37,7 +43,7 @@ struct ipc_link {
 	ev_io readable, writable;
 	ev_timer later; /* zero: what came during a call, or the end, is told */
 	struct waiting *out, *in;
-	size_t backlog;
+	size_t backlog, early; /* bytes in `out`, in `in` */
 	uint32_t last_serial;
 	bool closed, told, inside, freed;
 	bool unread; /* sending failed: what the peer said before is there still */
@@ -115,9 +121,8 @@ static int put(struct ipc_link *l, const struct header *h, const struct span *pa
 	return errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS ? 0 : -1;
 }
 
-static bool enqueue(struct ipc_link *l, struct waiting **list, const struct header *h,
-		    const struct span *parts, unsigned n_parts, const int *fds, unsigned n_fds,
-		    bool duplicate)
+static bool enqueue(struct waiting **list, const struct header *h, const struct span *parts,
+		    unsigned n_parts, const int *fds, unsigned n_fds, bool duplicate)
 {
 	struct waiting *w = malloc(sizeof(*w) + h->len);
 	uint8_t *at;
@@ -135,7 +140,6 @@ static bool enqueue(struct ipc_link *l, struct waiting **list, const struct head
 		at += parts[i].len;
 	}
 	DL_APPEND(*list, w);
-	(void)l;
 	return true;
 }
 
@@ -156,7 +160,7 @@ static void on_writable(struct ev_loop *loop, ev_io *w, int revents)
 			return;
 		}
 		DL_DELETE(l->out, m);
-		l->backlog -= m->header.len;
+		l->backlog -= cost(&m->header);
 		close_fds(m->fds, m->n_fds);
 		explicit_bzero(m->body, m->header.len);
 		free(m);
@@ -177,12 +181,12 @@ static bool send_or_queue(struct ipc_link *l, const struct header *h, const stru
 	}
 	if (may_lose)
 		return false;
-	if (l->backlog + h->len > IPC_BACKLOG_MAX ||
-	    !enqueue(l, &l->out, h, parts, n_parts, fds, n_fds, true)) {
+	if (l->backlog + cost(h) > IPC_BACKLOG_MAX ||
+	    !enqueue(&l->out, h, parts, n_parts, fds, n_fds, true)) {
 		fail(l, "it does not read: too much waits for it");
 		return false;
 	}
-	l->backlog += h->len;
+	l->backlog += cost(h);
 	ev_io_start(l->loop, &l->writable);
 	return true;
 }
@@ -281,7 +285,7 @@ static void hand_over(struct ipc_link *l, struct ipc_message *m)
 	close_fds(m->fds, m->n_fds);
 }
 
-static bool gone(struct ipc_link *l)
+static bool is_freed(struct ipc_link *l)
 {
 	if (!l->freed || l->inside)
 		return l->freed;
@@ -306,7 +310,7 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int revents)
 		m.serial = h.serial;
 		m.body = (struct span){l->body, l->body_len};
 		hand_over(l, &m);
-		if (gone(l))
+		if (is_freed(l))
 			return;
 	}
 }
@@ -321,7 +325,9 @@ static void read_rest(struct ipc_link *l)
 	for (unsigned i = 0; l->unread && i < LAST_MAX && get(l, &h, fds, &n_fds) > 0; i++) {
 		struct span body = {l->body, l->body_len};
 
-		if (!enqueue(l, &l->in, &h, &body, 1, fds, n_fds, false))
+		if (enqueue(&l->in, &h, &body, 1, fds, n_fds, false))
+			l->early += cost(&h);
+		else
 			close_fds(fds, n_fds);
 	}
 	l->unread = false;
@@ -342,11 +348,12 @@ static void on_later(struct ev_loop *loop, ev_timer *w, int revents)
 					.n_fds = wait->n_fds};
 
 		DL_DELETE(l->in, wait);
+		l->early -= cost(&wait->header);
 		memcpy(m.fds, wait->fds, sizeof(m.fds));
 		hand_over(l, &m);
 		explicit_bzero(wait->body, wait->header.len);
 		free(wait);
-		if (gone(l))
+		if (is_freed(l))
 			return;
 	}
 	if (l->closed && !l->told) {
@@ -354,7 +361,7 @@ static void on_later(struct ev_loop *loop, ev_timer *w, int revents)
 		l->inside = true;
 		l->host.closed(l->host.ctx, l, l->why);
 		l->inside = false;
-		gone(l);
+		is_freed(l);
 	}
 }
 
@@ -366,10 +373,13 @@ static bool take_answer(struct ipc_link *l, const struct header *h, uint32_t ser
 
 	if (h->serial == serial)
 		return true;
-	if (!enqueue(l, &l->in, h, &body, 1, fds, n_fds, false)) {
+	if (l->early + cost(h) > IPC_EARLY_MAX ||
+	    !enqueue(&l->in, h, &body, 1, fds, n_fds, false)) {
 		close_fds(fds, n_fds);
-		fail(l, "out of memory");
+		fail(l, "it sent too much instead of an answer");
+		return false;
 	}
+	l->early += cost(h);
 	ev_timer_start(l->loop, &l->later);
 	return false;
 }
@@ -466,7 +476,7 @@ void ipc_link_free(struct ipc_link *l)
 	close(l->fd);
 	l->fd = -1;
 	l->closed = l->told = l->freed = true;
-	gone(l);
+	is_freed(l);
 }
 
 int ipc_link_fd(const struct ipc_link *l)

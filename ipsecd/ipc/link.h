@@ -4,6 +4,7 @@
  *
  * Sends do not block: what the socket does not take waits in memory up to IPC_BACKLOG_MAX, and
  * beyond that the link counts as broken (`closed`), unless the message may be lost (ipc_offer).
+ * Each message counts with what it costs, not its body alone.
  * ipc_call blocks for the answer; other messages that come meanwhile are handed over when the
  * loop runs. Both processes are built from the same sources: bodies have native byte order. */
 #ifndef DETOUR_IPC_LINK_H
@@ -15,6 +16,7 @@
 #define IPC_BODY_MAX	((size_t)96 * 1024) /* a UDP datagram with its addresses fits */
 #define IPC_FDS_MAX	4
 #define IPC_BACKLOG_MAX ((size_t)8 << 20)
+#define IPC_EARLY_MAX	((size_t)64 << 20) /* come during calls, not handed over yet */
 
 struct ev_loop;
 struct ipc_link;

@@ -171,6 +171,18 @@ static void a_peer_that_does_not_read_is_given_up(void **state)
 	assert_string_not_equal(f->a.why, "");
 }
 
+/* What has no body costs memory, too. */
+static void a_peer_that_does_not_read_is_given_up_with_small_ones(void **state)
+{
+	struct fixture *f = *state;
+	unsigned n = 0;
+
+	while (ipc_send(f->a.link, 100, 0, NULL, 0, NULL, 0))
+		assert_true(++n < 1000000);
+	run(f);
+	assert_int_equal(f->a.closed, 1);
+}
+
 static void too_long_is_refused(void **state)
 {
 	static uint8_t big[IPC_BODY_MAX + 1];
@@ -424,6 +436,39 @@ static void more_descriptors_than_any(void **state)
 	assert_int_equal(open_descriptors(), before);
 }
 
+/* The kernel says ECONNRESET first when the dead one has not read all, and has its words still. */
+static void last_words_of_one_that_did_not_read(void **state)
+{
+	const uint32_t words[] = {MAGIC, 100, 0, 0};
+	struct fixture *f = *state;
+
+	assert_true(ipc_send(f->a.link, 101, 0, NULL, 0, NULL, 0));
+	assert_int_equal(write(f->raw, words, sizeof(words)), sizeof(words));
+	close(f->raw);
+	f->raw = -1;
+	run(f);
+	assert_int_equal(f->a.n_told, 1);
+	assert_int_equal(f->a.told[0], 100);
+	assert_int_equal(f->a.closed, 1);
+	assert_string_equal(f->a.why, "it has ended");
+}
+
+/* Nor are they lost when we find out by sending. */
+static void last_words_of_one_that_is_sent_to(void **state)
+{
+	const uint32_t words[] = {MAGIC, 100, 0, 0};
+	struct fixture *f = *state;
+
+	assert_int_equal(write(f->raw, words, sizeof(words)), sizeof(words));
+	close(f->raw);
+	f->raw = -1;
+	assert_false(ipc_send(f->a.link, 101, 0, NULL, 0, NULL, 0));
+	assert_false(ipc_send(f->a.link, 101, 0, NULL, 0, NULL, 0));
+	run(f);
+	assert_int_equal(f->a.n_told, 1);
+	assert_int_equal(f->a.closed, 1);
+}
+
 static void the_end_is_told_once(void **state)
 {
 	struct fixture *f = *state;
@@ -490,6 +535,7 @@ int main(void)
 		CASE(keeps_order),
 		CASE(waits_for_a_full_socket),
 		CASE(a_peer_that_does_not_read_is_given_up),
+		CASE(a_peer_that_does_not_read_is_given_up_with_small_ones),
 		CASE(too_long_is_refused),
 		CASE(descriptors_cross),
 		CASE(descriptors_nobody_takes_are_closed),
@@ -506,6 +552,8 @@ int main(void)
 		RAW(length_that_is_not),
 		RAW(longer_than_any),
 		RAW(more_descriptors_than_any),
+		RAW(last_words_of_one_that_did_not_read),
+		RAW(last_words_of_one_that_is_sent_to),
 		RAW(the_end_is_told_once),
 		CASE(may_be_freed_inside),
 	};
