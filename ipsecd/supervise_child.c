@@ -17,6 +17,7 @@
 #define LINK_FD		     3
 #define START_DEATHS_MAX     5	     /* in a row before anything worked: it never will */
 #define POISONED_DEATHS	     5	     /* in a row after it worked: what it was given may be why */
+#define LEFTOVER_SECONDS     2.	     /* for what it said last to be read */
 #define MFD_NOEXEC_SEAL_FLAG 0x0008U /* Linux 6.3 */
 
 const char *const role_words[IPC_ROLES + 2] = {
@@ -74,7 +75,8 @@ static void build_argv(const struct child *c, char *role, size_t size, const cha
 	argv[n] = NULL;
 }
 
-/* In the background: whoever waits for the end of the streams that the command had must see it. */
+/* What a role writes there comes as lines of its own, marked and counted: nobody forges others, or
+ * has our terminal. And whoever waits for the end of the streams that the command had sees it. */
 static void leave_streams(int err)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -90,8 +92,7 @@ static void leave_streams(int err)
 static _Noreturn void become(const struct child *c, pid_t parent, int link, int err,
 			     const char *const *argv)
 {
-	if (err >= 0)
-		leave_streams(err);
+	leave_streams(err);
 	if (link == LINK_FD)
 		fcntl(link, F_SETFD, 0);
 	else
@@ -122,6 +123,7 @@ static pid_t start(const struct child *c, int link, int err)
 }
 
 static void on_exit_of(struct ev_loop *loop, ev_child *w, int revents);
+static void on_leftover(struct ev_loop *loop, ev_timer *w, int revents);
 
 void process_watch(struct process *p, pid_t pid)
 {
@@ -129,6 +131,8 @@ void process_watch(struct process *p, pid_t pid)
 	p->started = mono_now();
 	ev_child_init(&p->exit, on_exit_of, pid, 0);
 	p->exit.data = p;
+	ev_timer_init(&p->leftover, on_leftover, LEFTOVER_SECONDS, 0.);
+	p->leftover.data = p;
 	ev_child_start(p->supervisor->loop, &p->exit);
 }
 
@@ -145,7 +149,7 @@ struct process *process_spawn(struct child *c)
 	p->child = c;
 	p->generation = s->generation;
 	p->stderr_fd = -1;
-	if (ipc_pair(link) && (s->options->foreground || pipe2(err, O_CLOEXEC | O_NONBLOCK) == 0))
+	if (ipc_pair(link) && pipe2(err, O_CLOEXEC | O_NONBLOCK) == 0)
 		pid = start(c, link[1], err[1]);
 	if (pid < 0)
 		log_to(s->log, LOG_LEVEL_ERROR, "job", "", "starting %s: %s", role_words[c->role],
@@ -156,8 +160,7 @@ struct process *process_spawn(struct child *c)
 		close(err[1]);
 	if (pid > 0) {
 		process_watch(p, pid);
-		if (err[0] >= 0)
-			process_watch_stderr(p, err[0]);
+		process_watch_stderr(p, err[0]);
 		p->link = process_link(p, link[0]);
 		if (p->link)
 			return p;
@@ -178,6 +181,7 @@ void process_free(struct process *p)
 	if (!p)
 		return;
 	ev_child_stop(p->supervisor->loop, &p->exit);
+	ev_timer_stop(p->supervisor->loop, &p->leftover);
 	if (p->stderr_fd >= 0) {
 		ev_io_stop(p->supervisor->loop, &p->stderr_readable);
 		close(p->stderr_fd);
@@ -461,4 +465,17 @@ static void on_exit_of(struct ev_loop *loop, ev_child *w, int revents)
 	p->status = w->rstatus;
 	if (p->closed)
 		gone(p);
+	else
+		ev_timer_start(loop, &p->leftover);
+}
+
+/* It gave its end of the link to somebody before it died. */
+static void on_leftover(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct process *p = w->data;
+
+	(void)loop;
+	(void)revents;
+	p->closed = true;
+	gone(p);
 }

@@ -59,22 +59,32 @@ static void write_all(struct supervisor *s, struct writer *w)
 
 int handover_write(struct supervisor *s, int asker)
 {
-	int fd = memfd_create("handover", 0);
-	struct writer w = {.file = fd < 0 ? NULL : fdopen(fd, "w+")};
+	int fd = memfd_create("handover", 0), copy = fd < 0 ? -1 : dup(fd);
+	struct writer w = {.file = copy < 0 ? NULL : fdopen(copy, "w")};
 
-	if (!w.file)
+	if (!w.file) {
+		if (copy >= 0)
+			close(copy);
+		if (fd >= 0)
+			close(fd);
 		return -1;
+	}
 	set_cloexec(asker, false);
 	fprintf(w.file, HEADER "\nlock %d\nupgrades %u\nasker %d\n", s->lock, s->upgrades, asker);
 	write_all(s, &w);
-	/* The stream ends with the program. */
-	return fflush(w.file) == 0 && !ferror(w.file) ? fd : -1;
+	if (fclose(w.file) == 0)
+		return fd;
+	close(fd);
+	return -1;
 }
 
-void handover_undo(struct supervisor *s)
+void handover_undo(struct supervisor *s, int asker, int fd)
 {
 	struct writer w = {.cloexec = true};
 
+	if (fd >= 0)
+		close(fd);
+	set_cloexec(asker, true);
 	write_all(s, &w);
 }
 

@@ -9,6 +9,8 @@
 
 #define LINES_PER_SECOND 5000
 #define LINES_OF_STDERR	 200 /* a second */
+#define BLOCKS_OF_STDERR 16  /* at once: what a pipe holds */
+#define NOTICES		 20  /* to the service manager, a second */
 #define TEXT_MAX	 1024
 
 /* Nobody forges a line's beginning, or plays with a terminal. */
@@ -67,19 +69,45 @@ static void on_log(struct process *p, struct ipc_message *m)
 
 /* ---- what is kept ---- */
 
+/* What each has: ike nothing of its own. A descriptor that is kept outlives the process, so that
+ * one of a link would hide its death. */
+static bool may_keep(enum ipc_role role, const char *name)
+{
+	static const char *const names[IPC_ROLES][6] = {
+		[IPC_ROLE_PLANE] = {"area", "guard", "udp4-", "udp6-", "tun:"},
+		[IPC_ROLE_HELPER] = {"vault"},
+	};
+
+	for (const char *const *n = names[role]; *n; n++) {
+		if (strncmp(name, *n, strlen(*n)) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void refuse(struct process *p, const char *name)
+{
+	if (may_log(p))
+		log_to(p->supervisor->log, LOG_LEVEL_ERROR, "job", "",
+		       "%s wants '%s' kept, refused", word(p), name);
+}
+
 static void on_keep(struct process *p, struct ipc_message *m)
 {
 	const struct ipc_name *name = ipc_name(m);
 	int fd;
 
 	if (!name || m->n_fds != 1) {
-		log_to(p->supervisor->log, LOG_LEVEL_ERROR, "job", "",
-		       "%s asks to keep something without a name or a descriptor", word(p));
+		refuse(p, "something without a name or a descriptor");
+		return;
+	}
+	if (!may_keep(p->child->role, name->name)) {
+		refuse(p, name->name);
 		return;
 	}
 	fd = m->fds[0];
 	m->fds[0] = -1;
-	if (!supervise_keep(p->supervisor, p->child->role, name->name, fd))
+	if (!supervise_keep(p->supervisor, p->child->role, name->name, fd) && may_log(p))
 		log_to(p->supervisor->log, LOG_LEVEL_ERROR, "job", "",
 		       "%s: '%s' is not kept: too many, or no memory", word(p), name->name);
 }
@@ -88,16 +116,23 @@ static void on_drop(struct process *p, struct ipc_message *m)
 {
 	const struct ipc_name *name = ipc_name(m);
 
-	if (name)
+	if (name && may_keep(p->child->role, name->name))
 		supervise_drop(p->supervisor, p->child->role, name->name);
 }
 
 /* ---- state ---- */
 
+/* The service manager reads for all services. */
+static bool may_notify(struct process *p)
+{
+	p->notices.burst = NOTICES;
+	return log_limit_pass(&p->notices, mono_now());
+}
+
 static void on_ready(struct process *p, struct ipc_message *m)
 {
 	(void)m;
-	if (p->ready && p->child->role == IPC_ROLE_IKE)
+	if (p->ready && p->child->role == IPC_ROLE_IKE && may_notify(p))
 		notify_send("READY=1"); /* a reload is done */
 	p->ready = true;
 	supervise_step(p->supervisor);
@@ -110,13 +145,17 @@ static void on_failed(struct process *p, struct ipc_message *m)
 	clean(text, sizeof(text), m->body.ptr, m->body.len);
 	p->failed = true;
 	clean(p->last, sizeof(p->last), text, strlen(text));
-	log_to(p->supervisor->log, LOG_LEVEL_ERROR, "job", "", "%s can't start: %s", word(p), text);
+	if (may_log(p))
+		log_to(p->supervisor->log, LOG_LEVEL_ERROR, "job", "", "%s can't start: %s",
+		       word(p), text);
 }
 
 static void on_status(struct process *p, struct ipc_message *m)
 {
 	char text[TEXT_MAX];
 
+	if (!may_notify(p))
+		return;
 	clean(text, sizeof(text), m->body.ptr, m->body.len);
 	supervise_status(p->supervisor, text);
 }
@@ -200,12 +239,18 @@ static void tell_stderr(struct process *p)
 	log_to(p->supervisor->log, LOG_LEVEL_ERROR, "job", "", "%s says: %s", word(p), text);
 }
 
+/* One that writes on and on, or has closed it, takes its turns like everything else. */
 void process_drain_stderr(struct process *p)
 {
 	char block[4096];
-	ssize_t n;
 
-	while (p->stderr_fd >= 0 && (n = read(p->stderr_fd, block, sizeof(block))) > 0) {
+	for (unsigned round = 0; p->stderr_fd >= 0 && round < BLOCKS_OF_STDERR; round++) {
+		ssize_t n = read(p->stderr_fd, block, sizeof(block));
+
+		if (n == 0)
+			ev_io_stop(p->supervisor->loop, &p->stderr_readable);
+		if (n <= 0)
+			return;
 		for (ssize_t i = 0; i < n; i++) {
 			if (block[i] != '\n')
 				p->stderr_line[p->stderr_len++] = block[i];

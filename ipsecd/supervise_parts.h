@@ -34,7 +34,8 @@ struct process {
 	pid_t pid;
 	struct ipc_link *link;
 	ev_child exit;
-	ev_io stderr_readable; /* in the background */
+	ev_timer leftover; /* of one that is dead, but whose link somebody holds open */
+	ev_io stderr_readable;
 	int stderr_fd;
 	mono_time started;
 	int status;	     /* of wait */
@@ -47,7 +48,7 @@ struct process {
 	bool hung;	     /* killed for not answering */
 	unsigned unanswered; /* pings since the last answer */
 	unsigned lost_lines;
-	struct log_limit limit;
+	struct log_limit limit, notices;
 	char last[LAST_LINE_MAX]; /* its last log line */
 	size_t stderr_len;
 	char stderr_line[LAST_LINE_MAX];
@@ -156,8 +157,8 @@ void replace_gone(struct child *c); /* one of a former generation is gone */
 
 /* A memfd that lists all descriptors, none of which is closed by an exec any more. -1: errno. */
 int handover_write(struct supervisor *s, int asker);
-/* After an exec that failed. */
-void handover_undo(struct supervisor *s);
+/* After an exec that failed; closes `fd`. */
+void handover_undo(struct supervisor *s, int asker, int fd);
 /* Takes everything over. *asker: who waits for the end of the upgrade, -1: nobody. */
 bool handover_read(struct supervisor *s, int fd, int *asker, char *why, size_t size);
 

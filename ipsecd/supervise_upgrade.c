@@ -114,8 +114,12 @@ static void build_argv(const struct options *o, const char *argv[24], char *paus
 	}
 	argv[n++] = "--vici";
 	argv[n++] = o->vici;
+	argv[n++] = "--crash-secret";
+	argv[n++] = o->crash_secret;
 	argv[n++] = "--plane";
 	argv[n++] = o->plane;
+	argv[n++] = "--sandbox";
+	argv[n++] = sandbox_mode_words()[o->sandbox];
 	argv[n++] = "--log-level";
 	argv[n++] = log_level_name(o->log_level);
 	snprintf(pause, size, "%g", o->restart_pause);
@@ -152,7 +156,7 @@ static void become(struct upgrade *u)
 		fexecve(u->binary, (char *const *)(uintptr_t)argv, environ);
 	snprintf(why, sizeof(why), "it can't be executed: %s", strerror(errno));
 	unsetenv(SUPERVISE_ENV);
-	handover_undo(s);
+	handover_undo(s, asker_fd(u->asker), fd);
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	refuse(u, why);
 }

@@ -86,6 +86,17 @@ class Supervisor:
     def roles(self):
         return {name: self.role(name) for name in ROLES}
 
+    def options(self):
+        """Of the supervisor's command line: {name: values}."""
+        with open(f"/proc/{self.pid}/cmdline", "rb") as file:
+            words = file.read().rstrip(b"\0").decode().split("\0")[1:]
+        options = {}
+        for word in words:
+            if word.startswith("--"):
+                name = word
+            options.setdefault(name, []).extend([] if word == name else [word])
+        return options
+
     def kill_role(self, name, sig=signal.SIGKILL):
         """Returns when the next one works."""
         mark = self.daemon.log_mark()
@@ -303,6 +314,17 @@ def upgrade(folder):
 
 
 @in_folder
+def an_upgrade_keeps_the_options(folder):
+    with Supervisor(folder, "--sandbox", "off", "--restart-pause", "3") as s:
+        s.running()
+        before = s.options()
+        status, text = s.ctl("upgrade")
+        check_equal(status, 0, text)
+        after = s.options()
+        check_equal({name: after.get(name) for name in before}, before, "the options")
+
+
+@in_folder
 def upgrades_that_are_refused(folder):
     script = f"{folder}/script"
     with open(script, "w", encoding="ascii") as file:
@@ -514,6 +536,7 @@ def main():
     suite.case("a start that fails is told", starting_that_fails_is_told)
     suite.case("in the background", the_command_returns_when_all_work)
     suite.case("upgrade", upgrade)
+    suite.case("an upgrade keeps the options", an_upgrade_keeps_the_options)
     suite.case("upgrades that are refused", upgrades_that_are_refused)
     suite.case("takeover", takeover)
     suite.case("takeovers that fail", takeovers_that_fail)
