@@ -90,6 +90,7 @@ static uint64_t hold(struct helper *h, struct span body)
 	struct secret_view v;
 	const char *wrong = ipc_secret_check(body, &v);
 	uint64_t held;
+	bool kept;
 
 	if (!wrong && strncmp(v.unique, "vici:", 5) != 0)
 		wrong = "its name is not a vici client's";
@@ -102,8 +103,8 @@ static uint64_t hold(struct helper *h, struct span body)
 		return held;
 	held = vault_new_number(h->vault);
 	vault_begin(h->vault);
-	vault_put(h->vault, held, v.unique, v.data, false);
-	return vault_end(h->vault) ? held : 0;
+	kept = vault_put(h->vault, held, v.unique, v.data, false);
+	return vault_end(h->vault) && kept ? held : 0;
 }
 
 static void on_hold(struct helper *h, struct ipc_message *m)
@@ -120,6 +121,10 @@ static void on_forget(struct helper *h, struct ipc_message *m)
 
 	if (!ipc_held_take(m->body, &held)) {
 		refuse("a secret to be forgotten", "the length");
+		return;
+	}
+	if (vault_is_of_files(h->vault, held)) {
+		refuse("a secret to be forgotten", "it is from the files");
 		return;
 	}
 	vault_begin(h->vault);

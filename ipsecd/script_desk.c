@@ -10,10 +10,12 @@
 
 #define ENDED_MAX 4096
 #define LEFT_MAX  65536
+#define BYTES_MAX ((size_t)64 << 20) /* of what waits and runs */
 
 struct job {
 	uint64_t number;
 	bool ended;
+	size_t bytes;
 	UT_hash_handle hh; /* in order of coming */
 };
 
@@ -22,6 +24,7 @@ struct script_desk {
 	struct scripts *scripts;
 	struct job *jobs;
 	unsigned n_ended;
+	size_t bytes;
 };
 
 static struct job *find(const struct script_desk *d, uint64_t number)
@@ -61,12 +64,13 @@ static void on_ended(void *ctx, uint64_t number)
 	if (!j || j->ended)
 		return;
 	j->ended = true;
+	d->bytes -= j->bytes;
 	if (++d->n_ended > ENDED_MAX)
 		forget_oldest(d);
 	tell_ended(d, number);
 }
 
-static void run(struct script_desk *d, const struct script_view *s)
+static void run(struct script_desk *d, const struct script_view *s, size_t bytes)
 {
 	struct script script = {.job = s->job,
 				.line = s->line,
@@ -82,6 +86,8 @@ static void run(struct script_desk *d, const struct script_view *s)
 		return;
 	}
 	j->number = s->job;
+	j->bytes = bytes;
+	d->bytes += bytes;
 	HASH_ADD(hh, d->jobs, number, sizeof(j->number), j);
 	if (!scripts_run(d->scripts, &script))
 		on_ended(d, s->job);
@@ -94,14 +100,15 @@ static void on_run(struct script_desk *d, const struct ipc_message *m)
 	const char *wrong = ipc_script_check(m->body, &s);
 	const struct job *j = wrong ? NULL : find(d, s.job);
 
-	if (!wrong && !j && scripts_left(d->scripts) >= LEFT_MAX)
+	if (!wrong && !j &&
+	    (scripts_left(d->scripts) >= LEFT_MAX || d->bytes + m->body.len > BYTES_MAX))
 		wrong = "too many of them";
 	if (wrong) {
 		if (log_limit_pass(&limit, mono_now()))
 			log_to(d->host.log, LOG_LEVEL_ERROR, "job", "",
 			       "helper wants a script run, refused: %s", wrong);
 	} else if (!j) {
-		run(d, &s);
+		run(d, &s, m->body.len);
 	} else if (j->ended) {
 		tell_ended(d, s.job);
 	}

@@ -337,6 +337,13 @@ bool vault_put(struct vault *v, uint64_t held, const char *unique, struct span d
 	return ok;
 }
 
+bool vault_is_of_files(const struct vault *v, uint64_t held)
+{
+	struct record r;
+
+	return get(v, held, &r) && r.from_files;
+}
+
 bool vault_remove(struct vault *v, uint64_t held)
 {
 	struct named *n;

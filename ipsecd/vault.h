@@ -29,6 +29,7 @@ uint64_t vault_new_number(const struct vault *v);
 /* Keeps it under this number. false: no memory, or too many. */
 bool vault_put(struct vault *v, uint64_t held, const char *unique, struct span data,
 	       bool from_files);
+bool vault_is_of_files(const struct vault *v, uint64_t held); /* false: also where there is none */
 bool vault_remove(struct vault *v, uint64_t held);
 /* Removes those from files for which `keep` is false. Returns how many. */
 unsigned vault_sweep(struct vault *v, bool (*keep)(void *ctx, uint64_t held), void *ctx);

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #define SOCKETS_MAX 16
+#define OPEN_MAX    16384
 #define RESOLV_CONF "/etc/resolv.conf"
 
 struct resolver_io {
@@ -196,9 +197,9 @@ void resolver_query(struct resolver *r, uint64_t query, const char *name, int fa
 		r->done(r->ctx, query, 1, &a, "");
 		return;
 	}
-	q = malloc(sizeof(*q));
+	q = r->open < OPEN_MAX ? malloc(sizeof(*q)) : NULL;
 	if (!q) {
-		r->done(r->ctx, query, 0, NULL, "out of memory");
+		r->done(r->ctx, query, 0, NULL, "out of memory, or too many at once");
 		return;
 	}
 	*q = (struct query){.owner = r, .id = query};
