@@ -1,5 +1,6 @@
 /* Chunks of an area in a file: owns the mappings. */
 #include "ipsecd/dataplane/area_map.h"
+#include "lib/private_memory.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -29,7 +30,7 @@ static void *chunk(void *ctx, unsigned n)
 		 (off_t)n * AREA_CHUNK);
 	if (p == MAP_FAILED)
 		return NULL;
-	madvise(p, AREA_CHUNK, MADV_DONTDUMP); /* keys are for no core file */
+	private_memory_mark(p, AREA_CHUNK);
 	m->chunks[m->n++] = p;
 	return p;
 }

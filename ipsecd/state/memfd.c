@@ -1,5 +1,6 @@
 /* memfds: make, map, grow, let go. */
 #include "ipsecd/state/memfd.h"
+#include "lib/private_memory.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -33,7 +34,7 @@ static bool map(struct memfd *m, size_t size, char *why, size_t why_size)
 
 	if (memory == MAP_FAILED)
 		return fail(why, why_size, "mmap");
-	madvise(memory, size, MADV_DONTDUMP);
+	private_memory_mark(memory, size);
 	m->memory = memory;
 	m->size = size;
 	return true;
@@ -103,9 +104,13 @@ bool memfd_grow(struct memfd *m, size_t size)
 	if (ftruncate(m->fd, (off_t)size) != 0)
 		return false;
 	memory = mremap(m->memory, m->size, size, MREMAP_MAYMOVE);
+	if (memory == MAP_FAILED && errno == EAGAIN) { /* locked, and more than may be */
+		munlock(m->memory, m->size);
+		memory = mremap(m->memory, m->size, size, MREMAP_MAYMOVE);
+	}
 	if (memory == MAP_FAILED)
 		return false;
-	madvise(memory, size, MADV_DONTDUMP);
+	private_memory_mark(memory, size);
 	m->memory = memory;
 	m->size = size;
 	return true;

@@ -1,7 +1,8 @@
 /* Memory with a descriptor (memfd_create(2)): it lives as long as somebody keeps the descriptor,
  * may be handed to another process, and never touches a disk. It grows and does not shrink
  * (sealed, so that no process can take it from under another), is not executable where the
- * kernel can say so, and is left out of core dumps. */
+ * kernel can say so, is left out of core dumps, and stays out of swap as far as RLIMIT_MEMLOCK
+ * allows. */
 #ifndef DETOUR_MEMFD_H
 #define DETOUR_MEMFD_H
 

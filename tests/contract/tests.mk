@@ -1,7 +1,7 @@
 # The same cases against every data plane; a driver each.
 CONTRACT_SRC := tests/contract/contract.c tests/contract/cases_device.c tests/contract/cases_packet.c \
 	tests/contract/cases_event.c tests/contract/cases_restore.c tests/contract/keeper.c $(DATAPLANE_SRC) $(CRYPTO_SRC) ipsecd/model/algorithm.c \
-	ipsecd/model/ts.c lib/addr.c lib/buf.c lib/log.c lib/mono.c $(NETLINK_SRC)
+	ipsecd/model/ts.c lib/addr.c lib/buf.c lib/log.c lib/mono.c lib/private_memory.c $(NETLINK_SRC)
 TEST_contract_fake := tests/contract/driver_fake.c $(CONTRACT_SRC)
 LIBS_contract_fake := -lcrypto -lnftnl -lmnl -lev
 TEST_contract_userspace := tests/contract/driver_userspace.c tests/contract/kernel.c $(CONTRACT_SRC)

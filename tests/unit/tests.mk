@@ -25,7 +25,7 @@ TEST_test_updown := tests/unit/test_updown.c ipsecd/updown.c ipsecd/updown_env.c
 TEST_test_pool := tests/unit/test_pool.c $(POOL_SRC) ipsecd/model/vip.c ipsecd/model/id.c lib/addr.c lib/words.c
 TEST_test_route_claims := tests/unit/test_route_claims.c ipsecd/routes.c ipsecd/model/ts.c \
 	lib/addr.c lib/log.c
-TEST_test_area := tests/unit/test_area.c $(addprefix ipsecd/dataplane/,area.c area_slot.c area_map.c replay.c) lib/addr.c
+TEST_test_area := tests/unit/test_area.c $(addprefix ipsecd/dataplane/,area.c area_slot.c area_map.c replay.c) lib/addr.c lib/private_memory.c
 TEST_test_replay := tests/unit/test_replay.c ipsecd/dataplane/replay.c
 TEST_test_esp := tests/unit/test_esp.c ipsecd/dataplane/esp.c ipsecd/dataplane/mtu.c ipsecd/model/algorithm.c \
 	$(CRYPTO_SRC)
@@ -131,7 +131,7 @@ TEST_test_bfd_session := tests/unit/test_bfd_session.c routed-bridge/bfd_session
 TEST_test_bfd_pair := tests/unit/test_bfd_pair.c $(addprefix routed-bridge/bfd_,table.c session.c due.c packet.c) \
 	lib/addr.c lib/buf.c
 TEST_test_store := tests/unit/test_store.c ipsecd/state/store.c ipsecd/state/store_log.c \
-	ipsecd/state/memfd.c lib/crc32c.c
+	ipsecd/state/memfd.c lib/crc32c.c lib/private_memory.c
 TEST_test_conn_codec := tests/unit/test_conn_codec.c tests/support/conn_dump.c $(CONFIG_SRC) $(MODEL_SRC) $(CODEC_SRC) \
 	lib/addr.c lib/buf.c lib/words.c
 TEST_test_helper := tests/unit/test_helper.c $(addprefix ipsecd/,helper_role.c helper_load.c helper_client.c vault.c approve.c \
@@ -142,7 +142,7 @@ TEST_test_ipc_link := tests/unit/test_ipc_link.c ipsecd/ipc/link.c lib/mono.c
 LIBS_test_ipc_link := -lev -lpthread
 TEST_test_ipc_check := tests/unit/test_ipc_check.c tests/support/ipc_samples.c ipsecd/ipc/check.c \
 	ipsecd/ipc/check_child.c $(MODEL_SRC) lib/addr.c lib/words.c
-TEST_test_publish := tests/unit/test_publish.c ipsecd/publish.c ipsecd/publish_body.c ipsecd/updown_env.c $(STATE_SRC) $(MODEL_SRC) $(CODEC_SRC) \
+TEST_test_publish := tests/unit/test_publish.c ipsecd/publish.c ipsecd/publish_body.c ipsecd/updown_env.c $(STATE_SRC) lib/private_memory.c $(MODEL_SRC) $(CODEC_SRC) \
 	lib/addr.c lib/buf.c lib/crc32c.c lib/log.c lib/words.c
 TEST_test_helper_body := tests/unit/test_helper_body.c ipsecd/ipc/helper_body.c ipsecd/approve.c ipsecd/vault.c ipsecd/loaded.c \
-	$(STATE_SRC) $(CONFIG_SRC) $(MODEL_SRC) $(CODEC_SRC) lib/addr.c lib/buf.c lib/crc32c.c lib/words.c
+	$(STATE_SRC) lib/private_memory.c $(CONFIG_SRC) $(MODEL_SRC) $(CODEC_SRC) lib/addr.c lib/buf.c lib/crc32c.c lib/words.c
