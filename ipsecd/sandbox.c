@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #define FILES_MAX 4096 /* clients, not an attacker's table */
+#define MEMORY_MAX \
+	((rlim_t)1 << 30) /* of a memfd, which the supervisor would keep after our death */
 
 static const char *const role_names[] = {"supervisor", "plane", "ike", "helper"};
 static const char *const mode_names[] = {"try", "require", "off", NULL};
@@ -175,6 +177,8 @@ bool sandbox_enter(const struct sandbox *what, char *why, size_t size)
 	}
 	if (what->role == SANDBOX_IKE || what->role == SANDBOX_HELPER)
 		lower(RLIMIT_NOFILE, FILES_MAX);
+	if (what->role == SANDBOX_IKE || what->role == SANDBOX_HELPER)
+		lower(RLIMIT_FSIZE, MEMORY_MAX);
 	tzset(); /* reads a file, which is out of reach later */
 	if (!find_user(&e, &user) ||
 	    !(what->role == SANDBOX_SUPERVISOR ? become_user(&e, &user) : confine(&e, &user)))

@@ -7,6 +7,7 @@
 #include <linux/if_tun.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/ioctl.h>
@@ -115,7 +116,9 @@ static const struct sandbox_call calls[] = {
 	/* To listen for who asks for metrics; libmicrohttpd. */
 	BOTH("socket", I, 0, AF_INET, 1, 0xf, SOCK_STREAM),
 	BOTH("socket", I, 0, AF_INET6, 1, 0xf, SOCK_STREAM),
-	EQUAL("setsockopt", I, 1, IPPROTO_TCP),
+	/* Not TCP_ULP, which has the kernel load and run more of itself. */
+	BOTH("setsockopt", I, 1, IPPROTO_TCP, 2, 0xffffffffu, TCP_NODELAY),
+	BOTH("setsockopt", I, 1, IPPROTO_TCP, 2, 0xffffffffu, TCP_CORK),
 	BOTH("setsockopt", I, 1, SOL_SOCKET, 2, 0xffffffffu, SO_REUSEADDR),
 	BOTH("setsockopt", I, 1, IPPROTO_IPV6, 2, 0xffffffffu, IPV6_V6ONLY),
 	EQUAL("socket", P | H, 0, AF_INET),
