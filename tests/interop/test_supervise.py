@@ -206,6 +206,23 @@ def the_dead_come_back(folder):
         check_equal(s.end(), 0, "exit status")
 
 
+def fds_of(pid):
+    return sorted(os.readlink(f"/proc/{pid}/fd/{fd}").split(":")[0] for fd in os.listdir(f"/proc/{pid}/fd"))
+
+
+@in_folder
+def restarts_leak_nothing(folder):
+    with Supervisor(folder, "--restart-pause", "0") as s:
+        s.running()
+        for name in ROLES:
+            s.kill_role(name)
+        until("all are there", lambda: all(s.roles().values()))
+        before = fds_of(s.pid)
+        for i in range(51):
+            s.kill_role(ROLES[i % len(ROLES)])
+        until("no descriptor more than before", lambda: fds_of(s.pid) == before)
+
+
 @in_folder
 def pauses_grow(folder):
     with Supervisor(folder) as s:
@@ -531,6 +548,7 @@ def main():
     suite.case("a second signal does not wait for a deaf ike", second_signal_ends_at_once)
     suite.case("kill -9 of the supervisor leaves no process", death_of_the_supervisor)
     suite.case("kill -9 of each role", the_dead_come_back)
+    suite.case("51 restarts leak nothing", restarts_leak_nothing)
     suite.case("pauses grow", pauses_grow)
     suite.case("five deaths: without the state", state_that_kills_is_left)
     suite.case("a start that fails is told", starting_that_fails_is_told)
