@@ -21,7 +21,10 @@ struct far_tunnel {
 struct far_child {
 	uint64_t id;
 	struct child_sa sa; /* as updated */
-	bool asked;	    /* a plane may have it, and have used its numbers */
+	/* A plane has had it, and may have used its numbers. One that was asked and died without an
+	 * answer has not, unless it is in its area, where the next one finds it: the slot is
+	 * there before the first packet is sealed. */
+	bool answered;
 	unsigned round;
 	bool have_stats;
 	struct dataplane_child_stats stats;

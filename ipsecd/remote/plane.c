@@ -238,7 +238,7 @@ int far_install(struct remote *r, const struct child_sa *sa, bool *gone)
 static enum dataplane_error far_child_install(struct dataplane *d, const struct child_sa *sa)
 {
 	struct remote *r = d->remote;
-	bool gone, asked = r->link != NULL;
+	bool gone;
 	struct far_child *c;
 	int error;
 
@@ -251,14 +251,14 @@ static enum dataplane_error far_child_install(struct dataplane *d, const struct 
 	c = child_of(r, sa->id);
 	if (c) {
 		c->sa = *sa;
-		c->asked |= asked;
+		c->answered |= !gone;
 		return DATAPLANE_OK;
 	}
 	c = calloc(1, sizeof(*c));
 	if (c) {
 		c->id = sa->id;
 		c->sa = *sa;
-		c->asked = asked;
+		c->answered = !gone;
 		HASH_ADD(hh, r->children, id, sizeof(c->id), c);
 	}
 	if (c && c->hh.tbl)

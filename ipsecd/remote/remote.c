@@ -161,9 +161,9 @@ static void again_child(struct remote *r, struct far_child *c, struct changes *c
 	bool gone;
 	int error;
 
-	c->sa.resumed |= c->asked;
-	c->asked |= r->link != NULL;
+	c->sa.resumed |= c->answered;
 	error = far_install(r, &c->sa, &gone);
+	c->answered |= !gone && error == DATAPLANE_OK;
 
 	if (error != DATAPLANE_OK) {
 		log_to(r->host.log, LOG_LEVEL_ERROR, "tun", "",
