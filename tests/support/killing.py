@@ -150,7 +150,7 @@ class Killer:
 
     def kill(self, role):
         victim = self.random.choice(self.victims)
-        old = roles(victim)[role]
+        old = until(f"the {role} of before", lambda: roles(victim).get(role))
         self._begin()
         select.select([], [], [], self.random.uniform(0, WITHIN))
         os.kill(old, signal.SIGKILL)
