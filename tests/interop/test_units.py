@@ -19,7 +19,13 @@ EXPOSURE_MAX = 20  # tenths
 UNITS = ("ipsecd", "routed-bridge")
 
 SCRIPT = """
-state() { systemctl is-active "$1" || true; }
+# ipsecd that took over reads its files again by itself.
+state() {
+	for i in $(seq 50); do
+		case $(systemctl is-active "$1") in activating | reloading) sleep 0.1 ;; *) break ;; esac
+	done
+	systemctl is-active "$1" || true
+}
 for unit in ipsecd routed-bridge; do
 	mkdir -p /etc/systemd/system/$unit.service.d
 	printf '[Service]\\nStandardOutput=append:/%s.log\\nStandardError=append:/%s.log\\n' $unit $unit \\
@@ -163,12 +169,12 @@ def booted_case(folder):
                  "ike: user ipsecd caps 0000000000000000 ambient  nnp 1 seccomp 2",
                  "helper: user ipsecd caps 0000000000000004 ambient  nnp 1 seccomp 2",
                  "stopped: inactive inactive", "success\n\nsuccess",
-                 "ike has open: /dev/null /ipsecd.log /memfd:engine (deleted) /proc/",
+                 "ike has open: /dev/null /memfd:engine (deleted) /proc/",
                  "device gone", "ipsecd-clean-up.timer\ninactive",
                  "/run/charon.vici  connected for", "1 secrets from files"):
         check(line in said, f"no line '{line}' in:\n{said}")
     held = re.sub(r"/proc/\d+/stat", "/proc/N/stat", said.split("ike has open: ")[1].split("\n")[0])
-    check_equal(set(held.split()), {"/dev/null", "/ipsecd.log", "/memfd:engine", "(deleted)", "/proc/N/stat",
+    check_equal(set(held.split()), {"/dev/null", "/memfd:engine", "(deleted)", "/proc/N/stat", "pipe",
                                     "anon_inode:[eventfd", "anon_inode:[eventpoll", "socket"}, "ike has open")
     check("a-b              DORMANT" in said, f"the device:\n{said}")
     for word in ("denied", "not permitted", "Read-only", "sandbox: refused", "going on without", "can't be run"):
