@@ -7,15 +7,22 @@
 
 #define STRING(x)	 STRING_OF(x)
 #define STRING_OF(x)	 #x
+#define IS(version)	 "=" STRING(version)
 
 #define HANDOVER_VERSION 1 /* supervise_handover.c, supervise_takeover.c */
 #define IPC_VERSION	 1 /* between a supervisor and the former one's processes: ipc/verbs.h */
 
+/* clang-format off */
+static const char all[] =
+	"handover" IS(HANDOVER_VERSION)
+	" ipc" IS(IPC_VERSION)
+	" area" IS(AREA_VERSION)
+	" store" IS(STORE_VERSION)
+	" engine" IS(STATE_VERSION)
+	" conf" IS(CONN_CODEC_VERSION);
+/* clang-format on */
+
 const char *formats_kept(void)
 {
-	return "handover=" STRING(HANDOVER_VERSION) " ipc=" STRING(IPC_VERSION) " area=" STRING(
-		AREA_VERSION) " store=" STRING(STORE_VERSION) " engine=" STRING(STATE_VERSION) " co"
-											       "nf"
-											       "=" STRING(
-												       CONN_CODEC_VERSION);
+	return all;
 }

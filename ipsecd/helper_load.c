@@ -1,9 +1,11 @@
-/* The reading process writes two pieces of memory: one for ike, without secrets, and one for us,
- * with the secrets that the vault does not have, and the commands of scripts.
+/* The reading process writes two pieces of memory: one for ike, without secrets (loaded.h), and one
+ * for us, with the secrets that the vault does not have, and the commands of scripts:
  *
- *	for us: 1 byte: the files are good, and then: number of secrets; for each: number, 1 byte:
- *it is new, and then name and bytes; number of commands; for each: the text Texts and bytes stand
- *behind their length (2 bytes). */
+ *	1 byte: the files are good, and if so what follows is there
+ *	number of secrets; for each: its number, 1 byte: it is new, and if so name and bytes
+ *	number of commands; for each: the text
+ *
+ * Texts and bytes stand behind their length (2 bytes). */
 #include "ipsecd/helper_load.h"
 #include "ipsecd/loaded.h"
 #include "ipsecd/reload.h"

@@ -79,9 +79,8 @@ static const char usage[] =
 	"  --restart-pause S seconds, the longest pause before a process that dies again and\n"
 	"                    again is started again (default 10)\n"
 	"  --check           check the configuration and leave: 0 good, 2 errors\n"
-	"  --before-stop     for ExecStop= of the unit: with keep-on-stop=, a timer that cleans up "
-	"if\n"
-	"                    nobody starts again\n"
+	"  --before-stop     for ExecStop= of the unit: with keep-on-stop=, a timer that cleans\n"
+	"                    up if nobody starts again\n"
 	"  --flush           remove devices, SAs and policies of ours that a daemon left behind\n"
 	"  --version         show the version\n"
 	"  --help            show this\n";

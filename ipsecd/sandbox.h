@@ -1,15 +1,20 @@
 /* What a role's process may do once its descriptors are open: the least, given up for good.
  *
- *	role		user		capabilities		files			system calls
- *	supervisor	stays		without what no script	all			all
- *					of an operator needs
- *	plane		SANDBOX_USER	NET_ADMIN, NET_RAW	/proc/sys/net and	list, with
- *sockets of /dev/net/tun: write	netlink, UDP and raw ike		SANDBOX_USER	none
- *none (an empty root)	list: no file, socket, process, program helper		SANDBOX_USER
- *DAC_READ_SEARCH		all: read		list, with sockets for names
+ * role       | user         | capabilities       | files                   | system calls
+ * supervisor | stays        | without what no    | all                     | all
+ *            |              | operator's script  |                         |
+ *            |              | needs              |                         |
+ * plane      | SANDBOX_USER | NET_ADMIN, NET_RAW | /proc: read;            | list, with sockets of
+ *            |              |                    | /proc/sys/net and       | netlink, UDP and raw
+ *            |              |                    | /dev/net: write, too    |
+ * ike        | SANDBOX_USER | none               | none (an empty root)    | list: no file, sockets
+ *            |              |                    |                         | to listen on alone
+ * helper     | SANDBOX_USER | DAC_READ_SEARCH    | all: read               | list, with sockets for
+ *            |              |                    |                         | names
  *
  * In every role: no core dumps, not to be traced. In all but the supervisor: no new privileges, no
- * new processes, and a system call outside of the list fails with EPERM and is told.
+ * other program, and a system call outside of the list fails with EPERM and is told. New processes:
+ * the supervisor's, and the helper's, which has one read the files.
  *
  * What the machine lacks (no seccomp, no Landlock, chroot refused in a container) is logged and
  * done without, unless SANDBOX_REQUIRE. docs/security.md has the reasons. */

@@ -1,35 +1,42 @@
 /* What ike and plane say to each other, and what plane refuses whoever has taken ike over.
  *
- * verb               | body                    | answer         | refused
- * PLANE_HELLO        | -                       | ipc_plane      |
- * TUNNEL_CREATE      | ipc_tunnel              | ipc_made       | names that no device may have;
- * addresses that |                         |                | are loopback, multicast or
- * unspecified; a |                         |                | device that is there and not ours
- * TUNNEL_UPDATE      | ipc_tunnel              | ipc_made       | the same, and another name
- * TUNNEL_REMOVE      | u32 tunnel              | ipc_done       | what is no tunnel of this link's
- * TUNNEL_LINK        | ipc_tunnel_link         | ipc_made       | the same
- * TUNNEL_INFO        | u32 tunnels[]           | ipc_info[]     |
- * TUNNEL_DISINHERIT  | u32 tunnel              | -              |
- * CHILD_INSTALL      | struct child_sa         | ipc_done       | algorithms that we have not; keys
- * of another |                         |                | length; SPIs below 256; ranges upside
- * down; |                         |                | endpoints of two families CHILD_UPDATE       |
- * ipc_child_update        | ipc_done       | endpoints of two families CHILD_REMOVE       | u64
- * child               | ipc_done       | CHILD_STATS        | u64 children[]          | ipc_stats[]
- * | SETTLED            | -                       | -              | SUPPORTS           | ipc_suite
- * | ipc_done       | COUNTERS           | -                       | ipc_counters   | SEND_IKE |
- * ipc_path + datagram     | -              | from other ports than 500 and 4500; multicast; | | |
- * shorter than an IKE header SEND_KEEPALIVE     | ipc_path                | -              | the
- * same ROUTE              | ipc_route               | ipc_done       | another protocol than ours;
- * the table "local"; |                         |                | gateways; adding through a device
- * that is no |                         |                | tunnel's RULE               | ipc_rule |
- * ipc_done       | another protocol; the table "local"; priority 0 ADDRESS            | ipc_address
- * | ipc_done       | other prefixes than of one address; loopback |                         | | and
- * multicast addresses; removing one that was |                         |                | not added
- * by this way BIND               | ipc_device              | ipc_done       | what is no name
+ * verb              | body                   | answer       | refused
+ * PLANE_HELLO       | -                      | ipc_plane    |
+ * TUNNEL_CREATE     | ipc_tunnel             | ipc_made     | names that no device may have;
+ *                   |                        |              | loopback, multicast or unspecified
+ *                   |                        |              | addresses; a device that is there
+ *                   |                        |              | and not ours
+ * TUNNEL_UPDATE     | ipc_tunnel             | ipc_made     | the same, and another name
+ * TUNNEL_REMOVE     | u32 tunnel             | ipc_done     | what is no tunnel
+ * TUNNEL_LINK       | ipc_tunnel_link        | ipc_made     | the same
+ * TUNNEL_INFO       | u32 tunnels[]          | ipc_info[]   |
+ * TUNNEL_DISINHERIT | u32 tunnel             | -            |
+ * CHILD_INSTALL     | struct child_sa        | ipc_done     | algorithms that we have not; keys of
+ *                   |                        |              | another length; SPIs below 256;
+ *                   |                        |              | ranges upside down; endpoints of two
+ *                   |                        |              | families
+ * CHILD_UPDATE      | ipc_child_update       | ipc_done     | endpoints of two families
+ * CHILD_REMOVE      | u64 child              | ipc_done     |
+ * CHILD_STATS       | u64 children[]         | ipc_stats[]  |
+ * SETTLED           | -                      | -            |
+ * SUPPORTS          | ipc_suite              | ipc_done     |
+ * COUNTERS          | -                      | ipc_counters |
+ * SEND_IKE          | ipc_path + datagram    | -            | from other ports than 500 and 4500;
+ *                   |                        |              | multicast; shorter than an IKE header
+ * SEND_KEEPALIVE    | ipc_path               | -            | such ports and addresses
+ * ROUTE             | ipc_route              | ipc_done     | another protocol than ours; the table
+ *                   |                        |              | "local"; adding through a device that
+ *                   |                        |              | is no tunnel's
+ * RULE              | ipc_rule               | ipc_done     | another protocol than ours; the table
+ *                   |                        |              | "local"; priority 0
+ * ADDRESS           | ipc_address            | ipc_done     | other prefixes than of one address;
+ *                   |                        |              | loopback and multicast; removing one
+ *                   |                        |              | that was not added by this way
+ * BIND              | ipc_device             | ipc_done     | what is no name
  *
- * EVENT              | struct dataplane_event  |
- * IKE                | ipc_path + datagram     |   (as received, without the marker of port 4500)
- * SEND_FAILED        | ipc_send_failed         |
+ * EVENT             | struct dataplane_event |
+ * IKE               | ipc_path + datagram    | (as received, without the marker of port 4500)
+ * SEND_FAILED       | ipc_send_failed        |
  *
  * What is malformed or refused by its content alone is answered with UNSUPPORTED, words, and a log
  * line of plane's. Flags are bytes, 0 or 1. */
@@ -52,7 +59,7 @@ struct ipc_plane {
 	char why[512];
 };
 
-/* enum dataplane_error, or 0 or -errno of ROUTE, RULE and ADDRESS. */
+/* enum dataplane_error, or 0 or -errno of ROUTE, RULE, ADDRESS and BIND. */
 struct ipc_done {
 	int32_t error;
 	char words[IPC_WORDS];
