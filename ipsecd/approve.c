@@ -5,9 +5,10 @@
 #include <limits.h>
 #include <stdio.h>
 
-const char *const approve_folders[] = {"/etc/ipsec.d/",		"/etc/swanctl/",
-				       "/usr/lib/ipsec/",	"/usr/libexec/ipsec/",
-				       "/usr/local/lib/ipsec/", NULL};
+/* Each with a '/' at the end. */
+static const char *const folders[] = {"/etc/ipsec.d/",	       "/etc/swanctl/",
+				      "/usr/lib/ipsec/",       "/usr/libexec/ipsec/",
+				      "/usr/local/lib/ipsec/", NULL};
 
 /* Nothing that a shell takes for more than letters. */
 static bool is_plain(const char *s)
@@ -19,7 +20,7 @@ static bool is_plain(const char *s)
 /* The length of the folder's name with its '/', 0: in none of them. */
 static size_t folder_of(const char *path)
 {
-	for (const char *const *f = approve_folders; *f; f++) {
+	for (const char *const *f = folders; *f; f++) {
 		if (strncmp(path, *f, strlen(*f)) == 0)
 			return strlen(*f);
 	}

@@ -3,8 +3,8 @@
  *	- a command that the helper read from the configuration files itself, any command;
  *	- one that stood there before, to undo ("down-...") what it did;
  *	- another (of a vici client's connection): the absolute path of an executable in one of
- *	  approve_folders, with plain words behind it. The file, and each folder from that one on,
- *	  belongs to root, and nobody else may write it; none is a symbolic link.
+ *	  the folders in approve.c, with plain words behind it. The file, and each folder from
+ *	  that one on, belongs to root, and nobody else may write it; none is a symbolic link.
  * The environment is PLUTO_* and PATH, and the latter is ours. */
 #ifndef DETOUR_APPROVE_H
 #define DETOUR_APPROVE_H
@@ -14,8 +14,6 @@
 #include <sys/stat.h>
 
 #define APPROVE_DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-extern const char *const approve_folders[]; /* NULL-terminated, each with a '/' at the end */
 
 struct approve_host {
 	/* Did the files give this command; do they now? */

@@ -401,11 +401,7 @@ static void on_closed(void *ctx, struct ipc_link *link, const char *why)
 
 void helper_client_link(struct helper_client *c, int fd)
 {
-	const struct ipc_host host = {.message = on_message,
-				      .closed = on_closed,
-				      .ctx = c,
-				      .log = c->host.log,
-				      .peer = "helper"};
+	const struct ipc_host host = {.message = on_message, .closed = on_closed, .ctx = c};
 
 	ipc_link_free(c->link);
 	c->link = ipc_link_new(c->host.loop, fd, &host);

@@ -313,11 +313,7 @@ static void on_closed(void *ctx, struct ipc_link *link, const char *why)
 
 static void on_link(void *ctx, const char *peer, int fd)
 {
-	const struct ipc_host host = {.message = on_message,
-				      .closed = on_closed,
-				      .ctx = ctx,
-				      .log = log_default(),
-				      .peer = "ike"};
+	const struct ipc_host host = {.message = on_message, .closed = on_closed, .ctx = ctx};
 	struct helper *h = ctx;
 
 	if (strcmp(peer, "ike") != 0) { /* nobody else asks us anything */
@@ -381,7 +377,7 @@ int helper_run(const struct options *options)
 		.start = start, .link = on_link, .stop = stop, .message = on_supervisor, .ctx = &h};
 	int status;
 
-	h.role = h.loop ? role_begin(options, "helper", h.loop) : NULL;
+	h.role = h.loop ? role_begin(options, h.loop) : NULL;
 	if (!h.role)
 		return 1;
 	status = role_run(h.role, &host);

@@ -251,6 +251,6 @@ int ike_run(const struct options *options)
 	p.loop = ev_default_loop(0);
 	ev_timer_init(&p.finish, on_finish, 0., 0.);
 	p.finish.data = &p;
-	p.role = p.loop ? role_begin(options, "ike", p.loop) : NULL;
+	p.role = p.loop ? role_begin(options, p.loop) : NULL;
 	return p.role ? role_run(p.role, &host) : 1;
 }

@@ -5,8 +5,8 @@
 #include "ipsecd/reload.h"
 #include "ipsecd/role.h"
 #include "ipsecd/supervise.h"
-#include "lib/notify.h"
 #include "ipsecd/title.h"
+#include "lib/notify.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -40,11 +40,6 @@ static void running(void)
 	background_running();
 }
 
-/* Until all of them are there. */
-#pragma weak plane_run
-#pragma weak ike_run
-#pragma weak helper_run
-
 static int run_role(struct options *options, int argc, char **argv)
 {
 	static const struct {
@@ -59,7 +54,7 @@ static int run_role(struct options *options, int argc, char **argv)
 	for (unsigned i = 0; i < sizeof(roles) / sizeof(roles[0]); i++) {
 		if (strcmp(options->role, roles[i].name) != 0)
 			continue;
-		if (!roles[i].run || !options_own(options))
+		if (!options_own(options))
 			return 1;
 		title_set(argc, argv, roles[i].title);
 		return roles[i].run(options);

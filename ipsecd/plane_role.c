@@ -333,6 +333,6 @@ int plane_run(const struct options *options)
 		.options = options, .loop = ev_default_loop(0), .guard = -1, .early_link = -1};
 	const struct role_host host = {.start = start, .link = on_link, .stop = on_stop, .ctx = &p};
 
-	p.role = p.loop ? role_begin(options, "plane", p.loop) : NULL;
+	p.role = p.loop ? role_begin(options, p.loop) : NULL;
 	return p.role ? role_run(p.role, &host) : 1;
 }

@@ -482,11 +482,7 @@ static void on_closed(void *ctx, struct ipc_link *link, const char *why)
 
 void plane_server_link(struct plane_server *s, int fd)
 {
-	const struct ipc_host host = {.message = on_message,
-				      .closed = on_closed,
-				      .ctx = s,
-				      .log = s->host.log,
-				      .peer = "ike"};
+	const struct ipc_host host = {.message = on_message, .closed = on_closed, .ctx = s};
 
 	ipc_link_free(s->link);
 	s->link = ipc_link_new(s->host.loop, fd, &host);

@@ -349,7 +349,6 @@ struct updown_keeper publish_updown(struct publish *p)
 struct name_list {
 	const struct reload *reload;
 	enum reload_set set;
-	struct buf *out;
 };
 
 static void add_name(void *ctx, const char *name)

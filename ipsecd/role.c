@@ -25,7 +25,6 @@ struct given {
 };
 
 struct role {
-	const char *name;
 	struct ev_loop *loop;
 	struct ipc_link *link;
 	const struct role_host *host; /* NULL until role_run */
@@ -34,7 +33,6 @@ struct role {
 	bool have_processes, begun, working, ending;
 	int status;
 	unsigned lost_lines;
-	enum log_level level;
 };
 
 /* ---- log ---- */
@@ -238,9 +236,9 @@ static void leave_signals(void)
 		signal(signals[i], SIG_IGN);
 }
 
-struct role *role_begin(const struct options *options, const char *name, struct ev_loop *loop)
+struct role *role_begin(const struct options *options, struct ev_loop *loop)
 {
-	struct ipc_host host = {.message = on_message, .closed = on_closed, .peer = "supervisor"};
+	struct ipc_host host = {.message = on_message, .closed = on_closed};
 	struct role *r;
 
 	if (!is_link(SUPERVISOR_FD)) {
@@ -253,15 +251,14 @@ struct role *role_begin(const struct options *options, const char *name, struct 
 	host.ctx = r;
 	if (!r)
 		return NULL;
-	r->name = name;
 	r->loop = loop;
-	r->level = options->log_level;
 	r->link = ipc_link_new(loop, SUPERVISOR_FD, &host);
 	if (!r->link) {
 		free(r);
 		return NULL;
 	}
-	*log_default() = (struct log_sink){.write = write_line, .ctx = r, .level = r->level};
+	*log_default() =
+		(struct log_sink){.write = write_line, .ctx = r, .level = options->log_level};
 	while (!r->begun)
 		ev_run(loop, 0);
 	return r;

@@ -30,7 +30,7 @@ struct role_host {
 
 /* Reads from descriptor 3 until IPC_START, on the given loop. Logging goes to the supervisor from
  * now on (log_default()). NULL: it is not there (somebody called --role by hand). */
-struct role *role_begin(const struct options *options, const char *name, struct ev_loop *loop);
+struct role *role_begin(const struct options *options, struct ev_loop *loop);
 /* Runs the loop; the exit status. If the supervisor is gone the process ends at once, without
  * cleaning (as by kill -9). */
 int role_run(struct role *r, const struct role_host *host);

@@ -160,13 +160,6 @@ static void on_status(struct process *p, struct ipc_message *m)
 	supervise_status(p->supervisor, text);
 }
 
-/* What counts is its end. */
-static void on_ended(struct process *p, struct ipc_message *m)
-{
-	(void)m;
-	p->unanswered = 0;
-}
-
 static void on_keep_on_stop(struct process *p, struct ipc_message *m)
 {
 	struct ipc_keep_on_stop k;
@@ -177,7 +170,8 @@ static void on_keep_on_stop(struct process *p, struct ipc_message *m)
 	p->supervisor->keep_seconds = k.seconds;
 }
 
-static void on_pong(struct process *p, struct ipc_message *m)
+/* Its loop turns. Of IPC_ENDED what counts is the end that follows. */
+static void on_alive(struct process *p, struct ipc_message *m)
 {
 	(void)m;
 	p->unanswered = 0;
@@ -186,7 +180,7 @@ static void on_pong(struct process *p, struct ipc_message *m)
 static void (*const handlers[])(struct process *p, struct ipc_message *m) = {
 	[IPC_READY] = on_ready, [IPC_FAILED] = on_failed, [IPC_LOG] = on_log,
 	[IPC_KEEP] = on_keep,	[IPC_DROP] = on_drop,	  [IPC_STATUS] = on_status,
-	[IPC_ENDED] = on_ended, [IPC_PONG] = on_pong,	  [IPC_KEEP_ON_STOP] = on_keep_on_stop,
+	[IPC_ENDED] = on_alive, [IPC_PONG] = on_alive,	  [IPC_KEEP_ON_STOP] = on_keep_on_stop,
 };
 
 static void on_message(void *ctx, struct ipc_link *link, struct ipc_message *m)
@@ -215,11 +209,7 @@ static void on_closed(void *ctx, struct ipc_link *link, const char *why)
 
 struct ipc_link *process_link(struct process *p, int fd)
 {
-	const struct ipc_host host = {.message = on_message,
-				      .closed = on_closed,
-				      .ctx = p,
-				      .log = p->supervisor->log,
-				      .peer = word(p)};
+	const struct ipc_host host = {.message = on_message, .closed = on_closed, .ctx = p};
 
 	return ipc_link_new(p->supervisor->loop, fd, &host);
 }

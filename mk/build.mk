@@ -58,7 +58,7 @@ $(BUILD)/libike.a: $(call objects,$(IKE_SRC) $(WIRE_SRC) $(MODEL_SRC) $(CODEC_SR
 	$(archive)
 
 # The mains of the processes.
-ROLE_SRC := $(wildcard ipsecd/plane_role.c ipsecd/ike_role.c ipsecd/helper_role.c)
+ROLE_SRC := ipsecd/plane_role.c ipsecd/ike_role.c ipsecd/helper_role.c
 
 # The fake data plane is the tests'.
 IPSECD_SRC := $(SHELL_SRC) $(NET_SRC) $(POOL_SRC) $(IPC_SRC) $(STATE_SRC) $(REMOTE_SRC) $(CONTROL_SRC) $(CONFIG_SRC) $(CRYPTO_SRC) \

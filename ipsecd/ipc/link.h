@@ -10,7 +10,6 @@
 #ifndef DETOUR_IPC_LINK_H
 #define DETOUR_IPC_LINK_H
 
-#include "lib/log.h"
 #include "lib/span.h"
 
 #define IPC_BODY_MAX	((size_t)96 * 1024) /* a UDP datagram with its addresses fits */
@@ -36,8 +35,6 @@ struct ipc_host {
 	 * from inside a send; afterwards sends do nothing. */
 	void (*closed)(void *ctx, struct ipc_link *link, const char *why);
 	void *ctx;
-	const struct log_sink *log;
-	const char *peer; /* for log lines: "plane"; static */
 };
 
 /* A pair of descriptors for two ends, close-on-exec. false: errno. */

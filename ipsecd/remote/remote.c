@@ -245,11 +245,7 @@ static bool put_all_again(struct remote *r)
 
 bool remote_link(struct remote *r, int fd, bool *other, char *why, size_t size)
 {
-	const struct ipc_host host = {.message = on_message,
-				      .closed = on_closed,
-				      .ctx = r,
-				      .log = r->host.log,
-				      .peer = "plane"};
+	const struct ipc_host host = {.message = on_message, .closed = on_closed, .ctx = r};
 
 	*other = false;
 	drop_link(r);

@@ -64,8 +64,7 @@ static void on_closed(void *ctx, struct ipc_link *link, const char *why)
 
 static void on_link(void *ctx, const char *peer, int fd)
 {
-	const struct ipc_host host = {
-		.message = on_message, .closed = on_closed, .ctx = ctx, .peer = "fake"};
+	const struct ipc_host host = {.message = on_message, .closed = on_closed, .ctx = ctx};
 	struct fake *f = ctx;
 	struct ipc_link *link = ipc_link_new(f->loop, fd, &host);
 	char text[64];
@@ -174,7 +173,7 @@ static int run(const struct options *options, const char *name)
 				 .processes = processes,
 				 .ctx = &f};
 
-	f.role = role_begin(options, name, f.loop);
+	f.role = role_begin(options, f.loop);
 	return f.role ? role_run(f.role, &host) : 1;
 }
 

@@ -121,7 +121,7 @@ static void run(const struct dataplane_ops *ops, int area, int fd)
 				      .random = crypto_random,
 				      .loop = loop};
 	const struct ipc_host test = {
-		.message = inside_message, .closed = inside_closed, .ctx = &x, .peer = "test"};
+		.message = inside_message, .closed = inside_closed, .ctx = &x};
 	const struct plane_server_host server = {
 		.ops = ops, .why = "the test wants it", .netlink = netlink_open(), .loop = loop};
 
@@ -170,8 +170,7 @@ static void on_closed(void *ctx, struct ipc_link *link, const char *why)
 struct plane_child *plane_child_new(const struct plane_child_host *host)
 {
 	struct plane_child *p = calloc(1, sizeof(*p));
-	const struct ipc_host ends = {
-		.message = on_message, .closed = on_closed, .ctx = p, .peer = "plane"};
+	const struct ipc_host ends = {.message = on_message, .closed = on_closed, .ctx = p};
 	int fds[2];
 
 	if (!p || !ipc_pair(fds))

@@ -66,8 +66,7 @@ static void on_closed(void *ctx, struct ipc_link *link, const char *why)
 
 static void open_end(struct fixture *f, struct end *e, int fd)
 {
-	const struct ipc_host host = {
-		.message = on_message, .closed = on_closed, .ctx = e, .peer = "test"};
+	const struct ipc_host host = {.message = on_message, .closed = on_closed, .ctx = e};
 
 	e->fd = -1;
 	e->link = ipc_link_new(f->loop, fd, &host);

@@ -454,8 +454,7 @@ static void on_closed(void *ctx, struct ipc_link *link, const char *why)
 
 static struct ipc_link *raw_link(struct fixture *f, bool *closed)
 {
-	const struct ipc_host host = {
-		.message = on_message, .closed = on_closed, .ctx = closed, .peer = "plane"};
+	const struct ipc_host host = {.message = on_message, .closed = on_closed, .ctx = closed};
 	struct ipc_link *l = ipc_link_new(f->loop, plane_child_link(f->child), &host);
 
 	assert_non_null(l);
