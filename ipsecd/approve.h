@@ -13,8 +13,6 @@
 
 #include <sys/stat.h>
 
-#define APPROVE_DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
 struct approve_host {
 	/* Did the files give this command; do they now? */
 	bool (*known)(void *ctx, const char *command, bool *current);

@@ -65,11 +65,20 @@ static int open_good(const char *path, char *why, size_t size)
 	return -1;
 }
 
+/* malloc'ed; NULL: no memory. */
+static char *folder_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	if (!slash || slash == path)
+		return strdup(slash ? "/" : ".");
+	return strndup(path, (size_t)(slash - path));
+}
+
 /* The last one of its folders; the others are the system's. */
 static void make_folder(const char *path)
 {
-	const char *slash = strrchr(path, '/');
-	char *folder = slash && slash != path ? strndup(path, (size_t)(slash - path)) : NULL;
+	char *folder = folder_of(path);
 
 	if (folder)
 		mkdir(folder, 0700);
@@ -78,9 +87,8 @@ static void make_folder(const char *path)
 
 static void sync_folder(const char *path)
 {
-	const char *slash = strrchr(path, '/');
-	char *folder = slash && slash != path ? strndup(path, (size_t)(slash - path)) : NULL;
-	int fd = open(folder ? folder : slash ? "/" : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	char *folder = folder_of(path);
+	int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 
 	if (fd >= 0) {
 		fsync(fd);

@@ -10,8 +10,6 @@
 
 #include <stdlib.h>
 
-#define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
 struct effects {
 	struct effects_host host;
 	struct scripts *scripts; /* NULL: somebody else runs them */
@@ -52,8 +50,7 @@ static void child_up(struct effects *e, const struct ike_sa_info *ike,
 {
 	const char *script = script_of(e, child), *path = getenv("PATH");
 	char interface[IF_NAMESIZE];
-	struct updown_facts facts = {
-		.ike = ike, .child = child, .path = path ? path : DEFAULT_PATH};
+	struct updown_facts facts = {.ike = ike, .child = child, .path = path ? path : SCRIPT_PATH};
 	struct tunnel_view view;
 
 	if ((!script && !resumed) || !tunnels_view(e->host.tunnels, child->conn, &view))

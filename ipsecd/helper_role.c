@@ -7,6 +7,7 @@
 #include "ipsecd/ike/keymat.h"
 #include "ipsecd/net/resolve.h"
 #include "ipsecd/role.h"
+#include "ipsecd/script.h"
 #include "lib/mono.h"
 
 #include <ev.h>
@@ -243,10 +244,8 @@ static void pass_on(struct helper *h, const struct script_view *s)
 static void on_run(struct helper *h, struct ipc_message *m)
 {
 	const char *path = getenv("PATH");
-	const struct approve_host host = {.known = known,
-					  .lstat = look,
-					  .ctx = h,
-					  .path = path ? path : APPROVE_DEFAULT_PATH};
+	const struct approve_host host = {
+		.known = known, .lstat = look, .ctx = h, .path = path ? path : SCRIPT_PATH};
 	char path_var[PATH_VAR], why[512];
 	struct script_view s;
 	const char *wrong = ipc_script_check(m->body, &s);
@@ -330,11 +329,10 @@ static void on_link(void *ctx, const char *peer, int fd)
 static bool start(void *ctx, char *why, size_t size)
 {
 	struct helper *h = ctx;
-	const struct helper_load_host load = {
+	struct helper_load_host load = {
 		.loop = h->loop, .options = h->options, .done = loaded, .stuck = stuck, .ctx = h};
 	const struct sandbox sandbox = {
 		.role = SANDBOX_HELPER, .mode = h->options->sandbox, .log = log_default()};
-	struct helper_load_host host = load;
 	int fd = role_take(h->role, VAULT);
 
 	h->vault = vault_open(fd, crypto_random, why, size);
@@ -346,8 +344,8 @@ static bool start(void *ctx, char *why, size_t size)
 	h->knows = !vault_is_new(h->vault);
 	if (!h->knows)
 		role_keep(h->role, VAULT, vault_fd(h->vault));
-	host.vault = h->vault;
-	h->load = helper_load_new(&host);
+	load.vault = h->vault;
+	h->load = helper_load_new(&load);
 	h->resolver = resolver_new(h->loop, resolved, h);
 	if (!h->load || !h->resolver) {
 		snprintf(why, size, "out of memory, or c-ares does not start");

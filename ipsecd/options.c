@@ -256,3 +256,32 @@ bool options_own(struct options *o)
 	return own(&o->config) && own(&o->secrets) && own(&o->vici) && own(&o->plane) &&
 	       own(&o->crash_secret);
 }
+
+static unsigned put(const char **argv, const char *name, const char *value)
+{
+	argv[0] = name;
+	argv[1] = value;
+	return 2;
+}
+
+unsigned options_file_words(const struct options *o, const char **argv)
+{
+	unsigned n = 0;
+
+	if (o->config_given)
+		n += put(argv + n, "--config", o->config);
+	if (o->secrets_given)
+		n += put(argv + n, "--secrets", o->secrets);
+	return n;
+}
+
+unsigned options_words(const struct options *o, const char **argv)
+{
+	unsigned n = options_file_words(o, argv);
+
+	n += put(argv + n, "--vici", o->vici);
+	n += put(argv + n, "--plane", o->plane);
+	n += put(argv + n, "--sandbox", sandbox_mode_words()[o->sandbox]);
+	n += put(argv + n, "--log-level", log_level_name(o->log_level));
+	return n;
+}

@@ -35,4 +35,10 @@ bool options_own(struct options *o);
  * false: no memory or no folder, see errno. */
 bool options_make_absolute(struct options *o);
 
+/* The way back, for processes of ours that are started with the same: the files, and what all of
+ * them are given, as words that point into *o. Each returns how many it wrote. */
+#define OPTIONS_WORDS_MAX 12
+unsigned options_file_words(const struct options *o, const char **argv);
+unsigned options_words(const struct options *o, const char **argv); /* with those of the files */
+
 #endif

@@ -4,12 +4,15 @@
 #include "ipsecd/ipc/check.h"
 #include "ipsecd/ipc/link.h"
 #include "ipsecd/plane_served.h"
+#include "ipsecd/routes.h"
 #include "lib/netlink_route.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <utlist.h>
+
+_Static_assert(IPC_OUR_ROUTES == ROUTES_PROTOCOL, "what plane lets pass is what ike asks for");
 
 /* An address that was added at ike's wish: it may be removed, others may not. */
 struct given_addr {
@@ -48,12 +51,16 @@ static struct ipc_done done_of(int error, const char *words)
 	return d;
 }
 
+static struct ipc_done plane_done(struct plane_server *s, enum dataplane_error e)
+{
+	return done_of((int)e, e == DATAPLANE_NO_MEMORY ? "out of memory"
+							: s->host.ops->last_error(s->plane));
+}
+
 static void answer_plane(struct plane_server *s, const struct ipc_message *m,
 			 enum dataplane_error e)
 {
-	const char *words =
-		e == DATAPLANE_NO_MEMORY ? "out of memory" : s->host.ops->last_error(s->plane);
-	struct ipc_done d = done_of((int)e, words);
+	struct ipc_done d = plane_done(s, e);
 
 	answer(s, m, &d, sizeof(d));
 }
@@ -107,8 +114,7 @@ static void answer_made(struct plane_server *s, const struct ipc_message *m, uin
 	struct ipc_made made;
 
 	memset(&made, 0, sizeof(made));
-	made.done = done_of((int)e, e == DATAPLANE_NO_MEMORY ? "out of memory"
-							     : s->host.ops->last_error(s->plane));
+	made.done = plane_done(s, e);
 	made.info = info_of(s, tunnel);
 	answer(s, m, &made, sizeof(made));
 }

@@ -175,10 +175,10 @@ bool sandbox_enter(const struct sandbox *what, char *why, size_t size)
 		       "sandbox: off, as asked: this process keeps its privileges");
 		return true;
 	}
-	if (what->role == SANDBOX_IKE || what->role == SANDBOX_HELPER)
+	if (what->role == SANDBOX_IKE || what->role == SANDBOX_HELPER) {
 		lower(RLIMIT_NOFILE, FILES_MAX);
-	if (what->role == SANDBOX_IKE || what->role == SANDBOX_HELPER)
 		lower(RLIMIT_FSIZE, MEMORY_MAX);
+	}
 	tzset(); /* reads a file, which is out of reach later */
 	if (!find_user(&e, &user) ||
 	    !(what->role == SANDBOX_SUPERVISOR ? become_user(&e, &user) : confine(&e, &user)))

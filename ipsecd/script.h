@@ -13,6 +13,9 @@
 struct ev_loop;
 struct scripts;
 
+/* PATH of scripts where this process has none. */
+#define SCRIPT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
 struct scripts_host {
 	struct ev_loop *loop; /* the default one: only that hears of children's ends */
 	const struct log_sink *log;

@@ -19,6 +19,8 @@
 /* Each tunnel has a descriptor here and in the plane. */
 #define DESCRIPTORS 65536
 
+_Static_assert(KEEP_NAME_MAX == IPC_NAME_MAX, "a name is kept as it came");
+
 /* The order of starting: who is needed by the others begins first. */
 static const enum ipc_role order[IPC_ROLES] = {IPC_ROLE_HELPER, IPC_ROLE_PLANE, IPC_ROLE_IKE};
 

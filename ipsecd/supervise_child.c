@@ -48,30 +48,15 @@ static const char *word(const struct process *p)
 /* ---- starting ---- */
 
 /* What the new process is to know, as words. */
-static void build_argv(const struct child *c, char *role, size_t size, const char *argv[16])
+static void build_argv(const struct child *c, char *role, size_t size,
+		       const char *argv[OPTIONS_WORDS_MAX + 3])
 {
-	const struct options *o = c->supervisor->options;
 	unsigned n = 0;
 
 	snprintf(role, size, "--role=%s", role_words[c->role]);
 	argv[n++] = "ipsecd";
 	argv[n++] = role;
-	if (o->config_given) {
-		argv[n++] = "--config";
-		argv[n++] = o->config;
-	}
-	if (o->secrets_given) {
-		argv[n++] = "--secrets";
-		argv[n++] = o->secrets;
-	}
-	argv[n++] = "--vici";
-	argv[n++] = o->vici;
-	argv[n++] = "--plane";
-	argv[n++] = o->plane;
-	argv[n++] = "--sandbox";
-	argv[n++] = sandbox_mode_words()[o->sandbox];
-	argv[n++] = "--log-level";
-	argv[n++] = log_level_name(o->log_level);
+	n += options_words(c->supervisor->options, argv + n);
 	argv[n] = NULL;
 }
 
@@ -112,7 +97,7 @@ static _Noreturn void become(const struct child *c, pid_t parent, int link, int 
 static pid_t start(const struct child *c, int link, int err)
 {
 	pid_t parent = getpid(), pid;
-	const char *argv[16];
+	const char *argv[OPTIONS_WORDS_MAX + 3];
 	char role[32];
 
 	build_argv(c, role, sizeof(role), argv);
@@ -232,7 +217,7 @@ static void make_state(struct supervisor *s, enum ipc_role role)
 		supervise_keep(s, role, name, fd);
 }
 
-/* One of memory lasts as long as the supervisor. */
+/* Where there can be no file, it is memory and lasts as long as the supervisor. */
 static void make_crash_secret(struct supervisor *s)
 {
 	char why[320];

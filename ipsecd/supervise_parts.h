@@ -123,8 +123,9 @@ void supervise_status(struct supervisor *s, const char *text);
 bool supervise_keep(struct supervisor *s, unsigned owner, const char *name, int fd);
 void supervise_drop(struct supervisor *s, unsigned owner, const char *name);
 
-void supervise_arm_limit(struct supervisor *s,
-			 double seconds); /* then who was told to stop is killed */
+/* Then who was told to stop is killed. */
+void supervise_arm_limit(struct supervisor *s, double seconds);
+#define GIVE_WAY_SECONDS 5. /* for one that another one follows */
 
 /* ---- supervise_child.c ---- */
 

@@ -3,8 +3,6 @@
  * adopts its state waits for nothing but its end. The new ike begins when it has both others. */
 #include "ipsecd/supervise_parts.h"
 
-#define GIVE_WAY_SECONDS 5.
-
 static const enum ipc_role go[IPC_ROLES] = {IPC_ROLE_IKE, IPC_ROLE_HELPER, IPC_ROLE_PLANE};
 static const enum ipc_role come[IPC_ROLES] = {IPC_ROLE_HELPER, IPC_ROLE_PLANE, IPC_ROLE_IKE};
 

@@ -13,9 +13,8 @@
 #include <unistd.h>
 #include <utlist.h>
 
-#define LINE_MAX_BYTES 4096
-#define ASKERS_MAX     8
-#define BACKLOG	       8
+#define ASKERS_MAX 8
+#define BACKLOG	   8
 
 struct asker {
 	struct asker *prev, *next;
@@ -35,7 +34,7 @@ bool socket_path(const char *vici, char *out, size_t size)
 
 bool asker_say(struct asker *a, int fd, const char *format, ...)
 {
-	char line[LINE_MAX_BYTES];
+	char line[LINE_SOCKET_MAX];
 	va_list args;
 
 	if (!a)
@@ -97,7 +96,7 @@ static void obey(struct asker *a, const char *line)
 static void on_readable(struct ev_loop *loop, ev_io *w, int revents)
 {
 	struct asker *a = w->data;
-	char line[LINE_MAX_BYTES];
+	char line[LINE_SOCKET_MAX];
 	int fd, n = line_receive(a->fd, line, sizeof(line), &fd);
 
 	(void)loop;

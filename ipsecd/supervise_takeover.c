@@ -17,9 +17,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define ANSWER_MS	 10000
-#define GIVE_WAY_SECONDS 5.
-#define LINE_MAX_BYTES	 4096
+#define ANSWER_MS 10000
 
 struct former {
 	struct supervisor *supervisor;
@@ -182,7 +180,7 @@ static bool receive(int socket, char *line, size_t size, int *fd, char *why, siz
 
 static bool receive_all(struct supervisor *s, int socket, char *why, size_t size)
 {
-	char line[LINE_MAX_BYTES];
+	char line[LINE_SOCKET_MAX];
 	int fd;
 
 	for (;;) {
@@ -239,7 +237,7 @@ static void on_former(struct ev_loop *loop, ev_io *w, int revents)
 {
 	struct former *f = w->data;
 	struct supervisor *s = f->supervisor;
-	char line[LINE_MAX_BYTES];
+	char line[LINE_SOCKET_MAX];
 	int fd, n = line_receive(f->fd, line, sizeof(line), &fd);
 
 	(void)loop;

@@ -96,7 +96,8 @@ static void refuse(struct upgrade *u, const char *why)
 
 /* ---- the next program ---- */
 
-static void build_argv(const struct options *o, const char *argv[24], char *pause, size_t size)
+static void build_argv(const struct options *o, const char *argv[OPTIONS_WORDS_MAX + 8],
+		       char *pause, size_t size)
 {
 	unsigned n = 0;
 
@@ -104,24 +105,9 @@ static void build_argv(const struct options *o, const char *argv[24], char *paus
 	argv[n++] = "--split";
 	if (o->foreground)
 		argv[n++] = "--foreground";
-	if (o->config_given) {
-		argv[n++] = "--config";
-		argv[n++] = o->config;
-	}
-	if (o->secrets_given) {
-		argv[n++] = "--secrets";
-		argv[n++] = o->secrets;
-	}
-	argv[n++] = "--vici";
-	argv[n++] = o->vici;
+	n += options_words(o, argv + n);
 	argv[n++] = "--crash-secret";
 	argv[n++] = o->crash_secret;
-	argv[n++] = "--plane";
-	argv[n++] = o->plane;
-	argv[n++] = "--sandbox";
-	argv[n++] = sandbox_mode_words()[o->sandbox];
-	argv[n++] = "--log-level";
-	argv[n++] = log_level_name(o->log_level);
 	snprintf(pause, size, "%g", o->restart_pause);
 	argv[n++] = "--restart-pause";
 	argv[n++] = pause;
@@ -140,7 +126,7 @@ static void flush_links(struct supervisor *s)
 static void become(struct upgrade *u)
 {
 	struct supervisor *s = u->supervisor;
-	const char *argv[24];
+	const char *argv[OPTIONS_WORDS_MAX + 8];
 	char pause[32], number[16], why[128];
 	sigset_t all, before;
 	int fd;
@@ -246,21 +232,9 @@ static void on_check_limit(struct ev_loop *loop, ev_timer *w, int revents)
 /* In the child, between fork and exec. */
 static _Noreturn void run_check(const struct upgrade *u, int output)
 {
-	const struct options *o = u->supervisor->options;
-	const char *argv[8];
-	unsigned n = 0;
+	const char *argv[OPTIONS_WORDS_MAX + 3] = {"ipsecd", "--check-upgrade"};
 
-	argv[n++] = "ipsecd";
-	argv[n++] = "--check-upgrade";
-	if (o->config_given) {
-		argv[n++] = "--config";
-		argv[n++] = o->config;
-	}
-	if (o->secrets_given) {
-		argv[n++] = "--secrets";
-		argv[n++] = o->secrets;
-	}
-	argv[n] = NULL;
+	argv[2 + options_file_words(u->supervisor->options, argv + 2)] = NULL;
 	dup2(output, STDOUT_FILENO);
 	dup2(output, STDERR_FILENO);
 	fexecve(u->binary, (char *const *)(uintptr_t)argv, environ);

@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#define LINE_SOCKET_MAX 4096 /* bytes of a line, with its NUL */
+
 /* fd -1: none. Waits up to five seconds for room. */
 bool line_send(int socket, const char *line, int fd);
 /* Into line, NUL-terminated; *fd is the caller's, -1: none. 1; 0: none has come; -1: it ended, or

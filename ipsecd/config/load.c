@@ -199,10 +199,10 @@ static void check_script(const struct conn *c, const struct child_config *child,
 {
 	struct config_pos at = {.file = c->source};
 	char *path = strndup(child->updown, strcspn(child->updown, " \t"));
+	const char *why = path ? why_not_run(path) : NULL;
 
-	if (path && why_not_run(path))
-		config_warning(errors, &at, "conn %s: %s can't be run: %s", c->name, path,
-			       why_not_run(path));
+	if (why)
+		config_warning(errors, &at, "conn %s: %s can't be run: %s", c->name, path, why);
 	free(path);
 }
 

@@ -11,8 +11,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define ANSWER_MAX 4096
-
 static int connect_supervisor(const char *vici)
 {
 	struct sockaddr_un un = {.sun_family = AF_UNIX};
@@ -52,7 +50,7 @@ static int wait_for(int fd, int timeout_s, char *answer, size_t size)
 
 int command_upgrade(struct ctl *c)
 {
-	char answer[ANSWER_MAX], path[PATH_MAX] = "", line[PATH_MAX + 16];
+	char answer[LINE_SOCKET_MAX], path[PATH_MAX] = "", line[PATH_MAX + 16];
 	int fd, n;
 
 	if (c->argc && !realpath(c->argv[0], path)) {

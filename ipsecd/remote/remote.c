@@ -164,7 +164,6 @@ static void again_child(struct remote *r, struct far_child *c, struct changes *c
 	c->sa.resumed |= c->answered;
 	error = far_install(r, &c->sa, &gone);
 	c->answered |= !gone && error == DATAPLANE_OK;
-
 	if (error != DATAPLANE_OK) {
 		log_to(r->host.log, LOG_LEVEL_ERROR, "tun", "",
 		       "the new plane can't have CHILD_SA %08x/%08x: %s", c->sa.spi_in,
