@@ -1,9 +1,9 @@
 /* The shell: one libev loop that moves inputs and outputs between the modules.
  *
  * With commands.c (what clients and files ask for) the only one that knows every module.
- * It holds no protocol and no policy: inputs go
- * into the engine with the time, and after each one `shell_pump` carries out what comes back,
- * in order, lets the tunnels settle their links once, and arms one timer. */
+ * It holds no protocol and no policy: inputs go into the engine with the time, and after each one
+ * `shell_pump` has what changed kept for a process after this one, carries out what comes back, in
+ * order, lets the tunnels settle their links once, and arms one timer. */
 #include "ipsecd/crash_secret.h"
 #include "ipsecd/net/changes.h"
 #include "ipsecd/net/resolve.h"

@@ -1,6 +1,6 @@
 /* Descriptors that outlive the process which works with them, by owner and name: state in
  * memory, sockets, TUN devices. Owns them. Knows neither processes nor messages; the texts are
- * what carries the table to another supervisor (struct keep_text) or into systemd's store. */
+ * what carries the table to another supervisor (keep_text) or into systemd's store. */
 #ifndef DETOUR_KEEP_H
 #define DETOUR_KEEP_H
 

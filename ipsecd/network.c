@@ -1,4 +1,5 @@
-/* What comes in beside datagrams: answers of name servers, changes of addresses and links. */
+/* What comes in beside datagrams: answers of name servers, changes of addresses and links; and the
+ * device that the sockets are bound to, which comes and goes with them. */
 #include "ipsecd/net/changes.h"
 #include "ipsecd/net/resolve.h"
 #include "ipsecd/net/source.h"

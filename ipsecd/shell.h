@@ -1,6 +1,6 @@
 /* The shell's inside, shared by daemon.c (the loop), commands.c (what clients and files ask for),
- * network.c, and by those who give it a process: single.c and ike_run.c. No one else includes
- * this. */
+ * network.c and restore.c, and by those who give it a process: single.c and ike_role.c. No one else
+ * includes this. */
 #ifndef DETOUR_SHELL_H
 #define DETOUR_SHELL_H
 

@@ -69,7 +69,7 @@ static void on_log(struct process *p, struct ipc_message *m)
 
 /* ---- what is kept ---- */
 
-/* What each has: ike nothing of its own. A descriptor that is kept outlives the process, so that
+/* What each may keep: ike nothing. A descriptor that is kept outlives the process, so that
  * one of a link would hide its death. */
 static bool may_keep(enum ipc_role role, const char *name)
 {

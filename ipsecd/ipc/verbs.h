@@ -19,8 +19,8 @@ enum ipc_verb {
 	IPC_PROCESSES, /* to ike: struct ipc_processes, for those who ask it */
 
 	/* ---- any role -> supervisor ---- */
-	IPC_READY = 16, /* it works; ike: the first configuration is in force */
-	IPC_FAILED,	/* ipc_text: it can't start, and trying again is no use (exit status 1) */
+	IPC_READY = 16, /* it works; ike: a configuration is in force, the first or another */
+	IPC_FAILED,	/* text, why: it can't start, and trying again is no use (exit status 1) */
 	IPC_LOG,	/* struct ipc_log + text: one line */
 	IPC_KEEP,	/* struct ipc_name + descriptor: to be given to the next process */
 	IPC_DROP,	/* struct ipc_name */
