@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include <uthash.h>
 
 #define STATE_SIZE  ((size_t)1 << 20) /* at first */
@@ -114,11 +115,14 @@ struct publish *publish_open(int fd, const struct log_sink *log)
 	struct publish *p = calloc(1, sizeof(*p));
 	char why[160];
 
-	if (!p)
+	if (!p) {
+		close(fd);
 		return NULL;
+	}
 	p->log = log;
 	p->memory.fd = -1;
 	if (!memfd_map(&p->memory, fd, STATE_SIZE, why, sizeof(why))) {
+		close(fd);
 		log_to(log, LOG_LEVEL_ERROR, "ike", "", "memory for state: %s", why);
 		publish_close(p, false);
 		return NULL;

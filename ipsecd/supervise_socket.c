@@ -178,9 +178,11 @@ void socket_open(struct supervisor *s)
 	    (unlink(un.sun_path) == 0 || errno == ENOENT))
 		fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd >= 0 && fchmod(fd, 0600) == 0 && bind(fd, (struct sockaddr *)&un, sizeof(un)) == 0 &&
-	    chmod(un.sun_path, 0600) == 0 && listen(fd, BACKLOG) == 0 &&
-	    supervise_keep(s, OWNER_SELF, "socket", fd))
-		return;
+	    chmod(un.sun_path, 0600) == 0 && listen(fd, BACKLOG) == 0) {
+		if (supervise_keep(s, OWNER_SELF, "socket", fd))
+			return;
+		fd = -1; /* closed */
+	}
 	log_to(s->log, LOG_LEVEL_WARN, "job", "", "%s.supervisor: %s; no upgrade and no takeover",
 	       s->options->vici, strerror(errno));
 	if (fd >= 0)

@@ -271,6 +271,8 @@ bool takeover_begin(struct supervisor *s, char *why, size_t size)
 	s->former = calloc(1, sizeof(*s->former));
 	if (!s->former) {
 		close(fd);
+		snprintf(why, size, "out of memory");
+		s->left = true;
 		return false;
 	}
 	*s->former = (struct former){.supervisor = s, .fd = fd};

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <ev.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -131,8 +132,14 @@ static bool enqueue(struct waiting **list, const struct header *h, const struct 
 		return false;
 	w->header = *h;
 	w->n_fds = n_fds;
-	for (unsigned i = 0; i < n_fds; i++)
-		w->fds[i] = duplicate ? dup(fds[i]) : fds[i];
+	for (unsigned i = 0; i < n_fds; i++) {
+		w->fds[i] = duplicate ? fcntl(fds[i], F_DUPFD_CLOEXEC, 0) : fds[i];
+		if (w->fds[i] < 0) {
+			close_fds(w->fds, i);
+			free(w);
+			return false;
+		}
+	}
 	at = w->body;
 	for (unsigned i = 0; i < n_parts; i++) {
 		if (parts[i].len)
