@@ -52,8 +52,17 @@ class Peer:
         return self.daemon.stop() if self.daemon else None
 
     def kill(self):
+        """Until nobody listens any more: ipsecd's other processes end a moment later."""
         self.daemon.kill()
         self.daemon.child.wait()
+        until(f"{self.kind}'s socket is dead", lambda: not self._answers())
+
+    def _answers(self):
+        try:
+            Vici(self.socket_path).close()
+        except OSError:
+            return False
+        return True
 
     # -- devices --
 
