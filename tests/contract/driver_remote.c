@@ -1,21 +1,16 @@
 /* The contract on the userspace plane in a process of its own, behind the link by which ike uses
  * it. Needs root. */
-#include "tests/contract/contract.h"
 #include "tests/contract/kernel.h"
+#include "tests/contract/tun_host.h"
 
 #include "ipsecd/remote/remote.h"
 #include "tests/support/plane_child.h"
 
 #include <ev.h>
-#include <linux/if.h>
-#include <unistd.h>
 
-#define POLL_SECONDS .002
-#define PLANES	     2
+#define PLANES 2
 
-static struct contract_driver driver;
 static struct dataplane_ops ops;
-static int taps[2];
 
 /* What stands behind a struct dataplane. */
 static struct far {
@@ -32,11 +27,6 @@ static struct far *far_of(const struct dataplane *d)
 	}
 	fail_msg("no such plane");
 	return NULL;
-}
-
-static int *tap_of(const struct side *s)
-{
-	return &taps[s->device[3] == 'b'];
 }
 
 /* ---- the verbs that are the process's own ---- */
@@ -102,113 +92,34 @@ static struct dataplane *far_open(const struct dataplane_host *host)
 	return remote_means(f->remote)->plane;
 }
 
-/* ---- the world ---- */
-
-static void watch(struct side *s)
-{
-	*tap_of(s) = kernel_tap(s->device);
-}
-
-static void unwatch(struct side *s)
-{
-	close(*tap_of(s));
-}
-
-/* What every outbound packet changes, whatever becomes of it. */
-static uint64_t progress(struct side *s)
-{
-	uint64_t sum = s->n_sent;
-
-	for (unsigned i = 0; i < DROP_COUNTERS; i++)
-		sum += ops.counters(s->plane)[i];
-	return sum;
-}
-
-static void on_poll(struct ev_loop *loop, ev_timer *w, int revents)
-{
-	(void)loop;
-	(void)revents;
-	++*(unsigned *)w->data;
-}
-
-/* Runs the loop until `done` says so, at most some ten seconds. */
-static void run_until(bool (*done)(struct side *s, uint64_t than), struct side *s, uint64_t than)
-{
-	unsigned polls = 0;
-	ev_timer timer;
-
-	ev_timer_init(&timer, on_poll, POLL_SECONDS, POLL_SECONDS);
-	timer.data = &polls;
-	ev_timer_start(driver.loop, &timer);
-	while (!done(s, than) && polls < 10 / POLL_SECONDS)
-		ev_run(driver.loop, EVRUN_ONCE);
-	ev_timer_stop(driver.loop, &timer);
-	if (!done(s, than))
-		fail_msg("the plane did nothing for long");
-}
-
-static bool progressed(struct side *s, uint64_t than)
-{
-	return progress(s) != than;
-}
+/* ---- the driver ---- */
 
 static void transmit(struct side *s, struct span packet, mono_time now)
 {
 	struct plane_child *child = far_of(s->plane)->child;
-	uint64_t before;
 
-	(void)now; /* the plane reads the clock itself */
 	plane_child_refuse(child, s->refuse_send);
-	before = progress(s);
-	kernel_inject(*tap_of(s), s->device, packet);
-	run_until(progressed, s, before);
+	tun_transmit(s, packet, now);
 	plane_child_sync(child);
-}
-
-static size_t received(struct side *s, uint8_t *out, size_t size)
-{
-	return kernel_received(*tap_of(s), out, size);
-}
-
-static bool oper_up(struct side *s)
-{
-	struct netlink_link link = kernel_link(s->device);
-
-	assert_int_equal(link.linkmode, IF_LINK_MODE_DORMANT);
-	assert_true(link.operstate == IF_OPER_UP || link.operstate == IF_OPER_DORMANT);
-	return link.operstate == IF_OPER_UP;
-}
-
-static bool reported(struct side *s, uint64_t than)
-{
-	return s->n_events != than;
-}
-
-static void set_admin(struct side *s, bool up)
-{
-	unsigned before = s->n_events;
-
-	assert_int_equal(netlink_link_set_up(kernel_netlink(), kernel_link(s->device).ifindex, up),
-			 0);
-	run_until(reported, s, before);
 }
 
 int main(void)
 {
-	kernel_namespace("contract_remote");
-	ops = (struct dataplane_ops){.name = "userspace behind a link", .open = far_open};
-	driver = (struct contract_driver){
+	const struct contract_driver driver = {
 		.ops = &ops,
 		.loop = ev_loop_new(0),
-		.watch = watch,
-		.unwatch = unwatch,
+		.watch = tun_watch,
+		.unwatch = tun_unwatch,
 		.transmit = transmit,
-		.received = received,
-		.oper_up = oper_up,
-		.set_admin = set_admin,
+		.received = tun_received,
+		.oper_up = tun_oper_up,
+		.set_admin = tun_set_admin,
 		.now = mono_now,
 		.alone = true, /* its plane is in another process, which is killed elsewhere */
 		.behind_a_link = true,
 	};
+
+	kernel_namespace("contract_remote");
+	ops = (struct dataplane_ops){.name = "userspace behind a link", .open = far_open};
 	return contract_run(&driver);
 }

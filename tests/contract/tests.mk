@@ -4,12 +4,12 @@ CONTRACT_SRC := tests/contract/contract.c tests/contract/cases_device.c tests/co
 	ipsecd/model/ts.c lib/addr.c lib/buf.c lib/log.c lib/mono.c lib/private_memory.c $(NETLINK_SRC)
 TEST_contract_fake := tests/contract/driver_fake.c $(CONTRACT_SRC)
 LIBS_contract_fake := -lcrypto -lnftnl -lmnl -lev
-TEST_contract_userspace := tests/contract/driver_userspace.c tests/contract/kernel.c $(CONTRACT_SRC)
+TEST_contract_userspace := tests/contract/driver_userspace.c tests/contract/tun_host.c tests/contract/kernel.c $(CONTRACT_SRC)
 LIBS_contract_userspace := -lcrypto -lnftnl -lmnl -lev
 # A plane behind the link between processes: both ends of it.
 LINK_SRC := $(IPC_SRC) $(REMOTE_SRC) ipsecd/plane_server.c ipsecd/plane_served.c ipsecd/net/udp.c \
 	$(filter-out %/algorithm.c %/ts.c,$(MODEL_SRC)) lib/words.c tests/support/plane_child.c
-TEST_contract_remote := tests/contract/driver_remote.c tests/contract/kernel.c $(LINK_SRC) $(CONTRACT_SRC)
+TEST_contract_remote := tests/contract/driver_remote.c tests/contract/tun_host.c tests/contract/kernel.c $(LINK_SRC) $(CONTRACT_SRC)
 LIBS_contract_remote := -lcrypto -lnftnl -lmnl -lev
 TEST_test_kill := tests/contract/test_kill.c tests/contract/kernel.c $(CONTRACT_SRC)
 LIBS_test_kill := -lcrypto -lnftnl -lmnl -lev
