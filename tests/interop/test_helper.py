@@ -23,22 +23,6 @@ echo "$PLUTO_VERB" >>"{folder}/$PLUTO_CONNECTION"
 """
 
 
-def roles(peer):
-    """pid by role of the processes under the supervisor."""
-    top = peer.daemon.child.pid
-    found = {}
-    with open(f"/proc/{top}/task/{top}/children", encoding="utf-8") as file:
-        for pid in file.read().split():
-            try:
-                with open(f"/proc/{pid}/cmdline", "rb") as line:
-                    title = line.read().split(b"\0")[0].decode()
-            except OSError:
-                continue
-            if title.startswith("ipsecd: "):
-                found[title.removeprefix("ipsecd: ")] = int(pid)
-    return found
-
-
 def memory_has(pid, words):
     """Which of these are anywhere in the memory of the process."""
     found = set()
@@ -69,7 +53,7 @@ def no_secret_in_ike(pair, names):
     pair.ours.control.request("load-shared", {"id": "a", "type": "ike", "data": of_client,
                                               "owners": ["nobody.example"]})
     check_equal(pair.ours.control.request("get-shared")["keys"], ["a"], "get-shared")
-    pids = roles(pair.ours)
+    pids = pair.ours.roles()
     check_equal(memory_has(pids["helper"], [*words, of_client]), {*words, of_client},
                 "secrets in helper")
     check_equal(memory_has(pids["ike"], [*words, of_client]), set(), "secrets in ike")
@@ -88,7 +72,7 @@ def reload_secret(pair, name):
     check("AUTHENTICATION_FAILED" in pair.ours.try_initiate(name), "another secret at our end")
     pair.theirs.load([theirs if t.name == name else t for _, t in pair.tunnels])
     with pair.up(name, pair.ours):
-        check_equal(memory_has(roles(pair.ours)["ike"], [ours.secret]), set(), "secrets in ike")
+        check_equal(memory_has(pair.ours.roles()["ike"], [ours.secret]), set(), "secrets in ike")
     with open(pair.ours.path("ipsec.conf"), encoding="utf-8") as file:
         good = file.read()
     mark = pair.ours.log_mark()
@@ -144,7 +128,7 @@ def foreign_script(pair, name):
     pair.ours.initiate(name)
     line = pair.ours.wait_log("is not run", mark)
     check("'/tmp/evil'" in line and "/etc/swanctl" in line, line)
-    check_equal(memory_has(roles(pair.ours)["ike"], [end.secret]), set(), "secrets in ike")
+    check_equal(memory_has(pair.ours.roles()["ike"], [end.secret]), set(), "secrets in ike")
     pair.theirs.terminate(name)
     pair.both_down(name)
 
@@ -165,7 +149,7 @@ def killed(pair, name):
         rounds += 1
         for kill in range(chance.randrange(1, 4)):
             del kill
-            pid = until("a helper", lambda: roles(pair.ours).get("helper"))
+            pid = until("a helper", lambda: pair.ours.roles().get("helper"))
             moment = chance.random() * 0.03
             until("the moment", lambda: True, 1, moment)
             try:

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Reauthentication while a ping every 10 ms runs through the tunnel: by command and by
 lifetime, by us and by them, ours with ours, and with charon make-before-break or not. How
-much is lost is printed; nothing may be where our end begins it or is at both ends.
+much is lost is printed; where our end is at both ends nothing may be.
 
 charon 5.9.8 as responder sends by its new CHILD_SA before its answer is with us: a packet
 that overtakes the answer finds no SA here. With requests going the other way, each answered, it
-shows as a lost answer, now and then since the answer goes through two processes of ours: one each
+shows as a lost answer now and then, for the answer goes through two processes of ours: one each
 time is borne.
 charon.make_before_break is off by default: then charon deletes first, and packets are lost.
 With it on and charon beginning, one that waits in charon's queues when its old SA is destroyed
@@ -15,21 +15,13 @@ import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
-from tests.support.ipsecd import Ipsecd  # noqa: E402
-from tests.support.pair import Pair  # noqa: E402
+from tests.support.pair import OursWithOurs, Pair  # noqa: E402
 from tests.support.poll import until  # noqa: E402
 from tests.support.rekeying import child_spis, ike_spis, settled  # noqa: E402
 from tests.support.suite import Suite, check, check_equal  # noqa: E402
 from tests.support.tunnel import change, tunnel  # noqa: E402
 
 TIMES = 5
-
-
-class OursWithOurs(Pair):
-    """Our daemon at both ends."""
-
-    def _their_daemon(self, settings, retransmit_timeout):
-        return Ipsecd(self.namespaces[1], os.path.join(self.folder, "theirs"))
 
 
 def by_command(peer, name):

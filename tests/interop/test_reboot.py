@@ -7,8 +7,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
-from tests.support.ipsecd import Ipsecd  # noqa: E402
-from tests.support.pair import Pair, one_of_each  # noqa: E402
+from tests.support.pair import OursWithOurs, Pair, one_of_each  # noqa: E402
 from tests.support.poll import until  # noqa: E402
 from tests.support.suite import Suite, check, check_equal  # noqa: E402
 from tests.support.tunnel import change, tunnel  # noqa: E402
@@ -16,13 +15,6 @@ from tests.support.tunnel import change, tunnel  # noqa: E402
 NAME = "net"
 WITHIN = 10.0  # a loaded machine; without the token it takes 30 s and 18 s
 PROOF = "the peer shows its token"
-
-
-class OursWithOurs(Pair):
-    """Our daemon at both ends."""
-
-    def _their_daemon(self, settings, retransmit_timeout):
-        return Ipsecd(self.namespaces[1], os.path.join(self.folder, "theirs"), self.options[1])
 
 
 def counter(peer, name):
@@ -47,29 +39,25 @@ def reboot(peer):
     peer.start(peer.ends)
 
 
-def back(pair, peer, other, traffic_from):
+def responder_reboots(pair):
+    """It waits for others: ESP is answered with INVALID_SPI, the check that follows with the
+    token."""
     established(pair)
-    mark = other.log_mark()
-    proved, dead = counter(other, "crash-token-proved"), counter(other, "peers-dead")
-    reboot(peer)
+    mark = pair.ours.log_mark()
+    proved, dead = counter(pair.ours, "crash-token-proved"), counter(pair.ours, "peers-dead")
+    reboot(pair.theirs)
     start = time.monotonic()
-    with pair.pinging(NAME, "0.05") if traffic_from else open(os.devnull, "rb"):
-        other.wait_log(PROOF, mark, WITHIN)
+    with pair.pinging(NAME, "0.05"):
+        pair.ours.wait_log(PROOF, mark, WITHIN)
         seen = time.monotonic() - start
         pair.ours.wait_up(NAME, WITHIN)
         pair.theirs.wait_up(NAME, WITHIN)
     print(f"      token after {seen:.2f} s, tunnel after {time.monotonic() - start:.2f} s")
-    check_equal(counter(other, "crash-token-proved"), proved + 1, "tokens that proved a crash")
-    check_equal(counter(other, "peers-dead"), dead, "peers found dead by silence")
+    check_equal(counter(pair.ours, "crash-token-proved"), proved + 1, "tokens that proved a crash")
+    check_equal(counter(pair.ours, "peers-dead"), dead, "peers found dead by silence")
     pair.ping(NAME)
     one_of_each(pair.ours, NAME)
     one_of_each(pair.theirs, NAME)
-
-
-def responder_reboots(pair):
-    """It waits for others: ESP is answered with INVALID_SPI, the check that follows with the
-    token."""
-    back(pair, pair.theirs, pair.ours, True)
     check(counter(pair.theirs, "invalid-spi-told") >= 1, "ESP was answered")
     check(counter(pair.theirs, "crash-token-given") >= 1, "a token was given")
 

@@ -5,65 +5,36 @@ import os
 import random
 import select
 import signal
-import subprocess
 import sys
-import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
-from tests.support.ipsecd import BINARY, Ipsecd  # noqa: E402
-from tests.support.killing import Ivs  # noqa: E402
-from tests.support.pair import Pair, one_of_each  # noqa: E402
+from tests.support.ipsecd import BINARY  # noqa: E402
+from tests.support.killing import SPLIT, Ivs, reconnect  # noqa: E402
+from tests.support.pair import OursWithOurs, Pair, one_of_each  # noqa: E402
 from tests.support.poll import until  # noqa: E402
 from tests.support.netns import run  # noqa: E402
 from tests.support.process import Daemon  # noqa: E402
 from tests.support.rekeying import child_spis  # noqa: E402
 from tests.support.service_manager import ServiceManager  # noqa: E402
+from tests.support.sniffer import LinkWatch  # noqa: E402
 from tests.support.suite import Suite, check, check_equal  # noqa: E402
 from tests.support.tunnel import tunnel  # noqa: E402
 
-SPLIT = ("--split", "--restart-pause", "0")
 CTL = os.path.join(os.path.dirname(BINARY), "ipsecctl")
 NAME = "net"
 
 
-class OursWithOurs(Pair):
-    """Our daemon at both ends."""
-
-    def _their_daemon(self, settings, retransmit_timeout):
-        return Ipsecd(self.namespaces[1], os.path.join(self.folder, "theirs"), SPLIT)
-
-
-def title(pid):
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            return file.read().rstrip(b"\0").decode()
-    except OSError:
-        return ""
-
-
-def roles(peer):
-    pid = peer.daemon.child.pid
-    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
-        pids = [int(word) for word in file.read().split()]
-    return {title(p)[len("ipsecd: "):]: p for p in pids if title(p).startswith("ipsecd: ")}
-
-
 def all_roles(peer):
-    return sorted(roles(peer)) == ["helper", "ike", "plane"]
-
-
-def reconnect(peer):
-    peer.control.close()
-    peer.connect()
+    return sorted(peer.roles()) == ["helper", "ike", "plane"]
 
 
 def kill_role(peer, name, times=3):
     for _ in range(times):
         mark = peer.log_mark()
-        old = roles(peer)[name]
+        old = peer.roles()[name]
         os.kill(old, signal.SIGKILL)
         peer.wait_log(f"{name} (pid {old}) killed by SIGKILL", mark)
-        until(f"a new {name}", lambda: all_roles(peer) and roles(peer)[name] != old)
+        until(f"a new {name}", lambda: all_roles(peer) and peer.roles()[name] != old)
         reconnect(peer)
         one_of_each(peer, NAME)
 
@@ -72,47 +43,27 @@ def kill_at_once(peer, times=40):
     """Each new ike as soon as it is there: most of them while they take over what is kept."""
     chance, killed = random.Random(1), set()
     while len(killed) < times:
-        pid = roles(peer).get("ike")
+        pid = peer.roles().get("ike")
         if pid and pid not in killed:
             select.select([], [], [], chance.uniform(0.002, 0.02))
             os.kill(pid, signal.SIGKILL)
             killed.add(pid)
-    until("a new ike", lambda: all_roles(peer) and roles(peer).get("ike", min(killed)) not in killed)
+    until("a new ike", lambda: all_roles(peer) and peer.roles().get("ike", min(killed)) not in killed)
     reconnect(peer)
     one_of_each(peer, NAME)
-
-
-class Monitor:
-    """What the kernel tells of the tunnel's link meanwhile."""
-
-    def __init__(self, peer):
-        self.output = tempfile.TemporaryFile("w+")
-        self.child = subprocess.Popen(peer.namespace.argv("ip", "-o", "monitor", "link", "dev", "tun1"),
-                                      stdout=self.output, stderr=subprocess.STDOUT)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_exception):
-        self.child.kill()
-        self.child.wait()
-
-    def flaps(self):
-        self.output.seek(0)
-        return [line for line in self.output if "state UP" not in line]
 
 
 def survives(pair, what, borne=0):
     """Packets pass, the link stays, and with it the SAs: nothing is negotiated anew, no IV is used twice."""
     index, spis = pair.ours.link("tun1")["ifindex"], child_spis(pair.ours, NAME)
-    with Monitor(pair.ours) as monitor, Ivs(pair.ours.namespace, "eth0") as ivs, \
+    with LinkWatch(pair.ours.namespace, "tun1") as link, Ivs(pair.ours.namespace, "eth0") as ivs, \
             pair.pinging(NAME, "0.001") as pinging:
         what()
         pair.ping(NAME, count=10)
     print(f"      {pinging.lost} of {pinging.sent} pings lost")
     pinging.check_no_loss(borne)
     ivs.check_unique()
-    check_equal(monitor.flaps(), [], "changes of the link")
+    check(set(link.states()) <= {"UP"}, f"the link: {link.states()}")
     check_equal(pair.ours.link("tun1")["ifindex"], index, "the device")
     one_of_each(pair.ours, NAME)
     one_of_each(pair.theirs, NAME)
@@ -147,11 +98,12 @@ class Service:
             reconnect(self.peer)
             one_of_each(self.peer, NAME)
 
+
 def upgrade(peer):
-    old = roles(peer)
+    old = peer.roles()
     said = run(CTL, "--vici", peer.socket_path, "upgrade")
     print(f"      {said.strip()}")
-    check(all_roles(peer) and not set(roles(peer).values()) & set(old.values()), "old processes")
+    check(all_roles(peer) and not set(peer.roles().values()) & set(old.values()), "old processes")
     reconnect(peer)
 
 

@@ -13,7 +13,7 @@ import tempfile
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
 from tests.support.poll import until  # noqa: E402
-from tests.support.process import Daemon  # noqa: E402
+from tests.support.process import Daemon, children, title  # noqa: E402
 from tests.support.service_manager import ServiceManager  # noqa: E402
 from tests.support.suite import Suite, check, check_equal  # noqa: E402
 
@@ -22,22 +22,6 @@ BIN = os.environ.get("BIN", os.path.join(ROOT, "build/bin"))
 BINARY = os.path.join(BIN, "supervise-test")
 CTL = os.path.join(BIN, "ipsecctl")
 ROLES = ("plane", "ike", "helper")
-
-
-def children(pid):
-    try:
-        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
-            return [int(word) for word in file.read().split()]
-    except OSError:
-        return []
-
-
-def title(pid):
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            return file.read().rstrip(b"\0").decode()
-    except OSError:
-        return ""
 
 
 def read(path):

@@ -5,10 +5,12 @@ import signal
 
 from .peer import Peer
 from .poll import until
+from .process import children, title
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BINARY = os.environ.get("IPSECD", os.path.join(ROOT, "build/bin/ipsecd"))
 OPTIONS = os.environ.get("IPSECD_OPTIONS", "").split()  # --single-process: the same tests, another way
+TITLE = "ipsecd: "  # of a process, before its role
 
 CONN = """
 conn {end.name}
@@ -58,15 +60,11 @@ class Ipsecd(Peer):
         """Where another one was killed. Files are as they are."""
         self._launch()
 
-    def role(self, name):
-        """The pid of the process that has this role; None while there is none."""
-        supervisor = self.daemon.child.pid
-        with open(f"/proc/{supervisor}/task/{supervisor}/children", encoding="ascii") as file:
-            for pid in map(int, file.read().split()):
-                with open(f"/proc/{pid}/cmdline", "rb") as words:
-                    if f"ipsecd: {name}".encode() in words.read():
-                        return pid
-        return None
+    def roles(self):
+        """Process ids by role; one that is just being started is not among them."""
+        titles = {title(pid): pid for pid in children(self.daemon.child.pid)}
+        return {text.removeprefix(TITLE): pid for text, pid in titles.items()
+                if text.startswith(TITLE)}
 
     def start(self, ends=()):
         self.write_ends(ends)

@@ -24,22 +24,6 @@ ETH_P_IP, ETH_P_ALL = 0x0800, 0x0003
 IVS = struct.Struct("!I4x8s")  # SPI, IV
 
 
-def title(pid):
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            return file.read().rstrip(b"\0").decode()
-    except OSError:
-        return ""
-
-
-def roles(peer):
-    """Process ids of ipsecd's processes by role."""
-    pid = peer.daemon.child.pid
-    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
-        pids = [int(word) for word in file.read().split()]
-    return {title(p)[len("ipsecd: "):]: p for p in pids if title(p).startswith("ipsecd: ")}
-
-
 def reconnect(peer):
     """A vici client whose ike was killed begins anew, as swanctl would."""
     if peer.control:
@@ -150,12 +134,12 @@ class Killer:
 
     def kill(self, role):
         victim = self.random.choice(self.victims)
-        old = until(f"the {role} of before", lambda: roles(victim).get(role))
+        old = until(f"the {role} of before", lambda: victim.roles().get(role))
         self._begin()
         select.select([], [], [], self.random.uniform(0, WITHIN))
         os.kill(old, signal.SIGKILL)
         self.kills += 1
-        until(f"another {role}", lambda: roles(victim).get(role, old) != old)
+        until(f"another {role}", lambda: victim.roles().get(role, old) != old)
         for peer in (self.pair.ours, self.pair.theirs):
             if peer in self.victims:
                 reconnect(peer)
@@ -177,7 +161,7 @@ class Killer:
                 and len(ours) == len(ikes[0]) in ((1,) if name == STEADY else (0, 1)))
 
     def _script_knows(self):
-        """Never two turns missed: "up" and "down" one after the other, but for turns that came twice."""
+        """What it was told last; "up" and "down" may have come twice."""
         is_up = bool(self.pair.ours.children(OTHER))
         return self.told()[-1:] == (["up-client"] if is_up else ["down-client"])
 

@@ -204,6 +204,13 @@ class Pair:
         self.both_down(name)
 
 
+class OursWithOurs(Pair):
+    """ipsecd at both ends, with the same options."""
+
+    def _their_daemon(self, settings, retransmit_timeout):
+        return Ipsecd(self.namespaces[1], os.path.join(self.folder, "theirs"), self.options[1])
+
+
 def answered(output):
     """The sequence numbers of the answers that ping printed."""
     return {int(n) for n in re.findall(r"icmp_seq=(\d+) ttl", output)}

@@ -6,6 +6,24 @@ import subprocess
 from .poll import until
 
 
+def children(pid):
+    """Process ids; none of one that is gone."""
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+            return [int(word) for word in file.read().split()]
+    except OSError:
+        return []
+
+
+def title(pid):
+    """Its command line, which a process may have written over; "" of one that is gone."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return file.read().rstrip(b"\0").decode()
+    except OSError:
+        return ""
+
+
 class Daemon:
     """One process. Its stdout and stderr go to `log_path`, read back by log()."""
 
