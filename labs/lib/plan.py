@@ -19,8 +19,8 @@ An event:
               links that work
     seconds   how long the probe runs at least
     expect    {"lost": N}, {"gap_ms": N}, {"blackhole_ms": N}, {"leaked": N}, {"alarms": N},
-              {"bgp_downs": N}: at most so much. N may be one for each data plane, {"userspace": N, "kernel": N},
-              or for one of them only
+              {"bgp_downs": N}: at most so much. N may be one for each data plane,
+              {"userspace": N, "kernel": N}, or for one of them only
     from, to  another probe than the lab's
     once      true: not again with --runs
     asked     true: only when --only names it

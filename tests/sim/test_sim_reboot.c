@@ -33,7 +33,7 @@ static void load(struct sim *s, unsigned node, unsigned starts)
 	sim_load(s, node, conn, 1);
 }
 
-/* Every packet of the last `window` arrived. */
+/* Packets pass both ways for so long, and none comes to who does not know its SA. */
 static void assert_traffic(struct sim *s, mono_time window)
 {
 	uint64_t sent[2], received[2], unknown[2];

@@ -39,7 +39,7 @@ static struct conn *gone(struct sim *s, unsigned node, const struct conn *old)
 	return NULL;
 }
 
-static struct conn *renamed_peer(struct sim *s, unsigned node, const struct conn *old)
+static struct conn *other_encap(struct sim *s, unsigned node, const struct conn *old)
 {
 	struct conn *c = conn_copy(old);
 
@@ -123,7 +123,7 @@ static void test_conn_is_gone(void **state)
 /* Another conn under the same name: as after a reload, the IKE_SA is made anew. */
 static void test_conn_differs(void **state)
 {
-	struct sim *s = back_with(2, renamed_peer);
+	struct sim *s = back_with(2, other_encap);
 
 	(void)state;
 	assert_agreed(s, 1);

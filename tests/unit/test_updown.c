@@ -73,6 +73,9 @@ static void undone(void *ctx, const struct updown_told *as)
 	n_undone++;
 }
 
+static const struct script_runner runner = {.run = run};
+static const struct updown_keeper keeper = {.told = told, .undone = undone};
+
 static const char *value(const char *name)
 {
 	size_t n = strlen(name);
@@ -118,9 +121,6 @@ static void selectors(struct ts_list *l, const char *a, const char *b)
 
 static int setup(void **ctx)
 {
-	const struct script_runner runner = {.run = run};
-	const struct updown_keeper keeper = {.told = told, .undone = undone};
-
 	(void)ctx;
 	forget();
 	selectors(&mine, "10.3.0.1/32", "fd00:3::1/128");
@@ -196,9 +196,6 @@ static void first_up_last_down(void **ctx)
 
 static void another_process(void)
 {
-	const struct script_runner runner = {.run = run};
-	const struct updown_keeper keeper = {.told = told, .undone = undone};
-
 	updown_free(updown);
 	updown = updown_new(&runner, &keeper);
 	updown_know(updown, &copy);
