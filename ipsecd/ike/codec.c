@@ -115,6 +115,12 @@ void codec_short(struct codec *c, uint8_t *p, uint16_t *len, size_t max, const c
 	codec_bytes(c, p, *len);
 }
 
+void codec_key(struct codec *c, uint8_t *p, uint8_t *len, size_t max)
+{
+	CODEC_COUNT(c, *len, max, "a key is too long");
+	codec_bytes(c, p, *len);
+}
+
 void codec_memory(struct codec *c, uint8_t **p, size_t *len, size_t max, const char *what)
 {
 	uint32_t n = (uint32_t)*len;

@@ -46,6 +46,7 @@ unsigned codec_choice(struct codec *c, unsigned v, unsigned limit, const char *w
 void codec_bytes(struct codec *c, void *p, size_t n);
 /* *len bytes, at most max. */
 void codec_short(struct codec *c, uint8_t *p, uint16_t *len, size_t max, const char *what);
+void codec_key(struct codec *c, uint8_t *p, uint8_t *len, size_t max);
 /* Allocated when reading; NULL where there is none. */
 void codec_string(struct codec *c, char **s, const char *what);
 void codec_memory(struct codec *c, uint8_t **p, size_t *len, size_t max, const char *what);

@@ -16,6 +16,8 @@ struct task;
 struct command_wait;
 struct publisher;
 
+#define PORT_IKE	 500
+#define PORT_NATT	 4500
 #define IKE_NONCE_LEN	 32    /* ours; RFC 7296 2.10: at least half the PRF key, >= 16 */
 #define IKE_NONCE_MAX	 256   /* the peer's, RFC 7296 3.9 */
 #define IKE_COOKIE_MAX	 64    /* RFC 7296 2.6 */

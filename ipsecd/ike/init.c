@@ -14,8 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define PORT_IKE   500
-#define PORT_NATT  4500
 #define ROUNDS_MAX 5 /* further IKE_SA_INIT rounds that a peer can ask for */
 
 void init_state_free(struct ike_engine *e, struct ike_sa *sa)

@@ -12,8 +12,6 @@
 #define TOKENS_PER_SECOND 1000
 #define ESP_PER_SECOND	  200
 
-#define PORT_IKE	  500
-
 static bool make_token(const struct ike_engine *e, uint64_t spi_i, uint64_t spi_r,
 		       uint8_t token[QUICK_CRASH_TOKEN])
 {

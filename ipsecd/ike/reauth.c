@@ -10,7 +10,6 @@
 #define RETRY_AFTER    (30 * MONO_S)
 #define RETRY_SOONEST  (1 * MONO_S)
 #define LIFETIME_LEAST (2 * MONO_S) /* a peer can't make us do nothing else */
-#define PORT_NATT      4500
 
 static mono_time interval(const struct conn *c)
 {

@@ -42,9 +42,6 @@ void state_entry_name(struct codec *c, char **name);
 const char *state_sa_fault(const struct ike_sa *sa);
 const char *state_child_fault(const struct child *c);
 
-/* Of its config, or as read while that is not known. */
-const char *state_child_name(const struct child *c);
-
 /* ---- publishing (state.c) ---- */
 bool publisher_new(struct ike_engine *e); /* false: out of memory */
 void publisher_free(struct ike_engine *e);

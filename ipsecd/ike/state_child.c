@@ -1,18 +1,10 @@
 /* CHILD_SAs in the record of their IKE_SA, with all that a data plane wants. */
 #include "ipsecd/ike/state.h"
 
-#include <stdlib.h>
-
-static void key(struct codec *c, uint8_t *p, uint8_t *len, size_t max)
-{
-	CODEC_COUNT(c, *len, max, "a key is too long");
-	codec_bytes(c, p, *len);
-}
-
 static void keys(struct codec *c, struct child_keys *k)
 {
-	key(c, k->encr, &k->encr_len, sizeof(k->encr));
-	key(c, k->integ, &k->integ_len, sizeof(k->integ));
+	codec_key(c, k->encr, &k->encr_len, sizeof(k->encr));
+	codec_key(c, k->integ, &k->integ_len, sizeof(k->integ));
 }
 
 static void flags(struct codec *c, struct child_flags *f)
@@ -40,14 +32,15 @@ static void kept(struct codec *c, struct child_kept *k)
 	flags(c, &k->flags);
 }
 
-const char *state_child_name(const struct child *c)
+/* Of its config, or as read while that is not known. */
+static const char *name_of(const struct child *c)
 {
 	return c->config ? c->config->name : c->config_name;
 }
 
 static void name(struct codec *c, struct child *child)
 {
-	char *text = codec_reads(c) ? NULL : (char *)(uintptr_t)state_child_name(child);
+	char *text = codec_reads(c) ? NULL : (char *)(uintptr_t)name_of(child);
 
 	codec_string(c, &text, "no name of a child");
 	if (!codec_reads(c))

@@ -2,27 +2,16 @@
 #include "ipsecd/ike/init.h"
 #include "ipsecd/ike/state.h"
 
-static void key(struct codec *c, uint8_t *p, uint8_t *len, size_t max)
-{
-	CODEC_COUNT(c, *len, max, "a key is too long");
-	codec_bytes(c, p, *len);
-}
-
-static void same_length(struct codec *c, uint8_t *p, uint8_t len)
-{
-	codec_bytes(c, p, len);
-}
-
-/* SK_* (RFC 7296 2.14). */
+/* SK_* (RFC 7296 2.14): those of the two directions have one length. */
 static void keys(struct codec *c, struct ike_keys *k)
 {
-	key(c, k->d, &k->d_len, sizeof(k->d));
-	key(c, k->ai, &k->a_len, sizeof(k->ai));
-	same_length(c, k->ar, k->a_len);
-	key(c, k->ei, &k->e_len, sizeof(k->ei));
-	same_length(c, k->er, k->e_len);
-	key(c, k->pi, &k->p_len, sizeof(k->pi));
-	same_length(c, k->pr, k->p_len);
+	codec_key(c, k->d, &k->d_len, sizeof(k->d));
+	codec_key(c, k->ai, &k->a_len, sizeof(k->ai));
+	codec_bytes(c, k->ar, k->a_len);
+	codec_key(c, k->ei, &k->e_len, sizeof(k->ei));
+	codec_bytes(c, k->er, k->e_len);
+	codec_key(c, k->pi, &k->p_len, sizeof(k->pi));
+	codec_bytes(c, k->pr, k->p_len);
 }
 
 static void message(struct codec *c, struct message_copy *m)
