@@ -99,7 +99,7 @@ void area_slot_filled(struct area_slot *s, enum slot_state kind);
 
 /* ---- area_slot.c ---- */
 
-/* Is what a former process left in this slot whole? Pure. */
+/* Is what a former process left in this slot whole? Its `current` is one of the two afterwards. */
 bool area_slot_good(struct slot *s);
 
 #endif

@@ -1,8 +1,8 @@
 /* Inside the userspace plane: what its files share.
  *
  *	userspace.c          the table of verbs, opening and closing, packets, the tick
- *	userspace_device.c   a tunnel's TUN device: made, taken over, its MTU and addresses, and
- *what others do to it */
+ *	userspace_device.c   a tunnel's TUN device: made, taken over, its MTU and addresses,
+ *			     what others do to it */
 #ifndef DETOUR_USERSPACE_H
 #define DETOUR_USERSPACE_H
 

@@ -299,7 +299,8 @@ struct ike_output {
 	struct child_sa child; /* INSTALL: whole; UPDATE: id, outbound, udp_encap, local, remote;
 				  REMOVE: id */
 	bool resumed; /* INSTALL, VIPS: of a former process: the plane has it, but for what may
-			 have changed since; or it lost it, and it is installed anew */
+			 have changed meanwhile. A CHILD_SA that it lost it refuses
+			 (child_sa.resumed) */
 	uint64_t query;
 	const char *name; /* QUERY_RESOLVE */
 	struct ike_lease_query lease_query;

@@ -39,7 +39,7 @@ struct fields {
 	struct codec_result result;
 };
 
-/* Everything coded has a head: a tag of what it is, a version, its length. false: stop here. */
+/* Everything coded has a head: a tag of what it is, a version, its length. */
 struct fields fields_encoder(struct buf *out, uint16_t tag, uint16_t version);
 struct fields fields_decoder(struct span in, uint16_t tag, uint16_t version);
 /* Encoding: writes the length. Decoding: nothing may be left. */

@@ -45,8 +45,8 @@ struct udp_counters {
 struct udp *udp_open(struct ev_loop *loop, const struct udp_host *host, char *why, size_t size);
 void udp_close(struct udp *u);
 /* All packets go out of this device and come in by it, or by a device in it where it is a VRF;
- * "": by any of the default VRF. false: errno, and the sockets are as they were. A device that
- * is made anew is another one. */
+ * "": by any of the default VRF. false: errno of a socket that refused; others may be bound. A
+ * device that is made anew is another one. */
 bool udp_bind(struct udp *u, const char *device);
 
 /* Sends from local to remote; on the NAT-T port the marker is put before it. */
