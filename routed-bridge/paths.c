@@ -474,20 +474,6 @@ const struct path_peer *paths_peer_next(const struct paths *p, const struct path
 	return node ? &node->peer : NULL;
 }
 
-void paths_each_of_peer(const struct paths *p, const struct path_peer *peer,
-			void (*each)(void *ctx, const struct prefix *prefix,
-				     const struct path *path),
-			void *ctx)
-{
-	const struct peer_node *node = (const struct peer_node *)peer;
-	const struct path_node *path;
-
-	(void)p;
-	DL_FOREACH2 (node->paths, path, next_of_peer) {
-		each(ctx, &path->prefix->prefix, &path->path);
-	}
-}
-
 void paths_each_prefix(const struct paths *p,
 		       void (*each)(void *ctx, const struct prefix *prefix,
 				    const struct path *first),

@@ -96,11 +96,6 @@ const struct path *paths_of(const struct paths *p, const struct prefix *prefix);
 const struct path_peer *paths_peer(const struct paths *p, const struct path_peer_key *key);
 /* Peers in the order of their first coming up: NULL gives the first, the last gives NULL. */
 const struct path_peer *paths_peer_next(const struct paths *p, const struct path_peer *after);
-/* Calls back for each prefix that the peer has a path to; the table must not change in it. */
-void paths_each_of_peer(const struct paths *p, const struct path_peer *peer,
-			void (*each)(void *ctx, const struct prefix *prefix,
-				     const struct path *path),
-			void *ctx);
 /* All prefixes that have a path, in no order. */
 void paths_each_prefix(const struct paths *p,
 		       void (*each)(void *ctx, const struct prefix *prefix,

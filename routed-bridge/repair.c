@@ -305,13 +305,6 @@ void repair_tunnel(struct repair *r, const char *interface, enum tunnel_witness 
 	changed(r, l);
 }
 
-bool repair_tunnel_usable(const struct repair *r, const char *interface)
-{
-	const struct repair_link *l = repair_links_named(&r->links, interface);
-
-	return !l || repair_link_usable(l);
-}
-
 /* ---- routes and paths ---- */
 
 void repair_best(struct repair *r, const struct zapi_route *route, mono_time now)

@@ -36,8 +36,6 @@ void repair_address(struct repair *r, const struct zapi_address *a, bool present
 /* A witness calls the device dead, or takes it back. The name need not be known to zebra. */
 void repair_tunnel(struct repair *r, const char *interface, enum tunnel_witness who, bool dead,
 		   const char *cause);
-/* Whether nobody calls it dead; true for a name that was never heard. */
-bool repair_tunnel_usable(const struct repair *r, const char *interface);
 
 /* Whether what BGP has over the device has no other way: none of its prefixes has a path of a
  * peer elsewhere. false: not known, for BGP has nothing there, or the paths are not told. */

@@ -146,16 +146,13 @@ static void print_bfd(const json_t *all, FILE *out)
 	fprintf(out, "\n");
 	ROW(&t, "BFD PEER", "INTERFACE", "STATE", "SENDS EVERY", "DEAD AFTER");
 	json_array_foreach (json_object_get(bfd, "sessions"), i, s) {
+		long long hold = number(s, "hold-us"), detect = number(s, "detect-us");
+		bool borne = hold > detect;
 		char dead[48];
 
 		snprintf(times, sizeof(times), "%.1f ms", (double)number(s, "transmit-us") / 1000.);
-		snprintf(dead, sizeof(dead),
-			 number(s, "hold-us") > number(s, "detect-us") ? "%.1f ms (last way)"
-								       : "%.1f ms",
-			 (double)(number(s, "hold-us") > number(s, "detect-us")
-					  ? number(s, "hold-us")
-					  : number(s, "detect-us")) /
-				 1000.);
+		snprintf(dead, sizeof(dead), "%.1f ms%s", (double)(borne ? hold : detect) / 1000.,
+			 borne ? " (last way)" : "");
 		ROW(&t, text(s, "peer"), text(s, "interface"), text(s, "state"), times, dead);
 	}
 	print_table(&t, out);

@@ -95,7 +95,6 @@ struct area_slot *area_child_put(struct sa_area *a, const struct area_slot *tunn
 void area_child_set(struct area_slot *s, const struct child_sa *child);
 /* With keys (child_sa_cleanse), and `tunnel` the id that its tunnel has now. */
 void area_child_get(const struct area_slot *s, struct child_sa *out, struct area_numbers *numbers);
-struct area_slot *area_child_tunnel(const struct area_slot *s);
 struct sa_live *area_child_live(struct area_slot *s);
 /* The same SA: SPIs, algorithms and keys. */
 bool area_child_is(const struct area_slot *s, const struct child_sa *child);

@@ -156,7 +156,7 @@ struct area_slot *area_child_put(struct sa_area *a, const struct area_slot *tunn
 	return h;
 }
 
-struct area_slot *area_child_tunnel(const struct area_slot *h)
+static struct area_slot *tunnel_of(const struct area_slot *h)
 {
 	return area_slot_at(h->area, h->slot->body.child.fixed.tunnel_index);
 }
@@ -165,7 +165,7 @@ void area_child_get(const struct area_slot *h, struct child_sa *out, struct area
 {
 	const struct child_body *b = &h->slot->body.child;
 	const struct child_version *v = &b->versions[h->slot->current];
-	const struct slot *t = area_child_tunnel(h)->slot;
+	const struct slot *t = tunnel_of(h)->slot;
 
 	*out = b->fixed.sa;
 	out->tunnel = t->body.tunnel.versions[t->current].tunnel.id;

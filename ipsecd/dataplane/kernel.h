@@ -327,7 +327,7 @@ void kernel_found_free(struct dataplane *d);
 /* The tunnel takes over what has its tags; then, once its CHILD_SAs have what is theirs of it,
  * what still sends is judged. */
 void kernel_inherit_claim(struct dataplane *d, struct kernel_tunnel *t);
-void kernel_inherit(struct dataplane *d, struct kernel_tunnel *t);
+void kernel_inherit(struct kernel_tunnel *t);
 /* The state with this reqid is no inheritance: forgotten, but in the kernel. false: there is
  * none. */
 bool kernel_found_take(struct kernel_tunnel *t, uint32_t reqid, struct state_key *key);

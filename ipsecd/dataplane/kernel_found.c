@@ -246,9 +246,8 @@ static void adopt_policies(struct kernel_tunnel *t, struct found *f)
 	}
 }
 
-void kernel_inherit(struct dataplane *d, struct kernel_tunnel *t)
+void kernel_inherit(struct kernel_tunnel *t)
 {
-	(void)d;
 	if (t->newest && t->inherited)
 		adopt_policies(t, t->inherited);
 	if (t->newest && t->inherited_in)

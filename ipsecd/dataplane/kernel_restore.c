@@ -226,7 +226,7 @@ static void restore_rest(struct kernel_tunnel *t)
 	int e;
 
 	area_tunnel_get(t->slot, &as);
-	kernel_inherit(d, t);
+	kernel_inherit(t);
 	e = restore_policies(t);
 	if (e)
 		kernel_say(t, LOG_LEVEL_ERROR, "policies: %s", netlink_strerror(d->xfrm, e));

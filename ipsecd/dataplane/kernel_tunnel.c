@@ -136,7 +136,7 @@ static enum dataplane_error tunnel_setup(struct kernel_tunnel *t)
 	if (e != DATAPLANE_OK)
 		return e;
 	kernel_inherit_claim(t->plane, t);
-	kernel_inherit(t->plane, t);
+	kernel_inherit(t);
 	error = kernel_policy_base(t);
 	if (error)
 		return kernel_fail(t->plane, DATAPLANE_SYSTEM, "%s: policy: %s", t->config.name,
