@@ -105,6 +105,7 @@ static void transmit(struct side *s, struct span packet, mono_time now)
 
 int main(void)
 {
+	int failed;
 	const struct contract_driver driver = {
 		.ops = &ops,
 		.loop = ev_loop_new(0),
@@ -121,5 +122,7 @@ int main(void)
 
 	kernel_namespace("contract_remote");
 	ops = (struct dataplane_ops){.name = "userspace behind a link", .open = far_open};
-	return contract_run(&driver);
+	failed = contract_run(&driver);
+	ev_loop_destroy(driver.loop);
+	return failed;
 }

@@ -7,6 +7,7 @@
 
 int main(void)
 {
+	int failed;
 	const struct contract_driver driver = {
 		.ops = &dataplane_userspace,
 		.loop = ev_loop_new(0),
@@ -20,5 +21,7 @@ int main(void)
 	};
 
 	kernel_namespace("contract_userspace");
-	return contract_run(&driver);
+	failed = contract_run(&driver);
+	ev_loop_destroy(driver.loop);
+	return failed;
 }

@@ -60,10 +60,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static void (*const parsers[])(struct span body) = {mac_or_name, secret_or_script,
 							    configuration};
-	uint8_t *copy = size > 0 && size <= IPC_BODY_MAX ? malloc(size) : NULL; /* exact bounds */
+	uint8_t *copy;
 
-	if (!copy)
+	if (size < 1 || size > IPC_BODY_MAX)
 		return 0;
+	copy = malloc(size > 1 ? size - 1 : 1); /* exact bounds: every overread is seen */
 	memcpy(copy, data + 1, size - 1);
 	parsers[data[0] % 3](span_of(copy, size - 1));
 	free(copy);

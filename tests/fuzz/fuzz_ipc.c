@@ -73,7 +73,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size < 1)
 		return 0;
-	copy = malloc(size); /* an allocation of its own: every overread is seen */
+	copy = malloc(size > 1 ? size - 1 : 1); /* exact bounds: every overread is seen */
 	memcpy(copy, data + 1, size - 1);
 	body = span_of(copy, size - 1);
 	if (ipc_check(data[0], body) == NULL)

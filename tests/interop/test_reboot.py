@@ -35,7 +35,7 @@ def established(pair):
 def reboot(peer):
     """As a power failure: no DELETE, and no device is left (TUN goes with its process)."""
     peer.kill()
-    check(not peer.link("tun1"), "the device is gone")
+    until("the device is gone", lambda: not peer.link("tun1"))
     peer.start(peer.ends)
 
 

@@ -14,7 +14,9 @@ import socket
 import subprocess
 import tempfile
 import threading
+import time
 from contextlib import contextmanager
+from itertools import pairwise
 
 from . import netns
 from .ipsecd import Ipsecd
@@ -229,14 +231,16 @@ def _echo_once(server):
 
 
 class Pinging:
-    """Pings in the background of a `with` block; afterwards .sent and .lost are known."""
+    """Pings in the background of a `with` block; afterwards .sent, .lost and .hole, the longest
+    time in which each was lost, in seconds, are known."""
 
     def __init__(self, namespace, source, target, interval):
         self.output = tempfile.TemporaryFile()
         self.child = subprocess.Popen(
             namespace.argv("ping", "-n", "-i", interval, "-W", "1", "-I", source, target),
             stdout=self.output, stderr=subprocess.STDOUT)
-        self.sent = self.lost = self.tail = None
+        self.started = time.monotonic()
+        self.sent = self.lost = self.tail = self.hole = None
         self.alive = False  # answers went on behind the block
 
     def said(self):
@@ -273,6 +277,8 @@ class Pinging:
         self.sent = int(numbers[1])
         self.lost = last - len(replies)
         self.tail = self.sent - last
+        longest = max((b - a - 1 for a, b in pairwise(sorted(replies))), default=0)
+        self.hole = longest * (time.monotonic() - self.started) / max(self.sent, 1)
 
     def check_no_loss(self, borne=0):
         check(self.sent > 0, "no ping was sent")
