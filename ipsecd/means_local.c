@@ -24,15 +24,21 @@ static struct local *local_of(struct means *m)
 
 /* ---- what comes in ---- */
 
-static bool send_esp(void *ctx, const struct endpoint *from, const struct endpoint *to,
-		     struct span esp)
+static void send_esp(void *ctx, struct esp_run *runs, size_t n)
 {
 	struct local *l = ctx;
 
-	if (udp_send_esp(l->udp, from, to, esp))
-		return true;
-	l->host.send_failed(l->host.ctx, from, to, errno, true);
-	return false;
+	for (struct esp_run *r = runs; r < runs + n; r++) {
+		size_t len = r->esps.len;
+
+		r->sent = true;
+		for (size_t at = 0; at < len; at += r->size)
+			r->sent &= udp_send_esp(
+				l->udp, r->from, r->to,
+				span_of(r->esps.ptr + at, len - at < r->size ? len - at : r->size));
+		if (!r->sent)
+			l->host.send_failed(l->host.ctx, r->from, r->to, errno, true);
+	}
 }
 
 static void on_event(void *ctx, const struct dataplane_event *event)
@@ -55,7 +61,8 @@ static void on_esp(void *ctx, const struct endpoint *local, const struct endpoin
 {
 	struct local *l = ctx;
 
-	l->means.ops->esp_input(l->means.plane, local, remote, packet, len, now);
+	l->means.ops->esp_input(l->means.plane, local, remote, 0, packet, len, len, now);
+	l->means.ops->esp_flush(l->means.plane, now);
 }
 
 /* ---- what the shell does ---- */

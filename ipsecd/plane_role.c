@@ -43,15 +43,21 @@ struct plane_process {
 
 /* ---- packets ---- */
 
-static bool send_esp(void *ctx, const struct endpoint *from, const struct endpoint *to,
-		     struct span esp)
+static void send_esp(void *ctx, struct esp_run *runs, size_t n)
 {
 	struct plane_process *p = ctx;
 
-	if (udp_send_esp(p->udp, from, to, esp))
-		return true;
-	plane_server_send_failed(p->server, from, to, errno, true);
-	return false;
+	for (struct esp_run *r = runs; r < runs + n; r++) {
+		size_t len = r->esps.len;
+
+		r->sent = true;
+		for (size_t at = 0; at < len; at += r->size)
+			r->sent &= udp_send_esp(
+				p->udp, r->from, r->to,
+				span_of(r->esps.ptr + at, len - at < r->size ? len - at : r->size));
+		if (!r->sent)
+			plane_server_send_failed(p->server, r->from, r->to, errno, true);
+	}
 }
 
 static void on_event(void *ctx, const struct dataplane_event *event)
@@ -74,7 +80,8 @@ static void on_esp(void *ctx, const struct endpoint *local, const struct endpoin
 {
 	struct plane_process *p = ctx;
 
-	p->ops->esp_input(p->plane, local, remote, packet, len, now);
+	p->ops->esp_input(p->plane, local, remote, 0, packet, len, len, now);
+	p->ops->esp_flush(p->plane, now);
 }
 
 static void on_tick(struct ev_loop *loop, ev_timer *w, int revents)

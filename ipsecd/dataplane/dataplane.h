@@ -52,10 +52,24 @@ struct dataplane_event {
 	bool present;
 };
 
+#define ESP_RUN_PACKETS 64    /* at most in one run, */
+#define ESP_RUN_BYTES	65507 /* as one UDP_SEGMENT message takes them */
+#define ESP_RUNS	64    /* at most in one call of send_esp */
+
+/* ESP packets (from the SPI on) of one SA, one behind another: each `size` bytes but the last,
+ * which may be shorter. One packet: size is its length. */
+struct esp_run {
+	const struct endpoint *from, *to;
+	struct span esps;
+	size_t size;
+	uint8_t tos; /* DSCP and ECN of the outer header */
+	bool df;     /* don't fragment, in an outer IPv4 header */
+	bool sent;   /* the host's answer; false: none of them is on its way */
+};
+
 struct dataplane_host {
-	/* ESP packet (from the SPI on) to send from `from` to `to`, UDP-encapsulated. */
-	bool (*send_esp)(void *ctx, const struct endpoint *from, const struct endpoint *to,
-			 struct span esp);
+	/* Sends the runs, UDP-encapsulated, in their order. */
+	void (*send_esp)(void *ctx, struct esp_run *runs, size_t n);
 	void (*event)(void *ctx, const struct dataplane_event *event);
 	void *ctx;
 	const struct crypto_ops *crypto;
@@ -173,11 +187,16 @@ struct dataplane_ops {
 	enum dataplane_error (*child_remove)(struct dataplane *d, uint64_t child);
 	bool (*child_stats)(struct dataplane *d, uint64_t child, struct dataplane_child_stats *out);
 
-	/* A UDP-encapsulated ESP packet that the 4500 socket received (from the SPI on; may be
-	 * decrypted in place). */
+	/* UDP-encapsulated ESP packets that the 4500 socket received (from the SPI on), in this
+	 * order: one behind another, each `size` bytes but the last, which may be shorter, with
+	 * `tos` in their outer headers. They may be decrypted in place, and are the plane's until
+	 * esp_flush. */
 	void (*esp_input)(struct dataplane *d, const struct endpoint *local,
-			  const struct endpoint *remote, uint8_t *packet, size_t len,
-			  mono_time now);
+			  const struct endpoint *remote, uint8_t tos, uint8_t *packets, size_t len,
+			  size_t size, mono_time now);
+	/* Behind one or more esp_input: all that came by them is in the devices, and what there is
+	 * to tell of it is told. */
+	void (*esp_flush)(struct dataplane *d, mono_time now);
 	/* Timed work (reports of aliveness, ageing); the shell calls it about once a second. */
 	void (*tick)(struct dataplane *d, mono_time now);
 	const uint64_t *(*counters)(struct dataplane *d); /* DROP_COUNTERS entries */

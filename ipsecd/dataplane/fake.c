@@ -392,10 +392,15 @@ static bool fake_child_stats(struct dataplane *d, uint64_t child, struct datapla
 /* ---- packets and events ---- */
 
 static void fake_esp_input(struct dataplane *d, const struct endpoint *local,
-			   const struct endpoint *remote, uint8_t *packet, size_t len,
-			   mono_time now)
+			   const struct endpoint *remote, uint8_t tos, uint8_t *packets, size_t len,
+			   size_t size, mono_time now)
 {
-	forward_input(&d->forward, local, remote, packet, len, now);
+	forward_input(&d->forward, local, remote, tos, packets, len, size, now);
+}
+
+static void fake_esp_flush(struct dataplane *d, mono_time now)
+{
+	forward_report(&d->forward, now);
 }
 
 static void fake_tick(struct dataplane *d, mono_time now)
@@ -480,6 +485,7 @@ const struct dataplane_ops dataplane_fake = {
 	.child_remove = fake_child_remove,
 	.child_stats = fake_child_stats,
 	.esp_input = fake_esp_input,
+	.esp_flush = fake_esp_flush,
 	.tick = fake_tick,
 	.counters = fake_counters,
 	.last_error = fake_last_error,

@@ -107,6 +107,15 @@ static struct span seal(struct forward *f, struct sa *sa, uint8_t *packet, size_
 	return esp_seal(&sa->out, seq, iv, next_header, packet, len);
 }
 
+static bool send_one(struct forward *f, const struct sa *sa, struct span esp)
+{
+	struct esp_run run = {
+		.from = &sa->child.local, .to = &sa->child.remote, .esps = esp, .size = esp.len};
+
+	f->host.send_esp(f->host.ctx, &run, 1);
+	return run.sent;
+}
+
 static void send_by(struct forward *f, struct sa *sa, uint8_t *packet, size_t len, uint8_t family,
 		    mono_time now)
 {
@@ -124,8 +133,7 @@ static void send_by(struct forward *f, struct sa *sa, uint8_t *packet, size_t le
 		memset(packet + len, 0, sa->pad_to - len);
 	esp = seal(f, sa, packet, len < sa->pad_to ? sa->pad_to : len,
 		   family == AF_INET6 ? ESP_NEXT_IPV6 : ESP_NEXT_IPV4);
-	if (esp.len == 0 ||
-	    !f->host.send_esp(f->host.ctx, &sa->child.local, &sa->child.remote, esp)) {
+	if (esp.len == 0 || !send_one(f, sa, esp)) {
 		drop_out(f, DROP_SEND);
 	} else {
 		sa->live->stats.bytes_out += len;
@@ -277,14 +285,20 @@ static void input(struct forward *f, const struct endpoint *local, const struct 
 }
 
 void forward_input(struct forward *f, const struct endpoint *local, const struct endpoint *remote,
-		   uint8_t *packet, size_t len, mono_time now)
+		   uint8_t tos, uint8_t *packets, size_t len, size_t size, mono_time now)
 {
-	if (len < ESP_HEADER_LEN)
-		drop_in(f, DROP_MALFORMED, NULL, 0, 0, remote, "shorter than an ESP header", now);
-	else
-		input(f, local, remote, packet, len, now);
-	if (f->due)
-		forward_report(f, now);
+	(void)tos;
+	do {
+		size_t n = len < size ? len : size;
+
+		if (n < ESP_HEADER_LEN)
+			drop_in(f, DROP_MALFORMED, NULL, 0, 0, remote, "shorter than an ESP header",
+				now);
+		else
+			input(f, local, remote, packets, n, now);
+		packets += n;
+		len -= n;
+	} while (len);
 }
 
 /* ---- reports ---- */

@@ -5,8 +5,8 @@
  * fuzzer put memory.
  *
  * Events are collected while packets are handled and told in forward_report, because
- * the listener may install and remove SAs from inside the call. forward_input and
- * forward_tick report by themselves; after forward_output the caller does it, once a
+ * the listener may install and remove SAs from inside the call. forward_tick
+ * reports by itself; after forward_output and forward_input the caller does it, once a
  * batch. */
 #ifndef DETOUR_FORWARD_H
 #define DETOUR_FORWARD_H
@@ -94,7 +94,7 @@ void forward_output(struct forward *f, struct forward_tunnel *t, uint8_t *packet
 		    mono_time now);
 /* From the network to the device: dataplane_ops.esp_input. */
 void forward_input(struct forward *f, const struct endpoint *local, const struct endpoint *remote,
-		   uint8_t *packet, size_t len, mono_time now);
+		   uint8_t tos, uint8_t *packets, size_t len, size_t size, mono_time now);
 void forward_tick(struct forward *f, mono_time now);
 void forward_report(struct forward *f, mono_time now);
 

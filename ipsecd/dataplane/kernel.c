@@ -111,15 +111,21 @@ static bool kernel_ike_socket(struct dataplane *d, int fd, uint8_t family, bool 
 
 /* The kernel takes all ESP from the socket; what comes this way is too short to be any. */
 static void kernel_esp_input(struct dataplane *d, const struct endpoint *local,
-			     const struct endpoint *remote, uint8_t *packet, size_t len,
-			     mono_time now)
+			     const struct endpoint *remote, uint8_t tos, uint8_t *packets,
+			     size_t len, size_t size, mono_time now)
 {
 	(void)local;
 	(void)remote;
-	(void)packet;
-	(void)len;
+	(void)tos;
+	(void)packets;
 	(void)now;
-	d->drops_own[DROP_MALFORMED]++;
+	d->drops_own[DROP_MALFORMED] += len > size ? (len + size - 1) / size : 1;
+}
+
+static void kernel_esp_flush(struct dataplane *d, mono_time now)
+{
+	(void)d;
+	(void)now;
 }
 
 /* ---- time, counters ---- */
@@ -188,6 +194,7 @@ const struct dataplane_ops dataplane_kernel = {
 	.child_remove = kernel_child_remove,
 	.child_stats = kernel_child_stats,
 	.esp_input = kernel_esp_input,
+	.esp_flush = kernel_esp_flush,
 	.tick = kernel_tick,
 	.counters = kernel_counters,
 	.last_error = kernel_last_error,

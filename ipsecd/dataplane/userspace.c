@@ -327,10 +327,15 @@ static bool userspace_child_stats(struct dataplane *d, uint64_t child,
 }
 
 static void userspace_esp_input(struct dataplane *d, const struct endpoint *local,
-				const struct endpoint *remote, uint8_t *packet, size_t len,
-				mono_time now)
+				const struct endpoint *remote, uint8_t tos, uint8_t *packets,
+				size_t len, size_t size, mono_time now)
 {
-	forward_input(&d->forward, local, remote, packet, len, now);
+	forward_input(&d->forward, local, remote, tos, packets, len, size, now);
+}
+
+static void userspace_esp_flush(struct dataplane *d, mono_time now)
+{
+	forward_report(&d->forward, now);
 }
 
 static void userspace_tick(struct dataplane *d, mono_time now)
@@ -414,6 +419,7 @@ const struct dataplane_ops dataplane_userspace = {
 	.child_remove = userspace_child_remove,
 	.child_stats = userspace_child_stats,
 	.esp_input = userspace_esp_input,
+	.esp_flush = userspace_esp_flush,
 	.tick = userspace_tick,
 	.counters = userspace_counters,
 	.last_error = userspace_last_error,

@@ -410,13 +410,22 @@ static const char *far_last_error(struct dataplane *d)
 
 /* ESP is the plane's at once, and its time too. */
 static void far_esp_input(struct dataplane *d, const struct endpoint *local,
-			  const struct endpoint *remote, uint8_t *packet, size_t len, mono_time now)
+			  const struct endpoint *remote, uint8_t tos, uint8_t *packets, size_t len,
+			  size_t size, mono_time now)
 {
 	(void)d;
 	(void)local;
 	(void)remote;
-	(void)packet;
+	(void)tos;
+	(void)packets;
 	(void)len;
+	(void)size;
+	(void)now;
+}
+
+static void far_esp_flush(struct dataplane *d, mono_time now)
+{
+	(void)d;
 	(void)now;
 }
 
@@ -441,6 +450,7 @@ const struct dataplane_ops far_ops = {
 	.child_remove = far_child_remove,
 	.child_stats = far_child_stats,
 	.esp_input = far_esp_input,
+	.esp_flush = far_esp_flush,
 	.tick = far_tick,
 	.counters = far_counters,
 	.last_error = far_last_error,

@@ -5,6 +5,7 @@
 #include "ipsecd/crypto/crypto.h"
 #include "ipsecd/dataplane/dataplane.h"
 #include "ipsecd/net/udp.h"
+#include "tests/support/esp_runs.h"
 
 #include <ev.h>
 #include <signal.h>
@@ -16,12 +17,16 @@ struct shell {
 	struct dataplane *plane;
 };
 
-static bool send_esp(void *ctx, const struct endpoint *from, const struct endpoint *to,
-		     struct span esp)
+static bool send_packet(void *ctx, const struct esp_run *run, struct span esp)
 {
 	struct shell *s = ctx;
 
-	return udp_send_esp(s->udp, from, to, esp);
+	return udp_send_esp(s->udp, run->from, run->to, esp);
+}
+
+static void send_esp(void *ctx, struct esp_run *runs, size_t n)
+{
+	esp_runs_each(runs, n, send_packet, ctx);
 }
 
 static void take_esp(void *ctx, const struct endpoint *local, const struct endpoint *remote,
@@ -29,7 +34,8 @@ static void take_esp(void *ctx, const struct endpoint *local, const struct endpo
 {
 	struct shell *s = ctx;
 
-	dataplane_userspace.esp_input(s->plane, local, remote, packet, len, now);
+	dataplane_userspace.esp_input(s->plane, local, remote, 0, packet, len, len, now);
+	dataplane_userspace.esp_flush(s->plane, now);
 }
 
 static void ignore_ike(void *ctx, const struct endpoint *local, const struct endpoint *remote,

@@ -4,6 +4,7 @@
 
 #include "ipsecd/dataplane/esp.h"
 #include "lib/buf.h"
+#include "tests/support/esp_runs.h"
 
 #include <stdio.h>
 
@@ -11,8 +12,7 @@
 
 const struct contract_driver *contract;
 
-static bool host_send(void *ctx, const struct endpoint *from, const struct endpoint *to,
-		      struct span esp)
+static bool take_packet(void *ctx, const struct esp_run *run, struct span esp)
 {
 	struct side *s = ctx;
 	struct packet *p = &s->sent[s->n_sent];
@@ -21,10 +21,15 @@ static bool host_send(void *ctx, const struct endpoint *from, const struct endpo
 		return false;
 	assert_true(s->n_sent < QUEUE_MAX);
 	assert_true(esp.len <= PACKET_MAX);
-	*p = (struct packet){.len = esp.len, .from = *from, .to = *to};
+	*p = (struct packet){.len = esp.len, .from = *run->from, .to = *run->to};
 	memcpy(p->data, esp.ptr, esp.len);
 	s->n_sent++;
 	return true;
+}
+
+static void host_send(void *ctx, struct esp_run *runs, size_t n)
+{
+	esp_runs_each(runs, n, take_packet, ctx);
 }
 
 static void host_event(void *ctx, const struct dataplane_event *event)
@@ -250,7 +255,8 @@ void input(struct world *w, struct side *to, const struct packet *p)
 
 	assert_non_null(copy);
 	memcpy(copy, p->data, p->len);
-	contract->ops->esp_input(to->plane, &p->to, &p->from, copy, p->len, w->now);
+	contract->ops->esp_input(to->plane, &p->to, &p->from, 0, copy, p->len, p->len, w->now);
+	contract->ops->esp_flush(to->plane, w->now);
 	free(copy);
 }
 

@@ -94,10 +94,13 @@ static enum dataplane_error tunnel_remove(struct dataplane *d, uint32_t id)
 }
 
 static void esp_input(struct dataplane *d, const struct endpoint *local,
-		      const struct endpoint *remote, uint8_t *packet, size_t len, mono_time now)
+		      const struct endpoint *remote, uint8_t tos, uint8_t *packet, size_t len,
+		      size_t size, mono_time now)
 {
 	struct site *x = site_by_plane(d);
 
+	assert_int_equal(size, len);
+	(void)tos;
 	(void)now;
 	site_input(x, local, remote, span_of(packet, len));
 	site_pump(x);

@@ -34,9 +34,11 @@ static struct far *far_of(const struct dataplane *d)
 static bool on_sent(void *ctx, const struct endpoint *from, const struct endpoint *to,
 		    struct span esp)
 {
+	struct esp_run run = {.from = from, .to = to, .esps = esp, .size = esp.len};
 	const struct far *f = ctx;
 
-	return f->host.send_esp(f->host.ctx, from, to, esp);
+	f->host.send_esp(f->host.ctx, &run, 1);
+	return run.sent;
 }
 
 static void on_event(void *ctx, const struct dataplane_event *event)
@@ -57,9 +59,19 @@ static void far_close(struct dataplane *d)
 }
 
 static void far_input(struct dataplane *d, const struct endpoint *local,
-		      const struct endpoint *remote, uint8_t *packet, size_t len, mono_time now)
+		      const struct endpoint *remote, uint8_t tos, uint8_t *packet, size_t len,
+		      size_t size, mono_time now)
 {
+	(void)tos;
+	assert_int_equal(size, len);
 	plane_child_input(far_of(d)->child, local, remote, span_of(packet, len), now);
+}
+
+/* Done with the packet, in the process itself. */
+static void far_flush(struct dataplane *d, mono_time now)
+{
+	(void)d;
+	(void)now;
 }
 
 static void far_tick(struct dataplane *d, mono_time now)
@@ -88,6 +100,7 @@ static struct dataplane *far_open(const struct dataplane_host *host)
 	ops.open = far_open;
 	ops.close = far_close;
 	ops.esp_input = far_input;
+	ops.esp_flush = far_flush;
 	ops.tick = far_tick;
 	return remote_means(f->remote)->plane;
 }

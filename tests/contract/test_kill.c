@@ -10,6 +10,7 @@
 
 #include "ipsecd/dataplane/esp.h"
 #include "lib/buf.h"
+#include "tests/support/esp_runs.h"
 
 #include <arpa/inet.h>
 #include <ev.h>
@@ -67,13 +68,16 @@ static struct log *l;
 
 /* ---- the plane's process ---- */
 
-static bool send_esp(void *ctx, const struct endpoint *from, const struct endpoint *to,
-		     struct span esp)
+static bool send_packet(void *ctx, const struct esp_run *run, struct span esp)
 {
 	(void)ctx;
-	(void)from;
-	(void)to;
+	(void)run;
 	return send(wire_out[1], esp.ptr, esp.len, 0) == (ssize_t)esp.len;
+}
+
+static void send_esp(void *ctx, struct esp_run *runs, size_t n)
+{
+	esp_runs_each(runs, n, send_packet, ctx);
 }
 
 static void no_event(void *ctx, const struct dataplane_event *event)
@@ -113,7 +117,9 @@ static void on_wire(struct ev_loop *loop, ev_io *w, int revents)
 		n = recv(wire_in[1], packet, sizeof(packet), MSG_DONTWAIT);
 		if (n <= 0)
 			return;
-		dataplane_userspace.esp_input(w->data, &own, &peer, packet, (size_t)n, mono_now());
+		dataplane_userspace.esp_input(w->data, &own, &peer, 0, packet, (size_t)n, (size_t)n,
+					      mono_now());
+		dataplane_userspace.esp_flush(w->data, mono_now());
 	}
 }
 

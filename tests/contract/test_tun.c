@@ -4,6 +4,7 @@
 #include "tests/contract/kernel.h"
 #include "ipsecd/crypto/crypto.h"
 #include "ipsecd/dataplane/mss_nft.h"
+#include "tests/support/esp_runs.h"
 
 #include <errno.h>
 #include <ev.h>
@@ -23,16 +24,19 @@ struct owner {
 	struct dataplane_event changed;
 };
 
-static bool send_esp(void *ctx, const struct endpoint *from, const struct endpoint *to,
-		     struct span esp)
+static bool send_packet(void *ctx, const struct esp_run *run, struct span esp)
 {
 	struct owner *h = ctx;
 
-	(void)from;
-	(void)to;
+	(void)run;
 	(void)esp;
 	h->n_sent++;
 	return true;
+}
+
+static void send_esp(void *ctx, struct esp_run *runs, size_t n)
+{
+	esp_runs_each(runs, n, send_packet, ctx);
 }
 
 static void take_event(void *ctx, const struct dataplane_event *event)
@@ -438,7 +442,8 @@ static void the_kernel_routes_while_dormant(void **state)
 	memory[10] = 0x66; /* header checksum */
 	memory[11] = 0xb9;
 	p = forge(&a, 1, 4, span_of(memory, 48));
-	ops->esp_input(h.plane, &a.local, &a.remote, p.data, p.len, mono_now());
+	ops->esp_input(h.plane, &a.local, &a.remote, 0, p.data, p.len, p.len, mono_now());
+	ops->esp_flush(h.plane, mono_now());
 	assert_int_equal(recv(fd, got, sizeof(got), 0), 20);
 	close(fd);
 	ops->close(h.plane);

@@ -7,10 +7,11 @@
 
 #include <stdlib.h>
 
-static bool send_esp(void *ctx, const struct endpoint *from, const struct endpoint *to,
-		     struct span esp)
+static void send_esp(void *ctx, struct esp_run *runs, size_t n)
 {
-	return !ctx && from->port == to->port && esp.len != 0;
+	for (size_t i = 0; i < n; i++)
+		runs[i].sent = !ctx && runs[i].from->port == runs[i].to->port &&
+			       runs[i].size != 0 && runs[i].size <= runs[i].esps.len;
 }
 
 static void ignore_event(void *ctx, const struct dataplane_event *event)
@@ -89,7 +90,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		packet = seal(&c, data[0] & 8 ? ESP_NEXT_IPV6 : ESP_NEXT_IPV4, room, packet.len);
 	copy = malloc(packet.len); /* an allocation of its own: every overread is seen */
 	memcpy(copy, packet.ptr, packet.len);
-	ops->esp_input(d, &c.local, &c.remote, copy, packet.len, 1);
+	ops->esp_input(d, &c.local, &c.remote, 0, copy, packet.len, packet.len, 1);
+	ops->esp_flush(d, 1);
 	free(copy);
 	len = fake_received(d, 1, got, sizeof(got));
 	if (len && (!(data[0] & 2) || inner_parse(span_of(got, len), &inner) != INNER_OK ||

@@ -6,6 +6,7 @@
 #include "ipsecd/ipc/verbs.h"
 #include "ipsecd/plane_server.h"
 #include "lib/netlink.h"
+#include "tests/support/esp_runs.h"
 
 #include <ev.h>
 #include <signal.h>
@@ -40,14 +41,18 @@ struct inside {
 	bool refuse;
 };
 
-static bool inside_send(void *ctx, const struct endpoint *from, const struct endpoint *to,
-			struct span esp)
+static bool inside_packet(void *ctx, const struct esp_run *run, struct span esp)
 {
 	struct inside *x = ctx;
-	struct addressed head = {*from, *to, 0};
+	struct addressed head = {*run->from, *run->to, 0};
 	struct span parts[] = {span_of(&head, sizeof(head)), esp};
 
 	return !x->refuse && ipc_send(x->test, SENT, 0, parts, 2, NULL, 0);
+}
+
+static void inside_send(void *ctx, struct esp_run *runs, size_t n)
+{
+	esp_runs_each(runs, n, inside_packet, ctx);
 }
 
 static void inside_event(void *ctx, const struct dataplane_event *event)
@@ -65,7 +70,8 @@ static void inside_input(struct inside *x, const struct ipc_message *m)
 
 	memcpy(&head, m->body.ptr, sizeof(head));
 	memcpy(packet, m->body.ptr + sizeof(head), len);
-	x->ops->esp_input(x->plane, &head.local, &head.remote, packet, len, head.now);
+	x->ops->esp_input(x->plane, &head.local, &head.remote, 0, packet, len, len, head.now);
+	x->ops->esp_flush(x->plane, head.now);
 	free(packet);
 }
 

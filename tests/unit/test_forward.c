@@ -2,6 +2,7 @@
  * space, intervals in virtual time, many SAs. Over the cheap cipher of the simulations. */
 #include "ipsecd/dataplane/forward.h"
 #include "tests/support/crypto_null.h"
+#include "tests/support/esp_runs.h"
 
 #include "lib/buf.h"
 
@@ -20,17 +21,20 @@ struct tap {
 	uint64_t last_child;
 };
 
-static bool take_sent(void *ctx, const struct endpoint *from, const struct endpoint *to,
-		      struct span esp)
+static bool take_packet(void *ctx, const struct esp_run *run, struct span esp)
 {
 	struct tap *t = ctx;
 
-	(void)from;
-	(void)to;
+	(void)run;
 	t->sent++;
 	t->last_seq = be32_get(esp.ptr + 4);
 	t->last_len = esp.len;
 	return true;
+}
+
+static void take_sent(void *ctx, struct esp_run *runs, size_t n)
+{
+	esp_runs_each(runs, n, take_packet, ctx);
 }
 
 static void take_event(void *ctx, const struct dataplane_event *event)
@@ -281,13 +285,14 @@ static void unknown_senders(void **state)
 	uint8_t packet[64] = {0, 0, 1};
 
 	for (unsigned ms = 0; ms < 1000; ms++)
-		forward_input(&t->f, &local, &remote, packet, sizeof(packet),
+		forward_input(&t->f, &local, &remote, 0, packet, sizeof(packet), sizeof(packet),
 			      MONO_S + ms * MONO_MS);
 	assert_int_equal(t->events[DATAPLANE_ESP_UNKNOWN], 5);
 	remote.addr.bytes[3] = 2;
-	forward_input(&t->f, &local, &remote, packet, sizeof(packet), MONO_S + 999 * MONO_MS);
+	forward_input(&t->f, &local, &remote, 0, packet, sizeof(packet), sizeof(packet),
+		      MONO_S + 999 * MONO_MS);
 	assert_int_equal(t->events[DATAPLANE_ESP_UNKNOWN], 6);
-	forward_input(&t->f, &local, &remote, packet, 7, 3 * MONO_S);
+	forward_input(&t->f, &local, &remote, 0, packet, 7, 7, 3 * MONO_S);
 	assert_int_equal(t->events[DATAPLANE_ESP_UNKNOWN], 6);
 	assert_int_equal(t->f.drops[DROP_UNKNOWN_SPI], 1001);
 }

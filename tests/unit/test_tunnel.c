@@ -59,14 +59,11 @@ static void plane_event(void *ctx, const struct dataplane_event *event)
 	(void)event;
 }
 
-static bool send_nowhere(void *ctx, const struct endpoint *from, const struct endpoint *to,
-			 struct span esp)
+static void send_nowhere(void *ctx, struct esp_run *runs, size_t n)
 {
 	(void)ctx;
-	(void)from;
-	(void)to;
-	(void)esp;
-	return true;
+	for (size_t i = 0; i < n; i++)
+		runs[i].sent = true;
 }
 
 static void zeros(void *ctx, void *dst, size_t n)
