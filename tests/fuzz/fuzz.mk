@@ -42,3 +42,5 @@ FUZZ_fuzz_ipc := tests/fuzz/fuzz_ipc.c ipsecd/ipc/check.c ipsecd/ipc/check_child
 FUZZ_fuzz_state := tests/fuzz/fuzz_state.c $(SIM_SRC)
 FUZZ_fuzz_helper := tests/fuzz/fuzz_helper.c ipsecd/ipc/helper_body.c ipsecd/loaded.c $(CONFIG_SRC) $(MODEL_SRC) $(CODEC_SRC) \
 	lib/addr.c lib/buf.c lib/words.c
+FUZZ_fuzz_cut := tests/fuzz/fuzz_cut.c tests/support/packets.c ipsecd/dataplane/cut.c ipsecd/dataplane/checksum.c
+FUZZ_fuzz_coalesce := tests/fuzz/fuzz_coalesce.c tests/support/packets.c $(addprefix ipsecd/dataplane/,coalesce.c cut.c checksum.c)
