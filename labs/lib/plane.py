@@ -53,10 +53,14 @@ def rate(wanted):
     return wanted // RATE_DIVISOR
 
 
+def patience(milliseconds):
+    """So long does BFD wait at least. In User Mode Linux one emulated processor has all the work."""
+    return max(milliseconds, UML_PATIENCE_MS if in_uml() else 0)
+
+
 def patient(bfd, milliseconds):
     """All sites and the probe share one machine, whose stalls are no cuts: BFD waits so long
-    at least. In User Mode Linux one emulated processor has all the work."""
-    milliseconds = max(milliseconds, UML_PATIENCE_MS if in_uml() else 0)
+    at least."""
     multiplier = -(-milliseconds // bfd.get("interval", TOPOLOGY_BFD["interval"]))
     if multiplier <= bfd.get("multiplier", TOPOLOGY_BFD["multiplier"]):
         return bfd
