@@ -12,8 +12,6 @@
 /* The sum of n bytes added to `sum`. All calls but the last of one sum have an even n. What is
  * given and returned has room for millions of numbers to be added with +. */
 uint64_t checksum_add(uint64_t sum, const uint8_t *p, size_t n);
-/* The same while copying; the two don't overlap. */
-uint64_t checksum_copy(uint64_t sum, uint8_t *to, const uint8_t *from, size_t n);
 
 static inline uint16_t checksum_fold(uint64_t sum)
 {

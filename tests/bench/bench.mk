@@ -6,6 +6,10 @@ BENCH_TUNNEL_SRC := tests/bench/bench_tunnel.c ipsecd/net/udp.c $(DATAPLANE_SRC)
 $(BUILD)/bench/bench_tunnel: $(call objects,$(BENCH_TUNNEL_SRC))
 	$(call link,-lcrypto -lnftnl -lmnl -lev)
 
+$(BUILD)/bench/bench_segments: $(call objects,tests/bench/bench_segments.c tests/support/packets.c \
+		$(addprefix ipsecd/dataplane/,cut.c coalesce.c checksum.c))
+	$(call link,)
+
 $(BUILD)/bench/bench_ike: $(call objects,tests/bench/bench_ike.c $(CRYPTO_SRC)) \
 		$(BUILD)/libike.a $(BUILD)/libdetour.a
 	$(call link,-lcrypto)
@@ -20,9 +24,9 @@ BMP_TABLE_SRC := tests/bench/bmp_table.c $(addprefix routed-bridge/,bmp_listener
 $(BUILD)/bench/bmp_table: $(call objects,$(BMP_TABLE_SRC)) $(BUILD)/libdetour.a
 	$(call link,-lev -ljansson)
 
--include $(patsubst %,$(OBJ)/tests/bench/%.d,bench_tunnel bench_ike udp_rate bmp_table)
+-include $(patsubst %,$(OBJ)/tests/bench/%.d,bench_tunnel bench_segments bench_ike udp_rate bmp_table)
 
-.PHONY: bench bench-tunnel bench-paths bench-bridge
+.PHONY: bench bench-tunnel bench-segments bench-paths bench-bridge
 bench: ## speed and CPU cost beside strongSwan's, and the bridge at scale, in about 8 minutes (root)
 	@mk/deps.sh build lab bench
 	@$(MAKE) --no-print-directory all $(BUILD)/bench/bench_ike $(BUILD)/bench/udp_rate
@@ -31,6 +35,9 @@ bench: ## speed and CPU cost beside strongSwan's, and the bridge at scale, in ab
 
 bench-tunnel: $(BUILD)/bench/bench_tunnel ## throughput and CPU of the userspace plane, IKE left out (root)
 	@tests/bench/tunnel $<
+
+bench-segments: $(BUILD)/bench/bench_segments ## what cutting and joining segments costs, without a system call
+	@$<
 
 bench-paths: $(BUILD)/bench/bmp_table ## 100,000 prefixes x 3 peers by BMP: time, memory, a peer's end
 	@tests/bench/bmp_feed.py

@@ -31,7 +31,7 @@ static uint16_t simple(const uint8_t *p, size_t n)
 
 static void checksum_is_the_simple_one(void **state)
 {
-	uint8_t bytes[700], copy[700];
+	uint8_t bytes[700];
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(bytes); i++)
@@ -41,9 +41,6 @@ static void checksum_is_the_simple_one(void **state)
 			uint16_t want = htons(simple(bytes + at, n));
 
 			assert_int_equal(checksum_fold(checksum_add(0, bytes + at, n)), want);
-			assert_int_equal(checksum_fold(checksum_copy(0, copy, bytes + at, n)),
-					 want);
-			assert_memory_equal(copy, bytes + at, n);
 		}
 	}
 }
