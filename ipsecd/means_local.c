@@ -22,6 +22,14 @@ static struct local *local_of(struct means *m)
 	return (struct local *)m;
 }
 
+static void ike_passed(const struct local *l, const struct endpoint *remote, mono_time now)
+{
+	const struct means *m = &l->means;
+
+	if (m->ops->ike_passed)
+		m->ops->ike_passed(m->plane, remote, now);
+}
+
 /* ---- what comes in ---- */
 
 static void send_esp(void *ctx, struct esp_run *runs, size_t n)
@@ -53,6 +61,7 @@ static void on_ike(void *ctx, const struct endpoint *local, const struct endpoin
 {
 	struct local *l = ctx;
 
+	ike_passed(l, remote, now);
 	l->host.ike(l->host.ctx, local, remote, datagram, now);
 }
 
@@ -72,6 +81,7 @@ static void act_send_ike(struct means *m, const struct endpoint *local,
 {
 	struct local *l = local_of(m);
 
+	ike_passed(l, remote, mono_now());
 	if (!udp_send_ike(l->udp, local, remote, datagram))
 		l->host.send_failed(l->host.ctx, local, remote, errno, false);
 }

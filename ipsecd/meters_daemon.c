@@ -160,6 +160,9 @@ static void write_drops(const struct meters *m, struct metrics *out)
 		metrics_uint(out, drops[i], "reason",
 			     dataplane_counter_name((enum dataplane_counter)i) + strlen("drop-"),
 			     NULL);
+	metrics_counter(out, "ipsecd_esp_held_total",
+			"Packets that came before their CHILD_SA was installed, and passed then.",
+			drops[ESP_HELD]);
 }
 
 static void write_udp(const struct meters *m, struct metrics *out)

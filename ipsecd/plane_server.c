@@ -307,6 +307,12 @@ static void on_counters(struct plane_server *s, const struct ipc_message *m)
 
 /* ---- requests: the network ---- */
 
+static void ike_passed(struct plane_server *s, const struct endpoint *remote, mono_time now)
+{
+	if (s->plane && s->host.ops->ike_passed)
+		s->host.ops->ike_passed(s->plane, remote, now);
+}
+
 static void on_send_ike(struct plane_server *s, const struct ipc_message *m)
 {
 	struct span datagram = span_of(m->body.ptr + sizeof(struct ipc_path),
@@ -314,6 +320,7 @@ static void on_send_ike(struct plane_server *s, const struct ipc_message *m)
 	struct ipc_path p;
 
 	memcpy(&p, m->body.ptr, sizeof(p));
+	ike_passed(s, &p.remote, mono_now());
 	if (s->udp && !udp_send_ike(s->udp, &p.local, &p.remote, datagram))
 		plane_server_send_failed(s, &p.local, &p.remote, errno, false);
 }
@@ -534,12 +541,11 @@ void plane_server_ike(void *ctx, const struct endpoint *local, const struct endp
 	struct ipc_path p;
 	struct span parts[] = {span_of(&p, sizeof(p)), datagram};
 
-	(void)now;
 	memset(&p, 0, sizeof(p));
 	p.local = *local;
 	p.remote = *remote;
-	if (s->link)
-		ipc_offer(s->link, IPC_IKE, parts, 2);
+	if (s->link && ipc_offer(s->link, IPC_IKE, parts, 2))
+		ike_passed(s, remote, now);
 }
 
 void plane_server_send_failed(struct plane_server *s, const struct endpoint *local,

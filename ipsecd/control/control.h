@@ -74,7 +74,7 @@ struct control_host {
 	mono_time (*now)(void *ctx);
 	bool (*tunnel)(void *ctx, const char *conn, struct control_tunnel *out);
 	bool (*child_stats)(void *ctx, uint64_t child_sa, struct dataplane_child_stats *out);
-	const uint64_t *(*plane_counters)(void *ctx); /* DROP_COUNTERS entries, or NULL */
+	const uint64_t *(*plane_counters)(void *ctx); /* DATAPLANE_COUNTERS entries, or NULL */
 	/* Those of the sockets; returns how many. Always the same, in the same order. */
 	unsigned (*net_counters)(void *ctx, struct control_counter out[CONTROL_NET_COUNTERS_MAX]);
 	/* The n-th, the supervisor first; false behind the last, and when there is only one. */

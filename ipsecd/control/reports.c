@@ -189,7 +189,7 @@ static void put_counters(struct buf *b, const struct control *control)
 #define PUT_COUNTER(field, text) vici_put_format(b, text, "%" PRIu64, n->field - zero->field);
 	IKE_COUNTERS(PUT_COUNTER)
 #undef PUT_COUNTER
-	for (unsigned i = 0; plane && i < DROP_COUNTERS; i++) {
+	for (unsigned i = 0; plane && i < DATAPLANE_COUNTERS; i++) {
 		snprintf(name, sizeof(name), "esp-%s",
 			 dataplane_counter_name((enum dataplane_counter)i));
 		vici_put_format(b, name, "%" PRIu64, plane[i] - control->plane_zeroed[i]);

@@ -97,7 +97,7 @@ struct control {
 	mono_time opened;
 	long long opened_wall;	    /* seconds since the epoch */
 	struct ike_counters zeroed; /* at the last reset-counters */
-	uint64_t plane_zeroed[DROP_COUNTERS], net_zeroed[CONTROL_NET_COUNTERS_MAX];
+	uint64_t plane_zeroed[DATAPLANE_COUNTERS], net_zeroed[CONTROL_NET_COUNTERS_MAX];
 	struct control_counters counters;
 };
 

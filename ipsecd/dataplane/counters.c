@@ -1,9 +1,9 @@
-/* Names of the drop counters, as statistics, metrics and tests write them. */
+/* Names of the counters, as statistics, metrics and tests write them. */
 #include "ipsecd/dataplane/dataplane.h"
 
 const char *dataplane_counter_name(enum dataplane_counter c)
 {
-	static const char *const names[DROP_COUNTERS] = {
+	static const char *const names[DATAPLANE_COUNTERS] = {
 		[DROP_NO_SA] = "drop-no-sa",
 		[DROP_NO_SELECTOR] = "drop-no-selector",
 		[DROP_UNKNOWN_SPI] = "drop-unknown-spi",
@@ -15,7 +15,8 @@ const char *dataplane_counter_name(enum dataplane_counter c)
 		[DROP_DEVICE] = "drop-device",
 		[DROP_EXPIRED] = "drop-expired",
 		[DROP_TOO_BIG] = "drop-too-big",
+		[ESP_HELD] = "held",
 	};
 
-	return c < DROP_COUNTERS ? names[c] : "drop-unknown";
+	return c < DATAPLANE_COUNTERS ? names[c] : "drop-unknown";
 }

@@ -37,8 +37,9 @@ enum dataplane_event_kind {
 	DATAPLANE_ACQUIRE,
 	DATAPLANE_DEVICE_CHANGED, /* someone else set the device up or down, removed or made it */
 	DATAPLANE_INHERITED_GONE, /* tunnel: no SA of a former process is left */
-	DATAPLANE_ESP_UNKNOWN,	  /* a packet with an SPI that there is no SA for; at most 5 a
-				     second from one sender. The kernel's plane does not see them */
+	DATAPLANE_ESP_UNKNOWN,	  /* a packet with an SPI that there is no SA for, nor came in
+				     time (ike_passed); at most 5 a second from one sender. The
+				     kernel's plane does not see them */
 };
 
 struct dataplane_event {
@@ -110,9 +111,11 @@ enum dataplane_counter {
 	DROP_EXPIRED,
 	DROP_TOO_BIG,
 	DROP_COUNTERS,
+	ESP_HELD = DROP_COUNTERS, /* no drops: came before their SA, were kept, and then passed */
+	DATAPLANE_COUNTERS,
 };
 
-const char *dataplane_counter_name(enum dataplane_counter c); /* "drop-replay", ... */
+const char *dataplane_counter_name(enum dataplane_counter c); /* "drop-replay", ..., "held" */
 
 struct dataplane_child_stats {
 	uint64_t bytes_in, packets_in, bytes_out, packets_out;
@@ -197,9 +200,12 @@ struct dataplane_ops {
 	/* Behind one or more esp_input: all that came by them is in the devices, and what there is
 	 * to tell of it is told. */
 	void (*esp_flush)(struct dataplane *d, mono_time now);
+	/* IKE went to or came from this endpoint: its ESP of the next moment may be of a CHILD_SA
+	 * that is installed but behind it (held.h). NULL: that is no matter here. */
+	void (*ike_passed)(struct dataplane *d, const struct endpoint *remote, mono_time now);
 	/* Timed work (reports of aliveness, ageing); the shell calls it about once a second. */
 	void (*tick)(struct dataplane *d, mono_time now);
-	const uint64_t *(*counters)(struct dataplane *d); /* DROP_COUNTERS entries */
+	const uint64_t *(*counters)(struct dataplane *d); /* DATAPLANE_COUNTERS entries */
 	const char *(*last_error)(struct dataplane *d);
 };
 

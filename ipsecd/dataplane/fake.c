@@ -32,6 +32,7 @@ struct dataplane {
 	struct forward forward;
 	struct fake_call *calls;
 	unsigned n_calls, cap_calls;
+	mono_time now;				 /* as of the last packet or tick */
 	enum dataplane_error refuse[FAKE_VERBS]; /* DATAPLANE_OK: don't */
 };
 
@@ -314,8 +315,10 @@ static enum dataplane_error fake_child_install(struct dataplane *d, const struct
 
 	if (e == DATAPLANE_OK)
 		e = forward_child_install(&d->forward, child);
-	if (e == DATAPLANE_OK)
+	if (e == DATAPLANE_OK) {
+		forward_pass_held(&d->forward, child->spi_in, d->now);
 		set_mtu(tunnel_find(d, child->tunnel));
+	}
 	return record(d, (struct fake_call){.verb = FAKE_CHILD_INSTALL,
 					    .result = e,
 					    .tunnel = child->tunnel,
@@ -395,6 +398,7 @@ static void fake_esp_input(struct dataplane *d, const struct endpoint *local,
 			   const struct endpoint *remote, uint8_t tos, uint8_t *packets, size_t len,
 			   size_t size, mono_time now)
 {
+	d->now = now;
 	forward_input(&d->forward, local, remote, tos, packets, len, size, now);
 }
 
@@ -403,8 +407,15 @@ static void fake_esp_flush(struct dataplane *d, mono_time now)
 	forward_report(&d->forward, now);
 }
 
+static void fake_ike_passed(struct dataplane *d, const struct endpoint *remote, mono_time now)
+{
+	d->now = now;
+	forward_ike_passed(&d->forward, remote, now);
+}
+
 static void fake_tick(struct dataplane *d, mono_time now)
 {
+	d->now = now;
 	forward_tick(&d->forward, now);
 }
 
@@ -486,6 +497,7 @@ const struct dataplane_ops dataplane_fake = {
 	.child_stats = fake_child_stats,
 	.esp_input = fake_esp_input,
 	.esp_flush = fake_esp_flush,
+	.ike_passed = fake_ike_passed,
 	.tick = fake_tick,
 	.counters = fake_counters,
 	.last_error = fake_last_error,

@@ -1,11 +1,13 @@
 /* The packet paths: RFC 4301 5.1 and 5.2, RFC 4303 3.3 and 3.4. Owns the order of the
  * checks, the drop counters and what is noted for a report; the SAs' own arithmetic is
- * in sadb, replay and esp. Nothing here allocates. */
+ * in sadb, replay and esp. Nothing here allocates but
+ * what is held. */
 #include "ipsecd/dataplane/forward.h"
 
 #include "lib/buf.h"
 
 #include <netinet/in.h>
+#include <stdlib.h>
 #include <utlist.h>
 
 #define ACQUIRE_INTERVAL MONO_S
@@ -235,6 +237,15 @@ static void unknown(struct forward *f, const struct endpoint *local, const struc
 	f->host.event(f->host.ctx, &event);
 }
 
+static void drop_unknown(struct forward *f, const struct endpoint *local,
+			 const struct endpoint *remote, const uint8_t *packet, mono_time now)
+{
+	uint32_t spi = be32_get(packet);
+
+	drop_in(f, DROP_UNKNOWN_SPI, NULL, spi, be32_get(packet + 4), remote, "no such SPI", now);
+	unknown(f, local, remote, spi, now);
+}
+
 /* RFC 4303 3.4.3, 3.4.4: window, ICV, window again, in this order. An inbound SA is its SPI (RFC
  * 4301 4.1: enough for unicast). */
 static void input(struct forward *f, const struct endpoint *local, const struct endpoint *remote,
@@ -248,8 +259,8 @@ static void input(struct forward *f, const struct endpoint *local, const struct 
 	bool newer;
 
 	if (!sa) {
-		drop_in(f, DROP_UNKNOWN_SPI, NULL, spi, low, remote, "no such SPI", now);
-		unknown(f, local, remote, spi, now);
+		if (!held_add(&f->held, local, remote, packet, len, now))
+			drop_unknown(f, local, remote, packet, now);
 		return;
 	}
 	seq = replay_infer(&sa->live->replay, low);
@@ -301,12 +312,44 @@ void forward_input(struct forward *f, const struct endpoint *local, const struct
 	} while (len);
 }
 
+/* ---- packets before their SA ---- */
+
+void forward_ike_passed(struct forward *f, const struct endpoint *remote, mono_time now)
+{
+	held_ike(&f->held, remote, now);
+}
+
+void forward_pass_held(struct forward *f, uint32_t spi, mono_time now)
+{
+	struct held_packet *k;
+
+	if (!sadb_by_spi(&f->sadb, spi))
+		return;
+	while ((k = held_take(&f->held, spi, now))) {
+		f->drops[ESP_HELD]++;
+		input(f, &k->local, &k->remote, k->bytes, k->len, now);
+		free(k);
+	}
+}
+
+mono_time forward_drop_held(struct forward *f, mono_time now)
+{
+	struct held_packet *k;
+
+	while ((k = held_expired(&f->held, now))) {
+		drop_unknown(f, &k->local, &k->remote, k->bytes, now);
+		free(k);
+	}
+	return held_due(&f->held);
+}
+
 /* ---- reports ---- */
 
 void forward_tick(struct forward *f, mono_time now)
 {
 	struct sa *sa, *next;
 
+	forward_drop_held(f, now);
 	HASH_ITER (by_id, f->sadb.by_id, sa, next) {
 		if (!sa->heard || (sa->alive_reported && now - sa->alive_reported < ALIVE_INTERVAL))
 			continue;

@@ -11,6 +11,7 @@
 #ifndef DETOUR_FORWARD_H
 #define DETOUR_FORWARD_H
 
+#include "ipsecd/dataplane/held.h"
 #include "ipsecd/dataplane/sadb.h"
 
 struct forward_tunnel {
@@ -39,7 +40,8 @@ struct forward {
 	struct forward_tunnel *tunnels;
 	struct sa *due;			 /* SAs with something to report */
 	struct forward_tunnel *acquires; /* tunnels with an ACQUIRE to report */
-	uint64_t drops[DROP_COUNTERS];
+	uint64_t drops[DATAPLANE_COUNTERS];
+	struct held held; /* packets whose SPI nobody knows yet */
 	struct log_limit drop_log;
 	mono_time unknown_told[FORWARD_SENDERS]; /* by the sender's address, hashed */
 	char error[192]; /* the words for the last error that a verb returned */
@@ -95,6 +97,14 @@ void forward_output(struct forward *f, struct forward_tunnel *t, uint8_t *packet
 /* From the network to the device: dataplane_ops.esp_input. */
 void forward_input(struct forward *f, const struct endpoint *local, const struct endpoint *remote,
 		   uint8_t tos, uint8_t *packets, size_t len, size_t size, mono_time now);
+/* dataplane_ops.ike_passed. */
+void forward_ike_passed(struct forward *f, const struct endpoint *remote, mono_time now);
+/* An SA with this inbound SPI is there now: its packets that came before it pass. What there is to
+ * report is left to the caller, who may be inside a call of the listener's. */
+void forward_pass_held(struct forward *f, uint32_t spi, mono_time now);
+/* Counts and tells packets whose SA has not come in time; forward_tick does it, too. When it is
+ * wanted next, or MONO_NEVER. */
+mono_time forward_drop_held(struct forward *f, mono_time now);
 void forward_tick(struct forward *f, mono_time now);
 void forward_report(struct forward *f, mono_time now);
 

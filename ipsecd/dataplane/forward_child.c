@@ -21,6 +21,7 @@ void forward_init(struct forward *f, const struct dataplane_host *host,
 
 void forward_release(struct forward *f)
 {
+	held_free(&f->held);
 	if (f->own_area)
 		area_close(f->area);
 	f->area = NULL;

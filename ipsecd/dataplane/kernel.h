@@ -182,7 +182,8 @@ struct dataplane {
 	struct mss *mss;
 	ev_io links_readable, events_readable;
 	int stat_fd;
-	uint64_t stat_start[DROP_COUNTERS], drops[DROP_COUNTERS], drops_own[DROP_COUNTERS];
+	uint64_t stat_start[DATAPLANE_COUNTERS], drops[DATAPLANE_COUNTERS],
+		drops_own[DATAPLANE_COUNTERS];
 	struct kernel_tunnel *by_id, *by_ifindex, *by_name, *by_out, *by_in, *dirty;
 	struct kernel_child *children, *by_spi, *by_number;
 	struct kernel_state *states;

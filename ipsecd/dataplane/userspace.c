@@ -49,6 +49,25 @@ void userspace_readable(struct ev_loop *loop, ev_io *w, int revents)
 	forward_report(&d->forward, now);
 }
 
+static void wake_in(struct dataplane *d, mono_time time)
+{
+	ev_timer_stop(d->forward.host.loop, &d->held);
+	ev_timer_set(&d->held, (double)time / (double)MONO_S, 0.);
+	ev_timer_start(d->forward.host.loop, &d->held);
+}
+
+static void on_held(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct dataplane *d = w->data;
+	mono_time now = mono_now(), due = forward_drop_held(&d->forward, now);
+
+	(void)loop;
+	(void)revents;
+	forward_report(&d->forward, now);
+	if (due != MONO_NEVER)
+		wake_in(d, due - now);
+}
+
 /* ---- the plane ---- */
 
 /* The device goes first: a slot without one is made good, one without a slot is not. */
@@ -143,6 +162,8 @@ static struct dataplane *userspace_open(const struct dataplane_host *host)
 	if (!d)
 		return NULL;
 	forward_init(&d->forward, host, write_packet);
+	ev_timer_init(&d->held, on_held, 0., 0.);
+	d->held.data = d;
 	d->forward.room = USERSPACE_READ_MAX;
 	d->netlink = netlink_open();
 	d->mss = mss_open(host->log);
@@ -161,6 +182,7 @@ static void userspace_close(struct dataplane *d)
 	while (d->forward.tunnels)
 		tunnel_free(d, (struct tunnel *)d->forward.tunnels);
 	ev_io_stop(d->forward.host.loop, &d->changes);
+	ev_timer_stop(d->forward.host.loop, &d->held);
 	mss_close(d->mss);
 	netlink_monitor_close(d->monitor);
 	netlink_close(d->netlink);
@@ -293,8 +315,13 @@ static enum dataplane_error userspace_child_install(struct dataplane *d,
 {
 	enum dataplane_error e = forward_child_install(&d->forward, child);
 
-	if (e == DATAPLANE_OK)
-		userspace_device_mtu_follows(tunnel_find(d, child->tunnel));
+	if (e != DATAPLANE_OK)
+		return e;
+	userspace_device_mtu_follows(tunnel_find(d, child->tunnel));
+	if (d->forward.held.n) {
+		forward_pass_held(&d->forward, child->spi_in, mono_now());
+		wake_in(d, 0); /* to report: here the listener is amid its call */
+	}
 	return e;
 }
 
@@ -331,11 +358,18 @@ static void userspace_esp_input(struct dataplane *d, const struct endpoint *loca
 				size_t len, size_t size, mono_time now)
 {
 	forward_input(&d->forward, local, remote, tos, packets, len, size, now);
+	if (d->forward.held.n && !ev_is_active(&d->held))
+		wake_in(d, HELD_TIME);
 }
 
 static void userspace_esp_flush(struct dataplane *d, mono_time now)
 {
 	forward_report(&d->forward, now);
+}
+
+static void userspace_ike_passed(struct dataplane *d, const struct endpoint *remote, mono_time now)
+{
+	forward_ike_passed(&d->forward, remote, now);
 }
 
 static void userspace_tick(struct dataplane *d, mono_time now)
@@ -420,6 +454,7 @@ const struct dataplane_ops dataplane_userspace = {
 	.child_stats = userspace_child_stats,
 	.esp_input = userspace_esp_input,
 	.esp_flush = userspace_esp_flush,
+	.ike_passed = userspace_ike_passed,
 	.tick = userspace_tick,
 	.counters = userspace_counters,
 	.last_error = userspace_last_error,

@@ -38,6 +38,7 @@ struct dataplane {
 	struct netlink_monitor *monitor;
 	struct mss *mss;
 	ev_io changes;
+	ev_timer held; /* packets that wait for their SA, and what those that had it brought */
 	struct tunnel *by_ifindex, *dirty;
 	uint8_t out[ESP_HEADROOM + USERSPACE_READ_MAX + ESP_TAILROOM];
 };

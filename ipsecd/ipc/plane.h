@@ -109,7 +109,7 @@ struct ipc_suite {
 };
 
 struct ipc_counters {
-	uint64_t drops[DROP_COUNTERS];
+	uint64_t drops[DATAPLANE_COUNTERS];
 	uint64_t received, sent, send_failed, truncated, runt, keepalives; /* of the sockets */
 };
 

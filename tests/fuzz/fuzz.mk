@@ -1,7 +1,7 @@
 FUZZ_fuzz_vici := tests/fuzz/fuzz_vici.c lib/vici_codec.c lib/buf.c
 FUZZ_fuzz_ike_message := tests/fuzz/fuzz_ike_message.c tests/support/wire_echo.c $(WIRE_SRC) ipsecd/model/id.c lib/buf.c lib/addr.c lib/words.c
 FUZZ_fuzz_vici_load_conn := tests/fuzz/fuzz_vici_load_conn.c $(addprefix ipsecd/control/,load_conn.c load_child.c load_values.c load_device.c) $(MODEL_SRC) lib/vici_codec.c lib/buf.c lib/addr.c lib/words.c
-FUZZ_fuzz_esp := tests/fuzz/fuzz_esp.c ipsecd/dataplane/fake.c ipsecd/dataplane/forward.c \
+FUZZ_fuzz_esp := tests/fuzz/fuzz_esp.c ipsecd/dataplane/fake.c ipsecd/dataplane/forward.c ipsecd/dataplane/held.c \
 	ipsecd/dataplane/forward_child.c ipsecd/dataplane/forward_restore.c ipsecd/dataplane/area.c ipsecd/dataplane/area_slot.c ipsecd/dataplane/sadb.c ipsecd/dataplane/esp.c \
 	ipsecd/dataplane/replay.c ipsecd/dataplane/inner.c ipsecd/dataplane/mtu.c \
 	ipsecd/dataplane/counters.c ipsecd/model/algorithm.c ipsecd/model/ts.c lib/addr.c lib/buf.c \

@@ -78,21 +78,27 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct inner inner;
 	uint8_t *copy;
 	size_t len;
+	bool early;
 
 	if (size < 2 || size > 4000)
 		return 0;
+	early = data[0] & 16; /* the packet comes before its CHILD_SA */
 	child_make(&c, data[0]);
 	d = ops->open(&host);
-	if (ops->tunnel_create(d, 1, &config) || ops->child_install(d, &c))
+	if (ops->tunnel_create(d, 1, &config) || (!early && ops->child_install(d, &c)))
 		abort();
 	memcpy(room + ESP_HEADROOM, packet.ptr, packet.len);
 	if (data[0] & 2)
 		packet = seal(&c, data[0] & 8 ? ESP_NEXT_IPV6 : ESP_NEXT_IPV4, room, packet.len);
 	copy = malloc(packet.len); /* an allocation of its own: every overread is seen */
 	memcpy(copy, packet.ptr, packet.len);
+	if (early)
+		ops->ike_passed(d, &c.remote, 1);
 	ops->esp_input(d, &c.local, &c.remote, 0, copy, packet.len, packet.len, 1);
 	ops->esp_flush(d, 1);
 	free(copy);
+	if (early && ops->child_install(d, &c))
+		abort();
 	len = fake_received(d, 1, got, sizeof(got));
 	if (len && (!(data[0] & 2) || inner_parse(span_of(got, len), &inner) != INNER_OK ||
 		    !ts_list_match(&c.remote_ts, &inner.src, inner.protocol, inner.src_port)))

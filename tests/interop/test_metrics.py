@@ -168,6 +168,7 @@ def counters(pair):
         check_equal(value, told[f"esp-drop-{labels['reason']}"], f"ESP {labels}")
     for labels, value in seen["ipsecd_ike_drops_total"]:
         check_equal(value, told[f"drop-{labels['reason']}"], f"IKE {labels}")
+    check_equal(seen.value("ipsecd_esp_held_total"), told["esp-held"], "ESP before its CHILD_SA")
     check(sum(v for _, v in seen["ipsecd_ike_drops_total"]) >= 1, "the random datagram")
     check_equal(seen.value("ipsecd_ike_messages_total", exchange="CREATE_CHILD_SA",
                            direction="out", kind="request"), told["create-child-out-req"],

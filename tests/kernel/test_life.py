@@ -107,7 +107,8 @@ def duplicates(pair, name):
 
 def reauthenticated(pair, name, times=2):
     """By the lifetime in the conn: the new SAs are there before the old ones go. charon sends by
-    its new one before its answer is with us (tests/interop/test_reauth.py)."""
+    its new one before its answer is with us, and the kernel drops what it has no state for: one
+    each time is borne (docs/operations.md)."""
     pair.ours.initiate(name)
     until_up(pair, name)
     with Steady(pair, name, borne=times if pair.theirs.kind == "charon" else 0) as pinging:

@@ -153,7 +153,7 @@ static bool process(void *ctx, unsigned n, struct control_process *out)
 
 static const uint64_t *plane_counters(void *ctx)
 {
-	static const uint64_t counters[DROP_COUNTERS] = {[DROP_REPLAY] = 3};
+	static const uint64_t counters[DATAPLANE_COUNTERS] = {[DROP_REPLAY] = 3};
 
 	(void)ctx;
 	return counters;

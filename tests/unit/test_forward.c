@@ -15,7 +15,7 @@
 struct tap {
 	struct forward f;
 	struct forward_tunnel tunnel;
-	unsigned sent, events[16];
+	unsigned sent, delivered, events[16];
 	uint32_t last_seq;
 	size_t last_len;
 	uint64_t last_child;
@@ -51,10 +51,11 @@ static void no_random(void *ctx, void *dst, size_t n)
 	memset(dst, 0x11, n);
 }
 
-static bool take_delivered(struct forward_tunnel *t, const uint8_t *packet, size_t len)
+static bool take_delivered(struct forward_tunnel *tunnel, const uint8_t *packet, size_t len)
 {
-	(void)t;
-	(void)packet;
+	struct tap *t = (struct tap *)((char *)tunnel - offsetof(struct tap, tunnel));
+
+	assert_int_equal(packet[20], ++t->delivered); /* in their order */
 	(void)len;
 	return true;
 }
@@ -297,12 +298,97 @@ static void unknown_senders(void **state)
 	assert_int_equal(t->f.drops[DROP_UNKNOWN_SPI], 1001);
 }
 
+/* As the peer of CHILD_SA 1, which is not there yet, sends it; the first byte behind the inner
+ * header is the number, too. */
+static void early(struct tap *t, struct esp *by, uint8_t seq, mono_time now)
+{
+	const struct endpoint end = {.addr = {.family = AF_INET}};
+	const uint8_t iv[8] = {seq};
+	uint8_t room[ESP_HEADROOM + 24 + ESP_TAILROOM] = {0}, *p = room + ESP_HEADROOM;
+	struct span sealed;
+
+	p[0] = 0x45;
+	p[3] = 24;
+	p[12] = p[16] = 10;
+	p[20] = seq;
+	sealed = esp_seal(by, seq, iv, ESP_NEXT_IPV4, p, 24);
+	forward_input(&t->f, &end, &end, 0, (uint8_t *)(uintptr_t)sealed.ptr, sealed.len,
+		      sealed.len, now);
+}
+
+static void peer_open(struct esp *by)
+{
+	static const uint8_t key[20];
+
+	assert_true(esp_init(by, &crypto_null, algorithm_encr(ENCR_AES_GCM_16, 128), NULL,
+			     span_of(key, sizeof(key)), span_of(NULL, 0), 0x1001, false, true));
+}
+
+/* A peer sends by its new CHILD_SA before the answer that makes ours has been through the
+ * daemon. */
+static void packets_before_their_sa(void **state)
+{
+	const struct endpoint end = {.addr = {.family = AF_INET}};
+	struct tap *t = *state;
+	struct esp by;
+
+	peer_open(&by);
+	early(t, &by, 9, MONO_S);
+	assert_int_equal(t->f.drops[DROP_UNKNOWN_SPI], 1);
+	assert_int_equal(t->events[DATAPLANE_ESP_UNKNOWN], 1);
+	forward_ike_passed(&t->f, &end, 2 * MONO_S);
+	for (uint8_t seq = 1; seq <= 3; seq++)
+		early(t, &by, seq, 2 * MONO_S);
+	forward_pass_held(&t->f, 0x1001, 2 * MONO_S); /* no SA: nothing passes */
+	assert_int_equal(t->f.drops[ESP_HELD], 0);
+	install(t, 1, false);
+	forward_pass_held(&t->f, 0x1001, 2 * MONO_S + MONO_MS);
+	assert_int_equal(t->delivered, 3);
+	assert_int_equal(t->f.drops[ESP_HELD], 3);
+	early(t, &by, 4, 2 * MONO_S + MONO_MS);
+	early(t, &by, 1, 2 * MONO_S + MONO_MS);
+	assert_int_equal(t->delivered, 4);
+	assert_int_equal(t->f.drops[DROP_REPLAY], 1);
+	assert_int_equal(t->f.drops[DROP_UNKNOWN_SPI], 1);
+	assert_int_equal(t->events[DATAPLANE_ESP_UNKNOWN], 1);
+	esp_release(&by);
+}
+
+static void packets_whose_sa_never_comes(void **state)
+{
+	const struct endpoint end = {.addr = {.family = AF_INET}};
+	struct tap *t = *state;
+	mono_time due;
+	struct esp by;
+
+	peer_open(&by);
+	forward_ike_passed(&t->f, &end, MONO_S);
+	early(t, &by, 1, MONO_S);
+	early(t, &by, 2, MONO_S + MONO_MS);
+	assert_int_equal(t->f.drops[DROP_UNKNOWN_SPI], 0);
+	due = forward_drop_held(&t->f, MONO_S);
+	assert_true(due == MONO_S + HELD_TIME);
+	assert_true(forward_drop_held(&t->f, due) == due + MONO_MS);
+	assert_int_equal(t->f.drops[DROP_UNKNOWN_SPI], 1);
+	assert_int_equal(t->events[DATAPLANE_ESP_UNKNOWN], 1);
+	forward_tick(&t->f, 2 * MONO_S);
+	assert_int_equal(t->f.drops[DROP_UNKNOWN_SPI], 2);
+	assert_int_equal(t->f.drops[ESP_HELD], 0);
+	assert_int_equal(t->events[DATAPLANE_ESP_UNKNOWN], 2);
+	install(t, 1, false);
+	forward_pass_held(&t->f, 0x1001, 2 * MONO_S);
+	assert_int_equal(t->delivered, 0);
+	esp_release(&by);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(unknown_senders),
+		CASE(packets_before_their_sa),
+		CASE(packets_whose_sa_never_comes),
 		CASE(sequence_numbers_end),
 		CASE(extended_numbers_go_on),
 		CASE(acquire_once_a_second),

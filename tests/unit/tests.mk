@@ -9,7 +9,7 @@ TEST_test_conn_digest := tests/unit/test_conn_digest.c $(MODEL_SRC) lib/addr.c l
 TEST_test_proposal := tests/unit/test_proposal.c ipsecd/model/proposal.c ipsecd/model/proposal_words.c \
 	ipsecd/model/algorithm.c
 TEST_test_tunnel := tests/unit/test_tunnel.c ipsecd/tunnel.c ipsecd/tunnel_device.c ipsecd/dataplane/fake.c \
-	ipsecd/dataplane/forward.c ipsecd/dataplane/forward_child.c ipsecd/dataplane/forward_restore.c ipsecd/dataplane/area.c ipsecd/dataplane/area_slot.c ipsecd/dataplane/sadb.c \
+	ipsecd/dataplane/forward.c ipsecd/dataplane/held.c ipsecd/dataplane/forward_child.c ipsecd/dataplane/forward_restore.c ipsecd/dataplane/area.c ipsecd/dataplane/area_slot.c ipsecd/dataplane/sadb.c \
 	ipsecd/dataplane/esp.c ipsecd/dataplane/replay.c ipsecd/dataplane/inner.c \
 	ipsecd/dataplane/mtu.c ipsecd/dataplane/counters.c tests/support/crypto_null.c \
 	$(MODEL_SRC) lib/addr.c lib/buf.c lib/log.c lib/words.c
@@ -26,6 +26,7 @@ TEST_test_pool := tests/unit/test_pool.c $(POOL_SRC) ipsecd/model/vip.c ipsecd/m
 TEST_test_route_claims := tests/unit/test_route_claims.c ipsecd/routes.c ipsecd/model/ts.c \
 	lib/addr.c lib/log.c
 TEST_test_area := tests/unit/test_area.c $(addprefix ipsecd/dataplane/,area.c area_slot.c area_map.c replay.c) lib/addr.c lib/private_memory.c
+TEST_test_held := tests/unit/test_held.c ipsecd/dataplane/held.c lib/addr.c
 TEST_test_replay := tests/unit/test_replay.c ipsecd/dataplane/replay.c
 TEST_test_esp := tests/unit/test_esp.c ipsecd/dataplane/esp.c ipsecd/dataplane/mtu.c ipsecd/model/algorithm.c \
 	$(CRYPTO_SRC)
@@ -49,7 +50,7 @@ LIBS_test_xfrm_msg := -lmnl
 TEST_test_xfrm_event := tests/unit/test_xfrm_event.c $(XFRM_SRC) ipsecd/model/algorithm.c lib/netlink_message.c lib/addr.c
 LIBS_test_xfrm_event := -lmnl
 TEST_test_load_conn := tests/unit/test_load_conn.c $(addprefix ipsecd/control/,load_conn.c load_child.c load_values.c load_device.c) $(MODEL_SRC) lib/vici_codec.c lib/buf.c lib/addr.c lib/words.c
-TEST_test_forward := tests/unit/test_forward.c tests/support/crypto_null.c ipsecd/dataplane/forward.c \
+TEST_test_forward := tests/unit/test_forward.c tests/support/crypto_null.c ipsecd/dataplane/forward.c ipsecd/dataplane/held.c \
 	ipsecd/dataplane/forward_child.c ipsecd/dataplane/forward_restore.c ipsecd/dataplane/area.c ipsecd/dataplane/area_slot.c ipsecd/dataplane/sadb.c ipsecd/dataplane/esp.c \
 	ipsecd/dataplane/replay.c ipsecd/dataplane/inner.c ipsecd/dataplane/mtu.c \
 	ipsecd/dataplane/counters.c ipsecd/model/algorithm.c ipsecd/model/ts.c lib/addr.c lib/buf.c lib/log.c
