@@ -32,14 +32,16 @@ static void get_ports(struct span payload, struct inner *out)
 	case IPPROTO_SCTP:
 	case IPPROTO_DCCP:
 	case IPPROTO_UDPLITE:
-		if (payload.len < 4)
+		out->opaque = payload.len < 4;
+		if (out->opaque)
 			return;
 		out->src_port = be16_get(p);
 		out->dst_port = be16_get(p + 2);
 		return;
 	case IPPROTO_ICMP:
 	case IPPROTO_ICMPV6:
-		if (payload.len >= 2)
+		out->opaque = payload.len < 2;
+		if (!out->opaque)
 			out->src_port = out->dst_port = be16_get(p);
 		return;
 	default:
@@ -64,7 +66,8 @@ static enum inner_error parse_ipv4(struct span packet, struct inner *out)
 	addr_from_bytes(span_of(p + 16, 4), &out->dst);
 	out->protocol = p[9];
 	out->len = total;
-	if ((be16_get(p + 6) & 0x1fff) == 0)
+	out->opaque = (be16_get(p + 6) & 0x1fff) != 0;
+	if (!out->opaque)
 		get_ports(span_of(p + header, total - header), out);
 	return INNER_OK;
 }
@@ -110,6 +113,7 @@ static enum inner_error parse_ipv6(struct span packet, struct inner *out)
 	out->protocol = p[6];
 	r = reader_over(span_of(p + 40, out->len - 40));
 	e = skip_extensions(&r, &out->protocol, &later);
+	out->opaque = later;
 	if (e == INNER_OK && !later)
 		get_ports(reader_rest(&r), out);
 	return e;
@@ -118,6 +122,7 @@ static enum inner_error parse_ipv6(struct span packet, struct inner *out)
 enum inner_error inner_parse(struct span packet, struct inner *out)
 {
 	out->src_port = out->dst_port = 0;
+	out->opaque = false;
 	if (packet.len == 0)
 		return INNER_EMPTY;
 	switch (packet.ptr[0] >> 4) {

@@ -12,6 +12,8 @@ struct inner {
 	/* Host order; 0 where the packet shows none (later fragments, other protocols).
 	 * ICMP: type and code in both (RFC 7296 3.13.1). */
 	uint16_t src_port, dst_port;
+	/* RFC 4301 4.4.1.1: ports that are in another fragment, or behind the end of this one. */
+	bool opaque;
 	size_t len; /* as the IP header says; never more than was given */
 };
 

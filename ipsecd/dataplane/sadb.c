@@ -143,12 +143,12 @@ struct sa *sadb_by_spi(const struct sadb *db, uint32_t spi)
 	return sa;
 }
 
-static bool matches(const struct ts_list *near, const struct ts_list *far,
-		    const struct addr *near_addr, uint16_t near_port, const struct addr *far_addr,
-		    uint16_t far_port, uint8_t protocol)
+/* RFC 4301 7.1: without its ports a fragment takes an SA for any port, or one for such. */
+static bool matches(const struct ts_list *l, const struct addr *a, const struct inner *packet,
+		    uint16_t port)
 {
-	return ts_list_match(near, near_addr, protocol, near_port) &&
-	       ts_list_match(far, far_addr, protocol, far_port);
+	return packet->opaque ? ts_list_match_opaque(l, a, packet->protocol)
+			      : ts_list_match(l, a, packet->protocol, port);
 }
 
 struct sa *sa_select(struct sa *newest, const struct inner *packet, bool *any)
@@ -160,8 +160,8 @@ struct sa *sa_select(struct sa *newest, const struct inner *packet, bool *any)
 		if (!sa->child.outbound)
 			continue;
 		*any = true;
-		if (matches(&sa->child.local_ts, &sa->child.remote_ts, &packet->src,
-			    packet->src_port, &packet->dst, packet->dst_port, packet->protocol))
+		if (matches(&sa->child.local_ts, &packet->src, packet, packet->src_port) &&
+		    matches(&sa->child.remote_ts, &packet->dst, packet, packet->dst_port))
 			return sa;
 	}
 	return NULL;
@@ -169,6 +169,6 @@ struct sa *sa_select(struct sa *newest, const struct inner *packet, bool *any)
 
 bool sa_accepts(const struct sa *sa, const struct inner *packet)
 {
-	return matches(&sa->child.local_ts, &sa->child.remote_ts, &packet->dst, packet->dst_port,
-		       &packet->src, packet->src_port, packet->protocol);
+	return matches(&sa->child.local_ts, &packet->dst, packet, packet->dst_port) &&
+	       matches(&sa->child.remote_ts, &packet->src, packet, packet->src_port);
 }

@@ -481,6 +481,20 @@ bool ts_list_match(const struct ts_list *l, const struct addr *a, uint8_t protoc
 	return false;
 }
 
+bool ts_list_match_opaque(const struct ts_list *l, const struct addr *a, uint8_t protocol)
+{
+	struct ts packet = {
+		.family = a->family, .protocol = protocol, .port_start = PORT_MAX, .port_end = 0};
+
+	memcpy(packet.start, a->bytes, sizeof(packet.start));
+	memcpy(packet.end, a->bytes, sizeof(packet.end));
+	for (unsigned i = 0; i < l->n; i++) {
+		if (ts_contains(&l->ts[i], &packet))
+			return true;
+	}
+	return false;
+}
+
 /* ---- prefixes of a range ---- */
 
 /* The largest block that begins at `start` and ends at or before `end`: its prefix length. */

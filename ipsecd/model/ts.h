@@ -51,5 +51,8 @@ void ts_resolve_any(const struct ts_list *in, const struct addr *hosts, unsigned
 		    struct ts_list *out);
 /* An address, protocol and port (0 where the packet shows none) lies inside. */
 bool ts_list_match(const struct ts_list *l, const struct addr *a, uint8_t protocol, uint16_t port);
+/* The same of a packet that has ports and does not show them (a later fragment): inside is what
+ * takes any port, or OPAQUE (RFC 4301 4.4.1.1, 7). */
+bool ts_list_match_opaque(const struct ts_list *l, const struct addr *a, uint8_t protocol);
 
 #endif

@@ -42,10 +42,17 @@ static void ipv4(void **state)
 	assert_int_equal(inner_parse(span_of(p, sizeof(p)), &in), INNER_OK);
 	assert_int_equal(in.len, 32);
 	/* A later fragment shows no ports. */
+	assert_false(in.opaque);
 	p[7] = 1;
 	assert_int_equal(inner_parse(span_of(p, sizeof(udp4)), &in), INNER_OK);
 	assert_int_equal(in.src_port | in.dst_port, 0);
+	assert_true(in.opaque);
 	p[7] = 0;
+	p[6] = 0x20; /* the first one does */
+	assert_int_equal(inner_parse(span_of(p, sizeof(udp4)), &in), INNER_OK);
+	assert_int_equal(in.src_port, 53);
+	assert_false(in.opaque);
+	p[6] = 0;
 	/* ICMP: type and code. */
 	p[9] = 1;
 	p[20] = 8;
@@ -53,6 +60,11 @@ static void ipv4(void **state)
 	assert_int_equal(inner_parse(span_of(p, sizeof(udp4)), &in), INNER_OK);
 	assert_int_equal(in.src_port, 0x0803);
 	assert_int_equal(in.dst_port, 0x0803);
+	/* A protocol that has none is no fragment. */
+	p[9] = 47;
+	assert_int_equal(inner_parse(span_of(p, sizeof(udp4)), &in), INNER_OK);
+	assert_int_equal(in.src_port | in.dst_port, 0);
+	assert_false(in.opaque);
 }
 
 static void ipv4_malformed(void **state)
@@ -85,6 +97,7 @@ static void ipv4_short_transport(void **state)
 	p[3] = 23; /* three bytes of UDP */
 	assert_int_equal(inner_parse(span_of(p, 23), &in), INNER_OK);
 	assert_int_equal(in.src_port | in.dst_port, 0);
+	assert_true(in.opaque);
 }
 
 static void ipv6_extensions(void **state)
@@ -102,9 +115,11 @@ static void ipv6_extensions(void **state)
 	for (size_t len = 0; len < sizeof(tcp6); len++)
 		assert_int_not_equal(inner_parse(span_of(tcp6, len), &in), INNER_OK);
 	memcpy(p, tcp6, sizeof(p));
+	assert_false(in.opaque);
 	p[40 + 8 + 24 + 8 + 3] = 8; /* a later fragment */
 	assert_int_equal(inner_parse(span_of(p, sizeof(p)), &in), INNER_OK);
 	assert_int_equal(in.protocol, 6);
+	assert_true(in.opaque);
 	assert_int_equal(in.src_port | in.dst_port, 0);
 }
 

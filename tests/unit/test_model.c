@@ -155,6 +155,16 @@ static void test_ts_sets(void **state)
 	v4 = addr("10.0.0.1");
 	assert_true(ts_list_match(&in, &v4, 6, 0));
 	assert_false(ts_list_match(&in, &v4, 6, 80));
+	/* RFC 4301 7.1: a later fragment has ports, and nobody sees them. */
+	assert_true(ts_list_match_opaque(&in, &v4, 6));
+	assert_false(ts_list_match_opaque(&in, &v4, 17));
+	in = list("10.0.0.0/24[tcp/0-1023]", "10.0.1.0/24[tcp]");
+	assert_true(ts_list_match(&in, &v4, 6, 0));
+	assert_false(ts_list_match_opaque(&in, &v4, 6));
+	v4 = addr("10.0.1.1");
+	assert_true(ts_list_match_opaque(&in, &v4, 6));
+	v4 = addr("10.0.2.1");
+	assert_false(ts_list_match_opaque(&in, &v4, 6));
 	in = list("%dynamic[gre]", "10.0.0.0/8");
 	ts_resolve(&in, &v6, 1, &l);
 	assert_string_equal(ts_list_format(&l, text, sizeof(text)),
