@@ -482,10 +482,11 @@ static unsigned net_counters(void *ctx, struct control_counter out[CONTROL_NET_C
 	const struct udp_counters n = socket_counters(d);
 	const struct icmp_counters *icmp = early_icmp_counters(d->early);
 	const struct control_counter all[] = {
-		{"udp-received", n.received},	    {"udp-sent", n.sent},
-		{"udp-send-failed", n.send_failed}, {"udp-drop-truncated", n.truncated},
-		{"udp-drop-runt", n.runt},	    {"udp-keepalives", n.keepalives},
-		{"icmp-received", icmp->received},  {"icmp-refused", icmp->refused},
+		{"udp-received", n.received},	     {"udp-sent", n.sent},
+		{"udp-send-failed", n.send_failed},  {"udp-drop-truncated", n.truncated},
+		{"udp-drop-runt", n.runt},	     {"udp-keepalives", n.keepalives},
+		{"udp-drop-overflow", n.overflowed}, {"udp-too-big", n.too_big},
+		{"icmp-received", icmp->received},   {"icmp-refused", icmp->refused},
 	};
 
 	_Static_assert(sizeof(all) <= CONTROL_NET_COUNTERS_MAX * sizeof(*out), "too many");
@@ -528,6 +529,7 @@ struct control_host commands_control_host(struct daemon *d)
 		.log = log_default(), /* not the tee: a line about a client must not go to it */
 		.plane = d->ops->name,
 		.plane_why = d->means->why,
+		.plane_offloads = d->means->offloads,
 		.now = now,
 		.tunnel = tunnel,
 		.child_stats = child_stats,

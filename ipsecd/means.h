@@ -48,7 +48,8 @@ struct means {
 	const struct means_act *act;
 	const struct dataplane_ops *ops;
 	struct dataplane *plane;
-	char why[512]; /* why this plane */
+	char why[512];	    /* why this plane */
+	char offloads[128]; /* what the kernel does for its ESP; "": nothing */
 };
 
 /* Opens the plane and the sockets. `plane`: auto, kernel or userspace. NULL: `why`, and what

@@ -1,4 +1,5 @@
 /* Means in this process: the plane, the sockets and rtnetlink themselves. */
+#include "ipsecd/esp_udp.h"
 #include "ipsecd/flush.h"
 #include "ipsecd/means.h"
 #include "ipsecd/plane.h"
@@ -32,21 +33,18 @@ static void ike_passed(const struct local *l, const struct endpoint *remote, mon
 
 /* ---- what comes in ---- */
 
+static void send_failed(void *ctx, const struct esp_run *run, int error)
+{
+	struct local *l = ctx;
+
+	l->host.send_failed(l->host.ctx, run->from, run->to, error, true);
+}
+
 static void send_esp(void *ctx, struct esp_run *runs, size_t n)
 {
 	struct local *l = ctx;
 
-	for (struct esp_run *r = runs; r < runs + n; r++) {
-		size_t len = r->esps.len;
-
-		r->sent = true;
-		for (size_t at = 0; at < len; at += r->size)
-			r->sent &= udp_send_esp(
-				l->udp, r->from, r->to,
-				span_of(r->esps.ptr + at, len - at < r->size ? len - at : r->size));
-		if (!r->sent)
-			l->host.send_failed(l->host.ctx, r->from, r->to, errno, true);
-	}
+	esp_udp_send(l->udp, runs, n, send_failed, l);
 }
 
 static void on_event(void *ctx, const struct dataplane_event *event)
@@ -66,11 +64,17 @@ static void on_ike(void *ctx, const struct endpoint *local, const struct endpoin
 }
 
 static void on_esp(void *ctx, const struct endpoint *local, const struct endpoint *remote,
-		   uint8_t *packet, size_t len, mono_time now)
+		   uint8_t tos, uint8_t *packets, size_t len, size_t size, mono_time now)
 {
 	struct local *l = ctx;
 
-	l->means.ops->esp_input(l->means.plane, local, remote, 0, packet, len, len, now);
+	l->means.ops->esp_input(l->means.plane, local, remote, tos, packets, len, size, now);
+}
+
+static void on_esp_end(void *ctx, mono_time now)
+{
+	struct local *l = ctx;
+
 	l->means.ops->esp_flush(l->means.plane, now);
 }
 
@@ -198,7 +202,12 @@ static void give_socket(void *ctx, int fd, uint8_t family, uint16_t port)
 
 static bool open_sockets(struct local *l, char *why, size_t size)
 {
-	const struct udp_host host = {.ike = on_ike, .esp = on_esp, .ctx = l, .log = l->host.log};
+	const struct udp_host host = {.ike = on_ike,
+				      .esp = on_esp,
+				      .esp_end = on_esp_end,
+				      .ctx = l,
+				      .log = l->host.log,
+				      .esp_here = !l->means.ops->ike_socket};
 	char reason[200];
 
 	l->netlink = netlink_open();
@@ -211,6 +220,7 @@ static bool open_sockets(struct local *l, char *why, size_t size)
 		snprintf(why, size, "opening sockets: %s", reason);
 		return false;
 	}
+	snprintf(l->means.offloads, sizeof(l->means.offloads), "%s", udp_offloads(l->udp));
 	if (l->means.ops->ike_socket)
 		udp_each_socket(l->udp, give_socket, l);
 	return true;

@@ -2,6 +2,7 @@
  * outlive it is the supervisor's to keep. */
 #include "ipsecd/crypto/crypto.h"
 #include "ipsecd/dataplane/area_map.h"
+#include "ipsecd/esp_udp.h"
 #include "ipsecd/flush.h"
 #include "ipsecd/plane.h"
 #include "ipsecd/plane_server.h"
@@ -43,21 +44,18 @@ struct plane_process {
 
 /* ---- packets ---- */
 
+static void send_failed(void *ctx, const struct esp_run *run, int error)
+{
+	struct plane_process *p = ctx;
+
+	plane_server_send_failed(p->server, run->from, run->to, error, true);
+}
+
 static void send_esp(void *ctx, struct esp_run *runs, size_t n)
 {
 	struct plane_process *p = ctx;
 
-	for (struct esp_run *r = runs; r < runs + n; r++) {
-		size_t len = r->esps.len;
-
-		r->sent = true;
-		for (size_t at = 0; at < len; at += r->size)
-			r->sent &= udp_send_esp(
-				p->udp, r->from, r->to,
-				span_of(r->esps.ptr + at, len - at < r->size ? len - at : r->size));
-		if (!r->sent)
-			plane_server_send_failed(p->server, r->from, r->to, errno, true);
-	}
+	esp_udp_send(p->udp, runs, n, send_failed, p);
 }
 
 static void on_event(void *ctx, const struct dataplane_event *event)
@@ -76,11 +74,17 @@ static void on_ike(void *ctx, const struct endpoint *local, const struct endpoin
 }
 
 static void on_esp(void *ctx, const struct endpoint *local, const struct endpoint *remote,
-		   uint8_t *packet, size_t len, mono_time now)
+		   uint8_t tos, uint8_t *packets, size_t len, size_t size, mono_time now)
 {
 	struct plane_process *p = ctx;
 
-	p->ops->esp_input(p->plane, local, remote, 0, packet, len, len, now);
+	p->ops->esp_input(p->plane, local, remote, tos, packets, len, size, now);
+}
+
+static void on_esp_end(void *ctx, mono_time now)
+{
+	struct plane_process *p = ctx;
+
 	p->ops->esp_flush(p->plane, now);
 }
 
@@ -256,8 +260,13 @@ static bool open_server(struct plane_process *p, char *why, size_t size)
 
 static bool open_sockets(struct plane_process *p, char *why, size_t size)
 {
-	const struct udp_host host = {
-		.ike = on_ike, .esp = on_esp, .kept = kept_socket, .ctx = p, .log = log_default()};
+	const struct udp_host host = {.ike = on_ike,
+				      .esp = on_esp,
+				      .esp_end = on_esp_end,
+				      .kept = kept_socket,
+				      .ctx = p,
+				      .log = log_default(),
+				      .esp_here = !p->ops->ike_socket};
 
 	p->udp = udp_open(p->loop, &host, why, size);
 	while (!p->udp && errno == EADDRINUSE && p->polls < GUARD_POLLS) { /* as for the guard */

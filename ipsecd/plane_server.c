@@ -129,6 +129,7 @@ static void on_hello(struct plane_server *s, const struct ipc_message *m)
 	memset(&p, 0, sizeof(p));
 	snprintf(p.name, sizeof(p.name), "%s", ops->name);
 	snprintf(p.why, sizeof(p.why), "%s", s->host.why);
+	snprintf(p.offloads, sizeof(p.offloads), "%s", s->udp ? udp_offloads(s->udp) : "");
 	p.encap_only = ops->encap_only;
 	p.plain = ops->plain;
 	p.persistent = ops->persistent;
@@ -301,6 +302,8 @@ static void on_counters(struct plane_server *s, const struct ipc_message *m)
 		c.truncated = u->truncated;
 		c.runt = u->runt;
 		c.keepalives = u->keepalives;
+		c.overflowed = u->overflowed;
+		c.too_big = u->too_big;
 	}
 	answer(s, m, &c, sizeof(c));
 }

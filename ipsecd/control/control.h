@@ -13,7 +13,7 @@
 
 #define CONTROL_BACKLOG_MAX	 ((size_t)4 << 20) /* bytes queued for one client */
 #define CONTROL_CLIENTS_MAX	 256
-#define CONTROL_NET_COUNTERS_MAX 8
+#define CONTROL_NET_COUNTERS_MAX 10
 
 struct control;
 struct ev_loop;
@@ -70,6 +70,7 @@ struct control_host {
 	const struct ike_engine *engine; /* looked at only; changed through the callbacks */
 	const struct log_sink *log;
 	const char *plane, *plane_why; /* the data plane's name, and why it is this one */
+	const char *plane_offloads;    /* what the kernel does for its ESP; "": nothing */
 
 	mono_time (*now)(void *ctx);
 	bool (*tunnel)(void *ctx, const char *conn, struct control_tunnel *out);

@@ -124,6 +124,7 @@ void command_stats(struct client *c, struct span body)
 	vici_put_section(&b, "dataplane");
 	vici_put(&b, "name", c->control->host.plane);
 	vici_put(&b, "why", c->control->host.plane_why);
+	vici_put(&b, "offloads", c->control->host.plane_offloads);
 	vici_put_section_end(&b);
 	vici_put_list(&b, "plugins");
 	vici_put_item(&b, "openssl");

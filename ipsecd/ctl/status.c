@@ -233,8 +233,11 @@ static void print_table(json_t *conns, const char *only)
 
 static void print_plane(const json_t *plane)
 {
+	const char *offloads = json_text(plane, "offloads");
+
 	if (plane)
-		printf("data plane: %s (%s)\n", json_text(plane, "name"), json_text(plane, "why"));
+		printf("data plane: %s (%s)%s%s\n", json_text(plane, "name"),
+		       json_text(plane, "why"), *offloads ? "; offloads: " : "", offloads);
 }
 
 /* "processes: plane 12, ike 14 (started again 2x; the last one killed by SIGSEGV), helper 13" */

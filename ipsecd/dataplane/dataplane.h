@@ -65,7 +65,7 @@ struct esp_run {
 	size_t size;
 	uint8_t tos; /* DSCP and ECN of the outer header */
 	bool df;     /* don't fragment, in an outer IPv4 header */
-	bool sent;   /* the host's answer; false: none of them is on its way */
+	bool sent;   /* the host's answer; false: not all of them are on their way */
 };
 
 struct dataplane_host {

@@ -286,7 +286,8 @@ static const char *check_plane(struct span body)
 	if (!check_flag(b.encap_only) || !check_flag(b.plain) || !check_flag(b.persistent) ||
 	    !check_flag(b.asks_supports))
 		return "a flag is neither 0 nor 1";
-	if (!check_name(b.name, sizeof(b.name)) || !check_name(b.why, sizeof(b.why)))
+	if (!check_name(b.name, sizeof(b.name)) || !check_name(b.why, sizeof(b.why)) ||
+	    !check_name(b.offloads, sizeof(b.offloads)))
 		return "a name has no end";
 	return NULL;
 }

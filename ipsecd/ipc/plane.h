@@ -57,6 +57,7 @@ struct ipc_plane {
 	uint8_t encap_only, plain, persistent;
 	uint8_t asks_supports; /* 0: all that crypto.h has */
 	char why[512];
+	char offloads[128]; /* what the kernel does for ESP that is this plane's */
 };
 
 /* enum dataplane_error, or 0 or -errno of ROUTE, RULE, ADDRESS and BIND. */
@@ -110,7 +111,8 @@ struct ipc_suite {
 
 struct ipc_counters {
 	uint64_t drops[DATAPLANE_COUNTERS];
-	uint64_t received, sent, send_failed, truncated, runt, keepalives; /* of the sockets */
+	/* Of the sockets. */
+	uint64_t received, sent, send_failed, truncated, runt, keepalives, overflowed, too_big;
 };
 
 struct ipc_path {

@@ -3,6 +3,10 @@
  * four zero bytes (the non-ESP marker) stand before IKE, one byte 0xff is a
  * keepalive, everything else is ESP. Knows nothing of what is inside.
  *
+ * Where ESP is this process's (esp_here) it comes and goes by the batch: equal datagrams of one
+ * sender merged by the kernel (UDP_GRO), runs of equal ones cut by it (UDP_SEGMENT), several
+ * messages a call. What the kernel or a route lacks is done without; udp_offloads says.
+ *
  * Endpoints carry addresses in network order and ports as host integers. Sends
  * are non-blocking: a full socket buffer drops, as the network would. */
 #ifndef DETOUR_UDP_H
@@ -23,21 +27,42 @@ struct udp_host {
 	 * call. */
 	void (*ike)(void *ctx, const struct endpoint *local, const struct endpoint *remote,
 		    struct span datagram, mono_time now);
-	/* An ESP packet from the SPI on; may be changed in place during the call. */
+	/* ESP packets from the SPI on, one behind another, all of `size` bytes but the last, which
+	 * may be shorter; `size` is `len` where it is one. `tos`: of the outer header (IPv6:
+	 * traffic class), all eight bits. They may be changed in place, and stay until esp_end. */
 	void (*esp)(void *ctx, const struct endpoint *local, const struct endpoint *remote,
-		    uint8_t *packet, size_t len, mono_time now);
+		    uint8_t tos, uint8_t *packets, size_t len, size_t size, mono_time now);
+	/* What esp was given since the last one is about to be overwritten, or IKE comes next. May
+	 * be NULL. */
+	void (*esp_end)(void *ctx, mono_time now);
+	/* The path to this address no longer holds what was sent: an ICMP message said so, with the
+	 * MTU that it offers, or a send failed (0). May be NULL; called from sends, too. */
+	void (*too_big)(void *ctx, const struct addr *to, uint32_t mtu);
 	/* A socket of this kind that a former process bound: the callee's from then on; -1: none.
 	 * May be NULL. */
 	int (*kept)(void *ctx, uint8_t family, uint16_t port);
 	void *ctx;
 	const struct log_sink *log;
+	bool esp_here; /* ESP is not the kernel's */
 };
 
 struct udp_counters {
-	uint64_t received, sent, send_failed;
-	uint64_t truncated;  /* longer than any datagram may be: dropped */
+	uint64_t received, sent, send_failed; /* datagrams */
+	uint64_t truncated;		      /* longer than any datagram may be: dropped */
 	uint64_t runt;	     /* shorter than the non-ESP marker on the NAT-T port: dropped */
 	uint64_t keepalives; /* received */
+	uint64_t overflowed; /* dropped by the kernel, because a socket's queue was full */
+	uint64_t too_big;    /* ICMP messages that say so */
+};
+
+/* ESP packets of one SA, one behind another. */
+struct udp_run {
+	const struct endpoint *from, *to;
+	struct span datagrams;
+	size_t size; /* of all but the last, which may be shorter */
+	uint8_t tos; /* DSCP and ECN of the outer header */
+	bool df;     /* IPv4: must not be fragmented, as far as the path is known to hold it */
+	int error;   /* set by the send: errno of the last datagram that was lost; 0: all are out */
 };
 
 /* NULL, errno and the reason in `why` when no socket could be bound. A missing family (no
@@ -52,10 +77,12 @@ bool udp_bind(struct udp *u, const char *device);
 /* Sends from local to remote; on the NAT-T port the marker is put before it. */
 bool udp_send_ike(struct udp *u, const struct endpoint *local, const struct endpoint *remote,
 		  struct span datagram);
-bool udp_send_esp(struct udp *u, const struct endpoint *local, const struct endpoint *remote,
-		  struct span esp);
 bool udp_send_keepalive(struct udp *u, const struct endpoint *local, const struct endpoint *remote);
-const struct udp_counters *udp_counters(const struct udp *u);
+/* ESP, in this order. One run's failure costs no other. */
+void udp_send_runs(struct udp *u, struct udp_run *runs, size_t n);
+const struct udp_counters *udp_counters(struct udp *u); /* as of now */
+/* What the kernel does for ESP here: "UDP_SEGMENT, UDP_GRO", one of them, or "". */
+const char *udp_offloads(const struct udp *u);
 /* The sockets themselves, for whoever sets options on them. */
 void udp_each_socket(const struct udp *u,
 		     void (*cb)(void *ctx, int fd, uint8_t family, uint16_t port), void *ctx);

@@ -51,7 +51,9 @@ static void act_net_counters(struct means *m, struct udp_counters *out)
 				     .send_failed = c->send_failed,
 				     .truncated = c->truncated,
 				     .runt = c->runt,
-				     .keepalives = c->keepalives};
+				     .keepalives = c->keepalives,
+				     .overflowed = c->overflowed,
+				     .too_big = c->too_big};
 }
 
 /* ---- changes ---- */

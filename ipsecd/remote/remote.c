@@ -115,6 +115,7 @@ static bool greet(struct remote *r, bool *other, char *why, size_t size)
 	r->ops.persistent = p.persistent;
 	r->ops.supports = p.asks_supports ? far_ops.supports : NULL;
 	memcpy(r->means.why, p.why, sizeof(r->means.why));
+	memcpy(r->means.offloads, p.offloads, sizeof(r->means.offloads));
 	return true;
 }
 

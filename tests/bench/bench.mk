@@ -1,5 +1,5 @@
 # Programs for measuring; not tests, not installed.
-BENCH_TUNNEL_SRC := tests/bench/bench_tunnel.c ipsecd/net/udp.c $(DATAPLANE_SRC) $(CRYPTO_SRC) \
+BENCH_TUNNEL_SRC := tests/bench/bench_tunnel.c ipsecd/esp_udp.c $(filter ipsecd/net/udp%,$(NET_SRC)) $(DATAPLANE_SRC) $(CRYPTO_SRC) \
 	ipsecd/model/algorithm.c ipsecd/model/ts.c lib/addr.c lib/buf.c lib/log.c lib/mono.c lib/private_memory.c \
 	$(NETLINK_SRC)
 

@@ -7,7 +7,7 @@ LIBS_contract_fake := -lcrypto -lnftnl -lmnl -lev
 TEST_contract_userspace := tests/contract/driver_userspace.c tests/contract/tun_host.c tests/contract/kernel.c $(CONTRACT_SRC)
 LIBS_contract_userspace := -lcrypto -lnftnl -lmnl -lev
 # A plane behind the link between processes: both ends of it.
-LINK_SRC := $(IPC_SRC) $(REMOTE_SRC) ipsecd/plane_server.c ipsecd/plane_served.c ipsecd/net/udp.c \
+LINK_SRC := $(IPC_SRC) $(REMOTE_SRC) ipsecd/plane_server.c ipsecd/plane_served.c $(filter ipsecd/net/udp%,$(NET_SRC)) \
 	$(filter-out %/algorithm.c %/ts.c,$(MODEL_SRC)) lib/words.c tests/support/plane_child.c
 TEST_contract_remote := tests/contract/driver_remote.c tests/contract/tun_host.c tests/contract/kernel.c $(LINK_SRC) $(CONTRACT_SRC)
 LIBS_contract_remote := -lcrypto -lnftnl -lmnl -lev
@@ -41,3 +41,6 @@ LIBS_test_mss := -lnftnl -lmnl
 TEST_test_sandbox := tests/contract/test_sandbox.c tests/contract/attacks.c \
 	$(filter ipsecd/sandbox%,$(SHELL_SRC)) lib/log.c
 LIBS_test_sandbox := -lseccomp -lcap-ng
+TEST_test_udp := tests/contract/test_udp.c tests/contract/kernel.c $(filter ipsecd/net/udp%,$(NET_SRC)) $(NETLINK_SRC) \
+	lib/addr.c lib/log.c lib/mono.c
+LIBS_test_udp := -lmnl -lev -Wl,--wrap=sendmsg,--wrap=sendmmsg

@@ -9,6 +9,7 @@ FUZZ_fuzz_esp := tests/fuzz/fuzz_esp.c ipsecd/dataplane/fake.c ipsecd/dataplane/
 FUZZLIBS_fuzz_esp := -lcrypto
 FUZZ_fuzz_quality := tests/fuzz/fuzz_quality.c $(addprefix routed-bridge/,quality.c probe_message.c prefix_list.c) lib/addr.c
 FUZZ_fuzz_icmp := tests/fuzz/fuzz_icmp.c ipsecd/net/icmp_message.c lib/addr.c
+FUZZ_fuzz_udp_frame := tests/fuzz/fuzz_udp_frame.c ipsecd/net/udp_frame.c
 FUZZ_fuzz_ipsec_conf := tests/fuzz/fuzz_ipsec_conf.c $(CONFIG_SRC) $(MODEL_SRC) lib/addr.c lib/words.c
 FUZZ_fuzz_ipsec_secrets := tests/fuzz/fuzz_ipsec_secrets.c $(CONFIG_SRC) $(MODEL_SRC) lib/addr.c lib/words.c
 FUZZ_fuzz_topology := tests/fuzz/fuzz_topology.c topology/file.c topology/locate.c topology/problem.c \

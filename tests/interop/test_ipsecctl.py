@@ -50,7 +50,9 @@ def life(pair):
     check_equal(row(pair.ours, "a")[-1], "tun", "the kind of device")
     plane = json.loads(ipsecctl(pair.ours, "status", "--json"))["dataplane"]
     check_equal(ipsecctl(pair.ours, "status").splitlines()[-2],
-                f"data plane: {plane['name']} ({plane['why']})", "the line of the plane")
+                f"data plane: {plane['name']} ({plane['why']}); offloads: {plane['offloads']}",
+                "the line of the plane")
+    check("UDP_SEGMENT, UDP_GRO" in plane["offloads"], f"offloads: {plane['offloads']}")
     before = shown(pair.ours, "a")
     check_equal(before["state"], "up", "state")
     child = next(iter(before["sas"][0]["child-sas"].values()))

@@ -374,6 +374,7 @@ static struct control_host host(void)
 		.log = &log_sink,
 		.plane = "fake",
 		.plane_why = "it is a test",
+		.plane_offloads = "UDP_GRO",
 		.now = now,
 		.tunnel = tunnel,
 		.child_stats = child_stats,
@@ -662,6 +663,7 @@ static void test_reports(void **state)
 	expect_key(p, "workers.active.medium", "1");
 	expect_key(p, "dataplane.name", "fake");
 	expect_key(p, "dataplane.why", "it is a test");
+	expect_key(p, "dataplane.offloads", "UDP_GRO");
 	expect_key(p, "processes.supervisor.upgrades", "2");
 	expect_key(p, "processes.plane.restarts", "0");
 	expect_key(p, "processes.ike.last-death", "killed by SIGSEGV");

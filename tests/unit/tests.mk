@@ -32,6 +32,7 @@ TEST_test_esp := tests/unit/test_esp.c ipsecd/dataplane/esp.c ipsecd/dataplane/m
 	$(CRYPTO_SRC)
 LIBS_test_esp := -lcrypto
 TEST_test_icmp := tests/unit/test_icmp.c ipsecd/net/icmp_message.c lib/addr.c
+TEST_test_udp_frame := tests/unit/test_udp_frame.c ipsecd/net/udp_frame.c
 TEST_test_quality := tests/unit/test_quality.c routed-bridge/quality.c
 TEST_test_probe := tests/unit/test_probe.c routed-bridge/probe_message.c routed-bridge/prefix_list.c lib/addr.c
 TEST_test_cut := tests/unit/test_cut.c tests/support/packets.c $(addprefix ipsecd/dataplane/,cut.c checksum.c)

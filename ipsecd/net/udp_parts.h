@@ -1,0 +1,83 @@
+/* Inside net/udp: what its files share.
+ *
+ *	udp.c           the sockets: opened or taken over, their options, closed
+ *	udp_receive.c   datagrams by the batch, merged ones cut (udp_frame.c), ICMP errors
+ *	udp_send.c      single datagrams, and runs of ESP by UDP_SEGMENT and sendmmsg */
+#ifndef DETOUR_UDP_PARTS_H
+#define DETOUR_UDP_PARTS_H
+
+#include "ipsecd/net/udp.h"
+
+#include <ev.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#define UDP_BATCH	32
+#define UDP_DATAGRAM	65536
+#define UDP_CONTROL_LEN 128
+#define UDP_REFUSALS	64
+
+/* Room for the cmsgs of one message. */
+struct udp_control {
+	_Alignas(struct cmsghdr) uint8_t bytes[UDP_CONTROL_LEN];
+};
+
+struct udp_socket {
+	struct udp *owner;
+	int fd;
+	int family;
+	uint16_t port;
+	bool df;      /* IPv4: what it sends must not be fragmented */
+	bool segment; /* the kernel cuts what is sent (UDP_SEGMENT) */
+	bool merge;   /* and merges what comes (UDP_GRO) */
+	ev_io watcher;
+};
+
+/* Where what is received goes. The headers are made once: a batch writes those alone that it
+ * used. */
+struct udp_inbox {
+	struct mmsghdr messages[UDP_BATCH];
+	struct iovec iov[UDP_BATCH];
+	struct sockaddr_storage names[UDP_BATCH];
+	struct udp_control control[UDP_BATCH];
+	unsigned offer; /* buffers of the next batch */
+	/* The odd end keeps the heads of a batch apart in the caches: at powers of two all
+	 * would share the same few sets. */
+	uint8_t data[UDP_BATCH][UDP_DATAGRAM + 2112];
+};
+
+/* A destination whose route can't have datagrams cut by the kernel. */
+struct udp_refusal {
+	struct addr to;
+	size_t size; /* from this length of a datagram on; 0: of any */
+	mono_time until;
+};
+
+struct udp {
+	struct ev_loop *loop;
+	struct udp_host host;
+	struct udp_counters counters;
+	struct udp_socket sockets[4];
+	unsigned n_sockets;
+	bool esp_pending;  /* since esp_end */
+	unsigned refusals; /* so many were noted */
+	struct udp_refusal refused[UDP_REFUSALS];
+	struct udp_inbox inbox;
+};
+
+/* ---- udp.c ---- */
+
+/* Of the DF bit of what the socket sends from now on (IPv4). */
+void udp_socket_df(struct udp_socket *s, bool df);
+
+/* ---- udp_receive.c ---- */
+
+void udp_inbox_init(struct udp_inbox *in);
+void udp_readable(struct ev_loop *loop, ev_io *w, int revents);
+
+/* ---- udp_send.c ---- */
+
+/* What was known of the way to it is forgotten: the path has changed. */
+void udp_refusal_forget(struct udp *u, const struct addr *to);
+
+#endif

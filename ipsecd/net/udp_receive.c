@@ -1,0 +1,202 @@
+/* What comes in by the UDP sockets: taken by the batch (recvmmsg), several datagrams of a sender in
+ * one buffer where the kernel merges them (UDP_GRO), and given on in their order. Also the ICMP
+ * errors of the NAT-T port, of which one counts: too big. */
+#include "ipsecd/net/udp_frame.h"
+#include "ipsecd/net/udp_parts.h"
+
+#include <errno.h>
+#include <linux/errqueue.h>
+#include <netinet/udp.h>
+
+#define ROUNDS 8 /* batches before the loop gets its turn, */
+#define BYTES_MOST                                                                        \
+	(512u * 1024) /* or so many bytes: 2 ms at 2 Gbit/s, and what waits for us in the \
+			 other direction waits no longer */
+/* After a batch of large buffers: so many that they stay in the caches. */
+#define FEW	   8
+#define LARGE_MEAN 8192
+#define ERRORS	   32 /* taken at a time */
+
+void udp_inbox_init(struct udp_inbox *in)
+{
+	in->offer = UDP_BATCH;
+	for (unsigned i = 0; i < UDP_BATCH; i++) {
+		in->iov[i] = (struct iovec){in->data[i], UDP_DATAGRAM};
+		in->messages[i].msg_hdr = (struct msghdr){
+			.msg_name = &in->names[i],
+			.msg_namelen = sizeof(in->names[i]),
+			.msg_iov = &in->iov[i],
+			.msg_iovlen = 1,
+			.msg_control = in->control[i].bytes,
+			.msg_controllen = UDP_CONTROL_LEN,
+		};
+	}
+}
+
+/* ---- one buffer ---- */
+
+/* What the kernel tells of it besides. */
+struct about {
+	struct endpoint local, remote;
+	uint8_t tos;
+	size_t size;
+};
+
+static void from_cmsg(const struct cmsghdr *c, struct about *out)
+{
+	struct in6_pktinfo info6;
+	struct in_pktinfo info4;
+	int n;
+
+	if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
+		memcpy(&info4, CMSG_DATA(c), sizeof(info4));
+		addr_from_bytes(span_of(&info4.ipi_addr, 4), &out->local.addr);
+	} else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
+		memcpy(&info6, CMSG_DATA(c), sizeof(info6));
+		addr_from_bytes(span_of(&info6.ipi6_addr, 16), &out->local.addr);
+	} else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TOS) {
+		out->tos = *CMSG_DATA(c);
+	} else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_TCLASS) {
+		memcpy(&n, CMSG_DATA(c), sizeof(n));
+		out->tos = (uint8_t)n;
+	} else if (c->cmsg_level == IPPROTO_UDP && c->cmsg_type == UDP_GRO) {
+		memcpy(&n, CMSG_DATA(c), sizeof(n));
+		out->size = n > 0 ? (size_t)n : 0;
+	}
+}
+
+static void end_esp(struct udp *u, mono_time now)
+{
+	if (u->esp_pending && u->host.esp_end)
+		u->host.esp_end(u->host.ctx, now);
+	u->esp_pending = false;
+}
+
+static void deliver(struct udp *u, const struct about *a, const struct udp_frame *f, mono_time now)
+{
+	u->counters.received += f->datagrams;
+	switch (f->kind) {
+	case UDP_FRAME_IKE:
+		end_esp(u, now); /* IKE may take away what it belongs to */
+		u->host.ike(u->host.ctx, &a->local, &a->remote, span_of(f->data, f->len), now);
+		return;
+	case UDP_FRAME_ESP:
+		u->esp_pending = true;
+		u->host.esp(u->host.ctx, &a->local, &a->remote, a->tos, f->data, f->len, f->size,
+			    now);
+		return;
+	case UDP_FRAME_KEEPALIVE:
+		u->counters.keepalives++;
+		return;
+	case UDP_FRAME_RUNT:
+		u->counters.runt++;
+		return;
+	}
+}
+
+static void take(struct udp_socket *s, struct mmsghdr *m, mono_time now)
+{
+	struct msghdr *h = &m->msg_hdr;
+	struct about a = {.local.port = s->port};
+	struct udp *u = s->owner;
+	struct udp_frames frames;
+	struct udp_frame f;
+
+	if (h->msg_flags & MSG_TRUNC) {
+		u->counters.received++;
+		u->counters.truncated++;
+		return;
+	}
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(h); c; c = CMSG_NXTHDR(h, c))
+		from_cmsg(c, &a);
+	if (!a.local.addr.family || !endpoint_from_sockaddr(h->msg_name, &a.remote)) {
+		u->counters.received++;
+		return;
+	}
+	frames = udp_frames_of(h->msg_iov->iov_base, m->msg_len, a.size, s->port == UDP_PORT_NATT);
+	while (udp_frames_next(&frames, &f))
+		deliver(u, &a, &f, now);
+}
+
+/* ---- batches ---- */
+
+/* Gives the length back; the headers are as new. */
+static size_t take_batch(struct udp_socket *s, unsigned n)
+{
+	struct udp_inbox *in = &s->owner->inbox;
+	mono_time now = mono_now();
+	size_t bytes = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		struct mmsghdr *m = &in->messages[i];
+
+		bytes += m->msg_len;
+		take(s, m, now);
+		m->msg_hdr.msg_namelen = sizeof(in->names[i]);
+		m->msg_hdr.msg_controllen = UDP_CONTROL_LEN;
+		m->msg_hdr.msg_flags = 0;
+	}
+	end_esp(s->owner, now);
+	in->offer = bytes / n > LARGE_MEAN ? FEW : UDP_BATCH;
+	return bytes;
+}
+
+/* ---- errors ---- */
+
+/* Says whether there was one. */
+static bool take_error(struct udp_socket *s)
+{
+	struct sockaddr_storage name;
+	struct udp_control control;
+	struct sock_extended_err e;
+	struct endpoint to;
+	uint8_t quoted[64];
+	struct iovec iov = {quoted, sizeof(quoted)};
+	struct msghdr m = {.msg_name = &name,
+			   .msg_namelen = sizeof(name),
+			   .msg_iov = &iov,
+			   .msg_iovlen = 1,
+			   .msg_control = control.bytes,
+			   .msg_controllen = sizeof(control.bytes)};
+
+	if (recvmsg(s->fd, &m, MSG_ERRQUEUE | MSG_DONTWAIT) < 0)
+		return false;
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c)) {
+		if ((c->cmsg_level != IPPROTO_IP || c->cmsg_type != IP_RECVERR) &&
+		    (c->cmsg_level != IPPROTO_IPV6 || c->cmsg_type != IPV6_RECVERR))
+			continue;
+		memcpy(&e, CMSG_DATA(c), sizeof(e));
+		if (e.ee_errno != EMSGSIZE || e.ee_origin == SO_EE_ORIGIN_LOCAL ||
+		    !endpoint_from_sockaddr((struct sockaddr *)&name, &to))
+			continue;
+		s->owner->counters.too_big++;
+		udp_refusal_forget(s->owner, &to.addr);
+		if (s->owner->host.too_big)
+			s->owner->host.too_big(s->owner->host.ctx, &to.addr, e.ee_info);
+	}
+	return true;
+}
+
+void udp_readable(struct ev_loop *loop, ev_io *w, int revents)
+{
+	struct udp_socket *s = w->data;
+	struct udp_inbox *in = &s->owner->inbox;
+	size_t bytes = 0;
+
+	(void)loop;
+	(void)revents;
+	for (unsigned i = 0; i < ROUNDS && bytes < BYTES_MOST; i++) {
+		unsigned offered = in->offer;
+		int n = recvmmsg(s->fd, in->messages, offered, MSG_DONTWAIT, NULL);
+
+		/* Nothing there, or an error that an ICMP message reports: it is in the queue of
+		 * errors, which keeps waking us until it is empty. */
+		for (unsigned e = 0; n <= 0 && e < ERRORS && take_error(s); e++)
+			;
+		if (n <= 0)
+			break;
+		bytes += take_batch(s, (unsigned)n);
+		if ((unsigned)n < offered)
+			break;
+	}
+}
