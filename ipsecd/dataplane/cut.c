@@ -231,6 +231,15 @@ size_t cut_peek(const struct cut *c)
 	return c->protocol == 0 || left <= c->size ? c->payload + left : c->payload + c->size;
 }
 
+size_t cut_left(const struct cut *c)
+{
+	size_t left = c->len - c->next;
+
+	if (c->done)
+		return 0;
+	return c->protocol == 0 || left <= c->size ? 1 : (left + c->size - 1) / c->size;
+}
+
 static void mark(const struct cut *c, uint8_t *out)
 {
 	uint8_t was[2] = {out[0], out[1]};

@@ -53,6 +53,8 @@ enum cut_error cut_begin(struct cut *c, const struct virtio_net_hdr *vnet, const
 			 size_t len);
 /* Length of the next segment; 0: none is left. */
 size_t cut_peek(const struct cut *c);
+/* How many are left. */
+size_t cut_left(const struct cut *c);
 /* Writes the next segment to `out` and returns its length. 0: none is left, or `room` is too
  * small for it, which then is still to come. */
 size_t cut_next(struct cut *c, uint8_t *out, size_t room);

@@ -110,6 +110,7 @@ enum dataplane_counter {
 	DROP_DEVICE,
 	DROP_EXPIRED,
 	DROP_TOO_BIG,
+	DROP_QUEUE,
 	DROP_COUNTERS,
 	ESP_HELD = DROP_COUNTERS, /* no drops: came before their SA, were kept, and then passed */
 	DATAPLANE_COUNTERS,

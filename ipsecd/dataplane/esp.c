@@ -78,10 +78,21 @@ static void aad_make(struct esp_aad *a, const struct esp *e, uint64_t seq)
 	}
 }
 
+/* RFC 4303 2.4: with Pad Length and Next Header. */
+static size_t plaintext_length(const struct esp *e, size_t len)
+{
+	return (len + 2 + e->alignment - 1) / e->alignment * e->alignment;
+}
+
+size_t esp_length(const struct esp *e, size_t len)
+{
+	return ESP_HEADER_LEN + e->iv_len + plaintext_length(e, len) + e->icv_len;
+}
+
 /* RFC 4303 2.4: padding 1, 2, 3, ...; returns the length of the plaintext. */
 static size_t put_trailer(const struct esp *e, uint8_t *inner, size_t len, uint8_t next_header)
 {
-	size_t total = (len + 2 + e->alignment - 1) / e->alignment * e->alignment;
+	size_t total = plaintext_length(e, len);
 	uint8_t pad = (uint8_t)(total - len - 2);
 
 	for (uint8_t i = 0; i < pad; i++)

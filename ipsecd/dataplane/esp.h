@@ -45,6 +45,8 @@ bool esp_init(struct esp *e, const struct crypto_ops *crypto, const struct algor
 	      uint32_t spi, bool esn, bool encrypt);
 void esp_release(struct esp *e); /* cleanses; fine on a zeroed struct */
 
+/* Length of the ESP packet around `len` bytes. */
+size_t esp_length(const struct esp *e, size_t len);
 /* Seals `inner` (len bytes) where it lies: ESP_HEADROOM bytes before it and
  * ESP_TAILROOM behind it are the caller's to be overwritten. iv has iv_len bytes. The
  * result begins at inner - iv_len - 8; it is empty when the cipher failed. */

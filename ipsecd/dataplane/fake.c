@@ -2,13 +2,13 @@
  * recorded, any call refused on demand. For tests; owns its devices' queues. */
 #include "ipsecd/dataplane/fake.h"
 
+#include "ipsecd/dataplane/cut.h"
 #include "ipsecd/dataplane/forward.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <utlist.h>
 
-#define FAKE_PACKET_MAX	   9000
 #define FAKE_QUEUE_MAX	   256
 #define FAKE_MTU_NO_SA	   1390
 #define FAKE_PATH_MTU	   1500
@@ -42,21 +42,37 @@ static bool fake_probe(char *why, size_t size)
 	return true;
 }
 
-static bool queue_packet(struct forward_tunnel *f, const uint8_t *data, size_t len)
+/* One after the other, as the kernel's software GSO would have them. */
+static bool queue_segments(struct tunnel *t, struct cut *cut)
+{
+	size_t len;
+
+	while ((len = cut_peek(cut)) != 0) {
+		struct packet *p = t->n_received < FAKE_QUEUE_MAX ? malloc(sizeof(*p) + len) : NULL;
+
+		if (!p)
+			return false;
+		p->len = cut_next(cut, p->data, len);
+		DL_APPEND(t->received, p);
+		t->n_received++;
+	}
+	return true;
+}
+
+static bool queue_packet(struct forward_tunnel *f, const struct iovec *iov, size_t n)
 {
 	struct tunnel *t = (struct tunnel *)f;
-	struct packet *p;
+	uint8_t packet[VNET_PACKET_MAX];
+	size_t len = 0;
+	struct cut cut;
 
-	if (!t->info.admin_up || t->n_received >= FAKE_QUEUE_MAX)
+	if (!t->info.admin_up)
 		return false;
-	p = malloc(sizeof(*p) + len);
-	if (!p)
-		return false;
-	p->len = len;
-	memcpy(p->data, data, len);
-	DL_APPEND(t->received, p);
-	t->n_received++;
-	return true;
+	for (size_t i = 1; i < n; i++) {
+		memcpy(packet + len, iov[i].iov_base, iov[i].iov_len);
+		len += iov[i].iov_len;
+	}
+	return cut_begin(&cut, iov[0].iov_base, packet, len) == CUT_OK && queue_segments(t, &cut);
 }
 
 static int last_ifindex = FAKE_FIRST_IFINDEX; /* one host: no two devices share it */
@@ -71,7 +87,6 @@ static struct dataplane *fake_open(const struct dataplane_host *host)
 	if (!d)
 		return NULL;
 	forward_init(&d->forward, host, queue_packet);
-	d->forward.room = FAKE_PACKET_MAX;
 	if (host->area) {
 		area_each_tunnel(host->area, restore, d);
 		forward_restore(&d->forward);
@@ -186,6 +201,7 @@ static struct tunnel *tunnel_new(struct dataplane *d, uint32_t id,
 		.ifindex = ifindex, .mtu = FAKE_MTU_NO_SA, .admin_up = true, .kind = "tun"};
 	memcpy(t->info.name, config->name, sizeof(t->info.name));
 	*e = forward_tunnel_add(&d->forward, &t->forward, id, t->config.name);
+	t->forward.may_join = COALESCE_TCP | COALESCE_UDP;
 	if (*e == DATAPLANE_OK)
 		return t;
 	free(t);
@@ -399,12 +415,12 @@ static void fake_esp_input(struct dataplane *d, const struct endpoint *local,
 			   size_t size, mono_time now)
 {
 	d->now = now;
-	forward_input(&d->forward, local, remote, tos, packets, len, size, now);
+	forward_input(&d->forward.lane, local, remote, tos, packets, len, size, now);
 }
 
 static void fake_esp_flush(struct dataplane *d, mono_time now)
 {
-	forward_report(&d->forward, now);
+	forward_flush(&d->forward.lane, now);
 }
 
 static void fake_ike_passed(struct dataplane *d, const struct endpoint *remote, mono_time now)
@@ -421,7 +437,7 @@ static void fake_tick(struct dataplane *d, mono_time now)
 
 static const uint64_t *fake_counters(struct dataplane *d)
 {
-	return d->forward.drops;
+	return d->forward.lane.drops;
 }
 
 static const char *fake_last_error(struct dataplane *d)
@@ -431,16 +447,23 @@ static const char *fake_last_error(struct dataplane *d)
 
 bool fake_transmit(struct dataplane *d, uint32_t id, struct span packet, mono_time now)
 {
-	uint8_t room[ESP_HEADROOM + FAKE_PACKET_MAX + ESP_TAILROOM];
+	static const struct virtio_net_hdr plain;
+
+	return fake_transmit_super(d, id, &plain, packet, now);
+}
+
+bool fake_transmit_super(struct dataplane *d, uint32_t id, const struct virtio_net_hdr *vnet,
+			 struct span packet, mono_time now)
+{
+	const struct forward_packet p = {.vnet = *vnet, .data = packet.ptr, .len = packet.len};
 	struct tunnel *t = tunnel_find(d, id);
 
-	if (!t || packet.len > FAKE_PACKET_MAX)
+	if (!t)
 		return false;
 	if (!t->info.admin_up)
 		return true; /* as the kernel: a device that is down takes nothing */
-	memcpy(room + ESP_HEADROOM, packet.ptr, packet.len);
-	forward_output(&d->forward, &t->forward, room + ESP_HEADROOM, packet.len, now);
-	forward_report(&d->forward, now);
+	forward_output(&d->forward.lane, &t->forward, &p, now);
+	forward_flush(&d->forward.lane, now);
 	return true;
 }
 

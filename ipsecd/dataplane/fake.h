@@ -6,6 +6,7 @@
 #define DETOUR_FAKE_H
 
 #include "ipsecd/dataplane/dataplane.h"
+#include "ipsecd/dataplane/vnet.h"
 
 enum fake_verb {
 	FAKE_TUNNEL_CREATE,
@@ -33,9 +34,11 @@ void fake_forget(struct dataplane *d);
 /* The next call of this verb is refused with `e` (and changes nothing). */
 void fake_refuse(struct dataplane *d, enum fake_verb verb, enum dataplane_error e);
 
-/* A packet that this host routes into the tunnel's device. false: no such tunnel, or it
- * is too long for the fake's buffer. */
+/* A packet that this host routes into the tunnel's device, or a super-packet. false: no such
+ * tunnel. */
 bool fake_transmit(struct dataplane *d, uint32_t tunnel, struct span packet, mono_time now);
+bool fake_transmit_super(struct dataplane *d, uint32_t tunnel, const struct virtio_net_hdr *vnet,
+			 struct span packet, mono_time now);
 /* Takes the oldest packet that came out of the tunnel; 0 when there is none. */
 size_t fake_received(struct dataplane *d, uint32_t tunnel, uint8_t *out, size_t size);
 

@@ -6,13 +6,13 @@
  *
  * Events are collected while packets are handled and told in forward_report, because
  * the listener may install and remove SAs from inside the call. forward_tick
- * reports by itself; after forward_output and forward_input the caller does it, once a
+ * reports by itself; after forward_output and forward_input it is forward_flush, once a
  * batch. */
 #ifndef DETOUR_FORWARD_H
 #define DETOUR_FORWARD_H
 
 #include "ipsecd/dataplane/held.h"
-#include "ipsecd/dataplane/sadb.h"
+#include "ipsecd/dataplane/lane.h"
 
 struct forward_tunnel {
 	uint32_t id;
@@ -22,33 +22,37 @@ struct forward_tunnel {
 	bool claimed;		/* by whoever speaks to the plane now (dataplane_ops.settled) */
 	mono_time acquired;	/* when ACQUIRE was reported last; 0: never */
 	bool acquire_due;
-	bool flags_told; /* that it can't do all that was configured */
-	struct forward_tunnel *acquire_prev, *acquire_next; /* forward.acquires */
+	bool flags_told;   /* that it can't do all that was configured */
+	unsigned may_join; /* COALESCE_*: what its device takes in super-packets */
+	struct forward_tunnel *acquire_prev, *acquire_next; /* lane.acquires */
 	UT_hash_handle hh;
 };
 
-#define FORWARD_SENDERS 64
-
 struct forward {
 	struct dataplane_host host;
-	/* Hands an inner packet to the tunnel's device; false: it did not take it. */
-	bool (*deliver)(struct forward_tunnel *t, const uint8_t *packet, size_t len);
+	/* Hands an inner packet or super-packet to the tunnel's device, as coalesce_out; false: it
+	 * did not take it. */
+	bool (*deliver)(struct forward_tunnel *t, const struct iovec *iov, size_t n);
 	struct sa_area *area; /* the host's, or, `own_area`, in this process's memory */
 	bool own_area;
 	struct sadb sadb;
-	size_t room; /* an outbound packet may be padded to this length where it lies; 0: not */
 	struct forward_tunnel *tunnels;
-	struct sa *due;			 /* SAs with something to report */
-	struct forward_tunnel *acquires; /* tunnels with an ACQUIRE to report */
-	uint64_t drops[DATAPLANE_COUNTERS];
 	struct held held; /* packets whose SPI nobody knows yet */
-	struct log_limit drop_log;
-	mono_time unknown_told[FORWARD_SENDERS]; /* by the sender's address, hashed */
-	char error[192]; /* the words for the last error that a verb returned */
+	char error[192];  /* the words for the last error that a verb returned */
+	struct lane lane;
+};
+
+/* As the device gave it: behind its vnet header, which is zeroes where there was none. */
+struct forward_packet {
+	struct virtio_net_hdr vnet;
+	const uint8_t *data;
+	size_t len;
+	bool congested; /* it waited too long in a queue: its sender is to be told (cut_congested)
+			 */
 };
 
 void forward_init(struct forward *f, const struct dataplane_host *host,
-		  bool (*deliver)(struct forward_tunnel *t, const uint8_t *packet, size_t len));
+		  bool (*deliver)(struct forward_tunnel *t, const struct iovec *iov, size_t n));
 /* Nothing may be in it any more but what is left to the next process in the host's area. */
 void forward_release(struct forward *f);
 /* Sets the words and gives `e` back. */
@@ -88,14 +92,15 @@ void forward_restore(struct forward *f);
 void forward_unsettle(struct forward *f);
 void forward_settled(struct forward *f);
 /* After each packet, and where an SA was taken over. */
-void forward_check_limits(struct forward *f, struct sa *sa);
+void forward_check_limits(struct lane *l, struct sa *sa);
+void forward_note(struct lane *l, struct sa *sa, enum sa_due what);
 
-/* From the device to the network: `packet` is overwritten, and so are ESP_HEADROOM
- * bytes before and ESP_TAILROOM behind it; behind `room` bytes, where it may be padded. */
-void forward_output(struct forward *f, struct forward_tunnel *t, uint8_t *packet, size_t len,
+/* From the device to the network: cut, sealed and put into the lane's batch, which is sent when it
+ * is full and by forward_flush. */
+void forward_output(struct lane *l, struct forward_tunnel *t, const struct forward_packet *p,
 		    mono_time now);
 /* From the network to the device: dataplane_ops.esp_input. */
-void forward_input(struct forward *f, const struct endpoint *local, const struct endpoint *remote,
+void forward_input(struct lane *l, const struct endpoint *local, const struct endpoint *remote,
 		   uint8_t tos, uint8_t *packets, size_t len, size_t size, mono_time now);
 /* dataplane_ops.ike_passed. */
 void forward_ike_passed(struct forward *f, const struct endpoint *remote, mono_time now);
@@ -105,6 +110,11 @@ void forward_pass_held(struct forward *f, uint32_t spi, mono_time now);
 /* Counts and tells packets whose SA has not come in time; forward_tick does it, too. When it is
  * wanted next, or MONO_NEVER. */
 mono_time forward_drop_held(struct forward *f, mono_time now);
+/* All that the lane holds leaves, and what there is to tell of it is told. */
+void forward_flush(struct lane *l, mono_time now);
+void forward_send(struct lane *l);
+/* coalesce_out of the lanes. */
+void forward_deliver(void *lane, void *tunnel, const struct iovec *iov, size_t n);
 void forward_tick(struct forward *f, mono_time now);
 void forward_report(struct forward *f, mono_time now);
 

@@ -9,12 +9,14 @@
 #define PATH_MTU 1500
 
 void forward_init(struct forward *f, const struct dataplane_host *host,
-		  bool (*deliver)(struct forward_tunnel *t, const uint8_t *packet, size_t len))
+		  bool (*deliver)(struct forward_tunnel *t, const struct iovec *iov, size_t n))
 {
 	memset(f, 0, sizeof(*f));
 	f->host = *host;
 	f->deliver = deliver;
-	f->drop_log.burst = 5;
+	f->lane.forward = f;
+	f->lane.drop_log.burst = 5;
+	coalesce_init(&f->lane.up, forward_deliver, &f->lane);
 	f->own_area = !host->area;
 	f->area = f->own_area ? area_open(NULL, f->error, sizeof(f->error)) : host->area;
 }
@@ -53,7 +55,7 @@ enum dataplane_error forward_tunnel_add(struct forward *f, struct forward_tunnel
 void forward_sa_remove(struct forward *f, struct sa *sa)
 {
 	if (sa->due)
-		DL_DELETE2(f->due, sa, due_prev, due_next);
+		DL_DELETE2(f->lane.due, sa, due_prev, due_next);
 	DL_DELETE2(sa->tunnel->newest, sa, tunnel_prev, tunnel_next);
 	sadb_remove(&f->sadb, sa);
 	sa_free(sa);
@@ -64,7 +66,7 @@ void forward_tunnel_remove(struct forward *f, struct forward_tunnel *t)
 	while (t->newest)
 		forward_sa_remove(f, t->newest);
 	if (t->acquire_due)
-		DL_DELETE2(f->acquires, t, acquire_prev, acquire_next);
+		DL_DELETE2(f->lane.acquires, t, acquire_prev, acquire_next);
 	area_slot_free(t->slot);
 	HASH_DELETE(hh, f->tunnels, t);
 }
@@ -108,13 +110,12 @@ static enum dataplane_error check_free(struct forward *f, const struct child_sa 
 }
 
 /* RFC 4303 2.7; no further than what one packet of the path holds. */
-static uint16_t pad_to(const struct forward *f, const struct child_sa *c)
+static uint16_t pad_to(const struct child_sa *c)
 {
 	uint16_t mtu = dataplane_inner_mtu(PATH_MTU, c->remote.addr.family, c->udp_encap,
 					   c->encr_id, c->encr_key_bits, c->integ_id);
-	uint16_t pad = c->flags.tfc_pad < mtu ? c->flags.tfc_pad : mtu;
 
-	return pad <= f->room ? pad : 0;
+	return c->flags.tfc_pad < mtu ? c->flags.tfc_pad : mtu;
 }
 
 /* The socket has one outer header for all, without DF, DSCP and ECN of the packets inside. */
@@ -146,7 +147,7 @@ static enum dataplane_error insert(struct forward *f, struct sa *sa, struct forw
 		return forward_fail(f, DATAPLANE_NO_MEMORY, "out of memory");
 	sa->tunnel = t;
 	sa->claimed = !left;
-	sa->pad_to = pad_to(f, child);
+	sa->pad_to = pad_to(child);
 	say_unsupported(f, t, &child->flags);
 	DL_PREPEND2(t->newest, sa, tunnel_prev, tunnel_next);
 	return DATAPLANE_OK;

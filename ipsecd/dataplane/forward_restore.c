@@ -91,7 +91,7 @@ static void restore_child(void *ctx, struct area_slot *slot)
 	e = forward_child_add(f, &child, slot);
 	t = forward_tunnel_find(f, child.tunnel);
 	if (e == DATAPLANE_OK)
-		forward_check_limits(f, sadb_by_id(&f->sadb, child.id));
+		forward_check_limits(&f->lane, sadb_by_id(&f->sadb, child.id));
 	else
 		log_to(f->host.log, LOG_LEVEL_ERROR, "esp", t ? t->name : "",
 		       "a CHILD_SA of the former process can't go on: %s", f->error);

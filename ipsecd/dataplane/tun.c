@@ -1,14 +1,14 @@
-/* The TUN device: owns its descriptor and what is set on the link besides. The
- * interface is IFF_TUN | IFF_NO_PI, one packet a read; a vnet header and offloads
- * would begin here and in tun_read and tun_write. */
+/* The TUN device: owns its descriptor and what is set on the link besides. The interface is
+ * IFF_TUN | IFF_NO_PI | IFF_VNET_HDR, one packet or super-packet a read or write; what of that a
+ * kernel lacks is left out, step by step. */
 #include "ipsecd/dataplane/tun.h"
 
 #include "ipsecd/dataplane/device.h"
+#include "ipsecd/dataplane/vnet.h"
 #include "lib/netlink.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/if_tun.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -27,22 +27,55 @@ bool tun_probe(char *why, size_t size)
 	return true;
 }
 
-static int create_device(const char *name)
-{
-	struct ifreq request = {.ifr_flags = IFF_TUN | IFF_NO_PI | (short)IFF_TUN_EXCL};
-	int fd = open(TUN_DEVICE, O_RDWR | O_NONBLOCK | O_CLOEXEC), e;
+/* ---- offloads ---- */
 
-	if (fd < 0)
-		return -errno;
+static bool set_offloads(struct tun *t, unsigned flags, unsigned offloads)
+{
+	if (ioctl(t->fd, TUNSETOFFLOAD, flags) != 0)
+		return false;
+	t->offloads |= offloads;
+	return true;
+}
+
+/* The device has a vnet header: what it may put into it. One that was kept is asked again, for
+ * nobody can read what was set. */
+static void negotiate(struct tun *t)
+{
+	const unsigned checksum = TUN_F_CSUM, tso = checksum | TUN_F_TSO4 | TUN_F_TSO6;
+	int size = sizeof(struct virtio_net_hdr);
+
+	t->offloads = TUN_VNET;
+	ioctl(t->fd, TUNSETVNETHDRSZ, &size); /* it is the default */
+	if (!set_offloads(t, tso | TUN_F_TSO_ECN | TUN_F_USO4 | TUN_F_USO6,
+			  TUN_CHECKSUM | TUN_TSO | TUN_USO) &&
+	    !set_offloads(t, tso | TUN_F_TSO_ECN, TUN_CHECKSUM | TUN_TSO) &&
+	    !set_offloads(t, tso, TUN_CHECKSUM | TUN_TSO))
+		set_offloads(t, checksum, TUN_CHECKSUM);
+}
+
+/* ---- making and taking ---- */
+
+static int set_interface(int fd, struct ifreq *request, short flags)
+{
+	request->ifr_flags = (short)(IFF_TUN | IFF_NO_PI | (short)IFF_TUN_EXCL | flags);
+	return ioctl(fd, TUNSETIFF, request) == 0 ? 0 : errno;
+}
+
+/* errno; 0: `fd` is the device. */
+static int create_device(int fd, const char *name, bool *vnet)
+{
+	struct ifreq request = {0};
+	int e;
+
 	memcpy(request.ifr_name, name, IF_NAMESIZE);
-	e = ioctl(fd, TUNSETIFF, &request) == 0 ? 0 : errno;
+	e = set_interface(fd, &request, IFF_VNET_HDR);
+	*vnet = e == 0;
+	if (e == EINVAL)
+		e = set_interface(fd, &request, 0);
 	/* The kernel fills in patterns ("x%d"): such a name is not what was asked for. */
 	if (e == 0 && strncmp(request.ifr_name, name, IF_NAMESIZE) != 0)
 		e = EINVAL;
-	if (e == 0)
-		return fd;
-	close(fd);
-	return -e;
+	return e;
 }
 
 /* Before the device is up for the first time, so that nobody ever sees it as UP. */
@@ -61,19 +94,24 @@ static int prepare_link(struct tun *t, struct netlink *nl)
 int tun_open(struct tun *t, struct netlink *nl, const char *name)
 {
 	struct netlink_link there;
+	bool vnet;
 	int e;
 
 	*t = (struct tun){.fd = -1};
 	if (netlink_link_find(nl, name, &there) == 0)
 		return -EEXIST;
 	snprintf(t->name, sizeof(t->name), "%s", name);
-	t->fd = create_device(t->name);
+	t->fd = open(TUN_DEVICE, O_RDWR | O_NONBLOCK | O_CLOEXEC);
 	if (t->fd < 0)
-		return t->fd == -EBUSY ? -EEXIST : t->fd;
-	e = prepare_link(t, nl);
+		return -errno;
+	e = -create_device(t->fd, t->name, &vnet);
+	if (e == 0 && vnet)
+		negotiate(t);
+	if (e == 0)
+		e = prepare_link(t, nl);
 	if (e)
 		tun_close(t);
-	return e;
+	return e == -EBUSY ? -EEXIST : e;
 }
 
 int tun_adopt(struct tun *t, struct netlink *nl, const char *name, int fd)
@@ -88,11 +126,14 @@ int tun_adopt(struct tun *t, struct netlink *nl, const char *name, int fd)
 		e = errno == EBADFD ? -ENODEV : -errno;
 	if (e == 0) /* by the name that it has now */
 		e = netlink_link_find(nl, request.ifr_name, &link);
-	if (e == 0)
-		t->ifindex = link.ifindex;
-	else
+	if (e) {
 		tun_close(t);
-	return e;
+		return e;
+	}
+	t->ifindex = link.ifindex;
+	if (request.ifr_flags & IFF_VNET_HDR)
+		negotiate(t);
+	return 0;
 }
 
 void tun_close(struct tun *t)
@@ -104,6 +145,11 @@ void tun_close(struct tun *t)
 
 /* ---- packets ---- */
 
+size_t tun_head(const struct tun *t)
+{
+	return t->offloads & TUN_VNET ? sizeof(struct virtio_net_hdr) : 0;
+}
+
 int tun_read(const struct tun *t, uint8_t *out, size_t size)
 {
 	ssize_t n;
@@ -114,12 +160,13 @@ int tun_read(const struct tun *t, uint8_t *out, size_t size)
 	return n < 0 ? -errno : (int)n;
 }
 
-bool tun_write(const struct tun *t, const uint8_t *packet, size_t len)
+bool tun_write(const struct tun *t, const struct iovec *iov, size_t n)
 {
-	ssize_t n;
+	size_t skip = tun_head(t) ? 0 : 1;
+	ssize_t written;
 
 	do
-		n = write(t->fd, packet, len);
-	while (n < 0 && errno == EINTR);
-	return n == (ssize_t)len;
+		written = writev(t->fd, iov + skip, (int)(n - skip));
+	while (written < 0 && errno == EINTR);
+	return written > 0; /* a TUN takes all or nothing */
 }

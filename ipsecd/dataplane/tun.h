@@ -6,25 +6,40 @@
 
 #include "ipsecd/model/conn.h"
 
+#include <sys/uio.h>
+
 struct netlink;
+
+/* What a device does for us; each needs the one before it. */
+enum tun_offload {
+	TUN_VNET = 1,	  /* packets have a vnet header (vnet.h): super-packets may be written */
+	TUN_CHECKSUM = 2, /* checksums may be left to us */
+	TUN_TSO = 4,	  /* TCP comes in super-packets, IPv4 and IPv6 */
+	TUN_USO = 8,	  /* UDP comes and may be written in super-packets; since Linux 6.2 */
+};
 
 struct tun {
 	int fd; /* -1: closed */
 	int ifindex;
+	unsigned offloads; /* enum tun_offload */
 	char name[IF_NAMESIZE];
 };
 
 bool tun_probe(char *why, size_t size);
-/* Creates the device: linkmode and operstate DORMANT, rp_filter loose, no DAD, down.
- * -EEXIST: there is a device of this name, whoever made it. */
+/* Creates the device, with what offloads the kernel has: linkmode and operstate DORMANT, rp_filter
+ * loose, no DAD, down. -EEXIST: there is a device of this name, whoever made it. */
 int tun_open(struct tun *t, struct netlink *nl, const char *name);
 /* The device of this descriptor, which somebody kept for us: as it is. On failure the descriptor
  * is closed; -ENODEV: the device is gone. */
 int tun_adopt(struct tun *t, struct netlink *nl, const char *name, int fd);
 void tun_close(struct tun *t);
 
-/* One packet from the device: its length, or -EAGAIN, or another error. */
+/* Bytes of the vnet header before each packet that is read: 0 without TUN_VNET. */
+size_t tun_head(const struct tun *t);
+/* One packet or super-packet from the device: its length with tun_head, or -EAGAIN, or another
+ * error. */
 int tun_read(const struct tun *t, uint8_t *out, size_t size);
-bool tun_write(const struct tun *t, const uint8_t *packet, size_t len);
+/* iov[0]: a vnet header, which is left out where the device has none. */
+bool tun_write(const struct tun *t, const struct iovec *iov, size_t n);
 
 #endif

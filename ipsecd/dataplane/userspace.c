@@ -20,11 +20,20 @@ static struct tunnel *tunnel_find(const struct dataplane *d, uint32_t id)
 
 /* ---- packets ---- */
 
-static bool write_packet(struct forward_tunnel *f, const uint8_t *packet, size_t len)
+static bool write_packet(struct forward_tunnel *f, const struct iovec *iov, size_t n)
 {
 	const struct tunnel *t = (const struct tunnel *)f;
 
-	return t->present && tun_write(&t->tun, packet, len);
+	return t->present && tun_write(&t->tun, iov, n);
+}
+
+static void output(struct tunnel *t, const uint8_t *data, size_t len, mono_time now)
+{
+	size_t head = tun_head(&t->tun);
+	struct forward_packet p = {.data = data + head, .len = len - head};
+
+	memcpy(&p.vnet, data, head);
+	forward_output(&t->plane->forward.lane, &t->forward, &p, now);
 }
 
 void userspace_readable(struct ev_loop *loop, ev_io *w, int revents)
@@ -35,18 +44,17 @@ void userspace_readable(struct ev_loop *loop, ev_io *w, int revents)
 
 	(void)revents;
 	for (unsigned n = 0; n < BATCH; n++) {
-		int len = tun_read(&t->tun, d->out + ESP_HEADROOM, USERSPACE_READ_MAX);
+		int len = tun_read(&t->tun, d->read, sizeof(d->read));
 
-		if (len > 0) {
-			forward_output(&d->forward, &t->forward, d->out + ESP_HEADROOM, (size_t)len,
-				       now);
+		if (len > 0 && (size_t)len >= tun_head(&t->tun)) {
+			output(t, d->read, (size_t)len, now);
 			continue;
 		}
 		if (len != -EAGAIN)
 			ev_io_stop(loop, w); /* the device is gone; the monitor tells the rest */
 		break;
 	}
-	forward_report(&d->forward, now);
+	forward_flush(&d->forward.lane, now);
 }
 
 static void wake_in(struct dataplane *d, mono_time time)
@@ -164,7 +172,6 @@ static struct dataplane *userspace_open(const struct dataplane_host *host)
 	forward_init(&d->forward, host, write_packet);
 	ev_timer_init(&d->held, on_held, 0., 0.);
 	d->held.data = d;
-	d->forward.room = USERSPACE_READ_MAX;
 	d->netlink = netlink_open();
 	d->mss = mss_open(host->log);
 	if (!d->netlink || !d->mss || !userspace_changes_open(d)) {
@@ -357,14 +364,14 @@ static void userspace_esp_input(struct dataplane *d, const struct endpoint *loca
 				const struct endpoint *remote, uint8_t tos, uint8_t *packets,
 				size_t len, size_t size, mono_time now)
 {
-	forward_input(&d->forward, local, remote, tos, packets, len, size, now);
+	forward_input(&d->forward.lane, local, remote, tos, packets, len, size, now);
 	if (d->forward.held.n && !ev_is_active(&d->held))
 		wake_in(d, HELD_TIME);
 }
 
 static void userspace_esp_flush(struct dataplane *d, mono_time now)
 {
-	forward_report(&d->forward, now);
+	forward_flush(&d->forward.lane, now);
 }
 
 static void userspace_ike_passed(struct dataplane *d, const struct endpoint *remote, mono_time now)
@@ -425,7 +432,7 @@ static void userspace_settled(struct dataplane *d)
 
 static const uint64_t *userspace_counters(struct dataplane *d)
 {
-	return d->forward.drops;
+	return d->forward.lane.drops;
 }
 
 static const char *userspace_last_error(struct dataplane *d)

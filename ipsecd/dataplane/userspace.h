@@ -15,8 +15,6 @@
 struct mss;
 struct netlink_monitor;
 
-#define USERSPACE_READ_MAX 65535 /* a TUN device's largest packet */
-
 struct tunnel {
 	struct forward_tunnel forward; /* first: forward hands it back */
 	struct dataplane *plane;
@@ -40,7 +38,7 @@ struct dataplane {
 	ev_io changes;
 	ev_timer held; /* packets that wait for their SA, and what those that had it brought */
 	struct tunnel *by_ifindex, *dirty;
-	uint8_t out[ESP_HEADROOM + USERSPACE_READ_MAX + ESP_TAILROOM];
+	uint8_t read[sizeof(struct virtio_net_hdr) + VNET_PACKET_MAX];
 };
 
 /* Sets the words, with the kernel's. */

@@ -97,6 +97,9 @@ static void device_attach(struct tunnel *t)
 
 	t->present = true;
 	t->info.ifindex = t->tun.ifindex;
+	t->forward.may_join = t->tun.offloads & TUN_VNET ? COALESCE_TCP : 0;
+	if (t->tun.offloads & TUN_USO)
+		t->forward.may_join |= COALESCE_UDP;
 	HASH_ADD(by_ifindex, d->by_ifindex, tun.ifindex, sizeof(t->tun.ifindex), t);
 	ev_io_init(&t->readable, userspace_readable, t->tun.fd, EV_READ);
 	t->readable.data = t;

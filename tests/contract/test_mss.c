@@ -5,6 +5,7 @@
 #include "ipsecd/dataplane/mss.h"
 #include "ipsecd/dataplane/mss_nft.h"
 #include "ipsecd/dataplane/tun.h"
+#include "ipsecd/dataplane/vnet.h"
 #include "lib/buf.h"
 #include "lib/netlink_route.h"
 #include "tests/contract/kernel.h"
@@ -144,7 +145,7 @@ static size_t make_packet(uint8_t *p, bool ipv6, bool to_tunnel, uint8_t flags, 
 static uint16_t received_mss(const struct tun *t, bool ipv6)
 {
 	size_t head = ipv6 ? IPV6 : IPV4;
-	uint8_t p[2048];
+	uint8_t read[2048], *p = read + tun_head(t);
 
 	for (;;) {
 		struct pollfd fd = {.fd = t->fd, .events = POLLIN};
@@ -152,7 +153,7 @@ static uint16_t received_mss(const struct tun *t, bool ipv6)
 
 		if (poll(&fd, 1, 10000) != 1)
 			fail_msg("nothing was forwarded to %s", t->name);
-		len = tun_read(t, p, sizeof(p));
+		len = tun_read(t, read, sizeof(read)) - (int)tun_head(t);
 		if (len == (int)(head + TCP) && p[ipv6 ? 6 : 9] == IPPROTO_TCP)
 			return be16_get(p + head + 22);
 	}
@@ -160,10 +161,12 @@ static uint16_t received_mss(const struct tun *t, bool ipv6)
 
 static uint16_t forwarded(bool ipv6, bool to_tunnel, uint8_t flags, uint16_t mss)
 {
+	static struct virtio_net_hdr vnet;
 	uint8_t p[IPV6 + TCP];
-	size_t len = make_packet(p, ipv6, to_tunnel, flags, mss);
+	const struct iovec iov[] = {{&vnet, sizeof(vnet)},
+				    {p, make_packet(p, ipv6, to_tunnel, flags, mss)}};
 
-	assert_true(tun_write(to_tunnel ? &lan : &tunnel, p, len));
+	assert_true(tun_write(to_tunnel ? &lan : &tunnel, iov, 2));
 	return received_mss(to_tunnel ? &tunnel : &lan, ipv6);
 }
 

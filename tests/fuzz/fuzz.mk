@@ -1,11 +1,8 @@
 FUZZ_fuzz_vici := tests/fuzz/fuzz_vici.c lib/vici_codec.c lib/buf.c
 FUZZ_fuzz_ike_message := tests/fuzz/fuzz_ike_message.c tests/support/wire_echo.c $(WIRE_SRC) ipsecd/model/id.c lib/buf.c lib/addr.c lib/words.c
 FUZZ_fuzz_vici_load_conn := tests/fuzz/fuzz_vici_load_conn.c $(addprefix ipsecd/control/,load_conn.c load_child.c load_values.c load_device.c) $(MODEL_SRC) lib/vici_codec.c lib/buf.c lib/addr.c lib/words.c
-FUZZ_fuzz_esp := tests/fuzz/fuzz_esp.c ipsecd/dataplane/fake.c ipsecd/dataplane/forward.c ipsecd/dataplane/held.c \
-	ipsecd/dataplane/forward_child.c ipsecd/dataplane/forward_restore.c ipsecd/dataplane/area.c ipsecd/dataplane/area_slot.c ipsecd/dataplane/sadb.c ipsecd/dataplane/esp.c \
-	ipsecd/dataplane/replay.c ipsecd/dataplane/inner.c ipsecd/dataplane/mtu.c \
-	ipsecd/dataplane/counters.c ipsecd/model/algorithm.c ipsecd/model/ts.c lib/addr.c lib/buf.c \
-	lib/log.c $(CRYPTO_SRC)
+FUZZ_fuzz_esp := tests/fuzz/fuzz_esp.c ipsecd/dataplane/fake.c $(FORWARD_SRC) ipsecd/model/algorithm.c ipsecd/model/ts.c \
+	lib/addr.c lib/buf.c lib/log.c $(CRYPTO_SRC)
 FUZZLIBS_fuzz_esp := -lcrypto
 FUZZ_fuzz_quality := tests/fuzz/fuzz_quality.c $(addprefix routed-bridge/,quality.c probe_message.c prefix_list.c) lib/addr.c
 FUZZ_fuzz_icmp := tests/fuzz/fuzz_icmp.c ipsecd/net/icmp_message.c lib/addr.c

@@ -73,6 +73,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const struct tunnel_config config = {.name = "t"};
 	const struct dataplane_ops *ops = &dataplane_fake;
 	struct span packet = span_of(data + 1, size - 1);
+	struct virtio_net_hdr vnet;
 	struct dataplane *d = NULL;
 	struct child_sa c;
 	struct inner inner;
@@ -104,6 +105,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		    !ts_list_match(&c.remote_ts, &inner.src, inner.protocol, inner.src_port)))
 		abort();
 	fake_transmit(d, 1, span_of(data + 1, size - 1), 2);
+	if (size > sizeof(vnet)) {
+		memcpy(&vnet, data, sizeof(vnet));
+		fake_transmit_super(d, 1, &vnet, span_of(data + sizeof(vnet), size - sizeof(vnet)),
+				    3);
+	}
 	ops->close(d);
 	return 0;
 }

@@ -8,10 +8,11 @@ TEST_test_model := tests/unit/test_model.c $(MODEL_SRC) lib/addr.c lib/words.c
 TEST_test_conn_digest := tests/unit/test_conn_digest.c $(MODEL_SRC) lib/addr.c lib/words.c
 TEST_test_proposal := tests/unit/test_proposal.c ipsecd/model/proposal.c ipsecd/model/proposal_words.c \
 	ipsecd/model/algorithm.c
+# A plane that does ESP itself, without devices.
+FORWARD_SRC := $(addprefix ipsecd/dataplane/,forward.c forward_out.c forward_in.c forward_child.c forward_restore.c \
+	batch.c held.c cut.c coalesce.c checksum.c area.c area_slot.c sadb.c esp.c replay.c inner.c mtu.c counters.c)
 TEST_test_tunnel := tests/unit/test_tunnel.c ipsecd/tunnel.c ipsecd/tunnel_device.c ipsecd/dataplane/fake.c \
-	ipsecd/dataplane/forward.c ipsecd/dataplane/held.c ipsecd/dataplane/forward_child.c ipsecd/dataplane/forward_restore.c ipsecd/dataplane/area.c ipsecd/dataplane/area_slot.c ipsecd/dataplane/sadb.c \
-	ipsecd/dataplane/esp.c ipsecd/dataplane/replay.c ipsecd/dataplane/inner.c \
-	ipsecd/dataplane/mtu.c ipsecd/dataplane/counters.c tests/support/crypto_null.c \
+	$(FORWARD_SRC) tests/support/crypto_null.c \
 	$(MODEL_SRC) lib/addr.c lib/buf.c lib/log.c lib/words.c
 TEST_test_plane := tests/unit/test_plane.c ipsecd/plane.c ipsecd/offer.c $(MODEL_SRC) lib/addr.c lib/log.c lib/words.c
 TEST_test_backoff := tests/unit/test_backoff.c ipsecd/backoff.c
@@ -51,10 +52,7 @@ LIBS_test_xfrm_msg := -lmnl
 TEST_test_xfrm_event := tests/unit/test_xfrm_event.c $(XFRM_SRC) ipsecd/model/algorithm.c lib/netlink_message.c lib/addr.c
 LIBS_test_xfrm_event := -lmnl
 TEST_test_load_conn := tests/unit/test_load_conn.c $(addprefix ipsecd/control/,load_conn.c load_child.c load_values.c load_device.c) $(MODEL_SRC) lib/vici_codec.c lib/buf.c lib/addr.c lib/words.c
-TEST_test_forward := tests/unit/test_forward.c tests/support/crypto_null.c ipsecd/dataplane/forward.c ipsecd/dataplane/held.c \
-	ipsecd/dataplane/forward_child.c ipsecd/dataplane/forward_restore.c ipsecd/dataplane/area.c ipsecd/dataplane/area_slot.c ipsecd/dataplane/sadb.c ipsecd/dataplane/esp.c \
-	ipsecd/dataplane/replay.c ipsecd/dataplane/inner.c ipsecd/dataplane/mtu.c \
-	ipsecd/dataplane/counters.c ipsecd/model/algorithm.c ipsecd/model/ts.c lib/addr.c lib/buf.c lib/log.c
+TEST_test_forward := tests/unit/test_forward.c tests/support/crypto_null.c $(FORWARD_SRC) ipsecd/model/algorithm.c ipsecd/model/ts.c lib/addr.c lib/buf.c lib/log.c
 TEST_test_config := tests/unit/test_config.c tests/support/conn_dump.c $(CONFIG_SRC) $(MODEL_SRC) \
 	lib/addr.c lib/words.c
 TEST_test_collide := tests/unit/test_collide.c ipsecd/ike/collide.c

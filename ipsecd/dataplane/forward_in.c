@@ -1,0 +1,215 @@
+/* From the network to the device: RFC 4301 5.2, RFC 4303 3.4. Owns the order of the checks; what
+ * passes them is gathered (coalesce.h) where it was opened, until forward_flush. */
+#include "ipsecd/dataplane/forward.h"
+
+#include "lib/buf.h"
+
+#include <stdlib.h>
+
+#define MOVED_INTERVAL	 MONO_S
+#define UNKNOWN_INTERVAL (200 * MONO_MS)
+
+/* Counts, and says so in at most five lines a second: what comes in may be hostile. */
+static void drop_in(struct lane *l, enum dataplane_counter c, const struct sa *sa, uint32_t spi,
+		    uint64_t seq, const struct endpoint *remote, const char *why, mono_time now)
+{
+	const struct log_sink *log = l->forward->host.log;
+	char from[ENDPOINT_TEXT];
+
+	l->drops[c]++;
+	if (!log || log->level < LOG_LEVEL_INFO || !log_limit_pass(&l->drop_log, now))
+		return;
+	log_to(log, LOG_LEVEL_INFO, "esp", sa ? sa->tunnel->name : "",
+	       "%s: packet from %s, SPI 0x%08x, sequence number %llu: %s",
+	       dataplane_counter_name(c), endpoint_format(remote, from), spi,
+	       (unsigned long long)seq, why);
+}
+
+/* An authenticated packet inside the window; `newer`: higher than any before. */
+static void heard_from(struct lane *l, struct sa *sa, const struct endpoint *remote, bool newer,
+		       mono_time now)
+{
+	sa->heard = true;
+	sa->live->stats.last_in = now;
+	if (!sa->child.outbound && !sa->used_reported) {
+		sa->used_reported = true;
+		forward_note(l, sa, DUE_USED_NEW);
+	}
+	/* RFC 7296 2.23: only a packet that is new and authentic may move the peer. */
+	if (!newer || endpoint_equal(remote, &sa->child.remote))
+		return;
+	if (sa->moved_reported && endpoint_equal(remote, &sa->moved_to) &&
+	    now - sa->moved_reported < MOVED_INTERVAL)
+		return;
+	sa->moved_to = *remote;
+	sa->moved_reported = now;
+	forward_note(l, sa, DUE_PEER_MOVED);
+}
+
+/* RFC 4303 3.4.4.1, RFC 4301 5.2: what came out of the ESP packet goes to the device. */
+static void deliver(struct lane *l, struct sa *sa, uint64_t seq, const struct endpoint *remote,
+		    const struct esp_payload *payload, mono_time now)
+{
+	uint32_t spi = sa->child.spi_in;
+	enum inner_error e;
+	struct inner inner;
+
+	if (payload->next_header == ESP_NEXT_DUMMY) /* RFC 4303 2.6: dropped without notice */
+		return;
+	if (payload->next_header != ESP_NEXT_IPV4 && payload->next_header != ESP_NEXT_IPV6) {
+		drop_in(l, DROP_MALFORMED, sa, spi, seq, remote, "next header is not IP", now);
+		return;
+	}
+	e = inner_parse(span_of(payload->data, payload->len), &inner);
+	if (e == INNER_OK &&
+	    (inner.src.family == AF_INET) != (payload->next_header == ESP_NEXT_IPV4))
+		e = INNER_VERSION;
+	if (e != INNER_OK) {
+		drop_in(l, DROP_MALFORMED, sa, spi, seq, remote, inner_strerror(e), now);
+		return;
+	}
+	if (!sa_accepts(sa, &inner)) {
+		drop_in(l, DROP_SELECTOR_IN, sa, spi, seq, remote,
+			"outside the CHILD_SA's traffic selectors", now);
+		return;
+	}
+	coalesce_add(&l->up, sa->tunnel, sa->tunnel->may_join, payload->data, inner.len);
+}
+
+/* A peer whose SAs we have forgotten sends thousands of them. */
+static void unknown(struct lane *l, const struct endpoint *local, const struct endpoint *remote,
+		    uint32_t spi, mono_time now)
+{
+	const struct dataplane_event event = {
+		.kind = DATAPLANE_ESP_UNKNOWN, .local = *local, .remote = *remote, .spi = spi};
+	const struct dataplane_host *host = &l->forward->host;
+	uint32_t h = 0;
+	mono_time *told;
+
+	for (size_t i = 0; i < addr_size(remote->addr.family); i++)
+		h = (h ^ remote->addr.bytes[i]) * 0x01000193u;
+	told = &l->unknown_told[(h ^ h >> 16) % LANE_SENDERS];
+	if (*told && now - *told < UNKNOWN_INTERVAL)
+		return;
+	*told = now;
+	coalesce_flush(&l->up); /* the listener may remove tunnels */
+	host->event(host->ctx, &event);
+}
+
+static void drop_unknown(struct lane *l, const struct endpoint *local,
+			 const struct endpoint *remote, const uint8_t *packet, mono_time now)
+{
+	uint32_t spi = be32_get(packet);
+
+	drop_in(l, DROP_UNKNOWN_SPI, NULL, spi, be32_get(packet + 4), remote, "no such SPI", now);
+	unknown(l, local, remote, spi, now);
+}
+
+/* RFC 4303 3.4.3, 3.4.4: window, ICV, window again, in this order. An inbound SA is its SPI (RFC
+ * 4301 4.1: enough for unicast). */
+static void input(struct lane *l, const struct endpoint *local, const struct endpoint *remote,
+		  uint8_t *packet, size_t len, mono_time now)
+{
+	uint32_t spi = be32_get(packet), low = be32_get(packet + 4);
+	struct sa *sa = sadb_by_spi(&l->forward->sadb, spi);
+	struct esp_payload payload;
+	enum esp_error e;
+	uint64_t seq;
+	bool newer;
+
+	if (!sa) {
+		if (!held_add(&l->forward->held, local, remote, packet, len, now))
+			drop_unknown(l, local, remote, packet, now);
+		return;
+	}
+	seq = replay_infer(&sa->live->replay, low);
+	if (!replay_check(&sa->live->replay, seq)) {
+		sa->live->stats.drop_replay++;
+		drop_in(l, DROP_REPLAY, sa, spi, low, remote, "seen before, or too old", now);
+		return;
+	}
+	if (sa->expired_in) {
+		drop_in(l, DROP_EXPIRED, sa, spi, seq, remote, "the SA has reached its limit", now);
+		return;
+	}
+	e = esp_open(&sa->in, seq, packet, len, &payload);
+	if (e == ESP_ICV) {
+		sa->live->stats.drop_icv++;
+		drop_in(l, DROP_ICV, sa, spi, seq, remote, esp_strerror(e), now);
+		return;
+	}
+	if (e == ESP_TRUNCATED || e == ESP_UNALIGNED) {
+		drop_in(l, DROP_MALFORMED, sa, spi, seq, remote, esp_strerror(e), now);
+		return;
+	}
+	newer = seq > sa->live->replay.top;
+	replay_commit(&sa->live->replay, seq);
+	heard_from(l, sa, remote, newer, now);
+	sa->live->stats.packets_in++;
+	sa->live->stats.bytes_in += e == ESP_OK ? payload.len : 0;
+	forward_check_limits(l, sa);
+	if (e != ESP_OK)
+		drop_in(l, DROP_MALFORMED, sa, spi, seq, remote, esp_strerror(e), now);
+	else
+		deliver(l, sa, seq, remote, &payload, now);
+}
+
+void forward_input(struct lane *l, const struct endpoint *local, const struct endpoint *remote,
+		   uint8_t tos, uint8_t *packets, size_t len, size_t size, mono_time now)
+{
+	(void)tos;
+	do {
+		size_t n = len < size ? len : size;
+
+		if (n < ESP_HEADER_LEN)
+			drop_in(l, DROP_MALFORMED, NULL, 0, 0, remote, "shorter than an ESP header",
+				now);
+		else
+			input(l, local, remote, packets, n, now);
+		packets += n;
+		len -= n;
+	} while (len);
+}
+
+/* ---- packets before their SA ---- */
+
+void forward_ike_passed(struct forward *f, const struct endpoint *remote, mono_time now)
+{
+	held_ike(&f->held, remote, now);
+}
+
+void forward_pass_held(struct forward *f, uint32_t spi, mono_time now)
+{
+	struct lane *l = &f->lane;
+	struct held_packet *k;
+
+	if (!sadb_by_spi(&f->sadb, spi))
+		return;
+	while ((k = held_take(&f->held, spi, now))) {
+		l->drops[ESP_HELD]++;
+		input(l, &k->local, &k->remote, k->bytes, k->len, now);
+		coalesce_flush(&l->up);
+		free(k);
+	}
+}
+
+mono_time forward_drop_held(struct forward *f, mono_time now)
+{
+	struct held_packet *k;
+
+	while ((k = held_expired(&f->held, now))) {
+		drop_unknown(&f->lane, &k->local, &k->remote, k->bytes, now);
+		free(k);
+	}
+	return held_due(&f->held);
+}
+
+/* ---- up ---- */
+
+void forward_deliver(void *ctx, void *owner, const struct iovec *iov, size_t n)
+{
+	struct lane *l = ctx;
+
+	if (!l->forward->deliver(owner, iov, n))
+		l->drops[DROP_DEVICE] += n - 1; /* the vnet header, and one for each packet */
+}

@@ -1,0 +1,147 @@
+/* From the device to the network: RFC 4301 5.1, RFC 4303 3.3. A super-packet finds its SA once and
+ * is cut into packets, each of which is sealed where it leaves from: nothing is copied but by the
+ * cut. */
+#include "ipsecd/dataplane/forward.h"
+
+#include "ipsecd/dataplane/cut.h"
+#include "lib/buf.h"
+
+#include <netinet/in.h>
+#include <utlist.h>
+
+#define ACQUIRE_INTERVAL MONO_S
+
+/* What the kernel says by itself on a new IPv6 device (MLD, router solicitations) is
+ * no traffic that asks for a tunnel. */
+static bool is_chatter(const struct inner *packet)
+{
+	return packet->protocol == IPPROTO_ICMPV6 && packet->dst.family == AF_INET6 &&
+	       packet->dst.bytes[0] == 0xff && packet->dst.bytes[1] == 0x02;
+}
+
+static void want_sa(struct lane *l, struct forward_tunnel *t, const struct inner *packet,
+		    mono_time now)
+{
+	if (t->acquire_due || (t->acquired && now - t->acquired < ACQUIRE_INTERVAL) ||
+	    is_chatter(packet))
+		return;
+	t->acquire_due = true;
+	DL_APPEND2(l->acquires, t, acquire_prev, acquire_next);
+}
+
+/* ---- sending ---- */
+
+/* What was counted when it was sealed: none of it has left. */
+static void take_back(struct lane *l, const struct batch_cost *cost)
+{
+	struct dataplane_child_stats *s = &cost->sa->live->stats;
+
+	s->bytes_out -= cost->bytes;
+	s->packets_out -= cost->packets;
+	l->drops[DROP_SEND] += cost->packets;
+}
+
+void forward_send(struct lane *l)
+{
+	const struct dataplane_host *host = &l->forward->host;
+	struct batch *b = &l->out;
+
+	if (b->n == 0)
+		return;
+	host->send_esp(host->ctx, b->runs, b->n);
+	for (unsigned i = 0; i < b->n; i++)
+		if (!b->runs[i].sent)
+			take_back(l, &b->costs[i]);
+	batch_clear(b);
+}
+
+/* ---- sealing ---- */
+
+/* RFC 4303 3.3.3, RFC 4106 3.1: a number is used once, whatever becomes of the packet;
+ * counters make the IVs of AEADs unique. RFC 3602 3: those of CBC are unpredictable. */
+static bool seal(struct lane *l, struct sa *sa, uint8_t *inner, size_t len, uint8_t next_header)
+{
+	const struct dataplane_host *host = &l->forward->host;
+	uint8_t iv[ALGORITHM_IV_MAX];
+	uint64_t seq = sa_live_next(sa->live);
+
+	if (sa->out.aead)
+		be64_set(iv, seq);
+	else
+		host->random(host->ctx, iv, sa->out.iv_len);
+	return esp_seal(&sa->out, seq, iv, next_header, inner, len).len != 0;
+}
+
+static uint8_t *place(struct lane *l, size_t len)
+{
+	uint8_t *at = batch_place(&l->out, len);
+
+	if (at)
+		return at;
+	forward_send(l);
+	return batch_place(&l->out, len);
+}
+
+/* The next packet of the cut is sealed where it leaves from. */
+static void send_next(struct lane *l, struct sa *sa, struct cut *cut, uint8_t next_header,
+		      mono_time now)
+{
+	size_t len = cut_peek(cut), padded = len < sa->pad_to ? sa->pad_to : len,
+	       total = esp_length(&sa->out, padded);
+	struct dataplane_child_stats *stats = &sa->live->stats;
+	uint8_t *packet = place(l, total) + ESP_HEADER_LEN + sa->out.iv_len;
+
+	cut_next(cut, packet, len);
+	if (sa->expired_out) {
+		l->drops[DROP_EXPIRED]++;
+		return;
+	}
+	memset(packet + len, 0, padded - len); /* the inner header says where it begins */
+	if (seal(l, sa, packet, padded, next_header)) {
+		batch_add(&l->out, sa, 0, false, total, len);
+		stats->bytes_out += len;
+		stats->packets_out++;
+		stats->last_out = now;
+	} else {
+		l->drops[DROP_SEND]++;
+	}
+	forward_check_limits(l, sa);
+}
+
+static void send_all(struct lane *l, struct sa *sa, struct cut *cut, const struct inner *inner,
+		     mono_time now)
+{
+	uint8_t next_header = inner->src.family == AF_INET6 ? ESP_NEXT_IPV6 : ESP_NEXT_IPV4;
+
+	while (cut_peek(cut) != 0) {
+		if (esp_length(&sa->out, cut_peek(cut)) > ESP_RUN_BYTES) {
+			l->drops[DROP_TOO_BIG] += cut_left(cut);
+			return;
+		}
+		send_next(l, sa, cut, next_header, now);
+	}
+}
+
+void forward_output(struct lane *l, struct forward_tunnel *t, const struct forward_packet *p,
+		    mono_time now)
+{
+	struct inner inner;
+	struct cut cut;
+	struct sa *sa;
+	bool any;
+
+	if (inner_parse(span_of(p->data, p->len), &inner) != INNER_OK ||
+	    cut_begin(&cut, &p->vnet, p->data, p->len) != CUT_OK) {
+		l->drops[DROP_MALFORMED]++;
+		return;
+	}
+	if (p->congested && !cut_congested(&cut))
+		l->drops[DROP_QUEUE]++;
+	sa = sa_select(t->newest, &inner, &any);
+	if (!sa) {
+		l->drops[any ? DROP_NO_SELECTOR : DROP_NO_SA] += cut_left(&cut);
+		want_sa(l, t, &inner, now);
+		return;
+	}
+	send_all(l, sa, &cut, &inner, now);
+}

@@ -1,0 +1,25 @@
+/* What one thread of packet work needs for its packets: counters, what is to be told, the packets
+ * on their way out and up. There is one lane yet; nothing that a packet touches is outside of it
+ * but the tables of SAs and what an SA has in the area. */
+#ifndef DETOUR_LANE_H
+#define DETOUR_LANE_H
+
+#include "ipsecd/dataplane/batch.h"
+#include "ipsecd/dataplane/coalesce.h"
+
+struct forward;
+
+#define LANE_SENDERS 64
+
+struct lane {
+	struct forward *forward;
+	uint64_t drops[DATAPLANE_COUNTERS];
+	struct log_limit drop_log;
+	mono_time unknown_told[LANE_SENDERS]; /* by the sender's address, hashed */
+	struct sa *due;			      /* SAs with something to report */
+	struct forward_tunnel *acquires;      /* tunnels with an ACQUIRE to report */
+	struct batch out;
+	struct coalesce up;
+};
+
+#endif
