@@ -7,7 +7,7 @@ $(BUILD)/bench/bench_tunnel: $(call objects,$(BENCH_TUNNEL_SRC))
 	$(call link,-lcrypto -lnftnl -lmnl -lev)
 
 $(BUILD)/bench/bench_segments: $(call objects,tests/bench/bench_segments.c tests/support/packets.c \
-		$(addprefix ipsecd/dataplane/,cut.c coalesce.c checksum.c))
+		$(addprefix ipsecd/dataplane/,cut.c coalesce.c checksum.c fq.c inner.c) lib/addr.c lib/buf.c)
 	$(call link,)
 
 $(BUILD)/bench/bench_ike: $(call objects,tests/bench/bench_ike.c $(CRYPTO_SRC)) \

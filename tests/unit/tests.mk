@@ -38,6 +38,7 @@ TEST_test_quality := tests/unit/test_quality.c routed-bridge/quality.c
 TEST_test_probe := tests/unit/test_probe.c routed-bridge/probe_message.c routed-bridge/prefix_list.c lib/addr.c
 TEST_test_cut := tests/unit/test_cut.c tests/support/packets.c $(addprefix ipsecd/dataplane/,cut.c checksum.c)
 TEST_test_coalesce := tests/unit/test_coalesce.c tests/support/packets.c $(addprefix ipsecd/dataplane/,coalesce.c cut.c checksum.c)
+TEST_test_fq := tests/unit/test_fq.c tests/support/packets.c $(addprefix ipsecd/dataplane/,fq.c inner.c) lib/addr.c lib/buf.c
 TEST_test_inner := tests/unit/test_inner.c ipsecd/dataplane/inner.c lib/addr.c lib/buf.c
 TEST_test_netlink := tests/unit/test_netlink.c lib/netlink_message.c lib/addr.c
 LIBS_test_netlink := -lmnl
