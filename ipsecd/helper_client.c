@@ -413,6 +413,11 @@ void helper_client_link(struct helper_client *c, int fd)
 	ask_scripts(c);
 }
 
+bool helper_client_linked(const struct helper_client *c)
+{
+	return c->link != NULL;
+}
+
 struct helper_client *helper_client_new(const struct helper_client_host *host)
 {
 	struct helper_client *c = calloc(1, sizeof(*c));

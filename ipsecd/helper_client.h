@@ -31,6 +31,7 @@ struct helper_client *helper_client_new(const struct helper_client_host *host);
 void helper_client_free(struct helper_client *c);
 /* The first helper, or a new one. Takes fd. */
 void helper_client_link(struct helper_client *c, int fd);
+bool helper_client_linked(const struct helper_client *c);
 
 /* For ike_env.psk_mac; ctx is the client. Blocks for a moment. */
 bool helper_client_mac(void *ctx, const struct secret *secret, uint16_t prf_id,

@@ -12,6 +12,7 @@
 
 #define DESCRIPTORS_MAX 1024 /* in a process that has just begun */
 #define RAW_MAX		8
+#define LOOK_SECONDS	1.
 
 struct ike_process {
 	struct daemon shell;
@@ -22,6 +23,8 @@ struct ike_process {
 	struct helper_client *helper;
 	int early_link, early_helper; /* come before the start: plane's, helper's; -1: none */
 	struct ipc_processes processes;
+	bool without_plane, without_helper; /* at the last look */
+	ev_timer look;			    /* at the links */
 	int status;
 	ev_timer finish; /* zero: what ends it may be told amid the engine's outputs */
 };
@@ -48,14 +51,14 @@ static struct means *open_means(void *ctx, const struct means_host *host, char *
 
 	p->early_link = -1;
 	p->remote = remote_new(host);
-	if (!p->remote || fd < 0) {
-		snprintf(why, size, p->remote ? "no link to the plane's process" : "out of memory");
+	if (!p->remote) {
+		snprintf(why, size, "out of memory");
 		return NULL;
 	}
 	/* Without its first plane we don't know what can be done: whoever starts us does it again
 	 * when there is one. */
-	if (!take_plane(p, fd, why, size))
-		_exit(1);
+	if (fd < 0 || !take_plane(p, fd, why, size))
+		_exit(ROLE_ALONE);
 	return remote_means(p->remote);
 }
 
@@ -102,6 +105,27 @@ static void on_link(void *ctx, const char *peer, int fd)
 	}
 }
 
+/* ---- links that broke ---- */
+
+/* One whose process ended is followed by another one anyway, soon: told is what was so at the look
+ * before, too. */
+static void look(struct ike_process *p, const char *peer, bool linked, bool *without)
+{
+	if (!linked && *without)
+		role_unlinked(p->role, peer);
+	*without = !linked;
+}
+
+static void on_look(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct ike_process *p = w->data;
+
+	(void)loop;
+	(void)revents;
+	look(p, "plane", !p->remote || remote_linked(p->remote), &p->without_plane);
+	look(p, "helper", !p->helper || helper_client_linked(p->helper), &p->without_helper);
+}
+
 /* ---- life ---- */
 
 static void on_finish(struct ev_loop *loop, ev_timer *w, int revents)
@@ -110,6 +134,7 @@ static void on_finish(struct ev_loop *loop, ev_timer *w, int revents)
 
 	(void)loop;
 	(void)revents;
+	ev_timer_stop(p->loop, &p->look);
 	shell_close(&p->shell);
 	p->helper = NULL; /* went with it */
 	role_end(p->role, p->status);
@@ -215,6 +240,7 @@ static bool start(void *ctx, char *why, size_t size)
 	}
 	if (!confine(p, why, size))
 		return false;
+	ev_timer_start(p->loop, &p->look);
 	shell_start(&p->shell);
 	return true;
 }
@@ -250,7 +276,8 @@ int ike_run(const struct options *options)
 	p.options = options;
 	p.loop = ev_default_loop(0);
 	ev_timer_init(&p.finish, on_finish, 0., 0.);
-	p.finish.data = &p;
+	ev_timer_init(&p.look, on_look, LOOK_SECONDS, LOOK_SECONDS);
+	p.finish.data = p.look.data = &p;
 	p.role = p.loop ? role_begin(options, p.loop) : NULL;
 	return p.role ? role_run(p.role, &host) : 1;
 }

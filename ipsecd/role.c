@@ -301,6 +301,11 @@ void role_ready(struct role *r)
 	ipc_send(r->link, IPC_READY, 0, NULL, 0, NULL, 0);
 }
 
+void role_unlinked(struct role *r, const char *peer)
+{
+	ipc_send_name(r->link, IPC_UNLINKED, peer, -1);
+}
+
 void role_status(struct role *r, const char *text)
 {
 	struct span body = span_str(text);

@@ -10,13 +10,17 @@
 /* In the environment of a process whose predecessor was ended by others (SIGKILL). */
 #define ROLE_KILLED "IPSECD_KILLED"
 
+/* Exit status of one that can't work without another process, which is gone or does not answer. */
+#define ROLE_ALONE 75
+
 struct role;
 
 struct role_host {
 	/* IPC_START came: descriptors are there. Returns false: `why`; IPC_FAILED is sent. */
 	bool (*start)(void *ctx, char *why, size_t size);
-	/* A link to another process, or a new one because that process is new; the callee makes an
-	 * ipc_link of fd (it is the callee's). Before start: those that are there by then. */
+	/* A link to another process, or a new one because that process is new or the link broke;
+	 * the callee makes an ipc_link of fd (it is the callee's). Before start: those that are
+	 * there by then. */
 	void (*link)(void *ctx, const char *peer, int fd);
 	void (*reload)(void *ctx);
 	void (*stop)(void *ctx, bool keep);
@@ -44,6 +48,8 @@ void role_keep(struct role *r, const char *name, int fd); /* a duplicate is kept
 void role_drop(struct role *r, const char *name);
 /* It works; and, once more, each reload is done. */
 void role_ready(struct role *r);
+/* ike has no link to this one: it is given another one, if that process runs. */
+void role_unlinked(struct role *r, const char *peer);
 void role_status(struct role *r, const char *text);
 /* After stop: leaves the loop with this exit status, telling IPC_ENDED. Before role_ready and not
  * asked to stop: nobody works any more, and a status that is not 0 becomes ipsecd's (2: errors in

@@ -215,7 +215,7 @@ static void on_ping(struct ev_loop *loop, ev_timer *w, int revents)
 	for (unsigned i = 0; i < IPC_ROLES; i++) {
 		struct process *p = s->children[i].now;
 
-		if (!p || !p->ready || p->exited)
+		if (!p || !p->begun || p->exited)
 			continue;
 		if (p->unanswered++ >= UNANSWERED_MAX && !p->stopping) {
 			p->hung = true;

@@ -15,9 +15,11 @@
 #include <unistd.h>
 
 #define LINK_FD		     3
-#define START_DEATHS_MAX     5	     /* in a row before anything worked: it never will */
-#define POISONED_DEATHS	     5	     /* in a row after it worked: what it was given may be why */
-#define LEFTOVER_SECONDS     2.	     /* for what it said last to be read */
+#define START_DEATHS_MAX     5	/* in a row before anything worked: it never will */
+#define POISONED_DEATHS	     5	/* in a row after it worked: what it was given may be why */
+#define LEFTOVER_SECONDS     2. /* for what it said last to be read */
+#define ALONE_PAUSE	     (MONO_S / 5) /* for another process to be there */
+#define RELINK_INTERVAL	     (MONO_S / 2)
 #define MFD_NOEXEC_SEAL_FLAG 0x0008U /* Linux 6.3 */
 
 const char *const role_words[IPC_ROLES + 2] = {
@@ -177,8 +179,9 @@ void process_free(struct process *p)
 
 /* ---- beginning ---- */
 
-/* A new connection between two that run; the one that is not begun yet has it before its start. */
-static void connect_pair(struct supervisor *s, enum ipc_role a, enum ipc_role b)
+/* A new connection between two that run; the one that is not begun yet has it before its start.
+ * false: one of them does not run, or there is none to be had. */
+static bool connect_pair(struct supervisor *s, enum ipc_role a, enum ipc_role b)
 {
 	struct process *one = s->children[a].now, *other = s->children[b].now;
 	char name[IPC_NAME_MAX];
@@ -186,11 +189,11 @@ static void connect_pair(struct supervisor *s, enum ipc_role a, enum ipc_role b)
 
 	/* Programs of two generations may not understand each other. */
 	if (!one || !other || !one->link || !other->link || one->generation != other->generation)
-		return;
+		return false;
 	if (!ipc_pair(fds)) {
 		log_to(s->log, LOG_LEVEL_ERROR, "job", "", "connecting %s with %s: %s",
 		       role_words[a], role_words[b], strerror(errno));
-		return;
+		return false;
 	}
 	snprintf(name, sizeof(name), "link:%s", role_words[b]);
 	ipc_send_name(one->link, IPC_GIVE, name, fds[0]);
@@ -198,6 +201,22 @@ static void connect_pair(struct supervisor *s, enum ipc_role a, enum ipc_role b)
 	ipc_send_name(other->link, IPC_GIVE, name, fds[1]);
 	close(fds[0]);
 	close(fds[1]);
+	return true;
+}
+
+/* One that is just being started has a link by that. */
+void child_relink(struct child *c)
+{
+	struct supervisor *s = c->supervisor;
+	mono_time now = mono_now();
+
+	if (!c->now || !c->now->begun || (c->relinked && now - c->relinked < RELINK_INTERVAL))
+		return;
+	c->relinked = now;
+	if (connect_pair(s, IPC_ROLE_IKE, c->role))
+		log_to(s->log, LOG_LEVEL_WARN, "job", "",
+		       "the link between ike and %s broke: they have a new one",
+		       role_words[c->role]);
 }
 
 static void make_state(struct supervisor *s, enum ipc_role role)
@@ -312,6 +331,12 @@ void process_kill(struct process *p, int signal_number)
 		kill(p->pid, signal_number);
 }
 
+/* The other one is gone, or does not answer: that is dealt with where it is seen. */
+static bool is_alone(const struct process *p)
+{
+	return WIFEXITED(p->status) && WEXITSTATUS(p->status) == ROLE_ALONE;
+}
+
 /* From wait's status: "killed by SIGSEGV". */
 static const char *describe(const struct process *p, char *text, size_t size)
 {
@@ -320,6 +345,8 @@ static const char *describe(const struct process *p, char *text, size_t size)
 
 	if (p->hung)
 		snprintf(text, size, "did not answer any more");
+	else if (is_alone(p))
+		snprintf(text, size, "can't work without another process");
 	else if (abbreviation)
 		snprintf(text, size, "killed by SIG%s", abbreviation);
 	else if (WIFSIGNALED(p->status))
@@ -363,14 +390,16 @@ static bool never_works(const struct child *c, const struct process *p)
 {
 	bool status = WIFEXITED(p->status) && WEXITSTATUS(p->status) != 0;
 
-	return (c->supervisor->phase == PHASE_STARTING || c->supervisor->former) &&
+	return !is_alone(p) && (c->supervisor->phase == PHASE_STARTING || c->supervisor->former) &&
 	       (p->failed || status || c->backoff.deaths >= START_DEATHS_MAX);
 }
 
 /* SIGKILL comes from others: an operator, a test, the kernel without memory. */
 static bool own_fault(const struct process *p)
 {
-	return p->hung || !WIFSIGNALED(p->status) || WTERMSIG(p->status) != SIGKILL;
+	bool killed = WIFSIGNALED(p->status) && WTERMSIG(p->status) == SIGKILL;
+
+	return p->hung || !(killed || is_alone(p));
 }
 
 static void died(struct child *c, struct process *p)
@@ -379,7 +408,7 @@ static void died(struct child *c, struct process *p)
 	mono_time max = (mono_time)(s->options->restart_pause * (double)MONO_S), pause;
 
 	describe(p, c->last_death, sizeof(c->last_death));
-	pause = backoff_died(&c->backoff, p->started, mono_now(), max);
+	pause = is_alone(p) ? ALONE_PAUSE : backoff_died(&c->backoff, p->started, mono_now(), max);
 	if (never_works(c, p)) {
 		log_to(s->log, LOG_LEVEL_ERROR, "job", "", "%s (pid %ld) %s; ending", word(p),
 		       (long)p->pid, c->last_death);

@@ -170,6 +170,16 @@ static void on_keep_on_stop(struct process *p, struct ipc_message *m)
 	p->supervisor->keep_seconds = k.seconds;
 }
 
+static void on_unlinked(struct process *p, struct ipc_message *m)
+{
+	const struct ipc_name *name = p->child->role == IPC_ROLE_IKE ? ipc_name(m) : NULL;
+
+	for (unsigned i = 0; name && i < IPC_ROLES; i++) {
+		if (i != IPC_ROLE_IKE && strcmp(name->name, role_words[i]) == 0)
+			child_relink(&p->supervisor->children[i]);
+	}
+}
+
 /* Its loop turns. Of IPC_ENDED what counts is the end that follows. */
 static void on_alive(struct process *p, struct ipc_message *m)
 {
@@ -178,9 +188,16 @@ static void on_alive(struct process *p, struct ipc_message *m)
 }
 
 static void (*const handlers[])(struct process *p, struct ipc_message *m) = {
-	[IPC_READY] = on_ready, [IPC_FAILED] = on_failed, [IPC_LOG] = on_log,
-	[IPC_KEEP] = on_keep,	[IPC_DROP] = on_drop,	  [IPC_STATUS] = on_status,
-	[IPC_ENDED] = on_alive, [IPC_PONG] = on_alive,	  [IPC_KEEP_ON_STOP] = on_keep_on_stop,
+	[IPC_READY] = on_ready,
+	[IPC_FAILED] = on_failed,
+	[IPC_LOG] = on_log,
+	[IPC_KEEP] = on_keep,
+	[IPC_DROP] = on_drop,
+	[IPC_STATUS] = on_status,
+	[IPC_ENDED] = on_alive,
+	[IPC_PONG] = on_alive,
+	[IPC_KEEP_ON_STOP] = on_keep_on_stop,
+	[IPC_UNLINKED] = on_unlinked,
 };
 
 static void on_message(void *ctx, struct ipc_link *link, struct ipc_message *m)

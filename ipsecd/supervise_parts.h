@@ -63,6 +63,7 @@ struct child {
 	bool elsewhere;	    /* the supervisor that we take over from has it still */
 	bool asked_to_stop; /* that one was */
 	ev_timer restart;
+	mono_time relinked; /* to ike, when its link had broken; 0: never */
 	uint32_t restarts;
 	bool killed; /* the last one's death was no fault of its own */
 	char last_death[64];
@@ -140,6 +141,8 @@ void process_free(struct process *p); /* of one that is gone, or whose end nobod
 /* Starts a role, or tries again after a pause. */
 void child_start(struct child *c);
 void process_closed(struct process *p); /* its link has ended */
+/* ike has lost its link to this one. */
+void child_relink(struct child *c);
 
 /* ---- supervise_messages.c ---- */
 

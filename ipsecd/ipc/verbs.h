@@ -11,7 +11,8 @@ enum ipc_verb {
 	/* ---- supervisor -> any role ---- */
 	IPC_GIVE = 1,  /* struct ipc_name + descriptor: "vici", "engine", "area", "vault",
 			  "udp4-500", "tun:NAME", and links: "link:plane", "link:ike", "link:helper",
-			  each of which may come again later, when that process is a new one */
+			  each of which may come again later, when that process is a new one
+			  or the link broke */
 	IPC_START,     /* all is given that there is; the role goes to work */
 	IPC_RELOAD,    /* to ike: SIGHUP */
 	IPC_STOP,      /* struct ipc_stop: SIGTERM, or to make room for another process */
@@ -28,6 +29,7 @@ enum ipc_verb {
 	IPC_ENDED,	/* it has done what IPC_STOP asked, and leaves */
 	IPC_PONG,
 	IPC_KEEP_ON_STOP, /* ike: struct ipc_keep_on_stop, of the configuration in force */
+	IPC_UNLINKED,	  /* ike: struct ipc_name, "plane" or "helper": it has no link to it */
 
 	/* ---- ike -> plane: bodies, answers and what is refused are in plane.h ---- */
 	IPC_PLANE_HELLO = 64, /* the first on each link; call */

@@ -257,6 +257,11 @@ bool remote_link(struct remote *r, int fd, bool *other, char *why, size_t size)
 	return false;
 }
 
+bool remote_linked(const struct remote *r)
+{
+	return r->link != NULL;
+}
+
 /* ---- life ---- */
 
 struct remote *remote_new(const struct means_host *host)

@@ -18,6 +18,7 @@ struct remote *remote_new(const struct means_host *host);
  * `why`, and it counts as gone; or, with `other` set, it is of another kind than the first, with
  * which the process can't go on. */
 bool remote_link(struct remote *r, int fd, bool *other, char *why, size_t size);
+bool remote_linked(const struct remote *r);
 /* Useful once remote_link succeeded; closing it frees the remote. */
 struct means *remote_means(struct remote *r);
 

@@ -13,12 +13,13 @@ from tests.support.killing import SPLIT, Ivs, reconnect  # noqa: E402
 from tests.support.pair import OursWithOurs, Pair, one_of_each  # noqa: E402
 from tests.support.poll import until  # noqa: E402
 from tests.support.netns import run  # noqa: E402
-from tests.support.process import Daemon  # noqa: E402
+from tests.support.process import Daemon, break_links  # noqa: E402
 from tests.support.rekeying import child_spis  # noqa: E402
 from tests.support.service_manager import ServiceManager  # noqa: E402
 from tests.support.sniffer import LinkWatch  # noqa: E402
 from tests.support.suite import Suite, check, check_equal  # noqa: E402
 from tests.support.tunnel import tunnel  # noqa: E402
+from tests.support.vici import Failed  # noqa: E402
 
 CTL = os.path.join(os.path.dirname(BINARY), "ipsecctl")
 NAME = "net"
@@ -51,6 +52,29 @@ def kill_at_once(peer, times=40):
     until("a new ike", lambda: all_roles(peer) and peer.roles().get("ike", min(killed)) not in killed)
     reconnect(peer)
     one_of_each(peer, NAME)
+
+
+def helper_keeps_a_secret(peer):
+    try:
+        peer.control.request("load-shared", {"id": "new", "type": "IKE", "data": "by a new link",
+                                             "owners": ["somebody"]})
+        return True
+    except Failed:  # "try again"
+        return False
+
+
+def break_each_link(peer):
+    """Between processes that live on: they have a new one soon, and all works by it."""
+    roles = peer.roles()
+    for name in ("plane", "helper"):
+        mark = peer.log_mark()
+        check_equal(break_links(peer.namespace, roles["ike"], roles[name]), 1, f"links to {name}")
+        peer.wait_log(f"the link between ike and {name} broke: they have a new one", mark)
+        if name == "plane":
+            peer.wait_log("has its 1 tunnels and 1 CHILD_SAs; 0 differ", mark)
+        else:  # which keeps the secret
+            until("helper keeps a secret", lambda: helper_keeps_a_secret(peer))
+    check_equal(peer.roles(), roles, "the processes")
 
 
 def survives(pair, what, borne=0):
@@ -128,6 +152,7 @@ def main():
             suite.case(f"kill -9 of {name}", survives, pair,
                        lambda name=name: kill_role(pair.ours, name), logs=logs)
         suite.case("kill -9 of each new ike", survives, pair, lambda: kill_at_once(pair.ours), logs=logs)
+        suite.case("links break", survives, pair, lambda: break_each_link(pair.ours), logs=logs)
         suite.case("upgrade", survives, pair, lambda: upgrade(pair.ours), logs=logs)
         suite.case("takeover", survives, pair, lambda: takeover(pair.ours))
     with Pair([tunnel(NAME, 1)], ipsecd_options=SPLIT) as pair:

@@ -22,6 +22,7 @@ BIN = os.environ.get("BIN", os.path.join(ROOT, "build/bin"))
 BINARY = os.path.join(BIN, "supervise-test")
 CTL = os.path.join(BIN, "ipsecctl")
 ROLES = ("plane", "ike", "helper")
+STATES = {"plane": "area", "ike": "engine", "helper": "vault"}
 
 
 def read(path):
@@ -153,6 +154,7 @@ def second_signal_ends_at_once(folder):
         s.wait("ike] stop")
         check(s.daemon.running(), "it did not wait for ike")
         check_equal(s.end(), 0, "exit status")
+        check("does not end" not in s.daemon.log(), "the second signal was not waited for")
 
 
 @in_folder
@@ -232,6 +234,64 @@ def state_that_kills_is_left(folder):
         s.wait("state engine is 0", mark)  # keys without their counters are of no use
         until("another ike", lambda: s.role("ike") not in (0, old))
         check_equal(s.end(), 0, "exit status")
+
+
+@in_folder
+def no_death_of_its_own(folder):
+    """Without plane, ike can't work: it is neither given up nor started without what it knew."""
+    with Supervisor(folder, env={"FAKE_IKE": "alone"}) as s:
+        s.running()
+        log = s.daemon.log()
+        check_equal(log.count("can't work without another process"), 7, "times that it was alone")
+        check("state engine is 7" in log, "its state is as it was")
+        check_equal(s.end(), 0, "exit status")
+
+
+@in_folder
+def broken_links_are_made_again(folder):
+    with Supervisor(folder, env={"FAKE_IKE": "unlinks"}) as s:
+        s.running()
+        roles = s.roles()
+        mark = s.daemon.log_mark()
+        s.daemon.kill(signal.SIGHUP)
+        for peer in ("plane", "helper"):
+            s.wait(f"the link between ike and {peer} broke", mark)
+            s.wait(f"{peer}] a peer is gone", mark)
+            s.wait(f"{peer}] hello from ike {roles['ike']}", mark)
+            s.wait(f"ike] hello from {peer} {roles[peer]}", mark)
+        check_equal(s.roles(), roles, "the processes")
+        check_equal(s.end(), 0, "exit status")
+
+
+class Hung:
+    """Processes that are stopped, each beside two that go on; it takes more than a minute until the
+    supervisor is sure, in which other cases run."""
+
+    def __init__(self):
+        self.folders = [tempfile.mkdtemp(prefix="interop-hung-") for _ in ROLES]
+        self.all = []
+
+    def __enter__(self):
+        for folder, name in zip(self.folders, ROLES):
+            s = Supervisor(folder, "--restart-pause", "0")
+            self.all.append((s, name, s.running().roles()))
+            os.kill(s.role(name), signal.SIGSTOP)
+        return self
+
+    def __exit__(self, *exception):
+        for s, _, _ in self.all:
+            s.__exit__(*exception)
+        for folder in self.folders:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def are_replaced(self):
+        for s, name, before in self.all:
+            s.wait(f"{name} (pid {before[name]}) did not answer any more", timeout=200)
+            until(f"a new {name}", lambda s=s, n=name, b=before: s.role(n) not in (0, b[n]))
+            s.wait(f"{name}] state {STATES[name]} is 1")
+            check_equal({k: v for k, v in s.roles().items() if k != name},
+                        {k: v for k, v in before.items() if k != name}, "the others")
+            check_equal(s.end(), 0, "exit status")
 
 
 def starting_fails(folder, env, status, *texts):
@@ -525,8 +585,7 @@ def a_stop_with_a_limit(folder):
     check(ran[4].endswith(".service"), f"{ran}")
 
 
-def main():
-    suite = Suite("supervise")
+def cases(suite):
     suite.case("processes start, know each other and end in order", starts_and_ends)
     suite.case("SIGHUP reloads, SIGINT ends", reloads)
     suite.case("a second signal does not wait for a deaf ike", second_signal_ends_at_once)
@@ -535,6 +594,8 @@ def main():
     suite.case("51 restarts leak nothing", restarts_leak_nothing)
     suite.case("pauses grow", pauses_grow)
     suite.case("five deaths: without the state", state_that_kills_is_left)
+    suite.case("without another process", no_death_of_its_own)
+    suite.case("a link breaks", broken_links_are_made_again)
     suite.case("a start that fails is told", starting_that_fails_is_told)
     suite.case("in the background", the_command_returns_when_all_work)
     suite.case("upgrade", upgrade)
@@ -545,6 +606,13 @@ def main():
     suite.case("systemd is told", the_service_manager_is_told)
     suite.case("systemd's store", restart_by_the_service_manager)
     suite.case("a stop that keeps, and nobody comes", a_stop_with_a_limit)
+
+
+def main():
+    suite = Suite("supervise")
+    with Hung() as hung:
+        cases(suite)
+        suite.case("a process that hangs is replaced", hung.are_replaced)
     return suite.finish()
 
 

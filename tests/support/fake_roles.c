@@ -2,6 +2,8 @@
  * ones (build/bin/supervise-test). The environment says what goes wrong:
  *	FAKE_KEEP: keep-on-stop is set
  *	FAKE_PLANE, FAKE_IKE, FAKE_HELPER: fail, status2, crash (at the start), deaf (no stop)
+ *	FAKE_IKE: alone: the first seven can't work without another process;
+ *		  unlinks: at SIGHUP it closes its links, and tells it
  * ike counts in its state; each tells the log what comes. */
 #include "ipsecd/role.h"
 
@@ -13,7 +15,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define HELLO 1000
+#define HELLO  1000
+#define ALONES 7
 
 struct fake {
 	struct role *role;
@@ -90,6 +93,8 @@ static void count(struct fake *f, const char *name)
 	say(f, "state", text);
 	if (pwrite(f->state, &n, sizeof(n), 0) != sizeof(n))
 		say(f, "state", "can't be written");
+	if (told(f, "alone") && n <= ALONES)
+		_exit(ROLE_ALONE);
 }
 
 static void keep_something(struct fake *f)
@@ -141,6 +146,12 @@ static void reload(void *ctx)
 	struct fake *f = ctx;
 
 	say(f, "reload", "");
+	if (told(f, "unlinks")) {
+		while (f->n_links)
+			ipc_link_free(f->links[--f->n_links]);
+		role_unlinked(f->role, "plane");
+		role_unlinked(f->role, "helper");
+	}
 	role_ready(f->role);
 }
 

@@ -1,9 +1,13 @@
 """Daemons that tests start: output in a file, stopped by pid, never left behind."""
+import ctypes
 import os
 import signal
+import socket
 import subprocess
 
 from .poll import until
+
+SYS_PIDFD_GETFD = 438
 
 
 def children(pid):
@@ -22,6 +26,32 @@ def title(pid):
             return file.read().rstrip(b"\0").decode()
     except OSError:
         return ""
+
+
+def _sockets(pid):
+    """{inode: descriptor} of its sockets."""
+    links = {fd: os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
+    return {link[len("socket:["):-1]: int(fd) for fd, link in links.items()
+            if link.startswith("socket:[")}
+
+
+def break_links(namespace, one, other):
+    """Shuts down each pair of unix sockets that two processes have in common. How many."""
+    ours, theirs, broken = _sockets(one), _sockets(other), 0
+    shown = subprocess.run(namespace.argv("ss", "-xanH"), check=True, text=True,
+                           stdout=subprocess.PIPE).stdout
+    for words in map(str.split, shown.splitlines()):
+        if words[5] not in ours or words[7] not in theirs:
+            continue
+        process = os.pidfd_open(one)
+        fd = ctypes.CDLL(None, use_errno=True).syscall(SYS_PIDFD_GETFD, process, ours[words[5]], 0)
+        os.close(process)
+        if fd < 0:
+            raise OSError(ctypes.get_errno(), "pidfd_getfd")
+        with socket.socket(fileno=fd) as copy:
+            copy.shutdown(socket.SHUT_RDWR)
+        broken += 1
+    return broken
 
 
 class Daemon:
