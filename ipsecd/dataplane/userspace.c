@@ -1,7 +1,6 @@
 /* The userspace data plane: a TUN device per tunnel over the packet paths of forward.h,
- * driven by the host's event loop. This file has the table of verbs, opening and closing,
- * the packets and the tick; the only one here that reads the clock. Must not know IKE,
- * configuration files or UDP. docs/dataplane.md has the rules. */
+ * driven by the host's event loop. This file has the table of verbs, opening and closing and
+ * the tick. Must not know IKE, configuration files or UDP. docs/dataplane.md has the rules. */
 #include "ipsecd/dataplane/userspace.h"
 
 #include "ipsecd/dataplane/mss.h"
@@ -11,69 +10,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define BATCH 64 /* packets of one device in one wakeup */
-
 static struct tunnel *tunnel_find(const struct dataplane *d, uint32_t id)
 {
 	return (struct tunnel *)forward_tunnel_find(&d->forward, id);
-}
-
-/* ---- packets ---- */
-
-static bool write_packet(struct forward_tunnel *f, const struct iovec *iov, size_t n)
-{
-	const struct tunnel *t = (const struct tunnel *)f;
-
-	return t->present && tun_write(&t->tun, iov, n);
-}
-
-static void output(struct tunnel *t, const uint8_t *data, size_t len, mono_time now)
-{
-	size_t head = tun_head(&t->tun);
-	struct forward_packet p = {.data = data + head, .len = len - head};
-
-	memcpy(&p.vnet, data, head);
-	forward_output(&t->plane->forward.lane, &t->forward, &p, now);
-}
-
-void userspace_readable(struct ev_loop *loop, ev_io *w, int revents)
-{
-	struct tunnel *t = w->data;
-	struct dataplane *d = t->plane;
-	mono_time now = mono_now();
-
-	(void)revents;
-	for (unsigned n = 0; n < BATCH; n++) {
-		int len = tun_read(&t->tun, d->read, sizeof(d->read));
-
-		if (len > 0 && (size_t)len >= tun_head(&t->tun)) {
-			output(t, d->read, (size_t)len, now);
-			continue;
-		}
-		if (len != -EAGAIN)
-			ev_io_stop(loop, w); /* the device is gone; the monitor tells the rest */
-		break;
-	}
-	forward_flush(&d->forward.lane, now);
-}
-
-static void wake_in(struct dataplane *d, mono_time time)
-{
-	ev_timer_stop(d->forward.host.loop, &d->held);
-	ev_timer_set(&d->held, (double)time / (double)MONO_S, 0.);
-	ev_timer_start(d->forward.host.loop, &d->held);
-}
-
-static void on_held(struct ev_loop *loop, ev_timer *w, int revents)
-{
-	struct dataplane *d = w->data;
-	mono_time now = mono_now(), due = forward_drop_held(&d->forward, now);
-
-	(void)loop;
-	(void)revents;
-	forward_report(&d->forward, now);
-	if (due != MONO_NEVER)
-		wake_in(d, due - now);
 }
 
 /* ---- the plane ---- */
@@ -83,6 +22,7 @@ static void tunnel_free(struct dataplane *d, struct tunnel *t)
 {
 	userspace_device_forget(t);
 	userspace_device_detach(t);
+	fq_forget(d->queue, t);
 	forward_tunnel_remove(&d->forward, &t->forward);
 	free(t);
 }
@@ -169,13 +109,12 @@ static struct dataplane *userspace_open(const struct dataplane_host *host)
 
 	if (!d)
 		return NULL;
-	forward_init(&d->forward, host, write_packet);
-	ev_timer_init(&d->held, on_held, 0., 0.);
-	d->held.data = d;
+	forward_init(&d->forward, host, userspace_write);
 	d->netlink = netlink_open();
 	d->mss = mss_open(host->log);
-	if (!d->netlink || !d->mss || !userspace_changes_open(d)) {
-		log_to(host->log, LOG_LEVEL_ERROR, "knl", "", "rtnetlink: %s", strerror(errno));
+	if (!userspace_packets_open(d) || !d->netlink || !d->mss || !userspace_changes_open(d)) {
+		log_to(host->log, LOG_LEVEL_ERROR, "knl", "", "opening the plane: %s",
+		       strerror(errno));
 		userspace_close(d);
 		return NULL;
 	}
@@ -189,7 +128,7 @@ static void userspace_close(struct dataplane *d)
 	while (d->forward.tunnels)
 		tunnel_free(d, (struct tunnel *)d->forward.tunnels);
 	ev_io_stop(d->forward.host.loop, &d->changes);
-	ev_timer_stop(d->forward.host.loop, &d->held);
+	userspace_packets_close(d);
 	mss_close(d->mss);
 	netlink_monitor_close(d->monitor);
 	netlink_close(d->netlink);
@@ -325,10 +264,7 @@ static enum dataplane_error userspace_child_install(struct dataplane *d,
 	if (e != DATAPLANE_OK)
 		return e;
 	userspace_device_mtu_follows(tunnel_find(d, child->tunnel));
-	if (d->forward.held.n) {
-		forward_pass_held(&d->forward, child->spi_in, mono_now());
-		wake_in(d, 0); /* to report: here the listener is amid its call */
-	}
+	userspace_pass_held(d, child->spi_in);
 	return e;
 }
 
@@ -358,20 +294,6 @@ static bool userspace_child_stats(struct dataplane *d, uint64_t child,
 				  struct dataplane_child_stats *out)
 {
 	return forward_child_stats(&d->forward, child, out);
-}
-
-static void userspace_esp_input(struct dataplane *d, const struct endpoint *local,
-				const struct endpoint *remote, uint8_t tos, uint8_t *packets,
-				size_t len, size_t size, mono_time now)
-{
-	forward_input(&d->forward.lane, local, remote, tos, packets, len, size, now);
-	if (d->forward.held.n && !ev_is_active(&d->held))
-		wake_in(d, HELD_TIME);
-}
-
-static void userspace_esp_flush(struct dataplane *d, mono_time now)
-{
-	forward_flush(&d->forward.lane, now);
 }
 
 static void userspace_ike_passed(struct dataplane *d, const struct endpoint *remote, mono_time now)
@@ -428,11 +350,6 @@ static void userspace_settled(struct dataplane *d)
 	HASH_ITER (hh, d->forward.tunnels, t, next)
 		settle_tunnel(d, (struct tunnel *)t);
 	mss_settled(d->mss);
-}
-
-static const uint64_t *userspace_counters(struct dataplane *d)
-{
-	return d->forward.lane.drops;
 }
 
 static const char *userspace_last_error(struct dataplane *d)

@@ -1,6 +1,7 @@
 /* Inside the userspace plane: what its files share.
  *
- *	userspace.c          the table of verbs, opening and closing, packets, the tick
+ *	userspace.c          the table of verbs, opening and closing, the tick
+ *	userspace_packets.c  packets between devices, queue and packet paths
  *	userspace_device.c   a tunnel's TUN device: made, taken over, its MTU and addresses,
  *			     what others do to it */
 #ifndef DETOUR_USERSPACE_H
@@ -8,6 +9,7 @@
 
 #include "ipsecd/dataplane/device.h"
 #include "ipsecd/dataplane/forward.h"
+#include "ipsecd/dataplane/fq.h"
 #include "ipsecd/dataplane/tun.h"
 
 #include <ev.h>
@@ -38,7 +40,9 @@ struct dataplane {
 	ev_io changes;
 	ev_timer held; /* packets that wait for their SA, and what those that had it brought */
 	struct tunnel *by_ifindex, *dirty;
-	uint8_t read[sizeof(struct virtio_net_hdr) + VNET_PACKET_MAX];
+	struct fq *queue;
+	ev_timer more; /* something waits in the queue */
+	uint64_t counters[DATAPLANE_COUNTERS];
 };
 
 /* Sets the words, with the kernel's. */
@@ -62,8 +66,18 @@ int userspace_device_set_mtu(struct tunnel *t);
 void userspace_device_mtu_follows(struct tunnel *t);
 bool userspace_changes_open(struct dataplane *d);
 
-/* ---- userspace.c ---- */
+/* ---- userspace_packets.c ---- */
 
-void userspace_readable(struct ev_loop *loop, ev_io *w, int revents);
+bool userspace_packets_open(struct dataplane *d); /* false: out of memory */
+void userspace_packets_close(struct dataplane *d);
+void userspace_readable(struct ev_loop *loop, ev_io *w, int revents); /* tunnel.readable */
+bool userspace_write(struct forward_tunnel *f, const struct iovec *iov, size_t n);
+/* A CHILD_SA with this SPI is there: what came before it passes. */
+void userspace_pass_held(struct dataplane *d, uint32_t spi);
+void userspace_esp_input(struct dataplane *d, const struct endpoint *local,
+			 const struct endpoint *remote, uint8_t tos, uint8_t *packets, size_t len,
+			 size_t size, mono_time now);
+void userspace_esp_flush(struct dataplane *d, mono_time now);
+const uint64_t *userspace_counters(struct dataplane *d);
 
 #endif

@@ -1,0 +1,176 @@
+/* The userspace plane's packets: from the devices through the fair queue (fq.h) to the packet
+ * paths of forward.h, and back; the only file here that reads the clock. What a device has is read
+ * in turns with the work on it, so that a flow that waits for nothing never waits long. */
+#include "ipsecd/dataplane/userspace.h"
+
+#include <errno.h>
+
+#define READS 64	  /* packets of a device in one turn */
+#define WORK  (64 * 1024) /* bytes of the queue in one turn: what leaves in one message */
+#define TURNS 8		  /* in one wakeup */
+
+/* ---- outward ---- */
+
+/* From the device to the queue. false: it has no more now. */
+static bool take(struct tunnel *t, mono_time now)
+{
+	size_t head = tun_head(&t->tun);
+	struct dataplane *d = t->plane;
+	int len = 0;
+
+	for (unsigned n = 0; n < READS; n++) {
+		len = tun_read(&t->tun, fq_slot(d->queue), FQ_SLOT);
+		if (len <= (int)head)
+			break;
+		fq_push(d->queue, t, head, (size_t)len, now);
+	}
+	if (len < 0 && len != -EAGAIN) /* it is gone; the monitor tells the rest */
+		ev_io_stop(d->forward.host.loop, &t->readable);
+	return len > 0;
+}
+
+static void output(struct dataplane *d, const struct fq_packet *q, mono_time now)
+{
+	struct forward_packet p = {
+		.data = q->bytes + q->head, .len = q->len - q->head, .congested = q->congested};
+	struct tunnel *t = q->owner;
+
+	memcpy(&p.vnet, q->bytes, q->head);
+	forward_output(&d->forward.lane, &t->forward, &p, now);
+}
+
+/* From the queue to the network. false: it is empty now. */
+static bool give(struct dataplane *d, mono_time now)
+{
+	struct fq_packet q;
+
+	for (size_t done = 0; done < WORK; done += q.len) {
+		if (!fq_pop(d->queue, now, &q))
+			return false;
+		output(d, &q, now);
+	}
+	return true;
+}
+
+/* What a wakeup leaves in the queue is gone on with as soon as others had their turn. */
+static void go_on(struct dataplane *d)
+{
+	if (ev_is_active(&d->more))
+		return;
+	ev_timer_set(&d->more, 0., 0.);
+	ev_timer_start(d->forward.host.loop, &d->more);
+}
+
+void userspace_readable(struct ev_loop *loop, ev_io *w, int revents)
+{
+	struct tunnel *t = w->data;
+	struct dataplane *d = t->plane;
+	bool reads = true, waits = true;
+	mono_time now = 0;
+
+	(void)loop;
+	(void)revents;
+	for (unsigned turn = 0; turn < TURNS && (reads || waits); turn++) {
+		now = mono_now();
+		if (reads)
+			reads = take(t, now);
+		waits = give(d, now);
+	}
+	if (waits)
+		go_on(d);
+	forward_flush(&d->forward.lane, now);
+}
+
+static void on_more(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct dataplane *d = w->data;
+	mono_time now = mono_now();
+
+	(void)loop;
+	(void)revents;
+	if (give(d, now))
+		go_on(d);
+	forward_flush(&d->forward.lane, now);
+}
+
+/* ---- inward ---- */
+
+bool userspace_write(struct forward_tunnel *f, const struct iovec *iov, size_t n)
+{
+	const struct tunnel *t = (const struct tunnel *)f;
+
+	return t->present && tun_write(&t->tun, iov, n);
+}
+
+static void wake_in(struct dataplane *d, mono_time time)
+{
+	ev_timer_stop(d->forward.host.loop, &d->held);
+	ev_timer_set(&d->held, (double)time / (double)MONO_S, 0.);
+	ev_timer_start(d->forward.host.loop, &d->held);
+}
+
+static void on_held(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct dataplane *d = w->data;
+	mono_time now = mono_now(), due = forward_drop_held(&d->forward, now);
+
+	(void)loop;
+	(void)revents;
+	forward_report(&d->forward, now);
+	if (due != MONO_NEVER)
+		wake_in(d, due - now);
+}
+
+void userspace_pass_held(struct dataplane *d, uint32_t spi)
+{
+	if (!d->forward.held.n)
+		return;
+	forward_pass_held(&d->forward, spi, mono_now());
+	wake_in(d, 0); /* to report: here the listener is amid its call */
+}
+
+void userspace_esp_input(struct dataplane *d, const struct endpoint *local,
+			 const struct endpoint *remote, uint8_t tos, uint8_t *packets, size_t len,
+			 size_t size, mono_time now)
+{
+	forward_input(&d->forward.lane, local, remote, tos, packets, len, size, now);
+	if (d->forward.held.n && !ev_is_active(&d->held))
+		wake_in(d, HELD_TIME);
+}
+
+void userspace_esp_flush(struct dataplane *d, mono_time now)
+{
+	forward_flush(&d->forward.lane, now);
+}
+
+/* ---- life ---- */
+
+bool userspace_packets_open(struct dataplane *d)
+{
+	const struct dataplane_host *host = &d->forward.host;
+	uint64_t seed;
+
+	ev_timer_init(&d->held, on_held, 0., 0.);
+	ev_timer_init(&d->more, on_more, 0., 0.);
+	d->held.data = d->more.data = d;
+	host->random(host->ctx, &seed, sizeof(seed));
+	d->queue = fq_new(seed);
+	return d->queue != NULL;
+}
+
+void userspace_packets_close(struct dataplane *d)
+{
+	ev_timer_stop(d->forward.host.loop, &d->held);
+	ev_timer_stop(d->forward.host.loop, &d->more);
+	fq_free(d->queue);
+}
+
+const uint64_t *userspace_counters(struct dataplane *d)
+{
+	struct fq_counts c;
+
+	fq_count(d->queue, &c);
+	memcpy(d->counters, d->forward.lane.drops, sizeof(d->counters));
+	d->counters[DROP_QUEUE] += c.full;
+	return d->counters;
+}
