@@ -51,6 +51,7 @@ class Sniffer:
         self.device = device
         self.seen = Counter()
         self.clear = []
+        self.outgoing = False  # the packet that is looked at
         self.ending = threading.Event()
         self.thread = threading.Thread(target=self._run, daemon=True)
 
@@ -61,6 +62,7 @@ class Sniffer:
                     packet, address = self.sock.recvfrom(65536)
                 except OSError:  # the device went down
                     continue
+                self.outgoing = address[2] == socket.PACKET_OUTGOING
                 self.packet(packet)
                 kind, text = describe(address[1], packet)
                 self.seen[kind] += 1
