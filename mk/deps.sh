@@ -6,7 +6,7 @@
 #   mk/deps.sh build lab      and run the labs (FRR, network tools)
 #   mk/deps.sh build lab uml  and run them with the kernel's IPsec
 #   mk/deps.sh build lab test and run every test (peers, fuzzers, formatters)
-#   mk/deps.sh build lab bench and measure (strongSwan beside us)
+#   mk/deps.sh build lab bench and measure; beside us: strongswan, openvpn, wireguard-go
 set -eu
 
 packages_of() {
@@ -21,9 +21,12 @@ packages_of() {
 		libstrongswan-extra-plugins libstrongswan-standard-plugins \
 		iperf3 tcpdump nftables ethtool bird2 systemd systemd-container apparmor \
 		user-mode-linux qemu-system-x86 busybox-static kmod iptables ;;
-	bench) echo iperf3 openssl charon-systemd strongswan-swanctl libcharon-extra-plugins \
+	bench) echo iperf3 ethtool openssl ;;
+	strongswan) echo charon-systemd strongswan-swanctl libcharon-extra-plugins \
 		libstrongswan-extra-plugins libstrongswan-standard-plugins ;;
-	*)     echo "deps.sh: unknown group '$1' (build, lab, uml, test, bench)" >&2; exit 2 ;;
+	openvpn) echo openvpn ;;
+	wireguard-go) echo wireguard-go wireguard-tools ;;
+	*)     echo "deps.sh: unknown group '$1' (build, lab, uml, test, bench, strongswan, openvpn, wireguard-go)" >&2; exit 2 ;;
 	esac
 }
 

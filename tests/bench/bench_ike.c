@@ -1,39 +1,51 @@
-/* What an IKE_SA with its first CHILD_SA costs, without sockets and data plane: an
- * initiator's and a responder's engine in one process, OpenSSL, PSK, x25519,
- * aes128gcm16-prfsha256, one connection for each peer, one handshake after another.
- * Prints JSON: CPU time of each side's engine for an SA, by number of SAs already
- * there, and of the two X25519 operations alone, which nobody can do without.
- *	bench_ike [SAS] */
+/* What an IKE_SA with its first CHILD_SA costs a responder, without sockets and data plane:
+ * its engine with OpenSSL and the codec, PSK, x25519, aes128gcm16-prfsha256, one connection
+ * for each peer, one handshake after another. The initiators' engine is another process.
+ *	bench_ike SAS [publish]		SAS connections are loaded; publish: its records are
+ *					written after each input, as for a daemon that survives
+ * Each line of standard input is a number of handshakes to do; the answer is a line of JSON:
+ *	sas		how many the responder has then
+ *	responder_ms	CPU time of the responder's engine for each of these
+ *	initiator_ms	the same of the initiators'
+ *	rss_anon_kib	memory of the responder's process
+ * The first line tells the CPU time of the two X25519 operations that nobody can do without. */
 #include "ipsecd/crypto/crypto.h"
 #include "ipsecd/ike/engine.h"
 
+#include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
-#define STEPS	     10
-#define QUEUE	     8
 #define DATAGRAM_MAX 4096
 #define KE_ROUNDS    1000
+#define SAS_MAX	     65536
 
+/* Between the two processes. One without bytes tells the initiators how many handshakes to do,
+ * and the responder that these are done. */
 struct datagram {
 	struct ike_path path; /* as the receiver sees it */
-	size_t len;
+	uint32_t handshakes;
+	double cpu; /* what the initiators' engine took for them, seconds */
+	uint32_t len;
 	uint8_t bytes[DATAGRAM_MAX];
 };
 
 struct node {
 	struct ike_engine *engine;
-	struct datagram in[QUEUE];
-	unsigned n_in;
-	unsigned children;
+	int fd; /* to the other one */
+	bool publish;
+	uint32_t children;
 	double cpu; /* seconds in the engine */
 };
 
-static struct node initiator, responder;
 static const mono_time now = MONO_S; /* 0 means "not planned"; no timer is to run out */
 
-static void die(const char *what)
+static _Noreturn void die(const char *what)
 {
 	fprintf(stderr, "bench_ike: %s\n", what);
 	exit(1);
@@ -118,10 +130,10 @@ static void load(struct node *node, unsigned side, unsigned n)
 	command(node, &c);
 }
 
-static void node_open(struct node *node)
+static void node_open(struct node *node, unsigned side, unsigned sas)
 {
 	struct ike_env env = {.crypto = &crypto_openssl, .random = crypto_random};
-	struct ike_settings settings = {.encap_always = true};
+	struct ike_settings settings = {.encap_always = true, .publish = node->publish};
 	struct ike_command c = {.kind = IKE_COMMAND_LOAD_SECRET};
 
 	node->engine = ike_engine_new(&env, &settings);
@@ -129,59 +141,131 @@ static void node_open(struct node *node)
 	if (!node->engine || !c.secret)
 		die("out of memory");
 	command(node, &c);
+	for (unsigned n = 0; n < sas; n++)
+		load(node, side, n);
 }
 
-/* ---- handshakes ---- */
+/* ---- datagrams ---- */
 
-static void pull(struct node *node, struct node *peer)
+static void tell(const struct node *node, const struct datagram *d)
 {
-	struct ike_output out;
-	struct datagram *d;
+	size_t len = offsetof(struct datagram, bytes) + d->len;
 
+	if (send(node->fd, d, len, MSG_NOSIGNAL) != (ssize_t)len)
+		die("the other process is gone");
+}
+
+/* false: the other process has ended. */
+static bool hear(const struct node *node, struct datagram *d)
+{
+	ssize_t n = recv(node->fd, d, sizeof(*d), 0);
+
+	if (n < 0)
+		die(strerror(errno));
+	return n > 0;
+}
+
+/* What the engine wants after an input; the time for its way to the other process is not its. */
+static void pull(struct node *node)
+{
+	static struct datagram d;
+	struct ike_record record;
+	struct ike_output out;
+	double start = cpu_now();
+
+	while (node->publish && ike_engine_publish(node->engine, &record))
+		;
 	while (ike_engine_next(node->engine, &out)) {
 		node->children += out.kind == IKE_OUTPUT_CHILD_INSTALL;
 		if (out.kind != IKE_OUTPUT_SEND)
 			continue;
-		if (peer->n_in == QUEUE || out.datagram.len > DATAGRAM_MAX)
-			die("more or longer datagrams than a handshake has");
-		d = &peer->in[peer->n_in++];
-		d->path = (struct ike_path){.local = out.path.remote, .remote = out.path.local};
-		d->len = out.datagram.len;
-		memcpy(d->bytes, out.datagram.ptr, d->len);
+		if (out.datagram.len > DATAGRAM_MAX)
+			die("a longer datagram than a handshake has");
+		d.path = (struct ike_path){.local = out.path.remote, .remote = out.path.local};
+		d.len = (uint32_t)out.datagram.len;
+		memcpy(d.bytes, out.datagram.ptr, d.len);
+		node->cpu += cpu_now() - start;
+		tell(node, &d);
+		start = cpu_now();
 	}
+	node->cpu += cpu_now() - start;
 }
 
-static bool feed(struct node *node, struct node *peer)
+static void feed(struct node *node, const struct datagram *d)
 {
 	double start = cpu_now();
-	bool any = node->n_in > 0;
 
-	for (unsigned i = 0; i < node->n_in; i++) {
-		const struct datagram *d = &node->in[i];
-
-		ike_engine_datagram(node->engine, &d->path, span_of(d->bytes, d->len), now);
-		pull(node, peer);
-	}
-	node->n_in = 0;
+	ike_engine_datagram(node->engine, &d->path, span_of(d->bytes, d->len), now);
 	node->cpu += cpu_now() - start;
-	return any;
+	pull(node);
 }
 
-static void handshake(unsigned n)
+/* ---- the initiators' process ---- */
+
+static void initiate(struct node *node, unsigned n)
 {
+	static struct datagram d;
 	struct ike_command c = {.kind = IKE_COMMAND_INITIATE};
 	double start = cpu_now();
 	char name[16];
 
 	snprintf(name, sizeof(name), "peer%u", n);
 	c.select.ike = name;
-	command(&initiator, &c);
-	pull(&initiator, &responder);
-	initiator.cpu += cpu_now() - start;
-	while (feed(&responder, &initiator) || feed(&initiator, &responder))
+	command(node, &c);
+	node->cpu += cpu_now() - start;
+	pull(node);
+	while (node->children <= n) {
+		if (!hear(node, &d))
+			exit(0);
+		feed(node, &d);
+	}
+}
+
+static void run_initiators(struct node *node)
+{
+	static struct datagram d;
+
+	while (hear(node, &d)) {
+		unsigned first = node->children;
+		double before = node->cpu;
+
+		for (unsigned i = 0; i < d.handshakes; i++)
+			initiate(node, first + i);
+		tell(node, &(struct datagram){.cpu = node->cpu - before});
+	}
+}
+
+/* ---- the responder's ---- */
+
+static unsigned rss_anon_kib(void)
+{
+	FILE *f = fopen("/proc/self/status", "re");
+	unsigned kib = 0;
+	char line[128];
+
+	while (f && fgets(line, sizeof(line), f) && sscanf(line, "RssAnon: %u", &kib) != 1)
 		;
-	if (initiator.children != n + 1 || responder.children != n + 1)
+	if (f)
+		fclose(f);
+	return kib;
+}
+
+static void run_responder(struct node *node, unsigned handshakes)
+{
+	static struct datagram d;
+	unsigned before = node->children;
+	double cpu = node->cpu;
+
+	tell(node, &(struct datagram){.handshakes = handshakes});
+	while (hear(node, &d) && d.len)
+		feed(node, &d);
+	if (node->children != before + handshakes)
 		die("a handshake did not end with a CHILD_SA at both ends");
+	printf("{\"sas\": %u, \"responder_ms\": %.5f, \"initiator_ms\": %.5f, "
+	       "\"rss_anon_kib\": %u}\n",
+	       node->children, (node->cpu - cpu) / handshakes * 1e3, d.cpu / handshakes * 1e3,
+	       rss_anon_kib());
+	fflush(stdout);
 }
 
 /* ---- the floor: a key pair and a shared secret ---- */
@@ -206,35 +290,38 @@ static double x25519_ms(void)
 	return (cpu_now() - start) / KE_ROUNDS * 1e3;
 }
 
-/* One line: the mean of `step` handshakes, of which `n` is the first. */
-static void run_step(unsigned n, unsigned step)
-{
-	double before_i = initiator.cpu, before_r = responder.cpu;
-
-	for (unsigned i = 0; i < step; i++)
-		handshake(n + i);
-	printf("%s\n {\"sas\": %u, \"initiator_ms\": %.4f, \"responder_ms\": %.4f}", n ? "," : "",
-	       n + step, (initiator.cpu - before_i) / step * 1e3,
-	       (responder.cpu - before_r) / step * 1e3);
-}
-
 int main(int argc, char **argv)
 {
-	unsigned sas = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 5000, step = sas / STEPS;
+	bool publish = argc == 3 && strcmp(argv[2], "publish") == 0;
+	unsigned sas = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 0, n;
+	struct node node = {.publish = publish};
+	int fds[2];
+	char line[32];
 
-	if (step == 0 || sas > 65536)
-		die("usage: bench_ike [10..65536]");
-	node_open(&initiator);
-	node_open(&responder);
-	for (unsigned n = 0; n < sas; n++) {
-		load(&initiator, 0, n);
-		load(&responder, 1, n);
+	if (argc < 2 || argc > 2 + publish || sas == 0 || sas > SAS_MAX)
+		die("usage: bench_ike SAS [publish], at most 65536");
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) != 0)
+		die(strerror(errno));
+	switch (fork()) {
+	case -1:
+		die(strerror(errno));
+	case 0:
+		close(fds[0]);
+		node = (struct node){.fd = fds[1]};
+		node_open(&node, 0, sas);
+		run_initiators(&node);
+		break;
+	default:
+		close(fds[1]);
+		node.fd = fds[0];
+		node_open(&node, 1, sas);
+		printf("{\"x25519_ms\": %.5f, \"rss_anon_kib\": %u}\n", x25519_ms(),
+		       rss_anon_kib());
+		fflush(stdout);
+		while (fgets(line, sizeof(line), stdin) &&
+		       (n = (unsigned)strtoul(line, NULL, 10)) && n <= sas - node.children)
+			run_responder(&node, n);
 	}
-	printf("{\"x25519_ms\": %.4f, \"steps\": [", x25519_ms());
-	for (unsigned n = 0; n < step * STEPS; n += step)
-		run_step(n, step);
-	printf("]}\n");
-	ike_engine_free(initiator.engine);
-	ike_engine_free(responder.engine);
+	ike_engine_free(node.engine);
 	return 0;
 }
