@@ -16,7 +16,7 @@ PLANE ?= userspace
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  make %-16s %s\n", $$1, $$2}' \
-		$(MAKEFILE_LIST)
+		$(filter Makefile %.mk,$(MAKEFILE_LIST))
 	@echo
 	@echo "  V=1 shows the commands; BUILD=dir puts the output elsewhere; SAN=1 builds with ASan and UBSan."
 
