@@ -8,25 +8,14 @@ import signal
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
-from tests.support.ipsecd import BINARY  # noqa: E402
-from tests.support.killing import SPLIT, Ivs, reconnect  # noqa: E402
+from tests.support.killing import SPLIT, reconnect  # noqa: E402
 from tests.support.pair import OursWithOurs, Pair, one_of_each  # noqa: E402
 from tests.support.poll import until  # noqa: E402
-from tests.support.netns import run  # noqa: E402
-from tests.support.process import Daemon, break_links  # noqa: E402
-from tests.support.rekeying import child_spis  # noqa: E402
-from tests.support.service_manager import ServiceManager  # noqa: E402
-from tests.support.sniffer import LinkWatch  # noqa: E402
-from tests.support.suite import Suite, check, check_equal  # noqa: E402
+from tests.support.process import break_links  # noqa: E402
+from tests.support.replacing import NAME, Service, all_roles, survives, takeover, upgrade  # noqa: E402
+from tests.support.suite import Suite, check_equal  # noqa: E402
 from tests.support.tunnel import tunnel  # noqa: E402
 from tests.support.vici import Failed  # noqa: E402
-
-CTL = os.path.join(os.path.dirname(BINARY), "ipsecctl")
-NAME = "net"
-
-
-def all_roles(peer):
-    return sorted(peer.roles()) == ["helper", "ike", "plane"]
 
 
 def kill_role(peer, name, times=3):
@@ -75,70 +64,6 @@ def break_each_link(peer):
         else:  # which keeps the secret
             until("helper keeps a secret", lambda: helper_keeps_a_secret(peer))
     check_equal(peer.roles(), roles, "the processes")
-
-
-def survives(pair, what, borne=0):
-    """Packets pass, the link stays, and with it the SAs: nothing is negotiated anew, no IV is used twice."""
-    index, spis = pair.ours.link("tun1")["ifindex"], child_spis(pair.ours, NAME)
-    with LinkWatch(pair.ours.namespace, "tun1") as link, Ivs(pair.ours.namespace, "eth0") as ivs, \
-            pair.pinging(NAME, "0.001") as pinging:
-        what()
-        pair.ping(NAME, count=10)
-    print(f"      {pinging.lost} of {pinging.sent} pings lost")
-    pinging.check_no_loss(borne)
-    ivs.check_unique()
-    check(set(link.states()) <= {"UP"}, f"the link: {link.states()}")
-    check_equal(pair.ours.link("tun1")["ifindex"], index, "the device")
-    one_of_each(pair.ours, NAME)
-    one_of_each(pair.theirs, NAME)
-    check_equal(child_spis(pair.ours, NAME), spis, "SPIs")
-
-
-class Service:
-    """Our end as a service of systemd's, with its store of descriptors."""
-
-    def __init__(self, pair):
-        self.peer = pair.ours
-        self.manager = ServiceManager(pair.folder)
-        self.argv = self.peer.daemon.child.args
-        self.n = 0
-
-    def start(self):
-        self.n += 1
-        log = self.peer.path(f"log.{self.n}")
-        process = self.manager.start(self.argv, log)
-        self.peer.daemon = Daemon.of("ipsecd", process, log)
-        until("READY=1", lambda: self.manager.heard("READY=1"))
-        self.manager.told = []
-
-    def stop(self):
-        self.peer.daemon.child.terminate()
-        check_equal(self.manager.wait(self.peer.daemon.child), 0, "exit status")
-
-    def restart(self, times=3):
-        for _ in range(times):
-            self.stop()
-            self.start()
-            reconnect(self.peer)
-            one_of_each(self.peer, NAME)
-
-
-def upgrade(peer):
-    old = peer.roles()
-    said = run(CTL, "--vici", peer.socket_path, "upgrade")
-    print(f"      {said.strip()}")
-    check(all_roles(peer) and not set(peer.roles().values()) & set(old.values()), "old processes")
-    reconnect(peer)
-
-
-def takeover(peer):
-    old = peer.daemon
-    peer.daemon = Daemon("ipsecd", peer.namespace.argv(*old.child.args[4:], "--takeover"),
-                         peer.path("log.next"))
-    check_equal(old.child.wait(20), 0, "exit status of the former one")
-    old.log_file.close()
-    peer.wait_log(" runs: plane")
-    reconnect(peer)
 
 
 def main():
