@@ -197,6 +197,7 @@ enum dataplane_error forward_child_update(struct forward *f, const struct child_
 		return forward_fail(f, DATAPLANE_UNSUPPORTED,
 				    "the outer addresses are not of one family");
 	sa->claimed = true;
+	f->sadb.generation++;
 	sa->child.outbound = child->outbound;
 	sa->child.local = child->local;
 	sa->child.remote = child->remote;

@@ -46,6 +46,19 @@ static void heard_from(struct lane *l, struct sa *sa, const struct endpoint *rem
 	forward_note(l, sa, DUE_PEER_MOVED);
 }
 
+static bool accepts(struct lane *l, struct sa *sa, const struct inner *inner)
+{
+	uint64_t generation = l->forward->sadb.generation;
+	struct match_flow *flow = match_find(&l->match_in, sa, inner);
+
+	if (match_found(flow, generation, sa, inner))
+		return true;
+	if (!sa_accepts(sa, inner))
+		return false;
+	match_keep(flow, generation, sa, inner, sa);
+	return true;
+}
+
 /* RFC 4303 3.4.4.1, RFC 4301 5.2: what came out of the ESP packet goes to the device. */
 static void deliver(struct lane *l, struct sa *sa, uint64_t seq, const struct endpoint *remote,
 		    const struct esp_payload *payload, mono_time now)
@@ -68,7 +81,7 @@ static void deliver(struct lane *l, struct sa *sa, uint64_t seq, const struct en
 		drop_in(l, DROP_MALFORMED, sa, spi, seq, remote, inner_strerror(e), now);
 		return;
 	}
-	if (!sa_accepts(sa, &inner)) {
+	if (!accepts(l, sa, &inner)) {
 		drop_in(l, DROP_SELECTOR_IN, sa, spi, seq, remote,
 			"outside the CHILD_SA's traffic selectors", now);
 		return;

@@ -122,13 +122,28 @@ static void send_all(struct lane *l, struct sa *sa, struct cut *cut, const struc
 	}
 }
 
+static struct sa *select_sa(struct lane *l, struct forward_tunnel *t, const struct inner *inner,
+			    bool *any)
+{
+	uint64_t generation = l->forward->sadb.generation;
+	struct match_flow *flow = match_find(&l->match_out, t, inner);
+	struct sa *sa;
+
+	if (match_found(flow, generation, t, inner))
+		return flow->sa;
+	sa = sa_select(t->newest, inner, any);
+	if (sa)
+		match_keep(flow, generation, t, inner, sa);
+	return sa;
+}
+
 void forward_output(struct lane *l, struct forward_tunnel *t, const struct forward_packet *p,
 		    mono_time now)
 {
 	struct inner inner;
 	struct cut cut;
 	struct sa *sa;
-	bool any;
+	bool any = false;
 
 	if (inner_parse(span_of(p->data, p->len), &inner) != INNER_OK ||
 	    cut_begin(&cut, &p->vnet, p->data, p->len) != CUT_OK) {
@@ -137,7 +152,7 @@ void forward_output(struct lane *l, struct forward_tunnel *t, const struct forwa
 	}
 	if (p->congested && !cut_congested(&cut))
 		l->drops[DROP_QUEUE]++;
-	sa = sa_select(t->newest, &inner, &any);
+	sa = select_sa(l, t, &inner, &any);
 	if (!sa) {
 		l->drops[any ? DROP_NO_SELECTOR : DROP_NO_SA] += cut_left(&cut);
 		want_sa(l, t, &inner, now);

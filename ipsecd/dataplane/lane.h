@@ -6,6 +6,7 @@
 
 #include "ipsecd/dataplane/batch.h"
 #include "ipsecd/dataplane/coalesce.h"
+#include "ipsecd/dataplane/match.h"
 
 struct forward;
 
@@ -18,6 +19,7 @@ struct lane {
 	mono_time unknown_told[LANE_SENDERS]; /* by the sender's address, hashed */
 	struct sa *due;			      /* SAs with something to report */
 	struct forward_tunnel *acquires;      /* tunnels with an ACQUIRE to report */
+	struct match match_out, match_in;     /* by tunnel, by SA */
 	struct batch out;
 	struct coalesce up;
 };

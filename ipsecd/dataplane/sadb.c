@@ -111,6 +111,7 @@ void sa_free(struct sa *sa)
 
 bool sadb_insert(struct sadb *db, struct sa *sa)
 {
+	db->generation++;
 	HASH_ADD(by_id, db->by_id, child.id, sizeof(sa->child.id), sa);
 	if (!sa->by_id.tbl)
 		return false;
@@ -123,6 +124,7 @@ bool sadb_insert(struct sadb *db, struct sa *sa)
 
 void sadb_remove(struct sadb *db, struct sa *sa)
 {
+	db->generation++;
 	HASH_DELETE(by_id, db->by_id, sa);
 	HASH_DELETE(by_spi, db->by_spi, sa);
 }

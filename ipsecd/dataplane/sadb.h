@@ -36,6 +36,7 @@ struct sa {
 
 struct sadb {
 	struct sa *by_id, *by_spi;
+	uint64_t generation; /* changes with whatever may change a lookup by selectors */
 };
 
 /* Sequence number at which a rekey is asked for, and the last that may be sent:

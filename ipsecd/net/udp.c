@@ -19,11 +19,12 @@ static const int families[] = {AF_INET, AF_INET6};
 
 /* Handshakes come in bursts, and wait better than they are sent again. */
 #define QUEUE_IKE (4 << 20)
-/* ESP must not wait long: what is queued here is the latency of all that comes after it, and TCP
- * fills whatever there is. The kernel counts twice this, in bytes of its memory: 30 merged buffers,
- * 3 to 8 ms at 2 Gbit/s, or 2500 small datagrams. Half of it lost packets to bursts of one sender's
- * TCP window. */
-#define QUEUE_ESP (1 << 20)
+/* What is queued here is the latency of all that comes after it, while the plane is slower than
+ * its peers; but a merged buffer that finds no room costs a TCP 45 segments. The kernel counts
+ * twice this, in bytes of its memory: some 100 merged buffers, what one fast sender gives while
+ * this process waits 20 ms for a core. With a quarter of it, on a busy machine, a stream had half
+ * the throughput. */
+#define QUEUE_ESP (4 << 20)
 
 static bool set(int fd, int level, int option, int value)
 {

@@ -10,7 +10,7 @@ TEST_test_proposal := tests/unit/test_proposal.c ipsecd/model/proposal.c ipsecd/
 	ipsecd/model/algorithm.c
 # A plane that does ESP itself, without devices.
 FORWARD_SRC := $(addprefix ipsecd/dataplane/,forward.c forward_out.c forward_in.c forward_child.c forward_restore.c \
-	batch.c held.c cut.c coalesce.c checksum.c area.c area_slot.c sadb.c esp.c replay.c inner.c mtu.c counters.c)
+	batch.c match.c held.c cut.c coalesce.c checksum.c area.c area_slot.c sadb.c esp.c replay.c inner.c mtu.c counters.c)
 TEST_test_tunnel := tests/unit/test_tunnel.c ipsecd/tunnel.c ipsecd/tunnel_device.c ipsecd/dataplane/fake.c \
 	$(FORWARD_SRC) tests/support/crypto_null.c \
 	$(MODEL_SRC) lib/addr.c lib/buf.c lib/log.c lib/words.c
