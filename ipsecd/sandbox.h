@@ -45,7 +45,8 @@ struct sandbox {
 	const int *mute_fds;
 	size_t n_mute;
 	const struct log_sink *log;
-	/* Told of each system call that is refused: "sandbox: refused openat (257)", no newline.
+	/* Told of each system call that is refused, with its first three arguments: "sandbox:
+	 * refused socket (41) 0x10 0x3 0x0", no newline.
 	 * Called from a signal handler: async-signal-safe calls only. NULL: standard error. */
 	void (*refused)(const char *text, size_t len);
 };

@@ -46,17 +46,20 @@ static const char *const common[] = {
 static const char *const clients[] = {"accept", "accept4", "bind", "listen", "sendfile", NULL};
 
 /* `socket` is below. */
-static const char *const network[] = {"sendto",	    "sendmmsg",	  "connect",	"bind",
-				      "setsockopt", "access",	  "faccessat",	"faccessat2",
-				      "readlink",   "readlinkat", "getdents64", NULL};
+static const char *const network[] = {"sendto",	    "sendmmsg",	  "bind",	"setsockopt",
+				      "access",	    "faccessat",  "faccessat2", "readlink",
+				      "readlinkat", "getdents64", NULL};
+
+/* Name servers are connected to. */
+static const char *const names[] = {"connect", NULL};
 
 /* With what the helper's reading process is started, given memory and waited for. */
 static const char *const files[] = {"newfstatat",   "statx",   "stat",	 "lstat",
 				    "statfs",	    "fstatfs", "getcwd", "fadvise64",
 				    "memfd_create", "wait4",   "waitid", NULL};
 
-static const struct sandbox_list lists[] = {
-	{ALL, common}, {I, clients}, {P | H, network}, {H, files}, {0, NULL}};
+static const struct sandbox_list lists[] = {{ALL, common}, {I, clients}, {P | H, network},
+					    {H, names},	   {H, files},	 {0, NULL}};
 
 /* ---- with some arguments only ---- */
 
@@ -124,7 +127,8 @@ static const struct sandbox_call calls[] = {
 	EQUAL("socket", P | H, 0, AF_INET),
 	EQUAL("socket", P | H, 0, AF_INET6),
 	EQUAL("socket", P | H, 0, AF_NETLINK),
-	EQUAL("socket", P | H, 0, AF_UNIX), /* names of interfaces; the system's log */
+	/* Names of interfaces. Not streams: those are how one speaks to other daemons. */
+	BOTH("socket", P | H, 0, AF_UNIX, 1, 0xf, SOCK_DGRAM),
 
 	IOCTL(ALL, FIONREAD),
 	IOCTL(ALL, FIONBIO),

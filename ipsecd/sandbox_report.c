@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #define CALLS	  512
+#define ARGUMENTS 3   /* that are told */
 #define TELL_ALL  100 /* one who tries on and on does not fill the log */
 #define TELL_EACH 1000
 
@@ -29,7 +30,7 @@ static struct {
 /* ---- async-signal-safe text ---- */
 
 struct line {
-	char text[128];
+	char text[192];
 	size_t len;
 };
 
@@ -52,6 +53,20 @@ static void put_number(struct line *l, unsigned n)
 	put(l, digits + at);
 }
 
+static void put_hex(struct line *l, unsigned long long n)
+{
+	char digits[20];
+	size_t at = sizeof(digits) - 1;
+
+	digits[at] = '\0';
+	do {
+		digits[--at] = "0123456789abcdef"[n % 16];
+		n /= 16;
+	} while (n);
+	put(l, " 0x");
+	put(l, digits + at);
+}
+
 static const char *name_of(const siginfo_t *info)
 {
 	if (info->si_arch != report.arch)
@@ -61,7 +76,7 @@ static const char *name_of(const siginfo_t *info)
 	return report.names[info->si_syscall];
 }
 
-static void tell(const siginfo_t *info)
+static void tell(const siginfo_t *info, const unsigned long long *arguments)
 {
 	struct line line = {.len = 0};
 
@@ -73,6 +88,8 @@ static void tell(const siginfo_t *info)
 	put(&line, " (");
 	put_number(&line, (unsigned)info->si_syscall);
 	put(&line, ")");
+	for (unsigned i = 0; i < ARGUMENTS; i++)
+		put_hex(&line, arguments[i]);
 	if (report.count >= TELL_ALL) {
 		put(&line, ", number ");
 		put_number(&line, report.count);
@@ -92,23 +109,38 @@ static void to_standard_error(const char *text, size_t len)
 /* ---- the signal ---- */
 
 #if defined(__x86_64__)
-#define RESULT(context) ((context)->uc_mcontext.gregs[REG_RAX])
+#define REGISTER(context, number) ((context)->uc_mcontext.gregs[number])
+#define RESULT(context)		  REGISTER(context, REG_RAX)
+#define FIRST			  REG_RDI
+#define SECOND			  REG_RSI
+#define THIRD			  REG_RDX
 #elif defined(__aarch64__)
-#define RESULT(context) ((context)->uc_mcontext.regs[0])
+#define REGISTER(context, number) ((context)->uc_mcontext.regs[number])
+#define RESULT(context)		  REGISTER(context, 0)
+#define FIRST			  0
+#define SECOND			  1
+#define THIRD			  2
 #elif defined(__riscv)
-#define RESULT(context) ((context)->uc_mcontext.__gregs[REG_A0])
+#define REGISTER(context, number) ((context)->uc_mcontext.__gregs[number])
+#define RESULT(context)		  REGISTER(context, REG_A0)
+#define FIRST			  REG_A0
+#define SECOND			  (REG_A0 + 1)
+#define THIRD			  (REG_A0 + 2)
 #endif
 
 #ifdef RESULT
 static void on_refused(int signal, siginfo_t *info, void *context)
 {
+	ucontext_t *c = context;
 	int error = errno;
 
 	(void)signal;
 	if (info->si_code != SYS_SECCOMP)
 		return;
-	tell(info);
-	RESULT((ucontext_t *)context) = -EPERM;
+	tell(info, (const unsigned long long[]){(unsigned long long)REGISTER(c, FIRST),
+						(unsigned long long)REGISTER(c, SECOND),
+						(unsigned long long)REGISTER(c, THIRD)});
+	RESULT(c) = -EPERM;
 	errno = error;
 }
 

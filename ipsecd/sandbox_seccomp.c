@@ -89,11 +89,14 @@ static int refuse_all(scmp_filter_ctx filter, uint32_t action, const struct sand
 	return error;
 }
 
-/* Frees the filter. What a program of another architecture would call is refused, too. */
+/* Frees the filter. What a program of another architecture would call is refused, too. The kernel
+ * writes down what it refuses (audit, type=1326), which our own report, made by the process itself,
+ * can't be relied on for: who has its memory has the report, too. */
 static int load(scmp_filter_ctx filter, uint32_t action, int error)
 {
 	seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, action);
 	seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, AS_A_TREE);
+	seccomp_attr_set(filter, SCMP_FLTATR_CTL_LOG, 1); /* older kernels: without */
 	if (!error)
 		error = seccomp_load(filter);
 	seccomp_release(filter);

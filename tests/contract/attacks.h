@@ -22,6 +22,7 @@ struct attack {
 	/* The system call that the log names. NULL: the kernel refuses (no capability, another
 	 * user, Landlock), and the filter need not. */
 	const char *told;
+	int error; /* errno */
 };
 
 extern const struct attack attacks[]; /* ends with a NULL name */
