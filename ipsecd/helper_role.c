@@ -11,6 +11,7 @@
 #include "lib/mono.h"
 
 #include <ev.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -18,6 +19,7 @@
 #define MACS_PER_SECOND 4000
 #define PATH_VAR	4096
 #define VAULT		"vault"
+#define FORGOTTEN	"secret %016llx to be forgotten"
 
 struct helper {
 	const struct options *options;
@@ -34,13 +36,22 @@ struct helper {
 
 /* ---- log ---- */
 
-static void refuse(const char *what, const char *why)
+static void refuse(const char *why, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* What was asked for, in words; bytes of a name are cleaned by who writes the line. */
+static void refuse(const char *why, const char *format, ...)
 {
 	static struct log_limit limit = {.burst = 10};
+	char what[256];
+	va_list args;
 
-	if (log_limit_pass(&limit, mono_now()))
-		log_to(log_default(), LOG_LEVEL_ERROR, "job", "", "ike asks for %s, refused: %s",
-		       what, why);
+	if (!log_limit_pass(&limit, mono_now()))
+		return;
+	va_start(args, format);
+	vsnprintf(what, sizeof(what), format, args);
+	va_end(args);
+	log_to(log_default(), LOG_LEVEL_ERROR, "job", "", "ike asks for %s, refused: %s", what,
+	       why);
 }
 
 static void answer(struct helper *h, uint32_t verb, uint32_t serial, const void *body, size_t len)
@@ -52,6 +63,16 @@ static void answer(struct helper *h, uint32_t verb, uint32_t serial, const void 
 
 /* ---- secrets ---- */
 
+static void refuse_mac(struct span body, const char *why)
+{
+	struct ipc_mac m = {0};
+
+	if (body.len >= sizeof(m))
+		memcpy(&m, body.ptr, sizeof(m));
+	refuse(why, "AUTH (secret %016llx, PRF %u, a message of %u, a nonce of %u, %zu bytes)",
+	       (unsigned long long)m.held, m.prf, m.message_len, m.nonce_len, body.len);
+}
+
 static uint8_t mac(struct helper *h, struct span body, struct ipc_mac_answer *out)
 {
 	struct mac_view v;
@@ -59,15 +80,15 @@ static uint8_t mac(struct helper *h, struct span body, struct ipc_mac_answer *ou
 	struct span psk;
 
 	if (wrong) {
-		refuse("AUTH", wrong);
+		refuse_mac(body, wrong);
 		return IPC_MAC_REFUSED;
 	}
 	if (!log_limit_pass(&h->macs, mono_now())) {
-		refuse("AUTH", "more often than a thousand handshakes a second need it");
+		refuse_mac(body, "more often than a thousand handshakes a second need it");
 		return IPC_MAC_TOO_MANY;
 	}
 	if (!vault_secret(h->vault, v.held, &psk)) {
-		refuse("AUTH", "by a secret that there is not (any more)");
+		refuse_mac(body, "there is no such secret (any more)");
 		return IPC_MAC_UNKNOWN;
 	}
 	out->len = v.prf->out_len;
@@ -93,10 +114,13 @@ static uint64_t hold(struct helper *h, struct span body)
 	uint64_t held;
 	bool kept;
 
-	if (!wrong && strncmp(v.unique, "vici:", 5) != 0)
-		wrong = "its name is not a vici client's";
 	if (wrong) {
-		refuse("a secret to be kept", wrong);
+		refuse(wrong, "a secret to be kept (%zu bytes)", body.len);
+		return 0;
+	}
+	if (strncmp(v.unique, "vici:", 5) != 0) {
+		refuse("its name is not a vici client's", "a secret to be kept as '%.100s'",
+		       v.unique);
 		return 0;
 	}
 	held = vault_find(h->vault, v.unique, v.data);
@@ -121,15 +145,16 @@ static void on_forget(struct helper *h, struct ipc_message *m)
 	uint64_t held;
 
 	if (!ipc_held_take(m->body, &held)) {
-		refuse("a secret to be forgotten", "the length");
+		refuse("the length", "a secret to be forgotten (%zu bytes)", m->body.len);
 		return;
 	}
 	if (vault_is_of_files(h->vault, held)) {
-		refuse("a secret to be forgotten", "it is from the files");
+		refuse("it is from the files", FORGOTTEN, (unsigned long long)held);
 		return;
 	}
 	vault_begin(h->vault);
-	vault_remove(h->vault, held);
+	if (!vault_remove(h->vault, held))
+		refuse("there is no such secret", FORGOTTEN, (unsigned long long)held);
 	vault_end(h->vault);
 }
 
@@ -148,6 +173,8 @@ static void on_load_taken(struct helper *h, struct ipc_message *m)
 
 	if (ipc_loaded_take(m->body, &generation, &rest))
 		helper_load_taken(h->load, generation);
+	else
+		refuse("the length", "a reading to be in force (%zu bytes)", m->body.len);
 }
 
 static void loaded(void *ctx, uint64_t generation, int fd, const char *why)
@@ -179,11 +206,11 @@ static void stuck(void *ctx)
 
 static void on_resolve(struct helper *h, struct ipc_message *m)
 {
-	struct ipc_resolve r;
+	struct ipc_resolve r = {.name = ""};
 	const char *wrong = ipc_resolve_check(m->body, &r);
 
 	if (wrong) {
-		refuse("a name", wrong);
+		refuse(wrong, "a name (%.*s)", (int)strnlen(r.name, sizeof(r.name)), r.name);
 		return;
 	}
 	resolver_query(h->resolver, r.query, r.name, r.family);
@@ -251,7 +278,7 @@ static void on_run(struct helper *h, struct ipc_message *m)
 	const char *wrong = ipc_script_check(m->body, &s);
 
 	if (wrong) {
-		refuse("a script", wrong);
+		refuse(wrong, "a script (%zu bytes)", m->body.len);
 		return;
 	}
 	if (!h->knows) /* ike has been told, has the files read, and asks again */
@@ -289,22 +316,21 @@ static void on_message(void *ctx, struct ipc_link *link, struct ipc_message *m)
 		[IPC_RESOLVE] = on_resolve,
 		[IPC_RUN] = on_run,
 	};
-	char what[32];
 
 	(void)link;
-	if (m->verb < sizeof(handlers) / sizeof(handlers[0]) && handlers[m->verb]) {
+	if (m->verb >= sizeof(handlers) / sizeof(handlers[0]) || !handlers[m->verb])
+		refuse("there is no such request", "message %u", m->verb);
+	else if (m->n_fds)
+		refuse("with descriptors, of which none belongs there", "message %u", m->verb);
+	else
 		handlers[m->verb](ctx, m);
-		return;
-	}
-	snprintf(what, sizeof(what), "%u", m->verb);
-	refuse(what, "there is no such request");
 }
 
 static void on_closed(void *ctx, struct ipc_link *link, const char *why)
 {
 	struct helper *h = ctx;
 
-	(void)why;
+	log_to(log_default(), LOG_LEVEL_INFO, "job", "", "the link to ike is closed: %s", why);
 	if (h->ike == link)
 		h->ike = NULL;
 	ipc_link_free(link);

@@ -27,11 +27,19 @@ struct served_tunnel {
 	UT_hash_handle hh;
 };
 
+/* An address that was added at ike's wish: it may be removed, others may not. */
+struct served_addr {
+	struct served_addr *prev, *next;
+	char device[IF_NAMESIZE];
+	struct prefix prefix;
+};
+
 struct served {
 	const struct dataplane_ops *ops;
 	struct dataplane *plane;
 	struct served_tunnel *tunnels;
 	struct served_child *children;
+	struct served_addr *addrs;
 	/* The last unclaimed one of the tunnel that could send is gone, or claimed. */
 	void (*inherited_gone)(void *ctx, uint32_t tunnel);
 	void *ctx;
@@ -44,6 +52,9 @@ bool served_ifindex(const struct served *s, int ifindex); /* of a tunnel */
 /* A new ike: nothing is claimed. */
 void served_unclaim(struct served *s);
 void served_free(struct served *s);
+
+bool served_addr(const struct served *s, const struct ipc_address *q); /* was added so */
+void served_note_addr(struct served *s, const struct ipc_address *q);  /* it was done */
 
 /* The verbs, with adoption of what is there. The error is the plane's, last_error has words. */
 enum dataplane_error served_create(struct served *s, const struct ipc_tunnel *t);

@@ -3,6 +3,7 @@
 #include "ipsecd/plane_server.h"
 #include "ipsecd/ipc/check.h"
 #include "ipsecd/ipc/link.h"
+#include "ipsecd/plane_routes.h"
 #include "ipsecd/plane_served.h"
 #include "ipsecd/routes.h"
 #include "lib/netlink_route.h"
@@ -10,25 +11,17 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <utlist.h>
 
 _Static_assert(IPC_OUR_ROUTES == ROUTES_PROTOCOL, "what plane lets pass is what ike asks for");
-
-/* An address that was added at ike's wish: it may be removed, others may not. */
-struct given_addr {
-	struct given_addr *prev, *next;
-	char device[IF_NAMESIZE];
-	struct prefix prefix;
-};
 
 struct plane_server {
 	struct plane_server_host host;
 	struct served served;
+	struct plane_routes routes;
 	struct dataplane *plane;
 	struct udp *udp;
 	struct ipc_link *link;
-	struct given_addr *addrs;
-	struct log_limit refusals;
+	struct log_limit refusals, failures;
 };
 
 /* ---- answers ---- */
@@ -57,21 +50,34 @@ static struct ipc_done plane_done(struct plane_server *s, enum dataplane_error e
 							: s->host.ops->last_error(s->plane));
 }
 
+/* What may go wrong with an honest ike, too. */
+static void note_failure(struct plane_server *s, const struct ipc_message *m,
+			 const struct ipc_done *d)
+{
+	char what[IPC_WORDS];
+
+	if (d->error && log_limit_pass(&s->failures, mono_now()))
+		log_to(s->host.log, LOG_LEVEL_INFO, "tun", "", "not done for ike: %s: %s",
+		       ipc_describe(m->verb, m->body, what, sizeof(what)), d->words);
+}
+
 static void answer_plane(struct plane_server *s, const struct ipc_message *m,
 			 enum dataplane_error e)
 {
 	struct ipc_done d = plane_done(s, e);
 
+	note_failure(s, m, &d);
 	answer(s, m, &d, sizeof(d));
 }
 
 static void refuse(struct plane_server *s, const struct ipc_message *m, int error, const char *why)
 {
 	struct ipc_done d = done_of(error, why);
+	char what[IPC_WORDS];
 
 	if (log_limit_pass(&s->refusals, mono_now()))
 		log_to(s->host.log, LOG_LEVEL_WARN, "tun", "", "refused to ike: %s: %s",
-		       ipc_plane_verb_name(m->verb), why);
+		       ipc_describe(m->verb, m->body, what, sizeof(what)), why);
 	if (m->verb == IPC_TUNNEL_CREATE || m->verb == IPC_TUNNEL_UPDATE ||
 	    m->verb == IPC_TUNNEL_LINK) {
 		struct ipc_made made;
@@ -115,6 +121,7 @@ static void answer_made(struct plane_server *s, const struct ipc_message *m, uin
 
 	memset(&made, 0, sizeof(made));
 	made.done = plane_done(s, e);
+	note_failure(s, m, &made.done);
 	made.info = info_of(s, tunnel);
 	answer(s, m, &made, sizeof(made));
 }
@@ -281,11 +288,13 @@ static void on_supports(struct plane_server *s, const struct ipc_message *m)
 {
 	const struct dataplane_ops *ops = s->host.ops;
 	struct ipc_suite q;
+	struct ipc_done d;
 	bool ok;
 
 	memcpy(&q, m->body.ptr, sizeof(q));
 	ok = !ops->supports || ops->supports(s->plane, q.encr_id, q.key_bits, q.integ_id, q.esn);
-	answer_plane(s, m, ok ? DATAPLANE_OK : DATAPLANE_UNSUPPORTED);
+	d = plane_done(s, ok ? DATAPLANE_OK : DATAPLANE_UNSUPPORTED);
+	answer(s, m, &d, sizeof(d)); /* a question, not a failure */
 }
 
 static void on_counters(struct plane_server *s, const struct ipc_message *m)
@@ -348,6 +357,8 @@ static void on_route(struct plane_server *s, const struct ipc_message *m)
 {
 	struct netlink_route r = {0};
 	struct ipc_route q;
+	bool taken;
+	int e;
 
 	memcpy(&q, m->body.ptr, sizeof(q));
 	r.dst = q.dst;
@@ -362,9 +373,11 @@ static void on_route(struct plane_server *s, const struct ipc_message *m)
 		refuse(s, m, -EPERM, "a route through a device that is no tunnel's");
 		return;
 	}
-	answer_kernel(s, m,
-		      q.add ? netlink_route_add(s->host.netlink, &r)
-			    : netlink_route_remove(s->host.netlink, &r));
+	e = plane_routes_set(&s->routes, &r, q.add, &taken);
+	if (taken)
+		refuse(s, m, e, "a route is there, which is not ours");
+	else
+		answer_kernel(s, m, e);
 }
 
 static void on_rule(struct plane_server *s, const struct ipc_message *m)
@@ -383,53 +396,37 @@ static void on_rule(struct plane_server *s, const struct ipc_message *m)
 			    : netlink_rule_remove(s->host.netlink, &r));
 }
 
-static struct given_addr *find_addr(const struct plane_server *s, const struct ipc_address *q)
+/* One that the operator has set stays the operator's: who adds it may not take it away. */
+static int add_address(struct plane_server *s, int ifindex, const struct ipc_address *q)
 {
-	struct given_addr *a;
+	bool others = false;
+	int e = plane_address_add(s->host.netlink, ifindex, &q->prefix,
+				  served_addr(&s->served, q) ? NULL : &others);
 
-	DL_FOREACH (s->addrs, a) {
-		if (strcmp(a->device, q->device) == 0 && prefix_equal(&a->prefix, &q->prefix))
-			return a;
-	}
-	return NULL;
-}
-
-static void remember_addr(struct plane_server *s, const struct ipc_address *q)
-{
-	struct given_addr *a = find_addr(s, q) ? NULL : calloc(1, sizeof(*a));
-
-	if (!a)
-		return;
-	memcpy(a->device, q->device, sizeof(a->device));
-	a->prefix = q->prefix;
-	DL_APPEND(s->addrs, a);
+	if (e == 0 && !others)
+		served_note_addr(&s->served, q);
+	return e;
 }
 
 static void on_address(struct plane_server *s, const struct ipc_message *m)
 {
 	struct netlink *nl = s->host.netlink;
 	struct netlink_link link;
-	struct given_addr *given;
 	struct ipc_address q;
 	int e;
 
 	memcpy(&q, m->body.ptr, sizeof(q));
-	given = find_addr(s, &q);
-	if (!q.add && !given) {
+	if (!q.add && !served_addr(&s->served, &q)) {
 		refuse(s, m, -EPERM, "removing an address that is not ours");
 		return;
 	}
 	e = netlink_link_find(nl, q.device, &link);
 	if (e == 0)
-		e = q.add ? netlink_addr_add(nl, link.ifindex, &q.prefix)
+		e = q.add ? add_address(s, link.ifindex, &q)
 			  : netlink_addr_remove(nl, link.ifindex, &q.prefix);
 	answer_kernel(s, m, e);
-	if (q.add && e == 0)
-		remember_addr(s, &q);
-	if (!q.add && given) {
-		DL_DELETE(s->addrs, given);
-		free(given);
-	}
+	if (!q.add)
+		served_note_addr(&s->served, &q);
 }
 
 static void on_bind(struct plane_server *s, const struct ipc_message *m)
@@ -477,6 +474,8 @@ static void on_message(void *ctx, struct ipc_link *link, struct ipc_message *m)
 	(void)link;
 	if (m->verb >= sizeof(handlers) / sizeof(handlers[0]) || !handlers[m->verb])
 		why = "no such request";
+	else if (m->n_fds)
+		why = "with descriptors, of which none belongs there";
 	else
 		why = ipc_check(m->verb, m->body);
 	if (why)
@@ -524,6 +523,11 @@ void plane_server_event(void *ctx, const struct dataplane_event *e)
 	}
 	if (!c || c->claimed)
 		send_event(s, e);
+}
+
+static bool is_tunnel(const void *ctx, int ifindex)
+{
+	return served_ifindex(ctx, ifindex);
 }
 
 static void on_inherited_gone(void *ctx, uint32_t tunnel)
@@ -575,7 +579,9 @@ struct plane_server *plane_server_new(const struct plane_server_host *host)
 	if (!s)
 		return NULL;
 	s->host = *host;
-	s->refusals.burst = 10;
+	s->refusals.burst = s->failures.burst = 10;
+	s->routes = (struct plane_routes){
+		.netlink = host->netlink, .is_tunnel = is_tunnel, .ctx = &s->served};
 	s->served =
 		(struct served){.ops = host->ops, .inherited_gone = on_inherited_gone, .ctx = s};
 	return s;
@@ -589,15 +595,10 @@ void plane_server_use(struct plane_server *s, struct dataplane *plane, struct ud
 
 void plane_server_free(struct plane_server *s)
 {
-	struct given_addr *a, *next;
-
 	if (!s)
 		return;
 	ipc_link_free(s->link);
 	served_free(&s->served);
-	DL_FOREACH_SAFE (s->addrs, a, next) {
-		DL_DELETE(s->addrs, a);
-		free(a);
-	}
+	plane_routes_free(&s->routes);
 	free(s);
 }

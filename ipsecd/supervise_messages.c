@@ -85,11 +85,14 @@ static bool may_keep(enum ipc_role role, const char *name)
 	return false;
 }
 
-static void refuse(struct process *p, const char *name)
+static void refuse(struct process *p, const char *what, const char *name)
 {
+	char text[IPC_NAME_MAX];
+
+	clean(text, sizeof(text), name, strlen(name));
 	if (may_log(p))
-		log_to(p->supervisor->log, LOG_LEVEL_ERROR, "job", "",
-		       "%s wants '%s' kept, refused", word(p), name);
+		log_to(p->supervisor->log, LOG_LEVEL_ERROR, "job", "", "%s wants '%s' %s, refused",
+		       word(p), text, what);
 }
 
 static void on_keep(struct process *p, struct ipc_message *m)
@@ -98,11 +101,11 @@ static void on_keep(struct process *p, struct ipc_message *m)
 	int fd;
 
 	if (!name || m->n_fds != 1) {
-		refuse(p, "something without a name or a descriptor");
+		refuse(p, "kept", "something without a name or a descriptor");
 		return;
 	}
 	if (!may_keep(p->child->role, name->name)) {
-		refuse(p, name->name);
+		refuse(p, "kept", name->name);
 		return;
 	}
 	fd = m->fds[0];
@@ -116,7 +119,9 @@ static void on_drop(struct process *p, struct ipc_message *m)
 {
 	const struct ipc_name *name = ipc_name(m);
 
-	if (name && may_keep(p->child->role, name->name))
+	if (!name || !may_keep(p->child->role, name->name))
+		refuse(p, "dropped", name ? name->name : "something without a name");
+	else
 		supervise_drop(p->supervisor, p->child->role, name->name);
 }
 
@@ -164,8 +169,10 @@ static void on_keep_on_stop(struct process *p, struct ipc_message *m)
 {
 	struct ipc_keep_on_stop k;
 
-	if (m->body.len != sizeof(k))
+	if (m->body.len != sizeof(k)) {
+		refuse(p, "kept on stop", "a time of another length");
 		return;
+	}
 	memcpy(&k, m->body.ptr, sizeof(k));
 	p->supervisor->keep_seconds = k.seconds;
 }
@@ -202,17 +209,20 @@ static void (*const handlers[])(struct process *p, struct ipc_message *m) = {
 
 static void on_message(void *ctx, struct ipc_link *link, struct ipc_message *m)
 {
-	static struct log_limit limit = {.burst = 5};
+	static struct log_limit limit = {.burst = 10};
 	struct process *p = ctx;
+	const char *wrong = NULL;
 
 	(void)link;
-	if (m->verb < sizeof(handlers) / sizeof(handlers[0]) && handlers[m->verb])
+	if (m->n_fds && m->verb != IPC_KEEP)
+		wrong = "with descriptors, of which none belongs there";
+	else if (m->verb < sizeof(handlers) / sizeof(handlers[0]) && handlers[m->verb])
 		handlers[m->verb](p, m);
-	else if (supervise_run_script(p, m))
-		return;
-	else if (log_limit_pass(&limit, mono_now()))
+	else if (!supervise_run_script(p, m))
+		wrong = "which it may not";
+	if (wrong && log_limit_pass(&limit, mono_now()))
 		log_to(p->supervisor->log, LOG_LEVEL_ERROR, "job", "",
-		       "%s asks for %u, which it may not", word(p), m->verb);
+		       "%s asks for %u (%zu bytes), %s", word(p), m->verb, m->body.len, wrong);
 }
 
 static void on_closed(void *ctx, struct ipc_link *link, const char *why)
@@ -220,7 +230,9 @@ static void on_closed(void *ctx, struct ipc_link *link, const char *why)
 	struct process *p = ctx;
 
 	(void)link;
-	(void)why;
+	if (strcmp(why, IPC_PEER_ENDED) != 0)
+		log_to(p->supervisor->log, LOG_LEVEL_ERROR, "job", "", "%s: its link is broken: %s",
+		       word(p), why);
 	process_closed(p);
 }
 

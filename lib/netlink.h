@@ -39,8 +39,9 @@ struct netlink_addr {
 	int ifindex;
 	struct prefix prefix; /* the own address, with host bits */
 	uint8_t scope;
-	uint32_t flags; /* IFA_F_* */
-	bool removed;	/* RTM_DELADDR */
+	uint32_t flags;	  /* IFA_F_* */
+	uint8_t protocol; /* of who added it, 0: it did not say */
+	bool removed;	  /* RTM_DELADDR */
 };
 
 /* What to change of a link; fields whose `set_` is false are left out of the message. */
@@ -112,6 +113,10 @@ int netlink_link_set_mtu(struct netlink *nl, int ifindex, uint32_t mtu);
 int netlink_link_set_linkmode(struct netlink *nl, int ifindex, uint8_t linkmode);
 int netlink_link_set_operstate(struct netlink *nl, int ifindex, uint8_t operstate);
 int netlink_addr_add(struct netlink *nl, int ifindex, const struct prefix *prefix);
+/* The same, with the protocol (RTPROT_*) that netlink_addr_list tells; Linux before 5.18 forgets
+ * it. */
+int netlink_addr_add_as(struct netlink *nl, int ifindex, const struct prefix *prefix,
+			uint8_t protocol);
 int netlink_addr_remove(struct netlink *nl, int ifindex, const struct prefix *prefix);
 /* Calls back for each address of the link (of all links when ifindex is 0). */
 int netlink_addr_list(struct netlink *nl, int ifindex,

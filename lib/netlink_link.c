@@ -2,6 +2,9 @@
  * sends it (netlink.c). */
 #include "lib/netlink.h"
 
+#include <libmnl/libmnl.h>
+#include <linux/if_addr.h>
+
 #include <errno.h>
 
 /* ---- links ---- */
@@ -108,6 +111,17 @@ static int addr_request(struct netlink *nl, int ifindex, const struct prefix *pr
 int netlink_addr_add(struct netlink *nl, int ifindex, const struct prefix *prefix)
 {
 	return addr_request(nl, ifindex, prefix, true);
+}
+
+int netlink_addr_add_as(struct netlink *nl, int ifindex, const struct prefix *prefix,
+			uint8_t protocol)
+{
+	uint8_t buf[256] __attribute__((aligned(8)));
+	struct nlmsghdr *h = netlink_build_addr(buf, sizeof(buf), ifindex, prefix, true);
+
+	if (h && !mnl_attr_put_u8_check(h, sizeof(buf), IFA_PROTO, protocol))
+		h = NULL;
+	return netlink_request(nl, h);
 }
 
 int netlink_addr_remove(struct netlink *nl, int ifindex, const struct prefix *prefix)

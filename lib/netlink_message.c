@@ -204,6 +204,10 @@ static void take_addr_attr(struct netlink_addr *out, bool *have_local, const str
 		if (bytes.len == 4)
 			out->flags = mnl_attr_get_u32(attr);
 		return;
+	case IFA_PROTO:
+		if (bytes.len == 1)
+			out->protocol = mnl_attr_get_u8(attr);
+		return;
 	default:
 		return;
 	}

@@ -267,7 +267,7 @@ static int get(struct ipc_link *l, struct header *h, int fds[IPC_FDS_MAX], unsig
 	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
 		return 0;
 	if (n <= 0) {
-		fail(l, n == 0 ? "it has ended" : strerror(errno));
+		fail(l, n == 0 ? IPC_PEER_ENDED : strerror(errno));
 		return -1;
 	}
 	*n_fds = take_fds(&msg, fds);

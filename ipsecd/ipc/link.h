@@ -15,6 +15,7 @@
 #define IPC_BODY_MAX	((size_t)96 * 1024) /* a UDP datagram with its addresses fits */
 #define IPC_FDS_MAX	4
 #define IPC_BACKLOG_MAX ((size_t)8 << 20)
+#define IPC_PEER_ENDED	"it has ended"	   /* why a link is closed that nothing is wrong with */
 #define IPC_EARLY_MAX	((size_t)64 << 20) /* come during calls, not handed over yet */
 
 struct ev_loop;

@@ -26,12 +26,14 @@
  * SEND_KEEPALIVE    | ipc_path               | -            | such ports and addresses
  * ROUTE             | ipc_route              | ipc_done     | another protocol than ours; the table
  *                   |                        |              | "local"; adding through a device that
- *                   |                        |              | is no tunnel's
+ *                   |                        |              | is no tunnel's, or in the place of a
+ *                   |                        |              | route that is not ours
  * RULE              | ipc_rule               | ipc_done     | another protocol than ours; the table
  *                   |                        |              | "local"; priority 0
  * ADDRESS           | ipc_address            | ipc_done     | other prefixes than of one address;
  *                   |                        |              | loopback and multicast; removing one
- *                   |                        |              | that was not added by this way
+ *                   |                        |              | that was not added by this way (one
+ *                   |                        |              | that was there is not added)
  * BIND              | ipc_device             | ipc_done     | what is no name
  *
  * EVENT             | struct dataplane_event |

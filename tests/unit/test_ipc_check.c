@@ -276,6 +276,64 @@ static void datagrams(void **state)
 	}
 }
 
+/* ---- words ---- */
+
+static const char *describe(uint32_t verb, const void *body, size_t len)
+{
+	static char text[256];
+	uint8_t *copy = malloc(len ? len : 1);
+
+	assert_non_null(copy);
+	memcpy(copy, body, len);
+	assert_ptr_equal(ipc_describe(verb, span_of(copy, len), text, sizeof(text)), text);
+	free(copy);
+	return text;
+}
+
+static void expect_words(uint32_t verb, const char *words)
+{
+	struct ipc_sample s;
+	unsigned n = 0;
+
+	do
+		assert_true(ipc_sample(n++, &s));
+	while (s.verb != verb || s.answer);
+	assert_string_equal(describe(verb, s.body, s.len), words);
+}
+
+static void requests_in_words(void **state)
+{
+	(void)state;
+	expect_words(IPC_TUNNEL_CREATE, "tunnel-create 7 'site-7'");
+	expect_words(IPC_TUNNEL_REMOVE, "tunnel-remove 7");
+	expect_words(IPC_CHILD_INSTALL, "child-install 9 of tunnel 7, SPIs a0000001/b0000001, "
+					"192.0.2.1[4500] to 192.0.2.2[4500]");
+	expect_words(IPC_CHILD_UPDATE, "child-update 9 192.0.2.1[4500] to 192.0.2.2[4500]");
+	expect_words(IPC_SEND_IKE, "send-ike 2001:db8::1[4500] to 2001:db8::2[40000]");
+	expect_words(IPC_SETTLED, "settled of 0 bytes");
+	assert_string_equal(describe(99, "x", 1), "message 99 of 1 bytes");
+	assert_string_equal(describe(UINT32_MAX, "", 0), "message 4294967295 of 0 bytes");
+}
+
+/* Whatever is in it, and wherever it ends. */
+static void anything_in_words(void **state)
+{
+	uint8_t bytes[sizeof(struct child_sa)];
+	char little[8];
+
+	(void)state;
+	for (unsigned fill = 0; fill < 256; fill += 85) {
+		memset(bytes, (int)fill, sizeof(bytes));
+		for (uint32_t verb = 0; verb < 256; verb++) {
+			for (size_t len = 0; len < sizeof(bytes); len += 7)
+				assert_true(strlen(describe(verb, bytes, len)) > 5);
+			describe(verb, bytes, sizeof(bytes));
+		}
+	}
+	assert_true(strlen(ipc_describe(IPC_TUNNEL_CREATE, span_of(bytes, sizeof(bytes)), little,
+					sizeof(little))) == sizeof(little) - 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -288,6 +346,8 @@ int main(void)
 		cmocka_unit_test(the_network),
 		cmocka_unit_test(events_of_plane),
 		cmocka_unit_test(datagrams),
+		cmocka_unit_test(requests_in_words),
+		cmocka_unit_test(anything_in_words),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -144,7 +144,7 @@ LIBS_test_helper := -lcrypto -lmnl -lev -lcares -lmicrohttpd -lsystemd -lseccomp
 TEST_test_ipc_link := tests/unit/test_ipc_link.c ipsecd/ipc/link.c lib/mono.c
 LIBS_test_ipc_link := -lev -lpthread
 TEST_test_ipc_check := tests/unit/test_ipc_check.c tests/support/ipc_samples.c ipsecd/ipc/check.c \
-	ipsecd/ipc/check_child.c $(MODEL_SRC) lib/addr.c lib/words.c
+	ipsecd/ipc/check_child.c ipsecd/ipc/describe.c $(MODEL_SRC) lib/addr.c lib/words.c
 TEST_test_publish := tests/unit/test_publish.c ipsecd/publish.c ipsecd/publish_body.c ipsecd/updown_env.c $(STATE_SRC) lib/private_memory.c $(MODEL_SRC) $(CODEC_SRC) \
 	lib/addr.c lib/buf.c lib/crc32c.c lib/log.c lib/words.c
 TEST_test_helper_body := tests/unit/test_helper_body.c ipsecd/ipc/helper_body.c ipsecd/approve.c ipsecd/vault.c ipsecd/loaded.c \

@@ -1,0 +1,149 @@
+/* A place is prefix, table and metric: the kernel has one route there. Whose it is, it says only in
+ * a list of all, which is read when a place is taken and not known for ours. */
+#include "ipsecd/plane_routes.h"
+#include "ipsecd/routes.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define METRIC_OF_IPV6 1024 /* that the kernel takes for none */
+
+struct place {
+	struct prefix dst;
+	uint32_t table, metric;
+};
+
+struct plane_route {
+	struct place place;
+	UT_hash_handle hh;
+};
+
+static struct place place_of(const struct netlink_route *r)
+{
+	struct place at;
+
+	memset(&at, 0, sizeof(at)); /* it is compared as memory */
+	at.dst = prefix_mask(&r->dst);
+	at.table = r->table;
+	at.metric = r->metric || r->dst.addr.family == AF_INET ? r->metric : METRIC_OF_IPV6;
+	return at;
+}
+
+static struct plane_route *find(const struct plane_routes *p, const struct place *at)
+{
+	struct plane_route *found;
+
+	HASH_FIND(hh, p->ours, at, sizeof(*at), found);
+	return found;
+}
+
+static void remember(struct plane_routes *p, const struct place *at)
+{
+	struct plane_route *r = find(p, at) ? NULL : calloc(1, sizeof(*r));
+
+	if (!r)
+		return;
+	r->place = *at;
+	HASH_ADD(hh, p->ours, place, sizeof(r->place), r);
+	if (!r->hh.tbl)
+		free(r);
+}
+
+static void forget(struct plane_routes *p, struct plane_route *r)
+{
+	HASH_DEL(p->ours, r);
+	free(r);
+}
+
+/* ---- places that are taken ---- */
+
+struct search {
+	struct plane_routes *routes;
+	struct place at;
+	bool taken;
+};
+
+static void look(void *ctx, const struct netlink_route *r)
+{
+	const struct place at = place_of(r);
+	struct search *s = ctx;
+
+	if (r->protocol == ROUTES_PROTOCOL)
+		remember(s->routes, &at);
+	else if (memcmp(&at, &s->at, sizeof(at)) == 0)
+		s->taken |= !s->routes->is_tunnel(s->routes->ctx, r->ifindex);
+}
+
+static int add(struct plane_routes *p, const struct netlink_route *wanted, const struct place *at,
+	       bool *taken)
+{
+	struct search s = {.routes = p, .at = *at};
+	struct netlink_route r = *wanted;
+	int e;
+
+	r.exclusive = !find(p, at);
+	if (r.exclusive && HASH_COUNT(p->ours) >= PLANE_ROUTES_MAX)
+		return -ENOSPC;
+	e = netlink_route_add(p->netlink, &r);
+	if (e != -EEXIST || !r.exclusive)
+		return e;
+	e = netlink_route_list(p->netlink, at->dst.addr.family, look, &s);
+	*taken = s.taken && !find(p, at);
+	if (e || *taken)
+		return e ? e : -EEXIST;
+	r.exclusive = false;
+	return netlink_route_add(p->netlink, &r);
+}
+
+/* ---- the verb ---- */
+
+int plane_routes_set(struct plane_routes *p, const struct netlink_route *r, bool wanted,
+		     bool *taken)
+{
+	const struct place at = place_of(r);
+	struct plane_route *known;
+	int e;
+
+	*taken = false;
+	e = wanted ? add(p, r, &at, taken) : netlink_route_remove(p->netlink, r);
+	known = find(p, &at);
+	if (e == 0 && wanted)
+		remember(p, &at);
+	else if (e == 0 && known)
+		forget(p, known);
+	return e;
+}
+
+/* ---- addresses ---- */
+
+struct own_addr {
+	const struct prefix *prefix;
+	bool others;
+};
+
+static void look_at_addr(void *ctx, const struct netlink_addr *a)
+{
+	struct own_addr *o = ctx;
+
+	o->others |= prefix_equal(&a->prefix, o->prefix) && a->protocol != ROUTES_PROTOCOL;
+}
+
+int plane_address_add(struct netlink *nl, int ifindex, const struct prefix *prefix, bool *others)
+{
+	struct own_addr o = {.prefix = prefix};
+	int e = others ? netlink_addr_list(nl, ifindex, look_at_addr, &o) : 0;
+
+	if (others)
+		*others = o.others;
+	if (e || o.others)
+		return e;
+	return netlink_addr_add_as(nl, ifindex, prefix, ROUTES_PROTOCOL);
+}
+
+void plane_routes_free(struct plane_routes *p)
+{
+	struct plane_route *r, *next;
+
+	HASH_ITER (hh, p->ours, r, next)
+		forget(p, r);
+}

@@ -1,0 +1,29 @@
+/* Routes and addresses that ike has plane set: never in the place of somebody else's, which would
+ * be gone for good when ours goes. A route that leads through a tunnel's device is no other's: the
+ * kernel makes such, and operators do, for our sake. */
+#ifndef DETOUR_PLANE_ROUTES_H
+#define DETOUR_PLANE_ROUTES_H
+
+#include "lib/hash.h"
+#include "lib/netlink_route.h"
+
+#define PLANE_ROUTES_MAX 262144
+
+struct plane_route;
+
+struct plane_routes {
+	struct netlink *netlink;
+	/* Is the device a tunnel's? */
+	bool (*is_tunnel)(const void *ctx, int ifindex);
+	const void *ctx;
+	struct plane_route *ours; /* in the kernel, as far as is known: also of planes before us */
+};
+
+/* 0 or -errno; *taken: the place is another's, and stays so. */
+int plane_routes_set(struct plane_routes *p, const struct netlink_route *r, bool add, bool *taken);
+/* 0 or -errno. *others: it is there, and not of ours (NULL: that is known); then nothing is done.
+ */
+int plane_address_add(struct netlink *nl, int ifindex, const struct prefix *prefix, bool *others);
+void plane_routes_free(struct plane_routes *p); /* what is in the kernel stays */
+
+#endif

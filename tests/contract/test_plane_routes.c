@@ -1,0 +1,215 @@
+/* Routes and addresses that plane sets for ike, in the kernel of a namespace: an ike in other hands
+ * takes nobody's place, and takes nobody's away. */
+#include "ipsecd/plane_routes.h"
+#include "ipsecd/routes.h"
+#include "tests/contract/kernel.h"
+
+#include <errno.h>
+#include <linux/rtnetlink.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#define LO 1
+
+static int tunnels; /* 1: lo is one, as it were */
+
+static bool is_tunnel(const void *ctx, int ifindex)
+{
+	(void)ctx;
+	return tunnels && ifindex == LO;
+}
+
+static struct plane_routes plane(void)
+{
+	return (struct plane_routes){.netlink = kernel_netlink(), .is_tunnel = is_tunnel};
+}
+
+static struct netlink_route route_to(const char *dst, uint32_t metric)
+{
+	struct netlink_route r = {.ifindex = LO,
+				  .table = RT_TABLE_MAIN,
+				  .metric = metric,
+				  .protocol = ROUTES_PROTOCOL};
+
+	assert_true(prefix_parse(dst, &r.dst));
+	return r;
+}
+
+static struct netlink_route others(const char *dst, uint32_t metric)
+{
+	struct netlink_route r = route_to(dst, metric);
+
+	r.protocol = RTPROT_STATIC;
+	return r;
+}
+
+struct seen {
+	struct prefix dst;
+	unsigned ours, others;
+};
+
+static void see(void *ctx, const struct netlink_route *r)
+{
+	struct seen *s = ctx;
+
+	if (r->table != RT_TABLE_MAIN || !prefix_equal(&r->dst, &s->dst))
+		return;
+	s->ours += r->protocol == ROUTES_PROTOCOL;
+	s->others += r->protocol == RTPROT_STATIC;
+}
+
+static void expect(const char *dst, unsigned ours, unsigned of_others)
+{
+	struct seen s = {.ours = 0};
+
+	assert_true(prefix_parse(dst, &s.dst));
+	assert_int_equal(netlink_route_list(kernel_netlink(), s.dst.addr.family, see, &s), 0);
+	assert_int_equal(s.ours, ours);
+	assert_int_equal(s.others, of_others);
+}
+
+static void set(struct plane_routes *p, struct netlink_route r, bool add, int error, bool taken)
+{
+	bool got;
+
+	assert_int_equal(plane_routes_set(p, &r, add, &got), error);
+	assert_int_equal(got, taken);
+}
+
+static void another_one(const char *dst, uint32_t metric)
+{
+	struct plane_routes p = plane();
+	struct netlink_route r = route_to(dst, metric), o = others(dst, metric);
+
+	assert_int_equal(netlink_route_add(kernel_netlink(), &o), 0);
+	set(&p, r, true, -EEXIST, true);
+	expect(dst, 0, 1);
+	set(&p, r, false, 0, false); /* ours, which is not there */
+	expect(dst, 0, 1);
+	r.blackhole = true;
+	r.ifindex = 0;
+	set(&p, r, true, -EEXIST, true);
+	expect(dst, 0, 1);
+	assert_int_equal(netlink_route_remove(kernel_netlink(), &o), 0);
+	set(&p, r, true, 0, false);
+	expect(dst, 1, 0);
+	set(&p, r, false, 0, false);
+	expect(dst, 0, 0);
+	plane_routes_free(&p);
+}
+
+static void not_in_anothers_place(void **state)
+{
+	(void)state;
+	another_one("0.0.0.0/0", 0);
+	another_one("10.1.0.0/16", 0);
+	another_one("10.1.0.0/16", 1024);
+	another_one("fd00:1::/64", 0); /* 1024, as the kernel has it */
+	another_one("fd00:1::/64", 77);
+}
+
+/* Those of our own may be set again, by this plane and by the next one. */
+static void our_own(const char *dst)
+{
+	struct plane_routes first = plane(), next = plane();
+	struct netlink_route r = route_to(dst, 1024);
+
+	set(&first, r, true, 0, false);
+	set(&first, r, true, 0, false);
+	plane_routes_free(&first);
+	expect(dst, 1, 0);
+	set(&next, r, true, 0, false);
+	set(&next, r, true, 0, false);
+	expect(dst, 1, 0);
+	set(&next, r, false, 0, false);
+	set(&next, r, false, 0, false);
+	expect(dst, 0, 0);
+	plane_routes_free(&next);
+}
+
+static void our_own_again(void **state)
+{
+	(void)state;
+	our_own("10.2.0.0/16");
+	our_own("fd00:2::/64");
+}
+
+/* What leads into a tunnel is there for our sake. */
+static void by_a_tunnel(void **state)
+{
+	struct netlink_route o = others("10.3.0.0/16", 0);
+	struct plane_routes p = plane();
+
+	(void)state;
+	tunnels = 1;
+	assert_int_equal(netlink_route_add(kernel_netlink(), &o), 0);
+	set(&p, route_to("10.3.0.0/16", 0), true, 0, false);
+	expect("10.3.0.0/16", 1, 0);
+	set(&p, route_to("10.3.0.0/16", 0), false, 0, false);
+	tunnels = 0;
+	plane_routes_free(&p);
+}
+
+/* A place in another table, or with another metric, is another place. */
+static void beside_anothers(void **state)
+{
+	struct netlink_route o = others("10.4.0.0/16", 5), r = route_to("10.4.0.0/16", 6);
+	struct plane_routes p = plane();
+
+	(void)state;
+	assert_int_equal(netlink_route_add(kernel_netlink(), &o), 0);
+	set(&p, r, true, 0, false);
+	expect("10.4.0.0/16", 1, 1);
+	set(&p, r, false, 0, false);
+	r = route_to("10.4.0.0/16", 5);
+	r.table = 220;
+	set(&p, r, true, 0, false);
+	expect("10.4.0.0/16", 0, 1);
+	set(&p, r, false, 0, false);
+	assert_int_equal(netlink_route_remove(kernel_netlink(), &o), 0);
+	plane_routes_free(&p);
+}
+
+/* ---- addresses ---- */
+
+static void an_address(const char *text)
+{
+	struct netlink *nl = kernel_netlink();
+	struct prefix p;
+	bool of_others;
+
+	assert_true(prefix_parse(text, &p));
+	assert_int_equal(netlink_addr_add(nl, LO, &p), 0);
+	assert_int_equal(plane_address_add(nl, LO, &p, &of_others), 0);
+	assert_true(of_others);
+	assert_int_equal(netlink_addr_remove(nl, LO, &p), 0);
+	assert_int_equal(plane_address_add(nl, LO, &p, &of_others), 0);
+	assert_false(of_others);
+	assert_int_equal(plane_address_add(nl, LO, &p, &of_others), 0); /* by the next plane */
+	assert_false(of_others);
+	assert_int_equal(plane_address_add(nl, LO, &p, NULL), 0);
+	assert_int_equal(netlink_addr_remove(nl, LO, &p), 0);
+	assert_int_equal(plane_address_add(nl, 4242, &p, NULL), -ENODEV);
+}
+
+static void addresses_of_others(void **state)
+{
+	(void)state;
+	an_address("198.51.100.7/32");
+	an_address("fd00:7::7/128");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(not_in_anothers_place), cmocka_unit_test(our_own_again),
+		cmocka_unit_test(by_a_tunnel),		 cmocka_unit_test(beside_anothers),
+		cmocka_unit_test(addresses_of_others),
+	};
+
+	kernel_namespace("test_plane_routes");
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
