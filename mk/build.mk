@@ -30,7 +30,7 @@ ALL_SRC := $(LIB_SRC) $(MODEL_SRC) $(CODEC_SRC) $(WIRE_SRC) $(CRYPTO_SRC) $(IKE_
 PROGRAMS := ipsecd ipsecctl routed-bridge topology
 
 .PHONY: all
-all: $(addprefix $(BIN)/,$(PROGRAMS)) $(BIN)/lab-probe $(BIN)/supervise-test $(BUILD)/libike.a ## build the programs into build/bin/ and the engine
+all: $(addprefix $(BIN)/,$(PROGRAMS)) $(BIN)/lab-probe $(BIN)/supervise-test $(BIN)/hostile-ike $(BUILD)/libike.a ## build the programs into build/bin/ and the engine
 
 $(OBJ)/%.o: %.c mk/flags.mk
 	@mkdir -p $(@D)
@@ -75,6 +75,11 @@ $(BIN)/supervise-test: $(call objects,$(filter-out $(ROLE_SRC),$(IPSECD_SRC)) te
 		$(BUILD)/libike.a $(BUILD)/libdetour.a
 	$(call link,$(IPSECD_LIBS))
 
+# What an ike in other hands asks for; not installed.
+$(BIN)/hostile-ike: $(call objects,tests/support/hostile_ike.c tests/support/ipc_samples.c ipsecd/ipc/helper_body.c) \
+		$(BUILD)/libike.a $(BUILD)/libdetour.a
+	$(call link,)
+
 $(BIN)/ipsecctl: $(call objects,$(CTL_SRC)) $(BUILD)/libdetour.a
 	$(call link,-ljansson)
 
@@ -88,4 +93,4 @@ $(BIN)/topology: $(call objects,$(TOPOLOGY_SRC)) $(BUILD)/libdetour.a
 $(BIN)/lab-probe: $(call objects,$(LABS_SRC))
 	$(call link,)
 
--include $(patsubst %.c,$(OBJ)/%.d,$(ALL_SRC) $(LABS_SRC) tests/support/fake_roles.c)
+-include $(patsubst %.c,$(OBJ)/%.d,$(ALL_SRC) $(LABS_SRC) $(addprefix tests/support/,fake_roles.c hostile_ike.c ipc_samples.c))

@@ -13,6 +13,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
 from tests.support.pair import Pair  # noqa: E402
 from tests.support.poll import Timeout, until  # noqa: E402
+from tests.support.process import memory_has  # noqa: E402
 from tests.support.suite import Suite, check, check_equal  # noqa: E402
 from tests.support.tunnel import change, tunnel  # noqa: E402
 
@@ -21,24 +22,6 @@ KILLS = 40
 SCRIPT = """#!/bin/sh
 echo "$PLUTO_VERB" >>"{folder}/$PLUTO_CONNECTION"
 """
-
-
-def memory_has(pid, words):
-    """Which of these are anywhere in the memory of the process."""
-    found = set()
-    with open(f"/proc/{pid}/maps", encoding="utf-8") as maps, open(f"/proc/{pid}/mem", "rb") as mem:
-        for line in maps:
-            area = re.match(r"([0-9a-f]+)-([0-9a-f]+) r", line)
-            if not area or "[v" in line:
-                continue
-            start, end = (int(n, 16) for n in area.groups())
-            mem.seek(start)
-            try:
-                data = mem.read(end - start)
-            except OSError:
-                continue
-            found |= {w for w in words if w.encode() in data}
-    return found
 
 
 def no_secret_in_ike(pair, names):

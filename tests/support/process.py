@@ -1,6 +1,7 @@
 """Daemons that tests start: output in a file, stopped by pid, never left behind."""
 import ctypes
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -35,23 +36,45 @@ def _sockets(pid):
             if link.startswith("socket:[")}
 
 
-def break_links(namespace, one, other):
-    """Shuts down each pair of unix sockets that two processes have in common. How many."""
-    ours, theirs, broken = _sockets(one), _sockets(other), 0
+def common_links(namespace, one, other):
+    """Descriptors of `one` that are sockets to the other."""
+    ours, theirs = _sockets(one), _sockets(other)
     shown = subprocess.run(namespace.argv("ss", "-xanH"), check=True, text=True,
                            stdout=subprocess.PIPE).stdout
-    for words in map(str.split, shown.splitlines()):
-        if words[5] not in ours or words[7] not in theirs:
-            continue
+    return [ours[words[5]] for words in map(str.split, shown.splitlines())
+            if words[5] in ours and words[7] in theirs]
+
+
+def break_links(namespace, one, other):
+    """Shuts down each pair of unix sockets that two processes have in common. How many."""
+    found = common_links(namespace, one, other)
+    for number in found:
         process = os.pidfd_open(one)
-        fd = ctypes.CDLL(None, use_errno=True).syscall(SYS_PIDFD_GETFD, process, ours[words[5]], 0)
+        fd = ctypes.CDLL(None, use_errno=True).syscall(SYS_PIDFD_GETFD, process, number, 0)
         os.close(process)
         if fd < 0:
             raise OSError(ctypes.get_errno(), "pidfd_getfd")
         with socket.socket(fileno=fd) as copy:
             copy.shutdown(socket.SHUT_RDWR)
-        broken += 1
-    return broken
+    return len(found)
+
+
+def memory_has(pid, words):
+    """Which of these are anywhere in the memory of the process."""
+    found = set()
+    with open(f"/proc/{pid}/maps", encoding="utf-8") as maps, open(f"/proc/{pid}/mem", "rb") as mem:
+        for line in maps:
+            area = re.match(r"([0-9a-f]+)-([0-9a-f]+) r", line)
+            if not area or "[v" in line:
+                continue
+            start, end = (int(n, 16) for n in area.groups())
+            mem.seek(start)
+            try:
+                data = mem.read(end - start)
+            except OSError:
+                continue
+            found |= {w for w in words if w.encode() in data}
+    return found
 
 
 class Daemon:
