@@ -21,8 +21,9 @@ struct served_child *served_child(const struct served *s, uint64_t id)
 	return c;
 }
 
-bool served_ifindex(const struct served *s, int ifindex)
+bool served_ifindex(const void *served, int ifindex)
 {
+	const struct served *s = served;
 	const struct served_tunnel *t;
 
 	for (t = s->tunnels; t; t = t->hh.next) {

@@ -48,7 +48,8 @@ struct served {
 
 struct served_tunnel *served_tunnel(const struct served *s, uint32_t id);
 struct served_child *served_child(const struct served *s, uint64_t id);
-bool served_ifindex(const struct served *s, int ifindex); /* of a tunnel */
+/* Is the device a tunnel's? `served`: a struct served, for plane_routes.h. */
+bool served_ifindex(const void *served, int ifindex);
 /* A new ike: nothing is claimed. */
 void served_unclaim(struct served *s);
 void served_free(struct served *s);

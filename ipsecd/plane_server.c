@@ -525,11 +525,6 @@ void plane_server_event(void *ctx, const struct dataplane_event *e)
 		send_event(s, e);
 }
 
-static bool is_tunnel(const void *ctx, int ifindex)
-{
-	return served_ifindex(ctx, ifindex);
-}
-
 static void on_inherited_gone(void *ctx, uint32_t tunnel)
 {
 	const struct dataplane_event e = {.kind = DATAPLANE_INHERITED_GONE, .tunnel = tunnel};
@@ -581,7 +576,7 @@ struct plane_server *plane_server_new(const struct plane_server_host *host)
 	s->host = *host;
 	s->refusals.burst = s->failures.burst = 10;
 	s->routes = (struct plane_routes){
-		.netlink = host->netlink, .is_tunnel = is_tunnel, .ctx = &s->served};
+		.netlink = host->netlink, .is_tunnel = served_ifindex, .ctx = &s->served};
 	s->served =
 		(struct served){.ops = host->ops, .inherited_gone = on_inherited_gone, .ctx = s};
 	return s;
