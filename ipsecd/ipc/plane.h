@@ -113,8 +113,7 @@ struct ipc_suite {
 
 struct ipc_counters {
 	uint64_t drops[DATAPLANE_COUNTERS];
-	/* Of the sockets. */
-	uint64_t received, sent, send_failed, truncated, runt, keepalives, overflowed, too_big;
+	uint64_t net[8]; /* struct udp_counters */
 };
 
 struct ipc_path {

@@ -43,17 +43,9 @@ static void act_send_keepalive(struct means *m, const struct endpoint *local,
 static void act_net_counters(struct means *m, struct udp_counters *out)
 {
 	struct remote *r = remote_of(m);
-	const struct ipc_counters *c = &r->counters;
 
 	r->ops.counters(&r->plane);
-	*out = (struct udp_counters){.received = c->received,
-				     .sent = c->sent,
-				     .send_failed = c->send_failed,
-				     .truncated = c->truncated,
-				     .runt = c->runt,
-				     .keepalives = c->keepalives,
-				     .overflowed = c->overflowed,
-				     .too_big = c->too_big};
+	memcpy(out, r->counters.net, sizeof(*out));
 }
 
 /* ---- changes ---- */

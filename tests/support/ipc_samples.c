@@ -183,7 +183,7 @@ static void answer(struct ipc_sample *s)
 	const struct ipc_info info = {
 		.tunnel = 7, .there = 1, .name = "site-7", .kind = "tun", .ifindex = 5};
 	const struct ipc_stats stats = {.child = 9, .there = 1, .stats.bytes_in = 1};
-	const struct ipc_counters counters = {.received = 1};
+	const struct ipc_counters counters = {.net = {1}};
 	struct ipc_made made;
 
 	memset(&made, 0, sizeof(made));
