@@ -78,6 +78,14 @@ static void on_esp_end(void *ctx, mono_time now)
 	l->means.ops->esp_flush(l->means.plane, now);
 }
 
+static void on_too_big(void *ctx, const struct addr *to, uint32_t mtu)
+{
+	struct local *l = ctx;
+
+	if (l->means.ops->path_changed)
+		l->means.ops->path_changed(l->means.plane, to, mtu);
+}
+
 /* ---- what the shell does ---- */
 
 static void act_send_ike(struct means *m, const struct endpoint *local,
@@ -205,6 +213,7 @@ static bool open_sockets(struct local *l, char *why, size_t size)
 	const struct udp_host host = {.ike = on_ike,
 				      .esp = on_esp,
 				      .esp_end = on_esp_end,
+				      .too_big = on_too_big,
 				      .ctx = l,
 				      .log = l->host.log,
 				      .esp_here = !l->means.ops->ike_socket};

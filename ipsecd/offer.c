@@ -112,37 +112,27 @@ static void name(char *list, size_t size, bool given, const char *word)
 		snprintf(list + n, size - n, "%s%s", n ? ", " : "", word);
 }
 
-static struct child_flags all_flags(const struct conn *conn)
+static bool sets_mark(const struct conn *conn)
 {
-	struct child_flags all = {0};
-
 	for (uint16_t i = 0; i < conn->n_children; i++) {
 		const struct child_flags *f = &conn->children[i].flags;
 
-		all.df |= f->df;
-		all.dscp |= f->dscp;
-		all.no_ecn |= f->no_ecn;
-		all.tfc_pad |= f->tfc_pad;
-		all.set_mark_in_mask |= f->set_mark_in_mask;
-		all.set_mark_out_mask |= f->set_mark_out_mask;
+		if (f->set_mark_in_mask || f->set_mark_out_mask)
+			return true;
 	}
-	return all;
+	return false;
 }
 
 void offer_say_unused(const struct offer *o, const struct conn *conn)
 {
 	const struct tunnel_config *t = &conn->tunnel;
-	struct child_flags f = all_flags(conn);
 	char list[160] = "";
 
 	if (!o->ops->plain)
 		return;
 	name(list, sizeof(list), t->keyed, "marks and interface ids");
 	name(list, sizeof(list), t->kind != DEVICE_AUTO, "the kind of device");
-	name(list, sizeof(list), t->mss, "mss");
-	name(list, sizeof(list), f.tfc_pad, "padding (tfc)");
-	name(list, sizeof(list), f.df || f.dscp || f.no_ecn, "copied header fields");
-	name(list, sizeof(list), f.set_mark_in_mask || f.set_mark_out_mask, "set-mark");
+	name(list, sizeof(list), sets_mark(conn), "set-mark");
 	if (list[0])
 		log_to(o->log, LOG_LEVEL_WARN, "tun", conn->name,
 		       "without effect on the %s data plane: %s", o->ops->name, list);

@@ -88,6 +88,14 @@ static void on_esp_end(void *ctx, mono_time now)
 	p->ops->esp_flush(p->plane, now);
 }
 
+static void on_too_big(void *ctx, const struct addr *to, uint32_t mtu)
+{
+	struct plane_process *p = ctx;
+
+	if (p->ops->path_changed)
+		p->ops->path_changed(p->plane, to, mtu);
+}
+
 static void on_tick(struct ev_loop *loop, ev_timer *w, int revents)
 {
 	struct plane_process *p = w->data;
@@ -263,6 +271,7 @@ static bool open_sockets(struct plane_process *p, char *why, size_t size)
 	const struct udp_host host = {.ike = on_ike,
 				      .esp = on_esp,
 				      .esp_end = on_esp_end,
+				      .too_big = on_too_big,
 				      .kept = kept_socket,
 				      .ctx = p,
 				      .log = log_default(),

@@ -15,6 +15,7 @@ const char *dataplane_counter_name(enum dataplane_counter c)
 		[DROP_DEVICE] = "drop-device",
 		[DROP_EXPIRED] = "drop-expired",
 		[DROP_TOO_BIG] = "drop-too-big",
+		[DROP_ECN] = "drop-ecn",
 		[DROP_QUEUE] = "drop-queue",
 		[ESP_HELD] = "held",
 	};

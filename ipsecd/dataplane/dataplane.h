@@ -110,6 +110,7 @@ enum dataplane_counter {
 	DROP_DEVICE,
 	DROP_EXPIRED,
 	DROP_TOO_BIG,
+	DROP_ECN,
 	DROP_QUEUE,
 	DROP_COUNTERS,
 	ESP_HELD = DROP_COUNTERS, /* no drops: came before their SA, were kept, and then passed */
@@ -139,8 +140,8 @@ struct dataplane_tunnel_info {
 struct dataplane_ops {
 	const char *name; /* "userspace", "kernel", "fake" */
 	bool encap_only;  /* ESP only in UDP: the engine must claim a NAT */
-	bool plain; /* marks, interface ids, kinds of devices, MSS and child_flags do nothing */
-	bool persistent; /* devices outlive the process; removed by tunnel_remove and flush */
+	bool plain;	  /* marks, interface ids and kinds of devices do nothing */
+	bool persistent;  /* devices outlive the process; removed by tunnel_remove and flush */
 	/* Can it work here? On false `why` (size bytes) says what is missing. */
 	bool (*probe)(char *why, size_t size);
 	struct dataplane *(*open)(const struct dataplane_host *host);
@@ -204,6 +205,10 @@ struct dataplane_ops {
 	/* IKE went to or came from this endpoint: its ESP of the next moment may be of a CHILD_SA
 	 * that is installed but behind it (held.h). NULL: that is no matter here. */
 	void (*ike_passed)(struct dataplane *d, const struct endpoint *remote, mono_time now);
+	/* The path to a peer at this address holds less than was sent: packets of `mtu` bytes, as
+	 * an ICMP message has it, or 0 where that is not known. NULL: the plane hears of it by
+	 * itself. */
+	void (*path_changed)(struct dataplane *d, const struct addr *remote, uint32_t mtu);
 	/* Timed work (reports of aliveness, ageing); the shell calls it about once a second. */
 	void (*tick)(struct dataplane *d, mono_time now);
 	const uint64_t *(*counters)(struct dataplane *d); /* DATAPLANE_COUNTERS entries */

@@ -3,7 +3,7 @@
 #include "ipsecd/dataplane/device.h"
 
 #include "lib/log.h"
-#include "lib/netlink.h"
+#include "lib/netlink_route.h"
 
 #include <fcntl.h>
 #include <linux/if.h>
@@ -185,4 +185,11 @@ void device_set_settings(const char *device)
 	for (unsigned i = 0; i < device_n_settings; i++)
 		device_sysctl_set(device_settings[i].family, device, device_settings[i].knob,
 				  device_settings[i].value);
+}
+
+uint16_t device_path_mtu(struct netlink *nl, const struct addr *local, const struct addr *remote)
+{
+	uint32_t mtu = netlink_path_mtu(nl, remote, local);
+
+	return mtu > UINT16_MAX ? UINT16_MAX : (uint16_t)mtu;
 }

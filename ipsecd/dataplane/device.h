@@ -5,6 +5,7 @@
 #define DETOUR_DEVICE_H
 
 #include "ipsecd/model/conn.h"
+#include "lib/mono.h"
 
 struct log_sink;
 struct netlink;
@@ -12,6 +13,8 @@ struct netlink_addr;
 
 #define DEVICE_PATH_MTU	      1500
 #define DEVICE_MTU_NO_SA      1390 /* the least of all suites: IPv6 outside, AES-CBC, HMAC-SHA2-512 */
+#define DEVICE_MTU_MIN	      1280 /* RFC 8200 5: below it there is no IPv6 */
+#define DEVICE_MTU_PERIOD     (15 * MONO_S)
 #define DEVICE_ANNOUNCE_TICKS 2
 
 /* Makes the addresses of the device those of `to`, where those of `from` are what this
@@ -26,6 +29,9 @@ bool device_config_equal(const struct tunnel_config *a, const struct tunnel_conf
  * update brings it back. */
 void device_addr_changed(struct netlink *nl, const struct tunnel_config *config,
 			 const struct netlink_addr *addr, const struct log_sink *log);
+/* The MTU of the path between two outer addresses as the routing table knows it, with what ICMP
+ * told of it (the kernel forgets that after 10 minutes, RFC 1191 6.3); 0: there is no route. */
+uint16_t device_path_mtu(struct netlink *nl, const struct addr *local, const struct addr *remote);
 /* linkmode DORMANT, and operstate UP or DORMANT. */
 int device_set_link(struct netlink *nl, int ifindex, bool up);
 

@@ -164,9 +164,17 @@ void fake_refuse(struct dataplane *d, enum fake_verb verb, enum dataplane_error 
 
 /* ---- tunnels ---- */
 
+static uint16_t path_mtu(void *ctx, const struct addr *local, const struct addr *remote)
+{
+	(void)ctx;
+	(void)local;
+	(void)remote;
+	return FAKE_PATH_MTU;
+}
+
 static void set_mtu(struct tunnel *t)
 {
-	uint16_t mtu = forward_tunnel_mtu(&t->forward, FAKE_PATH_MTU);
+	uint16_t mtu = forward_tunnel_mtu(&t->forward, path_mtu, NULL);
 
 	if (t->config.mtu)
 		t->info.mtu = t->config.mtu;

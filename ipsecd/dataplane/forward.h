@@ -72,8 +72,14 @@ enum dataplane_error forward_tunnel_keep(struct forward *f, struct forward_tunne
 struct forward_tunnel *forward_tunnel_claim(struct forward *f, uint32_t id, const char *name,
 					    enum dataplane_error *error);
 struct forward_tunnel *forward_tunnel_find(const struct forward *f, uint32_t id);
-/* Smallest inner MTU of the tunnel's SAs over paths of `path_mtu`; 0 without SAs. */
-uint16_t forward_tunnel_mtu(const struct forward_tunnel *t, uint16_t path_mtu);
+/* Smallest inner MTU of the tunnel's SAs; 0 without SAs. path_mtu says what the path between the
+ * outer addresses of one holds. */
+uint16_t forward_tunnel_mtu(const struct forward_tunnel *t,
+			    uint16_t (*path_mtu)(void *ctx, const struct addr *local,
+						 const struct addr *remote),
+			    void *ctx);
+/* It has an SA with a peer at this address. */
+bool forward_tunnel_reaches(const struct forward_tunnel *t, const struct addr *remote);
 
 /* dataplane_ops.child_* */
 enum dataplane_error forward_child_install(struct forward *f, const struct child_sa *child);

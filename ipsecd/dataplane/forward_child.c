@@ -79,20 +79,41 @@ struct forward_tunnel *forward_tunnel_find(const struct forward *f, uint32_t id)
 	return t;
 }
 
-uint16_t forward_tunnel_mtu(const struct forward_tunnel *t, uint16_t path_mtu)
+uint16_t forward_tunnel_mtu(const struct forward_tunnel *t,
+			    uint16_t (*path_mtu)(void *ctx, const struct addr *local,
+						 const struct addr *remote),
+			    void *ctx)
 {
+	const struct addr *local = NULL, *remote = NULL; /* mostly all have the same */
 	const struct sa *sa;
-	uint16_t least = 0;
+	uint16_t path = 0, least = 0;
 
 	DL_FOREACH2 (t->newest, sa, tunnel_next) {
 		const struct child_sa *c = &sa->child;
-		uint16_t mtu = dataplane_inner_mtu(path_mtu, c->remote.addr.family, c->udp_encap,
-						   c->encr_id, c->encr_key_bits, c->integ_id);
+		uint16_t mtu;
 
+		if (!local || !addr_equal(local, &c->local.addr) ||
+		    !addr_equal(remote, &c->remote.addr))
+			path = path_mtu(ctx, &c->local.addr, &c->remote.addr);
+		local = &c->local.addr;
+		remote = &c->remote.addr;
+		mtu = dataplane_inner_mtu(path, c->remote.addr.family, c->udp_encap, c->encr_id,
+					  c->encr_key_bits, c->integ_id);
 		if (least == 0 || mtu < least)
 			least = mtu;
 	}
 	return least;
+}
+
+bool forward_tunnel_reaches(const struct forward_tunnel *t, const struct addr *remote)
+{
+	const struct sa *sa;
+
+	DL_FOREACH2 (t->newest, sa, tunnel_next) {
+		if (addr_equal(&sa->child.remote.addr, remote))
+			return true;
+	}
+	return false;
 }
 
 static enum dataplane_error check_free(struct forward *f, const struct child_sa *child)
@@ -118,19 +139,14 @@ static uint16_t pad_to(const struct child_sa *c)
 	return c->flags.tfc_pad < mtu ? c->flags.tfc_pad : mtu;
 }
 
-/* The socket has one outer header for all, without DF, DSCP and ECN of the packets inside. */
 static void say_unsupported(const struct forward *f, struct forward_tunnel *t,
 			    const struct child_flags *flags)
 {
-	bool dscp = flags->dscp == CHILD_DSCP_IN || flags->dscp == CHILD_DSCP_BOTH;
-	bool mark = flags->set_mark_out_mask || flags->set_mark_in_mask;
-
-	if (t->flags_told || (!dscp && !mark))
+	if (t->flags_told || (!flags->set_mark_out_mask && !flags->set_mark_in_mask))
 		return;
 	t->flags_told = true;
 	log_to(f->host.log, LOG_LEVEL_WARN, "esp", t->name,
-	       "the userspace data plane does not %s%s%s", dscp ? "copy DSCP inwards" : "",
-	       dscp && mark ? " nor " : "", mark ? "set marks" : "");
+	       "the userspace data plane does not set marks");
 }
 
 /* With its slot, new or left by a former process, into the tables. */

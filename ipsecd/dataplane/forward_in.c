@@ -2,6 +2,7 @@
  * passes them is gathered (coalesce.h) where it was opened, until forward_flush. */
 #include "ipsecd/dataplane/forward.h"
 
+#include "ipsecd/dataplane/outer.h"
 #include "lib/buf.h"
 
 #include <stdlib.h>
@@ -61,7 +62,7 @@ static bool accepts(struct lane *l, struct sa *sa, const struct inner *inner)
 
 /* RFC 4303 3.4.4.1, RFC 4301 5.2: what came out of the ESP packet goes to the device. */
 static void deliver(struct lane *l, struct sa *sa, uint64_t seq, const struct endpoint *remote,
-		    const struct esp_payload *payload, mono_time now)
+		    uint8_t tos, const struct esp_payload *payload, mono_time now)
 {
 	uint32_t spi = sa->child.spi_in;
 	enum inner_error e;
@@ -83,7 +84,15 @@ static void deliver(struct lane *l, struct sa *sa, uint64_t seq, const struct en
 	}
 	if (!accepts(l, sa, &inner)) {
 		drop_in(l, DROP_SELECTOR_IN, sa, spi, seq, remote,
-			"outside the CHILD_SA's traffic selectors", now);
+			inner.opaque ? "outside the CHILD_SA's traffic selectors, or a fragment "
+				       "that shows no ports"
+				     : "outside the CHILD_SA's traffic selectors",
+			now);
+		return;
+	}
+	if (!outer_take(&sa->child.flags, tos, payload->data)) {
+		drop_in(l, DROP_ECN, sa, spi, seq, remote,
+			"the network marked congestion on a packet that is not for ECN", now);
 		return;
 	}
 	coalesce_add(&l->up, sa->tunnel, sa->tunnel->may_join, payload->data, inner.len);
@@ -121,7 +130,7 @@ static void drop_unknown(struct lane *l, const struct endpoint *local,
 /* RFC 4303 3.4.3, 3.4.4: window, ICV, window again, in this order. An inbound SA is its SPI (RFC
  * 4301 4.1: enough for unicast). */
 static void input(struct lane *l, const struct endpoint *local, const struct endpoint *remote,
-		  uint8_t *packet, size_t len, mono_time now)
+		  uint8_t tos, uint8_t *packet, size_t len, mono_time now)
 {
 	uint32_t spi = be32_get(packet), low = be32_get(packet + 4);
 	struct sa *sa = sadb_by_spi(&l->forward->sadb, spi);
@@ -131,7 +140,7 @@ static void input(struct lane *l, const struct endpoint *local, const struct end
 	bool newer;
 
 	if (!sa) {
-		if (!held_add(&l->forward->held, local, remote, packet, len, now))
+		if (!held_add(&l->forward->held, local, remote, tos, packet, len, now))
 			drop_unknown(l, local, remote, packet, now);
 		return;
 	}
@@ -164,13 +173,12 @@ static void input(struct lane *l, const struct endpoint *local, const struct end
 	if (e != ESP_OK)
 		drop_in(l, DROP_MALFORMED, sa, spi, seq, remote, esp_strerror(e), now);
 	else
-		deliver(l, sa, seq, remote, &payload, now);
+		deliver(l, sa, seq, remote, tos, &payload, now);
 }
 
 void forward_input(struct lane *l, const struct endpoint *local, const struct endpoint *remote,
 		   uint8_t tos, uint8_t *packets, size_t len, size_t size, mono_time now)
 {
-	(void)tos;
 	do {
 		size_t n = len < size ? len : size;
 
@@ -178,7 +186,7 @@ void forward_input(struct lane *l, const struct endpoint *local, const struct en
 			drop_in(l, DROP_MALFORMED, NULL, 0, 0, remote, "shorter than an ESP header",
 				now);
 		else
-			input(l, local, remote, packets, n, now);
+			input(l, local, remote, tos, packets, n, now);
 		packets += n;
 		len -= n;
 	} while (len);
@@ -200,7 +208,7 @@ void forward_pass_held(struct forward *f, uint32_t spi, mono_time now)
 		return;
 	while ((k = held_take(&f->held, spi, now))) {
 		l->drops[ESP_HELD]++;
-		input(l, &k->local, &k->remote, k->bytes, k->len, now);
+		input(l, &k->local, &k->remote, k->tos, k->bytes, k->len, now);
 		coalesce_flush(&l->up);
 		free(k);
 	}

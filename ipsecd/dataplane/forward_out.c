@@ -4,6 +4,7 @@
 #include "ipsecd/dataplane/forward.h"
 
 #include "ipsecd/dataplane/cut.h"
+#include "ipsecd/dataplane/outer.h"
 #include "lib/buf.h"
 
 #include <netinet/in.h>
@@ -90,15 +91,17 @@ static void send_next(struct lane *l, struct sa *sa, struct cut *cut, uint8_t ne
 	       total = esp_length(&sa->out, padded);
 	struct dataplane_child_stats *stats = &sa->live->stats;
 	uint8_t *packet = place(l, total) + ESP_HEADER_LEN + sa->out.iv_len;
+	struct outer outer;
 
 	cut_next(cut, packet, len);
+	outer = outer_of(&sa->child.flags, packet);
 	if (sa->expired_out) {
 		l->drops[DROP_EXPIRED]++;
 		return;
 	}
 	memset(packet + len, 0, padded - len); /* the inner header says where it begins */
 	if (seal(l, sa, packet, padded, next_header)) {
-		batch_add(&l->out, sa, 0, false, total, len);
+		batch_add(&l->out, sa, outer.tos, outer.df, total, len);
 		stats->bytes_out += len;
 		stats->packets_out++;
 		stats->last_out = now;

@@ -35,7 +35,7 @@ static bool has_room(const struct held *h, const struct held_peer *p, size_t len
 }
 
 bool held_add(struct held *h, const struct endpoint *local, const struct endpoint *remote,
-	      const uint8_t *packet, size_t len, mono_time now)
+	      uint8_t tos, const uint8_t *packet, size_t len, mono_time now)
 {
 	struct held_peer *p = bucket(h, remote);
 	struct held_packet *k;
@@ -46,6 +46,7 @@ bool held_add(struct held *h, const struct endpoint *local, const struct endpoin
 	if (!k)
 		return false;
 	*k = (struct held_packet){.peer = p,
+				  .tos = tos,
 				  .local = *local,
 				  .remote = *remote,
 				  .until = now + HELD_TIME,

@@ -29,6 +29,7 @@ struct held_packet {
 	struct held_peer *peer;
 	struct endpoint local, remote;
 	mono_time until;
+	uint8_t tos; /* of the outer header */
 	size_t len;
 	uint8_t bytes[];
 };
@@ -46,7 +47,7 @@ void held_ike(struct held *h, const struct endpoint *remote, mono_time now);
 /* Keeps a copy of an ESP packet (from the SPI on, at least its header); false: it is not for
  * keeping. */
 bool held_add(struct held *h, const struct endpoint *local, const struct endpoint *remote,
-	      const uint8_t *packet, size_t len, mono_time now);
+	      uint8_t tos, const uint8_t *packet, size_t len, mono_time now);
 /* The oldest with this SPI that came in time, and the oldest whose time is up: the caller's to free
  * from then on. NULL: there is none. */
 struct held_packet *held_take(struct held *h, uint32_t spi, mono_time now);

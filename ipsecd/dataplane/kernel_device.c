@@ -10,9 +10,6 @@
 #include <stdio.h>
 #include <utlist.h>
 
-#define MTU_MIN	   1280 /* RFC 8200 5: below it there is no IPv6 */
-#define MTU_PERIOD (15 * MONO_S)
-
 enum dataplane_error kernel_device_failed(const struct kernel_tunnel *t, const char *what,
 					  int error)
 {
@@ -24,9 +21,9 @@ enum dataplane_error kernel_device_failed(const struct kernel_tunnel *t, const c
 
 static uint16_t path_mtu(const struct kernel_tunnel *t, const struct child_sa *c)
 {
-	uint32_t mtu = netlink_path_mtu(t->plane->route, &c->remote.addr, &c->local.addr);
+	uint16_t mtu = device_path_mtu(t->plane->route, &c->local.addr, &c->remote.addr);
 
-	return mtu == 0 ? DEVICE_PATH_MTU : mtu > UINT16_MAX ? UINT16_MAX : (uint16_t)mtu;
+	return mtu ? mtu : DEVICE_PATH_MTU;
 }
 
 /* The least of all CHILD_SAs, for the path to the newest one's peer. 0: there are none. */
@@ -43,7 +40,7 @@ static uint16_t computed_mtu(const struct kernel_tunnel *t)
 		if (least == 0 || mtu < least)
 			least = mtu;
 	}
-	return least && least < MTU_MIN ? MTU_MIN : least;
+	return least && least < DEVICE_MTU_MIN ? DEVICE_MTU_MIN : least;
 }
 
 static uint16_t wanted_mtu(const struct kernel_tunnel *t)
@@ -89,7 +86,7 @@ void kernel_tunnel_mtu_follows(struct kernel_tunnel *t)
 {
 	int e = kernel_device_set_mtu(t);
 
-	t->mtu_next = mono_now() + MTU_PERIOD;
+	t->mtu_next = mono_now() + DEVICE_MTU_PERIOD;
 	if (e)
 		kernel_say(t, LOG_LEVEL_WARN, "MTU %u refused: %s", wanted_mtu(t),
 			   netlink_strerror(t->plane->route, e));

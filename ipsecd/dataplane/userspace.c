@@ -307,11 +307,17 @@ static void userspace_tick(struct dataplane *d, mono_time now)
 
 	forward_tick(&d->forward, now);
 	mss_tick(d->mss);
+	HASH_ITER (by_ifindex, d->by_ifindex, t, next)
+		userspace_device_tick(t, now);
+}
+
+static void userspace_path_changed(struct dataplane *d, const struct addr *remote, uint32_t mtu)
+{
+	struct tunnel *t, *next;
+
 	HASH_ITER (by_ifindex, d->by_ifindex, t, next) {
-		if (t->announce) {
-			t->announce--;
-			userspace_device_announce(t);
-		}
+		if (forward_tunnel_reaches(&t->forward, remote))
+			userspace_device_path_changed(t, mtu);
 	}
 }
 
@@ -379,6 +385,7 @@ const struct dataplane_ops dataplane_userspace = {
 	.esp_input = userspace_esp_input,
 	.esp_flush = userspace_esp_flush,
 	.ike_passed = userspace_ike_passed,
+	.path_changed = userspace_path_changed,
 	.tick = userspace_tick,
 	.counters = userspace_counters,
 	.last_error = userspace_last_error,

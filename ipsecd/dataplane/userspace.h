@@ -27,7 +27,9 @@ struct tunnel {
 	bool untold;			   /* what happened to it before the plane was opened */
 	bool dirty;			   /* the monitor told of it: look at it anew */
 	struct tunnel *dirty_prev, *dirty_next; /* dataplane.dirty */
-	unsigned announce;			/* ticks in which the addresses are told again */
+	uint16_t path;	   /* the narrowest of its SAs, when it was looked up last; 0: never */
+	mono_time path_at; /* then */
+	unsigned announce; /* ticks in which the addresses are told again */
 	ev_io readable;
 	UT_hash_handle by_ifindex;
 };
@@ -64,6 +66,9 @@ enum dataplane_error userspace_device_set_addrs(struct tunnel *t, const struct t
 void userspace_device_announce(struct tunnel *t);
 int userspace_device_set_mtu(struct tunnel *t);
 void userspace_device_mtu_follows(struct tunnel *t);
+/* A path holds less than it did: `mtu`, or 0 when that is not known. */
+void userspace_device_path_changed(struct tunnel *t, uint32_t mtu);
+void userspace_device_tick(struct tunnel *t, mono_time now);
 bool userspace_changes_open(struct dataplane *d);
 
 /* ---- userspace_packets.c ---- */

@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <utlist.h>
 
+#define PATH_PAUSE (100 * MONO_MS)
+
 static void say(const struct tunnel *t, enum log_level level, const char *text)
 {
 	log_to(t->plane->forward.host.log, level, "knl", t->config.name, "%s", text);
@@ -22,12 +24,48 @@ enum dataplane_error userspace_failed(struct dataplane *d, const struct tunnel *
 			    netlink_strerror(d->netlink, error));
 }
 
-static uint16_t wanted_mtu(const struct tunnel *t)
+struct narrowest {
+	struct netlink *nl;
+	uint16_t path;
+};
+
+/* Where there is no route at the moment, nothing is sent either. */
+static uint16_t path_mtu(void *ctx, const struct addr *local, const struct addr *remote)
 {
-	uint16_t mtu = forward_tunnel_mtu(&t->forward, DEVICE_PATH_MTU);
+	struct narrowest *n = ctx;
+	uint16_t mtu = device_path_mtu(n->nl, local, remote);
+
+	if (mtu == 0)
+		mtu = DEVICE_PATH_MTU;
+	if (n->path == 0 || mtu < n->path)
+		n->path = mtu;
+	return mtu;
+}
+
+/* RFC 4301 8.2: what the path holds. Not below what IPv6 needs: on such a path the outer packets
+ * are fragmented (RFC 4459 3.1), which udp_socket_df leaves possible. */
+static uint16_t computed_mtu(struct tunnel *t)
+{
+	struct narrowest n = {.nl = t->plane->netlink};
+	uint16_t mtu = forward_tunnel_mtu(&t->forward, path_mtu, &n);
+
+	if (n.path && t->path && n.path != t->path)
+		log_to(t->plane->forward.host.log, LOG_LEVEL_NOTICE, "knl", t->config.name,
+		       "the path to the peer holds packets of %u bytes now, not of %u", n.path,
+		       t->path);
+	if (n.path)
+		t->path = n.path;
+	t->path_at = mono_now();
+	return mtu && mtu < DEVICE_MTU_MIN ? DEVICE_MTU_MIN : mtu;
+}
+
+static uint16_t wanted_mtu(struct tunnel *t)
+{
+	uint16_t mtu;
 
 	if (t->config.mtu)
 		return t->config.mtu;
+	mtu = computed_mtu(t);
 	return mtu ? mtu : t->info.mtu ? t->info.mtu : DEVICE_MTU_NO_SA;
 }
 
@@ -37,9 +75,8 @@ static void clamp_mss(struct tunnel *t)
 	mss_set(t->plane->mss, t->config.name, t->config.mss, t->info.mtu);
 }
 
-int userspace_device_set_mtu(struct tunnel *t)
+static int set_mtu(struct tunnel *t, uint16_t mtu)
 {
-	uint16_t mtu = wanted_mtu(t);
 	int e = 0;
 
 	if (!t->present)
@@ -53,17 +90,47 @@ int userspace_device_set_mtu(struct tunnel *t)
 	return 0;
 }
 
+int userspace_device_set_mtu(struct tunnel *t)
+{
+	return set_mtu(t, wanted_mtu(t));
+}
+
 /* Takes what that returned where the change itself must not fail for it. */
 void userspace_device_mtu_follows(struct tunnel *t)
 {
+	uint16_t mtu = wanted_mtu(t);
 	char text[96];
-	int e = userspace_device_set_mtu(t);
+	int e = set_mtu(t, mtu);
 
 	if (e == 0)
 		return;
-	snprintf(text, sizeof(text), "MTU %u refused: %s", wanted_mtu(t),
+	snprintf(text, sizeof(text), "MTU %u refused: %s", mtu,
 		 netlink_strerror(t->plane->netlink, e));
 	say(t, LOG_LEVEL_WARN, text);
+}
+
+/* ICMP messages may be forged: the kernel's route says what is believed of them, and it is not
+ * asked for each. */
+void userspace_device_path_changed(struct tunnel *t, uint32_t mtu)
+{
+	mono_time now = mono_now();
+
+	if (t->config.mtu || (mtu && t->path && mtu >= t->path))
+		return;
+	if (now - t->path_at >= PATH_PAUSE)
+		userspace_device_mtu_follows(t);
+	else
+		t->path_at = now - DEVICE_MTU_PERIOD; /* with the next tick */
+}
+
+void userspace_device_tick(struct tunnel *t, mono_time now)
+{
+	if (t->announce) {
+		t->announce--;
+		userspace_device_announce(t);
+	}
+	if (t->forward.newest && !t->config.mtu && now - t->path_at >= DEVICE_MTU_PERIOD)
+		userspace_device_mtu_follows(t);
 }
 
 enum dataplane_error userspace_device_set_addrs(struct tunnel *t, const struct tunnel_config *from,

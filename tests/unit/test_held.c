@@ -52,7 +52,7 @@ static bool add_len(struct held *h, unsigned from, uint32_t spi, uint32_t seq, s
 
 	be32_set(packet, spi);
 	be32_set(packet + 4, seq);
-	return held_add(h, &local, &remote, packet, len, now);
+	return held_add(h, &local, &remote, 0, packet, len, now);
 }
 
 static bool add(struct held *h, unsigned from, uint32_t spi, uint32_t seq, mono_time now)
@@ -87,7 +87,7 @@ static void only_behind_ike(void **state)
 	assert_true(add(h, 1, 7, 1, NOW));
 	assert_false(add(h, 2, 7, 1, NOW));
 	other_port.port++;
-	assert_false(held_add(h, &local, &other_port, packet, sizeof(packet), NOW));
+	assert_false(held_add(h, &local, &other_port, 0, packet, sizeof(packet), NOW));
 	assert_true(add(h, 1, 7, 2, NOW + HELD_AFTER_IKE - 1));
 	assert_false(add(h, 1, 7, 3, NOW + HELD_AFTER_IKE));
 	ike(h, 1, NOW + HELD_AFTER_IKE);

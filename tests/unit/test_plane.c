@@ -195,7 +195,7 @@ static void without_effect_is_said(void **state)
 	offer_say_unused(&offer, conn);
 	assert_string_equal(said,
 			    "without effect on the userspace data plane: marks and interface ids, "
-			    "mss, copied header fields, set-mark\n"
+			    "set-mark\n"
 			    "the userspace data plane can't use a script's device and makes one: "
 			    "a-b\n");
 	said[0] = '\0';

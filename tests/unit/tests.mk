@@ -10,7 +10,7 @@ TEST_test_proposal := tests/unit/test_proposal.c ipsecd/model/proposal.c ipsecd/
 	ipsecd/model/algorithm.c
 # A plane that does ESP itself, without devices.
 FORWARD_SRC := $(addprefix ipsecd/dataplane/,forward.c forward_out.c forward_in.c forward_child.c forward_restore.c \
-	batch.c match.c held.c cut.c coalesce.c checksum.c area.c area_slot.c sadb.c esp.c replay.c inner.c mtu.c counters.c)
+	batch.c match.c held.c cut.c coalesce.c checksum.c area.c area_slot.c sadb.c esp.c replay.c inner.c outer.c mtu.c counters.c)
 TEST_test_tunnel := tests/unit/test_tunnel.c ipsecd/tunnel.c ipsecd/tunnel_device.c ipsecd/dataplane/fake.c \
 	$(FORWARD_SRC) tests/support/crypto_null.c \
 	$(MODEL_SRC) lib/addr.c lib/buf.c lib/log.c lib/words.c
@@ -34,6 +34,7 @@ TEST_test_esp := tests/unit/test_esp.c ipsecd/dataplane/esp.c ipsecd/dataplane/m
 LIBS_test_esp := -lcrypto
 TEST_test_icmp := tests/unit/test_icmp.c ipsecd/net/icmp_message.c lib/addr.c
 TEST_test_udp_frame := tests/unit/test_udp_frame.c ipsecd/net/udp_frame.c
+TEST_test_outer := tests/unit/test_outer.c ipsecd/dataplane/outer.c
 TEST_test_quality := tests/unit/test_quality.c routed-bridge/quality.c
 TEST_test_probe := tests/unit/test_probe.c routed-bridge/probe_message.c routed-bridge/prefix_list.c lib/addr.c
 TEST_test_cut := tests/unit/test_cut.c tests/support/packets.c $(addprefix ipsecd/dataplane/,cut.c checksum.c)
