@@ -4,10 +4,12 @@ choice, as they would. What judges them is what it has itself: its filter, user,
 The code is put where the program began (ELF's entry, which it never executes again): `syscall; int3`.
 Registers and memory are put right behind each block. x86-64 alone."""
 import ctypes
+import errno
 import os
 import platform
 import signal
 import struct
+from contextlib import suppress
 
 from .poll import until
 
@@ -73,7 +75,16 @@ class Owned:
         ctypes.set_errno(0)
         if LIBC.ptrace(request, self.pid, None, data) < 0 and ctypes.get_errno():
             error = ctypes.get_errno()
+            if error == errno.ESRCH:
+                self._reap()
             raise OSError(error, f"ptrace {request:#x} of {self.pid}: {os.strerror(error)}")
+
+    def _reap(self):
+        """Its parent is told of its end when we have been."""
+        with suppress(ChildProcessError):
+            while os.WIFSTOPPED(os.waitpid(self.pid, WALL)[1]):
+                pass
+        raise Ended(f"process {self.pid} ended")
 
     def _wait(self):
         _, status = os.waitpid(self.pid, WALL)
@@ -141,6 +152,7 @@ class Owned:
 
     def _poke(self, address, data):
         if os.pwrite(self.memory.fileno(), data, address) != len(data):
+            self._registers()  # of one that has ended it has no memory, either
             raise AssertionError(f"{len(data)} bytes at {address:#x} of {self.pid}")
 
     def put(self, data):
