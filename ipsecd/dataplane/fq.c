@@ -258,6 +258,11 @@ void fq_push(struct fq *q, void *owner, size_t head, size_t len, mono_time now)
 	enqueue(q, f, entry);
 }
 
+bool fq_full(const struct fq *q)
+{
+	return q->free[LARGE] == NONE;
+}
+
 /* ---- CoDel ---- */
 
 static uint32_t root(uint32_t n)

@@ -55,6 +55,9 @@ void fq_free(struct fq *q); /* NULL is fine */
 uint8_t *fq_slot(struct fq *q);
 /* Takes what was read there: len bytes, of which the first `head` are not the packet's. */
 void fq_push(struct fq *q, void *owner, size_t head, size_t len, mono_time now);
+/* Another large packet would cost one of those that wait: better left where it is for a moment,
+ * for 64 KB are lost at once. Small ones have room of their own, and lose fairly. */
+bool fq_full(const struct fq *q);
 /* The next one; its bytes are there until the next call of fq_pop. false: none is waiting. */
 bool fq_pop(struct fq *q, mono_time now, struct fq_packet *out);
 /* The owner goes away: what waits of it is dropped, uncounted. */

@@ -19,6 +19,8 @@ static bool take(struct tunnel *t, mono_time now)
 	int len = 0;
 
 	for (unsigned n = 0; n < READS; n++) {
+		if (fq_full(d->queue))
+			return true;
 		len = tun_read(&t->tun, fq_slot(d->queue), FQ_SLOT);
 		if (len <= (int)head)
 			break;

@@ -234,8 +234,11 @@ static void an_owner_goes_away(void **state)
 		assert_ptr_equal(p.owner, &tunnel);
 	}
 	expect_empty();
-	for (uint32_t i = 0; i < FQ_LARGE_SLOTS - 1; i++) /* no slot is lost */
+	for (uint32_t i = 0; i < FQ_LARGE_SLOTS - 1; i++) { /* no slot is lost */
+		assert_false(fq_full(q));
 		push(1, 3000, i, 0);
+	}
+	assert_true(fq_full(q));
 	for (uint32_t i = 0; i < FQ_LARGE_SLOTS - 1; i++)
 		expect(1, i, 0);
 	fq_forget(q, &tunnel);
