@@ -180,6 +180,11 @@ class StrongSwan(Peers):
     name, label = "strongswan", "strongSwan"
     make = QuietCharon
 
+    def start(self):
+        need("charon-systemd", "strongswan")
+        need("swanctl", "strongswan")
+        super().start()
+
 
 class OpenVpn(Rig):
     """Peer to peer, TLS, each knows the other's certificate; its data channel in userspace."""
@@ -199,7 +204,7 @@ class OpenVpn(Rig):
         roles = (["--tls-client"], ["--tls-server", "--dh", "none"])
         for side, (end, peer) in enumerate(zip(self.ends, self.ends[::-1])):
             name = "ab"[side]
-            self.launch(side, need("openvpn"), "--dev", DEVICE, "--dev-type", "tun", "--proto", "udp",
+            self.launch(side, need("openvpn", "openvpn"), "--dev", DEVICE, "--dev-type", "tun", "--proto", "udp",
                         "--local", end.local, "--remote", peer.local, "--port", "1194",
                         "--ifconfig", end.inside[0].split("/")[0], peer.inside[0].split("/")[0],
                         "--cert", self.path(f"{name}.crt"), "--key", self.path(f"{name}.key"),
@@ -214,8 +219,8 @@ class WireGuard(Rig):
     name, label, binary = "wireguard_go", "wireguard-go", "wireguard-go"
 
     def start(self):
-        binary = need(self.binary)
-        keys = [netns.run(need("wg"), "genkey").strip() for _ in self.ends]
+        binary = need(self.binary, "wireguard-go")
+        keys = [netns.run(need("wg", "wireguard-go"), "genkey").strip() for _ in self.ends]
         public = [netns.run("wg", "pubkey", stdin=key).strip() for key in keys]
         for side, (end, peer) in enumerate(zip(self.ends, self.ends[::-1])):
             with open(self.path(f"key-{side}"), "w", encoding="ascii", opener=private) as file:
@@ -245,11 +250,11 @@ def private(path, flags):
     return os.open(path, flags, 0o600)
 
 
-def need(program):
-    """Its path; the error names the package's lack."""
+def need(program, group):
+    """Its path; the error says how to get it."""
     found = shutil.which(program)
     if not found:
-        raise RuntimeError(f"there is no program '{program}' (mk/deps.sh bench installs it)")
+        raise RuntimeError(f"there is no program '{program}' (mk/deps.sh {group} installs it)")
     return found
 
 
