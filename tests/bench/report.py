@@ -126,11 +126,11 @@ def show_rounds(result, labels):
     if not peers:
         return
     print(f"\nmedian (least-most) of {len(rounds)} rounds")
-    print(f"{'':28}" + "".join(f"{labels[peer]:>20}" for peer in peers))
+    print(f"{'':28}" + "".join(f"{labels[peer]:>22}" for peer in peers))
     for words, row, field, unit, digits in TABLE:
         cells = [[v / unit for v in values(rounds, peer, row, field)] for peer in peers]
         if any(cells):
-            print(f"{words:28}" + "".join(f"{spread(cell, digits):>20}" for cell in cells))
+            print(f"{words:28}" + "".join(f"{spread(cell, digits):>22}" for cell in cells))
 
 
 def show_rest(result, labels):
