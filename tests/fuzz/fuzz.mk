@@ -36,7 +36,7 @@ FUZZLIBS_fuzz_repair_json := -ljansson
 FUZZ_fuzz_store := tests/fuzz/fuzz_store.c ipsecd/state/store.c ipsecd/state/store_log.c lib/crc32c.c
 FUZZ_fuzz_conn_codec := tests/fuzz/fuzz_conn_codec.c ipsecd/publish_body.c ipsecd/updown_env.c $(MODEL_SRC) $(CODEC_SRC) lib/addr.c lib/buf.c lib/words.c
 FUZZ_fuzz_area := tests/fuzz/fuzz_area.c $(addprefix ipsecd/dataplane/,area.c area_slot.c replay.c) lib/addr.c
-FUZZ_fuzz_ipc := tests/fuzz/fuzz_ipc.c ipsecd/ipc/check.c ipsecd/ipc/check_child.c $(MODEL_SRC) lib/addr.c lib/words.c
+FUZZ_fuzz_ipc := tests/fuzz/fuzz_ipc.c ipsecd/ipc/check.c ipsecd/ipc/check_child.c ipsecd/ipc/describe.c $(MODEL_SRC) lib/addr.c lib/words.c
 FUZZ_fuzz_state := tests/fuzz/fuzz_state.c $(SIM_SRC)
 FUZZ_fuzz_helper := tests/fuzz/fuzz_helper.c ipsecd/ipc/helper_body.c ipsecd/loaded.c $(CONFIG_SRC) $(MODEL_SRC) $(CODEC_SRC) \
 	lib/addr.c lib/buf.c lib/words.c

@@ -70,12 +70,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct span body;
 	uint8_t *copy;
+	char text[80];
 
 	if (size < 1)
 		return 0;
 	copy = malloc(size > 1 ? size - 1 : 1); /* exact bounds: every overread is seen */
 	memcpy(copy, data + 1, size - 1);
 	body = span_of(copy, size - 1);
+	need(strlen(ipc_describe(data[0], body, text, sizeof(text))) < sizeof(text));
 	if (ipc_check(data[0], body) == NULL)
 		read_body(data[0], body);
 	ipc_check_answer(data[0], body);
