@@ -136,6 +136,7 @@ def netlink(peer, owned):
 
 def calls_of_ike(pair):
     ours = pair.ours
+    Second().step()  # the supervisor counts lines
     ike = Owner(ours, "ike")
     with unnoticed(pair, ("ike",)):
         mark = ours.log_mark()
@@ -164,7 +165,7 @@ def signals_of_ike(pair):
     """One who tries on and on does not fill the log, and stops nobody."""
     ike = Owner(pair.ours, "ike")
     with unnoticed(pair, ("ike",)):
-        Second().step()  # the supervisor counts, too
+        Second().step()
         mark = pair.ours.log_mark()
         with ike.owned() as owned:
             for _ in range(1500):
@@ -345,6 +346,7 @@ def keys_of_plane(pair):
 def calls_of_plane(pair):
     """NET_ADMIN and NET_RAW, and nothing beyond the network. Which files there are the kernel says."""
     ours = pair.ours
+    Second().step()  # the supervisor counts lines
     plane = Owner(ours, "plane")
     refused = [(f"read {path}", "openat", (HERE, text(path), os.O_RDONLY, 0), errno.EACCES, None)
                for path in ("/etc/shadow", "/etc/passwd", ours.path("ipsec.secrets"), "/",
@@ -370,6 +372,7 @@ def calls_of_plane(pair):
 def calls_of_helper(pair):
     """It reads files: that is what it is for. It writes none, runs nothing, and is nobody on the network."""
     ours = pair.ours
+    Second().step()  # the supervisor counts lines
     helper = Owner(ours, "helper")
     pids = {who: pid for who, pid in everybody(ours, "helper").items() if who != "the first process"}
     with unnoticed(pair, ("helper",)):
