@@ -55,6 +55,7 @@ TEST_test_xfrm_event := tests/unit/test_xfrm_event.c $(XFRM_SRC) ipsecd/model/al
 LIBS_test_xfrm_event := -lmnl
 TEST_test_load_conn := tests/unit/test_load_conn.c $(addprefix ipsecd/control/,load_conn.c load_child.c load_values.c load_device.c) $(MODEL_SRC) lib/vici_codec.c lib/buf.c lib/addr.c lib/words.c
 TEST_test_forward := tests/unit/test_forward.c tests/support/crypto_null.c $(FORWARD_SRC) ipsecd/model/algorithm.c ipsecd/model/ts.c lib/addr.c lib/buf.c lib/log.c
+TEST_test_forward_super := tests/unit/test_forward_super.c tests/support/packets.c tests/support/crypto_null.c $(FORWARD_SRC) ipsecd/model/algorithm.c ipsecd/model/ts.c lib/addr.c lib/buf.c lib/log.c
 TEST_test_config := tests/unit/test_config.c tests/support/conn_dump.c $(CONFIG_SRC) $(MODEL_SRC) \
 	lib/addr.c lib/words.c
 TEST_test_collide := tests/unit/test_collide.c ipsecd/ike/collide.c
