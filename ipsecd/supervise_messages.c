@@ -11,6 +11,7 @@
 #define LINES_OF_STDERR	 200 /* a second */
 #define BLOCKS_OF_STDERR 16  /* at once: what a pipe holds */
 #define NOTICES		 20  /* to the service manager, a second */
+#define REFUSALS	 10  /* told in a second */
 #define TEXT_MAX	 1024
 
 /* Nobody forges a line's beginning, or plays with a terminal. */
@@ -209,7 +210,6 @@ static void (*const handlers[])(struct process *p, struct ipc_message *m) = {
 
 static void on_message(void *ctx, struct ipc_link *link, struct ipc_message *m)
 {
-	static struct log_limit limit = {.burst = 10};
 	struct process *p = ctx;
 	const char *wrong = NULL;
 
@@ -220,7 +220,8 @@ static void on_message(void *ctx, struct ipc_link *link, struct ipc_message *m)
 		handlers[m->verb](p, m);
 	else if (!supervise_run_script(p, m))
 		wrong = "which it may not";
-	if (wrong && log_limit_pass(&limit, mono_now()))
+	p->refusals.burst = REFUSALS;
+	if (wrong && log_limit_pass(&p->refusals, mono_now()))
 		log_to(p->supervisor->log, LOG_LEVEL_ERROR, "job", "",
 		       "%s asks for %u (%zu bytes), %s", word(p), m->verb, m->body.len, wrong);
 }
@@ -247,13 +248,22 @@ struct ipc_link *process_link(struct process *p, int fd)
 
 static void tell_stderr(struct process *p)
 {
-	static struct log_limit limit = {.burst = LINES_OF_STDERR};
 	char text[LAST_LINE_MAX];
 
+	p->says.burst = LINES_OF_STDERR;
 	clean(text, sizeof(text), p->stderr_line, p->stderr_len);
 	p->stderr_len = 0;
-	if (!text[0] || !log_limit_pass(&limit, mono_now()))
+	if (!text[0])
 		return;
+	if (!log_limit_pass(&p->says, mono_now())) {
+		p->lost_says++;
+		return;
+	}
+	if (p->lost_says)
+		log_to(p->supervisor->log, LOG_LEVEL_WARN, "job", "",
+		       "%u lines that %s said are left out: more than %d a second", p->lost_says,
+		       word(p), LINES_OF_STDERR);
+	p->lost_says = 0;
 	snprintf(p->last, sizeof(p->last), "%s", text);
 	log_to(p->supervisor->log, LOG_LEVEL_ERROR, "job", "", "%s says: %s", word(p), text);
 }

@@ -41,15 +41,15 @@ struct process {
 	int status;	     /* of wait */
 	unsigned generation; /* the supervisor's when it was started */
 	bool exited, closed;
-	bool begun;	     /* IPC_START was sent */
-	bool ready;	     /* it said IPC_READY */
-	bool failed;	     /* it said IPC_FAILED: trying again is no use */
-	bool stopping;	     /* it was sent IPC_STOP */
-	bool hung;	     /* killed for not answering */
-	unsigned unanswered; /* pings since the last answer */
-	unsigned lost_lines;
-	struct log_limit limit, notices;
-	char last[LAST_LINE_MAX]; /* its last log line */
+	bool begun;			/* IPC_START was sent */
+	bool ready;			/* it said IPC_READY */
+	bool failed;			/* it said IPC_FAILED: trying again is no use */
+	bool stopping;			/* it was sent IPC_STOP */
+	bool hung;			/* killed for not answering */
+	unsigned unanswered;		/* pings since the last answer */
+	unsigned lost_lines, lost_says; /* of IPC_LOG, of its standard error: not written */
+	struct log_limit limit, notices, refusals, says; /* its own: nobody hides another's */
+	char last[LAST_LINE_MAX];			 /* its last log line */
 	size_t stderr_len;
 	char stderr_line[LAST_LINE_MAX];
 };
