@@ -435,6 +435,7 @@ void commands_describe(const struct tunnel_view *view, struct control_tunnel *ou
 		.admin_up = view->info.admin_up,
 		.external = view->config->external,
 		.kind = view->info.kind,
+		.offloads = dataplane_offload_words(view->info.offloads),
 		.mark_in = view->info.mark_in,
 		.mark_out = view->info.mark_out,
 		.if_id_in = view->info.if_id_in,

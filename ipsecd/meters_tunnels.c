@@ -303,7 +303,9 @@ static void write_info(const struct meters *m, struct metrics *out)
 	EACH(m, t, n)
 	metrics_uint(out, 1, "conn", t->conn, "peer", t->peer, "interface",
 		     t->have_tunnel ? t->tunnel.interface : t->info.conn->tunnel.name, "kind",
-		     t->have_tunnel ? t->tunnel.kind : NULL, "auto", start_of(t->info.conn), NULL);
+		     t->have_tunnel ? t->tunnel.kind : NULL, "offloads",
+		     t->have_tunnel ? t->tunnel.offloads : NULL, "auto", start_of(t->info.conn),
+		     NULL);
 	metrics_family(out, METRICS_GAUGE, "ipsecd_tunnel_down_reason",
 		       "1 for each tunnel that is not up: why.");
 	EACH(m, t, n)

@@ -102,6 +102,7 @@ static struct ipc_info info_of(struct plane_server *s, uint32_t tunnel)
 	out.there = 1;
 	out.link_up = i.link_up;
 	out.admin_up = i.admin_up;
+	out.offloads = (uint8_t)i.offloads;
 	memcpy(out.name, i.name, sizeof(out.name));
 	snprintf(out.kind, sizeof(out.kind), "%s", i.kind ? i.kind : "");
 	out.ifindex = i.ifindex;

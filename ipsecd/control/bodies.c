@@ -271,6 +271,8 @@ void body_put_tunnel(struct buf *b, const struct control_tunnel *tunnel)
 	vici_put(b, "interface", tunnel->interface);
 	if (tunnel->kind)
 		vici_put(b, "interface-type", tunnel->kind);
+	if (tunnel->offloads && *tunnel->offloads)
+		vici_put(b, "interface-offloads", tunnel->offloads);
 	put_keys(b, tunnel);
 	vici_put_format(b, "ifindex", "%d", tunnel->ifindex);
 	vici_put_format(b, "mtu", "%u", tunnel->mtu);

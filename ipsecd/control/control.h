@@ -28,6 +28,7 @@ struct control_tunnel {
 	bool admin_up;
 	bool external;		       /* an updown script, or somebody else, makes the device */
 	const char *kind;	       /* static: "tun", "vti"... */
+	const char *offloads;	       /* static: "vnet-hdr, checksums, TSO, USO"...; "": none */
 	struct mark mark_in, mark_out; /* in use; 0: none */
 	uint32_t if_id_in, if_id_out;
 };

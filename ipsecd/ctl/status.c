@@ -231,13 +231,40 @@ static void print_table(json_t *conns, const char *only)
 	}
 }
 
-static void print_plane(const json_t *plane)
+static const char *device_offloads(const json_t *conn)
+{
+	return json_text(json_object_get(conn, "config"), "interface-offloads");
+}
+
+/* Most often all devices have the same; a kept descriptor may have less. */
+static void print_device_offloads(json_t *conns)
+{
+	const char *before = "; devices: ";
+	size_t i, j;
+	json_t *conn;
+
+	json_array_foreach (conns, i, conn) {
+		const char *words = device_offloads(conn);
+
+		for (j = 0; j < i && strcmp(device_offloads(json_array_get(conns, j)), words); j++)
+			;
+		if (j < i || !*words)
+			continue;
+		printf("%s%s", before, words);
+		before = "; or ";
+	}
+}
+
+static void print_plane(const json_t *plane, json_t *conns)
 {
 	const char *offloads = json_text(plane, "offloads");
 
-	if (plane)
-		printf("data plane: %s (%s)%s%s\n", json_text(plane, "name"),
-		       json_text(plane, "why"), *offloads ? "; offloads: " : "", offloads);
+	if (!plane)
+		return;
+	printf("data plane: %s (%s)%s%s", json_text(plane, "name"), json_text(plane, "why"),
+	       *offloads ? "; offloads: " : "", offloads);
+	print_device_offloads(conns);
+	putchar('\n');
 }
 
 /* "processes: plane 12, ike 14 (started again 2x; the last one killed by SIGSEGV), helper 13" */
@@ -296,7 +323,7 @@ static int show_all(struct ctl *c, json_t *conns)
 		status = print_json(conns, NULL, stats);
 	} else {
 		print_table(conns, NULL);
-		print_plane(json_object_get(stats, "dataplane"));
+		print_plane(json_object_get(stats, "dataplane"), conns);
 		print_processes(json_object_get(stats, "processes"));
 	}
 	json_decref(stats);

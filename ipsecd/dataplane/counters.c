@@ -1,4 +1,4 @@
-/* Names of the counters, as statistics, metrics and tests write them. */
+/* Names of the counters and of what devices do, as statistics, metrics and tests write them. */
 #include "ipsecd/dataplane/dataplane.h"
 
 const char *dataplane_counter_name(enum dataplane_counter c)
@@ -21,4 +21,13 @@ const char *dataplane_counter_name(enum dataplane_counter c)
 	};
 
 	return c < DATAPLANE_COUNTERS ? names[c] : "drop-unknown";
+}
+
+const char *dataplane_offload_words(unsigned offloads)
+{
+	return offloads & OFFLOAD_USO	     ? "vnet-hdr, checksums, TSO, USO"
+	       : offloads & OFFLOAD_TSO	     ? "vnet-hdr, checksums, TSO"
+	       : offloads & OFFLOAD_CHECKSUM ? "vnet-hdr, checksums"
+	       : offloads & OFFLOAD_VNET     ? "vnet-hdr"
+					     : "";
 }

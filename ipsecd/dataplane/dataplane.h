@@ -125,6 +125,17 @@ struct dataplane_child_stats {
 	mono_time last_in, last_out; /* 0: never */
 };
 
+/* What a device does for its plane; each goes with those before it. */
+enum dataplane_offload {
+	OFFLOAD_VNET = 1,     /* packets have a vnet header (vnet.h): TCP may be written joined */
+	OFFLOAD_CHECKSUM = 2, /* checksums may be left to the plane */
+	OFFLOAD_TSO = 4,      /* TCP comes in super-packets, IPv4 and IPv6 */
+	OFFLOAD_USO = 8,      /* UDP comes and may be written joined; since Linux 6.2 */
+};
+
+/* "vnet-hdr, checksums, TSO, USO", as many of them as there are; static. */
+const char *dataplane_offload_words(unsigned offloads);
+
 struct dataplane_tunnel_info {
 	int ifindex; /* 0: somebody removed the device, or an external one is not there yet */
 	uint16_t mtu;
@@ -134,6 +145,7 @@ struct dataplane_tunnel_info {
 	const char *kind;	/* "tun", "vti", "vti6", "xfrm" */
 	struct mark mark_in, mark_out; /* in use; 0: none */
 	uint32_t if_id_in, if_id_out;
+	unsigned offloads;  /* enum dataplane_offload */
 	unsigned inherited; /* outbound SAs of a former process that still send */
 };
 

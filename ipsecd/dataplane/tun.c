@@ -44,13 +44,13 @@ static void negotiate(struct tun *t)
 	const unsigned checksum = TUN_F_CSUM, tso = checksum | TUN_F_TSO4 | TUN_F_TSO6;
 	int size = sizeof(struct virtio_net_hdr);
 
-	t->offloads = TUN_VNET;
+	t->offloads = OFFLOAD_VNET;
 	ioctl(t->fd, TUNSETVNETHDRSZ, &size); /* it is the default */
 	if (!set_offloads(t, tso | TUN_F_TSO_ECN | TUN_F_USO4 | TUN_F_USO6,
-			  TUN_CHECKSUM | TUN_TSO | TUN_USO) &&
-	    !set_offloads(t, tso | TUN_F_TSO_ECN, TUN_CHECKSUM | TUN_TSO) &&
-	    !set_offloads(t, tso, TUN_CHECKSUM | TUN_TSO))
-		set_offloads(t, checksum, TUN_CHECKSUM);
+			  OFFLOAD_CHECKSUM | OFFLOAD_TSO | OFFLOAD_USO) &&
+	    !set_offloads(t, tso | TUN_F_TSO_ECN, OFFLOAD_CHECKSUM | OFFLOAD_TSO) &&
+	    !set_offloads(t, tso, OFFLOAD_CHECKSUM | OFFLOAD_TSO))
+		set_offloads(t, checksum, OFFLOAD_CHECKSUM);
 }
 
 /* ---- making and taking ---- */
@@ -147,7 +147,7 @@ void tun_close(struct tun *t)
 
 size_t tun_head(const struct tun *t)
 {
-	return t->offloads & TUN_VNET ? sizeof(struct virtio_net_hdr) : 0;
+	return t->offloads & OFFLOAD_VNET ? sizeof(struct virtio_net_hdr) : 0;
 }
 
 int tun_read(const struct tun *t, uint8_t *out, size_t size)

@@ -4,24 +4,16 @@
 #ifndef DETOUR_TUN_H
 #define DETOUR_TUN_H
 
-#include "ipsecd/model/conn.h"
+#include "ipsecd/dataplane/dataplane.h"
 
 #include <sys/uio.h>
 
 struct netlink;
 
-/* What a device does for us; each needs the one before it. */
-enum tun_offload {
-	TUN_VNET = 1,	  /* packets have a vnet header (vnet.h): super-packets may be written */
-	TUN_CHECKSUM = 2, /* checksums may be left to us */
-	TUN_TSO = 4,	  /* TCP comes in super-packets, IPv4 and IPv6 */
-	TUN_USO = 8,	  /* UDP comes and may be written in super-packets; since Linux 6.2 */
-};
-
 struct tun {
 	int fd; /* -1: closed */
 	int ifindex;
-	unsigned offloads; /* enum tun_offload */
+	unsigned offloads; /* enum dataplane_offload */
 	char name[IF_NAMESIZE];
 };
 
@@ -34,7 +26,7 @@ int tun_open(struct tun *t, struct netlink *nl, const char *name);
 int tun_adopt(struct tun *t, struct netlink *nl, const char *name, int fd);
 void tun_close(struct tun *t);
 
-/* Bytes of the vnet header before each packet that is read: 0 without TUN_VNET. */
+/* Bytes of the vnet header before each packet that is read: 0 without OFFLOAD_VNET. */
 size_t tun_head(const struct tun *t);
 /* One packet or super-packet from the device: its length with tun_head, or -EAGAIN, or another
  * error. */

@@ -164,8 +164,9 @@ static void device_attach(struct tunnel *t)
 
 	t->present = true;
 	t->info.ifindex = t->tun.ifindex;
-	t->forward.may_join = t->tun.offloads & TUN_VNET ? COALESCE_TCP : 0;
-	if (t->tun.offloads & TUN_USO)
+	t->info.offloads = t->tun.offloads;
+	t->forward.may_join = t->tun.offloads & OFFLOAD_VNET ? COALESCE_TCP : 0;
+	if (t->tun.offloads & OFFLOAD_USO)
 		t->forward.may_join |= COALESCE_UDP;
 	HASH_ADD(by_ifindex, d->by_ifindex, tun.ifindex, sizeof(t->tun.ifindex), t);
 	ev_io_init(&t->readable, userspace_readable, t->tun.fd, EV_READ);
@@ -182,6 +183,7 @@ void userspace_device_detach(struct tunnel *t)
 	t->present = false;
 	t->info.admin_up = false;
 	t->info.ifindex = 0;
+	t->info.offloads = 0;
 	ev_io_stop(d->forward.host.loop, &t->readable);
 	HASH_DELETE(by_ifindex, d->by_ifindex, t);
 	mss_clear(d->mss, t->config.name);

@@ -70,6 +70,7 @@ void far_take_info(struct far_tunnel *t, const struct ipc_info *info, unsigned r
 					    .link_up = info->link_up,
 					    .admin_up = info->admin_up,
 					    .kind = "",
+					    .offloads = info->offloads,
 					    .mark_in = info->mark_in,
 					    .mark_out = info->mark_out,
 					    .if_id_in = info->if_id_in,

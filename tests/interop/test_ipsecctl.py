@@ -49,8 +49,11 @@ def life(pair):
                 "the table")
     check_equal(row(pair.ours, "a")[-1], "tun", "the kind of device")
     plane = json.loads(ipsecctl(pair.ours, "status", "--json"))["dataplane"]
+    devices = shown(pair.ours, "a")["config"]["interface-offloads"]
+    check("vnet-hdr, checksums, TSO" in devices, f"offloads of the device: {devices}")
     check_equal(ipsecctl(pair.ours, "status").splitlines()[-2],
-                f"data plane: {plane['name']} ({plane['why']}); offloads: {plane['offloads']}",
+                f"data plane: {plane['name']} ({plane['why']}); offloads: {plane['offloads']}"
+                f"; devices: {devices}",
                 "the line of the plane")
     check("UDP_SEGMENT, UDP_GRO" in plane["offloads"], f"offloads: {plane['offloads']}")
     before = shown(pair.ours, "a")
