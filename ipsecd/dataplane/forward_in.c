@@ -47,15 +47,16 @@ static void heard_from(struct lane *l, struct sa *sa, const struct endpoint *rem
 	forward_note(l, sa, DUE_PEER_MOVED);
 }
 
-static bool accepts(struct lane *l, struct sa *sa, const struct inner *inner)
+static bool accepts(struct lane *l, struct sa *sa, struct span packet, const struct inner *inner)
 {
 	uint64_t generation = l->forward->sadb.generation;
 	struct match_flow *flow = match_find(&l->match_in, sa, inner);
+	struct inner answered;
 
 	if (match_found(flow, generation, sa, inner))
 		return true;
-	if (!sa_accepts(sa, inner))
-		return false;
+	if (!sa_accepts(sa, inner)) /* RFC 4301 6.2: a router's ICMP message about one of ours */
+		return inner_answers(packet, inner, &answered) && sa_accepts(sa, &answered);
 	match_keep(flow, generation, sa, inner, sa);
 	return true;
 }
@@ -82,7 +83,7 @@ static void deliver(struct lane *l, struct sa *sa, uint64_t seq, const struct en
 		drop_in(l, DROP_MALFORMED, sa, spi, seq, remote, inner_strerror(e), now);
 		return;
 	}
-	if (!accepts(l, sa, &inner)) {
+	if (!accepts(l, sa, span_of(payload->data, inner.len), &inner)) {
 		drop_in(l, DROP_SELECTOR_IN, sa, spi, seq, remote,
 			inner.opaque ? "outside the CHILD_SA's traffic selectors, or a fragment "
 				       "that shows no ports"

@@ -125,11 +125,12 @@ static void send_all(struct lane *l, struct sa *sa, struct cut *cut, const struc
 	}
 }
 
-static struct sa *select_sa(struct lane *l, struct forward_tunnel *t, const struct inner *inner,
-			    bool *any)
+static struct sa *select_sa(struct lane *l, struct forward_tunnel *t, struct span packet,
+			    const struct inner *inner, bool *any)
 {
 	uint64_t generation = l->forward->sadb.generation;
 	struct match_flow *flow = match_find(&l->match_out, t, inner);
+	struct inner answered;
 	struct sa *sa;
 
 	if (match_found(flow, generation, t, inner))
@@ -137,6 +138,8 @@ static struct sa *select_sa(struct lane *l, struct forward_tunnel *t, const stru
 	sa = sa_select(t->newest, inner, any);
 	if (sa)
 		match_keep(flow, generation, t, inner, sa);
+	else if (*any && inner_answers(packet, inner, &answered)) /* RFC 4301 6.2 */
+		sa = sa_select(t->newest, &answered, any);
 	return sa;
 }
 
@@ -155,7 +158,7 @@ void forward_output(struct lane *l, struct forward_tunnel *t, const struct forwa
 	}
 	if (p->congested && !cut_congested(&cut))
 		l->drops[DROP_QUEUE]++;
-	sa = select_sa(l, t, &inner, &any);
+	sa = select_sa(l, t, span_of(p->data, p->len), &inner, &any);
 	if (!sa) {
 		l->drops[any ? DROP_NO_SELECTOR : DROP_NO_SA] += cut_left(&cut);
 		want_sa(l, t, &inner, now);

@@ -7,6 +7,7 @@
 
 #include <netinet/in.h>
 
+#define ICMP_HEADER    8  /* before what it quotes */
 #define EXTENSIONS_MAX 16 /* headers in one packet; more is an attack, not traffic */
 
 const char *inner_strerror(enum inner_error e)
@@ -49,7 +50,14 @@ static void get_ports(struct span payload, struct inner *out)
 	}
 }
 
-static enum inner_error parse_ipv4(struct span packet, struct inner *out)
+/* The length at hand of a packet that says `total`. What an ICMP message quotes (`whole` false) may
+ * end anywhere. */
+static size_t length_of(struct span packet, size_t total, bool whole)
+{
+	return total <= packet.len ? total : whole ? 0 : packet.len;
+}
+
+static enum inner_error parse_ipv4(struct span packet, bool whole, struct inner *out)
 {
 	const uint8_t *p = packet.ptr;
 	size_t header, total;
@@ -60,15 +68,16 @@ static enum inner_error parse_ipv4(struct span packet, struct inner *out)
 	total = be16_get(p + 2);
 	if (header < 20 || total < header)
 		return INNER_HEADER;
-	if (total > packet.len)
+	out->len = length_of(packet, total, whole);
+	if (out->len < header)
 		return INNER_TRUNCATED;
 	addr_from_bytes(span_of(p + 12, 4), &out->src);
 	addr_from_bytes(span_of(p + 16, 4), &out->dst);
 	out->protocol = p[9];
-	out->len = total;
+	out->transport = header;
 	out->opaque = (be16_get(p + 6) & 0x1fff) != 0;
 	if (!out->opaque)
-		get_ports(span_of(p + header, total - header), out);
+		get_ports(span_of(p + header, out->len - header), out);
 	return INNER_OK;
 }
 
@@ -96,30 +105,35 @@ static enum inner_error skip_extensions(struct reader *r, uint8_t *next, bool *l
 	return *later ? INNER_OK : INNER_HEADER;
 }
 
-static enum inner_error parse_ipv6(struct span packet, struct inner *out)
+static enum inner_error parse_ipv6(struct span packet, bool whole, struct inner *out)
 {
 	const uint8_t *p = packet.ptr;
 	enum inner_error e;
 	struct reader r;
+	struct span rest;
 	bool later = false;
 
 	if (packet.len < 40)
 		return INNER_TRUNCATED;
-	out->len = 40 + (size_t)be16_get(p + 4);
-	if (out->len > packet.len)
+	out->len = length_of(packet, 40 + (size_t)be16_get(p + 4), whole);
+	if (out->len == 0)
 		return INNER_TRUNCATED;
 	addr_from_bytes(span_of(p + 8, 16), &out->src);
 	addr_from_bytes(span_of(p + 24, 16), &out->dst);
 	out->protocol = p[6];
 	r = reader_over(span_of(p + 40, out->len - 40));
 	e = skip_extensions(&r, &out->protocol, &later);
+	if (e != INNER_OK)
+		return e;
+	rest = reader_rest(&r);
+	out->transport = out->len - rest.len;
 	out->opaque = later;
-	if (e == INNER_OK && !later)
-		get_ports(reader_rest(&r), out);
+	if (!later)
+		get_ports(rest, out);
 	return e;
 }
 
-enum inner_error inner_parse(struct span packet, struct inner *out)
+static enum inner_error parse(struct span packet, bool whole, struct inner *out)
 {
 	out->src_port = out->dst_port = 0;
 	out->opaque = false;
@@ -127,10 +141,45 @@ enum inner_error inner_parse(struct span packet, struct inner *out)
 		return INNER_EMPTY;
 	switch (packet.ptr[0] >> 4) {
 	case 4:
-		return parse_ipv4(packet, out);
+		return parse_ipv4(packet, whole, out);
 	case 6:
-		return parse_ipv6(packet, out);
+		return parse_ipv6(packet, whole, out);
 	default:
 		return INNER_VERSION;
 	}
+}
+
+enum inner_error inner_parse(struct span packet, struct inner *out)
+{
+	return parse(packet, true, out);
+}
+
+/* RFC 792 and RFC 4443 2.1; not redirects, which are for one link. */
+static bool is_icmp_error(const struct inner *i)
+{
+	unsigned type = i->src_port >> 8;
+
+	if (i->opaque)
+		return false;
+	if (i->src.family == AF_INET)
+		return i->protocol == IPPROTO_ICMP &&
+		       (type == 3 || type == 4 || type == 11 || type == 12);
+	return i->protocol == IPPROTO_ICMPV6 && type >= 1 && type <= 4;
+}
+
+bool inner_answers(struct span packet, const struct inner *inner, struct inner *out)
+{
+	size_t at = inner->transport + ICMP_HEADER;
+	struct inner quoted;
+
+	if (!is_icmp_error(inner) || at >= inner->len ||
+	    parse(span_of(packet.ptr + at, inner->len - at), false, &quoted) != INNER_OK ||
+	    quoted.src.family != inner->src.family)
+		return false;
+	*out = quoted;
+	out->src = quoted.dst;
+	out->dst = quoted.src;
+	out->src_port = quoted.dst_port;
+	out->dst_port = quoted.src_port;
+	return true;
 }

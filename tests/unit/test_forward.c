@@ -18,6 +18,8 @@ struct tap {
 	unsigned sent, delivered, events[16];
 	uint32_t last_seq;
 	size_t last_len;
+	uint8_t last_tos; /* of the outer header, outwards; of the inner one, inwards */
+	bool last_df;
 	uint64_t last_child;
 };
 
@@ -25,8 +27,9 @@ static bool take_packet(void *ctx, const struct esp_run *run, struct span esp)
 {
 	struct tap *t = ctx;
 
-	(void)run;
 	t->sent++;
+	t->last_tos = run->tos;
+	t->last_df = run->df;
 	t->last_seq = be32_get(esp.ptr + 4);
 	t->last_len = esp.len;
 	return true;
@@ -57,6 +60,7 @@ static bool take_delivered(struct forward_tunnel *tunnel, const struct iovec *io
 
 	assert_int_equal(n, 2);
 	assert_int_equal(((uint8_t *)iov[1].iov_base)[20], ++t->delivered); /* in their order */
+	t->last_tos = ((uint8_t *)iov[1].iov_base)[1];
 	return true;
 }
 
@@ -302,23 +306,29 @@ static void unknown_senders(void **state)
 	assert_int_equal(t->f.lane.drops[DROP_UNKNOWN_SPI], 1001);
 }
 
-/* As the peer of CHILD_SA 1, which is not there yet, sends it; the first byte behind the inner
- * header is the number, too. */
-static void early(struct tap *t, struct esp *by, uint8_t seq, mono_time now)
+/* As the peer of CHILD_SA 1 sends it, in an outer header with this TOS. */
+static void from_peer(struct tap *t, struct esp *by, uint8_t seq, uint8_t tos, const uint8_t *inner,
+		      size_t len, mono_time now)
 {
 	const struct endpoint end = {.addr = {.family = AF_INET}};
 	const uint8_t iv[8] = {seq};
-	uint8_t room[ESP_HEADROOM + 24 + ESP_TAILROOM] = {0}, *p = room + ESP_HEADROOM;
+	uint8_t room[ESP_HEADROOM + 60 + ESP_TAILROOM] = {0}, *p = room + ESP_HEADROOM;
 	struct span sealed;
 
-	p[0] = 0x45;
-	p[3] = 24;
-	p[12] = p[16] = 10;
-	p[20] = seq;
-	sealed = esp_seal(by, seq, iv, ESP_NEXT_IPV4, p, 24);
-	forward_input(&t->f.lane, &end, &end, 0, (uint8_t *)(uintptr_t)sealed.ptr, sealed.len,
+	memcpy(p, inner, len);
+	sealed = esp_seal(by, seq, iv, ESP_NEXT_IPV4, p, len);
+	forward_input(&t->f.lane, &end, &end, tos, (uint8_t *)(uintptr_t)sealed.ptr, sealed.len,
 		      sealed.len, now);
 	coalesce_flush(&t->f.lane.up); /* `room` ends here */
+}
+
+/* While the CHILD_SA is not there yet; the first byte behind the inner header is the number, too.
+ */
+static void early(struct tap *t, struct esp *by, uint8_t seq, mono_time now)
+{
+	const uint8_t p[24] = {0x45, 0, 0, 24, [12] = 10, [16] = 10, [20] = seq};
+
+	from_peer(t, by, seq, 0, p, sizeof(p), now);
 }
 
 static void peer_open(struct esp *by)
@@ -386,6 +396,63 @@ static void packets_whose_sa_never_comes(void **state)
 	esp_release(&by);
 }
 
+/* Selectors are 10.0.0.0/8 at both ends; the router that speaks is in none. */
+static void errors_of_routers_pass(void **state)
+{
+	uint8_t p[56] = {
+		0x45, 0,	   0, 56, [8] = 64, 1,	       [12] = 192, 0, 2, 1, 10, 0, 0, 1, 3,
+		4,    [28] = 0x45, 0, 2,  0,	    [37] = 17, [40] = 10,  0, 0, 1, 10, 0, 0, 2};
+	struct tap *t = *state;
+	struct esp by;
+
+	peer_open(&by);
+	install(t, 1, false);
+	output(t, p, sizeof(p), 1);
+	assert_int_equal(t->sent, 1);
+	t->delivered = 2;
+	from_peer(t, &by, 1, 0, p, sizeof(p), 1);
+	assert_int_equal(t->delivered, 3);
+	p[40] = 11; /* about a packet that no CHILD_SA carried */
+	output(t, p, sizeof(p), 1);
+	from_peer(t, &by, 2, 0, p, sizeof(p), 1);
+	p[40] = 10;
+	p[20] = 5; /* a redirect */
+	output(t, p, sizeof(p), 1);
+	from_peer(t, &by, 3, 0, p, sizeof(p), 1);
+	assert_int_equal(t->sent, 1);
+	assert_int_equal(t->delivered, 3);
+	assert_int_equal(t->f.lane.drops[DROP_NO_SELECTOR], 2);
+	assert_int_equal(t->f.lane.drops[DROP_SELECTOR_IN], 2);
+	esp_release(&by);
+}
+
+/* RFC 6040: what the inner header has goes out with it, and congestion comes in, or ends the
+ * packet. */
+static void outer_header(void **state)
+{
+	uint8_t p[24] = {0x45, 0xb9, 0, 24, [6] = 0x40, [12] = 10, [16] = 10};
+	struct tap *t = *state;
+	struct esp by;
+
+	peer_open(&by);
+	install(t, 1, false);
+	output(t, p, sizeof(p), 1);
+	assert_int_equal(t->last_tos, 0xb9);
+	assert_true(t->last_df);
+	p[20] = 1;
+	from_peer(t, &by, 1, 0x03, p, sizeof(p), 1);
+	assert_int_equal(t->last_tos, 0xbb);
+	p[1] = 0xb8;
+	p[6] = 0;
+	output(t, p, sizeof(p), 1);
+	assert_int_equal(t->last_tos, 0xb8);
+	assert_false(t->last_df);
+	from_peer(t, &by, 2, 0x03, p, sizeof(p), 1);
+	assert_int_equal(t->delivered, 1);
+	assert_int_equal(t->f.lane.drops[DROP_ECN], 1);
+	esp_release(&by);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -394,6 +461,8 @@ int main(void)
 		CASE(unknown_senders),
 		CASE(packets_before_their_sa),
 		CASE(packets_whose_sa_never_comes),
+		CASE(errors_of_routers_pass),
+		CASE(outer_header),
 		CASE(sequence_numbers_end),
 		CASE(extended_numbers_go_on),
 		CASE(acquire_once_a_second),

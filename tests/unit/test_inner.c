@@ -67,6 +67,83 @@ static void ipv4(void **state)
 	assert_false(in.opaque);
 }
 
+/* A router's "too big" about udp4: it goes the way of an answer to it. */
+static void errors_answer(void **state)
+{
+	uint8_t p[20 + 8 + sizeof(udp4)] = {0x45, 0,   0, 60, 0, 1,  0, 0, 64, 1, 0,
+					    0,	  192, 0, 2,  1, 10, 1, 0, 1,  3, 4};
+	struct inner in, back;
+
+	(void)state;
+	memcpy(p + 28, udp4, sizeof(udp4));
+	assert_int_equal(inner_parse(span_of(p, sizeof(p)), &in), INNER_OK);
+	assert_int_equal(in.transport, 20);
+	assert_true(inner_answers(span_of(p, sizeof(p)), &in, &back));
+	expect_addr(&back.src, "10.2.0.2");
+	expect_addr(&back.dst, "10.1.0.1");
+	assert_int_equal(back.protocol, 17);
+	assert_int_equal(back.src_port, 1234);
+	assert_int_equal(back.dst_port, 53);
+	assert_false(back.opaque);
+	/* RFC 792: the header and 64 bits are enough; without ports it is as a fragment. */
+	for (uint8_t len = 28; len <= sizeof(p); len++) {
+		p[3] = len;
+		assert_int_equal(inner_parse(span_of(p, len), &in), INNER_OK);
+		assert_int_equal(inner_answers(span_of(p, len), &in, &back), len >= 48);
+		assert_true(len < 48 || back.opaque == (len < 52));
+	}
+	p[28 + 7] = 1; /* about a later fragment */
+	assert_true(inner_answers(span_of(p, sizeof(p)), &in, &back));
+	assert_true(back.opaque);
+	p[28] = 0x65; /* of the other family */
+	assert_false(inner_answers(span_of(p, sizeof(p)), &in, &back));
+	p[28] = 0x45;
+	for (unsigned type = 0; type < 256; type++) {
+		bool error = type == 3 || type == 4 || type == 11 || type == 12;
+
+		p[20] = (uint8_t)type;
+		assert_int_equal(inner_parse(span_of(p, sizeof(p)), &in), INNER_OK);
+		assert_int_equal(inner_answers(span_of(p, sizeof(p)), &in, &back), error);
+	}
+	p[20] = 3;
+	p[7] = 1; /* itself a later fragment */
+	assert_int_equal(inner_parse(span_of(p, sizeof(p)), &in), INNER_OK);
+	assert_false(inner_answers(span_of(p, sizeof(p)), &in, &back));
+	p[7] = 0;
+	p[9] = 17;
+	assert_int_equal(inner_parse(span_of(p, sizeof(p)), &in), INNER_OK);
+	assert_false(inner_answers(span_of(p, sizeof(p)), &in, &back));
+}
+
+static void errors_answer_ipv6(void **state)
+{
+	uint8_t p[40 + 8 + sizeof(tcp6)] = {0x60, 0, 0, 0, 0, 8 + sizeof(tcp6), 58, 64, 0x20, 0x01};
+	struct inner in, back;
+
+	(void)state;
+	p[24] = 0xfd;
+	p[40] = 2; /* packet too big */
+	memcpy(p + 48, tcp6, sizeof(tcp6));
+	assert_int_equal(inner_parse(span_of(p, sizeof(p)), &in), INNER_OK);
+	assert_true(inner_answers(span_of(p, sizeof(p)), &in, &back));
+	expect_addr(&back.src, "fd00::2");
+	expect_addr(&back.dst, "fd00::1");
+	assert_int_equal(back.protocol, 6);
+	assert_int_equal(back.src_port, 80);
+	assert_int_equal(back.dst_port, 8080);
+	/* Cut in the middle of its extension headers it says nothing. */
+	p[5] = 8 + 40 + 20;
+	assert_int_equal(inner_parse(span_of(p, 48 + 40 + 20), &in), INNER_OK);
+	assert_false(inner_answers(span_of(p, 48 + 40 + 20), &in, &back));
+	p[5] = 8 + sizeof(tcp6);
+	for (unsigned type = 0; type < 256; type++) {
+		p[40] = (uint8_t)type;
+		assert_int_equal(inner_parse(span_of(p, sizeof(p)), &in), INNER_OK);
+		assert_int_equal(inner_answers(span_of(p, sizeof(p)), &in, &back),
+				 type >= 1 && type <= 4);
+	}
+}
+
 static void ipv4_malformed(void **state)
 {
 	uint8_t p[sizeof(udp4)];
@@ -166,6 +243,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ipv4),
+		cmocka_unit_test(errors_answer),
+		cmocka_unit_test(errors_answer_ipv6),
 		cmocka_unit_test(ipv4_malformed),
 		cmocka_unit_test(ipv4_short_transport),
 		cmocka_unit_test(ipv6_extensions),
