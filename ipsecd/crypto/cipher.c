@@ -8,8 +8,10 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/params.h>
+#include <pthread.h>
 #include <stdlib.h>
 
+#define CIPHERS	  7  /* that openssl_encr_name knows */
 #define NONCE_LEN 12 /* of every AEAD here: salt and explicit IV */
 
 struct crypto_cipher {
@@ -56,9 +58,34 @@ const char *openssl_integ_digest(uint16_t integ_id)
 	}
 }
 
+/* Looked up by name once: that takes as long as a short message. */
+static EVP_CIPHER *fetch(const char *name)
+{
+	static struct {
+		const char *name;
+		EVP_CIPHER *cipher;
+	} known[CIPHERS];
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	EVP_CIPHER *found = NULL;
+
+	pthread_mutex_lock(&lock);
+	for (unsigned i = 0; i < CIPHERS && !found; i++) {
+		if (!known[i].cipher) {
+			known[i].name = name;
+			known[i].cipher = EVP_CIPHER_fetch(NULL, name, NULL);
+			found = known[i].cipher;
+			break;
+		}
+		if (strcmp(known[i].name, name) == 0)
+			found = known[i].cipher;
+	}
+	pthread_mutex_unlock(&lock);
+	return found;
+}
+
 static bool cipher_set_key(struct crypto_cipher *c, const char *name, struct span key)
 {
-	EVP_CIPHER *cipher = EVP_CIPHER_fetch(NULL, name, NULL);
+	EVP_CIPHER *cipher = fetch(name);
 	bool ok = false;
 
 	c->evp = cipher ? EVP_CIPHER_CTX_new() : NULL;
@@ -69,7 +96,6 @@ static bool cipher_set_key(struct crypto_cipher *c, const char *name, struct spa
 		if (ok && c->block > 1)
 			ok = EVP_CIPHER_CTX_set_padding(c->evp, 0) == 1;
 	}
-	EVP_CIPHER_free(cipher);
 	return ok;
 }
 

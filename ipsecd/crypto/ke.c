@@ -16,32 +16,30 @@
 
 struct crypto_ke {
 	const struct algorithm_ke *algorithm;
-	uint8_t x25519[X25519_LEN];
-	BIGNUM *secret;	 /* ECP scalar or MODP exponent */
-	EC_GROUP *group; /* ECP */
-	BIGNUM *prime;	 /* MODP */
+	EVP_PKEY *x25519; /* with its public value, which is half of the work */
+	BIGNUM *secret;	  /* ECP scalar or MODP exponent */
+	EC_GROUP *group;  /* ECP */
+	BIGNUM *prime;	  /* MODP */
 };
 
 /* ---- Curve25519 ---- */
 
-static bool x25519_public(const struct crypto_ke *ke, uint8_t *out)
+static bool x25519_public(struct crypto_ke *ke, const uint8_t *random, uint8_t *out)
 {
 	size_t n = X25519_LEN;
-	EVP_PKEY *key = EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, NULL, ke->x25519, X25519_LEN);
-	bool ok = key && EVP_PKEY_get_raw_public_key(key, out, &n) == 1 && n == X25519_LEN;
 
-	EVP_PKEY_free(key);
-	return ok;
+	ke->x25519 = EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, NULL, random, X25519_LEN);
+	return ke->x25519 && EVP_PKEY_get_raw_public_key(ke->x25519, out, &n) == 1 &&
+	       n == X25519_LEN;
 }
 
 static bool x25519_derive(const struct crypto_ke *ke, struct span peer_public, uint8_t *shared)
 {
 	static const uint8_t zero[X25519_LEN];
 	size_t n = X25519_LEN;
-	EVP_PKEY *key = EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, NULL, ke->x25519, X25519_LEN);
 	EVP_PKEY *peer =
 		EVP_PKEY_new_raw_public_key(EVP_PKEY_X25519, NULL, peer_public.ptr, X25519_LEN);
-	EVP_PKEY_CTX *ctx = key && peer ? EVP_PKEY_CTX_new(key, NULL) : NULL;
+	EVP_PKEY_CTX *ctx = peer ? EVP_PKEY_CTX_new(ke->x25519, NULL) : NULL;
 	bool ok = ctx && EVP_PKEY_derive_init(ctx) == 1 &&
 		  EVP_PKEY_derive_set_peer(ctx, peer) == 1 &&
 		  EVP_PKEY_derive(ctx, shared, &n) == 1 && n == X25519_LEN &&
@@ -49,7 +47,6 @@ static bool x25519_derive(const struct crypto_ke *ke, struct span peer_public, u
 
 	EVP_PKEY_CTX_free(ctx);
 	EVP_PKEY_free(peer);
-	EVP_PKEY_free(key);
 	return ok;
 }
 
@@ -222,8 +219,7 @@ static bool ke_public(struct crypto_ke *ke, const uint8_t *random, uint8_t *out)
 {
 	switch (ke_family(ke->algorithm->id)) {
 	case KE_FAMILY_X25519:
-		memcpy(ke->x25519, random, X25519_LEN);
-		return x25519_public(ke, out);
+		return x25519_public(ke, random, out);
 	case KE_FAMILY_ECP:
 		return ecp_public(ke, random, out);
 	case KE_FAMILY_MODP:
@@ -242,8 +238,10 @@ struct crypto_ke *openssl_ke_new(uint16_t ke_id, const uint8_t *random, uint8_t 
 	if (!ke)
 		return NULL;
 	ke->algorithm = algorithm;
-	ke->secret = BN_secure_new();
-	if (!ke->secret || !ke_public(ke, random, public_value)) {
+	if (ke_family(ke_id) != KE_FAMILY_X25519)
+		ke->secret = BN_secure_new();
+	if ((!ke->secret && ke_family(ke_id) != KE_FAMILY_X25519) ||
+	    !ke_public(ke, random, public_value)) {
 		openssl_ke_free(ke);
 		return NULL;
 	}
@@ -271,6 +269,7 @@ void openssl_ke_free(struct crypto_ke *ke)
 {
 	if (!ke)
 		return;
+	EVP_PKEY_free(ke->x25519); /* cleanses */
 	BN_clear_free(ke->secret);
 	BN_free(ke->prime);
 	EC_GROUP_free(ke->group);

@@ -45,19 +45,18 @@ static bool compute_auth(struct ike_engine *e, const struct ike_sa *sa, bool of_
 	const struct keymat_psk key = {psk_mac, &use};
 	bool own = of_initiator == sa->initiator;
 	const struct message_copy *m = of_initiator ? &sa->init->request : &sa->init->response;
-	struct span nonce = own ? span_of(sa->nonce_peer, sa->nonce_peer_len)
+	struct span nonce = own ? message_copy_span(&sa->nonce_peer)
 				: span_of(sa->nonce_own, sizeof(sa->nonce_own));
-	const uint8_t *sk_p = of_initiator ? sa->keys.pi : sa->keys.pr;
 
 	return keymat_auth(&key, e->env.crypto, sa->suite.prf, span_of(m->data, m->len), nonce,
-			   span_of(sk_p, sa->keys.p_len), id_body, out);
+			   kept_key(sa->keys, of_initiator ? SK_PI : SK_PR), id_body, out);
 }
 
 static bool put_own_auth(struct ike_engine *e, struct ike_sa *sa, const struct secret *psk,
 			 struct wire_writer *w)
 {
 	uint8_t body[ID_DATA_MAX + 4], auth[ALGORITHM_PRF_MAX];
-	size_t n = wire_id_body(&sa->local_id, body, sizeof(body));
+	size_t n = wire_id_body(sa_local_id(sa), body, sizeof(body));
 
 	if (!compute_auth(e, sa, sa->initiator, psk, span_of(body, n), auth))
 		return false;
@@ -114,8 +113,8 @@ static bool is_initial_contact(const struct ike_engine *e, const struct ike_sa *
 	DL_FOREACH (e->sas, other) {
 		bool counts = ike_sa_usable(other) || other->state == IKE_SA_AUTH_SENT;
 
-		if (other != sa && counts && id_equal(&other->local_id, &sa->local_id) &&
-		    may_be_same(&sa->conn->remote_id, &other->remote_id))
+		if (other != sa && counts && id_equal(sa_local_id(other), sa_local_id(sa)) &&
+		    may_be_same(&sa->conn->remote_id, sa_remote_id(other)))
 			return false;
 	}
 	return true;
@@ -134,7 +133,7 @@ static bool create_auth_request(struct ike_engine *e, struct ike_sa *sa, const s
 
 	if (!config)
 		return false;
-	wire_put_id(w, PAYLOAD_IDI, &sa->local_id);
+	wire_put_id(w, PAYLOAD_IDI, sa_local_id(sa));
 	if (is_initial_contact(e, sa))
 		wire_put_notify(w, PROTOCOL_NONE, NOTIFY_INITIAL_CONTACT, span_of(NULL, 0),
 				span_of(NULL, 0));
@@ -155,7 +154,7 @@ static void no_secret(struct ike_sa *sa, const struct id *remote, char *detail, 
 {
 	char own[ID_TEXT], peer[ID_TEXT];
 
-	snprintf(detail, size, "no secret for %.200s and %.200s", id_format(&sa->local_id, own),
+	snprintf(detail, size, "no secret for %.200s and %.200s", id_format(sa_local_id(sa), own),
 		 id_format(remote, peer));
 }
 
@@ -236,7 +235,7 @@ static void consume_refusal(struct exchange *x, const struct wire_notify *n)
 			 "AUTHENTICATION_FAILED: peer %.200s does not accept our identity %.200s "
 			 "or our key",
 			 id_format(&x->sa->conn->remote_id, peer),
-			 id_format(&x->sa->local_id, own));
+			 id_format(sa_local_id(x->sa), own));
 	else
 		snprintf(detail, sizeof(detail), "peer answers IKE_AUTH with %s",
 			 wire_notify_name(n->type, name));
@@ -287,7 +286,10 @@ static bool authenticate_responder(struct exchange *x, char *detail, size_t size
 
 	if (!peer_id_ok(x, detail, size))
 		return false;
-	sa->remote_id = x->in->idr.id;
+	if (!kept_id(&sa->remote_id, &x->in->idr.id)) {
+		snprintf(detail, size, "out of memory");
+		return false;
+	}
 	psk = responder_secret(x);
 	if (psk && peer_auth_ok(x, psk))
 		return true;
@@ -321,10 +323,9 @@ static void consume_first_child(struct exchange *x, const struct child_config *c
 	struct child *c = NULL;
 
 	if (child_setup_accept(x->e, sa, x->in, config, spi_in, true, &offer))
-		c = child_setup_commit(x->e, sa, &offer,
-				       span_of(sa->nonce_own, sizeof(sa->nonce_own)),
-				       span_of(sa->nonce_peer, sa->nonce_peer_len),
-				       span_of(NULL, 0), true, true, NULL);
+		c = child_setup_commit(
+			x->e, sa, &offer, span_of(sa->nonce_own, sizeof(sa->nonce_own)),
+			message_copy_span(&sa->nonce_peer), span_of(NULL, 0), true, true, NULL);
 	if (c) {
 		child_announce(x->e, c, NULL);
 		return;
@@ -423,6 +424,7 @@ static const struct secret *identify(struct exchange *x, char *detail, size_t si
 	struct ike_sa *sa = x->sa;
 	struct conn_entry *entry;
 	const struct secret *psk;
+	struct id own;
 	char a[ID_TEXT], b[ID_TEXT], c[ID_TEXT];
 
 	sa->path = *x->path;
@@ -435,7 +437,11 @@ static const struct secret *identify(struct exchange *x, char *detail, size_t si
 	}
 	if (entry != sa->entry)
 		conns_attach(x->e, sa, entry, entry->version);
-	peers_own_id(sa->conn, &sa->path, &sa->local_id);
+	peers_own_id(sa->conn, &sa->path, &own);
+	if (!kept_id(&sa->local_id, &own)) {
+		snprintf(detail, size, "out of memory");
+		return NULL;
+	}
 	psk = conns_secret(x->e, sa, &m->idi.id);
 	if (!psk)
 		no_secret(sa, &m->idi.id, detail, size);
@@ -455,13 +461,16 @@ static bool authenticate_initiator(struct exchange *x, const struct secret *psk,
 	}
 	if (!peer_auth_ok(x, psk)) {
 		snprintf(detail, size, "AUTH of %.200s for our %.200s does not verify: keys differ",
-			 id_format(&x->in->idi.id, a), id_format(&sa->local_id, b));
+			 id_format(&x->in->idi.id, a), id_format(sa_local_id(sa), b));
 		return false;
 	}
-	sa->remote_id = x->in->idi.id;
+	if (!kept_id(&sa->remote_id, &x->in->idi.id)) {
+		snprintf(detail, size, "out of memory");
+		return false;
+	}
 	if (duplicates_forbid(sa)) {
 		snprintf(detail, size, "%.200s has an IKE_SA already (unique=keep)",
-			 id_format(&sa->remote_id, a));
+			 id_format(sa_remote_id(sa), a));
 		return false;
 	}
 	return true;
@@ -480,7 +489,7 @@ static struct child *create_first_child(struct exchange *x)
 		output_event_failed(x->e, NULL, sa, offer.reason, offer.detail);
 		return NULL;
 	}
-	c = child_setup_commit(x->e, sa, &offer, span_of(sa->nonce_peer, sa->nonce_peer_len),
+	c = child_setup_commit(x->e, sa, &offer, message_copy_span(&sa->nonce_peer),
 			       span_of(sa->nonce_own, sizeof(sa->nonce_own)), span_of(NULL, 0),
 			       false, duplicates_may_send(sa, offer.config, &offer.remote_ts),
 			       NULL);
@@ -520,7 +529,7 @@ void auth_respond(struct exchange *x)
 	}
 	if (vips_must_wait(x))
 		return;
-	wire_put_id(x->out, PAYLOAD_IDR, &sa->local_id);
+	wire_put_id(x->out, PAYLOAD_IDR, sa_local_id(sa));
 	if (!put_own_auth(x->e, sa, psk, x->out)) {
 		if (psk->held) {
 			not_now(x);

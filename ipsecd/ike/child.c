@@ -185,10 +185,6 @@ static void describe(const struct child *c, const struct child_kept *kept, struc
 		.replay_window = kept->replay_window,
 		.local = c->local,
 		.remote = c->remote,
-		.local_ts = c->local_ts,
-		.remote_ts = c->remote_ts,
-		.in = kept->in,
-		.out = kept->out,
 		.life_bytes = kept->life_bytes,
 		.life_packets = kept->life_packets,
 		.rekey_bytes = kept->rekey_bytes,
@@ -196,30 +192,38 @@ static void describe(const struct child *c, const struct child_kept *kept, struc
 		.life_seconds = kept->life_seconds,
 		.flags = kept->flags,
 	};
+	ts_list_copy(&out->local_ts, c->local_ts);
+	ts_list_copy(&out->remote_ts, c->remote_ts);
 }
 
 static void put_install(struct ike_engine *e, const struct child *c, const struct child_kept *kept,
+			const struct child_keys *in, const struct child_keys *out_keys,
 			bool resumed)
 {
 	struct child_sa out;
 
 	describe(c, kept, &out);
+	out.in = *in;
+	out.out = *out_keys;
 	output_child_install(e, &out, resumed);
 	child_sa_cleanse(&out);
 }
 
 void child_install_again(struct ike_engine *e, struct child *c)
 {
+	struct child_keys in, out;
+
 	c->resumed = true;
-	put_install(e, c, &c->kept, true);
+	kept_child_keys_get(c->kept->keys, &in, &out);
+	put_install(e, c, c->kept, &in, &out, true);
+	explicit_bzero(&in, sizeof(in));
+	explicit_bzero(&out, sizeof(out));
 }
 
-static struct child_kept asked(const struct child *c, const struct child_sa *keys)
+static struct child_kept asked(const struct child *c)
 {
 	const struct child_config *config = c->config;
 	struct child_kept kept = {
-		.in = keys->in,
-		.out = keys->out,
 		.replay_window = config->replay_window,
 		.life_bytes = config->life_bytes,
 		.life_packets = config->life_packets,
@@ -234,16 +238,28 @@ static struct child_kept asked(const struct child *c, const struct child_sa *key
 	return kept;
 }
 
+bool child_keep(const struct ike_engine *e, struct child *c, const struct child_sa *negotiated)
+{
+	if (!kept_ts(&c->local_ts, &negotiated->local_ts) ||
+	    !kept_ts(&c->remote_ts, &negotiated->remote_ts))
+		return false;
+	if (!e->publisher)
+		return true;
+	c->kept = calloc(1, sizeof(*c->kept));
+	return c->kept && kept_child_keys(&c->kept->keys, &negotiated->in, &negotiated->out);
+}
+
 void child_install(struct ike_engine *e, struct child *c, const struct child_sa *keys,
 		   bool outbound, const char *cause)
 {
-	struct child_kept kept = asked(c, keys);
+	struct child_kept kept = asked(c);
 
 	c->outbound = outbound;
-	put_install(e, c, &kept, false);
-	if (e->publisher)
-		c->kept = kept;
-	explicit_bzero(&kept, sizeof(kept));
+	put_install(e, c, &kept, &keys->in, &keys->out, false);
+	if (c->kept) {
+		kept.keys = c->kept->keys;
+		*c->kept = kept;
+	}
 	if (outbound)
 		conns_child_sends(e, c->sa->entry, c->config->name);
 	c->in_plane = true;
@@ -289,8 +305,8 @@ void child_announce(struct ike_engine *e, struct child *c, struct child *old)
 	ike_log(e, c->sa, LOG_LEVEL_NOTICE,
 		"CHILD_SA %s #%u %s, SPIs %08x in %08x out, %s === %s%s", c->config->name,
 		c->unique, old ? "rekeyed" : "established", c->spi_in, c->spi_out,
-		ts_list_format(&c->local_ts, local, sizeof(local)),
-		ts_list_format(&c->remote_ts, remote, sizeof(remote)),
+		ts_list_format(c->local_ts, local, sizeof(local)),
+		ts_list_format(c->remote_ts, remote, sizeof(remote)),
 		c->udp_encap ? ", ESP in UDP" : "");
 	output_event_child(e, old ? IKE_EVENT_CHILD_REKEYED : IKE_EVENT_CHILD_UP, c, old,
 			   IKE_REASON_NONE, NULL);
@@ -392,9 +408,23 @@ void child_free(struct ike_engine *e, struct child *c)
 	timers_cancel(e, c);
 	conn_version_unref(c->version);
 	timer_heap_release(&e->timers, CHILD_TIMERS);
-	explicit_bzero(&c->kept, sizeof(c->kept));
+	if (c->kept)
+		kept_child_keys_free(c->kept->keys);
+	free(c->kept);
+	kept_ts(&c->local_ts, NULL);
+	kept_ts(&c->remote_ts, NULL);
+	message_copy_clear(&c->lowest_nonce);
 	free(c->config_name);
 	free(c);
+}
+
+void child_forget(struct ike_engine *e, struct child *c)
+{
+	HASH_DEL(e->children, c);
+	DL_DELETE(c->sa->children, c);
+	c->sa->n_children--;
+	e->counters.child_sas--;
+	child_free(e, c);
 }
 
 struct child *child_by_id(const struct ike_engine *e, uint64_t id)

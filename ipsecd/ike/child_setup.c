@@ -9,7 +9,7 @@
 void child_setup_selectors(const struct ike_sa *sa, const struct child_config *config,
 			   struct ts_list *local, struct ts_list *remote)
 {
-	const struct sa_vips *v = &sa->vips;
+	const struct sa_vips *v = sa_vips(sa);
 
 	ts_resolve(&config->local_ts, v->n_local ? v->local : &sa->path.local.addr,
 		   v->n_local ? v->n_local : 1, local);
@@ -312,13 +312,13 @@ bool child_setup_keeps(const struct ike_sa *sa, const struct child *old, struct 
 	struct ts_list local, remote, need_local, need_remote;
 
 	child_setup_selectors(sa, out->config, &local, &remote);
-	ts_narrow(&local, &old->local_ts, &need_local);
-	ts_narrow(&remote, &old->remote_ts, &need_remote);
+	ts_narrow(&local, old->local_ts, &need_local);
+	ts_narrow(&remote, old->remote_ts, &need_remote);
 	if (ts_list_contains(&out->local_ts, &need_local) &&
 	    ts_list_contains(&out->remote_ts, &need_remote))
 		return true;
 	return refuse_selectors(out, "rekeys with only", &out->local_ts, &out->remote_ts,
-				&old->local_ts, &old->remote_ts);
+				old->local_ts, old->remote_ts);
 }
 
 /* ---- commit ---- */
@@ -329,8 +329,6 @@ static void fill(struct ike_engine *e, const struct ike_sa *sa, const struct chi
 	c->initiator = initiator;
 	c->suite = offer->suite;
 	c->spi_out = offer->spi_out;
-	c->local_ts = offer->local_ts;
-	c->remote_ts = offer->remote_ts;
 	c->no_tfc = offer->no_tfc;
 	c->udp_encap = sa->nat_local || sa->nat_remote || sa->nat_faked;
 	c->reqid = conns_reqid(e, sa->entry, offer->config);
@@ -345,12 +343,16 @@ struct child *child_setup_commit(struct ike_engine *e, struct ike_sa *sa,
 				 struct span nonce_r, struct span shared, bool initiator,
 				 bool outbound, struct child *old)
 {
-	struct child_sa keys = {0};
+	struct child_sa keys = {.local_ts = offer->local_ts, .remote_ts = offer->remote_ts};
 	struct child *c = NULL;
 
-	if (keymat_child(e->env.crypto, sa->suite.prf, span_of(sa->keys.d, sa->keys.d_len), shared,
-			 nonce_i, nonce_r, &offer->suite, initiator, &keys))
+	if (keymat_child(e->env.crypto, sa->suite.prf, kept_key(sa->keys, SK_D), shared, nonce_i,
+			 nonce_r, &offer->suite, initiator, &keys))
 		c = child_new(e, sa, offer->config);
+	if (c && !child_keep(e, c, &keys)) {
+		child_forget(e, c);
+		c = NULL;
+	}
 	if (c) {
 		fill(e, sa, offer, initiator, old, c);
 		child_set_spi_in(e, c, offer->spi_in);

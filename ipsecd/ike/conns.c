@@ -549,7 +549,7 @@ const struct secret *conns_secret(const struct ike_engine *e, const struct ike_s
 		unsigned rank =
 			s->kind != SECRET_IKE
 				? 0
-				: secret_match(s, &sa->local_id, remote, &sa->path.local.addr,
+				: secret_match(s, sa_local_id(sa), remote, &sa->path.local.addr,
 					       pins(sa->conn, remote, there) ? there : NULL);
 
 		if (rank > best_rank) {

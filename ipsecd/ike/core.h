@@ -38,8 +38,8 @@ struct ike_engine {
 	struct ike_counters counters;
 	struct cookie_jar cookies;
 
-	struct ike_sa *sas_by_spi; /* uthash hh_spi: our own SPI */
-	struct ike_sa *half_open;  /* uthash hh_init: peer's SPI and address, before IKE_AUTH */
+	struct ike_sa *sas_by_spi;   /* uthash hh_spi: our own SPI */
+	struct half_open *half_open; /* uthash: peer's SPI and address, before IKE_AUTH */
 	uint16_t half_open_from[IKE_ADDR_SLOTS]; /* how many of them by address, hashed */
 	struct ike_sa *sas;			 /* utlist, in order of creation */
 	struct child *children;			 /* uthash hh: child_sa.id */

@@ -261,20 +261,19 @@ bool create_child_answer_ke(struct exchange *x, const struct algorithm_ke *alg,
 	return ok;
 }
 
-void create_child_keep_lowest(struct span a, struct span b, uint8_t *out, uint16_t *len)
+/* Without memory for it the peer's exchange has no nonce, which is lower than any. */
+void create_child_keep_lowest(struct span a, struct span b, struct message_copy *out)
 {
-	struct span lowest = collide_lowest(a, b);
-
-	*len = (uint16_t)(lowest.len < IKE_NONCE_MAX ? lowest.len : IKE_NONCE_MAX);
-	memcpy(out, lowest.ptr, *len);
+	message_copy_set(out, collide_lowest(a, b));
 }
 
 void create_child_meet(struct task *own, const struct child *theirs)
 {
 	own->collision = theirs->id;
 	own->collision_lost = false;
-	own->collision_nonce_len = theirs->lowest_nonce_len;
-	memcpy(own->collision_nonce, theirs->lowest_nonce, theirs->lowest_nonce_len);
+	own->collision_nonce_len = (uint16_t)theirs->lowest_nonce.len;
+	if (theirs->lowest_nonce.len)
+		memcpy(own->collision_nonce, theirs->lowest_nonce.data, theirs->lowest_nonce.len);
 }
 
 bool create_child_ours_goes(const struct exchange *x)
@@ -343,7 +342,7 @@ struct child *create_child_answer(struct exchange *x, const struct child_config 
 		return NULL;
 	}
 	c->asked_by = (uint64_t)x->header->message_id + 1;
-	create_child_keep_lowest(x->in->nonce, own, c->lowest_nonce, &c->lowest_nonce_len);
+	create_child_keep_lowest(x->in->nonce, own, &c->lowest_nonce);
 	put_answer(x, &offer, own, public_value);
 	return c;
 }

@@ -62,7 +62,7 @@ bool create_child_answer_ke(struct exchange *x, const struct algorithm_ke *alg,
 			    uint8_t *public_value, uint8_t *shared);
 
 /* Remembers the lower nonce of an exchange (RFC 7296 2.8.1). */
-void create_child_keep_lowest(struct span a, struct span b, uint8_t *out, uint16_t *len);
+void create_child_keep_lowest(struct span a, struct span b, struct message_copy *out);
 
 /* The data plane refused to install `c`: nobody gets to know it, if the answer that makes the peer
  * use it is still queued; else it is deleted. What it was to replace stays. */

@@ -179,6 +179,16 @@ static bool take_invalid_ike_spi(const struct arrival *a, const struct wire_mess
 	return true;
 }
 
+static bool decrypt(struct ike_engine *e, const struct ike_sa *sa, size_t len,
+		    const struct wire_message *outer, struct span *inner)
+{
+	struct crypto_cipher *c = ike_sa_cipher(e, sa, false);
+	bool ok = c && sk_open(e->env.crypto, c, &sa->suite, e->scratch, len, outer, inner);
+
+	e->env.crypto->cipher_free(c);
+	return ok;
+}
+
 /* Decrypts into the scratch memory and parses what is inside. */
 static bool unprotect(struct arrival *a, uint8_t *first, struct span *inner)
 {
@@ -203,8 +213,7 @@ static bool unprotect(struct arrival *a, uint8_t *first, struct span *inner)
 		drop(a, &e->counters.drop_malformed, "not protected by SK alone", outer.present);
 		return false;
 	}
-	if (!sk_open(e->env.crypto, sa->open, &sa->suite, e->scratch, a->datagram.len, &outer,
-		     inner)) {
+	if (!decrypt(e, sa, a->datagram.len, &outer, inner)) {
 		drop(a, &e->counters.drop_auth, "integrity check failed, message id",
 		     a->h.message_id);
 		return false;
@@ -454,7 +463,7 @@ static void receive_protected(struct arrival *a)
 	uint8_t first;
 	struct span inner;
 
-	if (!a->sa->open) {
+	if (!a->sa->keys) {
 		drop(a, &a->e->counters.drop_state, "protected message before there are keys",
 		     a->h.exchange);
 		return;

@@ -26,14 +26,14 @@
 
 static bool same_peer(const struct ike_sa *a, const struct ike_sa *b)
 {
-	return a != b && a->entry == b->entry && id_equal(&a->remote_id, &b->remote_id) &&
-	       id_equal(&a->local_id, &b->local_id);
+	return a != b && a->entry == b->entry && id_equal(sa_remote_id(a), sa_remote_id(b)) &&
+	       id_equal(sa_local_id(a), sa_local_id(b));
 }
 
 static struct span lowest_nonce(const struct ike_sa *sa)
 {
 	return collide_lowest(span_of(sa->nonce_own, sizeof(sa->nonce_own)),
-			      span_of(sa->nonce_peer, sa->nonce_peer_len));
+			      message_copy_span(&sa->nonce_peer));
 }
 
 /* The one that is to stay, NULL if there is none. */
@@ -60,8 +60,7 @@ static bool overlap(const struct ts_list *a, const struct ts_list *b)
 static bool same_use(const struct child *a, const struct child *b)
 {
 	return child_usable(b) && !b->redundant && b->in_plane &&
-	       strcmp(a->config->name, b->config->name) == 0 &&
-	       overlap(&a->remote_ts, &b->remote_ts);
+	       strcmp(a->config->name, b->config->name) == 0 && overlap(a->remote_ts, b->remote_ts);
 }
 
 /* One that sends already rather than one that would have to, of IKE_SAs that stay rather than of
@@ -105,7 +104,7 @@ static bool others_send(const struct ike_sa *sa, const char *name, const struct 
 			continue;
 		DL_FOREACH (other->children, c)
 			if (c->outbound && c->in_plane && c->state != CHILD_DELETING &&
-			    strcmp(c->config->name, name) == 0 && overlap(&c->remote_ts, remote_ts))
+			    strcmp(c->config->name, name) == 0 && overlap(c->remote_ts, remote_ts))
 				return true;
 	}
 	return false;
@@ -122,7 +121,7 @@ bool duplicates_may_send(const struct ike_sa *sa, const struct child_config *con
 static void succeed(struct ike_engine *e, const struct child *c, struct child *next,
 		    const char *cause)
 {
-	if (next && !others_send(c->sa, c->config->name, &c->remote_ts, true))
+	if (next && !others_send(c->sa, c->config->name, c->remote_ts, true))
 		child_set_outbound(e, next, true, cause);
 }
 
@@ -165,7 +164,7 @@ static bool arrived(const struct ike_engine *e, const struct child *c)
 	if (e->now - sent >= ARRIVED_SURELY)
 		return true;
 	return e->now - sent >= e->settings.take_over_wait &&
-	       !others_send(c->sa, c->config->name, &c->remote_ts, false);
+	       !others_send(c->sa, c->config->name, c->remote_ts, false);
 }
 
 static void consume_confirm_response(struct exchange *x)

@@ -150,7 +150,6 @@ void ike_engine_free(struct ike_engine *e)
 		return;
 	outputs_free(e);
 	free_dead(e, true);
-	HASH_CLEAR(hh_init, e->half_open);
 	HASH_CLEAR(hh_spi, e->sas_by_spi);
 	HASH_CLEAR(hh, e->children);
 	HASH_CLEAR(hh_spi, e->children_spi);

@@ -59,9 +59,14 @@ bool exchange_seal(struct ike_engine *e, struct ike_sa *sa, struct wire_writer *
 		   struct span *datagram)
 {
 	uint8_t iv[ALGORITHM_IV_MAX];
+	struct crypto_cipher *cipher;
+	bool ok;
 
 	next_iv(e, sa, iv);
-	if (sk_seal(e->env.crypto, sa->seal, &sa->suite, w, iv, datagram))
+	cipher = ike_sa_cipher(e, sa, true);
+	ok = cipher && sk_seal(e->env.crypto, cipher, &sa->suite, w, iv, datagram);
+	e->env.crypto->cipher_free(cipher);
+	if (ok)
 		return true;
 	ike_log(e, sa, LOG_LEVEL_ERROR, "a message could not be built: %s",
 		w->buf.overflow ? "too long" : "encryption failed");

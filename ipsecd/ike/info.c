@@ -24,6 +24,22 @@ static unsigned count_tasks(const struct ike_sa *sa)
 	return n;
 }
 
+static void copy_id(struct id *to, const struct id *kept)
+{
+	if (kept)
+		memcpy(to, kept, offsetof(struct id, data) + kept->len);
+}
+
+static void copy_vips(const struct sa_vips *v, struct ike_sa_info *out)
+{
+	out->n_local_vips = v->n_local;
+	out->n_remote_vips = v->n_remote;
+	out->n_dns = v->n_dns;
+	memcpy(out->local_vips, v->local, sizeof(out->local_vips));
+	memcpy(out->remote_vips, v->remote, sizeof(out->remote_vips));
+	memcpy(out->dns, v->dns, sizeof(out->dns));
+}
+
 void info_ike(const struct ike_sa *sa, struct ike_sa_info *out)
 {
 	*out = (struct ike_sa_info){
@@ -34,8 +50,6 @@ void info_ike(const struct ike_sa *sa, struct ike_sa_info *out)
 		.initiator = sa->initiator,
 		.state = ike_states[sa->state],
 		.path = sa->path,
-		.local_id = sa->local_id,
-		.remote_id = sa->remote_id,
 		.suite = sa->suite,
 		.nat_local = sa->nat_local,
 		.nat_remote = sa->nat_remote,
@@ -45,13 +59,11 @@ void info_ike(const struct ike_sa *sa, struct ike_sa_info *out)
 		.rekey_at = sa->rekey_at,
 		.reauth_at = timer_armed(&sa->reauth_timer) ? sa->reauth_timer.at : 0,
 		.tasks_queued = count_tasks(sa),
-		.n_local_vips = sa->vips.n_local,
-		.n_remote_vips = sa->vips.n_remote,
-		.n_dns = sa->vips.n_dns,
 	};
-	memcpy(out->local_vips, sa->vips.local, sizeof(out->local_vips));
-	memcpy(out->remote_vips, sa->vips.remote, sizeof(out->remote_vips));
-	memcpy(out->dns, sa->vips.dns, sizeof(out->dns));
+	copy_id(&out->local_id, sa->local_id);
+	copy_id(&out->remote_id, sa->remote_id);
+	if (sa->vips)
+		copy_vips(sa->vips, out);
 }
 
 void info_child(const struct child *c, struct ike_child_info *out)
@@ -68,8 +80,8 @@ void info_child(const struct child *c, struct ike_child_info *out)
 		.spi_in = c->spi_in,
 		.spi_out = c->spi_out,
 		.suite = c->suite,
-		.local_ts = &c->local_ts,
-		.remote_ts = &c->remote_ts,
+		.local_ts = c->local_ts,
+		.remote_ts = c->remote_ts,
 		.installed = c->installed,
 		.rekey_at = c->rekey_at,
 		.expires_at = c->expires_at,

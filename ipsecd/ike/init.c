@@ -9,6 +9,7 @@
 #include "ipsecd/ike/natd.h"
 #include "ipsecd/ike/output.h"
 #include "ipsecd/ike/peers.h"
+#include "ipsecd/ike/vips.h"
 #include "ipsecd/ike/window.h"
 
 #include <stdio.h>
@@ -87,13 +88,17 @@ static bool create_request(struct ike_engine *e, struct ike_sa *sa)
 static bool prepare(struct ike_engine *e, struct ike_sa *sa, const char *child)
 {
 	const struct algorithm_ke *alg = proposal_first_ke(&sa->conn->proposals);
+	struct id own;
 
 	sa->init = calloc(1, sizeof(*sa->init));
 	if (!sa->init || !alg)
 		return false;
 	sa->init->child_name = strdup(child);
 	engine_random(e, sa->nonce_own, sizeof(sa->nonce_own));
-	return sa->init->child_name && new_ke(e, sa->init, alg);
+	peers_own_id(sa->conn, &sa->path, &own);
+	return sa->init->child_name && kept_id(&sa->local_id, &own) &&
+	       kept_id(&sa->remote_id, &sa->conn->remote_id) && vips_prepare(sa) &&
+	       new_ke(e, sa->init, alg);
 }
 
 struct ike_sa *init_start(struct ike_engine *e, struct conn_entry *entry,
@@ -107,8 +112,6 @@ struct ike_sa *init_start(struct ike_engine *e, struct conn_entry *entry,
 		return NULL;
 	}
 	entry->attempt = sa;
-	peers_own_id(sa->conn, path, &sa->local_id);
-	sa->remote_id = sa->conn->remote_id;
 	ike_log(e, sa, LOG_LEVEL_INFO, "initiating IKE_SA #%u from %s to %s", sa->id,
 		endpoint_format(&path->local, from), endpoint_format(&path->remote, to));
 	ike_sa_set_state(e, sa, IKE_SA_INIT_SENT, "initiating");
@@ -191,7 +194,7 @@ static bool derive(struct ike_engine *e, struct ike_sa *sa, struct crypto_ke *ke
 {
 	uint8_t shared[ALGORITHM_SHARED_MAX];
 	struct span own = span_of(sa->nonce_own, sizeof(sa->nonce_own));
-	struct span peer = span_of(sa->nonce_peer, sa->nonce_peer_len);
+	struct span peer = message_copy_span(&sa->nonce_peer);
 	struct keymat_ike_input in = {
 		.suite = &sa->suite,
 		.nonce_i = sa->initiator ? own : peer,
@@ -200,18 +203,14 @@ static bool derive(struct ike_engine *e, struct ike_sa *sa, struct crypto_ke *ke
 		.spi_i = sa->spi_i,
 		.spi_r = sa->spi_r,
 	};
+	struct ike_keys keys;
 	bool ok = peer_public.len == sa->suite.ke->public_len &&
 		  e->env.crypto->ke_derive(ke, peer_public, shared) &&
-		  keymat_ike(e->env.crypto, &in, &sa->keys) && ike_sa_install_keys(e, sa);
+		  keymat_ike(e->env.crypto, &in, &keys) && kept_keys(&sa->keys, &keys);
 
+	explicit_bzero(&keys, sizeof(keys));
 	explicit_bzero(shared, sizeof(shared));
 	return ok;
-}
-
-static void keep_nonce(struct ike_sa *sa, struct span nonce)
-{
-	memcpy(sa->nonce_peer, nonce.ptr, nonce.len);
-	sa->nonce_peer_len = (uint16_t)nonce.len;
 }
 
 static void take_nat_view(struct ike_engine *e, struct ike_sa *sa, const struct wire_message *m,
@@ -267,7 +266,10 @@ static void consume_choice(struct exchange *x)
 	}
 	sa->suite = suite;
 	sa->spi_r = x->header->spi_r;
-	keep_nonce(sa, m->nonce);
+	if (!message_copy_set(&sa->nonce_peer, m->nonce)) {
+		peers_attempt_failed(x->e, sa, IKE_REASON_INTERNAL, "out of memory");
+		return;
+	}
 	if (!derive(x->e, sa, sa->init->ke, m->ke.data)) {
 		peers_attempt_failed(x->e, sa, IKE_REASON_INTERNAL,
 				     "the peer's public value is not usable");
@@ -455,11 +457,10 @@ static void accept_peer(struct exchange *x, struct conn_entry *entry, const stru
 		return;
 	sa->spi_i = x->header->spi_i;
 	sa->suite = *suite;
-	keep_nonce(sa, x->in->nonce);
 	engine_random(e, sa->nonce_own, sizeof(sa->nonce_own));
 	sa->init = calloc(1, sizeof(*sa->init));
-	ok = sa->init && new_ke(e, sa->init, suite->ke) &&
-	     derive(e, sa, sa->init->ke, x->in->ke.data);
+	ok = sa->init && message_copy_set(&sa->nonce_peer, x->in->nonce) &&
+	     new_ke(e, sa->init, suite->ke) && derive(e, sa, sa->init->ke, x->in->ke.data);
 	/* RFC 7296 2.23: the responder's SPI was still 0 when the request was hashed. */
 	if (ok)
 		take_nat_view(e, sa, x->in, x->path, 0);

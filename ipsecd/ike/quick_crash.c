@@ -43,15 +43,14 @@ void quick_crash_take(struct ike_engine *e, struct ike_sa *sa, const struct wire
 
 	if (!e->crash.on || !n)
 		return;
-	if (n->data.len < TOKEN_MIN || n->data.len > sizeof(sa->crash_token)) {
+	if (n->data.len < TOKEN_MIN || n->data.len > IKE_TOKEN_MAX) {
 		ike_log(e, sa, LOG_LEVEL_INFO,
 			"a token of %zu octets for quick crash detection, expected 16 to 128",
 			n->data.len);
 		return;
 	}
-	memcpy(sa->crash_token, n->data.ptr, n->data.len);
-	sa->crash_token_len = (uint16_t)n->data.len;
-	sa_touch(e, sa);
+	if (message_copy_set(&sa->crash_token, n->data))
+		sa_touch(e, sa);
 }
 
 static bool create_token_request(struct exchange *x)
@@ -112,10 +111,10 @@ static bool equal(const struct ike_sa *sa, struct span token)
 {
 	uint8_t difference = 0;
 
-	if (!sa->crash_token_len || token.len != sa->crash_token_len)
+	if (!sa->crash_token.len || token.len != sa->crash_token.len)
 		return false;
 	for (size_t i = 0; i < token.len; i++)
-		difference |= (uint8_t)(sa->crash_token[i] ^ token.ptr[i]);
+		difference |= (uint8_t)(sa->crash_token.data[i] ^ token.ptr[i]);
 	return difference == 0;
 }
 

@@ -58,7 +58,7 @@ static const char *obstacle(const struct ike_engine *e, const struct ike_sa *sa)
 {
 	const struct conn_entry *entry = sa->entry;
 
-	if (sa->vips.n_remote) /* RFC 7296 2.19: only who has them can ask for them again */
+	if (sa_vips(sa)->n_remote) /* RFC 7296 2.19: only who has them can ask for them again */
 		return "the peer has virtual addresses from us: it has to reauthenticate";
 	if (!ike_sa_usable(sa) || sa->redundant || entry->unloaded || e->shutting_down)
 		return "the IKE_SA is being replaced or closed";

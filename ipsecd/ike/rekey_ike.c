@@ -140,10 +140,13 @@ static bool make_keys(struct ike_engine *e, const struct ike_sa *old, struct ike
 		.spi_i = made->spi_i,
 		.spi_r = made->spi_r,
 		.old_prf = old->suite.prf, /* RFC 7296 2.18: the old IKE_SA's PRF and SK_d */
-		.old_d = span_of(old->keys.d, old->keys.d_len),
+		.old_d = kept_key(old->keys, SK_D),
 	};
+	struct ike_keys keys;
+	bool ok = keymat_ike(e->env.crypto, &in, &keys) && kept_keys(&made->keys, &keys);
 
-	return keymat_ike(e->env.crypto, &in, &made->keys) && ike_sa_install_keys(e, made);
+	explicit_bzero(&keys, sizeof(keys));
+	return ok;
 }
 
 /* The chosen proposal's SPI: eight bytes, not 0 (RFC 7296 1.3.2, 3.3.1). 0: none such. */
@@ -228,9 +231,8 @@ static bool consume_choice(struct exchange *x, struct ike_sa *made, struct refus
 static void settle(struct exchange *x, struct ike_sa *ours, struct ike_sa *theirs)
 {
 	struct span own = span_of(x->task->nonce, sizeof(x->task->nonce));
-	bool goes = theirs &&
-		    collide_ours_goes(collide_lowest(own, x->in->nonce),
-				      span_of(theirs->lowest_nonce, theirs->lowest_nonce_len));
+	bool goes = theirs && collide_ours_goes(collide_lowest(own, x->in->nonce),
+						message_copy_span(&theirs->lowest_nonce));
 
 	ours->path = x->sa->path; /* the peer may have moved since we asked */
 	quick_crash_take(x->e, ours, x->in);
@@ -432,7 +434,7 @@ static void answer(struct exchange *x, bool collision)
 	made = make_answer(x, &suite, spi_i, own, public_value);
 	if (!made)
 		return;
-	create_child_keep_lowest(x->in->nonce, own, made->lowest_nonce, &made->lowest_nonce_len);
+	create_child_keep_lowest(x->in->nonce, own, &made->lowest_nonce);
 	put_answer(x, made, &chosen, own, public_value);
 	quick_crash_put(x->e, made, x->out);
 	ike_sa_establish(x->e, made, "rekeyed by the peer");
@@ -449,7 +451,8 @@ static bool too_many_replaced(const struct ike_sa *sa)
 	unsigned n = 0;
 
 	DL_FOREACH2 (sa->entry->sas, other, entry_next)
-		n += other->state == IKE_SA_REKEYED && id_equal(&other->remote_id, &sa->remote_id);
+		n += other->state == IKE_SA_REKEYED &&
+		     id_equal(sa_remote_id(other), sa_remote_id(sa));
 	return n >= IKE_REPLACED_MAX;
 }
 

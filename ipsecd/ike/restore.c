@@ -2,6 +2,7 @@
  * loaded now, then put into the tables. What is wrong with one concerns no other. */
 #include "ipsecd/ike/init.h"
 #include "ipsecd/ike/state.h"
+#include "ipsecd/ike/vips.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -116,17 +117,14 @@ static const char *link_children(struct ike_engine *e, struct ike_sa *sa)
 	return NULL;
 }
 
-static const char *link_sa(struct ike_engine *e, struct ike_sa *sa)
+static const char *link_sa(struct ike_engine *e, struct ike_sa *sa, const struct state_sa *x)
 {
-	bool half_open = sa->half_open;
-
 	if (ike_sa_by_spi(e, sa->own_spi))
 		return "an IKE_SA that is there already";
-	sa->half_open = false;
 	if (!ike_sa_link(e, sa))
 		return "out of memory";
-	if (half_open)
-		ike_sa_restore_half_open(e, sa);
+	if (x->half_open)
+		ike_sa_restore_half_open(e, sa, x->init_key);
 	return link_children(e, sa);
 }
 
@@ -134,11 +132,11 @@ static const char *take_sa(struct ike_engine *e, struct ike_sa *sa, const struct
 {
 	const char *fault = bind_conn(e, sa, x);
 
+	if (!fault && !vips_prepare(sa))
+		fault = "out of memory";
 	if (!fault)
 		fault = bind_children(sa);
-	if (!fault && sa->suite.encr && !ike_sa_install_keys(e, sa))
-		fault = "keys that the cipher does not take";
-	return fault ? fault : link_sa(e, sa);
+	return fault ? fault : link_sa(e, sa, x);
 }
 
 /* Out of all tables, as far as it got into them. */
@@ -171,7 +169,7 @@ static struct ike_sa *read_sa(struct ike_engine *e, struct codec *c, uint64_t id
 	}
 	state_sa_fields(c, e, sa, x);
 	if (codec_done(c)) {
-		const char *fault = state_sa_fault(sa);
+		const char *fault = state_sa_fault(sa, x);
 
 		if (sa->id != id)
 			fault = "the record of another IKE_SA";

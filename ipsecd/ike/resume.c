@@ -217,9 +217,9 @@ void ike_engine_each_lease(const struct ike_engine *e,
 	DL_FOREACH (e->sas, sa) {
 		struct ike_lease_info info = {.query = sa->lease,
 					      .conn = sa->conn,
-					      .identity = &sa->remote_id,
-					      .n = sa->vips.n_remote,
-					      .addrs = sa->vips.remote};
+					      .identity = sa_remote_id(sa),
+					      .n = sa_vips(sa)->n_remote,
+					      .addrs = sa_vips(sa)->remote};
 
 		if (sa->lease && !vips_waiting(sa))
 			cb(ctx, &info);

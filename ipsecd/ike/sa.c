@@ -129,6 +129,18 @@ struct ike_sa *ike_sa_new(struct ike_engine *e, struct conn_entry *entry, bool i
 	return sa;
 }
 
+static bool copy_who(struct ike_sa *sa, const struct ike_sa *old)
+{
+	if (!kept_id(&sa->local_id, old->local_id) || !kept_id(&sa->remote_id, old->remote_id))
+		return false;
+	if (!old->vips)
+		return true;
+	if (!sa_vips_edit(sa))
+		return false;
+	*sa->vips = *old->vips;
+	return true;
+}
+
 struct ike_sa *ike_sa_new_rekeyed(struct ike_engine *e, const struct ike_sa *old, bool initiator)
 {
 	struct ike_sa *sa = ike_sa_new(e, NULL, initiator, &old->path);
@@ -137,13 +149,15 @@ struct ike_sa *ike_sa_new_rekeyed(struct ike_engine *e, const struct ike_sa *old
 		return NULL;
 	if (old->entry)
 		conns_attach(e, sa, old->entry, old->version);
-	sa->local_id = old->local_id;
-	sa->remote_id = old->remote_id;
+	if (!copy_who(sa, old)) {
+		ike_sa_unlink(e, sa);
+		ike_sa_discard(e, sa);
+		return NULL;
+	}
 	sa->nat_local = old->nat_local;
 	sa->nat_remote = old->nat_remote;
 	sa->nat_faked = old->nat_faked;
 	sa->peer_authenticated = old->peer_authenticated;
-	sa->vips = old->vips;
 	sa->auth_initiator = old->auth_initiator;
 	sa->last_id = old->last_id;
 	sa->reauth_at = old->reauth_at;
@@ -174,11 +188,11 @@ struct ike_sa *ike_sa_half_open(const struct ike_engine *e, uint64_t spi_i,
 				const struct endpoint *remote)
 {
 	uint8_t key[IKE_INIT_KEY];
-	struct ike_sa *sa;
+	struct half_open *h;
 
 	ike_sa_init_key(spi_i, remote, key);
-	HASH_FIND(hh_init, e->half_open, key, IKE_INIT_KEY, sa);
-	return sa;
+	HASH_FIND(hh, e->half_open, key, IKE_INIT_KEY, h);
+	return h ? h->sa : NULL;
 }
 
 /* One peer, or one IPv6 network of the size that a host has, may not take all places. */
@@ -200,36 +214,49 @@ bool ike_sa_half_open_full(const struct ike_engine *e, const struct addr *remote
 	       e->half_open_from[half_open_slot(remote)] >= (max + 31) / 32;
 }
 
-static void half_open_add(struct ike_engine *e, struct ike_sa *sa, const struct addr *remote)
+/* Without memory it works, but nobody finds it for a retransmission. */
+static void half_open_add(struct ike_engine *e, struct ike_sa *sa, const uint8_t *key,
+			  const struct addr *remote)
 {
-	HASH_ADD(hh_init, e->half_open, init_key, IKE_INIT_KEY, sa);
-	if (!sa->hh_init.tbl) /* it works, but nobody finds it for a retransmission */
+	struct half_open *h = calloc(1, sizeof(*h));
+
+	if (!h)
 		return;
-	sa->half_open = true;
-	sa->half_open_slot = half_open_slot(remote);
-	e->half_open_from[sa->half_open_slot]++;
-	e->counters.half_open = HASH_CNT(hh_init, e->half_open);
+	h->sa = sa;
+	memcpy(h->key, key, IKE_INIT_KEY);
+	HASH_ADD(hh, e->half_open, key, IKE_INIT_KEY, h);
+	if (!h->hh.tbl) {
+		free(h);
+		return;
+	}
+	sa->half_open = h;
+	h->slot = half_open_slot(remote);
+	e->half_open_from[h->slot]++;
+	e->counters.half_open = HASH_COUNT(e->half_open);
 }
 
 static void half_open_set(struct ike_engine *e, struct ike_sa *sa, bool half_open)
 {
-	if (sa->half_open == half_open)
+	struct half_open *h = sa->half_open;
+	uint8_t key[IKE_INIT_KEY];
+
+	if ((h != NULL) == half_open)
 		return;
 	if (half_open) {
-		ike_sa_init_key(sa->spi_i, &sa->path.remote, sa->init_key);
-		half_open_add(e, sa, &sa->path.remote.addr);
+		ike_sa_init_key(sa->spi_i, &sa->path.remote, key);
+		half_open_add(e, sa, key, &sa->path.remote.addr);
 		return;
 	}
-	sa->half_open = false;
-	HASH_DELETE(hh_init, e->half_open, sa);
-	e->half_open_from[sa->half_open_slot]--;
-	e->counters.half_open = HASH_CNT(hh_init, e->half_open);
+	sa->half_open = NULL;
+	HASH_DEL(e->half_open, h);
+	e->half_open_from[h->slot]--;
+	e->counters.half_open = HASH_COUNT(e->half_open);
+	free(h);
 }
 
 void ike_sa_unlink(struct ike_engine *e, struct ike_sa *sa)
 {
-	if (sa->hh_init.tbl)
-		half_open_set(e, sa, false);
+	half_open_set(e, sa, false);
 	if (!sa->hh_spi.tbl)
 		return;
 	HASH_DELETE(hh_spi, e->sas_by_spi, sa);
@@ -238,15 +265,16 @@ void ike_sa_unlink(struct ike_engine *e, struct ike_sa *sa)
 }
 
 /* The key has the address that it came from at first. */
-void ike_sa_restore_half_open(struct ike_engine *e, struct ike_sa *sa)
+void ike_sa_restore_half_open(struct ike_engine *e, struct ike_sa *sa,
+			      const uint8_t key[IKE_INIT_KEY])
 {
-	struct addr remote = {.family = sa->init_key[8]};
-	struct ike_sa *other;
+	struct addr remote = {.family = key[8]};
+	struct half_open *other;
 
-	memcpy(remote.bytes, sa->init_key + 9, sizeof(remote.bytes));
-	HASH_FIND(hh_init, e->half_open, sa->init_key, IKE_INIT_KEY, other);
+	memcpy(remote.bytes, key + 9, sizeof(remote.bytes));
+	HASH_FIND(hh, e->half_open, key, IKE_INIT_KEY, other);
 	if (!other)
-		half_open_add(e, sa, &remote);
+		half_open_add(e, sa, key, &remote);
 }
 
 void ike_sa_set_state(struct ike_engine *e, struct ike_sa *sa, enum ike_sa_state state,
@@ -266,21 +294,46 @@ void ike_sa_set_state(struct ike_engine *e, struct ike_sa *sa, enum ike_sa_state
 	sa->state = state;
 }
 
-bool ike_sa_install_keys(struct ike_engine *e, struct ike_sa *sa)
+struct crypto_cipher *ike_sa_cipher(const struct ike_engine *e, const struct ike_sa *sa, bool seal)
 {
-	const struct crypto_ops *crypto = e->env.crypto;
-	const struct ike_keys *k = &sa->keys;
-	struct span ei = span_of(k->ei, k->e_len), er = span_of(k->er, k->e_len);
-	struct span ai = span_of(k->ai, k->a_len), ar = span_of(k->ar, k->a_len);
+	bool of_initiator = seal == sa->initiator;
 
-	crypto->cipher_free(sa->seal);
-	crypto->cipher_free(sa->open);
-	sa->seal = crypto->cipher_new(sa->suite.encr, sa->suite.integ, sa->initiator ? ei : er,
-				      sa->initiator ? ai : ar, true);
-	sa->open = crypto->cipher_new(sa->suite.encr, sa->suite.integ, sa->initiator ? er : ei,
-				      sa->initiator ? ar : ai, false);
-	return sa->seal && sa->open;
+	if (!sa->keys)
+		return NULL;
+	return e->env.crypto->cipher_new(sa->suite.encr, sa->suite.integ,
+					 kept_key(sa->keys, of_initiator ? SK_EI : SK_ER),
+					 kept_key(sa->keys, of_initiator ? SK_AI : SK_AR), seal);
 }
+
+/* ---- what is kept ---- */
+
+static const struct id anybody;
+
+const struct id *sa_local_id(const struct ike_sa *sa)
+{
+	return sa->local_id ? sa->local_id : &anybody;
+}
+
+const struct id *sa_remote_id(const struct ike_sa *sa)
+{
+	return sa->remote_id ? sa->remote_id : &anybody;
+}
+
+const struct sa_vips *sa_vips(const struct ike_sa *sa)
+{
+	static const struct sa_vips none;
+
+	return sa->vips ? sa->vips : &none;
+}
+
+struct sa_vips *sa_vips_edit(struct ike_sa *sa)
+{
+	if (!sa->vips)
+		sa->vips = calloc(1, sizeof(*sa->vips));
+	return sa->vips;
+}
+
+/* ---- lifetimes ---- */
 
 /* The hard end: over_time behind what should have come, a rekey or a reauthentication. */
 static void plan_end(struct ike_engine *e, struct ike_sa *sa)
@@ -461,8 +514,14 @@ void ike_sa_free(struct ike_engine *e, struct ike_sa *sa)
 		DL_DELETE2(e->touched_sas, sa, touched_prev, touched_next);
 	init_state_free(e, sa);
 	window_free(e, sa);
-	e->env.crypto->cipher_free(sa->seal);
-	e->env.crypto->cipher_free(sa->open);
+	half_open_set(e, sa, false);
+	kept_id(&sa->local_id, NULL);
+	kept_id(&sa->remote_id, NULL);
+	free(sa->vips);
+	kept_keys_free(sa->keys);
+	message_copy_clear(&sa->nonce_peer);
+	message_copy_clear(&sa->lowest_nonce);
+	message_copy_clear(&sa->crash_token);
 	conns_detach(e, sa);
 	timer_heap_release(&e->timers, IKE_SA_TIMERS);
 	explicit_bzero(sa, sizeof(*sa));

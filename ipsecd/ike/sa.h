@@ -8,7 +8,7 @@
 #define DETOUR_SA_H
 
 #include "ipsecd/ike/core.h"
-#include "ipsecd/ike/keymat.h"
+#include "ipsecd/ike/kept.h"
 #include "lib/hash.h"
 
 #include <utlist.h>
@@ -81,12 +81,20 @@ struct sa_suspicion {
 	mono_time pause, not_again; /* after false ones: until then no hints of others */
 };
 
+/* A responder's IKE_SA until it is established. */
+struct half_open {
+	struct ike_sa *sa;
+	UT_hash_handle hh;
+	uint8_t key[IKE_INIT_KEY]; /* the peer's SPI, address and port */
+	unsigned slot;		   /* of its address */
+};
+
 struct ike_sa {
 	struct ike_sa *prev, *next; /* engine's list */
 	struct ike_sa *dead_next;   /* ended, not yet freed */
-	UT_hash_handle hh_spi, hh_init;
-	uint8_t init_key[IKE_INIT_KEY]; /* half-open responder: peer's SPI, address and port */
-	uint32_t id;			/* unique, small */
+	UT_hash_handle hh_spi;
+	struct half_open *half_open; /* in the table of those; also while a refused one lingers */
+	uint32_t id;		     /* unique, small */
 	enum ike_sa_state state;
 	bool initiator;	     /* original initiator of this IKE_SA: its SPI is spi_i */
 	bool auth_initiator; /* we began its IKE_AUTH; stays so when it is rekeyed */
@@ -97,28 +105,25 @@ struct ike_sa {
 	const struct conn *conn;      /* the version it works by; NULL while unknown */
 	struct conn_version *version; /* counted: keeps conn alive */
 	struct ike_path path;
-	struct id local_id, remote_id; /* ID_ANY where unknown */
+	struct id *local_id, *remote_id; /* kept.h; read by sa_local_id, sa_remote_id */
 	bool nat_local, nat_remote, nat_faked;
 	bool peer_authenticated;
-	struct sa_vips vips;
-	uint64_t lease; /* query number of what the pools keep for the peer; 0: nothing */
+	struct sa_vips *vips; /* NULL: none; read by sa_vips */
+	uint64_t lease;	      /* query number of what the pools keep for the peer; 0: nothing */
 
 	struct suite suite;
-	struct ike_keys keys;
-	struct crypto_cipher *seal, *open; /* SK payloads, out and in */
-	uint64_t iv_counter;		   /* AEAD IVs (RFC 5282 3.1); own direction */
+	struct kept_keys *keys; /* NULL: none yet */
+	uint64_t iv_counter;	/* AEAD IVs (RFC 5282 3.1); own direction */
 	uint8_t nonce_own[IKE_NONCE_LEN];
-	uint8_t nonce_peer[IKE_NONCE_MAX];
-	uint16_t nonce_peer_len;
+	struct message_copy nonce_peer; /* at most IKE_NONCE_MAX */
 
 	struct window_tx tx;
 	struct window_rx rx;
 	struct sa_suspicion suspicion;
-	uint8_t crash_token[IKE_TOKEN_MAX]; /* the peer's (quick_crash.h) */
-	uint16_t crash_token_len;	    /* 0: none */
-	struct task *tasks;		    /* waiting, in order */
-	struct task *running;		    /* whose request is in flight */
-	struct ike_sa *run_next;	    /* engine's list of queues to be run */
+	struct message_copy crash_token; /* the peer's (quick_crash.h); empty: none */
+	struct task *tasks;		 /* waiting, in order */
+	struct task *running;		 /* whose request is in flight */
+	struct ike_sa *run_next;	 /* engine's list of queues to be run */
 	bool run_marked;
 
 	struct child *children;
@@ -135,8 +140,6 @@ struct ike_sa {
 
 	enum ike_reason end_reason;   /* of a delete that is to come, queued or in flight */
 	uint64_t successor;	      /* REKEYED: own_spi of the IKE_SA that replaced it */
-	bool half_open;		      /* in the table of those; also while a refused one lingers */
-	unsigned half_open_slot;      /* of its address */
 	bool redundant;		      /* not the one that stays */
 	bool superseded;	      /* ... because a later one takes its place (duplicates.c) */
 	bool silent;		      /* ... and the peer has forgotten it: no DELETE */
@@ -155,8 +158,7 @@ struct ike_sa {
 	 * held by SPI and looked up (ike_sa_by_spi), never by pointer: they may be gone. */
 	uint64_t collision;
 	uint64_t predecessor; /* the reverse: own_spi of the IKE_SA whose collision this is */
-	uint8_t lowest_nonce[IKE_NONCE_MAX];
-	uint16_t lowest_nonce_len;
+	struct message_copy lowest_nonce;
 
 	/* state.h */
 	struct ike_sa *touched_prev, *touched_next;
@@ -168,7 +170,7 @@ struct ike_sa {
 
 /* What the data plane was told, beside what a child itself has: for another install. */
 struct child_kept {
-	struct child_keys in, out;
+	struct kept_child_keys *keys;
 	uint16_t replay_window;
 	uint64_t life_bytes, life_packets, rekey_bytes, rekey_packets;
 	uint32_t life_seconds;
@@ -188,7 +190,7 @@ struct child {
 	bool initiator;			   /* we sent the request that made it */
 	uint32_t spi_in, spi_out, reqid, tunnel;
 	struct suite suite;
-	struct ts_list local_ts, remote_ts;
+	struct ts_list *local_ts, *remote_ts; /* kept.h; never NULL once it is negotiated */
 	bool udp_encap;
 	bool no_tfc;   /* the peer does not take padding (RFC 7296 1.3.1) */
 	bool outbound; /* we send on it */
@@ -204,12 +206,10 @@ struct child {
 	bool announced;	      /* people know it as up: its end is an event */
 	uint64_t tag;	      /* a command waits for its end; 0 */
 
-	/* Simultaneous CHILD rekey (collide.c). */
-	uint8_t lowest_nonce[IKE_NONCE_MAX];
-	uint16_t lowest_nonce_len;
+	struct message_copy lowest_nonce; /* simultaneous CHILD rekey (collide.c) */
 
 	/* state.h */
-	struct child_kept kept;	  /* empty unless it is published */
+	struct child_kept *kept;  /* NULL unless it is published */
 	uint64_t traffic, keying; /* digests of config */
 	/* Read from a record, while the conn is not known. */
 	char *config_name;
@@ -232,8 +232,9 @@ bool ike_sa_link(struct ike_engine *e, struct ike_sa *sa);
 void ike_sa_unlink(struct ike_engine *e, struct ike_sa *sa);
 /* Frees sa with all that it owns, whether linked or not, and tells nobody. */
 void ike_sa_discard(struct ike_engine *e, struct ike_sa *sa);
-/* Into the table of half-open ones by sa->init_key. */
-void ike_sa_restore_half_open(struct ike_engine *e, struct ike_sa *sa);
+/* Into the table of half-open ones by this key. */
+void ike_sa_restore_half_open(struct ike_engine *e, struct ike_sa *sa,
+			      const uint8_t key[IKE_INIT_KEY]);
 #define IKE_SA_TIMERS 8
 /* Its timers, in a fixed order. */
 void ike_sa_timers(struct ike_sa *sa, struct timer *out[IKE_SA_TIMERS]);
@@ -249,8 +250,22 @@ struct ike_sa *ike_sa_new_rekeyed(struct ike_engine *e, const struct ike_sa *old
 /* The only writer of sa->state; logs old -> new and the cause. */
 void ike_sa_set_state(struct ike_engine *e, struct ike_sa *sa, enum ike_sa_state state,
 		      const char *cause);
-/* Takes keys into use: builds the two ciphers from sa->suite and sa->keys. */
-bool ike_sa_install_keys(struct ike_engine *e, struct ike_sa *sa);
+/* Takes a copy of s in place of the one before. false: out of memory, that one stays (window.c). */
+bool message_copy_set(struct message_copy *c, struct span s);
+void message_copy_clear(struct message_copy *c);
+static inline struct span message_copy_span(const struct message_copy *m)
+{
+	return span_of(m->data, m->len);
+}
+/* ID_ANY where unknown, and zeroes where there are no virtual addresses; as long as sa is. */
+const struct id *sa_local_id(const struct ike_sa *sa);
+const struct id *sa_remote_id(const struct ike_sa *sa);
+const struct sa_vips *sa_vips(const struct ike_sa *sa);
+/* For writing; NULL: out of memory. */
+struct sa_vips *sa_vips_edit(struct ike_sa *sa);
+/* The cipher of SK payloads, out (`seal`) or in, for the caller to free with crypto->cipher_free:
+ * it takes much more memory than its key, and SAs are idle most of the time. NULL: failed. */
+struct crypto_cipher *ike_sa_cipher(const struct ike_engine *e, const struct ike_sa *sa, bool seal);
 /* State ESTABLISHED, lifetimes planned, liveness armed. No event: the caller knows which. */
 void ike_sa_establish(struct ike_engine *e, struct ike_sa *sa, const char *cause);
 /* The event that people see: IKE_UP, or IKE_REKEYED when `old` is what it replaces; from then
@@ -296,6 +311,11 @@ void child_install_again(struct ike_engine *e, struct child *c);
 /* Links a record with a fresh handle and unique id to sa. NULL when out of memory.
  * spi_in must be set at once with child_set_spi_in. */
 struct child *child_new(struct ike_engine *e, struct ike_sa *sa, const struct child_config *config);
+/* Frees one that child_new has just made: out of all tables, and nobody is told. */
+void child_forget(struct ike_engine *e, struct child *c);
+/* Selectors and, for another process, keys of what was negotiated, before child_install. false:
+ * out of memory. */
+bool child_keep(const struct ike_engine *e, struct child *c, const struct child_sa *negotiated);
 void child_set_spi_in(struct ike_engine *e, struct child *c, uint32_t spi);
 void child_set_state(struct ike_engine *e, struct child *c, enum child_state state,
 		     const char *cause);

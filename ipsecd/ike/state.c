@@ -157,8 +157,11 @@ static void put_sa(struct codec *c, struct ike_engine *e, void *what)
 	struct state_sa x = {.attempt = sa->entry && sa->entry->attempt == sa,
 			     .orphan = sa->entry && sa->entry->unloaded,
 			     .conn = sa->entry ? sa->entry->name : NULL,
+			     .half_open = sa->half_open != NULL,
 			     .digest_ike = sa->version ? sa->version->digest_ike : 0};
 
+	if (sa->half_open)
+		memcpy(x.init_key, sa->half_open->key, sizeof(x.init_key));
 	state_sa_fields(c, e, sa, &x);
 }
 

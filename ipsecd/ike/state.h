@@ -18,8 +18,10 @@
 /* What belongs to an IKE_SA and is not in struct ike_sa itself. */
 struct state_sa {
 	char *conn;
-	bool orphan;  /* its conn had been unloaded */
-	bool attempt; /* conn_entry.attempt */
+	bool orphan;	/* its conn had been unloaded */
+	bool attempt;	/* conn_entry.attempt */
+	bool half_open; /* in the table of those, by init_key */
+	uint8_t init_key[IKE_INIT_KEY];
 	uint64_t digest_ike;
 };
 
@@ -32,6 +34,8 @@ void state_init(struct codec *c, struct ike_engine *e, struct ike_sa *sa);
 void state_entry_fields(struct codec *c, struct conn_entry *entry);
 void state_engine_fields(struct codec *c, struct ike_engine *e);
 
+/* codec_short of a copy that is allocated. */
+void state_short(struct codec *c, struct message_copy *m, size_t max, const char *what);
 /* Reads into memory of its own, and takes that if all was well. */
 bool state_entry_read(struct codec *c, struct conn_entry *entry);
 bool state_engine_read(struct codec *c, struct ike_engine *e);
@@ -39,7 +43,7 @@ bool state_engine_read(struct codec *c, struct ike_engine *e);
 void state_entry_name(struct codec *c, char **name);
 
 /* NULL, or why an IKE_SA that was read can't be. */
-const char *state_sa_fault(const struct ike_sa *sa);
+const char *state_sa_fault(const struct ike_sa *sa, const struct state_sa *x);
 const char *state_child_fault(const struct child *c);
 
 /* ---- publishing (state.c) ---- */

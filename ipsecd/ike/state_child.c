@@ -19,10 +19,34 @@ static void flags(struct codec *c, struct child_flags *f)
 	codec_u32(c, &f->set_mark_in_mask);
 }
 
-static void kept(struct codec *c, struct child_kept *k)
+static void kept_keys_fields(struct codec *c, struct child_kept *k)
 {
-	keys(c, &k->in);
-	keys(c, &k->out);
+	struct child_keys in, out;
+
+	kept_child_keys_get(k->keys, &in, &out);
+	keys(c, &in);
+	keys(c, &out);
+	if (codec_reads(c) && (in.encr_len != out.encr_len || in.integ_len != out.integ_len))
+		codec_fault(c, "keys of a CHILD_SA of two lengths");
+	else if (codec_reads(c) && !kept_child_keys(&k->keys, &in, &out))
+		codec_fault(c, "out of memory");
+	explicit_bzero(&in, sizeof(in));
+	explicit_bzero(&out, sizeof(out));
+}
+
+static void kept(struct codec *c, struct child *child)
+{
+	static struct child_kept nothing;
+	struct child_kept *k;
+
+	if (codec_reads(c))
+		child->kept = calloc(1, sizeof(*child->kept));
+	if (codec_reads(c) && !child->kept) {
+		codec_fault(c, "out of memory");
+		return;
+	}
+	k = child->kept ? child->kept : &nothing; /* refused by who reads it */
+	kept_keys_fields(c, k);
 	codec_u16(c, &k->replay_window);
 	codec_u64(c, &k->life_bytes);
 	codec_u64(c, &k->life_packets);
@@ -81,8 +105,18 @@ static void fate(struct codec *c, struct child *child)
 	codec_u64(c, &child->replaced_by);
 	codec_bool(c, &child->redundant);
 	codec_bool(c, &child->announced);
-	codec_short(c, child->lowest_nonce, &child->lowest_nonce_len, IKE_NONCE_MAX,
-		    "a nonce is too long");
+	state_short(c, &child->lowest_nonce, IKE_NONCE_MAX, "a nonce is too long");
+}
+
+static void selectors(struct codec *c, struct ts_list **list)
+{
+	struct ts_list l = {0};
+
+	if (*list)
+		ts_list_copy(&l, *list);
+	codec_ts_list(c, &l);
+	if (codec_reads(c) && !kept_ts(list, &l))
+		codec_fault(c, "out of memory");
 }
 
 static void fields(struct codec *c, const struct ike_sa *sa, struct child *child)
@@ -99,8 +133,8 @@ static void fields(struct codec *c, const struct ike_sa *sa, struct child *child
 	codec_u32(c, &child->reqid);
 	tunnel(c, sa, child);
 	codec_suite(c, &child->suite);
-	codec_ts_list(c, &child->local_ts);
-	codec_ts_list(c, &child->remote_ts);
+	selectors(c, &child->local_ts);
+	selectors(c, &child->remote_ts);
 	codec_bool(c, &child->udp_encap);
 	codec_bool(c, &child->no_tfc);
 	codec_bool(c, &child->outbound);
@@ -109,7 +143,7 @@ static void fields(struct codec *c, const struct ike_sa *sa, struct child *child
 	codec_endpoint(c, &child->remote);
 	times(c, child);
 	fate(c, child);
-	kept(c, &child->kept);
+	kept(c, child);
 }
 
 void state_children(struct codec *c, struct ike_engine *e, struct ike_sa *sa)
@@ -132,7 +166,7 @@ void state_children(struct codec *c, struct ike_engine *e, struct ike_sa *sa)
 	}
 }
 
-static bool keys_fit(const struct child_keys *k, const struct suite *s)
+static bool keys_fit(const struct kept_child_keys *k, const struct suite *s)
 {
 	return k->encr_len == s->encr->key_len + s->encr->salt_len &&
 	       k->integ_len == (s->integ ? s->integ->key_len : 0);
@@ -144,9 +178,9 @@ const char *state_child_fault(const struct child *c)
 		return "a CHILD_SA without id or SPI";
 	if (!c->suite.encr)
 		return "a CHILD_SA without algorithms";
-	if (!keys_fit(&c->kept.in, &c->suite) || !keys_fit(&c->kept.out, &c->suite))
+	if (!keys_fit(c->kept->keys, &c->suite))
 		return "keys of a CHILD_SA that do not fit the algorithms";
-	if (!c->local_ts.n || !c->remote_ts.n)
+	if (!c->local_ts->n || !c->remote_ts->n)
 		return "a CHILD_SA without selectors";
 	return NULL;
 }

@@ -2,8 +2,33 @@
 #include "ipsecd/ike/init.h"
 #include "ipsecd/ike/state.h"
 
+void state_short(struct codec *c, struct message_copy *m, size_t max, const char *what)
+{
+	uint8_t bytes[UINT8_MAX + 1];
+	uint16_t len = (uint16_t)m->len;
+
+	if (!codec_reads(c)) {
+		codec_short(c, m->data, &len, max, what);
+		return;
+	}
+	codec_short(c, bytes, &len, max, what);
+	if (len && !message_copy_set(m, span_of(bytes, len)))
+		codec_fault(c, "out of memory");
+}
+
+static void identity(struct codec *c, struct id **kept)
+{
+	struct id id = {0};
+
+	if (*kept)
+		memcpy(&id, *kept, offsetof(struct id, data) + (*kept)->len);
+	codec_id(c, &id);
+	if (codec_reads(c) && !kept_id(kept, &id))
+		codec_fault(c, "out of memory");
+}
+
 /* SK_* (RFC 7296 2.14): those of the two directions have one length. */
-static void keys(struct codec *c, struct ike_keys *k)
+static void key_fields(struct codec *c, struct ike_keys *k)
 {
 	codec_key(c, k->d, &k->d_len, sizeof(k->d));
 	codec_key(c, k->ai, &k->a_len, sizeof(k->ai));
@@ -12,6 +37,17 @@ static void keys(struct codec *c, struct ike_keys *k)
 	codec_bytes(c, k->er, k->e_len);
 	codec_key(c, k->pi, &k->p_len, sizeof(k->pi));
 	codec_bytes(c, k->pr, k->p_len);
+}
+
+static void keys(struct codec *c, struct ike_sa *sa)
+{
+	struct ike_keys k;
+
+	kept_keys_get(sa->keys, &k);
+	key_fields(c, &k);
+	if (codec_reads(c) && k.d_len && !kept_keys(&sa->keys, &k))
+		codec_fault(c, "out of memory");
+	explicit_bzero(&k, sizeof(k));
 }
 
 static void message(struct codec *c, struct message_copy *m)
@@ -42,14 +78,22 @@ static void suspicion(struct codec *c, struct sa_suspicion *s)
 	codec_u64(c, &s->not_again);
 }
 
-static void vips(struct codec *c, struct sa_vips *v)
+static void vips(struct codec *c, struct ike_sa *sa)
 {
+	struct sa_vips read = *sa_vips(sa), *v = &read;
+
 	codec_addrs(c, v->local, &v->n_local, VIPS_MAX, "too many virtual addresses");
 	codec_addrs(c, v->remote, &v->n_remote, VIPS_MAX, "too many virtual addresses");
 	codec_addrs(c, v->dns, &v->n_dns, VIP_DNS_MAX, "too many name servers");
+	if (!codec_reads(c) || !(v->n_local || v->n_remote || v->n_dns))
+		return;
+	if (sa_vips_edit(sa))
+		*sa->vips = read;
+	else
+		codec_fault(c, "out of memory");
 }
 
-static void who(struct codec *c, struct ike_sa *sa)
+static void who(struct codec *c, struct ike_sa *sa, struct state_sa *x)
 {
 	CODEC_ENUM(c, sa->state, IKE_SA_ENDED, "unknown state");
 	codec_bool(c, &sa->initiator);
@@ -58,26 +102,25 @@ static void who(struct codec *c, struct ike_sa *sa)
 	codec_u64(c, &sa->spi_r);
 	sa->own_spi = sa->initiator ? sa->spi_i : sa->spi_r;
 	codec_path(c, &sa->path);
-	codec_id(c, &sa->local_id);
-	codec_id(c, &sa->remote_id);
+	identity(c, &sa->local_id);
+	identity(c, &sa->remote_id);
 	codec_bool(c, &sa->nat_local);
 	codec_bool(c, &sa->nat_remote);
 	codec_bool(c, &sa->nat_faked);
 	codec_bool(c, &sa->peer_authenticated);
-	codec_bool(c, &sa->half_open);
-	if (sa->half_open)
-		codec_bytes(c, sa->init_key, sizeof(sa->init_key));
+	codec_bool(c, &x->half_open);
+	if (x->half_open)
+		codec_bytes(c, x->init_key, sizeof(x->init_key));
 }
 
 static void secrets(struct codec *c, struct ike_sa *sa)
 {
 	codec_suite(c, &sa->suite);
-	keys(c, &sa->keys);
+	keys(c, sa);
 	codec_u64(c, &sa->iv_counter);
 	codec_bytes(c, sa->nonce_own, sizeof(sa->nonce_own));
-	codec_short(c, sa->nonce_peer, &sa->nonce_peer_len, IKE_NONCE_MAX, "a nonce is too long");
-	codec_short(c, sa->lowest_nonce, &sa->lowest_nonce_len, IKE_NONCE_MAX,
-		    "a nonce is too long");
+	state_short(c, &sa->nonce_peer, IKE_NONCE_MAX, "a nonce is too long");
+	state_short(c, &sa->lowest_nonce, IKE_NONCE_MAX, "a nonce is too long");
 }
 
 static void times(struct codec *c, struct ike_sa *sa)
@@ -122,13 +165,12 @@ void state_sa_fields(struct codec *c, struct ike_engine *e, struct ike_sa *sa, s
 	codec_bool(c, &x->orphan);
 	codec_bool(c, &x->attempt);
 	codec_u64(c, &x->digest_ike);
-	who(c, sa);
+	who(c, sa, x);
 	secrets(c, sa);
-	vips(c, &sa->vips);
+	vips(c, sa);
 	windows(c, sa);
 	suspicion(c, &sa->suspicion);
-	codec_short(c, sa->crash_token, &sa->crash_token_len, sizeof(sa->crash_token),
-		    "a token is too long");
+	state_short(c, &sa->crash_token, IKE_TOKEN_MAX, "a token is too long");
 	times(c, sa);
 	fate(c, sa);
 	state_children(c, e, sa);
@@ -146,11 +188,11 @@ static bool keyed(enum ike_sa_state state)
 static const char *keys_fault(const struct ike_sa *sa)
 {
 	const struct suite *s = &sa->suite;
-	const struct ike_keys *k = &sa->keys;
+	const struct kept_keys *k = sa->keys;
 
 	if (!s->encr || !s->prf || !s->ke)
 		return "an IKE_SA without algorithms";
-	if (k->d_len != s->prf->out_len || k->p_len != s->prf->out_len ||
+	if (!k || k->d_len != s->prf->out_len || k->p_len != s->prf->out_len ||
 	    k->e_len != s->encr->key_len + s->encr->salt_len ||
 	    k->a_len != (s->integ ? s->integ->key_len : 0))
 		return "keys that do not fit the algorithms";
@@ -163,7 +205,7 @@ static bool establishing(const struct ike_sa *sa)
 }
 
 /* Each state with what its handlers rely on. */
-static const char *state_fault(const struct ike_sa *sa)
+static const char *state_fault(const struct ike_sa *sa, bool half_open)
 {
 	const struct init_state *init = sa->init;
 
@@ -183,10 +225,10 @@ static const char *state_fault(const struct ike_sa *sa)
 		break;
 	case IKE_SA_DELETING: /* a refused one has them until it ends */
 		if (!init)
-			return sa->half_open ? "a half-open IKE_SA without its IKE_SA_INIT" : NULL;
+			return half_open ? "a half-open IKE_SA without its IKE_SA_INIT" : NULL;
 		break;
 	default:
-		return init || sa->half_open ? "an IKE_SA_INIT that is over" : NULL;
+		return init || half_open ? "an IKE_SA_INIT that is over" : NULL;
 	}
 	return init->request.len && init->response.len ? NULL : "an IKE_SA_INIT without messages";
 }
@@ -202,7 +244,7 @@ static const char *window_fault(const struct ike_sa *sa)
 	return NULL;
 }
 
-const char *state_sa_fault(const struct ike_sa *sa)
+const char *state_sa_fault(const struct ike_sa *sa, const struct state_sa *x)
 {
 	const char *fault = NULL;
 	const struct child *child;
@@ -212,7 +254,7 @@ const char *state_sa_fault(const struct ike_sa *sa)
 	if (keyed(sa->state) || sa->suite.encr)
 		fault = keys_fault(sa);
 	if (!fault)
-		fault = state_fault(sa);
+		fault = state_fault(sa, x->half_open);
 	if (!fault)
 		fault = window_fault(sa);
 	DL_FOREACH (sa->children, child)

@@ -7,6 +7,7 @@
 #include "ipsecd/ike/window.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 static void add(struct addr *list, uint8_t *n, unsigned max, const struct addr *a)
 {
@@ -94,6 +95,11 @@ static void put_dns_wishes(const struct ike_sa *sa, struct wire_writer *w)
 	}
 }
 
+bool vips_prepare(struct ike_sa *sa)
+{
+	return (!sa->conn->n_vips && !sa->conn->n_dns_wanted) || sa_vips_edit(sa);
+}
+
 void vips_put_request(struct ike_engine *e, struct ike_sa *sa, struct wire_writer *w)
 {
 	const struct conn *c = sa->conn;
@@ -123,8 +129,10 @@ static bool asked_family(const struct ike_sa *sa, uint8_t family)
 
 static void take(struct ike_sa *sa, const struct wire_cp_attribute *a)
 {
-	struct sa_vips *v = &sa->vips;
+	struct sa_vips *v = sa_vips_edit(sa); /* there, by vips_prepare; or the conn is new */
 
+	if (!v)
+		return;
 	switch (a->type) {
 	case CFG_INTERNAL_IP4_ADDRESS:
 	case CFG_INTERNAL_IP6_ADDRESS:
@@ -142,7 +150,7 @@ void vips_consume_reply(struct exchange *x)
 {
 	const struct wire_cp *cp = &x->in->cp;
 	struct ike_sa *sa = x->sa;
-	struct sa_vips *v = &sa->vips;
+	const struct sa_vips *v;
 	char text[VIPS_MAX * ADDR_TEXT], dns[VIP_DNS_MAX * ADDR_TEXT];
 
 	if (!sa->conn->n_vips && !sa->conn->n_dns_wanted)
@@ -151,6 +159,7 @@ void vips_consume_reply(struct exchange *x)
 		if (cp->type == CFG_REPLY)
 			take(sa, &cp->attributes[i]);
 	}
+	v = sa_vips(sa);
 	if (v->n_local) {
 		entry_touch(x->e, sa->entry);
 		sa->entry->n_vips_had = v->n_local;
@@ -193,12 +202,13 @@ bool vips_waiting(const struct ike_sa *sa)
 static bool asks_addresses(const struct exchange *x, struct ike_lease_query *q)
 {
 	const struct wire_cp *cp = &x->in->cp;
+	const struct id *id = sa_remote_id(x->sa);
 
-	*q = (struct ike_lease_query){.identity = x->sa->remote_id,
-				      .sole = x->sa->conn->unique == UNIQUE_REPLACE ||
+	*q = (struct ike_lease_query){.sole = x->sa->conn->unique == UNIQUE_REPLACE ||
 					      x->sa->conn->unique == UNIQUE_KEEP,
 				      .n_pools = x->sa->conn->n_pools,
 				      .pools = x->sa->conn->pools};
+	memcpy(&q->identity, id, offsetof(struct id, data) + id->len);
 	if (!(x->in->present & WIRE_BIT(PAYLOAD_CP)) || cp->type != CFG_REQUEST)
 		return false;
 	for (uint8_t i = 0; i < cp->n && q->n < VIPS_MAX; i++) {
@@ -248,15 +258,16 @@ void vips_lease(struct ike_engine *e, uint64_t query, const struct ike_lease *le
 static void assign(struct exchange *x, const struct ike_lease_query *q)
 {
 	const struct ike_lease *lease = &x->sa->init->lease;
-	struct sa_vips *v = &x->sa->vips;
+	struct sa_vips *v = q->n ? sa_vips_edit(x->sa) : NULL;
 	char text[ADDR_TEXT], id[ID_TEXT];
 
-	for (uint8_t i = 0; i < q->n && x->sa->init->have_lease; i++) {
+	for (uint8_t i = 0; v && i < q->n && x->sa->init->have_lease; i++) {
 		if (lease->addrs[i].family == q->wanted[i].family)
 			add(v->remote, &v->n_remote, VIPS_MAX, &lease->addrs[i]);
 		else
 			ike_log(x->e, x->sa, LOG_LEVEL_WARN, "%s asked for %s: no address",
-				id_format(&x->sa->remote_id, id), addr_format(&q->wanted[i], text));
+				id_format(sa_remote_id(x->sa), id),
+				addr_format(&q->wanted[i], text));
 	}
 }
 
@@ -266,7 +277,7 @@ static void put_reply(struct exchange *x)
 					     CFG_INTERNAL_IP6_ADDRESS, CFG_INTERNAL_IP6_DNS,
 					     CFG_SUPPORTED_ATTRIBUTES};
 	const struct init_state *init = x->sa->init;
-	const struct sa_vips *v = &x->sa->vips;
+	const struct sa_vips *v = sa_vips(x->sa);
 	const struct conn *c = x->sa->conn;
 	size_t start = wire_open_cp(x->out, CFG_REPLY);
 	uint8_t list[sizeof(supported)];
@@ -304,7 +315,7 @@ bool vips_answer_request(struct exchange *x)
 	struct ike_lease_query q;
 	bool asks = asks_addresses(x, &q);
 
-	id_format(&x->sa->remote_id, id);
+	id_format(sa_remote_id(x->sa), id);
 	if (!asks && x->sa->conn->n_pools) {
 		snprintf(detail, sizeof(detail),
 			 "%.200s does not ask for a virtual address, and this connection gives one",
@@ -312,7 +323,7 @@ bool vips_answer_request(struct exchange *x)
 		return refuse(x, NOTIFY_FAILED_CP_REQUIRED, detail);
 	}
 	assign(x, &q);
-	if (asks && !x->sa->vips.n_remote) {
+	if (asks && !sa_vips(x->sa)->n_remote) {
 		snprintf(detail, sizeof(detail), "%.200s asks for %s: %s", id,
 			 format(q.wanted, q.n, text, sizeof(text)),
 			 q.n_pools ? "no pool has a free address"
@@ -323,7 +334,8 @@ bool vips_answer_request(struct exchange *x)
 		put_reply(x);
 	if (asks)
 		ike_log(x->e, x->sa, LOG_LEVEL_NOTICE, "%s gets %s", id,
-			format(x->sa->vips.remote, x->sa->vips.n_remote, text, sizeof(text)));
+			format(sa_vips(x->sa)->remote, sa_vips(x->sa)->n_remote, text,
+			       sizeof(text)));
 	return true;
 }
 
@@ -331,14 +343,19 @@ bool vips_answer_request(struct exchange *x)
 
 void vips_move(struct ike_sa *from, struct ike_sa *to)
 {
-	to->vips = from->vips;
+	if (!to->vips) {
+		to->vips = from->vips;
+		from->vips = NULL;
+	} else {
+		*to->vips = *sa_vips(from);
+	}
 	to->lease = from->lease;
 	from->lease = 0;
 }
 
 static bool has_ours(const struct ike_sa *sa)
 {
-	return sa->vips.n_local && sa->state >= IKE_SA_ESTABLISHED && sa->state < IKE_SA_ENDED;
+	return sa_vips(sa)->n_local && sa->state >= IKE_SA_ESTABLISHED && sa->state < IKE_SA_ENDED;
 }
 
 /* All that we have on the tunnel, of however many IKE_SAs. */
@@ -349,8 +366,8 @@ static uint8_t gather(const struct conn_entry *entry, struct addr now[IKE_TUNNEL
 
 	memset(now, 0, IKE_TUNNEL_VIPS_MAX * sizeof(*now));
 	DL_FOREACH2 (entry->sas, sa, entry_next) {
-		for (uint8_t i = 0; has_ours(sa) && i < sa->vips.n_local; i++)
-			add(now, &n, IKE_TUNNEL_VIPS_MAX, &sa->vips.local[i]);
+		for (uint8_t i = 0; has_ours(sa) && i < sa->vips->n_local; i++)
+			add(now, &n, IKE_TUNNEL_VIPS_MAX, &sa->vips->local[i]);
 	}
 	return n;
 }
@@ -381,7 +398,7 @@ void vips_resume(struct ike_engine *e, struct conn_entry *entry)
 
 void vips_up(struct ike_engine *e, struct ike_sa *sa)
 {
-	if (sa->vips.n_local)
+	if (sa_vips(sa)->n_local)
 		tell(e, sa->entry);
 }
 
@@ -390,6 +407,6 @@ void vips_gone(struct ike_engine *e, struct ike_sa *sa)
 	if (sa->lease)
 		output_lease_release(e, sa->lease);
 	sa->lease = 0;
-	if (sa->vips.n_local)
+	if (sa_vips(sa)->n_local)
 		tell(e, sa->entry);
 }

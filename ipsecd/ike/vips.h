@@ -9,6 +9,8 @@
 #include "ipsecd/ike/conns.h"
 
 /* ---- initiator ---- */
+/* Memory for what will be asked for, so that what is given can be taken. false: there is none. */
+bool vips_prepare(struct ike_sa *sa);
 /* CP(CFG_REQUEST), if the conn wants addresses or name servers. */
 void vips_put_request(struct ike_engine *e, struct ike_sa *sa, struct wire_writer *w);
 /* CP(CFG_REPLY) into sa->vips. */

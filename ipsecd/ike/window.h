@@ -5,10 +5,6 @@
 
 #include "ipsecd/ike/sa.h"
 
-/* Takes a copy of s in place of the one before. false: out of memory, that one stays. */
-bool message_copy_set(struct message_copy *c, struct span s);
-void message_copy_clear(struct message_copy *c);
-
 /* Sends a request (copied) under id sa->tx.next_id and retransmits it until an answer or the
  * conn's retransmit_timeout. false: out of memory. */
 bool window_send_request(struct ike_engine *e, struct ike_sa *sa, struct span datagram);

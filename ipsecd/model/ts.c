@@ -302,6 +302,12 @@ bool ts_equal(const struct ts *a, const struct ts *b)
 	       compare_bytes(a, a->start, b->start) == 0 && compare_bytes(a, a->end, b->end) == 0;
 }
 
+void ts_list_copy(struct ts_list *to, const struct ts_list *from)
+{
+	to->n = from->n;
+	memcpy(to->ts, from->ts, from->n * sizeof(from->ts[0]));
+}
+
 bool ts_list_equal(const struct ts_list *a, const struct ts_list *b)
 {
 	if (a->n != b->n)

@@ -34,6 +34,8 @@ const char *ts_format(const struct ts *ts, char *text);
 const char *ts_list_format(const struct ts_list *l, char *text, size_t size); /* spaces between */
 
 bool ts_equal(const struct ts *a, const struct ts *b);
+/* Of the n entries that there are: `from` may be no longer than that. */
+void ts_list_copy(struct ts_list *to, const struct ts_list *from);
 bool ts_list_equal(const struct ts_list *a, const struct ts_list *b);
 /* What both cover; false when nothing. */
 bool ts_intersect(const struct ts *a, const struct ts *b, struct ts *out);

@@ -213,10 +213,10 @@ static void test_tokens(void **state)
 	uint8_t tokens[4 * QUICK_CRASH_TOKEN + 1] = {1};
 
 	(void)state;
-	assert_int_equal(s->nodes[0].engine->sas->crash_token_len, QUICK_CRASH_TOKEN);
+	assert_int_equal(s->nodes[0].engine->sas->crash_token.len, QUICK_CRASH_TOKEN);
 	say(s, 0, &h, tokens, QUICK_CRASH_TOKEN, 4);
 	assert_int_equal(counters(s, 0)->crash_token_wrong, 1);
-	memcpy(tokens + 3 * QUICK_CRASH_TOKEN, s->nodes[0].engine->sas->crash_token,
+	memcpy(tokens + 3 * QUICK_CRASH_TOKEN, s->nodes[0].engine->sas->crash_token.data,
 	       QUICK_CRASH_TOKEN);
 	say(s, 0, &h, tokens + 3 * QUICK_CRASH_TOKEN, QUICK_CRASH_TOKEN - 1, 1);
 	say(s, 0, &h, tokens + 3 * QUICK_CRASH_TOKEN, QUICK_CRASH_TOKEN + 1, 1);

@@ -26,7 +26,9 @@ static bool open_datagram(struct sim *s, unsigned node, struct span datagram, st
 	struct span chain = span_of(out->bytes + WIRE_HEADER_LEN, datagram.len - WIRE_HEADER_LEN);
 	struct wire_message outer;
 	struct span inner;
+	struct crypto_cipher *cipher;
 	struct ike_sa *sa;
+	bool opened;
 
 	if (datagram.len > sizeof(out->bytes) || wire_parse_header(datagram, &out->header).error ||
 	    out->header.exchange == EXCHANGE_IKE_SA_INIT)
@@ -35,8 +37,13 @@ static bool open_datagram(struct sim *s, unsigned node, struct span datagram, st
 	DL_FOREACH (s->nodes[node].engine->sas, sa)
 		if (sa->spi_i == out->header.spi_i && sa->spi_r == out->header.spi_r)
 			break;
-	if (!sa || wire_parse_payloads(out->header.next_payload, chain, &outer).error ||
-	    !sk_open(&crypto_null, sa->open, &sa->suite, out->bytes, datagram.len, &outer, &inner))
+	if (!sa || wire_parse_payloads(out->header.next_payload, chain, &outer).error)
+		return false;
+	cipher = ike_sa_cipher(s->nodes[node].engine, sa, false);
+	opened = cipher && sk_open(&crypto_null, cipher, &sa->suite, out->bytes, datagram.len,
+				   &outer, &inner);
+	crypto_null.cipher_free(cipher);
+	if (!opened)
 		return false;
 	return wire_parse_payloads(outer.sk_next, inner, &out->m).error == WIRE_OK;
 }
@@ -370,6 +377,7 @@ static void test_unknown_before_sk(void **state)
 				.exchange = EXCHANGE_INFORMATIONAL,
 				.flags = FLAG_INITIATOR,
 				.message_id = e->sas->tx.next_id++};
+	struct crypto_cipher *cipher = ike_sa_cipher(e, e->sas, true);
 	struct wire_writer w;
 	struct span datagram;
 
@@ -381,7 +389,8 @@ static void test_unknown_before_sk(void **state)
 	wire_put_vendor_id(&w, span_of("?", 1));
 	buf_set_u8(&w.buf, 16, UNKNOWN_TYPE);
 	wire_open_sk(&w, sk_sizes(&e->sas->suite).iv);
-	assert_true(sk_seal(&crypto_null, e->sas->seal, &e->sas->suite, &w, iv, &datagram));
+	assert_true(sk_seal(&crypto_null, cipher, &e->sas->suite, &w, iv, &datagram));
+	crypto_null.cipher_free(cipher);
 	sim_net_send(s, 0, &e->sas->path, datagram);
 	sim_run(s, 100 * MONO_MS);
 	assert_int_equal(answer.n, 1);
