@@ -370,6 +370,7 @@ bool conns_unload(struct ike_engine *e, const char *name, const char **error)
 	}
 	HASH_DEL(e->conns_by_name, entry);
 	DL_DELETE(e->conns, entry);
+	e->looked = NULL;
 	conn_index_remove(&e->conns_by_peer, entry->links);
 	timer_cancel(&e->timers, &entry->retry_timer);
 	entry_touch(e, entry); /* for the last time */
@@ -407,9 +408,7 @@ void conns_free(struct ike_engine *e)
 		DL_DELETE(e->conns, entry);
 		entry_free(e, entry);
 	}
-	for (unsigned i = 0; i < e->n_secrets; i++)
-		secret_free(e->secrets[i]);
-	free(e->secrets);
+	secrets_free(&e->secrets);
 }
 
 /* ---- holds ---- */
@@ -491,39 +490,14 @@ void conns_release_hold(struct ike_engine *e, struct conn_entry *entry, const ch
 
 bool conns_load_secret(struct ike_engine *e, struct secret *secret, const char **error)
 {
-	struct secret **grown;
-
-	for (unsigned i = 0; i < e->n_secrets; i++) {
-		if (strcmp(e->secrets[i]->unique, secret->unique) != 0)
-			continue;
-		secret_free(e->secrets[i]);
-		e->secrets[i] = secret;
-		return true;
-	}
-	grown = realloc(e->secrets, (e->n_secrets + 1) * sizeof(*grown));
-	if (!grown) {
-		secret_free(secret);
-		*error = "out of memory";
-		return false;
-	}
-	e->secrets = grown;
-	e->secrets[e->n_secrets++] = secret;
-	return true;
+	*error = "out of memory";
+	return secrets_put(&e->secrets, secret);
 }
 
 bool conns_unload_secret(struct ike_engine *e, const char *unique, const char **error)
 {
-	for (unsigned i = 0; i < e->n_secrets; i++) {
-		if (strcmp(e->secrets[i]->unique, unique) != 0)
-			continue;
-		secret_free(e->secrets[i]);
-		memmove(e->secrets + i, e->secrets + i + 1,
-			(e->n_secrets - i - 1) * sizeof(e->secrets[0]));
-		e->n_secrets--;
-		return true;
-	}
 	*error = "no such secret";
-	return false;
+	return secrets_remove(&e->secrets, unique);
 }
 
 /* A name may be at that address: the conn says so, or takes anybody. */
@@ -541,21 +515,12 @@ const struct secret *conns_secret(const struct ike_engine *e, const struct ike_s
 				  const struct id *remote)
 {
 	const struct addr *there = &sa->path.remote.addr;
-	const struct secret *best = NULL;
-	unsigned best_rank = 0;
+	const struct secret_wish wish = {
+		.local = sa_local_id(sa),
+		.remote = remote,
+		.local_addr = &sa->path.local.addr,
+		.remote_addr = pins(sa->conn, remote, there) ? there : NULL,
+	};
 
-	for (unsigned i = 0; i < e->n_secrets; i++) {
-		const struct secret *s = e->secrets[i];
-		unsigned rank =
-			s->kind != SECRET_IKE
-				? 0
-				: secret_match(s, sa_local_id(sa), remote, &sa->path.local.addr,
-					       pins(sa->conn, remote, there) ? there : NULL);
-
-		if (rank > best_rank) {
-			best_rank = rank;
-			best = s;
-		}
-	}
-	return best;
+	return secrets_find(&e->secrets, &wish);
 }

@@ -6,6 +6,7 @@
 #include "ipsecd/ike/conn_index.h"
 #include "ipsecd/ike/cookie.h"
 #include "ipsecd/ike/engine.h"
+#include "ipsecd/ike/secrets.h"
 #include "ipsecd/ike/timer.h"
 
 struct ike_sa;
@@ -47,8 +48,10 @@ struct ike_engine {
 	struct conn_entry *conns;		 /* utlist, in order of loading */
 	struct conn_entry *conns_by_name;	 /* uthash hh */
 	struct conn_index conns_by_peer;
-	struct secret **secrets;
-	unsigned n_secrets;
+	struct conn_entry
+		*looked;   /* the looked_n-th of conns, where ike_engine_conn was last; NULL: */
+	unsigned looked_n; /* nowhere */
+	struct secrets secrets;
 
 	struct output *outputs;	      /* utlist queue */
 	struct output *spare_outputs; /* utlist, for when memory is short */

@@ -383,6 +383,7 @@ void ike_engine_each_sa(const struct ike_engine *e,
 const struct conn *ike_engine_conn(const struct ike_engine *e, unsigned n);
 const struct conn *ike_engine_conn_named(const struct ike_engine *e, const char *name);
 const struct secret *ike_engine_secret(const struct ike_engine *e, unsigned n);
+const struct secret *ike_engine_secret_named(const struct ike_engine *e, const char *unique);
 /* Why conn is not up and when the next attempt comes (0: none planned). */
 enum ike_reason ike_engine_conn_status(const struct ike_engine *e, const char *conn,
 				       mono_time *next_attempt, char detail[160]);

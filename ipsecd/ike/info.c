@@ -111,12 +111,17 @@ void ike_engine_each_sa(const struct ike_engine *e,
 
 const struct conn *ike_engine_conn(const struct ike_engine *e, unsigned n)
 {
-	const struct conn_entry *entry;
+	struct ike_engine *cache = (struct ike_engine *)(uintptr_t)e;
+	struct conn_entry *entry = n && n >= e->looked_n ? e->looked : NULL;
+	unsigned at = entry ? e->looked_n : 0;
 
-	DL_FOREACH (e->conns, entry)
-		if (n-- == 0)
-			return entry->version->conn;
-	return NULL;
+	if (!entry)
+		entry = e->conns;
+	for (; entry && at < n; at++)
+		entry = entry->next;
+	cache->looked = entry;
+	cache->looked_n = at;
+	return entry ? entry->version->conn : NULL;
 }
 
 const struct conn *ike_engine_conn_named(const struct ike_engine *e, const char *name)
@@ -128,7 +133,12 @@ const struct conn *ike_engine_conn_named(const struct ike_engine *e, const char 
 
 const struct secret *ike_engine_secret(const struct ike_engine *e, unsigned n)
 {
-	return n < e->n_secrets ? e->secrets[n] : NULL;
+	return n < e->secrets.n ? e->secrets.list[n] : NULL;
+}
+
+const struct secret *ike_engine_secret_named(const struct ike_engine *e, const char *unique)
+{
+	return secrets_named(&e->secrets, unique);
 }
 
 enum ike_reason ike_engine_conn_status(const struct ike_engine *e, const char *conn,

@@ -107,3 +107,8 @@ unsigned secret_match(const struct secret *s, const struct id *local, const stru
 	class = own && peer ? CLASS_BOTH : peer ? CLASS_PEER : CLASS_OWN;
 	return (class << CLASS_SHIFT) + own + peer;
 }
+
+bool secret_names_peer(unsigned rank)
+{
+	return rank >> CLASS_SHIFT >= CLASS_PEER;
+}

@@ -30,5 +30,7 @@ bool secret_equal(const struct secret *a, const struct secret *b);
  * has a key for his own address could use it under any name. */
 unsigned secret_match(const struct secret *s, const struct id *local, const struct id *remote,
 		      const struct addr *local_addr, const struct addr *remote_addr);
+/* A rank of secret_match: the secret names the peer. All of these are above all others. */
+bool secret_names_peer(unsigned rank);
 
 #endif

@@ -107,6 +107,7 @@ TEST_test_cookie := tests/unit/test_cookie.c ipsecd/ike/cookie.c tests/support/c
 TEST_test_natd := tests/unit/test_natd.c ipsecd/ike/natd.c $(WIRE_SRC) ipsecd/model/algorithm.c \
 	ipsecd/model/id.c lib/addr.c lib/buf.c lib/words.c $(CRYPTO_SRC)
 LIBS_test_natd := -lcrypto
+TEST_test_secrets := tests/unit/test_secrets.c ipsecd/ike/secrets.c ipsecd/model/secret.c ipsecd/model/id.c lib/addr.c lib/buf.c
 TEST_test_timer := tests/unit/test_timer.c ipsecd/ike/timer.c
 TEST_test_window := tests/unit/test_window.c ipsecd/ike/window.c ipsecd/ike/timer.c
 TEST_test_transitions := tests/unit/test_transitions.c ipsecd/ike/transitions.c $(WIRE_SRC) \
