@@ -19,7 +19,7 @@ packages_of() {
 	test)  echo libcmocka-dev clang clang-format libclang-rt-dev universal-ctags git \
 		charon-systemd strongswan-swanctl libcharon-extra-plugins \
 		libstrongswan-extra-plugins libstrongswan-standard-plugins \
-		iperf3 tcpdump nftables ethtool bird2 systemd systemd-container apparmor \
+		valgrind iperf3 tcpdump nftables ethtool bird2 systemd systemd-container apparmor \
 		user-mode-linux qemu-system-x86 busybox-static kmod iptables ;;
 	bench) echo iperf3 ethtool openssl ;;
 	strongswan) echo charon-systemd strongswan-swanctl libcharon-extra-plugins \

@@ -5,6 +5,7 @@ include tests/unit/tests.mk
 -include tests/sim/tests.mk
 -include tests/contract/tests.mk
 -include tests/bench/bench.mk
+-include tests/count/tests.mk
 
 # KERNEL_TESTS (in the files above) need ESP and vti in the kernel: `make test` leaves them out.
 BUILT_TESTS := $(patsubst TEST_%,%,$(filter TEST_%,$(.VARIABLES)))
