@@ -105,8 +105,7 @@ static bool load_conn(void *ctx, struct conn *conn, char *why, size_t size)
 static bool mend_conn(void *ctx, const struct conn *conn, char *why, size_t size)
 {
 	struct daemon *d = ctx;
-	uint32_t id;
-	bool ok = tunnels_ensure(d->tunnels, conn, &id, why, size);
+	bool ok = tunnels_mend(d->tunnels, conn, why, size);
 
 	shell_pump(d); /* a device that is there again */
 	return ok;

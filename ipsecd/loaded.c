@@ -9,10 +9,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MAGIC	     0x64746366u /* "dtcf" */
-#define VERSION	     1
-#define FIRST_SIZE   ((size_t)1 << 20)
-#define ITEM_MIN     4 /* bytes that each thing takes at least */
+#define MAGIC	   0x64746366u /* "dtcf" */
+#define VERSION	   1
+#define FIRST_SIZE ((size_t)1 << 20)
+#define CONN_GUESS ((size_t)1 << 10) /* more than most take; what is not written takes no memory \
+				      */
+#define ITEM_MIN     4		     /* bytes that each thing takes at least */
 #define MESSAGE_TEXT 4096
 #define CONNS_MAX    1000000u
 #define SEALS	     (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
@@ -269,8 +271,10 @@ static bool encode_into(int fd, size_t size, bool ok, const struct config *confi
 
 bool loaded_write(int fd, bool ok, const struct config *config, const struct config_errors *errors)
 {
-	size_t size = FIRST_SIZE, used;
+	size_t size = FIRST_SIZE + (ok ? config->n_conns * CONN_GUESS : 0), used;
 
+	if (size > LOADED_MAX)
+		size = LOADED_MAX;
 	while (!encode_into(fd, size, ok, config, errors, &used)) {
 		if (errno != ENOSPC || size >= LOADED_MAX)
 			return false;

@@ -2,6 +2,7 @@
  * where it is not. */
 #include "ipsecd/plane_served.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <utlist.h>
 
@@ -106,12 +107,20 @@ static void drop_child(struct served *s, struct served_child *c)
 	forget_child(s, c);
 }
 
+static void drop_name(struct served *s, struct served_tunnel *t)
+{
+	if (t->hh_name.tbl)
+		HASH_DELETE(hh_name, s->tunnels_by_name, t);
+	t->hh_name.tbl = NULL;
+}
+
 /* The plane's are gone with the device. */
 static void forget_tunnel(struct served *s, struct served_tunnel *t)
 {
 	while (t->children)
 		forget_child(s, t->children);
 	HASH_DEL(s->tunnels, t);
+	drop_name(s, t);
 	free(t);
 }
 
@@ -149,6 +158,7 @@ void served_free(struct served *s)
 			free(c);
 		}
 		HASH_DEL(s->tunnels, t);
+		drop_name(s, t);
 		free(t);
 	}
 }
@@ -159,7 +169,9 @@ static void note(struct served *s, struct served_tunnel *t, const struct tunnel_
 {
 	struct dataplane_tunnel_info info;
 
+	drop_name(s, t);
 	t->config = *config;
+	HASH_ADD(hh_name, s->tunnels_by_name, config.name, strlen(t->config.name), t);
 	t->claimed = true;
 	if (s->ops->tunnel_info(s->plane, t->id, &info))
 		t->ifindex = info.ifindex;
@@ -169,11 +181,8 @@ static struct served_tunnel *find_name(const struct served *s, const char *name)
 {
 	struct served_tunnel *t;
 
-	for (t = s->tunnels; t; t = t->hh.next) {
-		if (strcmp(t->config.name, name) == 0)
-			return t;
-	}
-	return NULL;
+	HASH_FIND(hh_name, s->tunnels_by_name, name, strlen(name), t);
+	return t;
 }
 
 static struct served_tunnel *set_id(struct served *s, struct served_tunnel *t, uint32_t id)
@@ -186,6 +195,7 @@ static struct served_tunnel *set_id(struct served *s, struct served_tunnel *t, u
 		return t;
 	while (t->children)
 		forget_child(s, t->children);
+	drop_name(s, t);
 	free(t);
 	return NULL;
 }
@@ -253,6 +263,32 @@ bool served_info(struct served *s, uint32_t id, struct dataplane_tunnel_info *ou
 		out->inherited += t->n_inherited;
 	}
 	return true;
+}
+
+struct ipc_info served_ipc_info(struct served *s, uint32_t tunnel)
+{
+	struct dataplane_tunnel_info i;
+	struct ipc_info out;
+
+	memset(&out, 0, sizeof(out));
+	out.tunnel = tunnel;
+	if (!served_info(s, tunnel, &i))
+		return out;
+	out.there = 1;
+	out.link_up = i.link_up;
+	out.admin_up = i.admin_up;
+	out.as_made = i.as_made;
+	out.offloads = (uint8_t)i.offloads;
+	memcpy(out.name, i.name, sizeof(out.name));
+	snprintf(out.kind, sizeof(out.kind), "%s", i.kind ? i.kind : "");
+	out.ifindex = i.ifindex;
+	out.mtu = i.mtu;
+	out.mark_in = i.mark_in;
+	out.mark_out = i.mark_out;
+	out.if_id_in = i.if_id_in;
+	out.if_id_out = i.if_id_out;
+	out.inherited = i.inherited;
+	return out;
 }
 
 void served_disinherit(struct served *s, uint32_t id)

@@ -24,7 +24,7 @@ struct served_tunnel {
 	int ifindex;	      /* when last looked at */
 	unsigned n_inherited; /* outbound CHILD_SAs that nobody has claimed */
 	struct served_child *children;
-	UT_hash_handle hh;
+	UT_hash_handle hh, hh_name;
 };
 
 /* An address that was added at ike's wish: it may be removed, others may not. */
@@ -37,7 +37,7 @@ struct served_addr {
 struct served {
 	const struct dataplane_ops *ops;
 	struct dataplane *plane;
-	struct served_tunnel *tunnels;
+	struct served_tunnel *tunnels, *tunnels_by_name;
 	struct served_child *children;
 	struct served_addr *addrs;
 	/* The last unclaimed one of the tunnel that could send is gone, or claimed. */
@@ -63,6 +63,8 @@ enum dataplane_error served_update(struct served *s, const struct ipc_tunnel *t)
 enum dataplane_error served_remove(struct served *s, uint32_t id);
 /* false: no such tunnel. */
 bool served_info(struct served *s, uint32_t id, struct dataplane_tunnel_info *out);
+/* As ike is told it; there: 0 without such a tunnel. */
+struct ipc_info served_ipc_info(struct served *s, uint32_t tunnel);
 void served_disinherit(struct served *s, uint32_t id);
 enum dataplane_error served_install(struct served *s, const struct child_sa *c);
 enum dataplane_error served_child_update(struct served *s, const struct child_sa *c);

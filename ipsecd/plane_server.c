@@ -90,31 +90,6 @@ static void refuse(struct plane_server *s, const struct ipc_message *m, int erro
 	answer(s, m, &d, sizeof(d));
 }
 
-static struct ipc_info info_of(struct plane_server *s, uint32_t tunnel)
-{
-	struct dataplane_tunnel_info i;
-	struct ipc_info out;
-
-	memset(&out, 0, sizeof(out));
-	out.tunnel = tunnel;
-	if (!served_info(&s->served, tunnel, &i))
-		return out;
-	out.there = 1;
-	out.link_up = i.link_up;
-	out.admin_up = i.admin_up;
-	out.offloads = (uint8_t)i.offloads;
-	memcpy(out.name, i.name, sizeof(out.name));
-	snprintf(out.kind, sizeof(out.kind), "%s", i.kind ? i.kind : "");
-	out.ifindex = i.ifindex;
-	out.mtu = i.mtu;
-	out.mark_in = i.mark_in;
-	out.mark_out = i.mark_out;
-	out.if_id_in = i.if_id_in;
-	out.if_id_out = i.if_id_out;
-	out.inherited = i.inherited;
-	return out;
-}
-
 static void answer_made(struct plane_server *s, const struct ipc_message *m, uint32_t tunnel,
 			enum dataplane_error e)
 {
@@ -123,7 +98,7 @@ static void answer_made(struct plane_server *s, const struct ipc_message *m, uin
 	memset(&made, 0, sizeof(made));
 	made.done = plane_done(s, e);
 	note_failure(s, m, &made.done);
-	made.info = info_of(s, tunnel);
+	made.info = served_ipc_info(&s->served, tunnel);
 	answer(s, m, &made, sizeof(made));
 }
 
@@ -180,7 +155,7 @@ static void on_tunnel_info(struct plane_server *s, const struct ipc_message *m)
 		uint32_t tunnel;
 
 		memcpy(&tunnel, m->body.ptr + i * sizeof(tunnel), sizeof(tunnel));
-		infos[i] = info_of(s, tunnel);
+		infos[i] = served_ipc_info(&s->served, tunnel);
 	}
 	answer(s, m, infos, n * sizeof(infos[0]));
 }
@@ -504,7 +479,7 @@ void plane_server_event(void *ctx, const struct dataplane_event *e)
 	struct served_child *c = NULL;
 
 	if (e->kind == DATAPLANE_DEVICE_CHANGED) {
-		info_of(s, e->tunnel); /* the device may have another number */
+		served_ipc_info(&s->served, e->tunnel); /* the device may have another number */
 	} else if (e->kind != DATAPLANE_ACQUIRE && e->kind != DATAPLANE_INHERITED_GONE) {
 		c = served_child(&s->served, e->child);
 	}

@@ -8,6 +8,7 @@ struct pools {
 	struct pools_host host;
 	struct pool_backend *memory;
 	const struct ike_lease_info *held; /* during pools_hold */
+	bool due;			   /* pools_review */
 };
 
 /* An address that is not to be had again (its pool is another one by now) stays the peer's; it
@@ -53,6 +54,21 @@ struct pools *pools_new(const struct pools_host *host)
 	return NULL;
 }
 
+static void review(struct pools *p)
+{
+	const struct conn *conn;
+
+	if (!p->due)
+		return;
+	p->due = false;
+	memory_review_begin(p->memory);
+	for (unsigned n = 0; (conn = ike_engine_conn(p->host.engine, n)) != NULL; n++) {
+		for (unsigned i = 0; i < conn->n_pools; i++)
+			memory_review_ref(p->memory, &conn->pools[i]);
+	}
+	memory_review_end(p->memory);
+}
+
 void pools_free(struct pools *p)
 {
 	if (!p)
@@ -63,6 +79,7 @@ void pools_free(struct pools *p)
 
 struct pool_backend *pools_memory(struct pools *p)
 {
+	review(p);
 	return p->memory;
 }
 
@@ -122,6 +139,7 @@ static void request(struct pools *p, const char *conn, const struct pool_ref *po
 		else
 			add(&refs, &pools[i]);
 	}
+	review(p);
 	r->pools = refs.list;
 	r->n_pools = (uint8_t)refs.n;
 	pool_memory.request(p->memory, r);
@@ -153,16 +171,10 @@ void pools_release(struct pools *p, uint64_t query)
 	pool_memory.release(p->memory, query);
 }
 
+/* When somebody looks next: with thousands of connections a reload would do little else. */
 void pools_review(struct pools *p)
 {
-	const struct conn *conn;
-
-	memory_review_begin(p->memory);
-	for (unsigned n = 0; (conn = ike_engine_conn(p->host.engine, n)) != NULL; n++) {
-		for (unsigned i = 0; i < conn->n_pools; i++)
-			memory_review_ref(p->memory, &conn->pools[i]);
-	}
-	memory_review_end(p->memory);
+	p->due = true;
 }
 
 static bool label_of(const struct conn *conn, const char *range, char *text, size_t size)

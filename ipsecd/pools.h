@@ -23,7 +23,8 @@ void pools_query(struct pools *p, const struct ike_output *query);
 void pools_release(struct pools *p, uint64_t query);
 /* What a peer has from a former process of ours: it holds it again, under the same number. */
 void pools_hold(struct pools *p, const struct ike_lease_info *lease);
-/* Connections came or went: pools that none of them names go, when nobody has an address. */
+/* Connections came or went: pools that none of them names go, when nobody has an address,
+ * before anybody asks for one or looks. */
 void pools_review(struct pools *p);
 /* What people call a pool: its own name, or that of the first connection with this range (with
  * "-2" behind it for its second range, and so on). Names of ranges have dots, and swanctl reads

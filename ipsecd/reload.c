@@ -150,20 +150,6 @@ static void mark_unseen(struct known *set)
 
 /* ---- the difference ---- */
 
-/* They mostly are in the same order there: the search begins at the n-th. */
-static const struct secret *loaded_secret(const struct reload *r, const char *unique, unsigned n)
-{
-	const struct secret *s = ike_engine_secret(r->host.engine, n);
-
-	if (s && strcmp(s->unique, unique) == 0)
-		return s;
-	for (n = 0; (s = ike_engine_secret(r->host.engine, n)) != NULL; n++) {
-		if (strcmp(s->unique, unique) == 0)
-			return s;
-	}
-	return NULL;
-}
-
 static void load_secrets(struct reload *r, struct config *config)
 {
 	for (unsigned i = 0; i < config->n_secrets; i++) {
@@ -173,7 +159,7 @@ static void load_secrets(struct reload *r, struct config *config)
 
 		if (!remember(r, &r->secrets, s->unique))
 			continue;
-		old = loaded_secret(r, s->unique, i);
+		old = ike_engine_secret_named(r->host.engine, s->unique);
 		if (old && secret_equal(old, s))
 			continue;
 		config->secrets[i] = NULL;
@@ -252,8 +238,12 @@ static void unload_secrets(struct reload *r)
 	}
 }
 
-static void remember_conns(struct reload *r, const struct config *config)
+/* All names at once: each time that they change, all of them are written for a process after this
+ * one. */
+static void remember_names(struct reload *r, const struct config *config)
 {
+	for (unsigned i = 0; i < config->n_secrets; i++)
+		remember(r, &r->secrets, config->secrets[i]->unique);
 	for (unsigned i = 0; i < config->n_conns; i++)
 		remember(r, &r->conns, config->conns[i].conn->name);
 }
@@ -281,9 +271,9 @@ static void apply(struct reload *r, struct config *config)
 	mark_unseen(r->conns);
 	mark_unseen(r->secrets);
 	r->host.settings(r->host.ctx, &config->settings);
+	remember_names(r, config);
 	load_secrets(r, config); /* before the conns that need them */
-	remember_conns(r, config);
-	unload_conns(r); /* first: a new conn may want the device of one that is gone */
+	unload_conns(r);	 /* first: a new conn may want the device of one that is gone */
 	refused = load_conns(r, config);
 	unload_secrets(r);
 	log_to(r->host.log, LOG_LEVEL_NOTICE, "cfg", "",

@@ -141,6 +141,21 @@ bool tunnel_change_device(struct tunnels *t, struct tunnel *tunnel,
 	return true;
 }
 
+bool tunnels_mend(struct tunnels *t, const struct conn *conn, char *why, size_t size)
+{
+	const struct tunnel *tunnel;
+	struct tunnel_view view;
+	uint32_t id;
+
+	HASH_FIND(hh_conn, t->by_conn, conn->name, strlen(conn->name), tunnel);
+	if (tunnel) {
+		tunnel_view_of(t, tunnel, &view);
+		if (view.info.as_made && view.info.ifindex == tunnel->ifindex)
+			return true;
+	}
+	return tunnels_ensure(t, conn, &id, why, size);
+}
+
 void tunnels_set_vips(struct tunnels *t, uint32_t id, const struct addr *vips, unsigned n)
 {
 	struct tunnel *tunnel = tunnel_by_id(t, id);

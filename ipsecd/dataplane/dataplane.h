@@ -147,6 +147,8 @@ struct dataplane_tunnel_info {
 	uint32_t if_id_in, if_id_out;
 	unsigned offloads;  /* enum dataplane_offload */
 	unsigned inherited; /* outbound SAs of a former process that still send */
+	bool as_made;	    /* nobody changed anything of what the last update set: another one
+			       of the same configuration would do nothing. false: perhaps */
 };
 
 struct dataplane_ops {

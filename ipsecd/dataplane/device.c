@@ -99,7 +99,7 @@ static void look_at(void *ctx, const struct netlink_addr *addr)
 	l->found = l->found || prefix_equal(&addr->prefix, l->prefix);
 }
 
-void device_addr_changed(struct netlink *nl, const struct tunnel_config *config,
+bool device_addr_changed(struct netlink *nl, const struct tunnel_config *config,
 			 const struct netlink_addr *addr, const struct log_sink *log)
 {
 	struct lookup l = {.prefix = &addr->prefix};
@@ -107,15 +107,16 @@ void device_addr_changed(struct netlink *nl, const struct tunnel_config *config,
 	char text[PREFIX_TEXT];
 
 	if (!addr->removed || !find_prefix(config, &addr->prefix))
-		return;
+		return false;
 	/* With the device, or set down with it: told otherwise. */
 	if (netlink_link_get(nl, addr->ifindex, &link) != 0 || !(link.flags & IFF_UP))
-		return;
+		return false;
 	if (netlink_addr_list(nl, addr->ifindex, look_at, &l) != 0 || l.found)
-		return;
+		return false;
 	log_to(log, LOG_LEVEL_WARN, "knl", config->name,
 	       "%s: somebody removed the address %s; a reload brings it back", link.name,
 	       prefix_format(&addr->prefix, text));
+	return true;
 }
 
 int device_set_link(struct netlink *nl, int ifindex, bool up)

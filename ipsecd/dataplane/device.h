@@ -26,8 +26,8 @@ int device_set_addrs(struct netlink *nl, int ifindex, const struct tunnel_config
 bool device_config_equal(const struct tunnel_config *a, const struct tunnel_config *b);
 /* What rtnetlink tells of an address of the tunnel's device: one of the configuration that is
  * not there any more, though the device is up, was taken away by somebody. Said in the log; an
- * update brings it back. */
-void device_addr_changed(struct netlink *nl, const struct tunnel_config *config,
+ * update brings it back. true: so it is. */
+bool device_addr_changed(struct netlink *nl, const struct tunnel_config *config,
 			 const struct netlink_addr *addr, const struct log_sink *log);
 /* The MTU of the path between two outer addresses as the routing table knows it, with what ICMP
  * told of it (the kernel forgets that after 10 minutes, RFC 1191 6.3); 0: there is no route. */

@@ -25,7 +25,7 @@ struct forward_tunnel {
 	bool flags_told;   /* that it can't do all that was configured */
 	unsigned may_join; /* COALESCE_*: what its device takes in super-packets */
 	struct forward_tunnel *acquire_prev, *acquire_next; /* lane.acquires */
-	UT_hash_handle hh;
+	UT_hash_handle hh, hh_name;
 };
 
 struct forward {
@@ -36,7 +36,7 @@ struct forward {
 	struct sa_area *area; /* the host's, or, `own_area`, in this process's memory */
 	bool own_area;
 	struct sadb sadb;
-	struct forward_tunnel *tunnels;
+	struct forward_tunnel *tunnels, *tunnels_by_name;
 	struct held held; /* packets whose SPI nobody knows yet */
 	char error[192];  /* the words for the last error that a verb returned */
 	struct lane lane;

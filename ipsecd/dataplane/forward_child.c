@@ -49,7 +49,11 @@ enum dataplane_error forward_tunnel_add(struct forward *f, struct forward_tunnel
 	HASH_ADD(hh, f->tunnels, id, sizeof(t->id), t);
 	if (!t->hh.tbl)
 		return forward_fail(f, DATAPLANE_NO_MEMORY, "out of memory");
-	return DATAPLANE_OK;
+	HASH_ADD_KEYPTR(hh_name, f->tunnels_by_name, t->name, strlen(t->name), t);
+	if (t->hh_name.tbl)
+		return DATAPLANE_OK;
+	HASH_DELETE(hh, f->tunnels, t);
+	return forward_fail(f, DATAPLANE_NO_MEMORY, "out of memory");
 }
 
 void forward_sa_remove(struct forward *f, struct sa *sa)
@@ -69,6 +73,7 @@ void forward_tunnel_remove(struct forward *f, struct forward_tunnel *t)
 		DL_DELETE2(f->lane.acquires, t, acquire_prev, acquire_next);
 	area_slot_free(t->slot);
 	HASH_DELETE(hh, f->tunnels, t);
+	HASH_DELETE(hh_name, f->tunnels_by_name, t);
 }
 
 struct forward_tunnel *forward_tunnel_find(const struct forward *f, uint32_t id)

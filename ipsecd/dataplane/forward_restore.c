@@ -20,12 +20,10 @@ enum dataplane_error forward_tunnel_keep(struct forward *f, struct forward_tunne
 
 static struct forward_tunnel *find_name(const struct forward *f, const char *name)
 {
-	struct forward_tunnel *t, *next;
+	struct forward_tunnel *t;
 
-	HASH_ITER (hh, f->tunnels, t, next)
-		if (strcmp(t->name, name) == 0)
-			return t;
-	return NULL;
+	HASH_FIND(hh_name, f->tunnels_by_name, name, strlen(name), t);
+	return t;
 }
 
 static bool set_id(struct forward *f, struct forward_tunnel *t, uint32_t id)

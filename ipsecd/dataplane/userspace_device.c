@@ -182,6 +182,7 @@ void userspace_device_detach(struct tunnel *t)
 		return;
 	t->present = false;
 	t->info.admin_up = false;
+	t->info.as_made = false;
 	t->info.ifindex = 0;
 	t->info.offloads = 0;
 	ev_io_stop(d->forward.host.loop, &t->readable);
@@ -209,6 +210,7 @@ static enum dataplane_error device_fill(struct tunnel *t)
 	if (error)
 		return userspace_failed(d, t, "setting it up", error);
 	t->info.admin_up = true;
+	t->info.as_made = true;
 	t->announce = DEVICE_ANNOUNCE_TICKS;
 	if (t->info.link_up) /* made again in the life of its CHILD_SAs */
 		error = device_set_link(d->netlink, t->tun.ifindex, true);
@@ -310,6 +312,7 @@ static bool device_refresh(struct tunnel *t)
 	if (up && link.operstate != (t->info.link_up ? IF_OPER_UP : IF_OPER_DORMANT))
 		device_set_link(d->netlink, t->tun.ifindex, t->info.link_up);
 	if (t->info.mtu != (uint16_t)link.mtu) {
+		t->info.as_made = false;
 		t->info.mtu = (uint16_t)link.mtu;
 		clamp_mss(t);
 	}
@@ -359,8 +362,8 @@ static void addr_changed(void *ctx, const struct netlink_addr *addr)
 	struct tunnel *t;
 
 	HASH_FIND(by_ifindex, d->by_ifindex, &addr->ifindex, sizeof(addr->ifindex), t);
-	if (t)
-		device_addr_changed(d->netlink, &t->config, addr, d->forward.host.log);
+	if (t && device_addr_changed(d->netlink, &t->config, addr, d->forward.host.log))
+		t->info.as_made = false;
 }
 
 static void changes_lost(void *ctx)
@@ -368,8 +371,10 @@ static void changes_lost(void *ctx)
 	struct dataplane *d = ctx;
 	struct tunnel *t, *next;
 
-	HASH_ITER (by_ifindex, d->by_ifindex, t, next)
+	HASH_ITER (by_ifindex, d->by_ifindex, t, next) {
+		t->info.as_made = false;
 		mark_dirty(t);
+	}
 }
 
 bool userspace_changes_open(struct dataplane *d)

@@ -71,7 +71,7 @@ struct ipc_done {
 struct ipc_info {
 	uint32_t tunnel;
 	uint8_t there; /* 0: no such tunnel */
-	uint8_t link_up, admin_up;
+	uint8_t link_up, admin_up, as_made;
 	uint8_t offloads; /* enum dataplane_offload */
 	char name[IF_NAMESIZE], kind[8];
 	int32_t ifindex;

@@ -75,7 +75,8 @@ void far_take_info(struct far_tunnel *t, const struct ipc_info *info, unsigned r
 					    .mark_out = info->mark_out,
 					    .if_id_in = info->if_id_in,
 					    .if_id_out = info->if_id_out,
-					    .inherited = info->inherited};
+					    .inherited = info->inherited,
+					    .as_made = info->as_made != 0};
 	memcpy(i->name, info->name, sizeof(i->name));
 	for (unsigned k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
 		if (strcmp(info->kind, kinds[k]) == 0)
