@@ -12,9 +12,10 @@
 #define MAGIC	   0x64746366u /* "dtcf" */
 #define VERSION	   1
 #define FIRST_SIZE ((size_t)1 << 20)
-#define CONN_GUESS ((size_t)1 << 10) /* more than most take; what is not written takes no memory \
-				      */
-#define ITEM_MIN     4		     /* bytes that each thing takes at least */
+#define CONN_GUESS                                                                    \
+	((size_t)1 << 10) /* more than most take; what is not written takes no memory \
+			   */
+#define ITEM_MIN     4	  /* bytes that each thing takes at least */
 #define MESSAGE_TEXT 4096
 #define CONNS_MAX    1000000u
 #define SEALS	     (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
