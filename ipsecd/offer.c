@@ -112,15 +112,23 @@ static void name(char *list, size_t size, bool given, const char *word)
 		snprintf(list + n, size - n, "%s%s", n ? ", " : "", word);
 }
 
-static bool sets_mark(const struct conn *conn)
+static bool any_child(const struct conn *conn, bool (*has)(const struct child_flags *f))
 {
 	for (uint16_t i = 0; i < conn->n_children; i++) {
-		const struct child_flags *f = &conn->children[i].flags;
-
-		if (f->set_mark_in_mask || f->set_mark_out_mask)
+		if (has(&conn->children[i].flags))
 			return true;
 	}
 	return false;
+}
+
+static bool sets_mark(const struct child_flags *f)
+{
+	return f->set_mark_in_mask || f->set_mark_out_mask;
+}
+
+static bool wants_card(const struct child_flags *f)
+{
+	return f->offload == CHILD_OFFLOAD_YES;
 }
 
 void offer_say_unused(const struct offer *o, const struct conn *conn)
@@ -132,7 +140,8 @@ void offer_say_unused(const struct offer *o, const struct conn *conn)
 		return;
 	name(list, sizeof(list), t->keyed, "marks and interface ids");
 	name(list, sizeof(list), t->kind != DEVICE_AUTO, "the kind of device");
-	name(list, sizeof(list), sets_mark(conn), "set-mark");
+	name(list, sizeof(list), any_child(conn, sets_mark), "set-mark");
+	name(list, sizeof(list), any_child(conn, wants_card), "nic-offload");
 	if (list[0])
 		log_to(o->log, LOG_LEVEL_WARN, "tun", conn->name,
 		       "without effect on the %s data plane: %s", o->ops->name, list);

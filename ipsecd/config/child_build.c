@@ -78,6 +78,20 @@ static void congestion(struct build *b)
 		b->child->flags.no_ecn = !copied;
 }
 
+static void offload(struct build *b)
+{
+	const struct setting *s = build_get(b, KEYWORD_NIC_OFFLOAD, false);
+
+	if (s && strcasecmp(s->value, "packet") == 0)
+		config_error(
+			b->errors, &s->at,
+			"%s=packet: a network card's policies know no tunnel devices: expected "
+			"no, auto, yes or crypto",
+			setting_name(s));
+	else if (s && !offload_parse(s->value, &b->child->flags.offload))
+		value_error(b->errors, s, "no, auto, yes or crypto");
+}
+
 static void set_mark(struct build *b, enum keyword_id id, struct mark same, uint32_t *value,
 		     uint32_t *mask)
 {
@@ -126,6 +140,7 @@ void build_child(struct build *b)
 	dont_fragment(b);
 	dscp(b);
 	congestion(b);
+	offload(b);
 	set_mark(b, KEYWORD_SET_MARK_IN, t->mark_in, &f->set_mark_in, &f->set_mark_in_mask);
 	set_mark(b, KEYWORD_SET_MARK_OUT, t->mark_out, &f->set_mark_out, &f->set_mark_out_mask);
 	b->child->updown = script(b, false);

@@ -151,6 +151,7 @@ static const struct keyword keywords[] = {
 	CONN("nopmtudisc", KEYWORD_NOPMTUDISC),
 	CONN("copy-ecn", KEYWORD_COPY_ECN),
 	CONN("copy-dscp", KEYWORD_COPY_DSCP),
+	CONN("nic-offload", KEYWORD_NIC_OFFLOAD),
 	CONN("encap-dscp", KEYWORD_ENCAP_DSCP),
 	CONN("decap-dscp", KEYWORD_DECAP_DSCP),
 	CONN("tfc", KEYWORD_TFC),
@@ -198,7 +199,6 @@ static const struct keyword keywords[] = {
 	CONN_ONLY("ppk", "no never", "post-quantum preshared keys are not supported"),
 	CONN_ONLY("send-redirect", "no never", "IKE redirect is not supported"),
 	CONN_ONLY("accept-redirect", "no", "IKE redirect is not supported"),
-	CONN_ONLY("nic-offload", "no auto", "offload to the network card is not supported"),
 
 	/* known elsewhere */
 	CONN_REFUSED("ah", "AH is not supported"),

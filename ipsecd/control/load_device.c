@@ -140,6 +140,17 @@ bool load_copy_dscp(struct load *l, const struct load_key *key, const struct loa
 	return load_error(l, "='%s': expected out, in, yes or no", load_only(w));
 }
 
+bool load_offload(struct load *l, const struct load_key *key, const struct load_words *w)
+{
+	(void)key;
+	if (strcmp(load_only(w), "packet") == 0)
+		return load_error(l, "='packet': a network card's policies know no tunnel devices; "
+				     "expected no, auto, yes or crypto");
+	if (!offload_parse(load_only(w), &l->child->flags.offload))
+		return load_error(l, "='%s': expected no, auto, yes or crypto", load_only(w));
+	return true;
+}
+
 bool load_window(struct load *l, const struct load_key *key, const struct load_words *w)
 {
 	uint64_t n;

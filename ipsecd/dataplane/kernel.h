@@ -8,6 +8,7 @@
  *	kernel_link.c     what others do to devices
  *	kernel_child.c    CHILD_SAs: verbs and states
  *	kernel_state.c    the table of states
+ *	kernel_offload.c  states whose cryptography the network card does
  *	kernel_policy.c   which policies there have to be, and setting them
  *	kernel_event.c    NETLINK_XFRM's events, looking at counters, telling the host
  *	kernel_found.c    what a former process left: inheritance, settling, flush
@@ -129,6 +130,8 @@ struct kernel_tunnel {
 	struct kernel_tunnel *dirty_prev, *dirty_next;
 	unsigned announce; /* ticks in which the addresses are told again */
 	mono_time mtu_next;
+	bool offload_told;
+	int offload; /* ifindex, as told; 0: the kernel's own */
 
 	struct kernel_child *newest;
 	uint32_t last_priority;
@@ -290,6 +293,13 @@ struct kernel_state *kernel_state_find(const struct dataplane *d, const struct a
 bool kernel_state_track(struct dataplane *d, struct kernel_state *s, const struct addr *dst,
 			uint32_t spi, const struct xfrm_tag *tag);
 void kernel_state_forget(struct dataplane *d, struct kernel_state *s);
+
+/* ---- kernel_offload.c ---- */
+
+/* Adds the state, to the network card where that is asked for. *error: what the kernel said of a
+ * state that is nobody's but its own; not OK: the words are set, and it is not there. */
+enum dataplane_error kernel_offload_add(const struct kernel_child *c, const struct xfrm_state *s,
+					int *error);
 
 /* ---- kernel_policy.c ---- */
 

@@ -106,10 +106,13 @@ static enum dataplane_error direction_add(struct kernel_child *c, struct directi
 {
 	struct dataplane *d = c->tunnel->plane;
 	struct xfrm_state s = state_of(c, x, sequence);
-	int e = xfrm_state_add(d->xfrm, &s);
+	int e;
+	enum dataplane_error offload = kernel_offload_add(c, &s, &e);
 
 	if (e)
 		return refused(c, x, e);
+	if (offload != DATAPLANE_OK)
+		return offload;
 	x->last = (struct xfrm_state_info){.sequence = sequence, .received = sequence};
 	if (kernel_state_track(d, &x->state, &s.dst, s.spi, &s.tag))
 		return DATAPLANE_OK;

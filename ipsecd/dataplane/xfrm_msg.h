@@ -74,6 +74,7 @@ struct xfrm_state_info {
 	uint64_t sequence; /* outbound: last used */
 	uint64_t received; /* inbound: highest so far */
 	bool esn;
+	int offload; /* ifindex of the device that does its cryptography; 0: none */
 };
 
 struct xfrm_policy {

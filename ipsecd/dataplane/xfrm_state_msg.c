@@ -218,6 +218,17 @@ static bool put_encap(struct nlmsghdr *h, size_t size, const struct xfrm_state *
 	return !s->encap || mnl_attr_put_check(h, size, XFRMA_ENCAP, sizeof(encap), &encap);
 }
 
+/* Without a device's index the kernel takes that of the route between the two ends. */
+static bool put_offload(struct nlmsghdr *h, size_t size, const struct xfrm_state *s)
+{
+	struct xfrm_user_offload o = {.flags = s->inbound ? XFRM_OFFLOAD_INBOUND : 0};
+
+	if (s->dst.family == AF_INET6)
+		o.flags |= XFRM_OFFLOAD_IPV6;
+	return s->flags.offload == CHILD_OFFLOAD_NO ||
+	       mnl_attr_put_check(h, size, XFRMA_OFFLOAD_DEV, sizeof(o), &o);
+}
+
 /* ---- building ---- */
 
 static uint64_t limit(uint64_t n)
@@ -264,7 +275,8 @@ struct nlmsghdr *xfrm_build_state_add(void *buf, size_t size, const struct xfrm_
 		return NULL;
 	put_state(s, mnl_nlmsg_get_payload(h));
 	return put_algorithms(h, size, s) && put_replay(h, size, s) && put_encap(h, size, s) &&
-			       xfrm_put_tag(h, size, &s->tag) && put_flags(h, size, s)
+			       xfrm_put_tag(h, size, &s->tag) && put_flags(h, size, s) &&
+			       (update || put_offload(h, size, s))
 		       ? h
 		       : NULL;
 }

@@ -69,6 +69,7 @@ static void take_replay_esn(const struct nlattr *attr, uint64_t *sequence, uint6
 
 void xfrm_take_state_attr(const struct nlattr *attr, struct xfrm_state_info *out)
 {
+	struct xfrm_user_offload offload = {0};
 	uint16_t window;
 
 	switch (mnl_attr_get_type(attr)) {
@@ -86,6 +87,11 @@ void xfrm_take_state_attr(const struct nlattr *attr, struct xfrm_state_info *out
 		return;
 	case XFRMA_REPLAY_ESN_VAL:
 		take_replay_esn(attr, &out->sequence, &out->received, &window);
+		return;
+	case XFRMA_OFFLOAD_DEV:
+		if (mnl_attr_get_payload_len(attr) >= sizeof(offload))
+			memcpy(&offload, mnl_attr_get_payload(attr), sizeof(offload));
+		out->offload = offload.ifindex;
 		return;
 	case XFRMA_LASTUSED:
 		if (mnl_attr_get_payload_len(attr) == sizeof(out->last_time))
@@ -190,6 +196,9 @@ static void take_flag_attr(const struct nlattr *attr, struct xfrm_state *out)
 		if (n & XFRM_SA_XFLAG_DONT_ENCAP_DSCP)
 			out->flags.dscp =
 				out->flags.dscp == CHILD_DSCP_BOTH ? CHILD_DSCP_IN : CHILD_DSCP_NO;
+		return;
+	case XFRMA_OFFLOAD_DEV:
+		out->flags.offload = CHILD_OFFLOAD_YES;
 		return;
 	default:
 		xfrm_take_tag(attr, &out->tag);

@@ -9,9 +9,15 @@ static void keys(struct codec *c, struct child_keys *k)
 
 static void flags(struct codec *c, struct child_flags *f)
 {
+	unsigned both;
+
 	CODEC_ENUM(c, f->df, CHILD_DF_CLEAR + 1, "unknown treatment of DF");
 	CODEC_ENUM(c, f->dscp, CHILD_DSCP_BOTH + 1, "unknown treatment of DSCP");
-	codec_bool(c, &f->no_ecn);
+	/* One byte, so that records of before there was an offload are read, too. */
+	both = codec_choice(c, f->no_ecn | (unsigned)f->offload << 1, (CHILD_OFFLOAD_YES + 1) << 1,
+			    "unknown treatment of ECN or offload");
+	f->no_ecn = both & 1;
+	f->offload = (uint8_t)(both >> 1);
 	codec_u16(c, &f->tfc_pad);
 	codec_u32(c, &f->set_mark_out);
 	codec_u32(c, &f->set_mark_out_mask);

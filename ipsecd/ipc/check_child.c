@@ -152,6 +152,7 @@ const char *check_child(struct span body)
 	if (!flags_at(body, flags, sizeof(flags) / sizeof(flags[0])))
 		return "a flag is neither 0 nor 1";
 	if (!enum_at(body, offsetof(struct child_sa, flags.df), CHILD_DF_CLEAR) ||
+	    body.ptr[offsetof(struct child_sa, flags.offload)] > CHILD_OFFLOAD_YES ||
 	    !enum_at(body, offsetof(struct child_sa, flags.dscp), CHILD_DSCP_BOTH))
 		return "no such way with outer headers";
 	why = check_selectors(body, offsetof(struct child_sa, local_ts));

@@ -23,12 +23,16 @@ struct child_keys {
 enum child_df { CHILD_DF_COPY, CHILD_DF_CLEAR };
 enum child_dscp { CHILD_DSCP_OUT, CHILD_DSCP_NO, CHILD_DSCP_IN, CHILD_DSCP_BOTH };
 
+/* Who does the cryptography: the kernel, the network card where it can, or it alone. */
+enum child_offload { CHILD_OFFLOAD_NO, CHILD_OFFLOAD_AUTO, CHILD_OFFLOAD_YES };
+
 #define CHILD_TFC_MTU UINT16_MAX
 
 struct child_flags {
 	enum child_df df;     /* copy DF outwards, or let the network fragment */
 	enum child_dscp dscp; /* copied outwards / not / inwards / both */
 	bool no_ecn;	      /* congestion marks are not copied inwards */
+	uint8_t offload;      /* enum child_offload */
 	uint16_t tfc_pad;     /* inner packets are padded to this length; CHILD_TFC_MTU; 0: none */
 	uint32_t set_mark_out, set_mark_out_mask; /* mark of the ESP packets sent; 0/0: unchanged */
 	uint32_t set_mark_in, set_mark_in_mask;	  /* mark of the inner packets received */

@@ -48,6 +48,8 @@ bool mark_parse(const char *text, struct mark *out);
 bool key_is_unique(const char *text);
 bool mark_equal(struct mark a, struct mark b);
 /* The same of a mark that is set on packets: 0 is a value, too ("0/0xff" clears bits). */
+/* no, auto, yes or crypto; enum child_offload. */
+bool offload_parse(const char *text, uint8_t *out);
 bool mark_parse_set(const char *text, uint32_t *value, uint32_t *mask);
 
 /* At most 15 letters, digits, '-', '_' and '.', and none of the kernel's own. */

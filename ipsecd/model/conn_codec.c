@@ -188,9 +188,15 @@ static void code_tunnel(struct fields *c, struct tunnel_config *t)
 
 static void code_flags(struct fields *c, struct child_flags *f)
 {
+	uint8_t both;
+
 	f->df = fields_u8(c, (uint8_t)f->df, CHILD_DF_CLEAR, "child's DF");
 	f->dscp = fields_u8(c, (uint8_t)f->dscp, CHILD_DSCP_BOTH, "child's DSCP");
-	f->no_ecn = fields_bool(c, f->no_ecn, "child's ECN");
+	/* One byte, so that records of before there was an offload are read, too. */
+	both = fields_u8(c, (uint8_t)(f->no_ecn | f->offload << 1), CHILD_OFFLOAD_YES << 1 | 1,
+			 "child's ECN and offload");
+	f->no_ecn = both & 1;
+	f->offload = both >> 1;
 	f->tfc_pad = fields_u16(c, f->tfc_pad, "child's padding");
 	code_mark(c, &f->set_mark_out, &f->set_mark_out_mask, "child's outbound mark");
 	code_mark(c, &f->set_mark_in, &f->set_mark_in_mask, "child's inbound mark");

@@ -132,7 +132,7 @@ static void add_flags(struct digest *d, const struct child_flags *f)
 {
 	add(d, (uint64_t)f->df);
 	add(d, (uint64_t)f->dscp);
-	add(d, f->no_ecn);
+	add(d, f->no_ecn | (uint64_t)f->offload << 1); /* as ever where there is none */
 	add(d, f->tfc_pad);
 	add(d, (uint64_t)f->set_mark_out << 32 | f->set_mark_out_mask);
 	add(d, (uint64_t)f->set_mark_in << 32 | f->set_mark_in_mask);

@@ -98,6 +98,25 @@ bool mark_parse(const char *text, struct mark *out)
 	return true;
 }
 
+bool offload_parse(const char *text, uint8_t *out)
+{
+	static const struct {
+		const char *word;
+		enum child_offload value;
+	} words[] = {{"no", CHILD_OFFLOAD_NO},
+		     {"auto", CHILD_OFFLOAD_AUTO},
+		     {"yes", CHILD_OFFLOAD_YES},
+		     {"crypto", CHILD_OFFLOAD_YES}};
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		if (strcasecmp(words[i].word, text) == 0) {
+			*out = words[i].value;
+			return true;
+		}
+	}
+	return false;
+}
+
 bool mark_parse_set(const char *text, uint32_t *value, uint32_t *mask)
 {
 	const char *slash = strchr(text, '/');

@@ -54,11 +54,30 @@ def limited(pair):
     pinging.check_no_loss()
 
 
+def without_a_card(pair):
+    """nic-offload=auto is the kernel's own work then, and yes no CHILD_SA: what is there stays."""
+    mark = pair.ours.log_mark()
+    reloaded(pair, ("nic-offload=auto",))
+    pair.ours.wait_log("the kernel does the ESP of the tunnel's CHILD_SAs: no card on the path",
+                       mark)
+    before, mark = child_spis(pair.ours, NAME), pair.ours.log_mark()
+    with pair.pinging(NAME) as pinging:
+        pair.ours.load([change(pair.tunnels[0][0], extra=("nic-offload=yes",))])
+        pair.ours.wait_log("is to be offloaded to the network card, and no card on the path can",
+                           mark)
+        pair.ping(NAME)
+        check_equal(child_spis(pair.ours, NAME), before, "the CHILD_SA that was there")
+    pinging.check_no_loss()
+    reloaded(pair, ())
+
+
 def other_mark(pair, mark):
     pair.ours.load([change(pair.tunnels[0][0], mark=mark)])
     until("the mark", lambda: pair.ours.conns()[NAME].get("mark-out") == f"{mark:08x}")
     pair.both_up(NAME, 30)
     until("the device is UP", lambda: pair.ours.operstate(DEVICE) == "UP", 20)
+    for network in pair.ours.ends[0].remote_ts.split(","):  # routes go with the old device
+        pair.ours.namespace.route(network, "dev", DEVICE)
     pair.ping(NAME)
     check_words(pair, "spi-out", [f"mark {mark:#x}/0xffffffff"])
     policies = pair.namespaces[0].ip("xfrm", "policy")
@@ -79,6 +98,7 @@ def main():
         pair.both_up(NAME, 30)
         for name, *words in cases:
             suite.case(name, reloaded, pair, *words, logs=(pair.ours,))
+        suite.case("a network card without offload", without_a_card, pair, logs=(pair.ours,))
         suite.case("a limit in packets", limited, pair, logs=(pair.ours,))
         for mark in (77, 1):
             suite.case(f"mark={mark}", other_mark, pair, mark, logs=(pair.ours,))

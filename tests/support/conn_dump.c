@@ -103,8 +103,9 @@ static void dump_flags(const struct child_config *c, FILE *out)
 {
 	const struct child_flags *f = &c->flags;
 
-	fprintf(out, "\t\tflags df=%d dscp=%d no_ecn=%d tfc=%u set_mark_in=%#x/%#x", f->df, f->dscp,
-		f->no_ecn, f->tfc_pad, f->set_mark_in, f->set_mark_in_mask);
+	fprintf(out, "\t\tflags df=%d dscp=%d no_ecn=%d offload=%d tfc=%u set_mark_in=%#x/%#x",
+		f->df, f->dscp, f->no_ecn, f->offload, f->tfc_pad, f->set_mark_in,
+		f->set_mark_in_mask);
 	fprintf(out, " set_mark_out=%#x/%#x updown=%s\n", f->set_mark_out, f->set_mark_out_mask,
 		c->updown ? c->updown : "");
 }

@@ -213,6 +213,7 @@ static void draw_child(struct child_config *c)
 	c->replay_window = (uint16_t)draw(4097);
 	c->reqid = draw(2) * draw(1 << 30);
 	c->flags = (struct child_flags){.df = draw(2), .dscp = draw(4), .no_ecn = draw(2)};
+	c->flags.offload = (uint8_t)draw(3);
 	c->flags.tfc_pad = draw(2) ? CHILD_TFC_MTU : 0;
 	draw_mark(&c->flags.set_mark_out, &c->flags.set_mark_out_mask);
 	draw_mark(&c->flags.set_mark_in, &c->flags.set_mark_in_mask);

@@ -123,6 +123,7 @@ static void test_children(void **state)
 	CHANGE(net->flags.df = CHILD_DF_CLEAR);
 	CHANGE(net->flags.dscp = CHILD_DSCP_NO);
 	CHANGE(net->flags.no_ecn = true);
+	CHANGE(net->flags.offload = CHILD_OFFLOAD_YES);
 	CHANGE(net->flags.tfc_pad = 9);
 	CHANGE(net->flags.set_mark_out = 9);
 	CHANGE(net->flags.set_mark_out_mask = 9);

@@ -285,11 +285,11 @@ static void test_shared_device(void **state)
 
 static void test_kernel_device(void **state)
 {
-	struct conn *c = accept_conn("gw {\nlocal_addrs = [192.0.2.1]\n" AUTH
-				     "if_id_in = 0x10\nmss = auto\nchildren {\n"
-				     "a {\ntfc_padding = mtu\ncopy_df = no\ncopy_ecn = no\n"
-				     "copy_dscp = yes\nset_mark_in = 0x5/0xff\nset_mark_out = 0\n"
-				     "updown = /usr/bin/env script\npriority = 7\n}\n}\n}\n");
+	struct conn *c = accept_conn(
+		"gw {\nlocal_addrs = [192.0.2.1]\n" AUTH "if_id_in = 0x10\nmss = auto\nchildren {\n"
+		"a {\ntfc_padding = mtu\ncopy_df = no\ncopy_ecn = no\nhw_offload = crypto\n"
+		"copy_dscp = yes\nset_mark_in = 0x5/0xff\nset_mark_out = 0\n"
+		"updown = /usr/bin/env script\npriority = 7\n}\n}\n}\n");
 	const struct child_config *ch = &c->children[0];
 
 	(void)state;
@@ -304,6 +304,7 @@ static void test_kernel_device(void **state)
 	assert_int_equal(ch->flags.df, CHILD_DF_CLEAR);
 	assert_int_equal(ch->flags.dscp, CHILD_DSCP_BOTH);
 	assert_true(ch->flags.no_ecn);
+	assert_int_equal(ch->flags.offload, CHILD_OFFLOAD_YES);
 	assert_int_equal(ch->flags.set_mark_in, 5);
 	assert_int_equal(ch->flags.set_mark_in_mask, 0xff);
 	assert_int_equal(ch->flags.set_mark_out_mask, 0);
@@ -384,6 +385,11 @@ static void test_bad_values(void **state)
 		     "children.net.tfc_padding='65535': expected a number from 0 to 65534");
 	refuse_child("copy_df = out", "children.net.copy_df='out': expected yes or no");
 	refuse_child("copy_ecn = out", "children.net.copy_ecn='out': expected yes or no");
+	refuse_child("hw_offload = full",
+		     "children.net.hw_offload='full': expected no, auto, yes or crypto");
+	refuse_child("hw_offload = packet",
+		     "children.net.hw_offload='packet': a network card's policies know no tunnel "
+		     "devices; expected no, auto, yes or crypto");
 	refuse_child("copy_dscp = both",
 		     "children.net.copy_dscp='both': expected out, in, yes or no");
 	refuse_child("replay_window = 5000",

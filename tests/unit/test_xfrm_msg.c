@@ -40,6 +40,45 @@ static void cut(const struct nlmsghdr *h)
 
 /* ---- states ---- */
 
+/* To a network card when a state is made; an update leaves it where it is. */
+static void offloaded_states(void **state)
+{
+	(void)state;
+	for (unsigned n = 0; n < SAMPLE_STATES; n++) {
+		struct xfrm_state s = sample_state(n), back;
+
+		for (uint8_t offload = CHILD_OFFLOAD_NO; offload <= CHILD_OFFLOAD_YES; offload++) {
+			for (int update = 0; update <= 1; update++) {
+				struct nlmsghdr *h;
+
+				s.flags.offload = offload;
+				h = xfrm_build_state_add(buf, sizeof(buf), &s, update);
+				assert_non_null(h);
+				assert_true(xfrm_parse_state_keys(h, &back));
+				assert_int_equal(back.flags.offload,
+						 offload && !update ? CHILD_OFFLOAD_YES : 0);
+			}
+		}
+	}
+}
+
+/* What the kernel says of it: the device. */
+static void offload_device(void **state)
+{
+	struct xfrm_user_offload o = {.ifindex = 7, .flags = XFRM_OFFLOAD_INBOUND};
+	struct xfrm_state s = sample_state(0);
+	struct xfrm_state_info info;
+	struct nlmsghdr *h;
+
+	(void)state;
+	h = xfrm_build_state_add(buf, sizeof(buf), &s, false);
+	assert_true(xfrm_parse_state(h, &info));
+	assert_int_equal(info.offload, 0);
+	assert_true(mnl_attr_put_check(h, sizeof(buf), XFRMA_OFFLOAD_DEV, sizeof(o), &o));
+	assert_true(xfrm_parse_state(h, &info));
+	assert_int_equal(info.offload, 7);
+}
+
 static void states(void **state)
 {
 	(void)state;
@@ -287,6 +326,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(states),
+		cmocka_unit_test(offloaded_states),
+		cmocka_unit_test(offload_device),
 		cmocka_unit_test(a_state_fits_exactly),
 		cmocka_unit_test(a_state_in_bytes),
 		cmocka_unit_test(states_that_cannot_be),
