@@ -327,6 +327,7 @@ static void close_all(struct supervisor *s)
 		process_free(s->children[i].next);
 	}
 	upgrade_free(s);
+	upgrade_stays(s);
 	socket_close(s);
 	notify_barrier();
 	if (!s->left && !s->keeping && keep_find(s->keep, OWNER_SELF, "vici") >= 0)
@@ -348,7 +349,8 @@ int supervise_run(const struct options *options, void (*running)(void))
 			       .running = running,
 			       .keep = keep_new(),
 			       .binary = upgrade_own_path(),
-			       .lock = -1};
+			       .lock = -1,
+			       .former_program = -1};
 	char why[512] = "out of memory";
 
 	for (unsigned i = 0; i < IPC_ROLES; i++)

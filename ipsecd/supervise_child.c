@@ -17,6 +17,7 @@
 #define LINK_FD		     3
 #define START_DEATHS_MAX     5	/* in a row before anything worked: it never will */
 #define POISONED_DEATHS	     5	/* in a row after it worked: what it was given may be why */
+#define TRIAL_DEATHS	     2	/* less than cost ike the SAs that it reads (restore.c) */
 #define LEFTOVER_SECONDS     2. /* for what it said last to be read */
 #define ALONE_PAUSE	     (MONO_S / 5) /* for another process to be there */
 #define RELINK_INTERVAL	     (MONO_S / 2)
@@ -402,6 +403,13 @@ static bool own_fault(const struct process *p)
 	return p->hung || !(killed || is_alone(p));
 }
 
+/* The program that is about to take over from another one. */
+static bool fails_its_trial(const struct child *c, const struct process *p)
+{
+	return c->supervisor->replacing && c->supervisor->former_program >= 0 && own_fault(p) &&
+	       (p->failed || c->backoff.deaths >= TRIAL_DEATHS);
+}
+
 static void died(struct child *c, struct process *p)
 {
 	struct supervisor *s = c->supervisor;
@@ -421,6 +429,8 @@ static void died(struct child *c, struct process *p)
 	c->restarts++;
 	c->killed = !own_fault(p);
 	tell_death(c, p, pause);
+	if (fails_its_trial(c, p))
+		upgrade_go_back(s);
 	if (c->backoff.deaths > 1 && c->backoff.deaths % POISONED_DEATHS == 0 && own_fault(p))
 		forget_state(c);
 	if (pause)

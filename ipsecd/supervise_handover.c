@@ -57,7 +57,7 @@ static void write_all(struct supervisor *s, struct writer *w)
 	keep_each(s->keep, write_kept, w);
 }
 
-int handover_write(struct supervisor *s, int asker)
+int handover_write(struct supervisor *s, int asker, int program)
 {
 	int fd = memfd_create("handover", 0), copy = fd < 0 ? -1 : dup(fd);
 	struct writer w = {.file = copy < 0 ? NULL : fdopen(copy, "w")};
@@ -70,7 +70,9 @@ int handover_write(struct supervisor *s, int asker)
 		return -1;
 	}
 	set_cloexec(asker, false);
-	fprintf(w.file, HEADER "\nlock %d\nupgrades %u\nasker %d\n", s->lock, s->upgrades, asker);
+	set_cloexec(program, false);
+	fprintf(w.file, HEADER "\nlock %d\nupgrades %u\nasker %d\nprogram %d\n", s->lock,
+		s->upgrades, asker, program);
 	write_all(s, &w);
 	if (fclose(w.file) == 0)
 		return fd;
@@ -123,6 +125,9 @@ static bool read_line(struct supervisor *s, const char *line, int *asker)
 		set_cloexec(s->lock, true);
 	} else if (sscanf(line, "asker %d", asker) == 1) {
 		set_cloexec(*asker, true);
+	} else if (sscanf(line, "program %d", &s->former_program) == 1) {
+		set_cloexec(s->former_program, true);
+		s->came_back = s->former_program < 0;
 	} else if (sscanf(line, "child %u %ld %d %d %u", &role, &pid, &fd, &err, &restarts) == 5) {
 		if (role >= IPC_ROLES)
 			return false;

@@ -86,10 +86,12 @@ struct supervisor {
 	int lock;     /* of the vici socket */
 	char *binary; /* the path we were started from, whatever is there by now */
 	unsigned generation;
-	bool replacing;	 /* those of former generations, one after the other */
-	bool reload_due; /* who took over reads the files once it works: they may have changed */
-	bool announced;	 /* all were ready once */
-	bool left;	 /* another supervisor has taken over: nothing of ours is left to clean */
+	bool replacing;	    /* those of former generations, one after the other */
+	bool reload_due;    /* who took over reads the files once it works: they may have changed */
+	int former_program; /* until the new one's processes all work; -1: there is none */
+	bool came_back;	    /* for the next program did not work */
+	bool announced;	    /* all were ready once */
+	bool left; /* another supervisor has taken over: nothing of ours is left to clean */
 	mono_time replacing_since;
 	struct asker *askers;	 /* who is connected to our own socket */
 	struct asker *asker;	 /* who waits for the end of the replacing */
@@ -159,8 +161,9 @@ void replace_gone(struct child *c); /* one of a former generation is gone */
 
 /* ---- supervise_handover.c: what the next program in this process is told ---- */
 
-/* A memfd that lists all descriptors, none of which is closed by an exec any more. -1: errno. */
-int handover_write(struct supervisor *s, int asker);
+/* A memfd that lists all descriptors, none of which is closed by an exec any more. program: ours,
+ * to come back to; -1: it has come back itself. -1: errno. */
+int handover_write(struct supervisor *s, int asker, int program);
 /* After an exec that failed; closes `fd`. */
 void handover_undo(struct supervisor *s, int asker, int fd);
 /* Takes everything over. *asker: who waits for the end of the upgrade, -1: nobody. */
@@ -191,6 +194,10 @@ void systemd_watch(struct supervisor *s);
 
 /* Answers the asker now or later. */
 void upgrade_begin(struct supervisor *s, struct asker *a, const char *path, bool force);
+/* The program that took over does not work: the one before does it again. Returns if that can't be
+ * executed. */
+void upgrade_go_back(struct supervisor *s);
+void upgrade_stays(struct supervisor *s); /* there is no way back any more */
 void upgrade_asker_gone(struct supervisor *s, const struct asker *a);
 void upgrade_free(struct supervisor *s);
 char *upgrade_own_path(void); /* malloc'ed; NULL: not known */

@@ -29,9 +29,16 @@ static void finish(struct supervisor *s)
 
 	s->replacing = false;
 	s->upgrades++;
+	upgrade_stays(s);
 	log_to(s->log, LOG_LEVEL_NOTICE, "job", "",
 	       "ipsecd " DETOUR_VERSION " has taken over, in %.0f ms", ms);
-	asker_say(s->asker, -1, "ok ipsecd " DETOUR_VERSION " has taken over, in %.0f ms", ms);
+	if (s->came_back)
+		asker_say(s->asker, -1,
+			  "error its processes die, see the log; ipsecd " DETOUR_VERSION
+			  " has taken over again");
+	else
+		asker_say(s->asker, -1, "ok ipsecd " DETOUR_VERSION " has taken over, in %.0f ms",
+			  ms);
 	asker_free(s->asker);
 	takeover_done(s);
 	supervise_tell(s);

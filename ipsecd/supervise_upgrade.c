@@ -123,28 +123,62 @@ static void flush_links(struct supervisor *s)
 	}
 }
 
-static void become(struct upgrade *u)
+/* Returns if it can't be. own: see handover_write. */
+static void execute(struct supervisor *s, int binary, int asker, int own, char *why, size_t size)
 {
-	struct supervisor *s = u->supervisor;
 	const char *argv[OPTIONS_WORDS_MAX + 8];
-	char pause[32], number[16], why[128];
+	char pause[32], number[16];
 	sigset_t all, before;
 	int fd;
 
-	log_to(s->log, LOG_LEVEL_NOTICE, "job", "", "upgrade: %s takes over", u->path);
 	build_argv(s->options, argv, pause, sizeof(pause));
 	flush_links(s);
-	fd = handover_write(s, asker_fd(u->asker));
+	fd = handover_write(s, asker, own);
 	snprintf(number, sizeof(number), "%d", fd);
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, &before); /* until it has handlers */
 	if (fd >= 0 && setenv(SUPERVISE_ENV, number, 1) == 0)
-		fexecve(u->binary, (char *const *)(uintptr_t)argv, environ);
-	snprintf(why, sizeof(why), "it can't be executed: %s", strerror(errno));
+		fexecve(binary, (char *const *)(uintptr_t)argv, environ);
+	snprintf(why, size, "it can't be executed: %s", strerror(errno));
 	unsetenv(SUPERVISE_ENV);
-	handover_undo(s, asker_fd(u->asker), fd);
+	handover_undo(s, asker, fd);
 	sigprocmask(SIG_SETMASK, &before, NULL);
+}
+
+static void become(struct upgrade *u)
+{
+	struct supervisor *s = u->supervisor;
+	int own = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	char why[128];
+
+	log_to(s->log, LOG_LEVEL_NOTICE, "job", "", "upgrade: %s takes over", u->path);
+	if (own < 0)
+		snprintf(why, sizeof(why), "no way back to this program: %s", strerror(errno));
+	else
+		execute(s, u->binary, asker_fd(u->asker), own, why, sizeof(why));
+	if (own >= 0)
+		close(own);
 	refuse(u, why);
+}
+
+void upgrade_go_back(struct supervisor *s)
+{
+	char why[128];
+
+	log_to(s->log, LOG_LEVEL_ERROR, "job", "",
+	       "upgrade: this program does not work: back to the one before");
+	for (unsigned i = 0; i < IPC_ROLES; i++)
+		process_kill(s->children[i].next, SIGKILL);
+	execute(s, s->former_program, asker_fd(s->asker), -1, why, sizeof(why));
+	log_to(s->log, LOG_LEVEL_ERROR, "job", "", "the program before: %s", why);
+	upgrade_stays(s);
+}
+
+void upgrade_stays(struct supervisor *s)
+{
+	if (s->former_program >= 0)
+		close(s->former_program);
+	s->former_program = -1;
 }
 
 /* ---- the check ---- */

@@ -416,6 +416,31 @@ def upgrades_that_are_refused(folder):
 
 
 @in_folder
+def an_upgrade_that_does_not_work(folder):
+    """The new program passes the check, but its processes don't start: the one before goes on, with
+    what was kept."""
+    bad = f"{folder}/bad-program"
+    shutil.copy(BINARY, bad)
+    for role, how in (("PLANE", "fail"), ("IKE", "crash"), ("HELPER", "crash")):
+        log = f"log.{role}"
+        with Supervisor(folder, env={f"FAKE_{role}": how, "FAKE_OF": "bad-program"}, name=log) as s:
+            s.running()
+            mark = s.daemon.log_mark()
+            status, said = s.ctl("upgrade", bad)
+            check(status == 1 and "its processes die" in said and "has taken over again" in said, said)
+            s.wait("back to the one before", mark)
+            check(all(s.roles().values()), f"not all run: {s.roles()}")
+            check(not any(os.readlink(f"/proc/{pid}/exe") == bad
+                          for pid in (s.pid, *children(s.pid))), "the other program")
+            s.wait("plane] was given tun:fake.0", mark)
+            before = fds_of(s.pid)
+            status, said = s.ctl("upgrade", BINARY)  # and another one works
+            check_equal(status, 0, said)
+            until("no descriptor more than before", lambda: fds_of(s.pid) == before)
+            check_equal(s.end(), 0, "exit status")
+
+
+@in_folder
 def takeover(folder):
     with Supervisor(folder) as old:
         old.running()
@@ -601,6 +626,7 @@ def cases(suite):
     suite.case("upgrade", upgrade)
     suite.case("an upgrade keeps the options", an_upgrade_keeps_the_options)
     suite.case("upgrades that are refused", upgrades_that_are_refused)
+    suite.case("an upgrade that does not work", an_upgrade_that_does_not_work)
     suite.case("takeover", takeover)
     suite.case("takeovers that fail", takeovers_that_fail)
     suite.case("systemd is told", the_service_manager_is_told)

@@ -4,6 +4,7 @@
  *	FAKE_PLANE, FAKE_IKE, FAKE_HELPER: fail, status2, crash (at the start), deaf (no stop)
  *	FAKE_IKE: alone: the first seven can't work without another process;
  *		  unlinks: at SIGHUP it closes its links, and tells it
+ *	FAKE_OF: this part of a program's path: only there, at any other one nothing goes wrong
  * ike counts in its state; each tells the log what comes. */
 #include "ipsecd/role.h"
 
@@ -35,8 +36,11 @@ static void say(const struct fake *f, const char *what, const char *detail)
 static bool told(const struct fake *f, const char *word)
 {
 	char name[32] = "FAKE_";
-	const char *value;
+	const char *value, *of = getenv("FAKE_OF");
+	char path[256] = "";
 
+	if (of && (readlink("/proc/self/exe", path, sizeof(path) - 1) < 0 || !strstr(path, of)))
+		return false;
 	for (size_t i = 0; f->name[i]; i++)
 		name[5 + i] = (char)toupper((unsigned char)f->name[i]);
 	value = getenv(name);
