@@ -195,25 +195,45 @@ static bool unload_pool(void *ctx, const char *name, char *why, size_t size)
 	return true;
 }
 
-/* The helper's number of a loaded secret, 0: there is none. */
-static uint64_t held_under(const struct daemon *d, const char *unique)
+static const struct secret *find_secret(const struct daemon *d, const char *unique)
 {
 	const struct secret *s;
 
-	for (unsigned i = 0; d->helper && (s = ike_engine_secret(d->engine, i)); i++) {
+	for (unsigned i = 0; (s = ike_engine_secret(d->engine, i)); i++) {
 		if (strcmp(s->unique, unique) == 0)
-			return s->held;
+			return s;
 	}
-	return 0;
+	return NULL;
 }
 
+/* The helper's number of a loaded secret, 0: there is none. */
+static uint64_t held_under(const struct daemon *d, const char *unique)
+{
+	const struct secret *s = d->helper ? find_secret(d, unique) : NULL;
+
+	return s ? s->held : 0;
+}
+
+/* Known to the next process before anything comes of it; one that the engine refuses is none. */
 static bool load_secret(void *ctx, struct secret *secret, const char **error)
 {
 	struct ike_command c = {.kind = IKE_COMMAND_LOAD_SECRET, .secret = secret};
+	char *unique = strdup(secret->unique);
+	const struct secret *before;
 	struct daemon *d = ctx;
+	bool ok;
 
 	publish_secret(d->publish, secret);
-	return shell_command(d, &c, error);
+	ok = shell_command(d, &c, error);
+	before = ok || !unique ? NULL : find_secret(d, unique);
+	if (before)
+		publish_secret(d->publish, before);
+	else if (!ok && unique)
+		publish_secret_gone(d->publish, unique);
+	free(unique);
+	if (!ok)
+		shell_publish(d);
+	return ok;
 }
 
 /* A client's secret is here for as long as it takes to give it away. */

@@ -28,9 +28,11 @@ static const enum ipc_role order[IPC_ROLES] = {IPC_ROLE_HELPER, IPC_ROLE_PLANE, 
 
 bool supervise_keep(struct supervisor *s, unsigned owner, const char *name, int fd)
 {
+	if (!keep_put(s->keep, owner, name, fd))
+		return false;
 	takeover_kept(s, owner, name, fd);
 	systemd_kept(owner, name, fd);
-	return keep_put(s->keep, owner, name, fd);
+	return true;
 }
 
 void supervise_drop(struct supervisor *s, unsigned owner, const char *name)

@@ -181,8 +181,6 @@ bool asker_say(struct asker *a, int fd, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 void asker_free(struct asker *a);
 int asker_fd(const struct asker *a);
-/* Beside vici's. false: too long for a socket. */
-bool socket_path(const char *vici, char *out, size_t size);
 
 /* ---- supervise_systemd.c ---- */
 

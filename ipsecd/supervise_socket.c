@@ -23,13 +23,6 @@ struct asker {
 	ev_io readable;
 };
 
-bool socket_path(const char *vici, char *out, size_t size)
-{
-	int n = snprintf(out, size, "%s.supervisor", vici);
-
-	return n > 0 && (size_t)n < size && (size_t)n < sizeof(((struct sockaddr_un *)0)->sun_path);
-}
-
 /* ---- one who asks ---- */
 
 bool asker_say(struct asker *a, int fd, const char *format, ...)
@@ -174,7 +167,7 @@ void socket_open(struct supervisor *s)
 	int fd = -1;
 
 	errno = ENAMETOOLONG;
-	if (socket_path(s->options->vici, un.sun_path, sizeof(un.sun_path)) &&
+	if (line_path(s->options->vici, un.sun_path, sizeof(un.sun_path)) &&
 	    (unlink(un.sun_path) == 0 || errno == ENOENT))
 		fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd >= 0 && fchmod(fd, 0600) == 0 && bind(fd, (struct sockaddr *)&un, sizeof(un)) == 0 &&
@@ -198,6 +191,6 @@ void socket_close(struct supervisor *s)
 		asker_free(a);
 	ev_io_stop(s->loop, &s->knock);
 	if (!s->left && !s->keeping && keep_find(s->keep, OWNER_SELF, "socket") >= 0 &&
-	    socket_path(s->options->vici, path, sizeof(path)))
+	    line_path(s->options->vici, path, sizeof(path)))
 		unlink(path);
 }

@@ -3,6 +3,7 @@
 #include "ipsecd/reload.h"
 #include "ipsecd/supervise.h"
 #include "ipsecd/supervise_parts.h"
+#include "lib/line_socket.h"
 #include "lib/notify.h"
 
 #include <stdio.h>
@@ -99,7 +100,7 @@ void systemd_take(struct supervisor *s)
 
 	notify_each_stored(take, s);
 	check_path(s, "vici", s->options->vici);
-	if (socket_path(s->options->vici, path, sizeof(path)))
+	if (line_path(s->options->vici, path, sizeof(path)))
 		check_path(s, "socket", path);
 	if (!keep_count(s->keep))
 		return;

@@ -122,23 +122,19 @@ void takeover_heir_gone(struct supervisor *s)
 
 static int connect_to(const char *vici, char *why, size_t size)
 {
-	struct sockaddr_un un = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	char reason[LINE_WHY_MAX];
+	int fd = line_connect(vici, reason);
 
-	if (fd >= 0 && socket_path(vici, un.sun_path, sizeof(un.sun_path)) &&
-	    connect(fd, (struct sockaddr *)&un, sizeof(un)) == 0 &&
-	    line_send(fd, TAKEOVER_WORD, -1))
+	if (fd >= 0 && line_send(fd, TAKEOVER_WORD, -1))
 		return fd;
-	snprintf(why, size, "nobody to take over from: %s.supervisor: %s%s", vici, strerror(errno),
-		 errno == EACCES ? " (only root may use it)"
-				 : " (does ipsecd run with this --vici, and without "
-				   "--single-process?)");
+	snprintf(why, size, "nobody to take over from: %s", fd < 0 ? reason : strerror(errno));
 	if (fd >= 0)
 		close(fd);
 	return -1;
 }
 
-/* What is told at first and what may be told later. Takes fd. */
+/* What is told at first and what may be told later. Takes fd. false: it means nothing here, or
+ * can't be kept. */
 static bool learn(struct supervisor *s, const char *line, int fd)
 {
 	char text[KEEP_TEXT_MAX], name[KEEP_NAME_MAX], word[16];
@@ -197,7 +193,12 @@ static bool receive_all(struct supervisor *s, int socket, char *why, size_t size
 				 line + 8, formats_kept());
 			return false;
 		}
-		learn(s, line, fd);
+		if (!learn(s, line, fd)) {
+			snprintf(why, size,
+				 "the running ipsecd tells '%.200s', which can't be kept here",
+				 line);
+			return false;
+		}
 	}
 }
 
@@ -246,8 +247,9 @@ static void on_former(struct ev_loop *loop, ev_io *w, int revents)
 		former_died(s);
 	else if (n > 0 && strncmp(line, "gone ", 5) == 0)
 		gone_elsewhere(s, line + 5);
-	else if (n > 0)
-		learn(s, line, fd);
+	else if (n > 0 && !learn(s, line, fd))
+		log_to(s->log, LOG_LEVEL_ERROR, "job", "",
+		       "the former ipsecd tells '%.200s', which can't be kept here", line);
 }
 
 bool takeover_begin(struct supervisor *s, char *why, size_t size)

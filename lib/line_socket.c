@@ -3,11 +3,39 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #define ROOM_MS 5000
+
+bool line_path(const char *vici, char *out, size_t size)
+{
+	int n = snprintf(out, size, "%s.supervisor", vici);
+
+	return n > 0 && (size_t)n < size;
+}
+
+int line_connect(const char *vici, char *why)
+{
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	int fd = -1;
+
+	errno = ENAMETOOLONG;
+	if (line_path(vici, un.sun_path, sizeof(un.sun_path)))
+		fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd >= 0 && connect(fd, (struct sockaddr *)&un, sizeof(un)) == 0)
+		return fd;
+	snprintf(why, LINE_WHY_MAX, "%.160s.supervisor: %s%s", vici, strerror(errno),
+		 errno == EACCES ? " (only root may use it)"
+				 : " (does ipsecd run with this --vici, and without "
+				   "--single-process?)");
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
 
 static ssize_t send_patiently(int socket, const struct msghdr *msg)
 {

@@ -7,28 +7,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
-
-static int connect_supervisor(const char *vici)
-{
-	struct sockaddr_un un = {.sun_family = AF_UNIX};
-	int n = snprintf(un.sun_path, sizeof(un.sun_path), "%s.supervisor", vici);
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-
-	if (n > 0 && (size_t)n < sizeof(un.sun_path) && fd >= 0 &&
-	    connect(fd, (struct sockaddr *)&un, sizeof(un)) == 0)
-		return fd;
-	ctl_error("no supervisor answers at %s.supervisor: %s%s", vici,
-		  (size_t)n >= sizeof(un.sun_path) ? "the path is too long" : strerror(errno),
-		  errno == EACCES ? " (only root may use it)"
-				  : " (does ipsecd run with this --vici, and without "
-				    "--single-process?)");
-	if (fd >= 0)
-		close(fd);
-	return -1;
-}
 
 static int wait_for(int fd, int timeout_s, char *answer, size_t size)
 {
@@ -50,16 +29,18 @@ static int wait_for(int fd, int timeout_s, char *answer, size_t size)
 
 int command_upgrade(struct ctl *c)
 {
-	char answer[LINE_SOCKET_MAX], path[PATH_MAX] = "", line[PATH_MAX + 16];
+	char answer[LINE_SOCKET_MAX], path[PATH_MAX] = "", line[PATH_MAX + 16], why[LINE_WHY_MAX];
 	int fd, n;
 
 	if (c->argc && !realpath(c->argv[0], path)) {
 		ctl_error("upgrade: %s: %s", c->argv[0], strerror(errno));
 		return CTL_FAILED;
 	}
-	fd = connect_supervisor(c->socket);
-	if (fd < 0)
+	fd = line_connect(c->socket, why);
+	if (fd < 0) {
+		ctl_error("no supervisor answers at %s", why);
 		return CTL_NO_DAEMON;
+	}
 	snprintf(line, sizeof(line), "upgrade%s%s%s", c->force ? " force" : "", path[0] ? " " : "",
 		 path);
 	n = line_send(fd, line, -1) ? wait_for(fd, c->timeout_s, answer, sizeof(answer)) : -1;

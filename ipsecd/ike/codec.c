@@ -149,12 +149,13 @@ void codec_memory(struct codec *c, uint8_t **p, size_t *len, size_t max, const c
 
 void codec_string(struct codec *c, char **s, const char *what)
 {
-	uint16_t len = codec_reads(c) || !*s ? NO_STRING : (uint16_t)strlen(*s);
+	size_t n = codec_reads(c) || !*s ? SIZE_MAX : strlen(*s);
+	uint16_t len = n <= CODEC_STRING_MAX ? (uint16_t)n : NO_STRING;
 	struct span text;
 
 	codec_u16(c, &len);
 	if (!codec_reads(c)) {
-		if (*s)
+		if (len != NO_STRING)
 			buf_put(c->out, *s, len);
 		return;
 	}
@@ -220,6 +221,8 @@ void codec_id(struct codec *c, struct id *id)
 	codec_u8(c, &id->type);
 	codec_u8(c, &id->len);
 	codec_bytes(c, id->data, id->len);
+	if (codec_reads(c) && !c->fault && !id_fits(id))
+		codec_fault(c, "an identity of no such type or length");
 }
 
 static void selector(struct codec *c, struct ts *ts)
@@ -236,6 +239,8 @@ static void selector(struct codec *c, struct ts *ts)
 	codec_bytes(c, ts->end, n);
 	if (!n && !ts->dynamic)
 		codec_fault(c, "a selector without addresses");
+	if (memcmp(ts->start, ts->end, n) > 0 || !ts_ports_fit(ts))
+		codec_fault(c, "a selector's range");
 }
 
 void codec_ts_list(struct codec *c, struct ts_list *l)

@@ -47,7 +47,8 @@ void codec_bytes(struct codec *c, void *p, size_t n);
 /* *len bytes, at most max. */
 void codec_short(struct codec *c, uint8_t *p, uint16_t *len, size_t max, const char *what);
 void codec_key(struct codec *c, uint8_t *p, uint8_t *len, size_t max);
-/* Allocated when reading; NULL where there is none. */
+/* Allocated when reading; NULL where there is none. Names have at most 255 bytes: one that is
+ * longer than CODEC_STRING_MAX is none. */
 void codec_string(struct codec *c, char **s, const char *what);
 void codec_memory(struct codec *c, uint8_t **p, size_t *len, size_t max, const char *what);
 

@@ -26,11 +26,7 @@ static void code_ts(struct fields *c, struct ts *ts)
 	ts->protocol = fields_u8(c, ts->protocol, UINT8_MAX, "selector's protocol");
 	ts->port_start = fields_u16(c, ts->port_start, "selector's port");
 	ts->port_end = fields_u16(c, ts->port_end, "selector's port");
-	/* First above last is OPAQUE, in one form only (RFC 7296 3.13.1). */
-	fields_require(c,
-		       ts->port_start <= ts->port_end ||
-			       (ts->port_start == UINT16_MAX && ts->port_end == 0),
-		       "selector's ports");
+	fields_require(c, ts_ports_fit(ts), "selector's ports");
 }
 
 static void code_ts_list(struct fields *c, struct ts_list *l)

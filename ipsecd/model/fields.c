@@ -257,8 +257,6 @@ static bool id_known(uint8_t type)
 
 void fields_id(struct fields *c, struct id *id, const char *what)
 {
-	struct id same;
-
 	if (c->decoding)
 		*id = (struct id){0};
 	id->type = fields_u8(c, id->type, ID_KEY_ID, what);
@@ -266,8 +264,5 @@ void fields_id(struct fields *c, struct id *id, const char *what)
 	fields_bytes(c, id->data, id->len);
 	if (!fields_ok(c))
 		return;
-	fields_require(c, id_known(id->type), what);
-	fields_require(
-		c, id->type == ID_ANY ? id->len == 0 : id_from_wire(id->type, id_data(id), &same),
-		what);
+	fields_require(c, id_known(id->type) && id_fits(id), what);
 }

@@ -148,6 +148,13 @@ bool id_from_wire(uint8_t type, struct span data, struct id *out)
 	return set_data(out, type, data.ptr, data.len);
 }
 
+bool id_fits(const struct id *id)
+{
+	struct id same;
+
+	return id->type == ID_ANY ? id->len == 0 : id_from_wire(id->type, id_data(id), &same);
+}
+
 struct span id_data(const struct id *id)
 {
 	return span_of(id->data, id->len);

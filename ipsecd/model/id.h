@@ -32,6 +32,7 @@ bool id_parse(const char *text, struct id *out);
 void id_from_addr(const struct addr *a, struct id *out);
 /* From the wire. false: length does not fit the type. */
 bool id_from_wire(uint8_t type, struct span data, struct id *out);
+bool id_fits(const struct id *id); /* the same of one that is there; %any is empty */
 struct span id_data(const struct id *id);
 /* Printable, hostile bytes escaped; text of ID_TEXT bytes. */
 const char *id_format(const struct id *id, char *text);

@@ -295,6 +295,11 @@ static int compare_bytes(const struct ts *a, const uint8_t *x, const uint8_t *y)
 	return memcmp(x, y, addr_size(a->family));
 }
 
+bool ts_ports_fit(const struct ts *ts)
+{
+	return ts->port_start <= ts->port_end || (ts->port_start == PORT_MAX && ts->port_end == 0);
+}
+
 bool ts_equal(const struct ts *a, const struct ts *b)
 {
 	return a->family == b->family && a->dynamic == b->dynamic && a->protocol == b->protocol &&

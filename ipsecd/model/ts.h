@@ -33,6 +33,8 @@ unsigned ts_prefixes(const struct ts *ts, struct prefix *out, unsigned max);
 const char *ts_format(const struct ts *ts, char *text);
 const char *ts_list_format(const struct ts_list *l, char *text, size_t size); /* spaces between */
 
+/* First above last is OPAQUE, in one form only (RFC 7296 3.13.1). */
+bool ts_ports_fit(const struct ts *ts);
 bool ts_equal(const struct ts *a, const struct ts *b);
 /* Of the n entries that there are: `from` may be no longer than that. */
 void ts_list_copy(struct ts_list *to, const struct ts_list *from);

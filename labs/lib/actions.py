@@ -172,7 +172,7 @@ class Actions:
             raise LabError(f"events.json: can't {verb} '{what}' ({', '.join(known)})")
         site = self._site(action)
         self.before = site.bgp_routes()
-        self.processes = site.processes() if what in IPSECD else {}
+        self.processes = site.all_processes() if what in IPSECD else {}
         known[what](site)
 
     def _restart(self, what, action):

@@ -164,8 +164,15 @@ class Site:
             return {}
         return {role: int(known["pid"]) for role, known in status.get("processes", {}).items()}
 
+    def all_processes(self):
+        """Once all of them run."""
+        def known():
+            found = self.processes()
+            return found if found and all(found.values()) else None
+        return wait_until(f"all processes of ipsecd on {self.name}", known, START_SECONDS)
+
     def kill_process(self, role):
-        pid = self.processes()[role]
+        pid = self.all_processes()[role]
         say(f"  $ kill -KILL {pid}    # ipsecd: {role} of {self.name}")
         os.kill(pid, signal.SIGKILL)
 

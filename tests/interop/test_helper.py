@@ -7,6 +7,7 @@ import os
 import random
 import re
 import secrets
+import select
 import signal
 import sys
 
@@ -133,8 +134,7 @@ def killed(pair, name):
         for kill in range(chance.randrange(1, 4)):
             del kill
             pid = until("a helper", lambda: pair.ours.roles().get("helper"))
-            moment = chance.random() * 0.03
-            until("the moment", lambda: True, 1, moment)
+            select.select([], [], [], chance.random() * 0.03)
             try:
                 os.kill(pid, signal.SIGKILL)
                 kills += 1

@@ -76,12 +76,6 @@ echo "status: $line"
 routed-bridge --status | head -n 2
 systemctl restart ipsecd
 echo "restarted: $(state ipsecd)"
-mkdir -p /etc/systemd/system/ipsecd.service.d
-printf '[Service]\nExecStart=\nExecStart=/usr/sbin/ipsecd --foreground --split --log-level debug\n' \
-	>/etc/systemd/system/ipsecd.service.d/split.conf
-systemctl daemon-reload
-systemctl restart ipsecd
-echo "split: $(state ipsecd)"
 for role in plane ike helper; do
 	pid=$(pgrep -f "ipsecd: $role")
 	echo "$role: user $(ps -o user= -p $pid | tr -d ' ') caps $(sed -n 's/^CapEff:\t//p' /proc/$pid/status)" \
@@ -164,7 +158,7 @@ def booted_case(folder):
                  "ipsecd: user ipsecd nnp 1 seccomp 2 root fs closed kernel settings closed",
                  "routed-bridge: user routed-bridge nnp 1 seccomp 2 root fs closed kernel settings closed",
                  "reloaded: active active", "status: 0 of 1 tunnels up, 0 of 0 routes in zebra",
-                 "restarted: active", "split: active",
+                 "restarted: active",
                  "plane: user ipsecd caps 0000000000003000 ambient  nnp 1 seccomp 2",
                  "ike: user ipsecd caps 0000000000000000 ambient  nnp 1 seccomp 2",
                  "helper: user ipsecd caps 0000000000000004 ambient  nnp 1 seccomp 2",

@@ -432,7 +432,7 @@ static void test_damaged(void **state)
 	for (mono_time at = 0; at <= 50 * MONO_MS; at += 10 * MONO_MS) {
 		struct sim *s = sim_new(70, 2, &crypto_null, &published);
 
-		sim_pair(s, at & 1 ? 2 : 1);
+		sim_pair(s, at / (10 * MONO_MS) & 1 ? 2 : 1);
 		sim_run(s, at + MONO_MS);
 		attack(s);
 	}
