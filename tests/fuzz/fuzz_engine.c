@@ -27,7 +27,7 @@ static void inject_protected(struct sim *s, uint8_t choice, struct reader *r)
 	struct wire_writer w;
 	struct span datagram;
 
-	if (!sa || !sa->seal)
+	if (!sa || !sa->keys)
 		return;
 	exchange_begin(e, sa, &w, memory, sizeof(memory), (uint8_t)(34 + choice % 5),
 		       response ? sa->rx.next_id : sa->tx.next_id, response);
