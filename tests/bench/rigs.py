@@ -7,7 +7,6 @@ one kind through each. Traffic goes from the first to the second.
 import os
 import re
 import shutil
-import subprocess
 
 from tests.support import netns, strongswan
 from tests.support.ipsecd import ROOT, Ipsecd
@@ -279,8 +278,3 @@ def memory(pid, field="VmRSS"):
     """KiB, of /proc/PID/status."""
     with open(f"/proc/{pid}/status", encoding="ascii") as file:
         return int(re.search(rf"{field}:\s+(\d+)", file.read())[1])
-
-
-def version(*argv):
-    done = subprocess.run(argv, capture_output=True, text=True)
-    return (done.stdout or done.stderr).splitlines()[0].strip() if done.returncode in (0, 1) else ""
