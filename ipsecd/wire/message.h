@@ -97,6 +97,11 @@ enum wire_notify_type {
 	NOTIFY_AUTH_LIFETIME = 16403, /* RFC 4478 */
 	NOTIFY_MULTIPLE_AUTH_SUPPORTED = 16404,
 	NOTIFY_QUICK_CRASH_DETECTION = 16419, /* RFC 6290 */
+	/* RFC 6311 */
+	NOTIFY_IKEV2_MESSAGE_ID_SYNC_SUPPORTED = 16420,
+	NOTIFY_IPSEC_REPLAY_COUNTER_SYNC_SUPPORTED = 16421,
+	NOTIFY_IKEV2_MESSAGE_ID_SYNC = 16422,
+	NOTIFY_IPSEC_REPLAY_COUNTER_SYNC = 16423,
 	NOTIFY_FRAGMENTATION_SUPPORTED = 16430,
 	NOTIFY_SIGNATURE_HASH_ALGORITHMS = 16431,
 };
@@ -180,6 +185,13 @@ struct wire_notify {
 	struct span spi, data;
 };
 
+/* The data of IKEV2_MESSAGE_ID_SYNC (RFC 6311 6.3), as its sender sees it. */
+struct wire_message_ids {
+	uint32_t nonce;
+	uint32_t send;	  /* of the next request that it sends */
+	uint32_t receive; /* of the next one that it expects */
+};
+
 struct wire_delete {
 	uint8_t protocol;
 	uint8_t spi_size;
@@ -235,6 +247,10 @@ struct wire_fault wire_parse_header(struct span datagram, struct wire_header *ou
 struct wire_fault wire_parse_payloads(uint8_t first, struct span chain, struct wire_message *out);
 /* The first notify of that type, or NULL. */
 const struct wire_notify *wire_find_notify(const struct wire_message *m, uint16_t type);
+/* RFC 6311 6.3, 6.4: protocol 0, no SPI, and the one length, or the two, that the data may have.
+ * false: not so. The delta has 8 octets with extended sequence numbers (`esn`), else 4. */
+bool wire_read_message_ids(const struct wire_notify *n, struct wire_message_ids *out);
+bool wire_read_replay_delta(const struct wire_notify *n, uint64_t *delta, bool *esn);
 /* The first error notify (type <= NOTIFY_ERROR_MAX), or NULL. */
 const struct wire_notify *wire_find_error(const struct wire_message *m);
 
@@ -257,6 +273,8 @@ void wire_put_auth(struct wire_writer *w, uint8_t method, struct span data);
 void wire_put_ts(struct wire_writer *w, enum wire_payload_type type, const struct ts_list *l);
 void wire_put_notify(struct wire_writer *w, uint8_t protocol, uint16_t type, struct span spi,
 		     struct span data);
+void wire_put_message_ids(struct wire_writer *w, const struct wire_message_ids *ids);
+void wire_put_replay_delta(struct wire_writer *w, uint64_t delta, bool esn);
 void wire_put_delete(struct wire_writer *w, uint8_t protocol, uint8_t spi_size, struct span spis);
 /* A configuration payload: attributes between the two; close gives what open gave. An address of
  * family 0, or an empty value, asks for any. */

@@ -49,3 +49,54 @@ struct wire_fault payload_parse_delete(uint8_t type, struct span body, struct wi
 	m->deletes[m->n_deletes++] = d;
 	return wire_ok();
 }
+
+/* ---- RFC 6311 ---- */
+
+#define IDS_SIZE 12
+
+static bool bare(const struct wire_notify *n)
+{
+	return n->protocol == PROTOCOL_NONE && n->spi.len == 0;
+}
+
+bool wire_read_message_ids(const struct wire_notify *n, struct wire_message_ids *out)
+{
+	if (!bare(n) || n->data.len != IDS_SIZE)
+		return false;
+	*out = (struct wire_message_ids){.nonce = be32_get(n->data.ptr),
+					 .send = be32_get(n->data.ptr + 4),
+					 .receive = be32_get(n->data.ptr + 8)};
+	return true;
+}
+
+bool wire_read_replay_delta(const struct wire_notify *n, uint64_t *delta, bool *esn)
+{
+	if (!bare(n) || (n->data.len != 4 && n->data.len != 8))
+		return false;
+	*esn = n->data.len == 8;
+	*delta = *esn ? be64_get(n->data.ptr) : be32_get(n->data.ptr);
+	return true;
+}
+
+void wire_put_message_ids(struct wire_writer *w, const struct wire_message_ids *ids)
+{
+	uint8_t data[IDS_SIZE];
+
+	be32_set(data, ids->nonce);
+	be32_set(data + 4, ids->send);
+	be32_set(data + 8, ids->receive);
+	wire_put_notify(w, PROTOCOL_NONE, NOTIFY_IKEV2_MESSAGE_ID_SYNC, span_of(NULL, 0),
+			span_of(data, sizeof(data)));
+}
+
+void wire_put_replay_delta(struct wire_writer *w, uint64_t delta, bool esn)
+{
+	uint8_t data[8];
+
+	if (esn)
+		be64_set(data, delta);
+	else
+		be32_set(data, (uint32_t)delta);
+	wire_put_notify(w, PROTOCOL_NONE, NOTIFY_IPSEC_REPLAY_COUNTER_SYNC, span_of(NULL, 0),
+			span_of(data, esn ? 8 : 4));
+}

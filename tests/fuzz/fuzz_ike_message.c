@@ -14,6 +14,20 @@ static unsigned touch(struct span s)
 	return sum;
 }
 
+/* What is read as data of RFC 6311 has to be as long as it says. */
+static unsigned synchronisation(const struct wire_notify *n)
+{
+	struct wire_message_ids ids;
+	uint64_t delta;
+	bool esn;
+
+	if (wire_read_message_ids(n, &ids) && n->data.len != 12)
+		abort();
+	if (wire_read_replay_delta(n, &delta, &esn) && n->data.len != (esn ? 8 : 4))
+		abort();
+	return 0;
+}
+
 static bool readable(const struct wire_message *m)
 {
 	unsigned sum = touch(m->ke.data) + touch(m->nonce) + touch(m->idi.body) +
@@ -22,7 +36,8 @@ static bool readable(const struct wire_message *m)
 	for (unsigned i = 0; i < m->cp.n; i++)
 		sum += touch(m->cp.attributes[i].value);
 	for (unsigned i = 0; i < m->n_notifies; i++)
-		sum += touch(m->notifies[i].spi) + touch(m->notifies[i].data);
+		sum += touch(m->notifies[i].spi) + touch(m->notifies[i].data) +
+		       synchronisation(&m->notifies[i]);
 	for (unsigned i = 0; i < m->n_deletes; i++)
 		sum += touch(m->deletes[i].spis);
 	for (unsigned i = 0; i < m->sa.n; i++)

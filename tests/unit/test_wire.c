@@ -714,9 +714,55 @@ static void numbers_have_names(void **state)
 		assert_non_null(wire_strerror(e));
 }
 
+/* RFC 6311 6.3, 6.4: the data's form, and all that it may not be. */
+static void message_ids(void **state)
+{
+	static const uint8_t ids[] = {0xde, 0xad, 0xbe, 0xef, 0, 0, 0, 5, 0xff, 0xff, 0xff, 0xfe};
+	struct wire_header h = {.exchange = EXCHANGE_INFORMATIONAL};
+	struct wire_message_ids out;
+	struct wire_writer w;
+	struct wire_message m;
+	uint8_t memory[256];
+	uint64_t delta;
+	bool esn;
+
+	(void)state;
+	wire_begin(&w, memory, sizeof(memory), &h);
+	wire_put_message_ids(&w, &(struct wire_message_ids){0xdeadbeef, 5, 0xfffffffe});
+	wire_put_replay_delta(&w, 0x40000000, false);
+	wire_put_replay_delta(&w, (uint64_t)1 << 40, true);
+	assert_int_equal(parse_sample(0, wire_end(&w), &h, &m).error, WIRE_OK);
+	assert_int_equal(m.n_notifies, 3);
+	assert_int_equal(m.notifies[0].type, 16422);
+	assert_true(span_equal(m.notifies[0].data, span_of(ids, sizeof(ids))));
+	assert_true(wire_read_message_ids(&m.notifies[0], &out));
+	assert_int_equal(out.nonce, 0xdeadbeef);
+	assert_int_equal(out.send, 5);
+	assert_int_equal(out.receive, 0xfffffffe);
+	assert_int_equal(m.notifies[1].type, 16423);
+	assert_true(wire_read_replay_delta(&m.notifies[1], &delta, &esn) && !esn);
+	assert_int_equal(delta, 0x40000000);
+	assert_true(wire_read_replay_delta(&m.notifies[2], &delta, &esn) && esn);
+	assert_int_equal(delta, (uint64_t)1 << 40);
+	for (size_t len = 0; len <= 12; len++) {
+		struct wire_notify n = {.data = span_of(ids, len)};
+
+		assert_int_equal(wire_read_message_ids(&n, &out), len == 12);
+		assert_int_equal(wire_read_replay_delta(&n, &delta, &esn), len == 4 || len == 8);
+		n.protocol = PROTOCOL_ESP;
+		assert_false(wire_read_message_ids(&n, &out));
+		assert_false(wire_read_replay_delta(&n, &delta, &esn));
+		n.protocol = PROTOCOL_NONE;
+		n.spi = span_of(ids, 4);
+		assert_false(wire_read_message_ids(&n, &out));
+		assert_false(wire_read_replay_delta(&n, &delta, &esn));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(message_ids),
 		cmocka_unit_test(samples_survive_a_round_trip),
 		cmocka_unit_test(every_truncation_is_refused),
 		cmocka_unit_test(every_truncation_behind_a_right_length_is_refused),
