@@ -225,6 +225,7 @@ static void on_child_update(struct plane_server *s, const struct ipc_message *m)
 
 	memcpy(&u, m->body.ptr, sizeof(u));
 	sa.id = u.child;
+	sa.skip_out = u.skip_out;
 	sa.outbound = u.outbound;
 	sa.udp_encap = u.udp_encap;
 	sa.local = u.local;

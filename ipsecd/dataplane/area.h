@@ -15,7 +15,7 @@
 #include "ipsecd/dataplane/dataplane.h"
 #include "ipsecd/dataplane/replay.h"
 
-#define AREA_VERSION	1
+#define AREA_VERSION	2
 #define AREA_CHUNK	65536u
 #define AREA_CHUNKS_MAX 16384u /* 1 GB */
 #define AREA_CACHE_LINE 64

@@ -201,7 +201,7 @@ struct dataplane_ops {
 	 * (numbers, window, counters) and is updated; with others it is EXISTS. One that has to be
 	 * here already (child_sa.resumed) and is not: NOT_FOUND. */
 	enum dataplane_error (*child_install)(struct dataplane *d, const struct child_sa *child);
-	/* outbound on/off, udp_encap and endpoints of an installed child. */
+	/* outbound on/off, udp_encap and endpoints of an installed child; skip_out. */
 	enum dataplane_error (*child_update)(struct dataplane *d, const struct child_sa *child);
 	enum dataplane_error (*child_remove)(struct dataplane *d, uint64_t child);
 	bool (*child_stats)(struct dataplane *d, uint64_t child, struct dataplane_child_stats *out);

@@ -223,6 +223,10 @@ enum dataplane_error forward_child_update(struct forward *f, const struct child_
 	sa->child.local = child->local;
 	sa->child.remote = child->remote;
 	area_child_set(sa->slot, &sa->child);
+	if (child->skip_out) {
+		sa_skip(sa, child->skip_out);
+		forward_check_limits(&f->lane, sa);
+	}
 	return DATAPLANE_OK;
 }
 

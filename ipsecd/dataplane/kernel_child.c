@@ -188,13 +188,16 @@ static void keep_counts(struct kernel_child *c)
 	s->drop_icv = c->in.icv;
 }
 
-/* Another address, another tag: another state, which goes on where the old one ended. */
-static enum dataplane_error direction_remake(struct kernel_child *c, struct direction *x)
+/* Another address, another tag, or numbers that are passed over: another state, which goes on
+ * where the old one ended. */
+static enum dataplane_error direction_remake(struct kernel_child *c, struct direction *x,
+					     uint64_t skip)
 {
 	uint64_t sequence;
 
 	direction_read(c, x, mono_now());
 	sequence = x == &c->in ? x->last.received : x->last.sequence + SEQUENCE_MARGIN;
+	sequence = skip < UINT64_MAX - sequence ? sequence + skip : UINT64_MAX;
 	remaking(c, x, sequence);
 	direction_remove(c, x);
 	x->bytes += x->last.bytes;
@@ -202,7 +205,7 @@ static enum dataplane_error direction_remake(struct kernel_child *c, struct dire
 	x->replay += x->last.replay_errors + x->last.window_errors;
 	x->icv += x->last.integrity_errors;
 	keep_counts(c);
-	if (!c->sa.esn && sequence > UINT32_MAX)
+	if (sequence > (c->sa.esn ? UINT64_MAX - 1 : UINT32_MAX))
 		return kernel_fail(c->tunnel->plane, DATAPLANE_SYSTEM,
 				   "%s: the SA has no sequence numbers left",
 				   c->tunnel->config.name);
@@ -218,10 +221,10 @@ enum dataplane_error kernel_child_add_again(struct kernel_child *c, bool outboun
 
 static enum dataplane_error remake(struct kernel_child *c)
 {
-	enum dataplane_error e = direction_remake(c, &c->in);
+	enum dataplane_error e = direction_remake(c, &c->in, 0);
 
 	if (e == DATAPLANE_OK)
-		e = direction_remake(c, &c->out);
+		e = direction_remake(c, &c->out, 0);
 	if (e != DATAPLANE_OK)
 		kernel_child_note(c->tunnel->plane, c, DUE_HARD);
 	return e;
@@ -511,6 +514,8 @@ enum dataplane_error kernel_child_update(struct dataplane *d, const struct child
 		area_child_set(c->slot, &c->sa);
 		return e;
 	}
+	if (child->skip_out && direction_remake(c, &c->out, child->skip_out) != DATAPLANE_OK)
+		kernel_child_note(d, c, DUE_HARD);
 	c->sa.outbound = child->outbound;
 	if (c->sa.outbound)
 		kernel_child_used(c);

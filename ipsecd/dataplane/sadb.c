@@ -20,6 +20,14 @@ uint64_t sa_seq_soft(const struct sa *sa)
 	return sa_seq_hard(sa) / 16 * 15;
 }
 
+void sa_skip(struct sa *sa, uint64_t n)
+{
+	uint64_t used = __atomic_load_n(&sa->live->seq_out, __ATOMIC_SEQ_CST);
+	uint64_t left = used < sa_seq_hard(sa) ? sa_seq_hard(sa) - used : 0;
+
+	__atomic_add_fetch(&sa->live->seq_out, n < left ? n : left, __ATOMIC_SEQ_CST);
+}
+
 static bool check(const struct child_sa *c, const struct crypto_ops *crypto, char *why, size_t size)
 {
 	char text[32];

@@ -42,6 +42,8 @@ struct sadb {
 /* Sequence number at which a rekey is asked for, and the last that may be sent:
  * RFC 4303 3.3.3 forbids to cycle. */
 uint64_t sa_seq_soft(const struct sa *sa);
+/* Passes n outbound sequence numbers over; where there are not so many, all of them. */
+void sa_skip(struct sa *sa, uint64_t n);
 uint64_t sa_seq_hard(const struct sa *sa);
 
 /* An SA from what was negotiated; copies no key but into the ciphers. NULL with *error

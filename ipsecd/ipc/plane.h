@@ -96,7 +96,7 @@ struct ipc_tunnel_link {
 };
 
 struct ipc_child_update {
-	uint64_t child;
+	uint64_t child, skip_out;
 	uint8_t outbound, udp_encap;
 	struct endpoint local, remote;
 };

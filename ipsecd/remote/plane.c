@@ -271,6 +271,7 @@ static enum dataplane_error far_child_install(struct dataplane *d, const struct 
 static enum dataplane_error far_child_update(struct dataplane *d, const struct child_sa *sa)
 {
 	const struct ipc_child_update body = {.child = sa->id,
+					      .skip_out = sa->skip_out,
 					      .outbound = sa->outbound,
 					      .udp_encap = sa->udp_encap,
 					      .local = sa->local,

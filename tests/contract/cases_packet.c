@@ -2,6 +2,7 @@
 #include "tests/contract/contract.h"
 
 #include "ipsecd/dataplane/esp.h"
+#include "lib/buf.h"
 
 #include <stdio.h>
 
@@ -198,6 +199,39 @@ static void esn_crosses_the_border(void **state)
 		expect_nothing(&w->a);
 	}
 	assert_int_equal(dropped(&w->a, DROP_ICV), 0);
+}
+
+/* RFC 6311 5.2, as a peer asks for it: packets go on, further on. Where there are not so many
+ * numbers left, none is used twice, and the CHILD_SA is at its end. */
+static void numbers_are_passed_over(void **state)
+{
+	struct world *w = *state;
+	uint8_t memory[PACKET_MAX];
+	struct span packet = udp_packet(memory, AF_INET, 1, 100, false);
+	struct dataplane_event e;
+	struct child_sa a, b;
+	uint32_t first, second;
+
+	install_pair(w, 1, &a, &b);
+	contract->transmit(&w->a, packet, w->now);
+	first = be32_get(w->a.sent[0].data + 4);
+	a.skip_out = 100000;
+	assert_int_equal(contract->ops->child_update(w->a.plane, &a), DATAPLANE_OK);
+	a.skip_out = 0;
+	assert_int_equal(contract->ops->child_update(w->a.plane, &a), DATAPLANE_OK);
+	contract->transmit(&w->a, packet, w->now);
+	second = be32_get(w->a.sent[1].data + 4);
+	assert_true(second > first + 100000 && second < first + 1000000);
+	carry(w, &w->a, &w->b);
+	expect_received(&w->b, packet);
+	expect_received(&w->b, packet);
+	a.skip_out = UINT64_MAX;
+	contract->ops->child_update(w->a.plane, &a);
+	contract->transmit(&w->a, packet, w->now);
+	look(w, &w->a);
+	assert_int_equal(events(&w->a, DATAPLANE_CHILD_HARD_EXPIRE, &e), 1);
+	assert_int_equal(e.child, a.id);
+	assert_int_equal(w->a.n_sent, 0);
 }
 
 static void corrupted_and_truncated(void **state)
@@ -465,6 +499,7 @@ int contract_packet_cases(const char *plane)
 		CASE(reordering_within_the_window),
 		CASE(forgeries_do_not_move_the_window),
 		CASE(esn_crosses_the_border),
+		CASE(numbers_are_passed_over),
 		CASE(corrupted_and_truncated),
 		CASE(unknown_spi),
 		CASE(selectors_outbound),
