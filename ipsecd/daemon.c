@@ -442,6 +442,7 @@ static bool open_engine(struct daemon *d)
 				    .psk_ready = d->helper ? helper_client_ready : NULL,
 				    .psk_ctx = d->helper};
 	const struct ike_settings settings = {.encap_always = d->ops->encap_only,
+					      .skips_numbers = true,
 					      .publish = d->publish != NULL};
 	const struct drains_host host = commands_drains_host(d);
 	struct pools_host pools = {.ctx = d, .answer = on_lease, .log = d->log};

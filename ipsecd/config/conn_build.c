@@ -114,6 +114,7 @@ static void build_rest(struct build *b)
 {
 	const struct setting *tries = build_get(b, KEYWORD_KEYINGTRIES, false);
 	const struct setting *encap = build_get(b, KEYWORD_FORCEENCAPS, false);
+	const struct setting *sync = build_get(b, KEYWORD_MESSAGE_ID_SYNC, false);
 	const struct setting *window = build_get(b, KEYWORD_REPLAY_WINDOW, false);
 	const struct setting *reqid = build_get(b, KEYWORD_REQID, false);
 	uint64_t n;
@@ -123,6 +124,8 @@ static void build_rest(struct build *b)
 		b->conn->keying_tries = (uint32_t)n;
 	if (encap && strcmp(encap->value, "auto") != 0)
 		value_bool(b->errors, encap, &b->conn->encap);
+	if (sync)
+		value_bool(b->errors, sync, &b->conn->message_id_sync);
 	if (window && value_number(b->errors, window, 0, REPLAY_WINDOW_MAX, &n))
 		b->child->replay_window = (uint16_t)n;
 	if (reqid && value_number(b->errors, reqid, 1, UINT32_MAX, &n))

@@ -157,6 +157,7 @@ static const struct keyword keywords[] = {
 	CONN("tfc", KEYWORD_TFC),
 	CONN("forceencaps", KEYWORD_FORCEENCAPS),
 	CONN("encapsulation", KEYWORD_FORCEENCAPS),
+	CONN("message-id-sync", KEYWORD_MESSAGE_ID_SYNC),
 	CONN("replay-window", KEYWORD_REPLAY_WINDOW),
 	CONN("reqid", KEYWORD_REQID),
 	CONN("interface", KEYWORD_INTERFACE),

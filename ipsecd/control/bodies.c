@@ -91,6 +91,8 @@ void body_put_ike(struct buf *b, const struct ike_sa_info *ike, mono_time now)
 	put_yes(b, "nat-remote", ike->nat_remote);
 	put_yes(b, "nat-fake", ike->nat_faked);
 	put_yes(b, "nat-any", ike->nat_local || ike->nat_remote || ike->nat_faked);
+	put_yes(b, "message-id-sync", ike->syncs_ids);
+	put_yes(b, "replay-counter-sync", ike->syncs_counters);
 	put_suite(b, &ike->suite);
 	put_seconds_since(b, "established", ike->established, now);
 	put_seconds_until(b, "rekey-time", ike->rekey_at, now);

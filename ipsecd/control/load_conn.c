@@ -30,6 +30,7 @@ static const struct load_key conn_keys[] = {
 	{"pull", load_fixed, .text = "yes"},
 	{"dscp", load_fixed, .text = "000000|0"},
 	{"encap", load_bool, .offset = CONN(encap)},
+	{"message_id_sync", load_bool, .offset = CONN(message_id_sync)},
 	{"mobike", load_noted, .text = "MOBIKE is not supported yet"},
 	{"dpd_delay", load_duration, .offset = CONN(dpd_delay)},
 	{"dpd_timeout", .parse = load_ignored}, /* IKEv1 only */

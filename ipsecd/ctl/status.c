@@ -298,15 +298,35 @@ static int print_json(json_t *conns, const json_t *only, json_t *stats)
 	return failed ? ctl_error("can't write") : CTL_OK;
 }
 
+/* What the table has no column for. */
+static void print_sas(const json_t *conn)
+{
+	json_t *sa;
+	size_t i;
+
+	json_array_foreach (json_object_get(conn, "sas"), i, sa) {
+		bool ids = json_text(sa, "message-id-sync")[0];
+		bool counters = json_text(sa, "replay-counter-sync")[0];
+
+		printf("IKE SA #%s: synchronisation of %s (RFC 6311)\n", json_text(sa, "uniqueid"),
+		       ids && counters ? "message IDs and replay counters was negotiated"
+		       : ids	       ? "message IDs was negotiated"
+		       : counters      ? "replay counters was negotiated"
+				       : "message IDs was not negotiated");
+	}
+}
+
 static int show_one(struct ctl *c, json_t *conns, const char *name)
 {
 	const json_t *only = model_find(conns, name);
 	int status = only ? CTL_OK : CTL_FAILED;
 
-	if (only && c->json)
+	if (only && c->json) {
 		status = print_json(conns, only, NULL);
-	else if (only)
+	} else if (only) {
 		print_table(conns, name);
+		print_sas(only);
+	}
 	if (!status && strcmp(json_text(only, "state"), "up") != 0)
 		status = CTL_DOWN;
 	return status;

@@ -142,6 +142,7 @@ static bool create_auth_request(struct ike_engine *e, struct ike_sa *sa, const s
 	if (!put_own_auth(e, sa, psk, w))
 		return false;
 	quick_crash_put(e, sa, w);
+	sync_offer(e, sa, w);
 	sa->init->child_spi = engine_new_child_spi(e);
 	vips_put_request(e, sa, w);
 	child_setup_offered(sa, config, true, &local, &remote);
@@ -377,6 +378,7 @@ void auth_consume_response(struct exchange *x)
 	}
 	sa->peer_authenticated = true;
 	quick_crash_take(x->e, sa, x->in);
+	sync_take_answer(x);
 	vips_consume_reply(x);
 	ike_sa_establish(x->e, sa, "IKE_AUTH answered");
 	ike_sa_announce(x->e, sa, NULL);
@@ -541,6 +543,7 @@ void auth_respond(struct exchange *x)
 	sa->peer_authenticated = true;
 	quick_crash_put(x->e, sa, x->out);
 	quick_crash_take(x->e, sa, x->in);
+	sync_answer_offer(x);
 	c = create_first_child(x);
 	ike_sa_establish(x->e, sa, "peer authenticated");
 	ike_sa_announce(x->e, sa, NULL);

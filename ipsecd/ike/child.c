@@ -280,6 +280,12 @@ void child_set_outbound(struct ike_engine *e, struct child *c, bool outbound, co
 	output_child_update(e, c);
 }
 
+void child_skip(struct ike_engine *e, struct child *c, uint64_t delta)
+{
+	if (c->in_plane && delta)
+		output_child_skip(e, c, delta);
+}
+
 void child_update_path(struct ike_engine *e, struct child *c)
 {
 	if (endpoint_equal(&c->local, &c->sa->path.local) &&

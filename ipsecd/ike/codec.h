@@ -13,6 +13,7 @@
 struct codec {
 	struct buf *out;   /* writing; NULL: reading */
 	struct reader in;  /* reading */
+	uint16_t version;  /* of the record */
 	const char *fault; /* static text; NULL: none yet */
 	size_t fault_at;
 };

@@ -16,6 +16,7 @@ struct output;
 struct task;
 struct command_wait;
 struct publisher;
+struct behind_mark;
 
 #define PORT_IKE	 500
 #define PORT_NATT	 4500
@@ -84,6 +85,7 @@ struct ike_engine {
 	uint64_t next_attached;		    /* orders the IKE_SAs of a conn */
 	bool restoring;			    /* until ike_engine_resume nothing is published */
 	bool refused;			    /* a record was */
+	struct behind_mark *behind;	    /* IKE_RECORD_BEHIND that came, until it resumes */
 };
 
 /* One line: "conn" of sa or "" as the name, subsystem ike. sa may be NULL. */

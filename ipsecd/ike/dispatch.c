@@ -365,6 +365,9 @@ static void receive_request(struct arrival *a, uint8_t first, struct span inner)
 		output_send(a->e, a->path, span_of(sa->rx.response.data, sa->rx.response.len));
 		break;
 	case WINDOW_DROP:
+		if (a->h.message_id > sa->rx.next_id)
+			sync_suspect(a->e, sa,
+				     "the peer has sent requests that are not known here");
 		drop(a, &a->e->counters.drop_window, "request outside the window, message id",
 		     a->h.message_id);
 		break;
@@ -424,6 +427,8 @@ static void receive_response(struct arrival *a, uint8_t first, struct span inner
 	struct wire_fault f;
 
 	if (!window_check_response(a->sa, a->h.message_id)) {
+		if (a->h.message_id >= a->sa->tx.next_id)
+			sync_suspect(e, a->sa, "the peer answers requests that are not known here");
 		drop(a, &e->counters.drop_window, "response to no request of ours, message id",
 		     a->h.message_id);
 		return;
@@ -469,6 +474,8 @@ static void receive_protected(struct arrival *a)
 		return;
 	}
 	if (!unprotect(a, &first, &inner))
+		return;
+	if (sync_take(a->e, a->sa, a->path, &a->h, first, inner))
 		return;
 	if (is_response(a))
 		receive_response(a, first, inner);

@@ -42,6 +42,9 @@ void reauth_plan(struct ike_engine *e, struct ike_sa *sa);
 void reauth_due(struct ike_engine *e, void *sa);
 /* Begins a new IKE_SA that is to replace `sa`. false: not now, *why says so. */
 bool reauth_start(struct ike_engine *e, struct ike_sa *sa, const char **why);
+/* As reauth_start within a second, or when it is possible; where this end can't do it, `sa` stays
+ * as it is. `why` is for people. */
+void reauth_soon(struct ike_engine *e, struct ike_sa *sa, const char *why);
 /* `made` is up: if it reauthenticates, it gets CHILD_SAs as `old` has them. */
 void reauth_fill(struct ike_engine *e, struct ike_sa *made, const struct ike_sa *old);
 /* `made` ended: if it was to replace one that is still needed, that is tried again. */

@@ -156,6 +156,7 @@ void ike_engine_free(struct ike_engine *e)
 	DL_FOREACH_SAFE (e->sas, sa, next)
 		ike_sa_discard(e, sa);
 	conns_free(e);
+	state_free_marks(e);
 	publisher_free(e);
 	commands_free(e);
 	timer_heap_free(&e->timers);

@@ -48,6 +48,7 @@ struct ike_settings {
 	mono_time rekeyed_linger;	/* how long a replaced CHILD_SA still receives; 0: 5 s */
 	mono_time take_over_wait;	/* a peer that answers, but gives no sign that it has a new
 					   CHILD_SA, has it this long behind our answer; 0: 3 s */
+	bool skips_numbers;		/* the data plane does child_sa.skip_out */
 	bool publish;			/* ike_engine_publish is called after each input */
 };
 
@@ -270,6 +271,7 @@ struct ike_sa_info {
 	struct id local_id, remote_id; /* ID_ANY where unknown */
 	struct suite suite;
 	bool nat_local, nat_remote, nat_faked;
+	bool syncs_ids, syncs_counters;			     /* negotiated (RFC 6311) */
 	mono_time created, established, rekey_at, reauth_at; /* created: of the first message */
 	unsigned tasks_queued;
 	/* Virtual addresses: ours from the peer, and the peer's from us. dns: what the peer
@@ -296,8 +298,8 @@ struct ike_output {
 	enum ike_output_kind kind;
 	struct ike_path path;
 	struct span datagram;
-	struct child_sa child; /* INSTALL: whole; UPDATE: id, outbound, udp_encap, local, remote;
-				  REMOVE: id */
+	struct child_sa child; /* INSTALL: whole; UPDATE: id, outbound, skip_out, udp_encap, local,
+				  remote; REMOVE: id */
 	bool resumed; /* INSTALL, VIPS: of a former process: the plane has it, but for what may
 			 have changed meanwhile. A CHILD_SA that it lost it refuses
 			 (child_sa.resumed) */
@@ -335,6 +337,8 @@ enum ike_record_kind {
 	IKE_RECORD_ENGINE = 1, /* one */
 	IKE_RECORD_CONN,       /* of each loaded conn */
 	IKE_RECORD_SA,	       /* of each IKE_SA with its CHILD_SAs */
+	IKE_RECORD_BEHIND,     /* of an IKE_SA whose record there was no memory for: the one kept,
+				  if any, is older than what the peer has seen (RFC 6311) */
 };
 
 struct ike_record {
@@ -453,7 +457,12 @@ void ike_engine_each_conn(const struct ike_engine *e,
 	X(invalid_spi_told, "invalid-spi-told") \
 	X(crash_token_given, "crash-token-given") \
 	X(crash_token_proved, "crash-token-proved") \
-	X(crash_token_wrong, "crash-token-wrong")
+	X(crash_token_wrong, "crash-token-wrong") \
+	X(drop_sync, "drop-sync") \
+	X(sync_asked, "sync-asked") \
+	X(sync_done, "sync-done") \
+	X(sync_answered, "sync-answered") \
+	X(sync_skipped, "sync-skipped")
 /* clang-format on */
 
 #define IKE_NOTIFIES 48 /* error notifies have small numbers (RFC 7296 3.10.1) */

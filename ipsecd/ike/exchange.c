@@ -333,7 +333,7 @@ static void start(struct ike_engine *e, struct ike_sa *sa, struct task *t)
 
 static void run(struct ike_engine *e, struct ike_sa *sa)
 {
-	while (sa->state != IKE_SA_ENDED && !sa->running && !sa->tx.in_flight) {
+	while (sa->state != IKE_SA_ENDED && !sa->running && !sa->tx.in_flight && !sa->sync.asking) {
 		mono_time at;
 		struct task *t = next_due(e, sa, &at);
 
@@ -411,4 +411,37 @@ void exchange_discard_response(struct exchange *x)
 		task_free(x->e, t);
 	}
 	exchange_run(x->e, sa);
+}
+
+/* Nobody knows whether the peer has done it. */
+static void refuse_for_now(struct ike_engine *e, struct ike_sa *sa)
+{
+	struct wire_message busy = {.present = WIRE_BIT(PAYLOAD_NOTIFY),
+				    .n_notifies = 1,
+				    .notifies[0].type = NOTIFY_TEMPORARY_FAILURE};
+	struct exchange x = {.e = e, .sa = sa, .in = &busy, .path = &sa->path, .now = e->now};
+
+	if (sa->state == IKE_SA_DELETING && sa->running->ops != &rekey_ike_ops)
+		exchange_discard_response(&x);
+	else
+		exchange_consume_response(&x);
+}
+
+void exchange_lost(struct ike_engine *e, struct ike_sa *sa)
+{
+	struct task *t = sa->running;
+
+	if (!sa->tx.in_flight)
+		return;
+	window_answered(e, sa);
+	if (t && t->ops->kind != KIND_INFORMATIONAL) {
+		refuse_for_now(e, sa);
+		return;
+	}
+	if (t) {
+		t->again = true;
+		t->not_before = e->now;
+		leave(e, sa, t);
+	}
+	exchange_run(e, sa);
 }

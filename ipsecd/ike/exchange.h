@@ -21,6 +21,7 @@
 
 #include "ipsecd/ike/quick_crash.h"
 #include "ipsecd/ike/suspect.h"
+#include "ipsecd/ike/sync.h"
 
 /* What a message means, once its payloads are seen (CREATE_CHILD_SA has three uses). */
 enum exchange_kind {
@@ -126,6 +127,9 @@ void exchange_wait(struct exchange *x, mono_time delay);
 /* Answers the peer's CREATE_CHILD_SA request `id` anew, with a refusal: what the first answer
  * promised can't be kept. false: that answer has left already. */
 bool exchange_take_back(struct ike_engine *e, struct ike_sa *sa, uint32_t id, uint16_t notify);
+/* The request in flight, if there is one, gets no answer any more, and its id is used up: what it
+ * was for is asked for anew, as if the peer had been busy where SAs are made. */
+void exchange_lost(struct ike_engine *e, struct ike_sa *sa);
 /* Ends the task's command, if one waits. */
 void exchange_done(struct ike_engine *e, struct task *t, bool ok, enum ike_reason reason,
 		   const char *detail);

@@ -54,6 +54,8 @@ void info_ike(const struct ike_sa *sa, struct ike_sa_info *out)
 		.nat_local = sa->nat_local,
 		.nat_remote = sa->nat_remote,
 		.nat_faked = sa->nat_faked,
+		.syncs_ids = sa->sync.ids,
+		.syncs_counters = sa->sync.counters,
 		.created = sa->created,
 		.established = sa->established,
 		.rekey_at = sa->rekey_at,

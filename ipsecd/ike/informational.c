@@ -236,6 +236,7 @@ void informational_respond(struct exchange *x)
 	}
 	reauth_heed_lifetime(x);
 	quick_crash_take(x->e, x->sa, x->in);
+	sync_take_counters(x->e, x->sa, x->in);
 	if (in->n_deletes)
 		rekey_ike_peer_uses(x->e, x->sa);
 	for (unsigned i = 0; i < in->n_deletes; i++) {

@@ -90,6 +90,11 @@ void output_child_install(struct ike_engine *e, const struct child_sa *child, bo
 
 void output_child_update(struct ike_engine *e, const struct child *c)
 {
+	output_child_skip(e, c, 0);
+}
+
+void output_child_skip(struct ike_engine *e, const struct child *c, uint64_t delta)
+{
 	struct output *o = put(e, IKE_OUTPUT_CHILD_UPDATE, 0);
 
 	if (!o)
@@ -98,6 +103,7 @@ void output_child_update(struct ike_engine *e, const struct child *c)
 		.id = c->id,
 		.tunnel = c->tunnel,
 		.outbound = c->outbound,
+		.skip_out = delta,
 		.udp_encap = c->udp_encap,
 		.local = c->local,
 		.remote = c->remote,

@@ -13,6 +13,7 @@ void output_keepalive(struct ike_engine *e, const struct ike_path *path);
 /* Copies; the caller cleanses its own child_sa. */
 void output_child_install(struct ike_engine *e, const struct child_sa *child, bool resumed);
 void output_child_update(struct ike_engine *e, const struct child *child);
+void output_child_skip(struct ike_engine *e, const struct child *child, uint64_t delta);
 void output_child_remove(struct ike_engine *e, const struct child *child);
 void output_resolve(struct ike_engine *e, uint64_t query, const char *name, uint8_t family);
 /* Takes over nothing: the pools are those of sa's conn. */

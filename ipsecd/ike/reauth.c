@@ -117,7 +117,25 @@ void reauth_due(struct ike_engine *e, void *owner)
 	if (!ike_sa_usable(sa) || sa->redundant || reauth_start(e, sa, &why))
 		return;
 	ike_log(e, sa, LOG_LEVEL_DEBUG, "no reauthentication of IKE_SA #%u now: %s", sa->id, why);
+	if (sa->sync.doubt && !first_child(sa)) { /* nothing to lose; it comes again if wanted */
+		ike_sa_delete(e, sa, IKE_REASON_REPLACED);
+		return;
+	}
 	again_later(e, sa, RETRY_SOONEST * 2);
+}
+
+void reauth_soon(struct ike_engine *e, struct ike_sa *sa, const char *why)
+{
+	if (!ike_sa_usable(sa) || sa->redundant)
+		return;
+	if (sa_vips(sa)->n_remote || out_of_reach(sa)) {
+		ike_log(e, sa, LOG_LEVEL_WARN, "IKE_SA #%u stays, the peer has to replace it: %s",
+			sa->id, why);
+		return;
+	}
+	ike_log(e, sa, LOG_LEVEL_NOTICE, "IKE_SA #%u is to be replaced: %s", sa->id, why);
+	sa_touch(e, sa);
+	timer_set(&e->timers, &sa->reauth_timer, e->now + engine_random_below(e, RETRY_SOONEST));
 }
 
 struct ike_sa *reauth_old(const struct ike_engine *e, const struct ike_sa *made)

@@ -9,10 +9,8 @@
 
 static bool read_version(struct codec *c)
 {
-	uint16_t version = 0;
-
-	codec_u16(c, &version);
-	if (version != STATE_VERSION)
+	codec_u16(c, &c->version);
+	if (c->version < STATE_VERSION_MIN || c->version > STATE_VERSION)
 		codec_fault(c, "another version of Detour's state");
 	return !c->fault;
 }
@@ -200,6 +198,7 @@ static void restore_sa(struct ike_engine *e, struct codec *c, uint64_t id)
 		return;
 	}
 	sa->iv_ahead = true;
+	sa->sync.may_ask = !sa->sync.asking;
 	state_published(e, sa, NULL);
 	if (sa->outdated)
 		sa_touch(e, sa);
@@ -226,6 +225,28 @@ static void restore_entry(struct ike_engine *e, struct codec *c, uint64_t id)
 	state_published(e, NULL, entry);
 }
 
+/* Kept until all IKE_SAs are there. */
+static void restore_behind(struct ike_engine *e, struct codec *c, uint64_t id)
+{
+	struct behind_mark *m = codec_done(c) ? calloc(1, sizeof(*m)) : NULL;
+
+	if (!m) {
+		codec_fault(c, "out of memory");
+		return;
+	}
+	m->id = id;
+	LL_PREPEND(e->behind, m);
+}
+
+void state_free_marks(struct ike_engine *e)
+{
+	struct behind_mark *m, *next;
+
+	LL_FOREACH_SAFE (e->behind, m, next)
+		free(m);
+	e->behind = NULL;
+}
+
 /* Until something of it changes, the record stays as it is. */
 static void restore_engine(struct ike_engine *e, struct codec *c, struct span data)
 {
@@ -249,6 +270,9 @@ bool ike_engine_restore(struct ike_engine *e, const struct ike_record *record, c
 			break;
 		case IKE_RECORD_SA:
 			restore_sa(e, &c, record->id);
+			break;
+		case IKE_RECORD_BEHIND:
+			restore_behind(e, &c, record->id);
 			break;
 		default: /* not ours to drop */
 			snprintf(why, size, "records of kind %u are not known", record->kind);

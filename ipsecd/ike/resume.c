@@ -143,20 +143,72 @@ static void adapt(struct ike_engine *e, struct ike_sa *sa)
 	}
 }
 
+/* The mark goes with the next record of the IKE_SA; one of an IKE_SA that is not there at once. */
+static void heed_marks(struct ike_engine *e)
+{
+	struct behind_mark *m;
+	struct ike_sa *sa;
+
+	LL_FOREACH (e->behind, m) {
+		DL_FOREACH (e->sas, sa)
+			if (sa->id == m->id)
+				break;
+		if (!sa) {
+			e->refused = true;
+			state_drop(e, &(struct ike_record){.kind = IKE_RECORD_BEHIND, .id = m->id});
+			continue;
+		}
+		sa->sync.behind = sa->unpublished = true;
+		sa_touch(e, sa);
+	}
+	state_free_marks(e);
+}
+
+static bool is_made_by(const struct ike_engine *e, const struct ike_sa *made)
+{
+	const struct ike_sa *sa;
+	const struct task *t;
+
+	DL_FOREACH (e->sas, sa) {
+		if (sa->running && sa->running->new_sa == made->own_spi)
+			return true;
+		DL_FOREACH (sa->tasks, t)
+			if (t->new_sa == made->own_spi)
+				return true;
+	}
+	return false;
+}
+
+/* By a rekey that an older record of its IKE_SA does not have. */
+static void end_orphans(struct ike_engine *e)
+{
+	struct ike_sa *sa, *next;
+
+	DL_FOREACH_SAFE (e->sas, sa, next)
+		if (sa->state == IKE_SA_CREATED && !is_made_by(e, sa)) {
+			e->refused = true; /* its conn may have no other */
+			ike_sa_end(e, sa, IKE_REASON_INTERNAL, "its rekey is not known");
+		}
+}
+
 static void resume_sas(struct ike_engine *e)
 {
 	struct crowd requests = {0}, timers = {0};
 	struct ike_sa *sa, *next;
 
+	heed_marks(e);
+	end_orphans(e);
 	DL_FOREACH (e->sas, sa)
 		install_children(e, sa);
 	DL_FOREACH (e->sas, sa) {
-		if (sa->tx.in_flight)
+		if (sa->tx.in_flight && !sync_waits(sa))
 			request_again(e, sa, &requests);
 		arm_sa(e, sa, &timers);
 	}
 	DL_FOREACH_SAFE (e->sas, sa, next)
 		adapt(e, sa);
+	DL_FOREACH_SAFE (e->sas, sa, next)
+		sync_resume(e, sa);
 	DL_FOREACH_SAFE (e->sas, sa, next)
 		if (sa->state == IKE_SA_HALF_OPEN && vips_waiting(sa))
 			dispatch_resume(e, sa); /* asks the pools again */

@@ -159,6 +159,7 @@ struct ike_sa *ike_sa_new_rekeyed(struct ike_engine *e, const struct ike_sa *old
 	sa->nat_faked = old->nat_faked;
 	sa->peer_authenticated = old->peer_authenticated;
 	sa->auth_initiator = old->auth_initiator;
+	sync_inherit(sa, old);
 	sa->last_id = old->last_id;
 	sa->reauth_at = old->reauth_at;
 	sa->reauth_by = old->reauth_by;

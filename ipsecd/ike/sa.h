@@ -89,6 +89,20 @@ struct half_open {
 	unsigned slot;		   /* of its address */
 };
 
+/* Synchronisation of message IDs (sync.h). Nothing else is in flight then: it has the timer and
+ * the counts of window_tx. */
+struct sa_sync {
+	bool ids : 1, counters : 1; /* negotiated: message IDs; replay counters */
+	bool behind : 1;	    /* restored from a record older than what the peer has seen */
+	bool may_ask : 1;	    /* restored, and not asked since */
+	bool asking : 1;	    /* our request, which has message ID 0, waits for its answer */
+	bool asked : 1;		    /* `send` is of a request that was sent some time */
+	bool doubt : 1;		    /* SAs may have been made or deleted that are not known here */
+	bool seen : 1;		    /* `peer_send` is of a request that came some time */
+	uint32_t nonce, send, receive; /* of the last one that was sent */
+	uint32_t peer_send;	       /* the highest that the peer's requests had */
+};
+
 struct ike_sa {
 	struct ike_sa *prev, *next; /* engine's list */
 	struct ike_sa *dead_next;   /* ended, not yet freed */
@@ -120,6 +134,7 @@ struct ike_sa {
 	struct window_tx tx;
 	struct window_rx rx;
 	struct sa_suspicion suspicion;
+	struct sa_sync sync;
 	struct message_copy crash_token; /* the peer's (quick_crash.h); empty: none */
 	struct task *tasks;		 /* waiting, in order */
 	struct task *running;		 /* whose request is in flight */
@@ -163,6 +178,7 @@ struct ike_sa {
 	/* state.h */
 	struct ike_sa *touched_prev, *touched_next;
 	bool touched;
+	bool unpublished;  /* there was no memory for its record: the one kept is marked as older */
 	bool iv_ahead;	   /* restored: IVs go on beyond what a former process may have used */
 	bool outdated;	   /* restored, and its conn is another one: to be deleted */
 	uint64_t attached; /* its place in entry->sas */
@@ -325,6 +341,8 @@ void child_install(struct ike_engine *e, struct child *c, const struct child_sa 
 		   bool outbound, const char *cause);
 /* CHILD_UPDATE with outbound on or off; nothing when it is so already. */
 void child_set_outbound(struct ike_engine *e, struct child *c, bool outbound, const char *cause);
+/* CHILD_UPDATE: its sequence numbers go on so far beyond (RFC 6311 5.2). */
+void child_skip(struct ike_engine *e, struct child *c, uint64_t delta);
 /* CHILD_UPDATE with the IKE_SA's path. */
 void child_update_path(struct ike_engine *e, struct child *c);
 /* Polite end: queues the delete; ends on the answer. */

@@ -110,8 +110,10 @@ void ike_engine_publish_all(struct ike_engine *e)
 
 	DL_FOREACH (e->conns, entry)
 		entry_touch(e, entry);
-	DL_FOREACH (e->sas, sa)
+	DL_FOREACH (e->sas, sa) {
 		sa_touch(e, sa);
+		sa->unpublished = false;
+	}
 	if (e->publisher)
 		e->publisher->engine_len = 0;
 }
@@ -146,9 +148,8 @@ static bool grow(struct publisher *p)
 
 static void put_version(struct codec *c)
 {
-	uint16_t version = STATE_VERSION;
-
-	codec_u16(c, &version);
+	c->version = STATE_VERSION;
+	codec_u16(c, &c->version);
 }
 
 static void put_sa(struct codec *c, struct ike_engine *e, void *what)
@@ -261,16 +262,31 @@ static bool publish_entry(struct ike_engine *e, struct ike_record *out)
 	return false;
 }
 
+/* Its outputs leave all the same: the next process has to know that the record is older. Whole
+ * again, or gone, the mark goes first. */
+static bool mark_behind(struct ike_engine *e, struct ike_sa *sa, struct ike_record *out)
+{
+	struct publisher *p = e->publisher;
+
+	sa->unpublished = !sa->unpublished;
+	be16_set(p->memory, STATE_VERSION);
+	p->used = p->used < 2 ? 2 : p->used;
+	return fill(out, IKE_RECORD_BEHIND, sa->id, span_of(p->memory, sa->unpublished ? 2 : 0));
+}
+
 static bool publish_sa(struct ike_engine *e, struct ike_record *out)
 {
 	struct ike_sa *sa;
 
 	DL_FOREACH2 (e->touched_sas, sa, touched_next) {
+		bool ended = sa->state == IKE_SA_ENDED;
 		struct span data = span_of(NULL, 0);
 
-		if (sa->state != IKE_SA_ENDED)
+		if (!ended)
 			data = encode(e, put_sa, sa);
-		if (sa->state != IKE_SA_ENDED && !data.len)
+		if (sa->unpublished != (!ended && !data.len))
+			return mark_behind(e, sa, out);
+		if (!ended && !data.len)
 			continue;
 		untouch_sa(e, sa);
 		return fill(out, IKE_RECORD_SA, sa->id, data);

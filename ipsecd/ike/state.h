@@ -8,8 +8,9 @@
 #include "ipsecd/ike/conns.h"
 #include "ipsecd/ike/exchange.h"
 
-/* Of what is in the records; another one is refused. */
-#define STATE_VERSION	  1
+/* Of what is in the records; older ones are read, newer ones refused. */
+#define STATE_VERSION	  2
+#define STATE_VERSION_MIN 1 /* 1: IKE_SAs without synchronisation of message IDs */
 
 #define STATE_REQUEST_MAX IKE_MESSAGE_MAX
 #define STATE_TASKS_MAX	  1024
@@ -45,6 +46,14 @@ void state_entry_name(struct codec *c, char **name);
 /* NULL, or why an IKE_SA that was read can't be. */
 const char *state_sa_fault(const struct ike_sa *sa, const struct state_sa *x);
 const char *state_child_fault(const struct child *c);
+
+/* Restored: the record of this IKE_SA is older than what its peer has seen. */
+struct behind_mark {
+	struct behind_mark *next;
+	uint64_t id;
+};
+
+void state_free_marks(struct ike_engine *e);
 
 /* ---- publishing (state.c) ---- */
 bool publisher_new(struct ike_engine *e); /* false: out of memory */

@@ -78,6 +78,27 @@ static void suspicion(struct codec *c, struct sa_suspicion *s)
 	codec_u64(c, &s->not_again);
 }
 
+static void synchronisation(struct codec *c, struct sa_sync *s)
+{
+	uint8_t bits = (uint8_t)(s->ids | s->counters << 1 | s->behind << 2 | s->asking << 3 |
+				 s->asked << 4 | s->doubt << 5 | s->seen << 6);
+
+	codec_u8(c, &bits);
+	if (bits >> 7)
+		codec_fault(c, "unknown bits");
+	s->ids = bits & 1;
+	s->counters = bits >> 1 & 1;
+	s->behind = bits >> 2 & 1;
+	s->asking = bits >> 3 & 1;
+	s->asked = bits >> 4 & 1;
+	s->doubt = bits >> 5 & 1;
+	s->seen = bits >> 6 & 1;
+	codec_u32(c, &s->nonce);
+	codec_u32(c, &s->send);
+	codec_u32(c, &s->receive);
+	codec_u32(c, &s->peer_send);
+}
+
 static void vips(struct codec *c, struct ike_sa *sa)
 {
 	struct sa_vips read = *sa_vips(sa), *v = &read;
@@ -176,6 +197,8 @@ void state_sa_fields(struct codec *c, struct ike_engine *e, struct ike_sa *sa, s
 	state_children(c, e, sa);
 	state_tasks(c, e, sa);
 	state_init(c, e, sa);
+	if (c->version >= 2)
+		synchronisation(c, &sa->sync);
 }
 
 /* ---- is it one? ---- */
@@ -241,6 +264,8 @@ static const char *window_fault(const struct ike_sa *sa)
 		return "a request in flight that nobody made";
 	if (sa->running && !sa->tx.in_flight)
 		return "a task that waits for no answer";
+	if (sa->sync.asking && (sa->tx.in_flight || !sa->sync.ids || !sa->suite.encr))
+		return "a synchronisation that can't be";
 	return NULL;
 }
 

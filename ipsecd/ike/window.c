@@ -3,6 +3,7 @@
 #include "ipsecd/ike/window.h"
 #include "ipsecd/ike/output.h"
 #include "ipsecd/ike/peers.h"
+#include "ipsecd/ike/sync.h"
 
 #include <stdlib.h>
 
@@ -40,7 +41,7 @@ mono_time window_interval(mono_time first, unsigned sent)
 }
 
 /* An answer that ends a suspicion is worth some datagrams. */
-static mono_time first_interval(const struct ike_sa *sa)
+mono_time window_first(const struct ike_sa *sa)
 {
 	mono_time interval = sa->conn && sa->conn->retransmit_interval
 				     ? sa->conn->retransmit_interval
@@ -49,7 +50,7 @@ static mono_time first_interval(const struct ike_sa *sa)
 	return sa->suspicion.what && interval > HASTE_INTERVAL ? HASTE_INTERVAL : interval;
 }
 
-static mono_time timeout_of(const struct ike_engine *e, const struct ike_sa *sa)
+mono_time window_timeout(const struct ike_engine *e, const struct ike_sa *sa)
 {
 	mono_time timeout = sa->conn && sa->conn->retransmit_timeout ? sa->conn->retransmit_timeout
 								     : CONN_RETRANSMIT_TIMEOUT;
@@ -61,8 +62,8 @@ static mono_time timeout_of(const struct ike_engine *e, const struct ike_sa *sa)
  * retransmit in step. */
 static void arm(struct ike_engine *e, struct ike_sa *sa)
 {
-	mono_time interval = window_interval(first_interval(sa), sa->tx.sent - sa->tx.hastened);
-	mono_time give_up = sa->tx.first_sent + timeout_of(e, sa);
+	mono_time interval = window_interval(window_first(sa), sa->tx.sent - sa->tx.hastened);
+	mono_time give_up = sa->tx.first_sent + window_timeout(e, sa);
 	mono_time at = e->now + interval - interval / 10 + engine_random_below(e, interval / 5);
 
 	sa_touch(e, sa);
@@ -111,13 +112,13 @@ void window_hasten(struct ike_engine *e, struct ike_sa *sa)
  * RESUME_PATIENCE at least. */
 void window_resume(struct ike_engine *e, struct ike_sa *sa)
 {
-	mono_time timeout = timeout_of(e, sa);
+	mono_time timeout = window_timeout(e, sa);
 	mono_time patience = timeout < RESUME_PATIENCE ? timeout : RESUME_PATIENCE;
 
 	if (sa->tx.timer.at < e->now) {
 		if (sa->tx.first_sent + timeout < e->now + patience)
 			sa->tx.first_sent = e->now + patience - timeout;
-		sa->tx.timer.at = e->now + first_interval(sa);
+		sa->tx.timer.at = e->now + window_first(sa);
 		sa_touch(e, sa);
 	}
 	output_send(e, &sa->path, span_of(sa->tx.request.data, sa->tx.request.len));
@@ -167,12 +168,16 @@ void window_expire(struct ike_engine *e, void *owner)
 {
 	struct ike_sa *sa = owner;
 
+	if (sa->sync.asking)
+		sync_expire(e, sa);
 	if (!sa->tx.in_flight)
 		return;
-	if (e->now >= sa->tx.first_sent + timeout_of(e, sa)) {
+	if (e->now >= sa->tx.first_sent + window_timeout(e, sa)) {
 		give_up(e, sa);
 		return;
 	}
+	if (sync_takes_over(e, sa))
+		return;
 	e->counters.retransmits_sent++;
 	ike_log(e, sa, LOG_LEVEL_INFO, "retransmit %u of message %u", sa->tx.sent, sa->tx.next_id);
 	transmit(e, sa);

@@ -20,6 +20,9 @@ void window_resume(struct ike_engine *e, struct ike_sa *sa);
 /* Stops without an answer; the id is not used up (IKE_SA_INIT's second round). */
 void window_stop(struct ike_engine *e, struct ike_sa *sa);
 void window_expire(struct ike_engine *e, void *sa);
+/* By the conn: the first interval, and the whole wait. */
+mono_time window_first(const struct ike_sa *sa);
+mono_time window_timeout(const struct ike_engine *e, const struct ike_sa *sa);
 /* The next interval of a request that was sent `sent` times: x1.8 each time. */
 mono_time window_interval(mono_time first, unsigned sent);
 

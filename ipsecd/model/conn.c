@@ -23,7 +23,7 @@ struct conn *conn_new(const char *name)
 	c->n_local = c->n_remote = 1;
 	c->local_port = c->remote_port = IKE_PORT;
 	proposal_list_default(PROTOCOL_IKE, &c->proposals);
-	c->rekey = true;
+	c->rekey = c->message_id_sync = true;
 	c->rekey_time = MINUTES(240);
 	c->over_time = c->rand_time = MINUTES(24);
 	c->dpd_delay = CONN_DPD_DELAY;
@@ -240,7 +240,8 @@ static bool policy_equal(const struct conn *a, const struct conn *b)
 	       a->reauth_time == b->reauth_time && a->dpd_delay == b->dpd_delay &&
 	       a->retransmit_interval == b->retransmit_interval &&
 	       a->retransmit_timeout == b->retransmit_timeout &&
-	       a->keying_tries == b->keying_tries && a->unique == b->unique;
+	       a->keying_tries == b->keying_tries && a->unique == b->unique &&
+	       a->message_id_sync == b->message_id_sync;
 }
 
 static bool children_equal(const struct conn *a, const struct conn *b)

@@ -104,8 +104,9 @@ struct conn {
 	bool remote_id_set;
 	enum auth_kind local_auth, remote_auth;
 	struct proposal_list proposals;
-	bool encap;  /* forceencaps: behave as behind a NAT */
-	bool rekey;  /* rekey=no: answer the peer's rekeys, start none */
+	bool encap;	      /* forceencaps: behave as behind a NAT */
+	bool message_id_sync; /* RFC 6311 is offered to peers, and taken up when they offer it */
+	bool rekey;	      /* rekey=no: answer the peer's rekeys, start none */
 	bool reauth; /* a new IKE_SA instead of a rekey, at rekey_time; not with rekey=no */
 	mono_time rekey_time, over_time,
 		rand_time;	       /* of the IKE SA; over_time: hard limit behind rekey_time */

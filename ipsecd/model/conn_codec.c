@@ -283,6 +283,7 @@ static void code_ends(struct fields *c, struct conn *conn)
 static void code_policy(struct fields *c, struct conn *conn)
 {
 	conn->encap = fields_bool(c, conn->encap, "encap");
+	conn->message_id_sync = fields_bool(c, conn->message_id_sync, "message ID sync");
 	conn->rekey = fields_bool(c, conn->rekey, "rekey");
 	conn->reauth = fields_bool(c, conn->reauth, "reauth");
 	conn->rekey_time = fields_time(c, conn->rekey_time, "rekey time");

@@ -228,6 +228,7 @@ static void add_policy(struct digest *d, const struct conn *c)
 	add(d, c->retransmit_timeout);
 	add(d, c->keying_tries);
 	add(d, (uint64_t)c->unique);
+	add(d, c->message_id_sync);
 }
 
 uint64_t conn_digest(const struct conn *c)

@@ -43,8 +43,8 @@ struct sim_child {
 	struct child_sa sa;
 	unsigned node;
 	mono_time installed;
-	mono_time alive_at; /* the last ALIVE report */
-	uint64_t bytes;
+	mono_time alive_at;	 /* the last ALIVE report */
+	uint64_t bytes, skipped; /* sequence numbers that were passed over */
 	bool used, soft_reported, hard_reported;
 	bool claimed;	   /* by an engine that goes on with it */
 	bool inherited;	   /* of an engine that is gone; nobody is told of it */
@@ -118,8 +118,11 @@ struct sim_node {
 
 	/* sim_state.c */
 	struct sim_record *records; /* what a shell would keep of the engine */
-	bool resuming;		    /* the outputs are those of ike_engine_resume */
-	unsigned draining;	    /* depth of sim_drain */
+	bool refuses_lost; /* its records may be wrong; the plane refuses CHILD_SAs that another
+			      engine had removed */
+	bool lags, lags_silently; /* its IKE_SAs' records stay as they are, with marks or without */
+	bool resuming;		  /* the outputs are those of ike_engine_resume */
+	unsigned draining;	  /* depth of sim_drain */
 	unsigned inputs;
 	unsigned die_after;	  /* so many steps from now it is killed; 0: no plan */
 	mono_time die_away;	  /* ... and is away for so long */

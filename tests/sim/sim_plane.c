@@ -121,6 +121,7 @@ void sim_plane_update(struct sim_node *n, const struct child_sa *sa)
 		return;
 	}
 	c->sa.outbound = sa->outbound;
+	c->skipped += sa->skip_out;
 	c->sa.udp_encap = sa->udp_encap;
 	c->sa.local = sa->local;
 	c->sa.remote = sa->remote;
@@ -152,7 +153,7 @@ void sim_plane_resume(struct sim_node *n, const struct child_sa *sa)
 {
 	struct sim_child *c = find(n, sa->id);
 
-	if (!c && n->refuse_install) {
+	if (!c && (n->refuse_install || n->refuses_lost)) {
 		n->refuse_install = false;
 		ike_engine_child_event(n->engine, sa->id, IKE_CHILD_INSTALL_FAILED, NULL,
 				       n->sim->now);

@@ -71,12 +71,41 @@ static void apply(struct sim_record **table, const struct ike_record *from)
 	HASH_ADD(hh, *table, key, sizeof(r->key), r);
 }
 
+static bool kept(const struct sim_node *n, const struct ike_record *r)
+{
+	struct sim_record *there, like;
+
+	memset(&like, 0, sizeof(like));
+	like.key.kind = r->kind;
+	like.key.id = r->id;
+	HASH_FIND(hh, n->records, &like.key, sizeof(like.key), there);
+	return there != NULL;
+}
+
+/* There was no memory for it: the engine says so, if it can. */
+static bool keeps_back(struct sim_node *n, const struct ike_record *r)
+{
+	uint8_t version[2];
+
+	if (r->kind != IKE_RECORD_SA || !r->data.len || !(n->lags || n->lags_silently))
+		return false;
+	if (n->lags_silently && !kept(n, r)) /* that would be an SA that nobody ever knew */
+		return false;
+	be16_set(version, STATE_VERSION);
+	if (n->lags)
+		apply(&n->records, &(struct ike_record){.kind = IKE_RECORD_BEHIND,
+							.id = r->id,
+							.data = span_of(version, sizeof(version))});
+	return true;
+}
+
 static void publish_into(struct sim_node *n, struct sim_record **table)
 {
 	struct ike_record r;
 
 	while (ike_engine_publish(n->engine, &r))
-		apply(table, &r);
+		if (!keeps_back(n, &r))
+			apply(table, &r);
 }
 
 void sim_publish(struct sim_node *n)
@@ -183,7 +212,7 @@ static void restore(struct sim_node *n)
 		if (ike_engine_restore(n->engine, &record, why, sizeof(why)))
 			continue;
 		n->refused++;
-		if (!n->sim->reload)
+		if (!n->sim->reload && !n->refuses_lost)
 			sim_fail(n->sim, "node%u: record %llu/%llu is refused: %s", n->index,
 				 (unsigned long long)r->key.kind, (unsigned long long)r->key.id,
 				 why);
@@ -219,6 +248,7 @@ static void carry_sa(const struct ike_engine *old, struct ike_sa *sa)
 	if (!from)
 		return;
 	sa->tag = from->tag;
+	sa->sync.may_ask = from->sync.may_ask;
 	carry_tasks(from, sa);
 	DL_FOREACH (sa->children, c)
 		c->tag = child_by_id(old, c->id) ? child_by_id(old, c->id)->tag : 0;

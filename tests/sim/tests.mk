@@ -20,6 +20,8 @@ TEST_test_sim_records := tests/sim/test_sim_records.c $(SIM_SRC)
 TEST_test_sim_state := tests/sim/test_sim_state.c $(SIM_SRC)
 TEST_test_sim_suspect := tests/sim/test_sim_suspect.c $(SIM_SRC)
 TEST_test_sim_reboot := tests/sim/test_sim_reboot.c $(SIM_SRC)
+TEST_test_sim_sync := tests/sim/test_sim_sync.c $(SIM_SRC)
+LIBS_test_sim_sync := -Wl,--wrap=malloc
 TEST_test_sim_held := tests/sim/test_sim_held.c $(SIM_SRC)
 
 # Each of them once more with every input handled by an engine of its own (sim_state.c).

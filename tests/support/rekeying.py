@@ -12,7 +12,7 @@ def ike_spis(peer, name):
             if sa["state"] != "CONNECTING"}
 
 
-def settled(pair, name):
+def settled(pair, name, wait=15):
     """One installed CHILD_SA and one IKE SA, the same on both sides. (A replaced
     CHILD_SA lingers as REKEYED for packets that are still under way.)"""
     def same():
@@ -20,7 +20,7 @@ def settled(pair, name):
         ikes, their_ikes = ike_spis(pair.ours, name), ike_spis(pair.theirs, name)
         return (len(ours) == 1 and ours == {(o, i) for i, o in theirs} and len(ikes) == 1
                 and (ikes == their_ikes if pair.theirs.tells_spis else len(their_ikes) == 1))
-    until("one CHILD_SA and one IKE SA, the same on both sides", same, 15)
+    until("one CHILD_SA and one IKE SA, the same on both sides", same, wait)
 
 
 def rekey(pair, name, spis, start, peers, allowed=0, times=3):

@@ -264,6 +264,7 @@ static struct conn *draw_conn(void)
 	c->remote_id_set = draw(2);
 	draw_proposals(PROTOCOL_IKE, &c->proposals);
 	c->encap = draw(2);
+	c->message_id_sync = draw(2);
 	c->rekey = draw(2);
 	c->reauth = draw(2);
 	c->rekey_time = draw_time();

@@ -121,6 +121,7 @@ static void test_whole(void **state)
 				     "dpd_delay = 5s\n"
 				     "rekey_time = 2h\n"
 				     "encap = yes\n"
+				     "message_id_sync = no\n"
 				     "unique = keep\n"
 				     "keyingtries = 3\n"
 				     "interface = vpn0\n"
@@ -156,6 +157,7 @@ static void test_whole(void **state)
 	assert_true(c->rekey_time == 7200 * MONO_S);
 	assert_true(c->over_time == 720 * MONO_S && c->rand_time == 720 * MONO_S);
 	assert_true(c->encap);
+	assert_false(c->message_id_sync);
 	assert_int_equal(c->unique, UNIQUE_KEEP);
 	assert_int_equal(c->keying_tries, 3);
 	assert_int_equal(c->local_id.type, ID_FQDN);
