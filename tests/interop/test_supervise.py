@@ -425,7 +425,7 @@ def an_upgrade_that_does_not_work(folder):
         log = f"log.{role}"
         with Supervisor(folder, env={f"FAKE_{role}": how, "FAKE_OF": "bad-program"}, name=log) as s:
             s.running()
-            mark = s.daemon.log_mark()
+            before, mark = fds_of(s.pid), s.daemon.log_mark()
             status, said = s.ctl("upgrade", bad)
             check(status == 1 and "its processes die" in said and "has taken over again" in said, said)
             s.wait("back to the one before", mark)
@@ -433,7 +433,6 @@ def an_upgrade_that_does_not_work(folder):
             check(not any(os.readlink(f"/proc/{pid}/exe") == bad
                           for pid in (s.pid, *children(s.pid))), "the other program")
             s.wait("plane] was given tun:fake.0", mark)
-            before = fds_of(s.pid)
             status, said = s.ctl("upgrade", BINARY)  # and another one works
             check_equal(status, 0, said)
             until("no descriptor more than before", lambda: fds_of(s.pid) == before)
