@@ -1,6 +1,7 @@
 /* Windows and retransmission, with doubles in place of the rest of the engine. */
 #include "ipsecd/ike/peers.h"
 #include "ipsecd/ike/output.h"
+#include "ipsecd/ike/sync.h"
 #include "ipsecd/ike/window.h"
 
 #include <setjmp.h>
@@ -21,6 +22,20 @@ void output_send(struct ike_engine *e, const struct ike_path *path, struct span 
 	(void)path;
 	sent++;
 	memcpy(last_sent, datagram.ptr, datagram.len);
+}
+
+/* Synchronisation has simulations of its own (tests/sim/test_sim_sync.c). */
+void sync_expire(struct ike_engine *e, struct ike_sa *sa)
+{
+	(void)e;
+	(void)sa;
+}
+
+bool sync_takes_over(struct ike_engine *e, struct ike_sa *sa)
+{
+	(void)e;
+	(void)sa;
+	return false;
 }
 
 void sa_touch(struct ike_engine *e, struct ike_sa *sa)
