@@ -18,6 +18,7 @@ static void send_some(struct udp *u, struct esp_run *runs, size_t n,
 	udp_send_runs(u, out, n);
 	for (size_t i = 0; i < n; i++) {
 		runs[i].sent = out[i].error == 0;
+		runs[i].lost = out[i].lost;
 		if (out[i].error)
 			failed(ctx, &runs[i], out[i].error);
 	}

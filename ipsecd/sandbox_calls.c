@@ -46,12 +46,12 @@ static const char *const common[] = {
 static const char *const clients[] = {"accept", "accept4", "bind", "listen", "sendfile", NULL};
 
 /* `socket` is below. */
-static const char *const network[] = {"sendto",	    "sendmmsg",	  "bind",	"setsockopt",
-				      "access",	    "faccessat",  "faccessat2", "readlink",
+static const char *const network[] = {"bind",	    "setsockopt", "access",
+				      "faccessat",  "faccessat2", "readlink",
 				      "readlinkat", "getdents64", NULL};
 
 /* Name servers are connected to. */
-static const char *const names[] = {"connect", NULL};
+static const char *const names[] = {"connect", "sendto", "sendmmsg", NULL};
 
 /* With what the helper's reading process is started, given memory and waited for. */
 static const char *const files[] = {"newfstatat",   "statx",   "stat",	 "lstat",
@@ -115,7 +115,8 @@ static const struct sandbox_call calls[] = {
 
 	/* No connection by the first data that is sent. */
 	MASKED("sendmsg", ALL, 2, MSG_FASTOPEN, 0),
-	MASKED("sendto", I, 3, MSG_FASTOPEN, 0),
+	MASKED("sendto", P | I, 3, MSG_FASTOPEN, 0),
+	MASKED("sendmmsg", P, 3, MSG_FASTOPEN, 0),
 	/* To listen for who asks for metrics; libmicrohttpd. */
 	BOTH("socket", I, 0, AF_INET, 1, 0xf, SOCK_STREAM),
 	BOTH("socket", I, 0, AF_INET6, 1, 0xf, SOCK_STREAM),
@@ -124,8 +125,12 @@ static const struct sandbox_call calls[] = {
 	BOTH("setsockopt", I, 1, IPPROTO_TCP, 2, 0xffffffffu, TCP_CORK),
 	BOTH("setsockopt", I, 1, SOL_SOCKET, 2, 0xffffffffu, SO_REUSEADDR),
 	BOTH("setsockopt", I, 1, IPPROTO_IPV6, 2, 0xffffffffu, IPV6_V6ONLY),
-	EQUAL("socket", P | H, 0, AF_INET),
-	EQUAL("socket", P | H, 0, AF_INET6),
+	BOTH("socket", P, 0, AF_INET, 1, 0xf, SOCK_DGRAM),
+	BOTH("socket", P, 0, AF_INET, 1, 0xf, SOCK_RAW),
+	BOTH("socket", P, 0, AF_INET6, 1, 0xf, SOCK_DGRAM),
+	BOTH("socket", P, 0, AF_INET6, 1, 0xf, SOCK_RAW),
+	EQUAL("socket", H, 0, AF_INET),
+	EQUAL("socket", H, 0, AF_INET6),
 	EQUAL("socket", P | H, 0, AF_NETLINK),
 	/* Names of interfaces. Not streams: those are how one speaks to other daemons. */
 	BOTH("socket", P | H, 0, AF_UNIX, 1, 0xf, SOCK_DGRAM),

@@ -63,9 +63,10 @@ struct esp_run {
 	const struct endpoint *from, *to;
 	struct span esps;
 	size_t size;
-	uint8_t tos; /* DSCP and ECN of the outer header */
-	bool df;     /* don't fragment, in an outer IPv4 header */
-	bool sent;   /* the host's answer; false: not all of them are on their way */
+	uint8_t tos;   /* DSCP and ECN of the outer header */
+	bool df;       /* don't fragment, in an outer IPv4 header */
+	bool sent;     /* the host's answer; false: not all of them are on their way */
+	unsigned lost; /* likewise: so many are not; 0 and not sent: none is */
 };
 
 struct dataplane_host {

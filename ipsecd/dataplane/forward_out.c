@@ -32,14 +32,16 @@ static void want_sa(struct lane *l, struct forward_tunnel *t, const struct inner
 
 /* ---- sending ---- */
 
-/* What was counted when it was sealed: none of it has left. */
-static void take_back(struct lane *l, const struct batch_cost *cost)
+/* What was counted when it was sealed, and has not left. The packets of a run are of one length,
+ * but for the last. */
+static void take_back(struct lane *l, const struct batch_cost *cost, unsigned lost)
 {
 	struct dataplane_child_stats *s = &cost->sa->live->stats;
+	unsigned packets = lost && lost < cost->packets ? lost : cost->packets;
 
-	s->bytes_out -= cost->bytes;
-	s->packets_out -= cost->packets;
-	l->drops[DROP_SEND] += cost->packets;
+	s->bytes_out -= cost->bytes * packets / cost->packets;
+	s->packets_out -= packets;
+	l->drops[DROP_SEND] += packets;
 }
 
 void forward_send(struct lane *l)
@@ -52,7 +54,7 @@ void forward_send(struct lane *l)
 	host->send_esp(host->ctx, b->runs, b->n);
 	for (unsigned i = 0; i < b->n; i++)
 		if (!b->runs[i].sent)
-			take_back(l, &b->costs[i]);
+			take_back(l, &b->costs[i], b->runs[i].lost);
 	batch_clear(b);
 }
 

@@ -44,6 +44,7 @@ enum dataplane_error kernel_offload_add(const struct kernel_child *c, const stru
 	struct xfrm_state plain = *s;
 	const char *why = "no card on the path can do it";
 	enum dataplane_error e;
+	char words[128];
 
 	*error = xfrm_state_add(nl, s);
 	if (s->flags.offload == CHILD_OFFLOAD_NO)
@@ -55,10 +56,12 @@ enum dataplane_error kernel_offload_add(const struct kernel_child *c, const stru
 	if (*error)
 		why = netlink_strerror(nl, *error);
 	if (s->flags.offload == CHILD_OFFLOAD_AUTO) {
-		say(c, 0, why);
 		plain.flags.offload = CHILD_OFFLOAD_NO;
+		snprintf(words, sizeof(words), "%s", why); /* the next call's are others */
 		if (*error)
 			*error = xfrm_state_add(nl, &plain);
+		if (*error == 0)
+			say(c, 0, words);
 		return DATAPLANE_OK;
 	}
 	e = no_card(c, s, why);

@@ -22,6 +22,10 @@ static bool take(struct tunnel *t, mono_time now)
 		if (fq_full(d->queue))
 			return true;
 		len = tun_read(&t->tun, fq_slot(d->queue), FQ_SLOT);
+		if (len == -EINVAL || len == -EFAULT || len == -ENOMEM) { /* that packet's */
+			d->forward.lane.drops[DROP_DEVICE]++;
+			continue;
+		}
 		if (len <= (int)head)
 			break;
 		fq_push(d->queue, t, head, (size_t)len, now);

@@ -46,8 +46,10 @@ static void next_iv(struct ike_engine *e, struct ike_sa *sa, uint8_t iv[ALGORITH
 {
 	memset(iv, 0, ALGORITHM_IV_MAX);
 	sa_touch(e, sa);
+	/* By the time, too: who goes on after us may find the same record, and we seal no message
+	 * a nanosecond. */
 	if (sa->iv_ahead)
-		sa->iv_counter += IV_AHEAD;
+		sa->iv_counter += IV_AHEAD + e->now;
 	sa->iv_ahead = false;
 	if (sa->suite.integ)
 		engine_random(e, iv, sa->suite.encr->iv_len);

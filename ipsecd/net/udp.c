@@ -152,6 +152,7 @@ struct udp *udp_open(struct ev_loop *loop, const struct udp_host *host, char *wh
 		return NULL;
 	}
 	u->loop = loop;
+	u->refusal_log.burst = 5;
 	u->host = *host;
 	udp_inbox_init(&u->inbox);
 	for (size_t f = 0; f < 2; f++) {

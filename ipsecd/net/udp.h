@@ -63,6 +63,7 @@ struct udp_run {
 	uint8_t tos; /* DSCP and ECN of the outer header */
 	bool df;     /* IPv4: must not be fragmented, as far as the path is known to hold it */
 	int error;   /* set by the send: errno of the last datagram that was lost; 0: all are out */
+	unsigned lost; /* likewise: so many of them were */
 };
 
 /* NULL, errno and the reason in `why` when no socket could be bound. A missing family (no

@@ -61,6 +61,9 @@ struct udp {
 	unsigned n_sockets;
 	bool esp_pending;  /* since esp_end */
 	unsigned refusals; /* so many were noted */
+	struct log_limit refusal_log;
+	mono_time told_since; /* of ICMP messages to the host: so many since then */
+	unsigned told;
 	struct udp_refusal refused[UDP_REFUSALS];
 	struct udp_inbox inbox;
 };

@@ -13,9 +13,10 @@
 	(512u * 1024) /* or so many bytes: 2 ms at 2 Gbit/s, and what waits for us in the \
 			 other direction waits no longer */
 /* After a batch of large buffers: so many that they stay in the caches. */
-#define FEW	   8
-#define LARGE_MEAN 8192
-#define ERRORS	   32 /* taken at a time */
+#define FEW	      8
+#define LARGE_MEAN    8192
+#define ERRORS	      32 /* taken at a time */
+#define TOLD_A_SECOND 100
 
 void udp_inbox_init(struct udp_inbox *in)
 {
@@ -143,6 +144,17 @@ static size_t take_batch(struct udp_socket *s, unsigned n)
 
 /* ---- errors ---- */
 
+/* Anybody can forge them, and each costs a look at the tunnels. Who misses one hears of the next:
+ * it comes as long as packets are too big. */
+static bool may_tell(struct udp *u, mono_time now)
+{
+	if (now - u->told_since >= MONO_S) {
+		u->told_since = now;
+		u->told = 0;
+	}
+	return u->told++ < TOLD_A_SECOND;
+}
+
 /* Says whether there was one. */
 static bool take_error(struct udp_socket *s)
 {
@@ -171,10 +183,22 @@ static bool take_error(struct udp_socket *s)
 			continue;
 		s->owner->counters.too_big++;
 		udp_refusal_forget(s->owner, &to.addr);
-		if (s->owner->host.too_big)
+		if (s->owner->host.too_big && may_tell(s->owner, mono_now()))
 			s->owner->host.too_big(s->owner->host.ctx, &to.addr, e.ee_info);
 	}
 	return true;
+}
+
+/* Errors that ICMP messages report are in a queue, which keeps waking us until it is empty; the
+ * first is the socket's own error, too, and the next read's if nobody asks for it. */
+static void take_errors(struct udp_socket *s)
+{
+	socklen_t len = sizeof(int);
+	int error;
+
+	for (unsigned e = 0; e < ERRORS && take_error(s); e++)
+		;
+	getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &error, &len);
 }
 
 void udp_readable(struct ev_loop *loop, ev_io *w, int revents)
@@ -189,12 +213,14 @@ void udp_readable(struct ev_loop *loop, ev_io *w, int revents)
 		unsigned offered = in->offer;
 		int n = recvmmsg(s->fd, in->messages, offered, MSG_DONTWAIT, NULL);
 
-		/* Nothing there, or an error that an ICMP message reports: it is in the queue of
-		 * errors, which keeps waking us until it is empty. */
-		for (unsigned e = 0; n <= 0 && e < ERRORS && take_error(s); e++)
-			;
-		if (n <= 0)
-			break;
+		if (n <= 0) {
+			bool error = n < 0 && errno != EAGAIN;
+
+			take_errors(s);
+			if (!error)
+				break;
+			continue; /* it was an ICMP message's, and hides what there is to read */
+		}
 		bytes += take_batch(s, (unsigned)n);
 		if ((unsigned)n < offered)
 			break;

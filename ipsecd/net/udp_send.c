@@ -103,7 +103,8 @@ static void note_refusal(struct udp *u, const struct udp_run *run, int error)
 	bool too_big = error == EMSGSIZE || error == EINVAL;
 	char to[ADDR_TEXT];
 
-	if (!addr_equal(&r->to, &run->to->addr) || !r->until)
+	if ((!addr_equal(&r->to, &run->to->addr) || !r->until) &&
+	    log_limit_pass(&u->refusal_log, mono_now()))
 		log_to(u->host.log, LOG_LEVEL_INFO, "net", "",
 		       "datagrams of %zu bytes for %s can't be cut by the kernel (%s): sent one by "
 		       "one",
@@ -199,6 +200,7 @@ static void fail(struct udp *u, struct udp_run *run, int error)
 {
 	u->counters.send_failed++;
 	run->error = error;
+	run->lost++;
 }
 
 /* Without the cmsg that has it cut, which is the last. */
@@ -242,6 +244,7 @@ static void send_again(struct outbox *o, unsigned at)
 		return;
 	}
 	u->counters.send_failed += n - 1;
+	o->runs[at]->lost += n - 1;
 	fail(u, o->runs[at], error);
 }
 
@@ -319,6 +322,7 @@ void udp_send_runs(struct udp *u, struct udp_run *runs, size_t n)
 		struct udp_socket *s = socket_for(u, runs[i].from);
 
 		runs[i].error = 0;
+		runs[i].lost = 0;
 		if (s && runs[i].size)
 			add_run(&o, s, &runs[i]);
 		else

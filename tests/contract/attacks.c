@@ -141,6 +141,28 @@ static long connect_faster(const struct loot *l)
 		      (const struct sockaddr *)&outside, sizeof(outside));
 }
 
+static long socket_tcp(const struct loot *l)
+{
+	(void)l;
+	return socket(AF_INET, SOCK_STREAM, 0);
+}
+
+static long send_fast(const struct loot *l)
+{
+	(void)l;
+	return sendto(socket(AF_INET, SOCK_DGRAM, 0), "x", 1, MSG_FASTOPEN,
+		      (const struct sockaddr *)&outside, sizeof(outside));
+}
+
+static long send_fast_many(const struct loot *l)
+{
+	struct mmsghdr m = {.msg_hdr = {.msg_name = (void *)(uintptr_t)&outside,
+					.msg_namelen = sizeof(outside)}};
+
+	(void)l;
+	return sendmmsg(socket(AF_INET, SOCK_DGRAM, 0), &m, 1, MSG_FASTOPEN);
+}
+
 static long socket_unix(const struct loot *l)
 {
 	(void)l;
@@ -569,6 +591,9 @@ const struct attack attacks[] = {
 	{"connect outside by TCP", I, connect_tcp, "connect", EPERM},
 	{"connect outside by TCP and its first data", I, connect_fast, "sendmsg", EPERM},
 	{"connect outside by its first data", I, connect_faster, "sendto", EPERM},
+	{"a stream to outside", P, socket_tcp, "socket", EPERM},
+	{"connect by what is sent", P, send_fast, "sendto", EPERM},
+	{"connect by messages", P, send_fast_many, "sendmmsg", EPERM},
 	{"a local socket", I, socket_unix, "socket", EPERM},
 	{"a local socket that is a stream", P | H, socket_unix, "socket", EPERM},
 	{"a local socket of messages", ALL, stream_unix, "socket", EPERM},

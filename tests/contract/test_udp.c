@@ -470,6 +470,78 @@ static void errors_of_others(void **state)
 	close_all();
 }
 
+static uint16_t checksum(const uint8_t *p, size_t len)
+{
+	uint32_t sum = 0;
+
+	for (size_t i = 0; i < len; i += 2)
+		sum += (uint32_t)p[i] << 8 | p[i + 1];
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t) ~(sum + (sum >> 16));
+}
+
+/* A router that never was says that what we sent to the peer is too big (RFC 792, RFC 1191). */
+static void forge_too_big(int fd)
+{
+	uint8_t b[8 + 20 + 8] = {3, 4, [6] = 1300 >> 8, 1300 & 0xff};
+	uint8_t *ip = b + 8, *udp = b + 28;
+	const struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	uint16_t sum;
+
+	ip[0] = 0x45;
+	ip[2] = 1400 >> 8;
+	ip[3] = 1400 & 0xff;
+	ip[6] = 0x40; /* DF */
+	ip[8] = 64;
+	ip[9] = IPPROTO_UDP;
+	memcpy(ip + 12, own.addr.bytes, 4);
+	memcpy(ip + 16, peer.addr.bytes, 4);
+	sum = checksum(ip, 20);
+	ip[10] = (uint8_t)(sum >> 8);
+	ip[11] = (uint8_t)sum;
+	udp[0] = NATT >> 8;
+	udp[1] = NATT & 0xff;
+	udp[2] = PEER >> 8;
+	udp[3] = PEER & 0xff;
+	udp[4] = 1380 >> 8;
+	udp[5] = 1380 & 0xff;
+	sum = checksum(b, sizeof(b));
+	b[2] = (uint8_t)(sum >> 8);
+	b[3] = (uint8_t)sum;
+	assert_int_equal(sendto(fd, b, sizeof(b), 0, (const struct sockaddr *)&to, sizeof(to)),
+			 sizeof(b));
+}
+
+/* Anybody can send these: they neither keep us from reading nor from our work. */
+static void forged_errors(void **state)
+{
+	static uint8_t data[200];
+	struct udp_run run;
+	int raw = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMP);
+
+	(void)state;
+	assert_true(raw >= 0);
+	fill(data, sizeof(data));
+	open_peer(AF_INET);
+	open_sockets(true);
+	run = run_of(data, sizeof(data), sizeof(data));
+	run.df = true; /* who lets the network fragment is told of nothing */
+	udp_send_runs(u, &run, 1);
+	assert_int_equal(run.error, 0);
+	for (unsigned i = 0; i < 300; i++)
+		forge_too_big(raw);
+	peer_send(data, sizeof(data), 0, 0);
+	ev_run(loop, EVRUN_NOWAIT); /* once: behind ten times as many errors as are taken */
+	assert_true(n_heard > 0);
+	assert_int_equal(heard[0].what, HEARD_ESP);
+	for (unsigned i = 0; i < 100; i++)
+		ev_run(loop, EVRUN_NOWAIT);
+	assert_int_equal(udp_counters(u)->too_big, 300);
+	assert_in_range(n_too_big, 1, 200); /* a hundred a second */
+	close(raw);
+	close_all();
+}
+
 static void no_socket_for_it(void **state)
 {
 	static uint8_t data[100];
@@ -531,6 +603,7 @@ int main(void)
 		cmocka_unit_test(refused_segments_go_singly),
 		cmocka_unit_test(segments_too_big),
 		cmocka_unit_test(errors_of_others),
+		cmocka_unit_test(forged_errors),
 		cmocka_unit_test(no_socket_for_it),
 		cmocka_unit_test(kept_sockets),
 	};

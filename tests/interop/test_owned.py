@@ -356,8 +356,11 @@ def calls_of_plane(pair):
     pids = {who: pid for who, pid in everybody(ours, "plane").items() if who != "the first process"}
     tries = ([t for t in owner.files(()) if t[0] != "a file's status"] + owner.programs(3) + owner.processes(pids)
              + owner.sockets((socket.AF_PACKET, RAW, 0), (socket.AF_UNIX, STREAM, 0), (socket.AF_UNIX, 5, 0),
-                             (40, STREAM, 0), (38, STREAM, 0))
-             + [("connect to a local socket", "connect", (3, unix("/run/dbus/system_bus_socket"), 110)),
+                             (socket.AF_INET, STREAM, 0), (socket.AF_INET6, STREAM, 0), (40, STREAM, 0),
+                             (38, STREAM, 0))
+             + [("connect by what is sent", "sendto", (0, b"x", 1, FASTOPEN, INET, 16)),
+                ("connect by messages", "sendmmsg", (0, bytes(64), 1, FASTOPEN)),
+                ("connect to a local socket", "connect", (3, unix("/run/dbus/system_bus_socket"), 110)),
                 ("memory with a name", "memfd_create", (text("owned"), 0))]
              + owner.rights() + owner.surface())
     with unnoticed(pair):
