@@ -85,6 +85,8 @@ class Machine:
         outer = {**os.environ, "TEST_SLOWNESS": str(self.slowness)}
         environment = "".join(f"export {k}={shlex.quote(v)}\n" for k, v in outer.items()
                               if k.isidentifier() and k not in ("PWD", "OLDPWD", "SHLVL", "_"))
+        # The host's TMPDIR may be hidden or read-only inside; /tmp never is.
+        environment += '[ -d "${TMPDIR-}" ] && [ -w "$TMPDIR" ] || unset TMPDIR\n'
         self._write("command", f"cd {shlex.quote(os.getcwd())} || exit 127\n{environment}"
                                f"exec {shlex.join(self.args.command)}\n")
         with open(os.path.join(TOP, "tests/kernel/init")) as init:
