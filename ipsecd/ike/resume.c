@@ -143,7 +143,8 @@ static void adapt(struct ike_engine *e, struct ike_sa *sa)
 	}
 }
 
-/* The mark goes with the next record of the IKE_SA; one of an IKE_SA that is not there at once. */
+/* The mark goes behind the next record of the IKE_SA; one of an IKE_SA that is not there at once.
+ */
 static void heed_marks(struct ike_engine *e)
 {
 	struct behind_mark *m;
@@ -203,6 +204,8 @@ static void resume_sas(struct ike_engine *e)
 	DL_FOREACH (e->sas, sa) {
 		if (sa->tx.in_flight && !sync_waits(sa))
 			request_again(e, sa, &requests);
+		else if (sa->sync.asking)
+			window_be_patient(e, sa); /* it asks anew when the timer is armed */
 		arm_sa(e, sa, &timers);
 	}
 	DL_FOREACH_SAFE (e->sas, sa, next)

@@ -118,15 +118,16 @@ void ike_engine_publish_all(struct ike_engine *e)
 		e->publisher->engine_len = 0;
 }
 
-void state_drop(struct ike_engine *e, const struct ike_record *r)
+bool state_drop(struct ike_engine *e, const struct ike_record *r)
 {
 	struct gone *g = e->publisher ? calloc(1, sizeof(*g)) : NULL;
 
-	if (!g) /* refused once more by the next process */
-		return;
+	if (!g)
+		return false;
 	g->kind = r->kind;
 	g->id = r->id;
 	LL_PREPEND(e->publisher->gone, g);
+	return true;
 }
 
 /* ---- records ---- */
@@ -262,16 +263,23 @@ static bool publish_entry(struct ike_engine *e, struct ike_record *out)
 	return false;
 }
 
-/* Its outputs leave all the same: the next process has to know that the record is older. Whole
- * again, or gone, the mark goes first. */
+/* Its outputs leave all the same: the next process has to know that the record is older. */
 static bool mark_behind(struct ike_engine *e, struct ike_sa *sa, struct ike_record *out)
 {
 	struct publisher *p = e->publisher;
 
-	sa->unpublished = !sa->unpublished;
+	sa->unpublished = true;
 	be16_set(p->memory, STATE_VERSION);
 	p->used = p->used < 2 ? 2 : p->used;
-	return fill(out, IKE_RECORD_BEHIND, sa->id, span_of(p->memory, sa->unpublished ? 2 : 0));
+	return fill(out, IKE_RECORD_BEHIND, sa->id, span_of(p->memory, 2));
+}
+
+/* Whole again, or gone: the mark goes behind the record, so that no older one is ever without. */
+static void unmark(struct ike_engine *e, struct ike_sa *sa)
+{
+	if (sa->unpublished)
+		sa->unpublished = !state_drop(
+			e, &(struct ike_record){.kind = IKE_RECORD_BEHIND, .id = sa->id});
 }
 
 static bool publish_sa(struct ike_engine *e, struct ike_record *out)
@@ -284,11 +292,12 @@ static bool publish_sa(struct ike_engine *e, struct ike_record *out)
 
 		if (!ended)
 			data = encode(e, put_sa, sa);
-		if (sa->unpublished != (!ended && !data.len))
+		if (!ended && !data.len && !sa->unpublished)
 			return mark_behind(e, sa, out);
 		if (!ended && !data.len)
 			continue;
 		untouch_sa(e, sa);
+		unmark(e, sa);
 		return fill(out, IKE_RECORD_SA, sa->id, data);
 	}
 	return false;

@@ -61,7 +61,8 @@ void publisher_free(struct ike_engine *e);
 /* What was just taken from its record needs none. Either may be NULL. */
 void state_published(struct ike_engine *e, struct ike_sa *sa, struct conn_entry *entry);
 void state_engine_published(struct ike_engine *e, struct span data);
-/* A record that nobody took: it is published as gone. */
-void state_drop(struct ike_engine *e, const struct ike_record *r);
+/* A record that nobody took, or needs any more: it is published as gone. false: out of memory, it
+ * stays, and the next process has to look at it. */
+bool state_drop(struct ike_engine *e, const struct ike_record *r);
 
 #endif

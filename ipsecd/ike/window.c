@@ -108,19 +108,23 @@ void window_hasten(struct ike_engine *e, struct ike_sa *sa)
 	transmit(e, sa);
 }
 
-/* A timer that passed meanwhile says nothing of the peer: nobody was here to hear it. It has
- * RESUME_PATIENCE at least. */
-void window_resume(struct ike_engine *e, struct ike_sa *sa)
+bool window_be_patient(struct ike_engine *e, struct ike_sa *sa)
 {
 	mono_time timeout = window_timeout(e, sa);
 	mono_time patience = timeout < RESUME_PATIENCE ? timeout : RESUME_PATIENCE;
 
-	if (sa->tx.timer.at < e->now) {
-		if (sa->tx.first_sent + timeout < e->now + patience)
-			sa->tx.first_sent = e->now + patience - timeout;
+	if (sa->tx.timer.at >= e->now)
+		return false;
+	if (sa->tx.first_sent + timeout < e->now + patience)
+		sa->tx.first_sent = e->now + patience - timeout;
+	sa_touch(e, sa);
+	return true;
+}
+
+void window_resume(struct ike_engine *e, struct ike_sa *sa)
+{
+	if (window_be_patient(e, sa))
 		sa->tx.timer.at = e->now + window_first(sa);
-		sa_touch(e, sa);
-	}
 	output_send(e, &sa->path, span_of(sa->tx.request.data, sa->tx.request.len));
 }
 

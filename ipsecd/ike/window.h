@@ -15,6 +15,10 @@ void window_answered(struct ike_engine *e, struct ike_sa *sa);
 /* The answer is wanted sooner than planned: sends the request in flight again, and begins with
  * short intervals. */
 void window_hasten(struct ike_engine *e, struct ike_sa *sa);
+/* By a new process, before timers are armed. A timer that passed meanwhile says nothing of the
+ * peer: nobody was here to hear it. It gets some seconds more where its time is used up. false: it
+ * did not pass. */
+bool window_be_patient(struct ike_engine *e, struct ike_sa *sa);
 /* By a new process: sends the request in flight again, beside the plan of retransmissions. */
 void window_resume(struct ike_engine *e, struct ike_sa *sa);
 /* Stops without an answer; the id is not used up (IKE_SA_INIT's second round). */

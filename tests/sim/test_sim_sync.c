@@ -313,6 +313,37 @@ static void test_second_failover(void **state)
 	sim_free(s);
 }
 
+/* Killed while it asks, and away for longer than a request has: the time passed while nobody was
+ * there to hear an answer, so the peer is asked again before it is taken for dead. */
+static void test_away_while_asking(void **state)
+{
+	(void)state;
+	for (unsigned dead = 0; dead < 2; dead++) {
+		struct sim *s = pair(52 + dead, 0);
+
+		mute(s, 1);
+		lag(s, 0, false);
+		sim_run(s, 20 * MONO_S);
+		s->links[1][0].cut = true;
+		fail_over(s, 0, 100 * MONO_MS);
+		sim_run(s, 400 * MONO_MS);
+		assert_true(sa_of(s, 0)->sync.asking);
+		fail_over(s, 0, window_timeout(s->nodes[0].engine, sa_of(s, 0)) + MONO_S);
+		s->links[1][0].cut = dead;
+		while (!sim_lives(&s->nodes[0]))
+			sim_run(s, 10 * MONO_MS);
+		sim_run(s, MONO_S);
+		assert_int_equal(counters(s, 0)->sync_done, !dead);
+		assert_int_equal(counters(s, 0)->peers_dead, 0);
+		assert_true(counters(s, 0)->sync_asked > 0);
+		sim_run(s, 20 * MONO_S);
+		assert_int_equal(counters(s, 0)->peers_dead, dead);
+		s->links[1][0].cut = false;
+		assert_agreed_within(s, 1, 120 * MONO_S);
+		sim_free(s);
+	}
+}
+
 /* Nobody answers: it gives up when a request would, and the peer is found dead as ever. */
 static void test_dead_peer(void **state)
 {
@@ -610,12 +641,13 @@ static unsigned published(struct sim *s, uint32_t kind, bool there)
 	return n;
 }
 
-/* A record that there is no memory for is marked, once, and the mark goes with the next one. */
+/* A record that there is no memory for is marked, once, and the mark goes behind the next one. */
 static void test_marks(void **state)
 {
 	static const uint8_t large[70000], small[1];
 	struct sim *s = pair(96, 0);
 	struct ike_sa *sa = sa_of(s, 0);
+	struct ike_record r;
 
 	(void)state;
 	sim_publish(&s->nodes[0]);
@@ -627,7 +659,10 @@ static void test_marks(void **state)
 	assert_int_equal(published(s, IKE_RECORD_SA, true), 0);
 	no_memory = false;
 	assert_true(message_copy_set(&sa->rx.response, span_of(small, sizeof(small))));
-	assert_int_equal(published(s, IKE_RECORD_BEHIND, false), 1);
+	assert_true(ike_engine_publish(s->nodes[0].engine, &r));
+	assert_true(r.kind == IKE_RECORD_SA && r.data.len);
+	assert_true(ike_engine_publish(s->nodes[0].engine, &r));
+	assert_true(r.kind == IKE_RECORD_BEHIND && !r.data.len);
 	sa_touch(s->nodes[0].engine, sa);
 	assert_int_equal(published(s, IKE_RECORD_SA, true), 1);
 	assert_int_equal(published(s, IKE_RECORD_BEHIND, true), 0);
@@ -660,6 +695,7 @@ int main(void)
 		cmocka_unit_test(test_make_before_break),
 		cmocka_unit_test(test_both_at_once),
 		cmocka_unit_test(test_second_failover),
+		cmocka_unit_test(test_away_while_asking),
 		cmocka_unit_test(test_dead_peer),
 		cmocka_unit_test(test_requests),
 		cmocka_unit_test(test_not_negotiated),
