@@ -21,6 +21,16 @@ bool addr_equal(const struct addr *a, const struct addr *b)
 	return a->family == b->family && span_equal(addr_span(a), addr_span(b));
 }
 
+uint32_t addr_hash(const struct addr *a, size_t most, uint32_t seed)
+{
+	size_t n = addr_size(a->family);
+	uint32_t h = seed;
+
+	for (size_t i = 0; i < n && i < most; i++) /* FNV-1a */
+		h = (h ^ a->bytes[i]) * 0x01000193u;
+	return h ^ h >> 16;
+}
+
 bool addr_is_any(const struct addr *a)
 {
 	static const uint8_t zero[16];

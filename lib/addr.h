@@ -30,6 +30,8 @@ struct prefix {
 size_t addr_size(uint8_t family); /* 4, 16 or 0 */
 struct span addr_span(const struct addr *a);
 bool addr_equal(const struct addr *a, const struct addr *b);
+/* For tables of places: not of use against who chooses addresses. The first `most` bytes count. */
+uint32_t addr_hash(const struct addr *a, size_t most, uint32_t seed);
 bool addr_is_any(const struct addr *a);	       /* family 0, 0.0.0.0 or :: */
 bool addr_is_loopback(const struct addr *a);   /* 127.0.0.0/8, ::1 */
 bool addr_is_link_local(const struct addr *a); /* fe80::/10 */

@@ -106,12 +106,9 @@ static void unknown(struct lane *l, const struct endpoint *local, const struct e
 	const struct dataplane_event event = {
 		.kind = DATAPLANE_ESP_UNKNOWN, .local = *local, .remote = *remote, .spi = spi};
 	const struct dataplane_host *host = &l->forward->host;
-	uint32_t h = 0;
-	mono_time *told;
+	uint32_t h = addr_hash(&remote->addr, sizeof(remote->addr.bytes), 0);
+	mono_time *told = &l->unknown_told[h % LANE_SENDERS];
 
-	for (size_t i = 0; i < addr_size(remote->addr.family); i++)
-		h = (h ^ remote->addr.bytes[i]) * 0x01000193u;
-	told = &l->unknown_told[(h ^ h >> 16) % LANE_SENDERS];
 	if (*told && now - *told < UNKNOWN_INTERVAL)
 		return;
 	*told = now;

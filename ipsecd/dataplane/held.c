@@ -8,11 +8,7 @@
 
 static struct held_peer *bucket(struct held *h, const struct endpoint *e)
 {
-	uint32_t hash = e->port;
-
-	for (size_t i = 0; i < addr_size(e->addr.family); i++)
-		hash = (hash ^ e->addr.bytes[i]) * 0x01000193u;
-	return &h->peers[(hash ^ hash >> 16) % HELD_PEERS];
+	return &h->peers[addr_hash(&e->addr, sizeof(e->addr.bytes), e->port) % HELD_PEERS];
 }
 
 /* One whose packets are here stays: the counts are theirs. */

@@ -1,6 +1,6 @@
 /* The userspace plane's packets: from the devices through the fair queue (fq.h) to the packet
- * paths of forward.h, and back; the only file here that reads the clock. What a device has is read
- * in turns with the work on it, so that a flow that waits for nothing never waits long. */
+ * paths of forward.h, and back, by the clock. What a device has is read in turns with the work on
+ * it, so that a flow that waits for nothing never waits long. */
 #include "ipsecd/dataplane/userspace.h"
 
 #include <errno.h>

@@ -199,12 +199,7 @@ struct ike_sa *ike_sa_half_open(const struct ike_engine *e, uint64_t spi_i,
 /* One peer, or one IPv6 network of the size that a host has, may not take all places. */
 static unsigned half_open_slot(const struct addr *a)
 {
-	size_t n = addr_size(a->family);
-	uint32_t h = a->family;
-
-	for (size_t i = 0; i < n && i < 8; i++)
-		h = (h ^ a->bytes[i]) * 0x01000193u;
-	return (h ^ h >> 16) % IKE_ADDR_SLOTS;
+	return addr_hash(a, 8, a->family) % IKE_ADDR_SLOTS;
 }
 
 bool ike_sa_half_open_full(const struct ike_engine *e, const struct addr *remote)

@@ -66,11 +66,7 @@ static void put_segment(struct msghdr *m, uint16_t size)
 
 static struct udp_refusal *refusal_of(struct udp *u, const struct addr *to)
 {
-	uint32_t h = 0;
-
-	for (size_t i = 0; i < addr_size(to->family); i++)
-		h = (h ^ to->bytes[i]) * 0x01000193u;
-	return &u->refused[(h ^ h >> 16) % UDP_REFUSALS];
+	return &u->refused[addr_hash(to, sizeof(to->bytes), 0) % UDP_REFUSALS];
 }
 
 static bool refused(struct udp *u, const struct addr *to, size_t size)
