@@ -21,22 +21,6 @@
 
 enum { TCP_FIN = 0x01, TCP_PSH = 0x08, TCP_CWR = 0x80 };
 
-const char *cut_strerror(enum cut_error e)
-{
-	static const char *const text[] = {
-		[CUT_OK] = "ok",
-		[CUT_TRUNCATED] = "shorter than its headers",
-		[CUT_VERSION] = "neither IPv4 nor IPv6",
-		[CUT_HEADER] = "bad header",
-		[CUT_FRAGMENT] = "a fragment that is to be cut",
-		[CUT_TYPE] = "gso_type is not what the packet is",
-		[CUT_SIZE] = "gso_size is 0, or too large for a packet",
-		[CUT_CHECKSUM] = "csum_start or csum_offset is not where a checksum is",
-	};
-
-	return text[e];
-}
-
 /* ---- headers ---- */
 
 static bool is_ipv4(const struct cut *c)

@@ -46,8 +46,6 @@ struct cut {
 	size_t sum_from, sum_at; /* without GSO: the checksum to be completed; sum_at 0: none */
 };
 
-const char *cut_strerror(enum cut_error e);
-
 /* packet: len bytes behind the vnet header; may have more than the IP packet, which are cut off. */
 enum cut_error cut_begin(struct cut *c, const struct virtio_net_hdr *vnet, const uint8_t *packet,
 			 size_t len);

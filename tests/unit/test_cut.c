@@ -419,7 +419,7 @@ static enum cut_error begun(const struct virtio_net_hdr *vnet, size_t len)
 
 	memcpy(exact, packet, len);
 	e = cut_begin(&cut, vnet, exact, len);
-	assert_non_null(cut_strerror(e));
+	assert_in_range(e, CUT_OK, CUT_CHECKSUM);
 	while (cut_next(&cut, segment, sizeof(segment)))
 		assert_int_equal(e, CUT_OK);
 	free(exact);
