@@ -144,18 +144,6 @@ static void (*const carry_out[])(struct daemon *d, const struct ike_output *out)
 	[IKE_OUTPUT_EVENT] = out_event,
 };
 
-static void arm_deadline(struct daemon *d)
-{
-	mono_time when = ike_engine_deadline(d->engine), now = mono_now();
-
-	ev_timer_stop(d->loop, &d->deadline);
-	if (when == MONO_NEVER)
-		return;
-	ev_now_update(d->loop);
-	ev_timer_set(&d->deadline, when > now ? (double)(when - now) / (double)MONO_S : 0., 0.);
-	ev_timer_start(d->loop, &d->deadline);
-}
-
 void shell_publish(struct daemon *d)
 {
 	publish_run(d->publish, d->engine, d->reload);
@@ -178,7 +166,7 @@ void shell_pump(struct daemon *d)
 	tunnels_settle(d->tunnels, d->cause[0] ? d->cause : "SAs changed");
 	d->cause[0] = '\0';
 	d->pumping = false;
-	arm_deadline(d);
+	shell_time_arm(d);
 }
 
 /* ---- inputs: data plane ---- */
@@ -272,17 +260,7 @@ static void on_plane_event(void *ctx, const struct dataplane_event *event)
 	shell_pump(d);
 }
 
-/* ---- inputs: time and signals ---- */
-
-static void on_deadline(struct ev_loop *loop, ev_timer *w, int revents)
-{
-	struct daemon *d = w->data;
-
-	(void)loop;
-	(void)revents;
-	ike_engine_expire(d->engine, mono_now());
-	shell_pump(d);
-}
+/* ---- inputs: ticks and signals ---- */
 
 static void on_tick(struct ev_loop *loop, ev_timer *w, int revents)
 {
@@ -506,17 +484,17 @@ static bool open_meters(struct daemon *d)
 
 static void start_watchers(struct daemon *d)
 {
-	ev_timer_init(&d->deadline, on_deadline, 0., 0.);
 	ev_timer_init(&d->tick, on_tick, TICK_SECONDS, TICK_SECONDS);
 	ev_timer_init(&d->shutdown, on_shutdown, SHUTDOWN_SECONDS, 0.);
 	ev_timer_init(&d->settle, on_settle, SETTLE_SECONDS, 0.);
-	d->deadline.data = d->tick.data = d->shutdown.data = d->settle.data = d;
+	d->tick.data = d->shutdown.data = d->settle.data = d;
+	shell_time_open(d);
 	ev_timer_start(d->loop, &d->tick);
 }
 
 static void stop_watchers(struct daemon *d)
 {
-	ev_timer_stop(d->loop, &d->deadline);
+	shell_time_close(d);
 	ev_timer_stop(d->loop, &d->tick);
 	ev_timer_stop(d->loop, &d->shutdown);
 	ev_timer_stop(d->loop, &d->settle);

@@ -74,6 +74,7 @@ struct daemon {
 	struct meters *meters;
 	struct publish *publish; /* NULL: nothing outlives us */
 	ev_timer deadline, tick, shutdown, settle;
+	ev_idle idle;	       /* while the engine has something for such a time */
 	struct log_sink sink;  /* the process's own, and clients that listen */
 	struct ike_output out; /* of pump */
 	bool pumping, stopping, ending;
@@ -98,6 +99,12 @@ void shell_close(struct daemon *d);
 bool shell_command(struct daemon *d, const struct ike_command *c, const char **error);
 /* Carries out what the engine has, settles links, arms the timer: after every input. */
 void shell_pump(struct daemon *d);
+
+/* shell_time.c: calls the engine when its time has come, or when there is nothing else to do. _arm
+ * behind every input. */
+void shell_time_open(struct daemon *d);
+void shell_time_arm(struct daemon *d);
+void shell_time_close(struct daemon *d);
 
 /* What changed is kept for a process after us; shell_pump does it first. */
 void shell_publish(struct daemon *d);

@@ -6,6 +6,7 @@
 #include "ipsecd/ike/conn_index.h"
 #include "ipsecd/ike/cookie.h"
 #include "ipsecd/ike/engine.h"
+#include "ipsecd/ike/pairs.h"
 #include "ipsecd/ike/secrets.h"
 #include "ipsecd/ike/timer.h"
 
@@ -39,6 +40,8 @@ struct ike_engine {
 	struct timer_heap timers;
 	struct ike_counters counters;
 	struct cookie_jar cookies;
+	struct pairs pairs;
+	bool underived; /* a half-open IKE_SA may wait for ike_engine_idle to make its keys */
 
 	struct ike_sa *sas_by_spi;   /* uthash hh_spi: our own SPI */
 	struct half_open *half_open; /* uthash: peer's SPI and address, before IKE_AUTH */

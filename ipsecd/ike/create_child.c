@@ -242,8 +242,7 @@ bool create_child_answer_ke(struct exchange *x, const struct algorithm_ke *alg,
 	struct crypto_ke *ke;
 	bool ok;
 
-	engine_random(x->e, random, sizeof(random));
-	ke = crypto->ke_new(alg->id, random, public_value);
+	ke = pairs_take(x->e, alg, random, public_value);
 	explicit_bzero(random, sizeof(random));
 	if (!ke) {
 		exchange_refuse(x, NOTIFY_TEMPORARY_FAILURE, span_of(NULL, 0),

@@ -213,6 +213,8 @@ static bool unprotect(struct arrival *a, uint8_t *first, struct span *inner)
 		drop(a, &e->counters.drop_malformed, "not protected by SK alone", outer.present);
 		return false;
 	}
+	if (!init_make_keys(e, sa))
+		return false;
 	if (!decrypt(e, sa, a->datagram.len, &outer, inner)) {
 		drop(a, &e->counters.drop_auth, "integrity check failed, message id",
 		     a->h.message_id);
@@ -463,12 +465,19 @@ static void receive_response(struct arrival *a, uint8_t first, struct span inner
 	malformed_response(&x);
 }
 
+/* What a half-open IKE_SA makes its keys for. */
+static bool begins_auth(const struct arrival *a)
+{
+	return a->sa->state == IKE_SA_HALF_OPEN && a->h.exchange == EXCHANGE_IKE_AUTH &&
+	       !is_response(a) && window_check_request(a->sa, a->h.message_id) == WINDOW_NEW;
+}
+
 static void receive_protected(struct arrival *a)
 {
 	uint8_t first;
 	struct span inner;
 
-	if (!a->sa->keys) {
+	if (!a->sa->keys && !begins_auth(a)) {
 		drop(a, &a->e->counters.drop_state, "protected message before there are keys",
 		     a->h.exchange);
 		return;

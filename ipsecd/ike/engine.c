@@ -103,7 +103,8 @@ struct ike_engine *ike_engine_new(const struct ike_env *env, const struct ike_se
 	if (settings)
 		e->settings = *settings;
 	settings_defaults(&e->settings);
-	if (!publisher_new(e)) {
+	if (!pairs_init(e) || !publisher_new(e)) {
+		timer_heap_free(&e->timers);
 		free(e->scratch);
 		free(e);
 		return NULL;
@@ -159,6 +160,7 @@ void ike_engine_free(struct ike_engine *e)
 	state_free_marks(e);
 	publisher_free(e);
 	commands_free(e);
+	pairs_free(e);
 	timer_heap_free(&e->timers);
 	explicit_bzero(e->scratch, WIRE_MESSAGE_MAX);
 	free(e->scratch);

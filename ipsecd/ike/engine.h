@@ -184,6 +184,12 @@ void ike_engine_answer(struct ike_engine *e, uint64_t query, const struct ike_an
 
 void ike_engine_lease(struct ike_engine *e, uint64_t query, const struct ike_lease *lease,
 		      mono_time now);
+/* There is nothing else to do: one thing that a later input would wait for, a key pair or the keys
+ * of a peer that is half way in, is done now, in the time of one public-key operation. An input as
+ * the others are, but one that may come or not. */
+void ike_engine_idle(struct ike_engine *e, mono_time now);
+/* Would it do something? */
+bool ike_engine_has_idle_work(const struct ike_engine *e);
 /* Early detection, on at the start: a hint makes IKE_EVENT_SUSPECT and a check of liveness at
  * once, whose answer makes another one with ok. It never ends an SA (RFC 7296 2.4). Off: hints
  * are ignored, also those of peers. */

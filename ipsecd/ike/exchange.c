@@ -139,10 +139,7 @@ bool task_new_secrets(struct ike_engine *e, struct task *t, const struct algorit
 	t->ke_alg = ke;
 	if (!ke)
 		return true;
-	engine_random(e, t->ke_random, sizeof(t->ke_random));
-	t->ke = e->env.crypto->ke_new(ke->id, t->ke_random, t->ke_public);
-	if (!e->publisher)
-		explicit_bzero(t->ke_random, sizeof(t->ke_random));
+	t->ke = pairs_take(e, ke, t->ke_random, t->ke_public);
 	return t->ke != NULL;
 }
 

@@ -33,14 +33,19 @@ void init_state_free(struct ike_engine *e, struct ike_sa *sa)
 	sa->init = NULL;
 }
 
-static bool new_ke(struct ike_engine *e, struct init_state *init, const struct algorithm_ke *alg)
+/* It has done its work, or another one is to do it. */
+static void forget_ke(struct ike_engine *e, struct init_state *init)
 {
 	e->env.crypto->ke_free(init->ke);
-	engine_random(e, init->ke_random, sizeof(init->ke_random));
+	init->ke = NULL;
+	explicit_bzero(init->ke_random, sizeof(init->ke_random));
+}
+
+static bool new_ke(struct ike_engine *e, struct init_state *init, const struct algorithm_ke *alg)
+{
+	forget_ke(e, init);
 	init->ke_alg = alg;
-	init->ke = e->env.crypto->ke_new(alg->id, init->ke_random, init->ke_public);
-	if (!e->publisher)
-		explicit_bzero(init->ke_random, sizeof(init->ke_random));
+	init->ke = pairs_take(e, alg, init->ke_random, init->ke_public);
 	return init->ke != NULL;
 }
 
@@ -188,11 +193,9 @@ static void consume_error(struct exchange *x, const struct wire_notify *n)
 	peers_attempt_failed(x->e, x->sa, IKE_REASON_PEER_REFUSED, detail);
 }
 
-/* g^ir and SK_* from both public values and nonces. */
-static bool derive(struct ike_engine *e, struct ike_sa *sa, struct crypto_ke *ke,
-		   struct span peer_public)
+/* SK_* from g^ir and both nonces. false: out of memory. */
+static bool make_keys(struct ike_engine *e, struct ike_sa *sa, const uint8_t *shared)
 {
-	uint8_t shared[ALGORITHM_SHARED_MAX];
 	struct span own = span_of(sa->nonce_own, sizeof(sa->nonce_own));
 	struct span peer = message_copy_span(&sa->nonce_peer);
 	struct keymat_ike_input in = {
@@ -204,13 +207,26 @@ static bool derive(struct ike_engine *e, struct ike_sa *sa, struct crypto_ke *ke
 		.spi_r = sa->spi_r,
 	};
 	struct ike_keys keys;
-	bool ok = peer_public.len == sa->suite.ke->public_len &&
-		  e->env.crypto->ke_derive(ke, peer_public, shared) &&
-		  keymat_ike(e->env.crypto, &in, &keys) && kept_keys(&sa->keys, &keys);
+	bool ok = keymat_ike(e->env.crypto, &in, &keys) && kept_keys(&sa->keys, &keys);
 
 	explicit_bzero(&keys, sizeof(keys));
-	explicit_bzero(shared, sizeof(shared));
+	if (ok)
+		forget_ke(e, sa->init);
 	return ok;
+}
+
+enum derived { DERIVED, DERIVED_NOT_USABLE, DERIVED_NO_MEMORY };
+
+static enum derived derive(struct ike_engine *e, struct ike_sa *sa, struct span peer_public)
+{
+	uint8_t shared[ALGORITHM_SHARED_MAX];
+	enum derived result = DERIVED_NOT_USABLE;
+
+	if (peer_public.len == sa->suite.ke->public_len &&
+	    e->env.crypto->ke_derive(sa->init->ke, peer_public, shared))
+		result = make_keys(e, sa, shared) ? DERIVED : DERIVED_NO_MEMORY;
+	explicit_bzero(shared, sizeof(shared));
+	return result;
 }
 
 static void take_nat_view(struct ike_engine *e, struct ike_sa *sa, const struct wire_message *m,
@@ -255,6 +271,7 @@ static void consume_choice(struct exchange *x)
 	const struct wire_message *m = x->in;
 	struct ike_sa *sa = x->sa;
 	char theirs[PROPOSAL_TEXT], detail[IKE_DETAIL];
+	enum derived derived;
 	struct suite suite;
 
 	if (m->sa.n != 1 || !proposal_accept(&sa->conn->proposals, &m->sa.p[0], false, &suite) ||
@@ -270,9 +287,12 @@ static void consume_choice(struct exchange *x)
 		peers_attempt_failed(x->e, sa, IKE_REASON_INTERNAL, "out of memory");
 		return;
 	}
-	if (!derive(x->e, sa, sa->init->ke, m->ke.data)) {
+	derived = derive(x->e, sa, m->ke.data);
+	if (derived != DERIVED) {
 		peers_attempt_failed(x->e, sa, IKE_REASON_INTERNAL,
-				     "the peer's public value is not usable");
+				     derived == DERIVED_NO_MEMORY
+					     ? "out of memory"
+					     : "the peer's public value is not usable");
 		return;
 	}
 	take_nat_view(x->e, sa, m, x->path, sa->spi_r);
@@ -459,18 +479,74 @@ static void accept_peer(struct exchange *x, struct conn_entry *entry, const stru
 	sa->suite = *suite;
 	engine_random(e, sa->nonce_own, sizeof(sa->nonce_own));
 	sa->init = calloc(1, sizeof(*sa->init));
-	ok = sa->init && message_copy_set(&sa->nonce_peer, x->in->nonce) &&
-	     new_ke(e, sa->init, suite->ke) && derive(e, sa, sa->init->ke, x->in->ke.data);
+	ok = sa->init && x->in->ke.data.len == suite->ke->public_len && /* RFC 7296 3.4 */
+	     message_copy_set(&sa->nonce_peer, x->in->nonce) && new_ke(e, sa->init, suite->ke);
 	/* RFC 7296 2.23: the responder's SPI was still 0 when the request was hashed. */
 	if (ok)
 		take_nat_view(e, sa, x->in, x->path, 0);
 	if (ok && create_response(x, sa, chosen)) {
 		ike_sa_set_state(e, sa, IKE_SA_HALF_OPEN, "IKE_SA_INIT answered");
+		e->underived |= e->counters.half_open < e->settings.cookie_threshold;
 		return;
 	}
 	e->counters.invalid++;
 	ike_sa_end(e, sa, IKE_REASON_INVALID_SYNTAX, "the peer's public value is not usable");
 }
+
+/* ---- responder: keys, behind the answer ---- */
+
+/* In the peer's request, which parsed when it came; a record's may be anything. */
+static struct span peer_public(const struct init_state *init)
+{
+	struct span all = message_copy_span(&init->request);
+	struct wire_message m;
+	struct wire_header h;
+
+	if (wire_parse_header(all, &h).error ||
+	    wire_parse_payloads(h.next_payload,
+				span_of(all.ptr + WIRE_HEADER_LEN, all.len - WIRE_HEADER_LEN), &m)
+		    .error)
+		return span_of(NULL, 0);
+	return m.ke.data;
+}
+
+bool init_make_keys(struct ike_engine *e, struct ike_sa *sa)
+{
+	if (sa->keys)
+		return true;
+	switch (derive(e, sa, peer_public(sa->init))) {
+	case DERIVED:
+		sa_touch(e, sa);
+		return true;
+	case DERIVED_NO_MEMORY:
+		e->counters.drop_state++;
+		return false;
+	case DERIVED_NOT_USABLE:
+		break;
+	}
+	e->counters.invalid++;
+	ike_sa_end(e, sa, IKE_REASON_INVALID_SYNTAX, "the peer's public value is not usable");
+	return false;
+}
+
+/* Who floods us with IKE_SA_INIT gets none of this: below the threshold of cookies alone. */
+void init_make_keys_ahead(struct ike_engine *e)
+{
+	struct half_open *h;
+
+	e->underived = false;
+	if (e->counters.half_open > e->settings.cookie_threshold)
+		return;
+	for (h = e->half_open; h; h = h->hh.next) {
+		if (h->sa->state != IKE_SA_HALF_OPEN || h->sa->keys)
+			continue;
+		init_make_keys(e, h->sa);
+		e->underived = true; /* perhaps there is another one */
+		return;
+	}
+}
+
+/* ---- responder ---- */
 
 /* The same request again: the same answer (RFC 7296 2.1). Another one under the same SPI and
  * address is dropped, so that nobody can push a half-open SA aside. */

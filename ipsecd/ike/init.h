@@ -5,7 +5,7 @@
 #include "ipsecd/ike/exchange.h"
 
 struct init_state {
-	struct crypto_ke *ke; /* initiator */
+	struct crypto_ke *ke; /* until there are keys */
 	const struct algorithm_ke *ke_alg;
 	uint8_t ke_random[CRYPTO_KE_RANDOM]; /* what ke was made from, if it is published */
 	uint8_t ke_public[ALGORITHM_PUBLIC_MAX];
@@ -31,6 +31,11 @@ struct init_state {
 struct ike_sa *init_start(struct ike_engine *e, struct conn_entry *entry,
 			  const struct ike_path *path, const char *child);
 void init_state_free(struct ike_engine *e, struct ike_sa *sa);
+/* SK_* of a half-open IKE_SA, unless there are any: its answer did not wait for them. false: out of
+ * memory, or sa was ended, since the peer's public value is no good (RFC 6989, RFC 7748 6.1). */
+bool init_make_keys(struct ike_engine *e, struct ike_sa *sa);
+/* Of one of those, before its IKE_AUTH comes: when there is nothing else to do. */
+void init_make_keys_ahead(struct ike_engine *e);
 /* auth.c: the initiator's IKE_AUTH. */
 void auth_start(struct ike_engine *e, struct ike_sa *sa);
 /* false: whoever holds our key does not answer now; nothing was changed. */

@@ -208,6 +208,12 @@ static bool keyed(enum ike_sa_state state)
 	return state != IKE_SA_CREATED && state != IKE_SA_INIT_SENT;
 }
 
+/* A responder's answer to IKE_SA_INIT does not wait for keys (init_make_keys). */
+static bool underived(const struct ike_sa *sa)
+{
+	return sa->state == IKE_SA_HALF_OPEN && !sa->keys && sa->init && sa->init->ke;
+}
+
 static const char *keys_fault(const struct ike_sa *sa)
 {
 	const struct suite *s = &sa->suite;
@@ -215,6 +221,8 @@ static const char *keys_fault(const struct ike_sa *sa)
 
 	if (!s->encr || !s->prf || !s->ke)
 		return "an IKE_SA without algorithms";
+	if (underived(sa))
+		return sa->init->ke_alg == s->ke ? NULL : "a key exchange by another method";
 	if (!k || k->d_len != s->prf->out_len || k->p_len != s->prf->out_len ||
 	    k->e_len != s->encr->key_len + s->encr->salt_len ||
 	    k->a_len != (s->integ ? s->integ->key_len : 0))

@@ -166,8 +166,8 @@ static void init_fields(struct codec *c, struct ike_engine *e, const struct ike_
 	codec_unsigned(c, &init->rounds);
 	codec_string(c, &init->child_name, "no name of a child");
 	codec_u32(c, &init->child_spi);
-	/* Once there are keys it has done its work. */
-	if (sa->state == IKE_SA_INIT_SENT)
+	/* Once there are keys it has done its work; a responder's of version 2 always had them. */
+	if (sa->state == IKE_SA_INIT_SENT || (sa->state == IKE_SA_HALF_OPEN && !sa->keys))
 		private_value(c, e, &init->ke_alg, init->ke_random, &init->ke, init->ke_public);
 	aside(c, init);
 }

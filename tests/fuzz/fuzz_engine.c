@@ -71,6 +71,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			sim_run(s, choice * 20 * MONO_MS);
 			break;
 		}
+		if (op & 4)
+			sim_idle(s, 1);
 	}
 	sim_command(s, 1, IKE_COMMAND_SHUTDOWN, NULL, NULL);
 	sim_run(s, 60 * MONO_S);

@@ -297,6 +297,12 @@ void sim_pair(struct sim *s, unsigned start)
 
 /* ---- running ---- */
 
+void sim_idle(struct sim *s, unsigned node)
+{
+	ike_engine_idle(s->nodes[node].engine, s->now);
+	sim_drain(s, node);
+}
+
 static mono_time next_deadline(const struct sim *s)
 {
 	mono_time at = sim_net_deadline(s);
@@ -346,6 +352,9 @@ static bool step(struct sim *s, mono_time limit)
 			sim_plane_traffic(n);
 	}
 	sim_net_deliver(s);
+	for (unsigned i = 0; s->idle && i < s->n_nodes; i++)
+		if (sim_lives(&s->nodes[i]) && sim_random(&s->rng) % 1000 < s->idle)
+			sim_idle(s, i);
 	return true;
 }
 

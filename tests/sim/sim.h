@@ -148,12 +148,13 @@ struct sim {
 	struct conn *(*reload)(struct sim *s, unsigned node, const struct conn *old);
 	bool windows_unchecked; /* a test speaks for the nodes */
 	bool quick_crash;	/* sim_quick_crash */
-	bool held_secrets;	/* those that are loaded from now on are not in the engines */
-	uint64_t transcript;	/* hash of everything the engines gave out */
-	uint64_t shape;		/* without what is inside datagrams, in any order at one instant */
-	bool restores;		/* every input is handled by an engine of its own */
-	unsigned steps_now;	/* at the present instant */
-	char violation[320];	/* the first broken invariant; "" while all hold */
+	unsigned idle;	     /* per mille: how often an engine gets ike_engine_idle behind a step */
+	bool held_secrets;   /* those that are loaded from now on are not in the engines */
+	uint64_t transcript; /* hash of everything the engines gave out */
+	uint64_t shape;	     /* without what is inside datagrams, in any order at one instant */
+	bool restores;	     /* every input is handled by an engine of its own */
+	unsigned steps_now;  /* at the present instant */
+	char violation[320]; /* the first broken invariant; "" while all hold */
 };
 
 /* log: level of what is printed to stderr (set SIM_LOG in the environment to see more). */
@@ -198,6 +199,8 @@ void sim_restore_always(bool on);
 
 /* ---- running ---- */
 void sim_run(struct sim *s, mono_time duration);
+/* The node has nothing else to do. */
+void sim_idle(struct sim *s, unsigned node);
 /* Until there are no datagrams in flight, at most `limit`. */
 void sim_settle(struct sim *s, mono_time limit);
 typedef bool sim_condition(struct sim *s);

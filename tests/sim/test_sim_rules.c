@@ -4,7 +4,7 @@
 #include "tests/sim/sim_parts.h"
 #include "tests/sim/sim_test.h"
 #include "ipsecd/ike/conns.h"
-#include "ipsecd/ike/exchange.h"
+#include "ipsecd/ike/init.h"
 #include "ipsecd/ike/sk.h"
 
 #include <stdlib.h>
@@ -39,6 +39,8 @@ static bool open_datagram(struct sim *s, unsigned node, struct span datagram, st
 			break;
 	if (!sa || wire_parse_payloads(out->header.next_payload, chain, &outer).error)
 		return false;
+	if (sa->state == IKE_SA_HALF_OPEN) /* its engine would make them now */
+		init_make_keys(s->nodes[node].engine, sa);
 	cipher = ike_sa_cipher(s->nodes[node].engine, sa, false);
 	opened = cipher && sk_open(&crypto_null, cipher, &sa->suite, out->bytes, datagram.len,
 				   &outer, &inner);

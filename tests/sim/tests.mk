@@ -22,6 +22,7 @@ TEST_test_sim_suspect := tests/sim/test_sim_suspect.c $(SIM_SRC)
 TEST_test_sim_reboot := tests/sim/test_sim_reboot.c $(SIM_SRC)
 TEST_test_sim_sync := tests/sim/test_sim_sync.c $(SIM_SRC)
 LIBS_test_sim_sync := -Wl,--wrap=malloc
+TEST_test_sim_idle := tests/sim/test_sim_idle.c $(SIM_SRC)
 TEST_test_sim_held := tests/sim/test_sim_held.c $(SIM_SRC)
 
 # Each of them once more with every input handled by an engine of its own (sim_state.c).
