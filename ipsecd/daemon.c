@@ -419,7 +419,7 @@ static bool open_engine(struct daemon *d)
 				    .psk_mac = d->helper ? helper_client_mac : NULL,
 				    .psk_ready = d->helper ? helper_client_ready : NULL,
 				    .psk_ctx = d->helper};
-	const struct ike_settings settings = {.encap_always = d->ops->encap_only,
+	const struct ike_settings settings = {.encap_default = d->ops->encap_better,
 					      .skips_numbers = true,
 					      .publish = d->publish != NULL};
 	const struct drains_host host = commands_drains_host(d);

@@ -24,6 +24,7 @@
 #define GUARD_FD_MAX  65000
 #define AREA	      "area"
 #define TUN_PREFIX    "tun:"
+#define BARE_PREFIX   "esp"
 
 struct plane_process {
 	const struct options *options;
@@ -109,7 +110,12 @@ static void on_tick(struct ev_loop *loop, ev_timer *w, int revents)
 
 static const char *socket_name(uint8_t family, uint16_t port, char name[IPC_NAME_MAX])
 {
-	snprintf(name, IPC_NAME_MAX, "udp%c-%u", family == AF_INET ? '4' : '6', port);
+	char version = family == AF_INET ? '4' : '6';
+
+	if (port)
+		snprintf(name, IPC_NAME_MAX, "udp%c-%u", version, port);
+	else
+		snprintf(name, IPC_NAME_MAX, BARE_PREFIX "%c", version);
 	return name;
 }
 
@@ -200,8 +206,9 @@ static void drop_tun(void *ctx, const char *device)
 	role_drop(p->role, tun_name(device, name));
 }
 
-/* Of a tunnel that the area does not know: it would stay for ever. */
-static void forget_tun(void *ctx, const char *name, int fd)
+/* Of a tunnel that the area does not know, or of a plane that is not chosen any more: it would stay
+ * for ever. */
+static void forget(void *ctx, const char *name, int fd)
 {
 	struct plane_process *p = ctx;
 
@@ -246,7 +253,7 @@ static bool open_plane(struct plane_process *p, char *why, size_t size)
 	p->plane = p->ops->open(&host);
 	if (!p->plane)
 		snprintf(why, size, "opening the data plane: %s", p->ops->name);
-	role_each(p->role, TUN_PREFIX, forget_tun, p);
+	role_each(p->role, TUN_PREFIX, forget, p);
 	return p->plane != NULL;
 }
 
@@ -283,6 +290,7 @@ static bool open_sockets(struct plane_process *p, char *why, size_t size)
 		poll(NULL, 0, GUARD_POLL_MS);
 		p->udp = udp_open(p->loop, &host, why, size);
 	}
+	role_each(p->role, BARE_PREFIX, forget, p);
 	if (p->udp)
 		udp_each_socket(p->udp, give_socket, p);
 	return p->udp != NULL;

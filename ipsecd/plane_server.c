@@ -113,7 +113,7 @@ static void on_hello(struct plane_server *s, const struct ipc_message *m)
 	snprintf(p.name, sizeof(p.name), "%s", ops->name);
 	snprintf(p.why, sizeof(p.why), "%s", s->host.why);
 	snprintf(p.offloads, sizeof(p.offloads), "%s", s->udp ? udp_offloads(s->udp) : "");
-	p.encap_only = ops->encap_only;
+	p.encap_better = ops->encap_better;
 	p.plain = ops->plain;
 	p.persistent = ops->persistent;
 	p.asks_supports = ops->supports != NULL;

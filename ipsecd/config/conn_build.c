@@ -110,6 +110,18 @@ static void build_liveness(struct build *b)
 			     (unsigned long long)(c->retransmit_interval / MONO_MS));
 }
 
+static void build_encap(struct build *b, const struct setting *s)
+{
+	bool yes;
+
+	if (strcmp(s->value, "auto") == 0)
+		b->conn->encap = ENCAP_AUTO;
+	else if (words_parse_bool(s->value, &yes))
+		b->conn->encap = yes ? ENCAP_YES : ENCAP_NO;
+	else
+		value_error(b->errors, s, "auto, yes or no");
+}
+
 static void build_rest(struct build *b)
 {
 	const struct setting *tries = build_get(b, KEYWORD_KEYINGTRIES, false);
@@ -122,8 +134,8 @@ static void build_rest(struct build *b)
 	if (tries && strcmp(tries->value, "%forever") != 0 &&
 	    value_number(b->errors, tries, 0, UINT32_MAX, &n))
 		b->conn->keying_tries = (uint32_t)n;
-	if (encap && strcmp(encap->value, "auto") != 0)
-		value_bool(b->errors, encap, &b->conn->encap);
+	if (encap)
+		build_encap(b, encap);
 	if (sync)
 		value_bool(b->errors, sync, &b->conn->message_id_sync);
 	if (window && value_number(b->errors, window, 0, REPLAY_WINDOW_MAX, &n))

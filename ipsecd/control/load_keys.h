@@ -67,9 +67,9 @@ bool load_check_device(struct load *l);
 
 /* ---- parsers ---- */
 
-load_parser load_bool, load_duration, load_size, load_u32, load_hosts_local, load_hosts_remote,
-	load_proposals, load_ts, load_action, load_unique, load_id, load_port, load_vips,
-	load_pools;
+load_parser load_bool, load_encap, load_duration, load_size, load_u32, load_hosts_local,
+	load_hosts_remote, load_proposals, load_ts, load_action, load_unique, load_id, load_port,
+	load_vips, load_pools;
 load_parser load_mark, load_if_id, load_set_mark, load_tfc, load_copy_df, load_copy_ecn,
 	load_offload, load_copy_dscp, load_window, load_updown, load_interface, load_interface_type,
 	load_interface_ip, load_mtu, load_mss; /* load_device.c */

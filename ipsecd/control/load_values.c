@@ -26,6 +26,21 @@ bool load_bool(struct load *l, const struct load_key *key, const struct load_wor
 	return load_error(l, "='%s': expected yes or no", load_only(w));
 }
 
+bool load_encap(struct load *l, const struct load_key *key, const struct load_words *w)
+{
+	const char *word = load_only(w);
+	bool yes;
+
+	(void)key;
+	if (strcmp(word, "auto") == 0)
+		l->conn->encap = ENCAP_AUTO;
+	else if (words_parse_bool(word, &yes))
+		l->conn->encap = yes ? ENCAP_YES : ENCAP_NO;
+	else
+		return load_error(l, "='%s': expected auto, yes or no", word);
+	return true;
+}
+
 bool load_duration(struct load *l, const struct load_key *key, const struct load_words *w)
 {
 	if (words_parse_duration(load_only(w), load_field(l, key)))

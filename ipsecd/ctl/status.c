@@ -298,6 +298,21 @@ static int print_json(json_t *conns, const json_t *only, json_t *stats)
 	return failed ? ctl_error("can't write") : CTL_OK;
 }
 
+static void print_children(json_t *sa)
+{
+	json_t *child;
+	const char *key;
+
+	json_object_foreach (json_object_get(sa, "child-sas"), key, child) {
+		bool udp = strcmp(json_text(child, "encap"), "yes") == 0;
+
+		printf("CHILD_SA %s #%" JSON_INTEGER_FORMAT ": ESP%s, SPI %s in, %s out\n",
+		       json_text(child, "name"), json_number(child, "uniqueid", 0),
+		       udp ? " in UDP" : "", json_text(child, "spi-in"),
+		       json_text(child, "spi-out"));
+	}
+}
+
 /* What the table has no column for. */
 static void print_sas(const json_t *conn)
 {
@@ -308,11 +323,13 @@ static void print_sas(const json_t *conn)
 		bool ids = json_text(sa, "message-id-sync")[0];
 		bool counters = json_text(sa, "replay-counter-sync")[0];
 
-		printf("IKE SA #%s: synchronisation of %s (RFC 6311)\n", json_text(sa, "uniqueid"),
+		printf("IKE SA #%" JSON_INTEGER_FORMAT ": synchronisation of %s (RFC 6311)\n",
+		       json_number(sa, "uniqueid", 0),
 		       ids && counters ? "message IDs and replay counters was negotiated"
 		       : ids	       ? "message IDs was negotiated"
 		       : counters      ? "replay counters was negotiated"
 				       : "message IDs was not negotiated");
+		print_children(sa);
 	}
 }
 

@@ -58,7 +58,8 @@ struct dataplane_event {
 #define ESP_RUNS	64    /* at most in one call of send_esp */
 
 /* ESP packets (from the SPI on) of one SA, one behind another: each `size` bytes but the last,
- * which may be shorter. One packet: size is its length. */
+ * which may be shorter. One packet: size is its length. The ports say how they leave: in UDP
+ * (RFC 3948), or, where they are 0, bare, as IP protocol 50. */
 struct esp_run {
 	const struct endpoint *from, *to;
 	struct span esps;
@@ -70,7 +71,7 @@ struct esp_run {
 };
 
 struct dataplane_host {
-	/* Sends the runs, UDP-encapsulated, in their order. */
+	/* Sends the runs in their order. */
 	void (*send_esp)(void *ctx, struct esp_run *runs, size_t n);
 	void (*event)(void *ctx, const struct dataplane_event *event);
 	void *ctx;
@@ -153,10 +154,11 @@ struct dataplane_tunnel_info {
 };
 
 struct dataplane_ops {
-	const char *name; /* "userspace", "kernel", "fake" */
-	bool encap_only;  /* ESP only in UDP: the engine must claim a NAT */
-	bool plain;	  /* marks, interface ids and kinds of devices do nothing */
-	bool persistent;  /* devices outlive the process; removed by tunnel_remove and flush */
+	const char *name;  /* "userspace", "kernel", "fake" */
+	bool encap_better; /* ESP is faster in UDP: the engine claims a NAT (RFC 7296 2.23)
+			      where the configuration leaves it the choice */
+	bool plain;	   /* marks, interface ids and kinds of devices do nothing */
+	bool persistent;   /* devices outlive the process; removed by tunnel_remove and flush */
 	/* Can it work here? On false `why` (size bytes) says what is missing. */
 	bool (*probe)(char *why, size_t size);
 	struct dataplane *(*open)(const struct dataplane_host *host);
@@ -207,10 +209,10 @@ struct dataplane_ops {
 	enum dataplane_error (*child_remove)(struct dataplane *d, uint64_t child);
 	bool (*child_stats)(struct dataplane *d, uint64_t child, struct dataplane_child_stats *out);
 
-	/* UDP-encapsulated ESP packets that the 4500 socket received (from the SPI on), in this
-	 * order: one behind another, each `size` bytes but the last, which may be shorter, with
-	 * `tos` in their outer headers. They may be decrypted in place, and are the plane's until
-	 * esp_flush. */
+	/* ESP packets that came in UDP or, with ports of 0, bare (from the SPI on), in this order:
+	 * one behind another, each `size` bytes but the last, which may be shorter, with `tos` in
+	 * their outer headers. They may be decrypted in place, and are the plane's until esp_flush.
+	 * An SA takes both, whichever it sends (RFC 7296 2.23). */
 	void (*esp_input)(struct dataplane *d, const struct endpoint *local,
 			  const struct endpoint *remote, uint8_t tos, uint8_t *packets, size_t len,
 			  size_t size, mono_time now);

@@ -511,7 +511,7 @@ void fake_set_admin(struct dataplane *d, uint32_t id, bool up)
 
 const struct dataplane_ops dataplane_fake = {
 	.name = "fake",
-	.encap_only = true,
+	.encap_better = true,
 	.probe = fake_probe,
 	.open = fake_open,
 	.close = fake_close,

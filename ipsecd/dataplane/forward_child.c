@@ -211,17 +211,14 @@ enum dataplane_error forward_child_update(struct forward *f, const struct child_
 	if (!sa)
 		return forward_fail(f, DATAPLANE_NOT_FOUND, "no CHILD_SA %llu",
 				    (unsigned long long)child->id);
-	if (!child->udp_encap)
-		return forward_fail(f, DATAPLANE_UNSUPPORTED,
-				    "ESP without UDP is not for the userspace data plane");
 	if (child->local.addr.family != child->remote.addr.family || !child->local.addr.family)
 		return forward_fail(f, DATAPLANE_UNSUPPORTED,
 				    "the outer addresses are not of one family");
 	sa->claimed = true;
 	f->sadb.generation++;
 	sa->child.outbound = child->outbound;
-	sa->child.local = child->local;
-	sa->child.remote = child->remote;
+	sa_set_path(sa, child);
+	sa->pad_to = pad_to(&sa->child);
 	area_child_set(sa->slot, &sa->child);
 	if (child->skip_out) {
 		sa_skip(sa, child->skip_out);

@@ -36,8 +36,10 @@ static void heard_from(struct lane *l, struct sa *sa, const struct endpoint *rem
 		sa->used_reported = true;
 		forward_note(l, sa, DUE_USED_NEW);
 	}
-	/* RFC 7296 2.23: only a packet that is new and authentic may move the peer. */
-	if (!newer || endpoint_equal(remote, &sa->child.remote))
+	/* RFC 7296 2.23: only a packet that is new and authentic may move the peer. Bare ESP has
+	 * no port to move to; a peer may send it, or ESP in UDP, as it likes. */
+	if (!newer || !remote->port || !sa->child.udp_encap ||
+	    endpoint_equal(remote, &sa->child.remote))
 		return;
 	if (sa->moved_reported && endpoint_equal(remote, &sa->moved_to) &&
 	    now - sa->moved_reported < MOVED_INTERVAL)
@@ -194,7 +196,10 @@ void forward_input(struct lane *l, const struct endpoint *local, const struct en
 
 void forward_ike_passed(struct forward *f, const struct endpoint *remote, mono_time now)
 {
+	const struct endpoint bare = {.addr = remote->addr};
+
 	held_ike(&f->held, remote, now);
+	held_ike(&f->held, &bare, now);
 }
 
 void forward_pass_held(struct forward *f, uint32_t spi, mono_time now)

@@ -32,9 +32,7 @@ static bool check(const struct child_sa *c, const struct crypto_ops *crypto, cha
 {
 	char text[32];
 
-	if (!c->udp_encap)
-		snprintf(why, size, "ESP without UDP is not for the userspace data plane");
-	else if (c->spi_in <= SPI_RESERVED_MAX || c->spi_out <= SPI_RESERVED_MAX)
+	if (c->spi_in <= SPI_RESERVED_MAX || c->spi_out <= SPI_RESERVED_MAX)
 		snprintf(why, size, "SPI %u is reserved (RFC 4303 2.1)",
 			 c->spi_in <= SPI_RESERVED_MAX ? c->spi_in : c->spi_out);
 	else if (!algorithm_encr(c->encr_id, c->encr_key_bits) ||
@@ -87,8 +85,20 @@ struct sa *sa_new(const struct child_sa *child, const struct crypto_ops *crypto,
 	}
 	sa->child = *child;
 	child_sa_cleanse(&sa->child);
+	sa_set_path(sa, child);
 	*error = DATAPLANE_OK;
 	return sa;
+}
+
+void sa_set_path(struct sa *sa, const struct child_sa *path)
+{
+	struct child_sa *c = &sa->child;
+
+	c->udp_encap = path->udp_encap;
+	c->local = path->local;
+	c->remote = path->remote;
+	if (!c->udp_encap)
+		c->local.port = c->remote.port = 0;
 }
 
 void sa_attach(struct sa *sa, struct area_slot *slot, bool resumed)

@@ -50,6 +50,8 @@ uint64_t sa_seq_hard(const struct sa *sa);
  * and, in why (size bytes), the words. */
 struct sa *sa_new(const struct child_sa *child, const struct crypto_ops *crypto,
 		  enum dataplane_error *error, char *why, size_t size);
+/* udp_encap and the endpoints, of which those of bare ESP have no ports. */
+void sa_set_path(struct sa *sa, const struct child_sa *path);
 /* It lives in this slot, which is its own from here on: at its beginning, or, `resumed`, where
  * another process left it. */
 void sa_attach(struct sa *sa, struct area_slot *slot, bool resumed);

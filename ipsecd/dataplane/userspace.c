@@ -366,7 +366,7 @@ static const char *userspace_last_error(struct dataplane *d)
 
 const struct dataplane_ops dataplane_userspace = {
 	.name = "userspace",
-	.encap_only = true,
+	.encap_better = true,
 	.plain = true,
 	.probe = tun_probe,
 	.open = userspace_open,

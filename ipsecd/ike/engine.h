@@ -37,7 +37,7 @@ struct ike_env {
 };
 
 struct ike_settings {
-	bool encap_always; /* the data plane can only do ESP in UDP: claim a NAT (RFC 7296 2.23) */
+	bool encap_default; /* ENCAP_AUTO is ENCAP_YES: the data plane does ESP better in UDP */
 	unsigned
 		cookie_threshold; /* half-open responder SAs above which COOKIEs are asked; 0: 32 */
 	unsigned half_open_max;	  /* beyond it, or a 32nd of it from one address, IKE_SA_INIT is

@@ -49,10 +49,10 @@ static bool new_ke(struct ike_engine *e, struct init_state *init, const struct a
 	return init->ke != NULL;
 }
 
-/* A data plane that can only do ESP in UDP, or forceencaps: claim a NAT. */
+/* Where ESP shall be in UDP, whether there is a NAT or not: one is claimed. */
 static bool fakes_nat(const struct ike_engine *e, const struct conn *c)
 {
-	return e->settings.encap_always || c->encap;
+	return c->encap == ENCAP_YES || (c->encap == ENCAP_AUTO && e->settings.encap_default);
 }
 
 static void put_proposal_ke_nonce(struct wire_writer *w, const struct proposal_list *l,

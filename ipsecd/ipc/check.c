@@ -283,7 +283,7 @@ static const char *check_plane(struct span body)
 	struct ipc_plane b;
 
 	memcpy(&b, body.ptr, sizeof(b));
-	if (!check_flag(b.encap_only) || !check_flag(b.plain) || !check_flag(b.persistent) ||
+	if (!check_flag(b.encap_better) || !check_flag(b.plain) || !check_flag(b.persistent) ||
 	    !check_flag(b.asks_supports))
 		return "a flag is neither 0 nor 1";
 	if (!check_name(b.name, sizeof(b.name)) || !check_name(b.why, sizeof(b.why)) ||

@@ -94,6 +94,13 @@ struct child_config {
 	char *updown; /* the script of leftupdown=, NULL: none */
 };
 
+/* ESP in UDP where there is no NAT, too (RFC 7296 2.23: either side may choose). */
+enum conn_encap {
+	ENCAP_AUTO, /* as the plane does it better (dataplane_ops.encap_better) */
+	ENCAP_YES,  /* forceencaps: behave as behind a NAT */
+	ENCAP_NO,   /* bare ESP unless a NAT is found */
+};
+
 struct conn {
 	char *name;
 	char *source; /* where it came from, for messages: "ipsec.conf:12", "vici" */
@@ -104,7 +111,7 @@ struct conn {
 	bool remote_id_set;
 	enum auth_kind local_auth, remote_auth;
 	struct proposal_list proposals;
-	bool encap;	      /* forceencaps: behave as behind a NAT */
+	uint8_t encap;	      /* enum conn_encap */
 	bool message_id_sync; /* RFC 6311 is offered to peers, and taken up when they offer it */
 	bool rekey;	      /* rekey=no: answer the peer's rekeys, start none */
 	bool reauth; /* a new IKE_SA instead of a rekey, at rekey_time; not with rekey=no */

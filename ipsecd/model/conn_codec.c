@@ -282,7 +282,7 @@ static void code_ends(struct fields *c, struct conn *conn)
 
 static void code_policy(struct fields *c, struct conn *conn)
 {
-	conn->encap = fields_bool(c, conn->encap, "encap");
+	conn->encap = fields_u8(c, conn->encap, ENCAP_NO, "encap");
 	conn->message_id_sync = fields_bool(c, conn->message_id_sync, "message ID sync");
 	conn->rekey = fields_bool(c, conn->rekey, "rekey");
 	conn->reauth = fields_bool(c, conn->reauth, "reauth");

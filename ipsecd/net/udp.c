@@ -31,8 +31,7 @@ static bool set(int fd, int level, int option, int value)
 	return setsockopt(fd, level, option, &value, sizeof(value)) == 0;
 }
 
-/* As large where that is allowed; the default is no error. */
-static void set_queues(int fd, int in)
+void udp_socket_queues(int fd, int in)
 {
 	if (!set(fd, SOL_SOCKET, SO_RCVBUFFORCE, in))
 		set(fd, SOL_SOCKET, SO_RCVBUF, in);
@@ -50,7 +49,7 @@ void udp_socket_df(struct udp_socket *s, bool df)
 		s->df = df;
 }
 
-static bool set_family_options(int fd, int family)
+bool udp_socket_family(int fd, int family)
 {
 	/* IKE and what need not stay whole may be fragmented on a path that is narrower than the
 	 * tunnel's MTU supposes: losing it silently would be worse. */
@@ -73,17 +72,23 @@ static bool was_encap(int fd)
 	return set(fd, IPPROTO_UDP, UDP_ENCAP, 0);
 }
 
+void udp_socket_headers(const struct udp_socket *s, bool on)
+{
+	bool v6 = s->family == AF_INET6;
+
+	set(s->fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_RECVTCLASS : IP_RECVTOS, on);
+	set(s->fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_RECVERR : IP_RECVERR, on);
+}
+
 /* What makes ESP fast and its headers right. A kernel without one of them still works. One that
  * takes ESP from the socket by itself must not be given merged datagrams. All are set either way:
  * the socket may be a former process's, which had another plane. */
 static void set_esp_options(struct udp_socket *s)
 {
 	bool here = s->owner->host.esp_here && s->port == UDP_PORT_NATT;
-	bool v6 = s->family == AF_INET6;
 
-	set_queues(s->fd, here ? QUEUE_ESP : QUEUE_IKE);
-	set(s->fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_RECVTCLASS : IP_RECVTOS, here);
-	set(s->fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_RECVERR : IP_RECVERR, here);
+	udp_socket_queues(s->fd, here ? QUEUE_ESP : QUEUE_IKE);
+	udp_socket_headers(s, here);
 	s->merge = here && !was_encap(s->fd);
 	s->merge &= set(s->fd, IPPROTO_UDP, UDP_GRO, s->merge);
 	/* A kernel without it would send a run as one datagram. */
@@ -101,12 +106,15 @@ static bool bind_socket(int fd, int family, uint16_t port)
 	return bind(fd, (struct sockaddr *)&name, len) == 0;
 }
 
-static void socket_add(struct udp *u, int fd, int family, uint16_t port)
+void udp_socket_add(struct udp *u, int fd, int family, uint16_t port)
 {
 	struct udp_socket *s = &u->sockets[u->n_sockets++];
 
 	*s = (struct udp_socket){.owner = u, .fd = fd, .family = family, .port = port};
-	set_esp_options(s);
+	if (port)
+		set_esp_options(s);
+	else
+		udp_bare_options(s);
 	ev_io_init(&s->watcher, udp_readable, fd, EV_READ);
 	s->watcher.data = s;
 	ev_io_start(u->loop, &s->watcher);
@@ -117,14 +125,14 @@ static bool socket_open(struct udp *u, int family, uint16_t port, char *why, siz
 	int fd = u->host.kept ? u->host.kept(u->host.ctx, (uint8_t)family, port) : -1;
 
 	if (fd >= 0) {
-		set_family_options(fd, family);
-		socket_add(u, fd, family, port);
+		udp_socket_family(fd, family);
+		udp_socket_add(u, fd, family, port);
 		return true;
 	}
 	fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0 && errno == EAFNOSUPPORT)
 		return true;
-	if (fd < 0 || !set_family_options(fd, family) ||
+	if (fd < 0 || !udp_socket_family(fd, family) ||
 	    (family == AF_INET6 && !set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1)) ||
 	    !bind_socket(fd, family, port)) {
 		int error = errno;
@@ -139,7 +147,7 @@ static bool socket_open(struct udp *u, int family, uint16_t port, char *why, siz
 		errno = error;
 		return false;
 	}
-	socket_add(u, fd, family, port);
+	udp_socket_add(u, fd, family, port);
 	return true;
 }
 
@@ -169,6 +177,8 @@ struct udp *udp_open(struct ev_loop *loop, const struct udp_host *host, char *wh
 		udp_close(u);
 		return NULL;
 	}
+	if (host->esp_here)
+		udp_bare_open(u);
 	return u;
 }
 

@@ -3,6 +3,11 @@
  * four zero bytes (the non-ESP marker) stand before IKE, one byte 0xff is a
  * keepalive, everything else is ESP. Knows nothing of what is inside.
  *
+ * Where ESP is this process's, also the raw sockets of bare ESP (IP protocol 50, RFC 4303), whose
+ * packets have endpoints with port 0. A kernel with ESP of its own gets a copy of what they get;
+ * one without sends no ICMP message (protocol unreachable) while they are open. One that
+ * can't be opened is said and done without.
+ *
  * Where ESP is this process's (esp_here) it comes and goes by the batch: equal datagrams of one
  * sender merged by the kernel (UDP_GRO), runs of equal ones cut by it (UDP_SEGMENT), several
  * messages a call. What the kernel or a route lacks is done without; udp_offloads says.
@@ -38,8 +43,8 @@ struct udp_host {
 	/* The path to this address no longer holds what was sent: an ICMP message said so, with the
 	 * MTU that it offers, or a send failed (0). May be NULL; called from sends, too. */
 	void (*too_big)(void *ctx, const struct addr *to, uint32_t mtu);
-	/* A socket of this kind that a former process bound: the callee's from then on; -1: none.
-	 * May be NULL. */
+	/* A socket of this kind that a former process opened, port 0: of bare ESP; the callee's
+	 * from then on; -1: none. May be NULL. */
 	int (*kept)(void *ctx, uint8_t family, uint16_t port);
 	void *ctx;
 	const struct log_sink *log;
@@ -84,7 +89,7 @@ void udp_send_runs(struct udp *u, struct udp_run *runs, size_t n);
 const struct udp_counters *udp_counters(struct udp *u); /* as of now */
 /* What the kernel does for ESP here: "UDP_SEGMENT, UDP_GRO", one of them, or "". */
 const char *udp_offloads(const struct udp *u);
-/* The sockets themselves, for whoever sets options on them. */
+/* The sockets themselves (port 0: of bare ESP), for whoever sets options on them. */
 void udp_each_socket(const struct udp *u,
 		     void (*cb)(void *ctx, int fd, uint8_t family, uint16_t port), void *ctx);
 

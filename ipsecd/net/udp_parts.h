@@ -1,6 +1,7 @@
 /* Inside net/udp: what its files share.
  *
  *	udp.c           the sockets: opened or taken over, their options, closed
+ *	udp_bare.c      likewise the raw ones of bare ESP, and what these receive
  *	udp_receive.c   datagrams by the batch, merged ones cut (udp_frame.c), ICMP errors
  *	udp_send.c      single datagrams, and runs of ESP by UDP_SEGMENT and sendmmsg */
 #ifndef DETOUR_UDP_PARTS_H
@@ -26,10 +27,10 @@ struct udp_socket {
 	struct udp *owner;
 	int fd;
 	int family;
-	uint16_t port;
-	bool df;      /* IPv4: what it sends must not be fragmented */
-	bool segment; /* the kernel cuts what is sent (UDP_SEGMENT) */
-	bool merge;   /* and merges what comes (UDP_GRO) */
+	uint16_t port; /* 0: raw, of bare ESP */
+	bool df;       /* IPv4: what it sends must not be fragmented */
+	bool segment;  /* the kernel cuts what is sent (UDP_SEGMENT) */
+	bool merge;    /* and merges what comes (UDP_GRO) */
 	ev_io watcher;
 };
 
@@ -57,7 +58,7 @@ struct udp {
 	struct ev_loop *loop;
 	struct udp_host host;
 	struct udp_counters counters;
-	struct udp_socket sockets[4];
+	struct udp_socket sockets[6];
 	unsigned n_sockets;
 	bool esp_pending;  /* since esp_end */
 	unsigned refusals; /* so many were noted */
@@ -72,6 +73,23 @@ struct udp {
 
 /* Of the DF bit of what the socket sends from now on (IPv4). */
 void udp_socket_df(struct udp_socket *s, bool df);
+
+/* As large as that is allowed; the default is no error. */
+void udp_socket_queues(int fd, int in);
+/* Own addresses of what comes, fragments. */
+bool udp_socket_family(int fd, int family);
+/* Of the socket that will be the next one. */
+void udp_socket_add(struct udp *u, int fd, int family, uint16_t port);
+/* DSCP and ECN of what comes, and ICMP errors. */
+void udp_socket_headers(const struct udp_socket *s, bool on);
+
+/* ---- udp_bare.c ---- */
+
+/* Sockets of the families that there are. What can't be opened is said and done without. */
+void udp_bare_open(struct udp *u);
+void udp_bare_options(struct udp_socket *s);
+/* The ESP packet in what such a socket received; NULL: there is none. */
+uint8_t *udp_bare_packet(int family, uint8_t *data, size_t *len);
 
 /* ---- udp_receive.c ---- */
 

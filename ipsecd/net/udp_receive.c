@@ -95,6 +95,20 @@ static void deliver(struct udp *u, const struct about *a, const struct udp_frame
 	}
 }
 
+static void take_bare(struct udp *u, const struct about *a, uint8_t *data, size_t len,
+		      mono_time now)
+{
+	uint8_t *packet = udp_bare_packet(a->remote.addr.family, data, &len);
+
+	u->counters.received++;
+	if (!packet) {
+		u->counters.runt++;
+		return;
+	}
+	u->esp_pending = true;
+	u->host.esp(u->host.ctx, &a->local, &a->remote, a->tos, packet, len, len, now);
+}
+
 static void take(struct udp_socket *s, struct mmsghdr *m, mono_time now)
 {
 	struct msghdr *h = &m->msg_hdr;
@@ -112,6 +126,10 @@ static void take(struct udp_socket *s, struct mmsghdr *m, mono_time now)
 		from_cmsg(c, &a);
 	if (!a.local.addr.family || !endpoint_from_sockaddr(h->msg_name, &a.remote)) {
 		u->counters.received++;
+		return;
+	}
+	if (!s->port) {
+		take_bare(u, &a, h->msg_iov->iov_base, m->msg_len, now);
 		return;
 	}
 	frames = udp_frames_of(h->msg_iov->iov_base, m->msg_len, a.size, s->port == UDP_PORT_NATT);

@@ -151,7 +151,7 @@ static bool send_parts(struct udp *u, const struct endpoint *local, const struct
 	struct msghdr msg = {
 		.msg_iov = iov, .msg_iovlen = 2, .msg_control = control.bytes, .msg_name = &to};
 
-	if (!s) {
+	if (!s || !s->port) {
 		errno = EAFNOSUPPORT;
 		return count(u, false);
 	}

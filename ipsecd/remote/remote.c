@@ -102,7 +102,7 @@ static bool greet(struct remote *r, bool *other, char *why, size_t size)
 	}
 	memcpy(&p, answer.ptr, sizeof(p));
 	if (r->hello.name[0] &&
-	    (strcmp(p.name, r->hello.name) != 0 || p.encap_only != r->hello.encap_only ||
+	    (strcmp(p.name, r->hello.name) != 0 || p.encap_better != r->hello.encap_better ||
 	     p.plain != r->hello.plain)) {
 		*other = true;
 		snprintf(why, size, "the data plane is %s now, not %s", p.name, r->hello.name);
@@ -110,7 +110,7 @@ static bool greet(struct remote *r, bool *other, char *why, size_t size)
 	}
 	r->hello = p;
 	r->ops.name = r->hello.name;
-	r->ops.encap_only = p.encap_only;
+	r->ops.encap_better = p.encap_better;
 	r->ops.plain = p.plain;
 	r->ops.persistent = p.persistent;
 	r->ops.supports = p.asks_supports ? far_ops.supports : NULL;

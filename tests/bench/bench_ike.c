@@ -135,7 +135,7 @@ static void load(struct node *node, unsigned side, unsigned n)
 static void node_open(struct node *node, unsigned side, unsigned first, unsigned n)
 {
 	struct ike_env env = {.crypto = &crypto_openssl, .random = crypto_random};
-	struct ike_settings settings = {.encap_always = true, .publish = node->publish};
+	struct ike_settings settings = {.encap_default = true, .publish = node->publish};
 	struct ike_command c = {.kind = IKE_COMMAND_LOAD_SECRET};
 
 	node->engine = ike_engine_new(&env, &settings);

@@ -12,7 +12,7 @@ from tests.support import netns, strongswan
 from tests.support.ipsecd import ROOT, Ipsecd
 from tests.support.poll import until
 from tests.support.process import Daemon, children
-from tests.support.tunnel import tunnel
+from tests.support.tunnel import change, tunnel
 
 PROGRAMS = os.path.join(ROOT, "build/bench")
 OFFLOADS = ("gso", "tso", "tx-udp-segmentation")
@@ -26,6 +26,7 @@ class Rig:
 
     name = label = ""
     tunnelled = True
+    by_default = True
 
     def __init__(self, folder):
         self.folder = os.path.join(folder, self.name)
@@ -175,6 +176,17 @@ class Ours(Peers):
         return [peer.roles()["plane"] for peer in self.peers]
 
 
+class OursBare(Ours):
+    """The same with bare ESP: only where it is asked for."""
+
+    name, label = "ipsecd_bare", "ipsecd, bare ESP"
+    by_default = False
+
+    def start(self):
+        self.ends = [change(end, extra=("encapsulation=no",)) for end in self.ends]
+        super().start()
+
+
 class StrongSwan(Peers):
     name, label = "strongswan", "strongSwan"
     make = QuietCharon
@@ -240,7 +252,7 @@ class WireGuardNew(WireGuard):
     binary = os.environ.get("WIREGUARD_GO_NEW", "")
 
 
-RIGS = [Veth, Ours, BareOffload, BareOne, StrongSwan, OpenVpn, WireGuard]
+RIGS = [Veth, Ours, OursBare, BareOffload, BareOne, StrongSwan, OpenVpn, WireGuard]
 if WireGuardNew.binary:
     RIGS.append(WireGuardNew)
 

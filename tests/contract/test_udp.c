@@ -37,8 +37,12 @@ static int peer_fd;
 static struct heard heard[HEARD_MAX];
 static unsigned n_heard, n_too_big;
 static uint32_t too_big_mtu;
-static int kept[4];
-static unsigned n_kept, n_asked;
+static struct {
+	int fd;
+	uint8_t family;
+	uint16_t port;
+} kept[6];
+static unsigned n_kept;
 static bool refuse_segments;
 
 /* ---- the kernel that refuses ---- */
@@ -126,17 +130,24 @@ static void on_too_big(void *ctx, const struct addr *to, uint32_t mtu)
 static int give_kept(void *ctx, uint8_t family, uint16_t port)
 {
 	(void)ctx;
-	(void)family;
-	(void)port;
-	return n_asked < n_kept ? kept[n_asked++] : -1;
+	for (unsigned i = 0; i < n_kept; i++) {
+		int fd = kept[i].fd;
+
+		if (kept[i].family != family || kept[i].port != port)
+			continue;
+		kept[i].fd = -1;
+		return fd;
+	}
+	return -1;
 }
 
 static void keep(void *ctx, int fd, uint8_t family, uint16_t port)
 {
 	(void)ctx;
-	(void)family;
-	(void)port;
-	kept[n_kept++] = dup(fd);
+	assert_in_range(n_kept, 0, 5);
+	kept[n_kept].fd = dup(fd);
+	kept[n_kept].family = family;
+	kept[n_kept++].port = port;
 }
 
 static void open_sockets(bool esp_here)
@@ -150,11 +161,12 @@ static void open_sockets(bool esp_here)
 				      .esp_here = esp_here};
 	char why[128] = "";
 
-	n_asked = 0;
 	u = udp_open(loop, &host, why, sizeof(why));
 	assert_string_equal(why, "");
 	assert_non_null(u);
-	n_kept = 0;
+	for (; n_kept; n_kept--)
+		if (kept[n_kept - 1].fd >= 0)
+			close(kept[n_kept - 1].fd);
 }
 
 /* Until so many are heard, the ends of batches not counted. */
@@ -593,6 +605,72 @@ static void kept_sockets(void **state)
 	close_all();
 }
 
+/* IP protocol 50, between two raw sockets. A run goes packet by packet, and has the header that it
+ * was to have; what comes has endpoints without ports. */
+static void bare(uint8_t family)
+{
+	static uint8_t data[40 * 100];
+	static const size_t sizes[] = {4000, 100, 100, 4};
+	struct udp_run runs[4];
+	uint32_t n = 0;
+
+	open_peer(family);
+	own.port = peer.port = 0;
+	fill(data, sizeof(data));
+	open_sockets(true);
+	if (family == AF_INET6)
+		own = peer; /* it has one address */
+	for (unsigned i = 0; i < 4; i++) {
+		runs[i] = run_of(data, i == 1 ? 4000 - 17 : sizes[i], sizes[i]);
+		runs[i].from = &peer;
+		runs[i].to = &own;
+		runs[i].tos = (uint8_t)(i * 37);
+		runs[i].df = i & 1;
+		n += i == 1 ? 40 : 1;
+	}
+	udp_send_runs(u, runs, 4);
+	assert_int_equal(hear_all(n), n);
+	for (unsigned i = 0, at = 0; i < 4; i++) {
+		assert_int_equal(runs[i].error, 0);
+		for (unsigned k = 0; k < (i == 1 ? 40u : 1u); k++, at++) {
+			while (heard[at].what == HEARD_END)
+				at++;
+			assert_int_equal(heard[at].what, HEARD_ESP);
+			assert_int_equal(heard[at].tos, runs[i].tos);
+			assert_int_equal(heard[at].size, heard[at].len);
+			assert_int_equal(heard[at].len, i == 1 && k == 39 ? 83 : sizes[i]);
+			assert_int_equal(heard[at].first, data[k * 100]);
+		}
+	}
+	assert_int_equal(udp_counters(u)->sent, n);
+	/* IKE has no such way. */
+	assert_false(udp_send_ike(u, &peer, &own, span_of(data, 40)));
+	close_all();
+}
+
+static void bare_packets(void **state)
+{
+	(void)state;
+	bare(AF_INET);
+	bare(AF_INET6);
+}
+
+/* Nor for a plane of the kernel's. */
+static void no_bare_socket(void **state)
+{
+	static uint8_t data[100];
+	struct udp_run run;
+
+	(void)state;
+	open_peer(AF_INET);
+	own.port = 0;
+	open_sockets(false);
+	run = run_of(data, 100, 100);
+	udp_send_runs(u, &run, 1);
+	assert_int_equal(run.error, EAFNOSUPPORT);
+	close_all();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -606,6 +684,8 @@ int main(void)
 		cmocka_unit_test(forged_errors),
 		cmocka_unit_test(no_socket_for_it),
 		cmocka_unit_test(kept_sockets),
+		cmocka_unit_test(bare_packets),
+		cmocka_unit_test(no_bare_socket),
 	};
 	int failed;
 

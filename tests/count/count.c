@@ -109,7 +109,7 @@ static void load(unsigned side, unsigned n)
 static void open_node(unsigned side)
 {
 	const struct ike_env env = {.crypto = &crypto_openssl, .random = counted_up};
-	const struct ike_settings settings = {.encap_always = true, .publish = true};
+	const struct ike_settings settings = {.encap_default = true, .publish = true};
 	struct secret *secret = secret_new("all", SECRET_IKE, span_str("to be counted"));
 
 	nodes[side].engine = ike_engine_new(&env, &settings);

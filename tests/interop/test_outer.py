@@ -15,29 +15,31 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../
 from tests.support import netns  # noqa: E402
 from tests.support.pair import OursWithOurs  # noqa: E402
 from tests.support.poll import until  # noqa: E402
-from tests.support.sniffer import IPV4, IPV6, UDP, Sniffer  # noqa: E402
+from tests.support.sniffer import ESP, IPV4, IPV6, UDP, Sniffer  # noqa: E402
 from tests.support.suite import Suite, check, check_equal  # noqa: E402
 from tests.support.tunnel import change, tunnel  # noqa: E402
 
 PORT = 5005
-OVERHEAD = {"plain": 20, "six": 40}  # of the outer IP header
+BARE = "encapsulation=no"
+OVERHEAD = {"plain": 20, "six": 40, "bare": 20 - 8, "bare-six": 40 - 8}  # of the outer IP header
 ROUND = 8 + 8 + 8 + 16 + 2  # UDP, SPI and number, IV, ICV, trailer
 
 
 class Headers(Sniffer):
-    """.outer: (TOS, DF, fragment or not) of ESP in UDP from a port 4500."""
+    """.outer: (TOS, DF, fragment or not) of ESP, bare or in UDP from a port 4500."""
 
     def __init__(self, namespace, device):
         super().__init__(namespace, device)
         self.outer = []
 
     def packet(self, packet):
-        if packet[0] >> 4 == 4 and packet[9] == UDP:
+        if packet[0] >> 4 == 4 and packet[9] in (UDP, ESP):
             flags = struct.unpack("!H", packet[6:8])[0]
-            ports = flags & 0x1FFF or struct.unpack("!HH", packet[20:24])[0] == 4500
+            ports = (packet[9] == ESP or flags & 0x1FFF or
+                     struct.unpack("!HH", packet[20:24])[0] == 4500)
             if ports and len(packet) > 150:
                 self.outer.append((packet[1], bool(flags & 0x4000), bool(flags & 0x3FFF)))
-        elif packet[0] >> 4 == 6 and packet[6] in (UDP, 44) and len(packet) > 150:
+        elif packet[0] >> 4 == 6 and packet[6] in (UDP, ESP, 44) and len(packet) > 150:
             self.outer.append(((packet[0] << 4 | packet[1] >> 4) & 0xFF, True, packet[6] == 44))
 
 
@@ -111,7 +113,7 @@ def congested(pair, name, expected):
     dropped and counted (RFC 6040 4.2)."""
     up(pair, name)
     pair.router.nft("table inet congestion { chain f { type filter hook forward priority 0; "
-                    "udp dport 4500 ip ecn set ce; }; }")
+                    "ip protocol { udp, esp } ip ecn set ce; }; }")
     try:
         with Receiver(pair.namespaces[1], pair.end(name, pair.ours).ping[0]) as receiver:
             for tos in (0xB9, 0x02, 0x03):
@@ -170,9 +172,9 @@ def inner_mtu(path, kind):
     return room - room % 4 - 2
 
 
-def follows(pair, name, kind):
+def follows(pair, name, kind, comes_back=True):
     """The device's MTU goes down with the path at the first ICMP message, and senders inside are
-    told; it comes back up when what the kernel learnt has aged."""
+    told; it comes back up when what the kernel learnt has aged, which takes a while."""
     up(pair, name)
     full = device_mtu(pair, name)
     check_equal(full, inner_mtu(1500, kind), "the MTU of a path of 1500 bytes")
@@ -187,6 +189,8 @@ def follows(pair, name, kind):
             pair.transfer(name, 1 << 20)
             check(" 1 received" in ping(pair, name, inner_mtu(1400, kind), "-M", "do"), "it fits")
         check(not any(fragment for _t, _d, fragment in headers.outer), "fragments outside")
+        if not comes_back:
+            return
         expires(pair, 1)  # of what is learnt from now on
         narrow(pair, 1350)
         ping(pair, name, inner_mtu(1400, kind), "-M", "do")
@@ -240,21 +244,33 @@ def both(name, n, *options, **more):
     return change(ours, extra=options), change(theirs, extra=options)
 
 
+def both_six(name, n, *options):
+    ours, theirs = both(name, n, *options)
+    ours_at, theirs_at = f"fd0a:1::{n}", f"fd0a:2::{n}"
+    return (change(ours, local=ours_at, remote=theirs_at),
+            change(theirs, local=theirs_at, remote=ours_at))
+
+
 def main():
     suite = Suite("outer")
-    six = both("six", 8)
-    six = (change(six[0], local="fd0a:1::8", remote="fd0a:2::8"),
-           change(six[1], local="fd0a:2::8", remote="fd0a:1::8"))
     tunnels = [both("copied", 1), both("kept", 2, "copy-dscp=no", "copy-ecn=no", "copy-df=no"),
                both("inwards", 3, "copy-dscp=in"), both("path", 4), both("floor", 5),
-               both("fixed", 6, "mtu=1438"), both("loose", 7), six]
+               both("fixed", 6, "mtu=1438"), both("loose", 7), both_six("six", 8),
+               both("bare", 9, BARE), both("bare-kept", 10, BARE, "copy-dscp=no", "copy-df=no"),
+               both_six("bare-six", 11, BARE), both("bare-path", 12, BARE)]
     with OursWithOurs(tunnels, routed=True) as pair:
         logs = (pair.ours, pair.theirs)
         suite.case("all is copied outwards", outwards, pair, "copied",
                    lambda tos, df: (tos, df), logs=logs)
+        suite.case("all is copied outwards, bare ESP", outwards, pair, "bare",
+                   lambda tos, df: (tos, df), logs=logs)
+        suite.case("DF and DSCP are not copied, bare ESP", outwards, pair, "bare-kept",
+                   lambda tos, df: (tos & 3, False), logs=logs)
         suite.case("nothing is copied", outwards, pair, "kept", lambda tos, df: (0, False),
                    logs=logs)
         suite.case("congestion on the way", congested, pair, "copied",
+                   lambda tos: tos | 3 if tos & 3 else None, logs=logs)
+        suite.case("congestion on the way, bare ESP", congested, pair, "bare",
                    lambda tos: tos | 3 if tos & 3 else None, logs=logs)
         suite.case("congestion, ECN not copied", congested, pair, "kept", lambda tos: tos,
                    logs=logs)
@@ -262,7 +278,11 @@ def main():
                    lambda tos: 3 if tos & 3 else None, logs=logs)
         suite.case("inner packets without DF", whole_or_not, pair, "loose", logs=logs)
         suite.case("the device follows the path", follows, pair, "path", "plain", logs=logs)
+        suite.case("the device follows the path, bare ESP", follows, pair, "bare-path", "bare",
+                   False, logs=logs)
         wire_six(pair)
+        suite.case("the device follows the path, bare ESP over IPv6", follows, pair, "bare-six",
+                   "bare-six", False, logs=logs)
         suite.case("the device follows the path, IPv6", follows, pair, "six", "six", logs=logs)
         suite.case("a path below the floor", below_the_floor, pair, "floor", logs=logs)
         suite.case("an MTU that was asked for", fixed, pair, "fixed", logs=logs)

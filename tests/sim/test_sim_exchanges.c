@@ -448,18 +448,29 @@ static void test_nat(void **state)
 	sim_free(s);
 }
 
-static void test_encap_always(void **state)
+/* Both ends leave it to a plane that likes UDP better, or both do not want it. */
+static void test_encap_default(void **state)
 {
-	struct ike_settings settings = {.encap_always = true};
-	struct sim *s = sim_new(31, 2, &crypto_null, &settings);
+	struct ike_settings settings = {.encap_default = true};
 
 	(void)state;
-	sim_pair(s, 1);
-	sim_run(s, 2 * MONO_S);
-	assert_agreed(s, 1);
-	assert_true(sim_newest_child(s, 0)->sa.udp_encap);
-	assert_int_equal(sim_newest_child(s, 1)->sa.remote.port, 4500);
-	sim_free(s);
+	for (unsigned no = 0; no < 2; no++) {
+		struct sim *s = sim_new(31, 2, &crypto_null, &settings);
+
+		for (unsigned i = 0; i < 2; i++) {
+			struct conn *conn = sim_conn(s, i, 1 - i, 0);
+
+			conn->encap = no ? ENCAP_NO : ENCAP_AUTO;
+			if (i == 0)
+				conn->children[0].start_action = ACTION_START;
+			sim_load(s, i, conn, 1);
+		}
+		sim_run(s, 2 * MONO_S);
+		assert_agreed(s, 1);
+		assert_int_equal(sim_newest_child(s, 0)->sa.udp_encap, !no);
+		assert_int_equal(sim_newest_child(s, 1)->sa.remote.port, no ? 500 : 4500);
+		sim_free(s);
+	}
 }
 
 /* Both conns get a child more; esp_b: its proposals at node 1, ts_b: node 1's idea of its
@@ -717,7 +728,7 @@ int main(void)
 		cmocka_unit_test(test_traffic_replaces_liveness_checks),
 		cmocka_unit_test(test_lost_answers),
 		cmocka_unit_test(test_nat),
-		cmocka_unit_test(test_encap_always),
+		cmocka_unit_test(test_encap_default),
 		cmocka_unit_test(test_further_child),
 		cmocka_unit_test(test_refused_child),
 		cmocka_unit_test(test_install_failed),

@@ -178,7 +178,7 @@ static void rest(struct ipc_sample *s)
 
 static void answer(struct ipc_sample *s)
 {
-	const struct ipc_plane plane = {.name = "userspace", .encap_only = 1, .why = "asked for"};
+	const struct ipc_plane plane = {.name = "userspace", .encap_better = 1, .why = "asked for"};
 	const struct ipc_done done = {DATAPLANE_SYSTEM, "no such device"};
 	const struct ipc_info info = {
 		.tunnel = 7, .there = 1, .name = "site-7", .kind = "tun", .ifindex = 5};

@@ -263,7 +263,7 @@ static struct conn *draw_conn(void)
 	draw_id(&c->remote_id);
 	c->remote_id_set = draw(2);
 	draw_proposals(PROTOCOL_IKE, &c->proposals);
-	c->encap = draw(2);
+	c->encap = (uint8_t)draw(3);
 	c->message_id_sync = draw(2);
 	c->rekey = draw(2);
 	c->reauth = draw(2);

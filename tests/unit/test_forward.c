@@ -20,6 +20,8 @@ struct tap {
 	size_t last_len;
 	uint8_t last_tos; /* of the outer header, outwards; of the inner one, inwards */
 	bool last_df;
+	uint16_t last_port; /* of the peer, outwards */
+	uint16_t from_port; /* inwards; 0: bare */
 	uint64_t last_child;
 };
 
@@ -30,6 +32,7 @@ static bool take_packet(void *ctx, const struct esp_run *run, struct span esp)
 	t->sent++;
 	t->last_tos = run->tos;
 	t->last_df = run->df;
+	t->last_port = run->to->port;
 	t->last_seq = be32_get(esp.ptr + 4);
 	t->last_len = esp.len;
 	return true;
@@ -310,7 +313,7 @@ static void unknown_senders(void **state)
 static void from_peer(struct tap *t, struct esp *by, uint8_t seq, uint8_t tos, const uint8_t *inner,
 		      size_t len, mono_time now)
 {
-	const struct endpoint end = {.addr = {.family = AF_INET}};
+	const struct endpoint end = {.addr = {.family = AF_INET}, .port = t->from_port};
 	const uint8_t iv[8] = {seq};
 	uint8_t room[ESP_HEADROOM + 60 + ESP_TAILROOM] = {0}, *p = room + ESP_HEADROOM;
 	struct span sealed;
@@ -366,6 +369,61 @@ static void packets_before_their_sa(void **state)
 	assert_int_equal(t->f.lane.drops[DROP_REPLAY], 1);
 	assert_int_equal(t->f.lane.drops[DROP_UNKNOWN_SPI], 1);
 	assert_int_equal(t->events[DATAPLANE_ESP_UNKNOWN], 1);
+	esp_release(&by);
+}
+
+/* RFC 7296 2.23: an SA takes what comes either way, and sends its own way. Bare packets have no
+ * port that a peer could move to, nor has an SA of bare ESP. */
+static void bare_or_in_udp(void **state)
+{
+	struct tap *t = *state;
+	struct sa *sa = install(t, 1, false);
+	struct child_sa c = sa->child;
+	struct esp by;
+
+	peer_open(&by);
+	c.local.port = c.remote.port = 4500;
+	assert_int_equal(forward_child_update(&t->f, &c), DATAPLANE_OK);
+	transmit(t, 1);
+	assert_int_equal(t->last_port, 4500);
+	early(t, &by, 1, MONO_S);
+	forward_report(&t->f, MONO_S);
+	assert_int_equal(t->delivered, 1);
+	assert_int_equal(t->events[DATAPLANE_CHILD_PEER_MOVED], 0);
+
+	c.udp_encap = false;
+	c.local.port = c.remote.port = 500;
+	assert_int_equal(forward_child_update(&t->f, &c), DATAPLANE_OK);
+	transmit(t, 1);
+	assert_int_equal(t->last_port, 0);
+	for (uint8_t seq = 2; seq <= 3; seq++, t->from_port = 4501)
+		early(t, &by, seq, MONO_S);
+	forward_report(&t->f, MONO_S);
+	assert_int_equal(t->delivered, 3);
+	assert_int_equal(t->events[DATAPLANE_CHILD_PEER_MOVED], 0);
+
+	c.udp_encap = true;
+	c.local.port = c.remote.port = 4500;
+	assert_int_equal(forward_child_update(&t->f, &c), DATAPLANE_OK);
+	early(t, &by, 4, MONO_S);
+	forward_report(&t->f, MONO_S);
+	assert_int_equal(t->events[DATAPLANE_CHILD_PEER_MOVED], 1);
+	esp_release(&by);
+}
+
+/* IKE comes by port 500 or 4500, bare ESP by none. */
+static void bare_packets_before_their_sa(void **state)
+{
+	const struct endpoint ike = {.addr = {.family = AF_INET}, .port = 500};
+	struct tap *t = *state;
+	struct esp by;
+
+	peer_open(&by);
+	forward_ike_passed(&t->f, &ike, MONO_S);
+	early(t, &by, 1, MONO_S);
+	install(t, 1, false);
+	forward_pass_held(&t->f, 0x1001, MONO_S);
+	assert_int_equal(t->delivered, 1);
 	esp_release(&by);
 }
 
@@ -460,6 +518,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(unknown_senders),
 		CASE(packets_before_their_sa),
+		CASE(bare_packets_before_their_sa),
+		CASE(bare_or_in_udp),
 		CASE(packets_whose_sa_never_comes),
 		CASE(errors_of_routers_pass),
 		CASE(outer_header),

@@ -156,7 +156,7 @@ static void test_whole(void **state)
 	assert_true(c->dpd_delay == 5 * MONO_S);
 	assert_true(c->rekey_time == 7200 * MONO_S);
 	assert_true(c->over_time == 720 * MONO_S && c->rand_time == 720 * MONO_S);
-	assert_true(c->encap);
+	assert_int_equal(c->encap, ENCAP_YES);
 	assert_false(c->message_id_sync);
 	assert_int_equal(c->unique, UNIQUE_KEEP);
 	assert_int_equal(c->keying_tries, 3);
@@ -351,7 +351,7 @@ static void test_bad_values(void **state)
 {
 	(void)state;
 	refuse("version = 1", "version=1: only 0|2 is supported yet");
-	refuse("encap = maybe", "encap='maybe': expected yes or no");
+	refuse("encap = maybe", "encap='maybe': expected auto, yes or no");
 	refuse("dpd_delay = soon", "dpd_delay='soon': expected a time such as 30s, 5m, 1h or 1d");
 	refuse("remote_port = 70000", "remote_port='70000': expected a number from 1 to 65535");
 	refuse("unique = sometimes", "unique='sometimes': expected no, never, keep or replace");
