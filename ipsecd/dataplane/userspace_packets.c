@@ -11,6 +11,12 @@
 
 /* ---- outward ---- */
 
+/* Of that packet, not of the device. */
+static bool is_odd_packet(int error)
+{
+	return error == -EINVAL || error == -EFAULT || error == -ENOMEM;
+}
+
 /* From the device to the queue. false: it has no more now. */
 static bool take(struct tunnel *t, mono_time now)
 {
@@ -22,7 +28,7 @@ static bool take(struct tunnel *t, mono_time now)
 		if (fq_full(d->queue))
 			return true;
 		len = tun_read(&t->tun, fq_slot(d->queue), FQ_SLOT);
-		if (len == -EINVAL || len == -EFAULT || len == -ENOMEM) { /* that packet's */
+		if (is_odd_packet(len)) {
 			d->forward.lane.drops[DROP_DEVICE]++;
 			continue;
 		}
@@ -30,7 +36,8 @@ static bool take(struct tunnel *t, mono_time now)
 			break;
 		fq_push(d->queue, t, head, (size_t)len, now);
 	}
-	if (len < 0 && len != -EAGAIN) /* it is gone; the monitor tells the rest */
+	/* It is gone; the monitor tells the rest. */
+	if (len < 0 && len != -EAGAIN && !is_odd_packet(len))
 		ev_io_stop(d->forward.host.loop, &t->readable);
 	return len > 0;
 }

@@ -4,6 +4,7 @@
 #include "tests/contract/kernel.h"
 #include "ipsecd/crypto/crypto.h"
 #include "ipsecd/dataplane/mss_nft.h"
+#include "ipsecd/dataplane/tun.h"
 #include "tests/support/esp_runs.h"
 
 #include <errno.h>
@@ -477,6 +478,45 @@ static void ipv6_is_routed_while_dormant(void **state)
 	enable_ipv6("1");
 }
 
+/* ---- packets that the kernel can't give ---- */
+
+static unsigned odd_reads; /* so many more of them fail */
+
+int __real_tun_read(const struct tun *t, uint8_t *out, size_t size);
+int __wrap_tun_read(const struct tun *t, uint8_t *out, size_t size);
+
+int __wrap_tun_read(const struct tun *t, uint8_t *out, size_t size)
+{
+	if (!odd_reads)
+		return __real_tun_read(t, out, size);
+	odd_reads--;
+	return -EINVAL;
+}
+
+/* However many there are, and wherever a turn of reading ends. */
+static void odd_packets_end_no_device(void **state)
+{
+	static const struct suite_case gcm = {ENCR_AES_GCM_16, 128, 0, false};
+	const char *const addrs[] = {"10.1.0.1/24"};
+	struct tunnel_config c = config("dp-t", 1, addrs);
+	struct child_sa a, b;
+	struct owner h;
+
+	(void)state;
+	open_plane(&h);
+	create(&h, TUNNEL, &c);
+	child_pair(1, &gcm, &a, &b);
+	a.remote_ts = a.local_ts;
+	assert_int_equal(ops->child_install(h.plane, &a), DATAPLANE_OK);
+	for (unsigned n = 1; n <= 130; n++) {
+		odd_reads = n;
+		send_to("10.1.0.2");
+		run_until(&h.n_sent, n);
+	}
+	assert_int_equal(ops->counters(h.plane)[DROP_DEVICE], 130 * 131 / 2);
+	ops->close(h.plane);
+}
+
 /* ---- MSS clamp: what it does to packets is test_mss.c's ---- */
 
 struct clamp {
@@ -551,6 +591,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(addresses_by_difference),
+		cmocka_unit_test(odd_packets_end_no_device),
 		cmocka_unit_test(a_removed_address_is_told),
 		cmocka_unit_test(addresses_outlive_the_operators_down),
 		cmocka_unit_test(a_refused_address_changes_nothing),
