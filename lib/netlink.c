@@ -13,6 +13,8 @@
 #define RECEIVE_BUFFER 32768
 /* A dump that changed while it was read is read again, so often. */
 #define DUMP_TRIES 16
+/* Errors of a monitor in a row that are taken for messages that were lost. */
+#define MONITOR_ERRORS 4
 /* What the kernel may queue for a monitor while we do other things: some 4000 messages. */
 #define MONITOR_QUEUE (8 << 20)
 
@@ -454,9 +456,16 @@ int netlink_monitor_fd(const struct netlink_monitor *m)
 	return mnl_socket_get_fd(m->socket);
 }
 
+/* The kernel reports by it what it could not tell, once: ENOBUFS where the queue was full, others
+ * where there was no message to be made. One that comes again and again is the socket's. */
+static bool is_loss(int error, unsigned *errors)
+{
+	return error == ENOBUFS || error == ENOSPC || (*errors)++ < MONITOR_ERRORS;
+}
+
 int netlink_monitor_read(struct netlink_monitor *m)
 {
-	for (;;) {
+	for (unsigned errors = 0;;) {
 		ssize_t n = mnl_socket_recvfrom(m->socket, m->buf, sizeof(m->buf));
 		const struct nlmsghdr *h = (const struct nlmsghdr *)m->buf;
 		int left = (int)n;
@@ -465,7 +474,7 @@ int netlink_monitor_read(struct netlink_monitor *m)
 			return 0;
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0 && (errno == ENOBUFS || errno == ENOSPC)) {
+		if (n < 0 && is_loss(errno, &errors)) {
 			if (m->lost)
 				m->lost(m->ctx);
 			continue;

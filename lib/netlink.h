@@ -129,7 +129,8 @@ struct netlink_monitor;
 struct netlink_monitor_host {
 	void (*link)(void *ctx, const struct netlink_link *link); /* NULL: not subscribed */
 	void (*addr)(void *ctx, const struct netlink_addr *addr); /* NULL: not subscribed */
-	/* Messages were lost (socket buffer full): look at everything anew. */
+	/* Messages were lost (the queue was full, or the kernel had no memory for them): look at
+	 * everything anew. */
 	void (*lost)(void *ctx);
 	void *ctx;
 };

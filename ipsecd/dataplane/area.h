@@ -45,7 +45,7 @@ static inline uint64_t sa_live_next(struct sa_live *l)
 
 struct area_tunnel {
 	uint32_t id;
-	int ifindex; /* 0: somebody had removed the device */
+	int ifindex; /* 0: somebody had removed the device, or it was not made to the end */
 	bool link_up, admin_up;
 	struct tunnel_config config;
 };

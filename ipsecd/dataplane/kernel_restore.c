@@ -203,13 +203,16 @@ static int restore_policies(struct kernel_tunnel *t)
 	return e;
 }
 
-/* One that was not there any more is made, and is a new one. */
+/* One that was not there any more is made, and is a new one. One whose maker was killed before it
+ * was done is down by nobody's will. */
 static void restore_device(struct kernel_tunnel *t, const struct area_tunnel *as)
 {
 	t->info.link_up = as->link_up;
 	t->info.admin_up = as->admin_up;
 	if (!t->present)
 		return;
+	if (!as->ifindex)
+		t->vti.stays_down = false;
 	if (t->vti.ifindex != as->ifindex) {
 		if (kernel_tunnel_follow(t) != DATAPLANE_OK ||
 		    kernel_device_fill(t) != DATAPLANE_OK)

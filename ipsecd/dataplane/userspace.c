@@ -154,7 +154,7 @@ static enum dataplane_error apply_update(struct tunnel *t, const struct tunnel_c
 	}
 	userspace_device_announce(t); /* also those that somebody removed */
 	error = userspace_device_set_mtu(t);
-	t->info.as_made = error == 0;
+	t->info.as_made = error == 0 && !t->plane->blind;
 	return error ? userspace_failed(t->plane, t, "MTU", error) : DATAPLANE_OK;
 }
 

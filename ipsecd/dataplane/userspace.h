@@ -40,6 +40,7 @@ struct dataplane {
 	struct netlink_monitor *monitor;
 	struct mss *mss;
 	ev_io changes;
+	bool blind;    /* the monitor has failed: what others do is not seen any more */
 	ev_timer held; /* packets that wait for their SA, and what those that had it brought */
 	struct tunnel *by_ifindex, *dirty;
 	struct fq *queue;

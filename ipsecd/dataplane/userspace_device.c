@@ -210,7 +210,7 @@ static enum dataplane_error device_fill(struct tunnel *t)
 	if (error)
 		return userspace_failed(d, t, "setting it up", error);
 	t->info.admin_up = true;
-	t->info.as_made = true;
+	t->info.as_made = !d->blind;
 	t->announce = DEVICE_ANNOUNCE_TICKS;
 	if (t->info.link_up) /* made again in the life of its CHILD_SAs */
 		error = device_set_link(d->netlink, t->tun.ifindex, true);
@@ -231,8 +231,12 @@ static int device_open(struct tunnel *t)
 	struct netlink *nl = t->plane->netlink;
 	int fd = kept(t), e;
 
-	if (fd >= 0 && tun_adopt(&t->tun, nl, t->config.name, fd) == 0)
-		return device_set_link(nl, t->tun.ifindex, false);
+	if (fd >= 0 && tun_adopt(&t->tun, nl, t->config.name, fd) == 0) {
+		e = device_set_link(nl, t->tun.ifindex, false);
+		if (e)
+			tun_close(&t->tun);
+		return e;
+	}
 	e = tun_open(&t->tun, nl, t->config.name);
 	if (e == 0 && host->keep_tun)
 		host->keep_tun(host->ctx, t->config.name, t->tun.fd);
@@ -322,30 +326,6 @@ static bool device_refresh(struct tunnel *t)
 	return up != was;
 }
 
-static void on_changes(struct ev_loop *loop, ev_io *w, int revents)
-{
-	struct dataplane *d = w->data;
-	int e = netlink_monitor_read(d->monitor);
-
-	(void)revents;
-	if (e) {
-		log_to(d->forward.host.log, LOG_LEVEL_ERROR, "knl", "",
-		       "rtnetlink: %s; what others do to devices is not seen any more",
-		       strerror(-e));
-		ev_io_stop(loop, w);
-	}
-	/* One by one off the list: the listener may create and remove tunnels. */
-	while (d->dirty) {
-		struct tunnel *t = d->dirty;
-
-		userspace_device_forget(t);
-		if (t->untold || (t->present && device_refresh(t))) {
-			userspace_keep(t);
-			tell_device(t);
-		}
-	}
-}
-
 static void link_changed(void *ctx, const struct netlink_link *link)
 {
 	struct dataplane *d = ctx;
@@ -377,6 +357,32 @@ static void changes_lost(void *ctx)
 	}
 }
 
+static void on_changes(struct ev_loop *loop, ev_io *w, int revents)
+{
+	struct dataplane *d = w->data;
+	int e = netlink_monitor_read(d->monitor);
+
+	(void)revents;
+	if (e) {
+		log_to(d->forward.host.log, LOG_LEVEL_ERROR, "knl", "",
+		       "rtnetlink: %s; what others do to devices is not seen any more",
+		       strerror(-e));
+		ev_io_stop(loop, w);
+		d->blind = true;
+		changes_lost(d);
+	}
+	/* One by one off the list: the listener may create and remove tunnels. */
+	while (d->dirty) {
+		struct tunnel *t = d->dirty;
+
+		userspace_device_forget(t);
+		if (t->untold || (t->present && device_refresh(t))) {
+			userspace_keep(t);
+			tell_device(t);
+		}
+	}
+}
+
 bool userspace_changes_open(struct dataplane *d)
 {
 	struct netlink_monitor_host monitor = {
@@ -401,6 +407,13 @@ static void tell_later(struct tunnel *t)
 	ev_feed_event(t->plane->forward.host.loop, &t->plane->changes, EV_READ);
 }
 
+/* Its maker was killed before it was done: that it is down is nobody's will. */
+static void finish(struct tunnel *t)
+{
+	if (device_fill(t) != DATAPLANE_OK)
+		say(t, LOG_LEVEL_ERROR, t->plane->forward.error);
+}
+
 /* What others did to it meanwhile is obeyed and told as ever; nothing else is touched. */
 void userspace_device_restore(struct tunnel *t, const struct area_tunnel *as)
 {
@@ -411,7 +424,9 @@ void userspace_device_restore(struct tunnel *t, const struct area_tunnel *as)
 	t->info.admin_up = as->admin_up;
 	if (fd >= 0 && tun_adopt(&t->tun, d->netlink, t->config.name, fd) == 0) {
 		device_attach(t);
-		if (device_refresh(t))
+		if (!as->ifindex)
+			finish(t);
+		else if (device_refresh(t))
 			tell_later(t);
 	} else if (fd >= 0) {
 		t->info.admin_up = false;

@@ -65,8 +65,10 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int revents)
 	struct changes *c = w->data;
 
 	(void)revents;
-	if (netlink_monitor_read(c->monitor) != 0)
-		ev_io_stop(loop, w);
+	if (netlink_monitor_read(c->monitor) == 0)
+		return;
+	ev_io_stop(loop, w);
+	note(c);
 }
 
 static void on_told(struct ev_loop *loop, ev_timer *w, int revents)

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 static struct keeper keeper;
+static bool dies_making; /* as soon as a device is there */
 
 /* ---- lives ---- */
 
@@ -27,6 +28,8 @@ static void keep_tun(void *ctx, const char *name, int fd)
 {
 	(void)ctx;
 	keeper_keep(&keeper, name, fd);
+	if (dies_making)
+		raise(SIGKILL);
 }
 
 static void drop_tun(void *ctx, const char *name)
@@ -360,6 +363,32 @@ static void a_torn_slot_is_dropped(void **state)
 	install(&w->a, &child);
 }
 
+static void makes_half(struct world *w)
+{
+	dies_making = true;
+	assert_int_equal(create(w, TUNNEL), DATAPLANE_OK);
+}
+
+/* It is down and has no address, which was nobody's will. */
+static void a_device_made_by_half_is_finished(void **state)
+{
+	struct child_sa child = child_of(1);
+	struct world *w = *state;
+
+	live(w, makes_half);
+	life_begin(w);
+	assert_int_equal(create(w, TUNNEL), DATAPLANE_OK);
+	assert_true(info_of(w, TUNNEL).ifindex != 0);
+	assert_true(info_of(w, TUNNEL).admin_up);
+	assert_false(contract->oper_up(&w->a));
+	contract->watch(&w->a);
+	install(&w->a, &child);
+	send_packets(w, 1);
+	assert_int_equal(w->a.n_sent, 1);
+	assert_int_equal(events(&w->a, DATAPLANE_DEVICE_CHANGED, NULL), 0);
+	contract->unwatch(&w->a);
+}
+
 static void removes(struct world *w)
 {
 	works(w);
@@ -384,10 +413,15 @@ static void what_was_removed_is_gone(void **state)
 int contract_restore_cases(const char *plane)
 {
 	const struct CMUnitTest restore_cases[] = {
-		CASE(goes_on_where_it_was_killed), CASE(what_is_claimed_goes_on_as_it_is),
-		CASE(what_nobody_claims_goes),	   CASE(moves_to_another_id),
-		CASE(limits_hold_over_the_kill),   CASE(every_suite_goes_on),
-		CASE(a_torn_slot_is_dropped),	   CASE(what_was_removed_is_gone),
+		CASE(goes_on_where_it_was_killed),
+		CASE(what_is_claimed_goes_on_as_it_is),
+		CASE(what_nobody_claims_goes),
+		CASE(moves_to_another_id),
+		CASE(limits_hold_over_the_kill),
+		CASE(every_suite_goes_on),
+		CASE(a_torn_slot_is_dropped),
+		CASE(what_was_removed_is_gone),
+		CASE(a_device_made_by_half_is_finished),
 	};
 
 	printf("contract: %s, killed and begun again\n", plane);

@@ -488,6 +488,41 @@ static void a_lost_state_has_expired(void **state)
 	assert_int_equal(states(), 0);
 }
 
+static void not_done(void *ctx, struct area_slot *slot)
+{
+	struct area_tunnel as;
+
+	(void)ctx;
+	area_tunnel_get(slot, &as);
+	as.ifindex = 0;
+	as.admin_up = false;
+	area_tunnel_set(slot, &as);
+}
+
+/* As it is between the device and the word that it is done. */
+static void makes_half(void)
+{
+	if (create() != DATAPLANE_OK || !area_each_tunnel(f->area, not_done, NULL) ||
+	    netlink_link_set_up(kernel_netlink(), kernel_link(DEVICE).ifindex, false) != 0)
+		_exit(10);
+	wishes->done++;
+	raise(SIGKILL); /* or it would hear that it is down */
+}
+
+/* It is down, which was nobody's will. */
+static void a_device_made_by_half_is_finished(void **state)
+{
+	struct dataplane_tunnel_info info;
+
+	(void)state;
+	end(whole(makes_half));
+	plane_open();
+	assert_int_equal(create(), DATAPLANE_OK);
+	assert_true(ops->tunnel_info(f->d, TUNNEL, &info));
+	assert_true(info.ifindex && info.admin_up);
+	assert_true(kernel_link(DEVICE).flags & IFF_UP);
+}
+
 #define CASE(c) cmocka_unit_test_setup_teardown(c, setup, teardown)
 
 int main(void)
@@ -497,6 +532,7 @@ int main(void)
 		CASE(killed_while_the_peer_moves),
 		CASE(killed_while_sas_are_replaced),
 		CASE(a_lost_state_has_expired),
+		CASE(a_device_made_by_half_is_finished),
 	};
 
 	return cmocka_run_group_tests(cases, NULL, NULL);

@@ -16,6 +16,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -207,6 +208,45 @@ static void a_monitor_that_is_not_read_says_so(void **state)
 	netlink_monitor_close(m);
 }
 
+/* In the place of a monitor's: its next read fails by the ICMP error for what it sent. */
+static void put_failing_socket(struct netlink_monitor *m)
+{
+	struct sockaddr_in nobody = {.sin_family = AF_INET,
+				     .sin_port = htons(9),
+				     .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	netlink_link_set_up(kernel_netlink(), LO, true);
+	assert_int_equal(connect(fd, (struct sockaddr *)&nobody, sizeof(nobody)), 0);
+	assert_int_equal(send(fd, "", 1, 0), 1);
+	assert_true(dup2(fd, netlink_monitor_fd(m)) >= 0);
+	close(fd);
+}
+
+/* What the kernel can't make a message of it reports as an error, once. */
+static void an_error_is_a_loss(void **state)
+{
+	struct seen seen = {0};
+	struct netlink_monitor_host host = {.addr = on_addr, .lost = on_lost, .ctx = &seen};
+	struct netlink_monitor *m = netlink_monitor_open(&host);
+	int pipes[2];
+
+	(void)state;
+	assert_non_null(m);
+	put_failing_socket(m);
+	assert_int_equal(netlink_monitor_read(m), 0);
+	assert_int_equal(seen.lost, 1);
+	assert_int_equal(netlink_monitor_read(m), 0);
+	assert_int_equal(seen.lost, 1);
+	assert_int_equal(pipe(pipes), 0);
+	assert_true(dup2(pipes[0], netlink_monitor_fd(m)) >= 0);
+	assert_int_equal(netlink_monitor_read(m), -ENOTSOCK); /* always */
+	assert_true(seen.lost > 1);
+	close(pipes[0]);
+	close(pipes[1]);
+	netlink_monitor_close(m);
+}
+
 /* RTNLGRP_NSID .. are below 32, RTNLGRP_MDB 26, RTNLGRP_NEXTHOP 32, RTNLGRP_TUNNEL 35. */
 static void groups_above_32(void **state)
 {
@@ -254,6 +294,7 @@ int main(void)
 		cmocka_unit_test(removing_what_is_not_there),
 		cmocka_unit_test(a_dump_of_what_changes),
 		cmocka_unit_test(a_monitor_that_is_not_read_says_so),
+		cmocka_unit_test(an_error_is_a_loss),
 		cmocka_unit_test(groups_above_32),
 		cmocka_unit_test(xfrm_answers),
 	};
