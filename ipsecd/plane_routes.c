@@ -1,12 +1,14 @@
 /* A place is prefix, table and metric: the kernel has one route there. Whose it is, it says only in
- * a list of all, which is read when a place is taken and not known for ours. */
+ * a list of all, which is read when a place is taken and not known for ours, or known from so long
+ * ago that somebody may have taken ours away and put his own there. */
 #include "ipsecd/plane_routes.h"
 #include "ipsecd/routes.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-#define METRIC_OF_IPV6 1024 /* that the kernel takes for none */
+#define METRIC_OF_IPV6 1024   /* that the kernel takes for none */
+#define BELIEVED_FOR   MONO_S /* what a list said: an ike that begins sets thousands again */
 
 struct place {
 	struct prefix dst;
@@ -74,21 +76,51 @@ static void look(void *ctx, const struct netlink_route *r)
 		s->taken |= !s->routes->is_tunnel(s->routes->ctx, r->ifindex);
 }
 
+static void forget_family(struct plane_routes *p, uint8_t family)
+{
+	struct plane_route *r, *next;
+
+	HASH_ITER (hh, p->ours, r, next) {
+		if (r->place.dst.addr.family == family)
+			forget(p, r);
+	}
+}
+
+static mono_time *listed(struct plane_routes *p, uint8_t family)
+{
+	return &p->listed[family == AF_INET6];
+}
+
+/* The place is taken: by whom? */
+static int look_who(struct plane_routes *p, const struct place *at, bool *taken)
+{
+	struct search s = {.routes = p, .at = *at};
+	uint8_t family = at->dst.addr.family;
+	mono_time *when = listed(p, family);
+	int e;
+
+	if (find(p, at) && *when && p->now() - *when < BELIEVED_FOR)
+		return 0;
+	forget_family(p, family);
+	e = netlink_route_list(p->netlink, family, look, &s);
+	*when = e ? 0 : p->now();
+	*taken = s.taken && !find(p, at);
+	return e;
+}
+
 static int add(struct plane_routes *p, const struct netlink_route *wanted, const struct place *at,
 	       bool *taken)
 {
-	struct search s = {.routes = p, .at = *at};
 	struct netlink_route r = *wanted;
 	int e;
 
-	r.exclusive = !find(p, at);
-	if (r.exclusive && HASH_COUNT(p->ours) >= PLANE_ROUTES_MAX)
+	if (!find(p, at) && HASH_COUNT(p->ours) >= PLANE_ROUTES_MAX)
 		return -ENOSPC;
+	r.exclusive = true;
 	e = netlink_route_add(p->netlink, &r);
-	if (e != -EEXIST || !r.exclusive)
+	if (e != -EEXIST)
 		return e;
-	e = netlink_route_list(p->netlink, at->dst.addr.family, look, &s);
-	*taken = s.taken && !find(p, at);
+	e = look_who(p, at, taken);
 	if (e || *taken)
 		return e ? e : -EEXIST;
 	r.exclusive = false;

@@ -5,6 +5,7 @@
 #define DETOUR_PLANE_ROUTES_H
 
 #include "lib/hash.h"
+#include "lib/mono.h"
 #include "lib/netlink_route.h"
 
 #define PLANE_ROUTES_MAX 262144
@@ -16,7 +17,9 @@ struct plane_routes {
 	/* Is the device a tunnel's? */
 	bool (*is_tunnel)(const void *ctx, int ifindex);
 	const void *ctx;
+	mono_time (*now)(void);
 	struct plane_route *ours; /* in the kernel, as far as is known: also of planes before us */
+	mono_time listed[2];	  /* IPv4, IPv6: when the kernel was asked for all; 0: never */
 };
 
 /* 0 or -errno; *taken: the place is another's, and stays so. */

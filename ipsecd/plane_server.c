@@ -544,7 +544,11 @@ struct plane_server *plane_server_new(const struct plane_server_host *host)
 	s->host = *host;
 	s->refusals.burst = s->failures.burst = 10;
 	s->routes = (struct plane_routes){
-		.netlink = host->netlink, .is_tunnel = served_ifindex, .ctx = &s->served};
+		.netlink = host->netlink,
+		.is_tunnel = served_ifindex,
+		.ctx = &s->served,
+		.now = mono_now,
+	};
 	s->served =
 		(struct served){.ops = host->ops, .inherited_gone = on_inherited_gone, .ctx = s};
 	return s;

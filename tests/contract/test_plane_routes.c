@@ -22,9 +22,17 @@ static bool is_tunnel(const void *ctx, int ifindex)
 	return tunnels && ifindex == LO;
 }
 
+static mono_time clock_now = 5 * MONO_S;
+
+static mono_time now(void)
+{
+	return clock_now;
+}
+
 static struct plane_routes plane(void)
 {
-	return (struct plane_routes){.netlink = kernel_netlink(), .is_tunnel = is_tunnel};
+	return (struct plane_routes){
+		.netlink = kernel_netlink(), .is_tunnel = is_tunnel, .now = now};
 }
 
 static struct netlink_route route_to(const char *dst, uint32_t metric)
@@ -137,6 +145,38 @@ static void our_own_again(void **state)
 	our_own("fd00:2::/64");
 }
 
+/* Ours was taken away, and the operator has put his own there. */
+static void replaced(const char *dst, bool by_next)
+{
+	struct plane_routes p = plane();
+	struct netlink_route r = route_to(dst, 1024), o = others(dst, 1024);
+
+	set(&p, r, true, 0, false);
+	if (by_next)
+		set(&p, r, true, 0, false);
+	clock_now += 2 * MONO_S;
+	assert_int_equal(netlink_route_remove(kernel_netlink(), &r), 0);
+	assert_int_equal(netlink_route_add(kernel_netlink(), &o), 0);
+	set(&p, r, true, -EEXIST, true);
+	expect(dst, 0, 1);
+	set(&p, r, false, 0, false);
+	expect(dst, 0, 1);
+	assert_int_equal(netlink_route_remove(kernel_netlink(), &o), 0);
+	set(&p, r, true, 0, false);
+	expect(dst, 1, 0);
+	set(&p, r, false, 0, false);
+	plane_routes_free(&p);
+}
+
+static void in_the_place_of_ours(void **state)
+{
+	(void)state;
+	replaced("10.5.0.0/16", false);
+	replaced("fd00:5::/64", false);
+	replaced("10.5.0.0/16", true);
+	replaced("fd00:5::/64", true);
+}
+
 /* What leads into a tunnel is there for our sake. */
 static void by_a_tunnel(void **state)
 {
@@ -207,7 +247,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(not_in_anothers_place), cmocka_unit_test(our_own_again),
 		cmocka_unit_test(by_a_tunnel),		 cmocka_unit_test(beside_anothers),
-		cmocka_unit_test(addresses_of_others),
+		cmocka_unit_test(addresses_of_others),	 cmocka_unit_test(in_the_place_of_ours),
 	};
 
 	kernel_namespace("test_plane_routes");
