@@ -347,7 +347,7 @@ static void on_later(struct ev_loop *loop, ev_timer *w, int revents)
 	(void)loop;
 	(void)revents;
 	read_rest(l);
-	while (l->in) {
+	for (unsigned i = 0; i < PER_WAKEUP && l->in; i++) {
 		struct waiting *wait = l->in;
 		struct ipc_message m = {.verb = wait->header.verb,
 					.serial = wait->header.serial,
@@ -362,6 +362,10 @@ static void on_later(struct ev_loop *loop, ev_timer *w, int revents)
 		free(wait);
 		if (is_freed(l))
 			return;
+	}
+	if (l->in) { /* calls may bring more than is handed over: others have their turn */
+		ev_timer_start(l->loop, &l->later);
+		return;
 	}
 	if (l->closed && !l->told) {
 		l->told = true;

@@ -15,8 +15,9 @@
 
 #include <cmocka.h>
 
-#define TOLD_MAX 4096
-#define MAGIC	 0x44544f52u
+#define TOLD_MAX  4096
+#define MAGIC	  0x44544f52u
+#define QUESTIONS 500
 
 struct end {
 	struct ipc_link *link;
@@ -27,6 +28,7 @@ struct end {
 	unsigned closed;
 	char why[96];
 	bool free_inside; /* the callback ends the link */
+	bool asks;	  /* the callback calls the peer */
 	bool takes;
 };
 
@@ -49,6 +51,11 @@ static void on_message(void *ctx, struct ipc_link *link, struct ipc_message *m)
 	}
 	if (m->serial && m->verb == 7)
 		assert_true(ipc_send(link, IPC_ANSWER, m->serial, &m->body, 1, NULL, 0));
+	if (e->asks) {
+		struct ipc_message answer;
+
+		assert_true(ipc_call(link, 7, NULL, 0, NULL, 0, -1, &answer));
+	}
 	if (e->free_inside) {
 		ipc_link_free(link);
 		e->link = NULL;
@@ -332,6 +339,42 @@ static void others_wait_and_keep_their_order(void **state)
 	assert_int_equal(f->a.told[20], 600);
 }
 
+/* The raw peer: behind each question there is a message, and before the answer, and so on. */
+static void *asking_peer(void *ctx)
+{
+	struct raw_header head, other = {MAGIC, 9, 0, 0};
+	int fd = *(int *)ctx;
+
+	fcntl(fd, F_SETFL, 0);
+	for (unsigned i = 0; i < QUESTIONS && recv(fd, &head, sizeof(head), 0) > 0; i++) {
+		if (i + 1 < QUESTIONS)
+			send(fd, &other, sizeof(other), MSG_NOSIGNAL);
+		head.verb = IPC_ANSWER;
+		send(fd, &head, sizeof(head), MSG_NOSIGNAL);
+	}
+	return NULL;
+}
+
+/* Each message is a call, and each call brings the next message: the loop has its turns. */
+static void calls_that_bring_messages_take_turns(void **state)
+{
+	struct fixture *f = *state;
+	struct raw_header first = {MAGIC, 9, 0, 0};
+	pthread_t thread;
+
+	f->a.asks = true;
+	assert_int_equal(pthread_create(&thread, NULL, asking_peer, &f->raw), 0);
+	assert_int_equal(send(f->raw, &first, sizeof(first), 0), sizeof(first));
+	for (unsigned turns = 0; f->a.n_told < QUESTIONS; turns++) {
+		unsigned before = f->a.n_told;
+
+		assert_true(turns < 1000);
+		ev_run(f->loop, EVRUN_NOWAIT);
+		assert_true(f->a.n_told - before <= 128);
+	}
+	pthread_join(thread, NULL);
+}
+
 static void a_call_does_not_wait_for_ever(void **state)
 {
 	struct fixture *f = *state;
@@ -543,6 +586,7 @@ int main(void)
 		CASE(last_words_are_heard_by_who_sends),
 		RAW(a_call_gets_its_answer),
 		RAW(others_wait_and_keep_their_order),
+		RAW(calls_that_bring_messages_take_turns),
 		RAW(a_call_does_not_wait_for_ever),
 		RAW(the_peer_dies_in_a_call),
 		RAW(garbage_in_a_call),
