@@ -35,7 +35,7 @@ void network_resolved(void *ctx, uint64_t query, unsigned n, const struct addr *
 static void bind_to(struct daemon *d)
 {
 	int e = d->means->act->bind(d->means, d->bind_device);
-	bool ok = e == 0;
+	bool ok = e == 0 || !d->bind_device[0];
 
 	if (ok && d->bind_failed)
 		log_to(d->log, LOG_LEVEL_NOTICE, "net", d->bind_device,
@@ -52,8 +52,9 @@ static void bind_to(struct daemon *d)
 
 void network_bind(struct daemon *d, const char *device)
 {
-	if (strcmp(d->bind_device, device) == 0)
+	if (d->bind_told && strcmp(d->bind_device, device) == 0)
 		return;
+	d->bind_told = true;
 	memset(d->bind_device, 0, sizeof(d->bind_device));
 	memcpy(d->bind_device, device, strnlen(device, sizeof(d->bind_device) - 1));
 	d->bind_failed = false;

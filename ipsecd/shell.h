@@ -58,6 +58,7 @@ struct daemon {
 	struct dataplane *plane;
 	struct netlink *netlink;       /* to look at links, routes and addresses with */
 	char bind_device[IF_NAMESIZE]; /* of the sockets; "": none */
+	bool bind_told;		       /* sockets that were taken over may be bound to another */
 	bool bind_failed;	       /* was said; they are bound to nowhere */
 	struct helper_client *helper;  /* NULL: one process */
 	struct resolver *resolver;     /* NULL: the helper's */

@@ -57,7 +57,8 @@ struct child_sa {
 	struct child_keys in, out;
 	uint64_t life_bytes, life_packets;   /* hard limits, 0: none */
 	uint64_t rekey_bytes, rekey_packets; /* soft limits, 0: none */
-	uint64_t skip_out;     /* UPDATE: outbound numbers go on so far beyond; 0: as they are */
+	/* Of one that is installed: outbound numbers go on so far beyond; 0: as they are. */
+	uint64_t skip_out;
 	uint32_t life_seconds; /* hard limit by time, for a plane that outlives us; 0: none */
 	struct child_flags flags;
 };

@@ -76,6 +76,7 @@ static int act_bind(struct means *m, const char *device)
 
 	memset(&r->bound, 0, sizeof(r->bound));
 	snprintf(r->bound.device, sizeof(r->bound.device), "%s", device);
+	r->bind_told = true;
 	e = far_bind(r, &gone);
 	return gone ? 0 : e;
 }

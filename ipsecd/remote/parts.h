@@ -71,6 +71,7 @@ struct remote {
 	struct far_child *children;
 	struct far_addr *addrs;
 	struct ipc_device bound; /* of the sockets */
+	bool bind_told;		 /* that: sockets that a plane takes over may have another one */
 	struct far_change *changes;
 	unsigned n_changes;
 	bool settled;

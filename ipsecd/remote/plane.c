@@ -268,6 +268,14 @@ static enum dataplane_error far_child_install(struct dataplane *d, const struct 
 	return say(r, DATAPLANE_NO_MEMORY, "out of memory");
 }
 
+/* What no plane has done yet adds up; an install does it, too. */
+static void skip_later(struct far_child *c, uint64_t more)
+{
+	uint64_t room = UINT64_MAX - c->sa.skip_out;
+
+	c->sa.skip_out += more < room ? more : room;
+}
+
 static enum dataplane_error far_child_update(struct dataplane *d, const struct child_sa *sa)
 {
 	const struct ipc_child_update body = {.child = sa->id,
@@ -279,9 +287,12 @@ static enum dataplane_error far_child_update(struct dataplane *d, const struct c
 	struct remote *r = d->remote;
 	struct far_child *c = child_of(r, sa->id);
 	int error = DATAPLANE_OK;
+	bool gone = !far_done(r, IPC_CHILD_UPDATE, &body, sizeof(body), &error);
 
-	if (!far_done(r, IPC_CHILD_UPDATE, &body, sizeof(body), &error) && !c)
+	if (gone && !c)
 		return say(r, DATAPLANE_NOT_FOUND, "no such CHILD_SA");
+	if (gone)
+		skip_later(c, sa->skip_out);
 	if (error == DATAPLANE_OK && c) {
 		c->sa.outbound = sa->outbound;
 		c->sa.udp_encap = sa->udp_encap;

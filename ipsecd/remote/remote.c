@@ -164,7 +164,10 @@ static void again_child(struct remote *r, struct far_child *c, struct changes *c
 
 	c->sa.resumed |= c->answered;
 	error = far_install(r, &c->sa, &gone);
-	c->answered |= !gone && error == DATAPLANE_OK;
+	if (!gone && error == DATAPLANE_OK) {
+		c->answered = true;
+		c->sa.skip_out = 0;
+	}
 	if (error != DATAPLANE_OK) {
 		log_to(r->host.log, LOG_LEVEL_ERROR, "tun", "",
 		       "the new plane can't have CHILD_SA %08x/%08x: %s", c->sa.spi_in,
@@ -210,7 +213,7 @@ static void again(struct remote *r, struct changes *changes)
 	struct far_addr *a;
 	bool gone;
 
-	if (r->bound.device[0])
+	if (r->bind_told)
 		far_bind(r, &gone);
 	HASH_ITER (hh, r->tunnels, t, next)
 		again_tunnel(r, t, changes);
@@ -229,7 +232,7 @@ static bool put_all_again(struct remote *r)
 {
 	struct changes changes = {.room = HASH_COUNT(r->tunnels) + HASH_COUNT(r->children)};
 
-	if (changes.room == 0 && !r->addrs && !r->changes && !r->bound.device[0])
+	if (changes.room == 0 && !r->addrs && !r->changes && !r->bind_told)
 		return true;
 	changes.list = calloc(changes.room + 1, sizeof(*changes.list));
 	if (!changes.list)

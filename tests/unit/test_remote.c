@@ -252,6 +252,40 @@ static void what_the_new_plane_refuses_is_an_event(void **state)
 	assert_true(there(f, 1));
 }
 
+/* Numbers that the peer has seen are passed over by the next plane, once. */
+static void what_is_to_be_skipped_meanwhile_is_skipped_then(void **state)
+{
+	struct child_sa some = child(1, TUNNEL), all = child(2, TUNNEL);
+	struct fixture *f = *state;
+	bool other;
+
+	create(f, TUNNEL);
+	install(f, 1, TUNNEL);
+	install(f, 2, TUNNEL);
+	kill_plane(f);
+	some.skip_out = UINT32_MAX / 4;
+	assert_int_equal(f->ops->child_update(f->plane, &some), DATAPLANE_OK);
+	assert_int_equal(f->ops->child_update(f->plane, &some), DATAPLANE_OK);
+	all.skip_out = UINT64_MAX - 5;
+	assert_int_equal(f->ops->child_update(f->plane, &all), DATAPLANE_OK);
+	assert_int_equal(f->ops->child_update(f->plane, &all), DATAPLANE_OK);
+	for (unsigned i = 0; i < 3; i++) { /* a half of 2^32 and not three */
+		new_plane(f, &dataplane_fake);
+		assert_true(connect_to(f, &other));
+		plane_child_tick(f->child, mono_now());
+		assert_int_equal(events(f, DATAPLANE_CHILD_HARD_EXPIRE, 1), 0);
+		assert_int_equal(events(f, DATAPLANE_CHILD_SOFT_EXPIRE, 1), 0);
+		assert_int_equal(events(f, DATAPLANE_CHILD_HARD_EXPIRE, 2), 1);
+		kill_plane(f);
+	}
+	some.skip_out = UINT32_MAX / 2;
+	assert_int_equal(f->ops->child_update(f->plane, &some), DATAPLANE_OK);
+	new_plane(f, &dataplane_fake);
+	assert_true(connect_to(f, &other));
+	plane_child_tick(f->child, mono_now());
+	assert_int_equal(events(f, DATAPLANE_CHILD_SOFT_EXPIRE, 1), 1);
+}
+
 /* Its keys must not be used with the first numbers again. */
 static void what_the_new_plane_lost_is_an_event(void **state)
 {
@@ -525,6 +559,7 @@ int main(void)
 		CASE(a_new_plane_gets_everything),
 		CASE(what_is_asked_meanwhile_is_done_then),
 		CASE(what_the_new_plane_refuses_is_an_event),
+		CASE(what_is_to_be_skipped_meanwhile_is_skipped_then),
 		CASE(what_the_new_plane_lost_is_an_event),
 		CASE(dies_again_and_again),
 		CASE(one_of_another_kind_is_refused),
