@@ -78,7 +78,6 @@ struct interface_change {
 	struct bridge *b;
 	const struct interface *interface;
 	const char *cause;
-	bool used;
 };
 
 static void touch_user(void *ctx, const char *conn, const char *named)
@@ -89,7 +88,6 @@ static void touch_user(void *ctx, const char *conn, const char *named)
 	if (!s || strcmp(bridge_interface_of(s, conn, named), change->interface->name) != 0)
 		return;
 	tunnels_touch_one(change->b->tunnels, conn, change->cause);
-	change->used = true;
 }
 
 static void on_zebra_lost(void *ctx, struct zebra *z)
@@ -125,10 +123,6 @@ void bridge_interface_report(struct bridge *b, enum zapi_command command,
 	       i->ifindex, i->generation, i->vrf);
 	change.cause = cause;
 	tunnels_each(b->tunnels, touch_user, &change);
-	if (change.used && i->present && !i->link_detect)
-		log_to(b->log, LOG_LEVEL_WARN, "zebra", "",
-		       "%s has 'no link-detect': FRR will not notice when the tunnel goes down",
-		       i->name);
 	bridge_reconcile(b);
 }
 

@@ -8,6 +8,7 @@
 
 struct entry {
 	struct interface interface;
+	bool blind_told;
 	UT_hash_handle hh;
 };
 
@@ -106,6 +107,19 @@ void interfaces_forget(struct interfaces *t)
 		e->interface.present = false;
 		e->interface.operative = false;
 	}
+}
+
+bool interfaces_blind_news(struct interfaces *t, const char *name)
+{
+	struct entry *e = find(t, name);
+	bool blind, news;
+
+	if (!e || !e->interface.present)
+		return false;
+	blind = !e->interface.link_detect;
+	news = blind && !e->blind_told;
+	e->blind_told = blind;
+	return news;
 }
 
 const struct interface *interfaces_find(const struct interfaces *t, const char *name)

@@ -36,6 +36,9 @@ const char *interfaces_vrf_name(const struct interfaces *t, uint32_t id);
 uint32_t interfaces_vrf_table(const struct interfaces *t, uint32_t id);
 /* Zebra is gone: nothing is known. */
 void interfaces_forget(struct interfaces *t);
+/* Whether zebra ignores the state of this interface's link ("no link-detect") and nobody was told:
+ * true once each time that it is found so. */
+bool interfaces_blind_news(struct interfaces *t, const char *name);
 /* NULL for a name that was never seen. */
 const struct interface *interfaces_find(const struct interfaces *t, const char *name);
 
