@@ -8,7 +8,8 @@
               and name
     variants  [{"name", "text", "bfd": {...}, "events": [...]}]: further networks, each the same
               topology with other settings, built anew
-    goals     {NAME: {"lost_worst" or "gap_ms_median" or "alarms_worst": N}}: what `--runs` is held against
+    goals     {NAME: {"lost_worst", "gap_ms_median", "blackhole_ms_median" or "alarms_worst": N,
+              or {PLANE: N}}}: what `--runs` is held against
 
 An event:
 
@@ -37,7 +38,7 @@ VARIANT_KEYS = {"name", "text", "bfd", "events"}
 EVENT_KEYS = {"name", "text", "do", "path", "seconds", "expect", "from", "to", "once", "then",
               "asked"}
 EXPECT_KEYS = {"lost", "gap_ms", "blackhole_ms", "leaked", "alarms", "bgp_downs"}
-GOAL_KEYS = {"lost_worst", "gap_ms_median", "alarms_worst"}
+GOAL_KEYS = {"lost_worst", "gap_ms_median", "blackhole_ms_median", "alarms_worst"}
 
 
 def _keys(what, found, known):
@@ -83,6 +84,9 @@ def load(path):
         _check_events(variant["events"])
     for name, goal in plan.get("goals", {}).items():
         _keys(f"the goal of '{name}'", goal, GOAL_KEYS)
+        for key, most in goal.items():
+            if isinstance(most, dict):
+                _keys(f"{key} of the goal of '{name}'", most, PLANES)
     return plan
 
 

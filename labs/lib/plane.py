@@ -53,6 +53,13 @@ def rate(wanted):
     return wanted // RATE_DIVISOR
 
 
+def first():
+    """What leads the command of a daemon that others wait for when a tunnel goes. In User Mode
+    Linux the daemons of all sites have one slow processor between them, as sites never have: who
+    takes part in the failover goes before who just hears of it."""
+    return ["chrt", "--rr", "1"] if in_uml() else []
+
+
 def patience(milliseconds):
     """So long does BFD wait at least. In User Mode Linux one emulated processor has all the work."""
     return max(milliseconds, UML_PATIENCE_MS if in_uml() else 0)

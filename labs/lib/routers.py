@@ -7,8 +7,10 @@ import shutil
 import signal
 import socket
 
+from plane import first
 from shell import Daemon, LabError, inside, run, say, wait_until
 
+FAILOVER = ("zebra", "ipsecd", "routed-bridge")
 FRR = "/usr/lib/frr"
 # Since FRR 10, zebra's configuration goes through mgmtd, whose sockets have fixed names
 # in a folder that -N alone can move.
@@ -63,6 +65,8 @@ class Site:
 
     def _start(self, name, words):
         log = os.path.join(self.logs, f"{self.name}-{name}.log")
+        if name in FAILOVER:
+            words = first() + words
         daemon = self.daemons.get(name) or Daemon(f"{name} of {self.name}",
                                                   inside(self.namespace, words), log)
         self.daemons[name] = daemon
@@ -179,7 +183,7 @@ class Site:
     def take_over_ipsecd(self):
         """What a restart is without systemd: the new one gets all from the old one, which ends."""
         old = self.daemons["ipsecd"]
-        words = inside(self.namespace, self._ipsecd_words() + ["--takeover"])
+        words = inside(self.namespace, first() + self._ipsecd_words() + ["--takeover"])
         new = self.daemons["ipsecd"] = Daemon(old.name, words, old.log)
         new.start()
         old.process.wait(START_SECONDS)

@@ -2,7 +2,16 @@
 import statistics
 
 KINDS = {"lost_worst": "lost: {} at most", "gap_ms_median": "gap: {} ms at most, the median",
+         "blackhole_ms_median": "hole: {} ms at most, the median",
          "alarms_worst": "BFD sessions down: {} at most"}
+
+
+def goals_of(goals, plane):
+    """Each is a number, or one for this plane and another or none for the other."""
+    of_it = {name: {key: most.get(plane) if isinstance(most, dict) else most
+                    for key, most in goal.items()} for name, goal in goals.items()}
+    return {name: {key: most for key, most in goal.items() if most is not None}
+            for name, goal in of_it.items()}
 
 
 def summarise(results, goals):
