@@ -170,7 +170,8 @@ static void reconcile(struct bridge *b, const struct tunnel_view *tunnel, const 
 	suspicion_begins(b, tunnel, name);
 	if (s && interfaces_blind_news(b->interfaces, name))
 		log_to(b->log, LOG_LEVEL_WARN, "zebra", "",
-		       "%s has 'no link-detect': FRR will not notice when the tunnel goes down", name);
+		       "%s has 'no link-detect': FRR will not notice when the tunnel goes down",
+		       name);
 	if (s && tunnel->up)
 		i = interfaces_find(b->interfaces, name);
 	bridge_quality_tunnel(b, tunnel, s, i);
