@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -73,6 +74,8 @@ int handover_write(struct supervisor *s, int asker, int program)
 	set_cloexec(program, false);
 	fprintf(w.file, HEADER "\nlock %d\nupgrades %u\nasker %d\nprogram %d\n", s->lock,
 		s->upgrades, asker, program);
+	if (s->keep_seconds) /* the next ike says it anew, but may take a while */
+		fprintf(w.file, "stop-keeps %" PRIu32 "\n", s->keep_seconds);
 	write_all(s, &w);
 	if (fclose(w.file) == 0)
 		return fd;
@@ -139,7 +142,7 @@ static bool read_line(struct supervisor *s, const char *line, int *asker)
 		if (!keep_parse(text, role_words, &owner, name))
 			return false;
 		keep_put(s->keep, owner, name, fd); /* systemd has it */
-	} else {
+	} else if (sscanf(line, "stop-keeps %" SCNu32, &s->keep_seconds) != 1) {
 		return sscanf(line, "upgrades %u", &s->upgrades) == 1;
 	}
 	return true;

@@ -102,7 +102,7 @@ struct supervisor {
 	bool keeping;	       /* this stop makes room for another process: devices and SAs stay */
 	bool handing_over;     /* what ends is not started again */
 	bool hasty;	       /* a second signal */
-	uint32_t keep_seconds; /* keep-on-stop= */
+	uint32_t keep_seconds; /* keep-on-stop=, as ike said last; 0: not */
 	int status;	       /* to leave with */
 	uint32_t upgrades;
 	ev_signal term, interrupt, hangup;

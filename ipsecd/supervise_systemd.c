@@ -105,6 +105,8 @@ void systemd_take(struct supervisor *s)
 	if (!keep_count(s->keep))
 		return;
 	s->reload_due = true;
+	/* It kept for us: as long as ike has not said otherwise that is still so. */
+	s->keep_seconds = 1;
 	log_to(s->log, LOG_LEVEL_NOTICE, "job", "",
 	       "going on with %u descriptors that the service manager kept", keep_count(s->keep));
 }

@@ -1,6 +1,6 @@
 /* Roles that do what they are told, for tests of the supervisor: linked in the place of the real
  * ones (build/bin/supervise-test). The environment says what goes wrong:
- *	FAKE_KEEP: keep-on-stop is set
+ *	FAKE_KEEP: keep-on-stop is set; once: the first ike of all says it, the others do not yet
  *	FAKE_PLANE, FAKE_IKE, FAKE_HELPER: fail, status2, crash (at the start), deaf (no stop)
  *	FAKE_IKE: alone: the first seven can't work without another process;
  *		  unlinks: at SIGHUP it closes its links, and tells it
@@ -24,6 +24,7 @@ struct fake {
 	struct ev_loop *loop;
 	const char *name;
 	int state;
+	bool later; /* others before us have worked on it */
 	struct ipc_link *links[4];
 	unsigned n_links;
 };
@@ -93,6 +94,7 @@ static void count(struct fake *f, const char *name)
 	f->state = role_take(f->role, name);
 	if (f->state < 0 || pread(f->state, &n, sizeof(n), 0) < 0)
 		return;
+	f->later = n > 0;
 	snprintf(text, sizeof(text), "%s is %u", name, n++);
 	say(f, "state", text);
 	if (pwrite(f->state, &n, sizeof(n), 0) != sizeof(n))
@@ -109,6 +111,16 @@ static void keep_something(struct fake *f)
 		say(f, "was given", "tun:fake.0");
 	else if (pipe(fds) == 0)
 		role_keep(f->role, "tun:fake.0", fds[0]);
+}
+
+static void tell_keep(struct fake *f)
+{
+	const struct ipc_keep_on_stop keep = {30};
+	const struct span body = span_of(&keep, sizeof(keep));
+	const char *when = getenv("FAKE_KEEP");
+
+	if (when && !(strcmp(when, "once") == 0 && f->later))
+		ipc_send(role_supervisor(f->role), IPC_KEEP_ON_STOP, 0, &body, 1, NULL, 0);
 }
 
 static bool start(void *ctx, char *why, size_t size)
@@ -133,11 +145,7 @@ static bool start(void *ctx, char *why, size_t size)
 		count(f, "vault");
 	}
 	role_status(f->role, "fake work");
-	if (getenv("FAKE_KEEP"))
-		ipc_send(role_supervisor(f->role), IPC_KEEP_ON_STOP, 0,
-			 &(struct span){(const uint8_t *)&(struct ipc_keep_on_stop){30},
-					sizeof(struct ipc_keep_on_stop)},
-			 1, NULL, 0);
+	tell_keep(f);
 	if (told(f, "status2"))
 		role_end(f->role, 2);
 	else
