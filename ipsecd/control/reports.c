@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <sys/utsname.h>
 #include <time.h>
+#include <utlist.h>
 
 void command_version(struct client *c, struct span body)
 {
@@ -71,10 +72,26 @@ static void put_memory(struct buf *b)
 	vici_put_section_end(b);
 }
 
-static void put_clients(struct buf *b, const struct control_counters *n)
+/* Events that are told, each as often as there are clients who want it. */
+static unsigned registrations(const struct control *c)
 {
+	const struct client *client;
+	unsigned n = 0;
+
+	DL_FOREACH (c->clients, client) {
+		if (!client->dead)
+			n += (unsigned)__builtin_popcount(client->events);
+	}
+	return n;
+}
+
+static void put_clients(struct buf *b, const struct control *c)
+{
+	const struct control_counters *n = &c->counters;
+
 	vici_put_section(b, "vici");
 	vici_put_format(b, "clients", "%" PRIu64, n->clients);
+	vici_put_format(b, "registrations", "%u", registrations(c));
 	vici_put_format(b, "commands", "%" PRIu64, n->commands);
 	vici_put_format(b, "events", "%" PRIu64, n->events);
 	vici_put_format(b, "dropped-slow", "%" PRIu64, n->dropped_slow);
@@ -132,7 +149,7 @@ void command_stats(struct client *c, struct span body)
 	vici_put_item(&b, c->control->host.plane);
 	vici_put_list_end(&b);
 	put_memory(&b);
-	put_clients(&b, &c->control->counters);
+	put_clients(&b, c->control);
 	put_processes(&b, &c->control->host);
 	client_respond(c, &b);
 }

@@ -664,6 +664,7 @@ static void test_reports(void **state)
 	expect_key(p, "dataplane.name", "fake");
 	expect_key(p, "dataplane.why", "it is a test");
 	expect_key(p, "dataplane.offloads", "UDP_GRO");
+	expect_key(p, "vici.registrations", "0");
 	expect_key(p, "processes.supervisor.upgrades", "2");
 	expect_key(p, "processes.plane.restarts", "0");
 	expect_key(p, "processes.ike.last-death", "killed by SIGSEGV");
