@@ -168,15 +168,26 @@ def our_shutdown(pair, name):
     pair.ours.start(pair.ours.ends)
 
 
+NO_ANSWERS = """
+table inet mute {
+    chain out { type filter hook output priority 0; udp sport { 500, 4500 } drop; }
+}
+"""
+
+
 def shutdown_is_final(pair, name):
     """Who wants the tunnel up while the daemon ends is refused, and peers are told still."""
     pair.ours.initiate(name)
     pair.both_up(name)
-    pair.ours.daemon.kill(signal.SIGTERM)
-    until("the drain has begun",
-          lambda: pair.ours.operstate(pair.end(name, pair.ours).device) == "DORMANT")
-    check("shutting down" in pair.ours.try_initiate(name), "the reason of the refusal")
-    pair.ours.daemon.child.wait(5)
+    pair.theirs.namespace.nft(NO_ANSWERS)  # so that it is not over before we ask
+    try:
+        pair.ours.daemon.kill(signal.SIGTERM)
+        until("the drain has begun",
+              lambda: pair.ours.operstate(pair.end(name, pair.ours).device) == "DORMANT")
+        check("shutting down" in pair.ours.try_initiate(name), "the reason of the refusal")
+    finally:
+        pair.theirs.namespace.nft_clear()
+    pair.ours.daemon.child.wait(20)
     check_equal(pair.ours.stop(), 0, "exit status")
     pair.theirs.wait_down(name)
     pair.ours.start(pair.ours.ends)

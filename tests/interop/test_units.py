@@ -21,7 +21,7 @@ UNITS = ("ipsecd", "routed-bridge")
 SCRIPT = """
 # ipsecd that took over reads its files again by itself.
 state() {
-	for i in $(seq 50); do
+	for i in $(seq 300); do
 		case $(systemctl is-active "$1") in activating | reloading) sleep 0.1 ;; *) break ;; esac
 	done
 	systemctl is-active "$1" || true
@@ -35,7 +35,7 @@ systemd-sysusers
 systemd-tmpfiles --create /usr/lib/tmpfiles.d/detour.conf
 cat >/etc/ipsec.conf <<end
 config setup
-  keep-on-stop=2s
+  keep-on-stop=4s
 conn a-b
   left=127.0.0.1
   right=127.0.0.2
@@ -67,7 +67,7 @@ cat /proc/sys/net/ipv4/conf/a-b/disable_policy
 ipsecctl status
 systemctl reload ipsecd routed-bridge
 echo "reloaded: $(state ipsecd) $(state routed-bridge)"
-for i in $(seq 50); do
+for i in $(seq 300); do
 	line=$(systemctl show -p StatusText --value routed-bridge)
 	case $line in *tunnels*) break ;; esac
 	sleep 0.1
@@ -86,11 +86,11 @@ ike=$(pgrep -f "ipsecd: ike")
 echo "ike has open: $(ls -l /proc/$ike/fd | sed -n 's/.* -> //p' | sed 's/[0-9:\[\]*]*$//' | sort -u | tr '\n' ' ')"
 ipsecctl status
 systemctl stop ipsecd routed-bridge
-for i in $(seq 60); do
+systemctl list-timers --no-pager --all | grep -o ipsecd-clean-up.timer # gone when it has done its work
+for i in $(seq 300); do
 	case $(cat /proc/net/dev) in *a-b:*) sleep 0.1 ;; *) echo "device gone"; break ;; esac
 done
-systemctl list-timers --no-pager --all | grep -o ipsecd-clean-up.timer
-for i in $(seq 60); do
+for i in $(seq 300); do
 	systemctl is-active ipsecd-clean-up.timer ipsecd-clean-up.service | grep -q active$ && sleep 0.1
 done
 systemctl is-failed ipsecd-clean-up.service
@@ -164,7 +164,7 @@ def booted_case(folder):
                  "helper: user ipsecd caps 0000000000000004 ambient  nnp 1 seccomp 2",
                  "stopped: inactive inactive", "success\n\nsuccess",
                  "ike has open: /dev/null /memfd:engine (deleted) /proc/",
-                 "device gone", "ipsecd-clean-up.timer\ninactive",
+                 "ipsecd-clean-up.timer\ndevice gone", "device gone\ninactive",
                  "/run/charon.vici  connected for", "1 secrets from files"):
         check(line in said, f"no line '{line}' in:\n{said}")
     held = re.sub(r"/proc/\d+/stat", "/proc/N/stat", said.split("ike has open: ")[1].split("\n")[0])

@@ -3,6 +3,7 @@
 `ours` = True: it has link-updown and names interfaces, as ipsecd does; False: it is like
 strongSwan's, which knows neither."""
 
+import functools
 import os
 import socket
 import struct
@@ -31,6 +32,15 @@ def encode(message):
     return out
 
 
+def alone(method):
+    """As in a daemon that does one thing at a time: no list shows a half of what happens."""
+    @functools.wraps(method)
+    def locked(self, *args, **options):
+        with self.lock:
+            return method(self, *args, **options)
+    return locked
+
+
 class Client:
     def __init__(self, sock):
         self.sock = sock
@@ -57,6 +67,7 @@ class FakeVici:
         self.clients = []
         self.listings = 0
         self.server = None
+        self.lock = threading.RLock()
         self.start()
 
     def start(self):
@@ -67,10 +78,12 @@ class FakeVici:
         self.server.listen(8)
         threading.Thread(target=self.accept, args=(self.server,), daemon=True).start()
 
+    @alone
     def stop(self):
         """As a crash: no event is sent."""
         self.server.shutdown(socket.SHUT_RDWR)
         self.server.close()
+        self.server = None
         os.unlink(self.path)
         for client in self.clients:
             client.sock.shutdown(socket.SHUT_RDWR)
@@ -84,7 +97,11 @@ class FakeVici:
             except OSError:
                 return
             client = Client(sock)
-            self.clients.append(client)
+            with self.lock:
+                if self.server is not server:  # stopped just now
+                    sock.close()
+                    return
+                self.clients.append(client)
             threading.Thread(target=self.serve, args=(client,), daemon=True).start()
 
     def serve(self, client):
@@ -99,6 +116,7 @@ class FakeVici:
         except (OSError, ValueError):
             return
 
+    @alone
     def answer(self, client, kind, name):
         known = EVENTS | ({"link-updown", "link-suspect"} if self.ours else set())
         if kind == REGISTER and name in known:
@@ -118,8 +136,9 @@ class FakeVici:
         else:
             client.send(CMD_UNKNOWN)
 
+    @alone
     def event(self, name, message):
-        for client in list(self.clients):
+        for client in self.clients:
             if name in client.events:
                 client.send(EVENT, name, encode(message))
 
@@ -155,6 +174,7 @@ class FakeVici:
     def conn(self, name, interface=None):
         self.conns[name] = interface
 
+    @alone
     def child_up(self, conn, child_id, remote_ts=("0.0.0.0/0",), ike=1, announce=True, vips=()):
         self.conns.setdefault(conn, None)
         self.children[child_id] = {"conn": conn, "ike": ike, "remote_ts": list(remote_ts),
@@ -162,11 +182,13 @@ class FakeVici:
         if announce:
             self.event("child-updown", self.sa_message(child_id, up="yes"))
 
+    @alone
     def child_down(self, child_id):
         message = self.sa_message(child_id)
         del self.children[child_id]
         self.event("child-updown", message)
 
+    @alone
     def child_rekey(self, old, new):
         """As strongSwan tells it: one event, no child-updown for either."""
         conn = self.children[old]["conn"]

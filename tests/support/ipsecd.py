@@ -83,8 +83,10 @@ class Ipsecd(Peer):
 
     def load(self, ends, clients=()):
         """`clients`: the connections that they loaded, which stay."""
+        mark = self.log_mark()
         self.write_ends(ends)
         self.daemon.kill(signal.SIGHUP)
+        self.wait_log("configuration in force", mark)  # the names may be those of before
         self._settle(clients)
 
     def write_ends(self, ends):
@@ -141,7 +143,7 @@ class IpsecdOf(Ipsecd):
         self.files = (conf or self.files[0], secrets or self.files[1])
         self.write_ends(())
         self.daemon.kill(signal.SIGHUP)
-        self.wait_log("reload", mark)
+        self.wait_log("configuration in force", mark)
 
     def write_ends(self, ends):
         for name, text in zip(("ipsec.conf", "ipsec.secrets"), self.files):
