@@ -92,9 +92,14 @@ static bool grow(void *ctx, size_t size, void **memory, size_t *now)
 	return true;
 }
 
+static void release(void *ctx, size_t at, size_t n)
+{
+	memfd_release(ctx, at, n);
+}
+
 static bool open_store(struct publish *p, char *why, size_t size)
 {
-	const struct store_host host = {.grow = grow, .ctx = &p->memory};
+	const struct store_host host = {.grow = grow, .release = release, .ctx = &p->memory};
 
 	return store_open(p->memory.memory, p->memory.size, &host, &p->store, why, size);
 }

@@ -116,6 +116,17 @@ bool memfd_grow(struct memfd *m, size_t size)
 	return true;
 }
 
+/* Where the kernel can't, they stay. */
+void memfd_release(const struct memfd *m, size_t at, size_t n)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	size_t from = whole_pages(at), to = (at + n) / page * page;
+
+	if (from < to)
+		fallocate(m->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)from,
+			  (off_t)(to - from));
+}
+
 void memfd_close(struct memfd *m)
 {
 	if (m->memory)

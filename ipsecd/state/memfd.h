@@ -24,6 +24,8 @@ bool memfd_map(struct memfd *m, int fd, size_t size, char *why, size_t why_size)
 /* At least `size` bytes; the content stays, m->memory may change. false: errno, and m is as it
  * was. */
 bool memfd_grow(struct memfd *m, size_t size);
+/* The whole pages among these n bytes, which are zeros and stay so, need no memory any more. */
+void memfd_release(const struct memfd *m, size_t at, size_t n);
 /* Unmaps it and closes this process's descriptor. */
 void memfd_close(struct memfd *m);
 

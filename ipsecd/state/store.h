@@ -41,6 +41,9 @@ struct store_host {
 	/* The span at least `size` bytes long, with its content at the same offsets; it may lie
 	 * elsewhere afterwards. false: impossible. NULL: the span never grows. */
 	bool (*grow)(void *ctx, size_t size, void **memory, size_t *now);
+	/* n bytes at this offset are zeros, and will be read as such for long: their memory may
+	 * go. NULL: it stays. */
+	void (*release)(void *ctx, size_t at, size_t n);
 	/* For tests: n bytes at this offset were written by one step. NULL else. */
 	void (*wrote)(void *ctx, size_t at, size_t n);
 	void *ctx;

@@ -10,6 +10,7 @@
 
 #define REGIONS	  128 /* offset of the first one */
 #define TAIL_BITS 48
+#define REGION	  ((size_t)64 << 10) /* as long, at least, where there is room */
 
 static size_t align(size_t n)
 {
@@ -305,18 +306,21 @@ void store_log_kill(struct store_log *l, size_t at)
 /* ---- another region ---- */
 
 /* Beside the active one: below it, or above it, and then in the upper half of the span, so that
- * the lower one has room the next time. */
-static bool find_room(const struct store_log *l, size_t need, size_t *offset, size_t *capacity)
+ * the lower one has room the next time. No longer than `most`: what is in use is what takes memory. */
+static bool find_room(const struct store_log *l, size_t need, size_t most, size_t *offset,
+		      size_t *capacity)
 {
 	size_t middle = align(REGIONS + (l->size - REGIONS) / 2), end = l->offset + l->capacity;
 
 	*offset = REGIONS;
 	*capacity = l->offset - REGIONS;
-	if (*capacity >= need)
-		return true;
-	*offset = end <= middle ? middle : end;
-	*capacity = (l->size - *offset) & ~(size_t)7;
-	return *offset <= l->size && *capacity >= need;
+	if (*capacity < need) {
+		*offset = end <= middle ? middle : end;
+		*capacity = *offset <= l->size ? (l->size - *offset) & ~(size_t)7 : 0;
+	}
+	if (*capacity > most)
+		*capacity = most;
+	return *capacity >= need;
 }
 
 static bool grow(struct store_log *l, size_t need)
@@ -333,12 +337,13 @@ static bool grow(struct store_log *l, size_t need)
 
 bool store_log_prepare(struct store_log *l, size_t need, struct store_log *next)
 {
-	size_t roomy = need + need / 2, offset, capacity;
+	size_t roomy = align(need + need / 2), offset, capacity;
+	size_t most = roomy < REGION ? REGION : roomy;
 
 	/* Without room to spare it would be copied again soon. */
-	if (!find_room(l, roomy, &offset, &capacity) &&
-	    !(grow(l, roomy) && find_room(l, roomy, &offset, &capacity)) &&
-	    !find_room(l, need, &offset, &capacity))
+	if (!find_room(l, roomy, most, &offset, &capacity) &&
+	    !(grow(l, roomy) && find_room(l, roomy, most, &offset, &capacity)) &&
+	    !find_room(l, need, most, &offset, &capacity))
 		return false;
 	*next = *l;
 	next->active = !l->active;
@@ -358,4 +363,6 @@ void store_log_change(struct store_log *l, struct store_log *next, size_t commit
 	put_word(next, &header(next)->active, next->active ? STORE_SECOND : STORE_FIRST);
 	*l = *next;
 	cleanse_slot(l, old, 0);
+	if (l->host.release)
+		l->host.release(l->host.ctx, old->offset, old->capacity);
 }

@@ -36,14 +36,18 @@ static void marked(void **state)
 {
 	void *memory = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	char flags[512];
+	unsigned char resident[SIZE / 4096 + 1];
 
 	(void)state;
+	(void)resident;
 	assert_true(memory != MAP_FAILED);
 	assert_true(private_memory_mark(memory, SIZE));
 	flags_of(memory, flags, sizeof(flags));
 	assert_non_null(strstr(flags, " dd"));
 #ifndef __SANITIZE_ADDRESS__ /* whose mlock does nothing */
 	assert_non_null(strstr(flags, " lo"));
+	assert_int_equal(mincore(memory, SIZE, resident), 0);
+	assert_int_equal(resident[0] & 1, 0); /* nobody has touched it */
 #endif
 	munmap(memory, SIZE);
 }

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <cmocka.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static char why[256];
@@ -410,6 +411,57 @@ static void test_growth(void **state)
 	memfd_close(&m);
 }
 
+/* ---- memory that is not needed ---- */
+
+static void release_map(void *ctx, size_t at, size_t n)
+{
+	struct memfd *m = ctx;
+	const struct store_header *h = m->memory;
+	const struct store_slot *active = &h->slots[h->active == STORE_SECOND];
+
+	assert_true(at >= sizeof(*h) && at + n <= m->size);
+	assert_true(at + n <= active->offset || at >= active->offset + active->capacity);
+	for (size_t i = 0; i < n; i++)
+		assert_int_equal(((const uint8_t *)m->memory)[at + i], 0);
+	memfd_release(m, at, n);
+}
+
+/* Many records, changed over and over: memory for what is valid and half as much, whatever the
+ * span. */
+static void test_memory_in_use(void **state)
+{
+	static uint8_t value[1000];
+	struct memfd m;
+	const struct store_host host = {.grow = grow_map, .release = release_map, .ctx = &m};
+	struct store_view v;
+	struct store *s;
+	struct stat st;
+
+	(void)state;
+	assert_true(memfd_make(&m, "ipsecd-test", 1 << 20, why, sizeof(why)));
+	s = open_store(m.memory, m.size, &host);
+	for (unsigned i = 0; i < 40000; i++) {
+		memcpy(value, &i, sizeof(i));
+		assert_true(store_put(s, key(1, i % 2000), span_of(value, sizeof(value))) &&
+			    store_commit(s));
+	}
+	store_look(s, &v);
+	assert_true(v.size > 3 * v.live);
+	assert_int_equal(fstat(m.fd, &st), 0);
+	assert_in_range((uint64_t)st.st_blocks * 512, v.live, v.live + v.live / 2 + (64 << 10));
+	store_close(s);
+	s = open_store(m.memory, m.size, &host);
+	for (unsigned i = 38000; i < 40000; i++) {
+		struct span got;
+
+		memcpy(value, &i, sizeof(i));
+		assert_true(store_get(s, key(1, i % 2000), &got));
+		assert_true(span_equal(got, span_of(value, sizeof(value))));
+	}
+	store_close(s);
+	memfd_close(&m);
+}
+
 static void test_memfd_refusals(void **state)
 {
 	int fd = memfd_create("ipsecd-test", MFD_ALLOW_SEALING);
@@ -512,11 +564,11 @@ static void test_flipped_bits(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_crc32c),	       cmocka_unit_test(test_batches),
-		cmocka_unit_test(test_order),	       cmocka_unit_test(test_full),
-		cmocka_unit_test(test_power_cut),      cmocka_unit_test(test_growth),
-		cmocka_unit_test(test_memfd_refusals), cmocka_unit_test(test_refusals),
-		cmocka_unit_test(test_flipped_bits),
+		cmocka_unit_test(test_crc32c),	      cmocka_unit_test(test_batches),
+		cmocka_unit_test(test_order),	      cmocka_unit_test(test_full),
+		cmocka_unit_test(test_power_cut),     cmocka_unit_test(test_growth),
+		cmocka_unit_test(test_memory_in_use), cmocka_unit_test(test_memfd_refusals),
+		cmocka_unit_test(test_refusals),      cmocka_unit_test(test_flipped_bits),
 	};
 
 	return cmocka_run_group_tests_name("store", tests, NULL, NULL);
