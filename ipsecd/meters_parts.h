@@ -23,7 +23,7 @@ struct meter {
 	/* As of the last look; not seen: the conn is gone. */
 	bool seen;
 	struct ike_conn_info info;
-	char peer[ID_TEXT];
+	char *peer; /* only while they are written */
 	struct control_tunnel tunnel;
 	bool have_tunnel;
 	unsigned ike_sas, child_sas;			       /* usable ones */

@@ -5,6 +5,7 @@
 #include "ipsecd/meters_parts.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 /* ---- the look ---- */
 
@@ -28,16 +29,23 @@ static void format_peer(const struct conn *conn, char text[ID_TEXT])
 		snprintf(text, ID_TEXT, "%s", h && h->kind == HOST_NAME ? h->name : "%any");
 }
 
+static const char *peer_of(const struct meter *t)
+{
+	return t->peer ? t->peer : "";
+}
+
 static void see_conn(void *ctx, const struct ike_conn_info *info)
 {
 	struct look *look = ctx;
 	struct meter *t = meters_of(look->m, info->conn->name);
+	char peer[ID_TEXT];
 
 	if (!t)
 		return;
 	t->seen = true;
 	t->info = *info;
-	format_peer(info->conn, t->peer);
+	format_peer(info->conn, peer);
+	t->peer = strdup(peer);
 	t->ike_sas = t->child_sas = 0;
 	t->ike_rekey_at = t->child_rekey_at = t->child_ends_at = 0;
 	t->live = (struct dataplane_child_stats){0};
@@ -287,7 +295,7 @@ static void write_simple(const struct meters *m, struct metrics *out, const stru
 	EACH(m, t, n)
 	{
 		if (f->value(t, now, &value))
-			metrics_real(out, value, "conn", t->conn, "peer", t->peer, NULL);
+			metrics_real(out, value, "conn", t->conn, "peer", peer_of(t), NULL);
 	}
 }
 
@@ -301,7 +309,7 @@ static void write_info(const struct meters *m, struct metrics *out)
 	metrics_family(out, METRICS_GAUGE, "ipsecd_tunnel_info",
 		       "1; what the connection is: its device and its kind, auto=.");
 	EACH(m, t, n)
-	metrics_uint(out, 1, "conn", t->conn, "peer", t->peer, "interface",
+	metrics_uint(out, 1, "conn", t->conn, "peer", peer_of(t), "interface",
 		     t->have_tunnel ? t->tunnel.interface : t->info.conn->tunnel.name, "kind",
 		     t->have_tunnel ? t->tunnel.kind : NULL, "offloads",
 		     t->have_tunnel ? t->tunnel.offloads : NULL, "auto", start_of(t->info.conn),
@@ -311,7 +319,7 @@ static void write_info(const struct meters *m, struct metrics *out)
 	EACH(m, t, n)
 	{
 		if (!is_up(t))
-			metrics_uint(out, 1, "conn", t->conn, "peer", t->peer, "reason",
+			metrics_uint(out, 1, "conn", t->conn, "peer", peer_of(t), "reason",
 				     down_reason(t), NULL);
 	}
 }
@@ -325,8 +333,8 @@ static void write_pair(const struct meters *m, struct metrics *out, const char *
 	EACH(m, t, n)
 	{
 		for (unsigned i = 0; i < 2; i++)
-			metrics_uint(out, value(t, i != 0), "conn", t->conn, "peer", t->peer, label,
-				     words[i], NULL);
+			metrics_uint(out, value(t, i != 0), "conn", t->conn, "peer", peer_of(t),
+				     label, words[i], NULL);
 	}
 }
 
@@ -387,6 +395,14 @@ static void write_sums(const struct meters *m, struct metrics *out)
 		     NULL);
 }
 
+static void forget_peers(struct meters *m)
+{
+	for (struct meter *t = m->tunnels; t; t = t->hh.next) {
+		free(t->peer);
+		t->peer = NULL;
+	}
+}
+
 void meters_write_tunnels(struct meters *m, struct metrics *out, mono_time now)
 {
 	see_all(m, now);
@@ -395,4 +411,5 @@ void meters_write_tunnels(struct meters *m, struct metrics *out, mono_time now)
 	for (unsigned i = 0; i < sizeof(families) / sizeof(*families); i++)
 		write_simple(m, out, &families[i], now);
 	write_pairs(m, out);
+	forget_peers(m);
 }

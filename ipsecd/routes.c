@@ -29,12 +29,20 @@ struct place_key {
 	uint32_t metric;
 };
 
+/* What stands at a place; with its key it is a route. */
+struct standing {
+	struct addr source;
+	int ifindex;
+	uint32_t table;
+	bool blackhole, throws;
+};
+
 struct place {
 	struct place_key key;
 	struct claim *claims;
 	bool installed;
-	struct netlink_route route; /* as installed */
-	struct netlink_route asked; /* the same before the kernel refused its source */
+	bool sourceless; /* the kernel refused its source */
+	struct standing as;
 	UT_hash_handle hh;
 };
 
@@ -86,11 +94,22 @@ static const struct claim *best(const struct routes *r, const struct place *p)
 	return found;
 }
 
-static bool route_equal(const struct netlink_route *a, const struct netlink_route *b)
+static bool standing_equal(const struct standing *a, const struct standing *b)
 {
-	return prefix_equal(&a->dst, &b->dst) && addr_equal(&a->source, &b->source) &&
-	       a->ifindex == b->ifindex && a->table == b->table && a->metric == b->metric &&
-	       a->blackhole == b->blackhole && a->throws == b->throws;
+	return addr_equal(&a->source, &b->source) && a->ifindex == b->ifindex &&
+	       a->table == b->table && a->blackhole == b->blackhole && a->throws == b->throws;
+}
+
+static struct netlink_route route_of(const struct place *p)
+{
+	return (struct netlink_route){.dst = p->key.dst,
+				      .metric = p->key.metric,
+				      .source = p->sourceless ? (struct addr){0} : p->as.source,
+				      .ifindex = p->as.ifindex,
+				      .table = p->as.table,
+				      .blackhole = p->as.blackhole,
+				      .throws = p->as.throws,
+				      .protocol = ROUTES_PROTOCOL};
 }
 
 /* A device that was removed or set down, which the log has already, takes its routes along; they
@@ -107,40 +126,42 @@ static void complain(const struct routes *r, const struct netlink_route *route, 
 
 static void uninstall(const struct routes *r, struct place *p)
 {
+	const struct netlink_route route = route_of(p);
 	int e;
 
 	if (!p->installed)
 		return;
 	p->installed = false;
-	e = r->host.route(r->host.ctx, &p->route, false);
+	e = r->host.route(r->host.ctx, &route, false);
 	if (e)
-		complain(r, &p->route, e);
+		complain(r, &route, e);
 }
 
 /* A source that is not (or not yet) an address of this machine is refused: the kernel's
  * choice will do. */
-static void install(const struct routes *r, struct place *p, const struct netlink_route *route)
+static void install(const struct routes *r, struct place *p, const struct standing *as)
 {
+	struct netlink_route route;
 	int e;
 
-	p->asked = p->route = *route;
-	e = r->host.route(r->host.ctx, &p->route, true);
-	if (e == -EINVAL && p->route.source.family) {
-		p->route.source = (struct addr){0};
-		e = r->host.route(r->host.ctx, &p->route, true);
+	p->as = *as;
+	p->sourceless = false;
+	route = route_of(p);
+	e = r->host.route(r->host.ctx, &route, true);
+	if (e == -EINVAL && route.source.family) {
+		p->sourceless = true;
+		route.source = (struct addr){0};
+		e = r->host.route(r->host.ctx, &route, true);
 	}
 	p->installed = e == 0;
 	if (e)
-		complain(r, route, e);
+		complain(r, &route, e);
 }
 
 static void settle(struct routes *r, struct place *p)
 {
 	const struct claim *c = r->on ? best(r, p) : NULL;
-	struct netlink_route wanted = {.dst = p->key.dst,
-				       .metric = p->key.metric,
-				       .table = r->table,
-				       .protocol = ROUTES_PROTOCOL};
+	struct standing wanted = {.table = r->table};
 
 	if (c) {
 		wanted.blackhole = c->kind == CLAIM_BLACKHOLE;
@@ -149,7 +170,7 @@ static void settle(struct routes *r, struct place *p)
 			wanted.ifindex = ifindex_of(r, c->tunnel);
 			wanted.source = c->source;
 		}
-		if (p->installed && route_equal(&wanted, &p->asked))
+		if (p->installed && standing_equal(&wanted, &p->as))
 			return;
 	}
 	uninstall(r, p);
@@ -512,10 +533,10 @@ bool routes_has(const struct routes *r, const struct netlink_route *route)
 	const struct place *p, *next;
 
 	HASH_ITER (hh, r->places, p, next) {
-		if (p->installed && prefix_equal(&p->route.dst, &route->dst) &&
-		    p->route.metric == route->metric && p->route.table == route->table &&
-		    p->route.blackhole == route->blackhole && p->route.throws == route->throws &&
-		    (!p->route.ifindex || p->route.ifindex == route->ifindex))
+		if (p->installed && prefix_equal(&p->key.dst, &route->dst) &&
+		    p->key.metric == route->metric && p->as.table == route->table &&
+		    p->as.blackhole == route->blackhole && p->as.throws == route->throws &&
+		    (!p->as.ifindex || p->as.ifindex == route->ifindex))
 			return true;
 	}
 	return false;
@@ -536,7 +557,7 @@ static void forget_kept(struct routes *r)
 	struct place *p, *next;
 
 	HASH_ITER (hh, r->places, p, next) {
-		if (!p->route.ifindex)
+		if (!p->as.ifindex)
 			p->installed = false;
 	}
 	r->priority = 0;

@@ -6,6 +6,7 @@
 #include "ipsecd/ipc/plane.h"
 #include "ipsecd/remote/remote.h"
 #include "lib/hash.h"
+#include "lib/sparse.h"
 
 /* `round`: the turn of the loop in which the plane was asked; what it said then holds for the whole
  * turn, so that a list of a thousand does not ask a thousand times. */
@@ -20,7 +21,11 @@ struct far_tunnel {
 
 struct far_child {
 	uint64_t id;
-	struct child_sa sa; /* as updated */
+	struct sparse *sa; /* struct child_sa as it was installed, for another plane; see far_sa */
+	uint32_t tunnel;
+	bool outbound, udp_encap; /* as updated, and what is to be skipped: */
+	uint64_t skip_out;
+	struct endpoint local, remote;
 	/* A plane has had it, and may have used its numbers. One that was asked and died without an
 	 * answer has not, unless it is in its area, where the next one finds it: the slot is
 	 * there before the first packet is sealed. */
@@ -100,6 +105,8 @@ size_t far_ahead(struct remote *r, size_t most);
 extern const struct dataplane_ops far_ops;
 bool far_make(struct remote *r, uint32_t verb, const void *body, size_t len, struct far_tunnel *t,
 	      int *error);
+/* What is installed in a plane now, without `resumed`; the caller cleanses it. */
+void far_sa(const struct far_child *c, struct child_sa *out);
 int far_install(struct remote *r, const struct child_sa *sa, bool *gone);
 void far_free(struct remote *r);
 

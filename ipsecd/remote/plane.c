@@ -23,7 +23,7 @@ static struct far_child *child_of(const struct remote *r, uint64_t id)
 static void forget_child(struct remote *r, struct far_child *c)
 {
 	HASH_DEL(r->children, c);
-	child_sa_cleanse(&c->sa);
+	sparse_free(c->sa);
 	free(c);
 }
 
@@ -33,7 +33,7 @@ static void forget_tunnel(struct remote *r, struct far_tunnel *t)
 	struct far_child *c, *next;
 
 	HASH_ITER (hh, r->children, c, next) {
-		if (c->sa.tunnel == t->id)
+		if (c->tunnel == t->id)
 			forget_child(r, c);
 	}
 	HASH_DEL(r->tunnels, t);
@@ -235,6 +235,41 @@ int far_install(struct remote *r, const struct child_sa *sa, bool *gone)
 	return error;
 }
 
+static void note_update(struct far_child *c, const struct child_sa *sa)
+{
+	c->outbound = sa->outbound;
+	c->udp_encap = sa->udp_encap;
+	c->local = sa->local;
+	c->remote = sa->remote;
+}
+
+void far_sa(const struct far_child *c, struct child_sa *out)
+{
+	sparse_get(c->sa, out, sizeof(*out));
+	out->outbound = c->outbound;
+	out->udp_encap = c->udp_encap;
+	out->local = c->local;
+	out->remote = c->remote;
+	out->skip_out = c->skip_out;
+}
+
+/* false: out of memory, and what was there stays. */
+static bool note_install(struct far_child *c, const struct child_sa *sa, bool answered)
+{
+	struct sparse *kept = sparse_new(sa, sizeof(*sa));
+
+	if (!kept)
+		return false;
+	sparse_free(c->sa);
+	c->sa = kept;
+	c->id = sa->id;
+	c->tunnel = sa->tunnel;
+	c->answered |= answered;
+	c->skip_out = sa->skip_out;
+	note_update(c, sa);
+	return true;
+}
+
 static enum dataplane_error far_child_install(struct dataplane *d, const struct child_sa *sa)
 {
 	struct remote *r = d->remote;
@@ -249,20 +284,17 @@ static enum dataplane_error far_child_install(struct dataplane *d, const struct 
 		return plane_error(r, error);
 	stale(r, sa->tunnel);
 	c = child_of(r, sa->id);
-	if (c) {
-		c->sa = *sa;
-		c->answered |= !gone;
+	if (c && note_install(c, sa, !gone))
 		return DATAPLANE_OK;
-	}
+	if (c)
+		forget_child(r, c);
 	c = calloc(1, sizeof(*c));
-	if (c) {
-		c->id = sa->id;
-		c->sa = *sa;
-		c->answered = !gone;
+	if (c && note_install(c, sa, !gone))
 		HASH_ADD(hh, r->children, id, sizeof(c->id), c);
-	}
 	if (c && c->hh.tbl)
 		return DATAPLANE_OK;
+	if (c)
+		sparse_free(c->sa);
 	free(c);
 	far_done(r, IPC_CHILD_REMOVE, &sa->id, sizeof(sa->id), &error);
 	return say(r, DATAPLANE_NO_MEMORY, "out of memory");
@@ -271,9 +303,9 @@ static enum dataplane_error far_child_install(struct dataplane *d, const struct 
 /* What no plane has done yet adds up; an install does it, too. */
 static void skip_later(struct far_child *c, uint64_t more)
 {
-	uint64_t room = UINT64_MAX - c->sa.skip_out;
+	uint64_t room = UINT64_MAX - c->skip_out;
 
-	c->sa.skip_out += more < room ? more : room;
+	c->skip_out += more < room ? more : room;
 }
 
 static enum dataplane_error far_child_update(struct dataplane *d, const struct child_sa *sa)
@@ -294,11 +326,8 @@ static enum dataplane_error far_child_update(struct dataplane *d, const struct c
 	if (gone)
 		skip_later(c, sa->skip_out);
 	if (error == DATAPLANE_OK && c) {
-		c->sa.outbound = sa->outbound;
-		c->sa.udp_encap = sa->udp_encap;
-		c->sa.local = sa->local;
-		c->sa.remote = sa->remote;
-		stale(r, c->sa.tunnel);
+		note_update(c, sa);
+		stale(r, c->tunnel);
 	}
 	return plane_error(r, error);
 }
@@ -312,7 +341,7 @@ static enum dataplane_error far_child_remove(struct dataplane *d, uint64_t id)
 	if (!far_done(r, IPC_CHILD_REMOVE, &id, sizeof(id), &error) && !c)
 		return say(r, DATAPLANE_NOT_FOUND, "no such CHILD_SA");
 	if (c) {
-		stale(r, c->sa.tunnel);
+		stale(r, c->tunnel);
 		forget_child(r, c);
 	}
 	return plane_error(r, error);

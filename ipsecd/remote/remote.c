@@ -159,21 +159,24 @@ static void again_tunnel(struct remote *r, struct far_tunnel *t, struct changes 
 
 static void again_child(struct remote *r, struct far_child *c, struct changes *changes)
 {
+	struct child_sa sa;
 	bool gone;
 	int error;
 
-	c->sa.resumed |= c->answered;
-	error = far_install(r, &c->sa, &gone);
+	far_sa(c, &sa);
+	sa.resumed |= c->answered;
+	error = far_install(r, &sa, &gone);
 	if (!gone && error == DATAPLANE_OK) {
 		c->answered = true;
-		c->sa.skip_out = 0;
+		c->skip_out = 0;
 	}
 	if (error != DATAPLANE_OK) {
 		log_to(r->host.log, LOG_LEVEL_ERROR, "tun", "",
-		       "the new plane can't have CHILD_SA %08x/%08x: %s", c->sa.spi_in,
-		       c->sa.spi_out, r->error);
+		       "the new plane can't have CHILD_SA %08x/%08x: %s", sa.spi_in, sa.spi_out,
+		       r->error);
 		note(changes, 0, c->id);
 	}
+	child_sa_cleanse(&sa);
 }
 
 static void again_link(struct remote *r, struct far_tunnel *t)

@@ -306,7 +306,8 @@ void store_log_kill(struct store_log *l, size_t at)
 /* ---- another region ---- */
 
 /* Beside the active one: below it, or above it, and then in the upper half of the span, so that
- * the lower one has room the next time. No longer than `most`: what is in use is what takes memory. */
+ * the lower one has room the next time. No longer than `most`: what is in use is what takes memory.
+ */
 static bool find_room(const struct store_log *l, size_t need, size_t most, size_t *offset,
 		      size_t *capacity)
 {
