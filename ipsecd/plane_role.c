@@ -23,6 +23,7 @@
 #define GUARD_POLLS   250 /* together less than REMOTE_TIMEOUT_MS: ike waits to be told why */
 #define GUARD_FD_MAX  65000
 #define AREA	      "area"
+#define ADDRESSES     "addresses"
 #define TUN_PREFIX    "tun:"
 #define BARE_PREFIX   "esp"
 
@@ -232,6 +233,24 @@ static void open_area(struct plane_process *p)
 		       "tunnels will not outlive this plane: %s", why);
 }
 
+/* false: which addresses are ours will not outlive us. */
+static bool open_addresses(struct plane_process *p, struct memfd *memory)
+{
+	int fd = role_take(p->role, ADDRESSES);
+	char why[256];
+
+	if (fd >= 0 && memfd_map(memory, fd, PLANE_ADDRS_MEMORY, why, sizeof(why)))
+		return true;
+	if (fd >= 0)
+		close(fd);
+	if (!memfd_make(memory, "ipsecd-addresses", PLANE_ADDRS_MEMORY, why, sizeof(why))) {
+		log_to(log_default(), LOG_LEVEL_ERROR, "tun", "", "memory for addresses: %s", why);
+		return false;
+	}
+	role_keep(p->role, ADDRESSES, memory->fd);
+	return true;
+}
+
 /* ---- life ---- */
 
 static bool open_plane(struct plane_process *p, char *why, size_t size)
@@ -261,12 +280,15 @@ static bool open_server(struct plane_process *p, char *why, size_t size)
 {
 	struct plane_server_host host = {
 		.ops = p->ops, .why = p->why, .log = log_default(), .loop = p->loop};
+	struct memfd memory;
 
 	p->netlink = host.netlink = netlink_open();
 	if (!p->netlink) {
 		snprintf(why, size, "rtnetlink: %s", strerror(errno));
 		return false;
 	}
+	if (open_addresses(p, &memory))
+		host.memory = &memory;
 	p->server = plane_server_new(&host);
 	if (!p->server)
 		snprintf(why, size, "out of memory");

@@ -146,32 +146,6 @@ int plane_routes_set(struct plane_routes *p, const struct netlink_route *r, bool
 	return e;
 }
 
-/* ---- addresses ---- */
-
-struct own_addr {
-	const struct prefix *prefix;
-	bool others;
-};
-
-static void look_at_addr(void *ctx, const struct netlink_addr *a)
-{
-	struct own_addr *o = ctx;
-
-	o->others |= prefix_equal(&a->prefix, o->prefix) && a->protocol != ROUTES_PROTOCOL;
-}
-
-int plane_address_add(struct netlink *nl, int ifindex, const struct prefix *prefix, bool *others)
-{
-	struct own_addr o = {.prefix = prefix};
-	int e = others ? netlink_addr_list(nl, ifindex, look_at_addr, &o) : 0;
-
-	if (others)
-		*others = o.others;
-	if (e || o.others)
-		return e;
-	return netlink_addr_add_as(nl, ifindex, prefix, ROUTES_PROTOCOL);
-}
-
 void plane_routes_free(struct plane_routes *p)
 {
 	struct plane_route *r, *next;

@@ -1,5 +1,5 @@
-/* Routes and addresses that ike has plane set: never in the place of somebody else's, which would
- * be gone for good when ours goes. A route that leads through a tunnel's device is no other's: the
+/* Routes that ike has plane set: never in the place of somebody else's, which would be gone for
+ * good when ours goes. A route that leads through a tunnel's device is no other's: the
  * kernel makes such, and operators do, for our sake. */
 #ifndef DETOUR_PLANE_ROUTES_H
 #define DETOUR_PLANE_ROUTES_H
@@ -24,9 +24,6 @@ struct plane_routes {
 
 /* 0 or -errno; *taken: the place is another's, and stays so. */
 int plane_routes_set(struct plane_routes *p, const struct netlink_route *r, bool add, bool *taken);
-/* 0 or -errno. *others: it is there, and not of ours (NULL: that is known); then nothing is done.
- */
-int plane_address_add(struct netlink *nl, int ifindex, const struct prefix *prefix, bool *others);
 void plane_routes_free(struct plane_routes *p); /* what is in the kernel stays */
 
 #endif

@@ -34,46 +34,6 @@ bool served_ifindex(const void *served, int ifindex)
 	return false;
 }
 
-/* ---- addresses ---- */
-
-static struct served_addr *find_addr(const struct served *s, const struct ipc_address *q)
-{
-	struct served_addr *a;
-
-	DL_FOREACH (s->addrs, a) {
-		if (strcmp(a->device, q->device) == 0 && prefix_equal(&a->prefix, &q->prefix))
-			return a;
-	}
-	return NULL;
-}
-
-static void forget_addr(struct served *s, struct served_addr *a)
-{
-	DL_DELETE(s->addrs, a);
-	free(a);
-}
-
-bool served_addr(const struct served *s, const struct ipc_address *q)
-{
-	return find_addr(s, q);
-}
-
-void served_note_addr(struct served *s, const struct ipc_address *q)
-{
-	struct served_addr *a = find_addr(s, q);
-
-	if (a && !q->add)
-		forget_addr(s, a);
-	if (a || !q->add)
-		return;
-	a = calloc(1, sizeof(*a));
-	if (!a)
-		return;
-	memcpy(a->device, q->device, sizeof(a->device));
-	a->prefix = q->prefix;
-	DL_APPEND(s->addrs, a);
-}
-
 /* ---- the inheritance ---- */
 
 static bool inherits(const struct served_child *c)
@@ -148,8 +108,6 @@ void served_free(struct served *s)
 	struct served_tunnel *t, *next;
 
 	s->inherited_gone = NULL;
-	while (s->addrs)
-		forget_addr(s, s->addrs);
 	HASH_ITER (hh, s->tunnels, t, next) {
 		struct served_child *c, *after;
 

@@ -27,19 +27,11 @@ struct served_tunnel {
 	UT_hash_handle hh, hh_name;
 };
 
-/* An address that was added at ike's wish: it may be removed, others may not. */
-struct served_addr {
-	struct served_addr *prev, *next;
-	char device[IF_NAMESIZE];
-	struct prefix prefix;
-};
-
 struct served {
 	const struct dataplane_ops *ops;
 	struct dataplane *plane;
 	struct served_tunnel *tunnels, *tunnels_by_name;
 	struct served_child *children;
-	struct served_addr *addrs;
 	/* The last unclaimed one of the tunnel that could send is gone, or claimed. */
 	void (*inherited_gone)(void *ctx, uint32_t tunnel);
 	void *ctx;
@@ -53,9 +45,6 @@ bool served_ifindex(const void *served, int ifindex);
 /* A new ike: nothing is claimed. */
 void served_unclaim(struct served *s);
 void served_free(struct served *s);
-
-bool served_addr(const struct served *s, const struct ipc_address *q); /* was added so */
-void served_note_addr(struct served *s, const struct ipc_address *q);  /* it was done */
 
 /* The verbs, with adoption of what is there. The error is the plane's, last_error has words. */
 enum dataplane_error served_create(struct served *s, const struct ipc_tunnel *t);

@@ -18,6 +18,7 @@ struct plane_server {
 	struct plane_server_host host;
 	struct served served;
 	struct plane_routes routes;
+	struct plane_addrs *addrs;
 	struct dataplane *plane;
 	struct udp *udp;
 	struct ipc_link *link;
@@ -259,6 +260,7 @@ static void on_settled(struct plane_server *s, const struct ipc_message *m)
 {
 	(void)m;
 	served_settle(&s->served);
+	plane_addrs_settle(s->addrs);
 }
 
 static void on_supports(struct plane_server *s, const struct ipc_message *m)
@@ -364,37 +366,17 @@ static void on_rule(struct plane_server *s, const struct ipc_message *m)
 			    : netlink_rule_remove(s->host.netlink, &r));
 }
 
-/* One that the operator has set stays the operator's: who adds it may not take it away. */
-static int add_address(struct plane_server *s, int ifindex, const struct ipc_address *q)
-{
-	bool others = false;
-	int e = plane_address_add(s->host.netlink, ifindex, &q->prefix,
-				  served_addr(&s->served, q) ? NULL : &others);
-
-	if (e == 0 && !others)
-		served_note_addr(&s->served, q);
-	return e;
-}
-
 static void on_address(struct plane_server *s, const struct ipc_message *m)
 {
-	struct netlink *nl = s->host.netlink;
-	struct netlink_link link;
 	struct ipc_address q;
-	int e;
 
 	memcpy(&q, m->body.ptr, sizeof(q));
-	if (!q.add && !served_addr(&s->served, &q)) {
+	if (q.add)
+		answer_kernel(s, m, plane_addrs_add(s->addrs, q.device, &q.prefix));
+	else if (plane_addrs_has(s->addrs, q.device, &q.prefix))
+		answer_kernel(s, m, plane_addrs_remove(s->addrs, q.device, &q.prefix));
+	else
 		refuse(s, m, -EPERM, "removing an address that is not ours");
-		return;
-	}
-	e = netlink_link_find(nl, q.device, &link);
-	if (e == 0)
-		e = q.add ? add_address(s, link.ifindex, &q)
-			  : netlink_addr_remove(nl, link.ifindex, &q.prefix);
-	answer_kernel(s, m, e);
-	if (!q.add)
-		served_note_addr(&s->served, &q);
 }
 
 static void on_bind(struct plane_server *s, const struct ipc_message *m)
@@ -470,6 +452,7 @@ void plane_server_link(struct plane_server *s, int fd)
 	ipc_link_free(s->link);
 	s->link = ipc_link_new(s->host.loop, fd, &host);
 	served_unclaim(&s->served);
+	plane_addrs_unclaim(s->addrs);
 }
 
 /* ---- what is told ---- */
@@ -541,6 +524,11 @@ struct plane_server *plane_server_new(const struct plane_server_host *host)
 
 	if (!s)
 		return NULL;
+	s->addrs = plane_addrs_new(host->netlink, host->memory, host->log);
+	if (!s->addrs) {
+		free(s);
+		return NULL;
+	}
 	s->host = *host;
 	s->refusals.burst = s->failures.burst = 10;
 	s->routes = (struct plane_routes){
@@ -567,5 +555,6 @@ void plane_server_free(struct plane_server *s)
 	ipc_link_free(s->link);
 	served_free(&s->served);
 	plane_routes_free(&s->routes);
+	plane_addrs_free(s->addrs);
 	free(s);
 }

@@ -8,6 +8,7 @@
 
 #include "ipsecd/dataplane/dataplane.h"
 #include "ipsecd/net/udp.h"
+#include "ipsecd/plane_addrs.h"
 
 struct ev_loop;
 struct netlink;
@@ -15,8 +16,9 @@ struct plane_server;
 
 struct plane_server_host {
 	const struct dataplane_ops *ops;
-	const char *why;	 /* why this plane; static as long as the server is there */
-	struct netlink *netlink; /* for routes, rules and addresses */
+	const char *why;	    /* why this plane; static as long as the server is there */
+	struct netlink *netlink;    /* for routes, rules and addresses */
+	const struct memfd *memory; /* what they are that outlives us, taken (plane_addrs.h) */
 	const struct log_sink *log;
 	struct ev_loop *loop;
 };

@@ -74,8 +74,8 @@ static void on_log(struct process *p, struct ipc_message *m)
  * one of a link would hide its death. */
 static bool may_keep(enum ipc_role role, const char *name)
 {
-	static const char *const names[IPC_ROLES][7] = {
-		[IPC_ROLE_PLANE] = {"area", "guard", "udp4-", "udp6-", "esp", "tun:"},
+	static const char *const names[IPC_ROLES][8] = {
+		[IPC_ROLE_PLANE] = {"addresses", "area", "guard", "udp4-", "udp6-", "esp", "tun:"},
 		[IPC_ROLE_HELPER] = {"vault"},
 	};
 

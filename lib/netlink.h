@@ -117,6 +117,9 @@ int netlink_addr_add(struct netlink *nl, int ifindex, const struct prefix *prefi
  * it. */
 int netlink_addr_add_as(struct netlink *nl, int ifindex, const struct prefix *prefix,
 			uint8_t protocol);
+/* The same, -EEXIST where it is there already; IPv6: with whatever length. */
+int netlink_addr_add_new(struct netlink *nl, int ifindex, const struct prefix *prefix,
+			 uint8_t protocol);
 int netlink_addr_remove(struct netlink *nl, int ifindex, const struct prefix *prefix);
 /* Calls back for each address of the link (of all links when ifindex is 0). */
 int netlink_addr_list(struct netlink *nl, int ifindex,

@@ -113,15 +113,29 @@ int netlink_addr_add(struct netlink *nl, int ifindex, const struct prefix *prefi
 	return addr_request(nl, ifindex, prefix, true);
 }
 
-int netlink_addr_add_as(struct netlink *nl, int ifindex, const struct prefix *prefix,
-			uint8_t protocol)
+static int add_as(struct netlink *nl, int ifindex, const struct prefix *prefix, uint8_t protocol,
+		  bool exclusive)
 {
 	uint8_t buf[256] __attribute__((aligned(8)));
 	struct nlmsghdr *h = netlink_build_addr(buf, sizeof(buf), ifindex, prefix, true);
 
+	if (h && exclusive)
+		h->nlmsg_flags ^= NLM_F_REPLACE | NLM_F_EXCL;
 	if (h && !mnl_attr_put_u8_check(h, sizeof(buf), IFA_PROTO, protocol))
 		h = NULL;
 	return netlink_request(nl, h);
+}
+
+int netlink_addr_add_as(struct netlink *nl, int ifindex, const struct prefix *prefix,
+			uint8_t protocol)
+{
+	return add_as(nl, ifindex, prefix, protocol, false);
+}
+
+int netlink_addr_add_new(struct netlink *nl, int ifindex, const struct prefix *prefix,
+			 uint8_t protocol)
+{
+	return add_as(nl, ifindex, prefix, protocol, true);
 }
 
 int netlink_addr_remove(struct netlink *nl, int ifindex, const struct prefix *prefix)

@@ -1,5 +1,6 @@
 /* Routes and addresses that plane sets for ike, in the kernel of a namespace: an ike in other hands
  * takes nobody's place, and takes nobody's away. */
+#include "ipsecd/plane_addrs.h"
 #include "ipsecd/plane_routes.h"
 #include "ipsecd/routes.h"
 #include "tests/contract/kernel.h"
@@ -9,6 +10,8 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -215,39 +218,172 @@ static void beside_anothers(void **state)
 
 /* ---- addresses ---- */
 
-static void an_address(const char *text)
+static int memory_fd = -1; /* what outlives a plane */
+
+static struct plane_addrs *plane_with_memory(void)
 {
-	struct netlink *nl = kernel_netlink();
+	struct memfd m;
+	char why[160];
+
+	if (memory_fd < 0)
+		memory_fd = memfd_create("addresses", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	assert_true(memfd_map(&m, dup(memory_fd), PLANE_ADDRS_MEMORY, why, sizeof(why)));
+	return plane_addrs_new(kernel_netlink(), &m, NULL);
+}
+
+static struct prefix prefix(const char *text)
+{
 	struct prefix p;
-	bool of_others;
 
 	assert_true(prefix_parse(text, &p));
+	return p;
+}
+
+static void count(void *ctx, const struct netlink_addr *a)
+{
+	struct seen *s = ctx;
+
+	if (!prefix_equal(&a->prefix, &s->dst))
+		return;
+	s->ours += a->protocol == ROUTES_PROTOCOL;
+	s->others += a->protocol != ROUTES_PROTOCOL;
+}
+
+static void expect_addr(const struct prefix *p, unsigned ours, unsigned of_others)
+{
+	struct seen s = {.dst = *p};
+
+	assert_int_equal(netlink_addr_list(kernel_netlink(), LO, count, &s), 0);
+	assert_int_equal(s.ours, ours);
+	assert_int_equal(s.others, of_others);
+}
+
+static void an_address(const char *text)
+{
+	struct plane_addrs *a = plane_addrs_new(kernel_netlink(), NULL, NULL), *next;
+	struct netlink *nl = kernel_netlink();
+	struct prefix p = prefix(text);
+
 	assert_int_equal(netlink_addr_add(nl, LO, &p), 0);
-	assert_int_equal(plane_address_add(nl, LO, &p, &of_others), 0);
-	assert_true(of_others);
+	assert_int_equal(plane_addrs_add(a, "lo", &p), 0);
+	assert_false(plane_addrs_has(a, "lo", &p));
+	assert_true(plane_addrs_remove(a, "lo", &p) < 0);
+	expect_addr(&p, 0, 1);
 	assert_int_equal(netlink_addr_remove(nl, LO, &p), 0);
-	assert_int_equal(plane_address_add(nl, LO, &p, &of_others), 0);
-	assert_false(of_others);
-	assert_int_equal(plane_address_add(nl, LO, &p, &of_others), 0); /* by the next plane */
-	assert_false(of_others);
-	assert_int_equal(plane_address_add(nl, LO, &p, NULL), 0);
-	assert_int_equal(netlink_addr_remove(nl, LO, &p), 0);
-	assert_int_equal(plane_address_add(nl, 4242, &p, NULL), -ENODEV);
+	assert_int_equal(plane_addrs_add(a, "lo", &p), 0);
+	assert_int_equal(plane_addrs_add(a, "lo", &p), 0);
+	assert_true(plane_addrs_has(a, "lo", &p));
+	assert_false(plane_addrs_has(a, "dummy0", &p));
+	expect_addr(&p, 1, 0);
+	next = plane_addrs_new(nl, NULL, NULL); /* which the kernel tells whose it is */
+	assert_int_equal(plane_addrs_add(next, "lo", &p), 0);
+	assert_true(plane_addrs_has(next, "lo", &p));
+	assert_int_equal(plane_addrs_remove(next, "lo", &p), 0);
+	expect_addr(&p, 0, 0);
+	assert_int_equal(plane_addrs_add(a, "nothing", &p), -ENODEV);
+	assert_false(plane_addrs_has(a, "nothing", &p));
+	plane_addrs_free(a);
+	plane_addrs_free(next);
 }
 
 static void addresses_of_others(void **state)
 {
+	struct plane_addrs *a = plane_addrs_new(kernel_netlink(), NULL, NULL);
+	struct prefix wide = prefix("fd00:7::7/64"), host = prefix("fd00:7::7/128");
+
 	(void)state;
 	an_address("198.51.100.7/32");
 	an_address("fd00:7::7/128");
+	assert_int_equal(netlink_addr_add(kernel_netlink(), LO, &wide), 0);
+	assert_int_equal(plane_addrs_add(a, "lo", &host), 0); /* which is there already */
+	assert_false(plane_addrs_has(a, "lo", &host));
+	expect_addr(&wide, 0, 1);
+	assert_int_equal(netlink_addr_remove(kernel_netlink(), LO, &wide), 0);
+	plane_addrs_free(a);
+}
+
+/* A kernel that does not tell whose an address is. */
+static void without_the_kernels_word(const char *text)
+{
+	struct plane_addrs *a = plane_with_memory();
+	struct prefix p = prefix(text);
+
+	assert_int_equal(plane_addrs_add(a, "lo", &p), 0);
+	plane_addrs_free(a);
+	assert_int_equal(netlink_addr_add(kernel_netlink(), LO, &p), 0);
+	expect_addr(&p, 0, 1);
+	a = plane_with_memory();
+	assert_true(plane_addrs_has(a, "lo", &p));
+	assert_int_equal(plane_addrs_add(a, "lo", &p), 0);
+	assert_int_equal(plane_addrs_remove(a, "lo", &p), 0);
+	expect_addr(&p, 0, 0);
+	plane_addrs_free(a);
+	a = plane_with_memory();
+	assert_false(plane_addrs_has(a, "lo", &p));
+	plane_addrs_free(a);
+}
+
+static void our_addresses_outlive_a_plane(void **state)
+{
+	(void)state;
+	without_the_kernels_word("198.51.100.8/32");
+	without_the_kernels_word("fd00:7::8/128");
+}
+
+/* Somebody took it away meanwhile: what comes in its place is not ours. */
+static void an_address_that_went_is_not_ours(void **state)
+{
+	struct prefix p = prefix("198.51.100.9/32");
+	struct plane_addrs *a = plane_with_memory();
+
+	(void)state;
+	assert_int_equal(plane_addrs_add(a, "lo", &p), 0);
+	plane_addrs_free(a);
+	assert_int_equal(netlink_addr_remove(kernel_netlink(), LO, &p), 0);
+	a = plane_with_memory();
+	assert_false(plane_addrs_has(a, "lo", &p));
+	assert_int_equal(netlink_addr_add(kernel_netlink(), LO, &p), 0);
+	assert_int_equal(plane_addrs_add(a, "lo", &p), 0);
+	assert_true(plane_addrs_remove(a, "lo", &p) < 0);
+	expect_addr(&p, 0, 1);
+	assert_int_equal(netlink_addr_remove(kernel_netlink(), LO, &p), 0);
+	plane_addrs_free(a);
+}
+
+static void what_the_next_ike_does_not_want_goes(void **state)
+{
+	struct prefix wanted = prefix("198.51.100.10/32"), other = prefix("fd00:7::10/128");
+	struct plane_addrs *a = plane_with_memory();
+
+	(void)state;
+	assert_int_equal(plane_addrs_add(a, "lo", &wanted), 0);
+	assert_int_equal(plane_addrs_add(a, "lo", &other), 0);
+	plane_addrs_free(a);
+	a = plane_with_memory();
+	plane_addrs_unclaim(a);
+	assert_int_equal(plane_addrs_add(a, "lo", &wanted), 0);
+	plane_addrs_settle(a);
+	expect_addr(&wanted, 1, 0);
+	expect_addr(&other, 0, 0);
+	plane_addrs_unclaim(a);
+	plane_addrs_settle(a);
+	expect_addr(&wanted, 0, 0);
+	plane_addrs_free(a);
+	close(memory_fd);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(not_in_anothers_place), cmocka_unit_test(our_own_again),
-		cmocka_unit_test(by_a_tunnel),		 cmocka_unit_test(beside_anothers),
-		cmocka_unit_test(addresses_of_others),	 cmocka_unit_test(in_the_place_of_ours),
+		cmocka_unit_test(not_in_anothers_place),
+		cmocka_unit_test(our_own_again),
+		cmocka_unit_test(by_a_tunnel),
+		cmocka_unit_test(beside_anothers),
+		cmocka_unit_test(in_the_place_of_ours),
+		cmocka_unit_test(addresses_of_others),
+		cmocka_unit_test(our_addresses_outlive_a_plane),
+		cmocka_unit_test(an_address_that_went_is_not_ours),
+		cmocka_unit_test(what_the_next_ike_does_not_want_goes),
 	};
 
 	kernel_namespace("test_plane_routes");

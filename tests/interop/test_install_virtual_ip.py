@@ -3,9 +3,11 @@
 the one that install-virtual-ip-on names, as long as the IKE_SA has them.
 """
 import os
+import signal
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
+from tests.support.killing import SPLIT, reconnect  # noqa: E402
 from tests.support.pair import Pair, answered, one_of_each  # noqa: E402
 from tests.support.poll import until  # noqa: E402
 from tests.support.suite import Suite, check, check_equal  # noqa: E402
@@ -71,6 +73,27 @@ def switched(pair, tun, other):
     until("no virtual address", lambda: not virtual(pair, tun))
 
 
+def kept_over_kills(pair, other):
+    """Whoever sets them is killed: they stay, and are known for ours."""
+    setup(pair, f"install-virtual-ip=yes\n    install-virtual-ip-on={other}")
+    pair.ours.initiate(NAME)
+    pair.both_up(NAME)
+    until("two virtual addresses", lambda: len(virtual(pair, other)) == 2)
+    got = virtual(pair, other)
+    for role in ("plane", "ike", "plane"):
+        old = pair.ours.roles()[role]
+        os.kill(old, signal.SIGKILL)
+        until(f"a new {role}", lambda role=role, old=old: len(pair.ours.roles()) == 3 and
+              pair.ours.roles()[role] != old)
+        reconnect(pair.ours)
+        one_of_each(pair.ours, NAME)
+        ping(pair, got[0])
+        check_equal(virtual(pair, other), got, f"virtual addresses after a kill of {role}")
+    pair.theirs.terminate(NAME)
+    pair.both_down(NAME)
+    until("no virtual address", lambda: not virtual(pair, other))
+
+
 def ends_clean(pair, other):
     setup(pair, f"install-virtual-ip=yes\n    install-virtual-ip-on={other}")
     pair.ours.initiate(NAME)
@@ -90,7 +113,7 @@ def main(pair_kind=Pair, tunnel_of=tunnel):
     ours, theirs = tunnel_of(NAME, 1, inside=(4, 6))
     ours = change(ours, local_ts="%dynamic", inside=(), extra=("leftsourceip=%config4,%config6",))
     theirs = change(theirs, remote_ts="dynamic", extra=("pools = vp4, vp6",))
-    with pair_kind([(ours, theirs)]) as pair:
+    with pair_kind([(ours, theirs)], ipsecd_options=SPLIT) as pair:
         other = pair.namespaces[0]
         other.ip("link", "add", "vips", "type", "bridge")
         other.ip("link", "set", "vips", "up")
@@ -103,6 +126,7 @@ def main(pair_kind=Pair, tunnel_of=tunnel):
         for title, function, *args in (
                 ("on the tunnel's device", comes_and_goes, ours.device),
                 ("switched while it is up", switched, ours.device, "vips"),
+                ("over kills", kept_over_kills, "vips"),
                 ("at the end", ends_clean, "vips")):
             suite.case(title, function, pair, *args, logs=(pair.ours, pair.theirs))
     return suite.finish()
