@@ -17,6 +17,7 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 LIBC.ptrace.restype = ctypes.c_long
 LIBC.ptrace.argtypes = (ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p)
 CONT, GETREGS, SETREGS, DETACH, SEIZE, INTERRUPT = 7, 12, 13, 17, 0x4206, 0x4207
+SECCOMP_GET_METADATA = 0x420d
 WALL = 0x40000000
 AT_ENTRY = 9
 CODE = b"\x0f\x05\xcc"
@@ -71,9 +72,9 @@ class Owned:
 
     # -- ptrace
 
-    def _ptrace(self, request, data=None):
+    def _ptrace(self, request, data=None, address=None):
         ctypes.set_errno(0)
-        if LIBC.ptrace(request, self.pid, None, data) < 0 and ctypes.get_errno():
+        if LIBC.ptrace(request, self.pid, address, data) < 0 and ctypes.get_errno():
             error = ctypes.get_errno()
             if error == errno.ESRCH:
                 self._reap()
@@ -100,6 +101,19 @@ class Owned:
     def _set_registers(self, registers):
         raw = (ctypes.c_ulong * len(REGISTERS))(*(registers[name] for name in REGISTERS))
         self._ptrace(SETREGS, ctypes.cast(raw, ctypes.c_void_p))
+
+    def filter_flags(self):
+        """Of each of its system call filters, the oldest first: with what it was loaded."""
+        flags = []
+        while True:
+            about = (ctypes.c_uint64 * 2)(len(flags), 0)
+            try:
+                self._ptrace(SECCOMP_GET_METADATA, ctypes.cast(about, ctypes.c_void_p), ctypes.sizeof(about))
+            except OSError as why:
+                if why.errno == errno.ENOENT:
+                    return flags
+                raise
+            flags.append(about[1])
 
     def _stop_while_it_waits(self):
         """In the middle of something its links would be mixed up."""
