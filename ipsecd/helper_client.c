@@ -5,6 +5,7 @@
 #include "ipsecd/ipc/link.h"
 #include "ipsecd/loaded.h"
 #include "lib/mono.h"
+#include "lib/text.h"
 
 #include <ev.h>
 #include <poll.h>
@@ -356,11 +357,7 @@ static void on_loaded(struct helper_client *c, struct ipc_message *m)
 		say(c, "a configuration", "the length, or no memory with it");
 		c->host.unread(c->host.ctx, "the helper process answers what is no answer");
 	} else if (!generation) {
-		size_t n = why.len < sizeof(text) - 1 ? why.len : sizeof(text) - 1;
-
-		for (size_t i = 0; i < n; i++)
-			text[i] = (char)(why.ptr[i] < 0x20 || why.ptr[i] > 0x7e ? '?' : why.ptr[i]);
-		text[n] = '\0';
+		text_clean(text, sizeof(text), why.ptr, why.len);
 		c->host.unread(c->host.ctx, text);
 	} else {
 		take_loaded(c, generation, m->fds[0]);

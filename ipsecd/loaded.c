@@ -1,6 +1,7 @@
 /* Head, messages, settings, connections, secrets; each encoded thing behind its length. */
 #include "ipsecd/loaded.h"
 #include "ipsecd/model/conn_codec.h"
+#include "lib/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -105,9 +106,7 @@ static char *get_string(struct reader *r)
 	copy = malloc(s.len + 1);
 	if (!copy)
 		return NULL;
-	for (size_t i = 0; i < s.len; i++)
-		copy[i] = (char)(s.ptr[i] < 0x20 || s.ptr[i] == 0x7f ? '?' : s.ptr[i]);
-	copy[s.len] = '\0';
+	text_clean(copy, s.len + 1, s.ptr, s.len);
 	return copy;
 }
 

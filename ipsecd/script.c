@@ -4,6 +4,7 @@
  * the scripts are for. A job that ends makes room; its line goes behind the others. */
 #include "ipsecd/script.h"
 #include "lib/mono.h"
+#include "lib/text.h"
 
 #include <errno.h>
 #include <ev.h>
@@ -86,7 +87,8 @@ static void take_output(struct job *j, const char *data, size_t n)
 		}
 		if (j->len == LINE_MAX_LEN - 1)
 			end_line(j);
-		j->text[j->len++] = (unsigned char)c < 0x20 || c == 0x7f ? ' ' : c;
+		j->text[j->len] = text_is_control(j->len ? j->text[j->len - 1] : 0, c) ? ' ' : c;
+		j->len++;
 	}
 }
 

@@ -3,6 +3,7 @@
 #include "ipsecd/ipc/name.h"
 #include "ipsecd/supervise_parts.h"
 #include "lib/notify.h"
+#include "lib/text.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -13,17 +14,6 @@
 #define NOTICES		 20  /* to the service manager, a second */
 #define REFUSALS	 10  /* told in a second */
 #define TEXT_MAX	 1024
-
-/* Nobody forges a line's beginning, or plays with a terminal. */
-static void clean(char *out, size_t size, const void *text, size_t len)
-{
-	const unsigned char *from = text;
-	size_t n = 0;
-
-	for (size_t i = 0; i < len && n + 1 < size; i++)
-		out[n++] = (char)(from[i] < ' ' || from[i] == 0x7f ? '?' : from[i]);
-	out[n] = '\0';
-}
 
 static const char *word(const struct process *p)
 {
@@ -57,13 +47,13 @@ static void on_log(struct process *p, struct ipc_message *m)
 	if (m->body.len < sizeof(head) || !may_log(p))
 		return;
 	memcpy(&head, m->body.ptr, sizeof(head));
-	clean(subsystem, sizeof(subsystem), head.subsystem,
-	      strnlen(head.subsystem, sizeof(head.subsystem)));
-	clean(name, sizeof(name), head.name, strnlen(head.name, sizeof(head.name)));
-	clean(text, sizeof(text), m->body.ptr + sizeof(head), m->body.len - sizeof(head));
+	text_clean(subsystem, sizeof(subsystem), head.subsystem,
+		   strnlen(head.subsystem, sizeof(head.subsystem)));
+	text_clean(name, sizeof(name), head.name, strnlen(head.name, sizeof(head.name)));
+	text_clean(text, sizeof(text), m->body.ptr + sizeof(head), m->body.len - sizeof(head));
 	if (head.level > LOG_LEVEL_DEBUG)
 		head.level = LOG_LEVEL_ERROR;
-	clean(p->last, sizeof(p->last), text, strlen(text));
+	text_clean(p->last, sizeof(p->last), text, strlen(text));
 	if (head.level <= log->level)
 		log->write(log->ctx, (enum log_level)head.level, subsystem, name, text);
 }
@@ -90,7 +80,7 @@ static void refuse(struct process *p, const char *what, const char *name)
 {
 	char text[IPC_NAME_MAX];
 
-	clean(text, sizeof(text), name, strlen(name));
+	text_clean(text, sizeof(text), name, strlen(name));
 	if (may_log(p))
 		log_to(p->supervisor->log, LOG_LEVEL_ERROR, "job", "", "%s wants '%s' %s, refused",
 		       word(p), text, what);
@@ -148,9 +138,9 @@ static void on_failed(struct process *p, struct ipc_message *m)
 {
 	char text[TEXT_MAX];
 
-	clean(text, sizeof(text), m->body.ptr, m->body.len);
+	text_clean(text, sizeof(text), m->body.ptr, m->body.len);
 	p->failed = true;
-	clean(p->last, sizeof(p->last), text, strlen(text));
+	text_clean(p->last, sizeof(p->last), text, strlen(text));
 	if (may_log(p))
 		log_to(p->supervisor->log, LOG_LEVEL_ERROR, "job", "", "%s can't start: %s",
 		       word(p), text);
@@ -162,7 +152,7 @@ static void on_status(struct process *p, struct ipc_message *m)
 
 	if (!may_notify(p))
 		return;
-	clean(text, sizeof(text), m->body.ptr, m->body.len);
+	text_clean(text, sizeof(text), m->body.ptr, m->body.len);
 	supervise_status(p->supervisor, text);
 }
 
@@ -251,7 +241,7 @@ static void tell_stderr(struct process *p)
 	char text[LAST_LINE_MAX];
 
 	p->says.burst = LINES_OF_STDERR;
-	clean(text, sizeof(text), p->stderr_line, p->stderr_len);
+	text_clean(text, sizeof(text), p->stderr_line, p->stderr_len);
 	p->stderr_len = 0;
 	if (!text[0])
 		return;

@@ -1,5 +1,6 @@
 /* The list of messages of a configuration: what was wrong, and where. */
 #include "ipsecd/config/errors.h"
+#include "lib/text.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -88,14 +89,14 @@ const char *config_quote(struct span word, char *text)
 	size_t at = 0;
 
 	for (size_t i = 0; i < word.len; i++) {
-		uint8_t c = word.ptr[i];
+		char before = i ? (char)word.ptr[i - 1] : 0, c = (char)word.ptr[i];
 
 		if (at + 4 >= CONFIG_QUOTE) {
 			memcpy(text + at, "...", 3);
 			at += 3;
 			break;
 		}
-		text[at++] = c < 0x20 || c == 0x7f ? '?' : (char)c;
+		text[at++] = text_is_control(before, c) ? '?' : c;
 	}
 	text[at] = '\0';
 	return text;

@@ -2,6 +2,7 @@
 #include "ipsecd/ipc/helper_body.h"
 #include "ipsecd/ipc/link.h"
 #include "ipsecd/model/algorithm.h"
+#include "lib/text.h"
 
 #include <sys/socket.h>
 
@@ -169,10 +170,7 @@ const char *ipc_resolved_check(struct span body, struct ipc_resolved *out)
 			return "an address";
 	}
 	out->why[sizeof(out->why) - 1] = '\0';
-	for (char *c = out->why; *c; c++) {
-		if ((unsigned char)*c < 0x20 || *c == 0x7f)
-			*c = '?';
-	}
+	text_clean(out->why, sizeof(out->why), out->why, strlen(out->why));
 	return NULL;
 }
 
@@ -210,7 +208,7 @@ static char *take_string(struct span *rest, size_t max)
 	if (!end || (size_t)(end - rest->ptr) >= max)
 		return NULL;
 	for (const uint8_t *c = rest->ptr; c < end; c++) {
-		if (*c < 0x20 || *c == 0x7f)
+		if (text_is_control(0, (char)*c))
 			return NULL;
 	}
 	*rest = span_of(end + 1, rest->len - (size_t)(end + 1 - rest->ptr));

@@ -1,5 +1,6 @@
 /* Names as bodies. */
 #include "ipsecd/ipc/name.h"
+#include "lib/text.h"
 
 #include <stdio.h>
 
@@ -10,11 +11,7 @@ const struct ipc_name *ipc_name(const struct ipc_message *m)
 	if (m->body.len != sizeof(*n) || n->name[0] == '\0' ||
 	    !memchr(n->name, '\0', sizeof(n->name)))
 		return NULL;
-	for (const char *c = n->name; *c; c++) {
-		if ((unsigned char)*c < ' ' || *c == 0x7f)
-			return NULL;
-	}
-	return n;
+	return text_is_clean(n->name, strlen(n->name)) ? n : NULL;
 }
 
 bool ipc_send_name(struct ipc_link *link, uint32_t verb, const char *name, int fd)

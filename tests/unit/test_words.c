@@ -1,4 +1,6 @@
-/* Words that people type: numbers, times and sizes at their limits; the nearest word. */
+/* Words that people type: numbers, times and sizes at their limits; the nearest word. And text of
+ * others, cleaned. */
+#include "lib/text.h"
 #include "lib/words.h"
 
 #include <stdarg.h>
@@ -88,12 +90,42 @@ static void test_nearest(void **state)
 	assert_null(words_nearest("", list));
 }
 
+static void cleaned(const char *text, size_t len, size_t room, const char *want)
+{
+	char out[64];
+
+	memset(out, 'x', sizeof(out));
+	text_clean(out, room, text, len);
+	assert_string_equal(out, want);
+	assert_int_equal(out[room], 'x');
+	assert_int_equal(text_is_clean(text, len), !strchr(want, '?'));
+}
+
+/* No line is forged, no terminal played with; what people write in their languages stays. */
+static void test_clean_text(void **state)
+{
+	char in_place[] = "a\tb\xc2\x9b"
+			  "31m";
+
+	(void)state;
+	cleaned("plain", 5, 32, "plain");
+	cleaned("", 0, 1, "");
+	cleaned("long", 4, 3, "lo");
+	cleaned("a\nb\r\x1b[31m\x7f\0z", 12, 32, "a?b??[31m??z");
+	cleaned("Zürich, 東京, Àé", 20, 32, "Zürich, 東京, À\xc3"); /* cut where it was */
+	cleaned("\xc2\x9b"
+		"31m \xc2\x85.",
+		8, 32, "\xc2?31m \xc2?");
+	cleaned("\xc2\xa0\xc3\x80\x80", 5, 32, "\xc2\xa0\xc3\x80\x80");
+	text_clean(in_place, sizeof(in_place), in_place, sizeof(in_place) - 1);
+	assert_string_equal(in_place, "a?b\xc2?31m");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_durations),
-		cmocka_unit_test(test_numbers),
-		cmocka_unit_test(test_sizes),
+		cmocka_unit_test(test_clean_text), cmocka_unit_test(test_durations),
+		cmocka_unit_test(test_numbers),	   cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_nearest),
 	};
 
