@@ -39,14 +39,11 @@ void udp_socket_queues(int fd, int in)
 		set(fd, SOL_SOCKET, SO_SNDBUF, QUEUE_IKE);
 }
 
-void udp_socket_df(struct udp_socket *s, bool df)
+void udp_socket_discover(struct udp_socket *s, int how)
 {
-	if (s->family != AF_INET || s->df == df)
-		return;
-	/* WANT, not DO: what turns out to be too big for the path goes in fragments until the
-	 * device's MTU has followed, instead of being lost. */
-	if (set(s->fd, IPPROTO_IP, IP_MTU_DISCOVER, df ? IP_PMTUDISC_WANT : IP_PMTUDISC_DONT))
-		s->df = df;
+	if (s->family == AF_INET && s->discover != how &&
+	    set(s->fd, IPPROTO_IP, IP_MTU_DISCOVER, how))
+		s->discover = how;
 }
 
 bool udp_socket_family(int fd, int family)

@@ -28,7 +28,7 @@ struct udp_socket {
 	int fd;
 	int family;
 	uint16_t port; /* 0: raw, of bare ESP */
-	bool df;       /* IPv4: what it sends must not be fragmented */
+	int discover;  /* IPv4: IP_MTU_DISCOVER as it is set; a new socket has DONT */
 	bool segment;  /* the kernel cuts what is sent (UDP_SEGMENT) */
 	bool merge;    /* and merges what comes (UDP_GRO) */
 	ev_io watcher;
@@ -71,8 +71,10 @@ struct udp {
 
 /* ---- udp.c ---- */
 
-/* Of the DF bit of what the socket sends from now on (IPv4). */
-void udp_socket_df(struct udp_socket *s, bool df);
+/* Of what the socket sends from now on (IPv4): DONT, no DF; DO, DF, and refused where the path is
+ * known not to hold it; WANT, in fragments there. WANT alone would not do: the kernel then sets DF
+ * on messages that are whole no longer than the path, not on a run that it cuts. */
+void udp_socket_discover(struct udp_socket *s, int how);
 
 /* As large as that is allowed; the default is no error. */
 void udp_socket_queues(int fd, int in);

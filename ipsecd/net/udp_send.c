@@ -102,9 +102,11 @@ static void note_refusal(struct udp *u, const struct udp_run *run, int error)
 	if ((!addr_equal(&r->to, &run->to->addr) || !r->until) &&
 	    log_limit_pass(&u->refusal_log, mono_now()))
 		log_to(u->host.log, LOG_LEVEL_INFO, "net", "",
-		       "datagrams of %zu bytes for %s can't be cut by the kernel (%s): sent one by "
-		       "one",
-		       run->size, addr_format(&run->to->addr, to), strerror(error));
+		       "datagrams of %zu bytes for %s: %s: sent one by one%s", run->size,
+		       addr_format(&run->to->addr, to),
+		       too_big ? "longer than the path holds, as far as is known"
+			       : "can't be cut by the kernel",
+		       too_big ? ", in fragments" : "");
 	*r = (struct udp_refusal){.to = run->to->addr,
 				  .size = too_big ? run->size : 0,
 				  .until = mono_now() + REFUSED_FOR};
@@ -157,7 +159,7 @@ static bool send_parts(struct udp *u, const struct endpoint *local, const struct
 	}
 	msg.msg_namelen = endpoint_to_sockaddr(remote, &to);
 	put_source(&msg, &local->addr);
-	udp_socket_df(s, false);
+	udp_socket_discover(s, IP_PMTUDISC_DONT);
 	return count(u, send_message(s, &msg));
 }
 
@@ -179,10 +181,10 @@ bool udp_send_keepalive(struct udp *u, const struct endpoint *local, const struc
 
 /* ---- runs ---- */
 
-/* Messages of one socket and one DF bit, for one call. */
+/* Messages of one socket and one way with DF, for one call. */
 struct outbox {
 	struct udp_socket *s;
-	bool df;
+	int discover;
 	unsigned n;
 	struct mmsghdr messages[UDP_BATCH];
 	struct iovec iov[UDP_BATCH];
@@ -199,7 +201,8 @@ static void fail(struct udp *u, struct udp_run *run, int error)
 	run->lost++;
 }
 
-/* Without the cmsg that has it cut, which is the last. */
+/* What is too big for the path goes in fragments until the device's MTU has followed, instead of
+ * being lost. Without the cmsg that has it cut, which is the last. */
 static void send_singly(struct outbox *o, unsigned at)
 {
 	struct msghdr m = o->messages[at].msg_hdr;
@@ -207,8 +210,11 @@ static void send_singly(struct outbox *o, unsigned at)
 	struct iovec all = o->iov[at], one;
 	struct udp *u = o->s->owner;
 
+	if (o->discover == IP_PMTUDISC_DO)
+		udp_socket_discover(o->s, IP_PMTUDISC_WANT);
 	m.msg_iov = &one;
-	m.msg_controllen -= CMSG_SPACE(sizeof(uint16_t));
+	if (o->datagrams[at] > 1)
+		m.msg_controllen -= CMSG_SPACE(sizeof(uint16_t));
 	for (size_t done = 0; done < all.iov_len; done += run->size) {
 		one = (struct iovec){(uint8_t *)all.iov_base + done, all.iov_len - done};
 		if (one.iov_len > run->size)
@@ -218,6 +224,13 @@ static void send_singly(struct outbox *o, unsigned at)
 		else
 			fail(u, run, errno);
 	}
+}
+
+static bool may_go_singly(const struct outbox *o, unsigned at, int error)
+{
+	if (o->datagrams[at] > 1)
+		return refuses_segments(error);
+	return error == EMSGSIZE && o->discover == IP_PMTUDISC_DO && o->s->family == AF_INET;
 }
 
 /* The message that a call ended at. */
@@ -234,7 +247,7 @@ static void send_again(struct outbox *o, unsigned at)
 	}
 	if (error != EAGAIN)
 		error = errno;
-	if (n > 1 && refuses_segments(error)) {
+	if (may_go_singly(o, at, error)) {
 		note_refusal(u, o->runs[at], error);
 		send_singly(o, at);
 		return;
@@ -249,9 +262,8 @@ static void flush(struct outbox *o)
 	unsigned done = 0;
 	int n;
 
-	if (o->n)
-		udp_socket_df(o->s, o->df);
 	while (done < o->n) {
+		udp_socket_discover(o->s, o->discover);
 		n = sendmmsg(o->s->fd, o->messages + done, o->n - done, FLAGS);
 		if (n <= 0)
 			send_again(o, done++);
@@ -287,19 +299,19 @@ static size_t at_a_time(struct udp_socket *s, const struct udp_run *run)
 
 	if (!s->segment || n < 2 || run->datagrams.len <= run->size)
 		return 1;
-	if (s->owner->refusals && refused(s->owner, &run->to->addr, run->size))
-		return 1;
 	return n < SEGMENTS_MOST ? n : SEGMENTS_MOST;
 }
 
 static void add_run(struct outbox *o, struct udp_socket *s, struct udp_run *run)
 {
-	size_t most = at_a_time(s, run) * run->size, len = run->datagrams.len;
+	bool known = s->owner->refusals && refused(s->owner, &run->to->addr, run->size);
+	size_t most = known ? run->size : at_a_time(s, run) * run->size, len = run->datagrams.len;
+	int discover = !run->df ? IP_PMTUDISC_DONT : known ? IP_PMTUDISC_WANT : IP_PMTUDISC_DO;
 
-	if (o->n && (o->s != s || o->df != run->df))
+	if (o->n && (o->s != s || o->discover != discover))
 		flush(o);
 	o->s = s;
-	o->df = run->df;
+	o->discover = discover;
 	for (size_t done = 0; done < len; done += most) {
 		size_t n = len - done < most ? len - done : most;
 

@@ -447,6 +447,72 @@ static void segments_too_big(void **state)
 	close_all();
 }
 
+/* The next datagram to the peer, as it was on the way, one or a run of them: has it DF? */
+static bool has_df(int raw)
+{
+	uint8_t packet[28];
+
+	do
+		assert_true(recv(raw, packet, sizeof(packet), 0) == sizeof(packet));
+	while (packet[22] != PEER >> 8 || packet[23] != (PEER & 0xff));
+	return packet[6] & 0x40;
+}
+
+/* One or a run that the kernel cuts: the network may fragment it, or tell us. */
+static void runs_have_df(void **state)
+{
+	static uint8_t data[40 * 1000];
+	const struct timeval patience = {.tv_sec = 5};
+	int raw = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_UDP);
+
+	(void)state;
+	fill(data, sizeof(data));
+	assert_int_equal(setsockopt(raw, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
+	assert_int_equal(netlink_link_set_mtu(kernel_netlink(), 1, 1500), 0);
+	open_peer(AF_INET);
+	open_sockets(true);
+	for (unsigned i = 0; i < 6; i++) {
+		struct udp_run run = run_of(data, i / 2 ? i / 2 * 20000 : 1000, 1000);
+
+		run.df = i % 2;
+		udp_send_runs(u, &run, 1);
+		assert_int_equal(run.error, 0);
+		assert_int_equal(has_df(raw), run.df);
+		expect_at_peer(data, run.datagrams.len, 1000, 0);
+		while (recv(raw, data, 0, MSG_DONTWAIT) >= 0)
+			;
+	}
+	assert_int_equal(n_too_big, 0);
+	assert_int_equal(netlink_link_set_mtu(kernel_netlink(), 1, 65536), 0);
+	close(raw);
+	close_all();
+}
+
+/* Told, and not lost. */
+static void one_too_big(void **state)
+{
+	static uint8_t data[3000];
+	struct udp_run run;
+
+	(void)state;
+	fill(data, sizeof(data));
+	assert_int_equal(netlink_link_set_mtu(kernel_netlink(), 1, 1500), 0);
+	open_peer(AF_INET);
+	open_sockets(true);
+	for (unsigned i = 0; i < 3; i++) {
+		run = run_of(data, sizeof(data), sizeof(data));
+		run.df = true;
+		udp_send_runs(u, &run, 1);
+		assert_int_equal(run.error, 0);
+		expect_at_peer(data, sizeof(data), sizeof(data), 0);
+	}
+	assert_int_equal(n_too_big, 1);
+	assert_int_equal(udp_counters(u)->sent, 3);
+	assert_int_equal(udp_counters(u)->send_failed, 0);
+	assert_int_equal(netlink_link_set_mtu(kernel_netlink(), 1, 65536), 0);
+	close_all();
+}
+
 /* Nobody at one destination: the ICMP error that comes back costs no other's packet. */
 static void errors_of_others(void **state)
 {
@@ -680,6 +746,8 @@ int main(void)
 		cmocka_unit_test(keepalives_and_runts),
 		cmocka_unit_test(refused_segments_go_singly),
 		cmocka_unit_test(segments_too_big),
+		cmocka_unit_test(runs_have_df),
+		cmocka_unit_test(one_too_big),
 		cmocka_unit_test(errors_of_others),
 		cmocka_unit_test(forged_errors),
 		cmocka_unit_test(no_socket_for_it),
