@@ -3,9 +3,10 @@
  * not as copies: whatever instruction was the last one, the next process goes on from it.
  *
  * The memory comes in chunks that never move, so that counters can be used where they lie. A
- * slot holds one tunnel or one CHILD_SA. One that was being filled when its writer was killed is
- * recognised and dropped; what changes in the life of a slot is written to a second place and
- * becomes valid with one store. Freed slots are cleansed. Pure: no clock, no descriptor, no log.
+ * slot holds one tunnel or one CHILD_SA; chunks have slots of one of a few sizes. One that was
+ * being filled when its writer was killed is recognised and dropped; what changes in the life of a
+ * slot is written to a second place and becomes valid with one store. Freed slots are cleansed.
+ * Pure: no clock, no descriptor, no log.
  *
  * Host byte order and this build's structures: another version's memory is refused. Not
  * thread-safe, but the live parts are whoever's the SA is. */
@@ -15,14 +16,15 @@
 #include "ipsecd/dataplane/dataplane.h"
 #include "ipsecd/dataplane/replay.h"
 
-#define AREA_VERSION	2
+#define AREA_VERSION	3
 #define AREA_CHUNK	65536u
 #define AREA_CHUNKS_MAX 16384u /* 1 GB */
 #define AREA_CACHE_LINE 64
 
 enum { LIVE_IN = 1, LIVE_OUT = 2 };
 
-/* The part of a CHILD_SA that packets change. Flags are bytes, 0 or 1. */
+/* The part of a CHILD_SA that packets change. Flags are bytes, 0 or 1. The window is as long as the
+ * CHILD_SA's is. */
 struct sa_live {
 	/* Last number used; advanced before a packet is sealed with it. The kernel plane: while
 	 * `remaking`, the number from which the outbound state goes on. */
@@ -96,6 +98,16 @@ void area_child_set(struct area_slot *s, const struct child_sa *child);
 /* With keys (child_sa_cleanse), and `tunnel` the id that its tunnel has now. */
 void area_child_get(const struct area_slot *s, struct child_sa *out, struct area_numbers *numbers);
 struct sa_live *area_child_live(struct area_slot *s);
+/* Selectors and keys where they lie: nobody changes them, and they are cleansed with the slot. */
+struct area_child_parts {
+	const struct ts *local_ts, *remote_ts;
+	uint8_t n_local_ts, n_remote_ts;
+	struct area_keys {
+		struct span encr, integ;
+	} in, out;
+};
+
+struct area_child_parts area_child_parts(const struct area_slot *s);
 /* The same SA: SPIs, algorithms and keys. */
 bool area_child_is(const struct area_slot *s, const struct child_sa *child);
 

@@ -24,24 +24,37 @@ struct tunnel_body {
 	struct tunnel_version versions[2];
 };
 
+/* What a CHILD_SA has beside selectors and keys. */
+#define CHILD_HEAD offsetof(struct child_sa, local_ts)
+
+/* Behind it, on a line of its own, is struct sa_live, as long as the window is; then struct
+ * child_rest, the selectors, those of this end first, and the keys: in.encr, in.integ, out.encr,
+ * out.integ. */
 struct child_body {
-	struct sa_live live;
-	struct child_version versions[2];
+	uint64_t check; /* of all that never changes, and the slot's serial */
 	struct {
 		uint64_t tunnel; /* the serial of its slot */
-		uint32_t tunnel_index;
 		struct area_numbers numbers;
-		struct child_sa sa;
+		uint32_t tunnel_index;
+		uint16_t replay_window;
+		uint8_t n_local_ts, n_remote_ts;
+		struct {
+			uint8_t encr, integ;
+		} in, out; /* lengths */
 	} fixed;
-	uint64_t check; /* of `fixed` and the slot's serial */
 };
 
-/* In the area. */
+struct child_rest {
+	struct child_version versions[2];
+	uint8_t head[CHILD_HEAD];
+};
+
+/* In the area; of a CHILD_SA there is as much as child_body says. */
 struct slot {
-	uint32_t state;	  /* enum slot_state; written last */
-	uint32_t current; /* which version is valid */
-	uint64_t serial;  /* never given twice */
-	_Alignas(AREA_CACHE_LINE) union {
+	_Alignas(AREA_CACHE_LINE) uint32_t state; /* enum slot_state; written last */
+	uint32_t current;			  /* which version is valid */
+	uint64_t serial;			  /* never given twice */
+	union {
 		struct tunnel_body tunnel;
 		struct child_body child;
 	} body;
@@ -53,16 +66,40 @@ struct header {
 	uint32_t chunks; /* that have been given */
 };
 
-#define SLOTS ((AREA_CHUNK - AREA_CACHE_LINE) / sizeof(struct slot)) /* of a chunk */
+/* The first line of each chunk. */
+struct chunk_line {
+	uint8_t header[AREA_CACHE_LINE - sizeof(uint32_t)]; /* of the first one: struct header */
+	uint32_t slot_lines;				    /* how many lines its slots have */
+};
 
-_Static_assert(sizeof(struct header) <= AREA_CACHE_LINE, "the header has one line");
-_Static_assert(sizeof(struct slot) % AREA_CACHE_LINE == 0, "slots begin lines");
+/* The sizes of slots, in lines: of a CHILD_SA as most are, of a tunnel and a CHILD_SA with a longer
+ * window or more selectors, and of the longest. */
+#define AREA_SIZES	  3
+#define AREA_LINES(bytes) (((bytes) + AREA_CACHE_LINE - 1) / AREA_CACHE_LINE)
+#define AREA_LINES_CHILD  12
+#define AREA_LINES_TUNNEL AREA_LINES(sizeof(struct slot))
+#define AREA_LINES_LONGEST                                                                 \
+	AREA_LINES(AREA_CACHE_LINE + offsetof(struct sa_live, replay) + REPLAY_BYTES_MAX + \
+		   sizeof(struct child_rest) + 2 * TS_LIST_MAX * sizeof(struct ts) +       \
+		   2 * sizeof(struct child_keys))
+
+#define CHUNK_LINES (AREA_CHUNK / AREA_CACHE_LINE) /* a slot's index is below this in its chunk */
+
+_Static_assert(sizeof(struct header) <= sizeof(((struct chunk_line *)0)->header),
+	       "the header has one line");
+_Static_assert(offsetof(struct slot, body) + sizeof(struct child_body) <= AREA_CACHE_LINE,
+	       "what packets change begins on the second line");
+_Static_assert(sizeof(struct child_rest) ==
+		       offsetof(struct child_rest, head) + sizeof(((struct child_rest *)0)->head),
+	       "selectors are right behind it");
+_Static_assert(AREA_LINES_CHILD < AREA_LINES_TUNNEL && AREA_LINES_TUNNEL < AREA_LINES_LONGEST,
+	       "in this order");
 
 /* In this process: one slot. */
 struct area_slot {
 	struct slot *slot;
 	struct sa_area *area;
-	uint32_t index;
+	uint32_t index; /* chunk * CHUNK_LINES + which of its slots */
 	struct area_slot *next_free;
 };
 
@@ -73,7 +110,7 @@ struct sa_area {
 	struct area_slot **slots;
 	unsigned n_chunks, dropped, counts[SLOT_CHILD + 1];
 	uint64_t last_serial;
-	struct area_slot *free;
+	struct area_slot *free[AREA_SIZES];
 };
 
 /* A killed process leaves its stores in program order: all that is needed against it is that
@@ -93,13 +130,14 @@ static inline void area_set32(uint32_t *where, uint32_t value)
 /* ---- area.c ---- */
 
 struct area_slot *area_slot_at(const struct sa_area *a, uint32_t index);
-/* One that is free, SLOT_BUSY now, with its serial; NULL: no memory. */
-struct area_slot *area_slot_take(struct sa_area *a);
+/* One of at least so many bytes that is free, SLOT_BUSY now, with its serial; NULL: no memory. */
+struct area_slot *area_slot_take(struct sa_area *a, size_t bytes);
 void area_slot_filled(struct area_slot *s, enum slot_state kind);
 
 /* ---- area_slot.c ---- */
 
-/* Is what a former process left in this slot whole? Its `current` is one of the two afterwards. */
-bool area_slot_good(struct slot *s);
+/* Is what a former process left in this slot of so many bytes whole? Its `current` is one of the
+ * two afterwards. */
+bool area_slot_good(struct slot *s, size_t bytes);
 
 #endif

@@ -25,16 +25,60 @@ static uint64_t tunnel_check(const struct slot *s, unsigned i)
 	return check_of(s->serial, &v->tunnel, sizeof(v->tunnel));
 }
 
+/* ---- where what is of a CHILD_SA ---- */
+
+static struct sa_live *live_of(const struct slot *s)
+{
+	return (struct sa_live *)((uint8_t *)(uintptr_t)s + AREA_CACHE_LINE);
+}
+
+static size_t live_bytes(uint16_t window)
+{
+	return offsetof(struct sa_live, replay) + replay_bytes(window);
+}
+
+static struct child_rest *rest_of(const struct slot *s)
+{
+	return (struct child_rest *)((uint8_t *)live_of(s) +
+				     live_bytes(s->body.child.fixed.replay_window));
+}
+
+static struct ts *ts_of(const struct slot *s)
+{
+	return (struct ts *)(rest_of(s) + 1);
+}
+
+static uint8_t *keys_of(const struct slot *s)
+{
+	return (uint8_t *)(ts_of(s) + s->body.child.fixed.n_local_ts +
+			   s->body.child.fixed.n_remote_ts);
+}
+
+static size_t tail_bytes(const struct child_body *b) /* selectors and keys */
+{
+	return (size_t)(b->fixed.n_local_ts + b->fixed.n_remote_ts) * sizeof(struct ts) +
+	       b->fixed.in.encr + b->fixed.in.integ + b->fixed.out.encr + b->fixed.out.integ;
+}
+
+static size_t child_bytes(const struct child_body *b)
+{
+	return AREA_CACHE_LINE + live_bytes(b->fixed.replay_window) + sizeof(struct child_rest) +
+	       tail_bytes(b);
+}
+
 static uint64_t version_check(const struct slot *s, unsigned i)
 {
-	const struct child_version *v = &s->body.child.versions[i];
+	const struct child_version *v = &rest_of(s)->versions[i];
 
 	return check_of(s->serial, &v->now, sizeof(v->now));
 }
 
 static uint64_t child_check(const struct slot *s)
 {
-	return check_of(s->serial, &s->body.child.fixed, sizeof(s->body.child.fixed));
+	const struct child_body *b = &s->body.child;
+
+	return check_of(check_of(s->serial, &b->fixed, sizeof(b->fixed)), rest_of(s)->head,
+			CHILD_HEAD + tail_bytes(b));
 }
 
 /* ---- what may be believed ---- */
@@ -57,15 +101,13 @@ static bool tunnel_good(const struct area_tunnel *t)
 	return addr_good(&c->local) && addr_good(&c->remote);
 }
 
-static bool keys_good(const struct child_keys *k)
+static bool lengths_good(const struct child_body *b)
 {
-	return k->encr_len <= sizeof(k->encr) && k->integ_len <= sizeof(k->integ);
-}
+	const struct child_keys *k = NULL;
 
-static bool child_good(const struct child_sa *c)
-{
-	return c->local_ts.n <= TS_LIST_MAX && c->remote_ts.n <= TS_LIST_MAX && keys_good(&c->in) &&
-	       keys_good(&c->out);
+	return b->fixed.n_local_ts <= TS_LIST_MAX && b->fixed.n_remote_ts <= TS_LIST_MAX &&
+	       b->fixed.in.encr <= sizeof(k->encr) && b->fixed.in.integ <= sizeof(k->integ) &&
+	       b->fixed.out.encr <= sizeof(k->encr) && b->fixed.out.integ <= sizeof(k->integ);
 }
 
 static bool take_tunnel(struct slot *s)
@@ -77,20 +119,25 @@ static bool take_tunnel(struct slot *s)
 	       tunnel_good(&s->body.tunnel.versions[i].tunnel);
 }
 
-static bool take_child(struct slot *s)
+static bool take_child(struct slot *s, size_t bytes)
 {
 	const struct child_body *b = &s->body.child;
+	const struct child_version *v;
 	unsigned i = s->current & 1;
 
 	s->current = i;
-	return b->check == child_check(s) && b->versions[i].check == version_check(s, i) &&
-	       child_good(&b->fixed.sa) && addr_good(&b->versions[i].now.local.addr) &&
-	       addr_good(&b->versions[i].now.remote.addr);
+	if (!lengths_good(b) || child_bytes(b) > bytes)
+		return false;
+	v = &rest_of(s)->versions[i];
+	return b->check == child_check(s) && v->check == version_check(s, i) &&
+	       addr_good(&v->now.local.addr) && addr_good(&v->now.remote.addr);
 }
 
-bool area_slot_good(struct slot *s)
+bool area_slot_good(struct slot *s, size_t bytes)
 {
-	return s->state == SLOT_TUNNEL ? take_tunnel(s) : s->state == SLOT_CHILD && take_child(s);
+	if (s->state == SLOT_TUNNEL)
+		return bytes >= sizeof(*s) && take_tunnel(s);
+	return s->state == SLOT_CHILD && take_child(s, bytes);
 }
 
 /* ---- filling and reading ---- */
@@ -108,7 +155,7 @@ void area_tunnel_set(struct area_slot *h, const struct area_tunnel *t)
 
 struct area_slot *area_tunnel_put(struct sa_area *a, const struct area_tunnel *t)
 {
-	struct area_slot *h = area_slot_take(a);
+	struct area_slot *h = area_slot_take(a, sizeof(struct slot));
 
 	if (!h)
 		return NULL;
@@ -126,7 +173,7 @@ void area_child_set(struct area_slot *h, const struct child_sa *child)
 {
 	struct slot *s = h->slot;
 	unsigned other = !s->current;
-	struct child_version *v = &s->body.child.versions[other];
+	struct child_version *v = &rest_of(s)->versions[other];
 
 	v->now.local = child->local;
 	v->now.remote = child->remote;
@@ -136,21 +183,60 @@ void area_child_set(struct area_slot *h, const struct child_sa *child)
 	area_set32(&s->current, other);
 }
 
+static struct child_body body_of(const struct area_slot *tunnel, const struct child_sa *c,
+				 const struct area_numbers *numbers)
+{
+	struct child_body b;
+
+	memset(&b, 0, sizeof(b)); /* with what is between its members */
+	b.fixed.tunnel = tunnel->slot->serial;
+	b.fixed.tunnel_index = tunnel->index;
+	if (numbers)
+		b.fixed.numbers = *numbers;
+	b.fixed.replay_window = c->replay_window;
+	b.fixed.n_local_ts = c->local_ts.n;
+	b.fixed.n_remote_ts = c->remote_ts.n;
+	b.fixed.in.encr = c->in.encr_len;
+	b.fixed.in.integ = c->in.integ_len;
+	b.fixed.out.encr = c->out.encr_len;
+	b.fixed.out.integ = c->out.integ_len;
+	return b;
+}
+
+static uint8_t *put_bytes(uint8_t *to, const void *from, size_t len)
+{
+	memcpy(to, from, len);
+	return to + len;
+}
+
+static void put_tail(struct slot *s, const struct child_sa *c)
+{
+	uint8_t *to = (uint8_t *)ts_of(s);
+
+	to = put_bytes(to, c->local_ts.ts, c->local_ts.n * sizeof(struct ts));
+	to = put_bytes(to, c->remote_ts.ts, c->remote_ts.n * sizeof(struct ts));
+	to = put_bytes(to, c->in.encr, c->in.encr_len);
+	to = put_bytes(to, c->in.integ, c->in.integ_len);
+	to = put_bytes(to, c->out.encr, c->out.encr_len);
+	put_bytes(to, c->out.integ, c->out.integ_len);
+}
+
 struct area_slot *area_child_put(struct sa_area *a, const struct area_slot *tunnel,
 				 const struct child_sa *child, const struct area_numbers *numbers)
 {
-	struct area_slot *h = area_slot_take(a);
-	struct child_body *b;
+	struct child_body body = body_of(tunnel, child, numbers);
+	struct area_slot *h;
 
+	if (!lengths_good(&body))
+		return NULL;
+	h = area_slot_take(a, child_bytes(&body));
 	if (!h)
 		return NULL;
-	b = &h->slot->body.child;
-	memset(&b->live, 0, sizeof(b->live));
-	b->fixed.tunnel = tunnel->slot->serial;
-	b->fixed.tunnel_index = tunnel->index;
-	b->fixed.numbers = numbers ? *numbers : (struct area_numbers){0};
-	b->fixed.sa = *child;
-	b->check = child_check(h->slot);
+	h->slot->body.child = body;
+	memset(live_of(h->slot), 0, live_bytes(child->replay_window));
+	memcpy(rest_of(h->slot)->head, child, CHILD_HEAD);
+	put_tail(h->slot, child);
+	h->slot->body.child.check = child_check(h->slot);
 	area_child_set(h, child);
 	area_slot_filled(h, SLOT_CHILD);
 	return h;
@@ -161,13 +247,54 @@ static struct area_slot *tunnel_of(const struct area_slot *h)
 	return area_slot_at(h->area, h->slot->body.child.fixed.tunnel_index);
 }
 
+struct area_child_parts area_child_parts(const struct area_slot *h)
+{
+	const struct child_body *b = &h->slot->body.child;
+	const uint8_t *key = keys_of(h->slot);
+	struct area_child_parts p = {
+		.local_ts = ts_of(h->slot),
+		.remote_ts = ts_of(h->slot) + b->fixed.n_local_ts,
+		.n_local_ts = b->fixed.n_local_ts,
+		.n_remote_ts = b->fixed.n_remote_ts,
+	};
+
+	p.in.encr = span_of(key, b->fixed.in.encr);
+	p.in.integ = span_of(key += b->fixed.in.encr, b->fixed.in.integ);
+	p.out.encr = span_of(key += b->fixed.in.integ, b->fixed.out.encr);
+	p.out.integ = span_of(key + b->fixed.out.encr, b->fixed.out.integ);
+	return p;
+}
+
+static void get_keys(const struct area_keys *k, struct child_keys *out)
+{
+	out->encr_len = (uint8_t)k->encr.len;
+	memcpy(out->encr, k->encr.ptr, k->encr.len);
+	out->integ_len = (uint8_t)k->integ.len;
+	memcpy(out->integ, k->integ.ptr, k->integ.len);
+}
+
+static void get_tail(const struct area_slot *h, struct child_sa *out)
+{
+	const struct area_child_parts p = area_child_parts(h);
+
+	out->local_ts.n = p.n_local_ts;
+	memcpy(out->local_ts.ts, p.local_ts, p.n_local_ts * sizeof(struct ts));
+	out->remote_ts.n = p.n_remote_ts;
+	memcpy(out->remote_ts.ts, p.remote_ts, p.n_remote_ts * sizeof(struct ts));
+	get_keys(&p.in, &out->in);
+	get_keys(&p.out, &out->out);
+}
+
 void area_child_get(const struct area_slot *h, struct child_sa *out, struct area_numbers *numbers)
 {
 	const struct child_body *b = &h->slot->body.child;
-	const struct child_version *v = &b->versions[h->slot->current];
+	const struct child_version *v = &rest_of(h->slot)->versions[h->slot->current];
 	const struct slot *t = tunnel_of(h)->slot;
 
-	*out = b->fixed.sa;
+	memset(out, 0, sizeof(*out));
+	memcpy(out, rest_of(h->slot)->head, CHILD_HEAD);
+	get_tail(h, out);
+	out->replay_window = b->fixed.replay_window;
 	out->tunnel = t->body.tunnel.versions[t->current].tunnel.id;
 	out->local = v->now.local;
 	out->remote = v->now.remote;
@@ -179,23 +306,28 @@ void area_child_get(const struct area_slot *h, struct child_sa *out, struct area
 
 struct sa_live *area_child_live(struct area_slot *h)
 {
-	return &h->slot->body.child.live;
+	return live_of(h->slot);
 }
 
-static bool keys_equal(const struct child_keys *a, const struct child_keys *b)
+static bool is_key(struct span kept, const uint8_t *bytes, size_t len)
 {
-	return a->encr_len == b->encr_len && a->integ_len == b->integ_len &&
-	       a->encr_len <= sizeof(b->encr) && a->integ_len <= sizeof(b->integ) &&
-	       memcmp(a->encr, b->encr, a->encr_len) == 0 &&
-	       memcmp(a->integ, b->integ, a->integ_len) == 0;
+	return kept.len == len && memcmp(kept.ptr, bytes, len) == 0;
+}
+
+static bool are_keys(const struct area_keys *kept, const struct child_keys *k)
+{
+	return is_key(kept->encr, k->encr, k->encr_len) &&
+	       is_key(kept->integ, k->integ, k->integ_len);
 }
 
 bool area_child_is(const struct area_slot *h, const struct child_sa *child)
 {
-	const struct child_sa *c = &h->slot->body.child.fixed.sa;
+	const struct area_child_parts parts = area_child_parts(h);
+	struct child_sa c;
 
-	return c->id == child->id && c->spi_in == child->spi_in && c->spi_out == child->spi_out &&
-	       c->encr_id == child->encr_id && c->encr_key_bits == child->encr_key_bits &&
-	       c->integ_id == child->integ_id && c->esn == child->esn &&
-	       keys_equal(&c->in, &child->in) && keys_equal(&c->out, &child->out);
+	memcpy(&c, rest_of(h->slot)->head, CHILD_HEAD); /* no more of it is read */
+	return c.id == child->id && c.spi_in == child->spi_in && c.spi_out == child->spi_out &&
+	       c.encr_id == child->encr_id && c.encr_key_bits == child->encr_key_bits &&
+	       c.integ_id == child->integ_id && c.esn == child->esn &&
+	       are_keys(&parts.in, &child->in) && are_keys(&parts.out, &child->out);
 }

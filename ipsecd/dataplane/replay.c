@@ -6,23 +6,34 @@
 
 #include <string.h>
 
+static unsigned size_of(uint16_t window)
+{
+	if (window < REPLAY_WINDOW_MIN)
+		return REPLAY_WINDOW_MIN;
+	return window < REPLAY_WINDOW_MAX ? window : REPLAY_WINDOW_MAX;
+}
+
+static unsigned words_of(unsigned size)
+{
+	return (size + 63) / 64 + 1;
+}
+
+size_t replay_bytes(uint16_t window)
+{
+	return sizeof(struct replay) + words_of(size_of(window)) * sizeof(uint64_t);
+}
+
 static void configure(struct replay *r, uint16_t window, bool esn)
 {
-	unsigned size = window;
-
-	if (size < REPLAY_WINDOW_MIN)
-		size = REPLAY_WINDOW_MIN;
-	if (size > REPLAY_WINDOW_MAX)
-		size = REPLAY_WINDOW_MAX;
-	r->size = (uint16_t)size;
-	r->words = (uint16_t)((size + 63) / 64 + 1);
+	r->size = (uint16_t)size_of(window);
+	r->words = (uint16_t)words_of(r->size);
 	r->esn = esn;
 	r->enforce = window != 0;
 }
 
 void replay_init(struct replay *r, uint16_t window, bool esn)
 {
-	memset(r, 0, sizeof(*r));
+	memset(r, 0, replay_bytes(window));
 	configure(r, window, esn);
 }
 

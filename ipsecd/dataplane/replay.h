@@ -9,11 +9,13 @@
 #define DETOUR_REPLAY_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define REPLAY_WINDOW_MIN 64
 #define REPLAY_WINDOW_MAX 4096
-#define REPLAY_WORDS	  (REPLAY_WINDOW_MAX / 64 + 1)
+#define REPLAY_WORDS_MAX  (REPLAY_WINDOW_MAX / 64 + 1)
+#define REPLAY_BYTES_MAX  (sizeof(struct replay) + REPLAY_WORDS_MAX * sizeof(uint64_t))
 
 struct replay {
 	/* Not 0: a commit of this number has begun; the window may lie in memory that outlives
@@ -24,9 +26,11 @@ struct replay {
 	uint16_t words; /* of the ring in use */
 	bool esn;
 	bool enforce; /* false: numbers are tracked, nothing is refused */
-	uint64_t bits[REPLAY_WORDS];
+	uint64_t bits[];
 };
 
+/* How many bytes the struct has for this window. */
+size_t replay_bytes(uint16_t window);
 /* window 0: no replay check. Others are brought into 64..4096. */
 void replay_init(struct replay *r, uint16_t window, bool esn);
 /* A window that another process left, for the same SA: ends the commit that was under way. */

@@ -51,16 +51,18 @@ struct child_sa {
 	 * with it, and one that lost it refuses (NOT_FOUND). Sequence numbers, of which IVs are
 	 * made, must not be used again with its keys. */
 	bool resumed;
-	uint16_t replay_window;	       /* packets; 0: no replay check */
-	struct endpoint local, remote; /* outer; the ports matter with udp_encap */
-	struct ts_list local_ts, remote_ts;
-	struct child_keys in, out;
+	uint16_t replay_window;		     /* packets; 0: no replay check */
+	struct endpoint local, remote;	     /* outer; the ports matter with udp_encap */
 	uint64_t life_bytes, life_packets;   /* hard limits, 0: none */
 	uint64_t rekey_bytes, rekey_packets; /* soft limits, 0: none */
 	/* Of one that is installed: outbound numbers go on so far beyond; 0: as they are. */
 	uint64_t skip_out;
 	uint32_t life_seconds; /* hard limit by time, for a plane that outlives us; 0: none */
 	struct child_flags flags;
+	/* From here on what is long, and mostly empty: a plane keeps what there is of it, and all
+	 * that is before it. */
+	struct ts_list local_ts, remote_ts;
+	struct child_keys in, out;
 };
 
 static inline void child_sa_cleanse(struct child_sa *c)

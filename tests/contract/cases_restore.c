@@ -352,7 +352,8 @@ static void a_torn_slot_is_dropped(void **state)
 	uint8_t *keys;
 
 	live(w, works);
-	keys = memmem(keeper.memory, AREA_CHUNK, child.in.encr, child.in.encr_len);
+	keys = memmem(keeper.memory, (size_t)KEEPER_CHUNKS * AREA_CHUNK, child.in.encr,
+		      child.in.encr_len);
 	assert_non_null(keys);
 	keys[3]++;
 	life_begin(w);

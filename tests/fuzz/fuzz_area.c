@@ -1,6 +1,7 @@
 /* Hostile memory where an area should be, and good memory that was damaged. First byte: which;
- * then, of damaged memory, places (two bytes) and what is put there. What is opened can be read,
- * added to and freed; a slot that is damaged where nothing may change is gone. */
+ * then, of damaged memory, places (two bytes: which chunk, and where) and what is put there. What
+ * is opened can be read, added to and freed; a slot that is damaged where nothing may change is
+ * gone. */
 #include "ipsecd/dataplane/area.h"
 
 #include <stdlib.h>
@@ -8,7 +9,12 @@
 #define CHUNKS 2
 
 static _Alignas(AREA_CACHE_LINE) uint8_t memory[CHUNKS * AREA_CHUNK];
-static struct child_sa child = {.id = 1, .spi_in = 0x1000, .in.encr_len = 36, .out.encr_len = 36};
+static struct child_sa child = {.id = 1,
+				.spi_in = 0x1000,
+				.in.encr_len = 36,
+				.out.encr_len = 36,
+				.local_ts.n = 1,
+				.remote_ts.n = 2};
 
 static void *give(void *ctx, unsigned n)
 {
@@ -68,7 +74,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (data[0] & 1) {
 		use(area_open(&host, why, sizeof(why)));
 		for (size_t i = 1; i + 3 <= size; i += 3)
-			memory[(data[i] << 8 | data[i + 1]) % AREA_CHUNK] = data[i + 2];
+			memory[(size_t)(data[i] >> 7) * AREA_CHUNK + (data[i] << 8 & 0x7f00) +
+			       data[i + 1]] = data[i + 2];
 	} else {
 		memcpy(memory, data + 1, size - 1);
 	}

@@ -16,8 +16,9 @@
 #include <cmocka.h>
 
 #define CHUNKS	64
+#define SECOND	((size_t)13 * AREA_CACHE_LINE) /* of the slots of CHILD_SAs, in its chunk */
 #define MEMORY	((size_t)CHUNKS * AREA_CHUNK)
-#define STEPPED 16384 /* what single-stepped work uses of it */
+#define STEPPED 8192 /* what single-stepped work uses of each of the first two */
 
 /* Shared with children of this process, and where copies of it are opened. */
 static uint8_t *shared, *copy;
@@ -52,6 +53,7 @@ static int setup(void **state)
 {
 	(void)state;
 	memset(shared, 0, MEMORY);
+	memset(copy, 0, MEMORY);
 	return 0;
 }
 
@@ -341,33 +343,163 @@ static void foreign_memory_is_refused(void **state)
 }
 
 /* Any byte of what does not change by packets: its slot is dropped, or nobody looks at it. */
+static unsigned damage(size_t from, size_t to, const struct area_tunnel *t,
+		       const struct child_sa *c)
+{
+	unsigned dropped = 0;
+
+	for (size_t at = from; at < to; at++) {
+		struct sa_area *a;
+
+		memcpy(copy, shared, (size_t)2 * AREA_CHUNK);
+		copy[at] ^= 0x10;
+		a = open_at(copy);
+		see(a);
+		dropped += area_dropped(a) != 0;
+		for (unsigned i = 0; i < found.n_tunnels; i++)
+			assert_memory_equal(&found.tunnels[i].config, &t->config,
+					    sizeof(t->config));
+		for (unsigned i = 0; i < found.n_children; i++)
+			assert_true(area_child_is(found.slots[i], c));
+		area_close(a);
+	}
+	return dropped;
+}
+
 static void damage_is_recognised(void **state)
 {
 	struct sa_area *a = open_at(shared);
 	struct area_tunnel t = tunnel(1);
 	struct area_slot *ts = area_tunnel_put(a, &t);
 	struct child_sa c = child(1);
-	unsigned dropped = 0;
 
 	(void)state;
 	assert_non_null(area_child_put(a, ts, &c, NULL));
 	area_close(a);
-	for (size_t at = AREA_CACHE_LINE; at < 8192; at++) {
-		memcpy(copy, shared, AREA_CHUNK);
-		copy[at] ^= 0x10;
-		a = open_at(copy);
-		see(a);
-		dropped += area_dropped(a) != 0;
-		for (unsigned i = 0; i < found.n_tunnels; i++)
-			assert_memory_equal(&found.tunnels[i].config, &t.config, sizeof(t.config));
-		for (unsigned i = 0; i < found.n_children; i++)
-			assert_true(area_child_is(found.slots[i], &c));
-		area_close(a);
+	assert_true(damage(AREA_CACHE_LINE, 2048, &t, &c) > 500);
+	/* How long its slots are, and what of a slot is no window. */
+	assert_true(damage(AREA_CHUNK + AREA_CACHE_LINE - 4, AREA_CHUNK + 2048, &t, &c) > 300);
+}
+
+/* ---- long and short ---- */
+
+static struct child_sa long_child(unsigned n)
+{
+	struct child_sa c = child(n);
+
+	c.replay_window = REPLAY_WINDOW_MAX;
+	c.local_ts.n = c.remote_ts.n = TS_LIST_MAX;
+	for (unsigned i = 0; i < TS_LIST_MAX; i++) {
+		memset(&c.local_ts.ts[i], (int)(n + i), sizeof(struct ts));
+		memset(&c.remote_ts.ts[i], (int)(n + i + 100), sizeof(struct ts));
 	}
-	assert_true(dropped > 2000);
+	c.in.encr_len = c.out.encr_len = sizeof(c.in.encr);
+	c.in.integ_len = c.out.integ_len = sizeof(c.in.integ);
+	memset(c.in.integ, 'I', sizeof(c.in.integ));
+	memset(c.out.integ, 'O', sizeof(c.out.integ));
+	return c;
+}
+
+static void same_span(struct span s, const uint8_t *bytes, size_t len)
+{
+	assert_int_equal(s.len, len);
+	assert_memory_equal(s.ptr, bytes, len);
+}
+
+static void same_child(struct area_slot *s, const struct child_sa *c)
+{
+	const struct area_child_parts p = area_child_parts(s);
+	struct child_sa got;
+
+	area_child_get(s, &got, NULL);
+	assert_true(area_child_is(s, c));
+	assert_int_equal(got.id, c->id);
+	assert_int_equal(got.replay_window, c->replay_window);
+	assert_memory_equal(&got.local_ts, &c->local_ts, sizeof(got.local_ts));
+	assert_memory_equal(&got.remote_ts, &c->remote_ts, sizeof(got.remote_ts));
+	assert_memory_equal(&got.in, &c->in, c->in.encr_len);
+	assert_int_equal(p.n_local_ts, c->local_ts.n);
+	assert_int_equal(p.n_remote_ts, c->remote_ts.n);
+	assert_memory_equal(p.remote_ts, c->remote_ts.ts, p.n_remote_ts * sizeof(struct ts));
+	same_span(p.in.encr, c->in.encr, c->in.encr_len);
+	same_span(p.in.integ, c->in.integ, c->in.integ_len);
+	same_span(p.out.encr, c->out.encr, c->out.encr_len);
+	same_span(p.out.integ, c->out.integ, c->out.integ_len);
+}
+
+/* A whole window, all of whose numbers were seen, and every number of selectors. */
+static void each_has_the_room_that_it_needs(void **state)
+{
+	struct sa_area *a = open_at(shared);
+	struct area_tunnel t = tunnel(1);
+	struct area_slot *ts = area_tunnel_put(a, &t);
+	struct child_sa cs[2 * TS_LIST_MAX];
+
+	(void)state;
+	for (unsigned i = 0; i < 2 * TS_LIST_MAX; i++) {
+		struct replay *r;
+
+		cs[i] = i % 2 ? long_child(i) : child(i);
+		if (i % 2) {
+			cs[i].local_ts.n = (uint8_t)(i / 2 + 1);
+			memset(&cs[i].local_ts.ts[i / 2 + 1], 0,
+			       (TS_LIST_MAX - i / 2 - 1) * sizeof(struct ts));
+		}
+		r = &area_child_live(area_child_put(a, ts, &cs[i], NULL))->replay;
+		replay_init(r, cs[i].replay_window, false);
+		for (uint64_t seq = 1; seq < 5000; seq++)
+			replay_commit(r, seq);
+	}
+	area_close(a);
+	a = open_at(shared);
+	see(a);
+	assert_int_equal(area_dropped(a), 0);
+	assert_int_equal(found.n_children, 2 * TS_LIST_MAX);
+	for (unsigned i = 0; i < found.n_children; i++) {
+		same_child(found.slots[i], &cs[i]);
+		area_slot_free(found.slots[i]);
+	}
+	assert_null(memmem(shared, MEMORY, "KKKKKKKKKKKKKKKK", 16));
+	assert_null(memmem(shared, MEMORY, "OOOOOOOOOOOOOOOO", 16));
+	area_close(a);
+}
+
+/* What most CHILD_SAs are has the least size: 85 of them in 64 KB. */
+static void most_are_short(void **state)
+{
+	struct sa_area *a = open_at(shared);
+	struct area_tunnel t = tunnel(1);
+	struct area_slot *ts = area_tunnel_put(a, &t);
+
+	(void)state;
+	for (unsigned i = 0; i < 85; i++) {
+		struct child_sa c = child(i);
+
+		c.replay_window = 64;
+		c.local_ts.n = c.remote_ts.n = 1;
+		if (i % 2) {
+			c.in.encr_len = c.out.encr_len = 32;
+			c.in.integ_len = c.out.integ_len = 32;
+		}
+		assert_non_null(area_child_put(a, ts, &c, NULL));
+	}
+	area_close(a);
+	assert_int_equal(shared[32], 2);
 }
 
 /* ---- killed at any instruction ---- */
+
+static void take_copy(void)
+{
+	memcpy(copy, shared, STEPPED);
+	memcpy(copy + AREA_CHUNK, shared + AREA_CHUNK, STEPPED);
+}
+
+static bool is_copy(void)
+{
+	return memcmp(copy, shared, STEPPED) == 0 &&
+	       memcmp(copy + AREA_CHUNK, shared + AREA_CHUNK, STEPPED) == 0;
+}
 
 /* Steps a process that runs `work` through all of its instructions; after each that has changed
  * the shared memory, `check` sees it. */
@@ -386,16 +518,16 @@ static void step_through(void (*work)(void), void (*check)(void), unsigned at_le
 		_exit(0);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
-	memcpy(copy, shared, STEPPED);
+	take_copy();
 	while (WIFSTOPPED(status)) {
 		assert_int_equal(ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL), 0);
 		assert_int_equal(waitpid(pid, &status, 0), pid);
-		if (memcmp(copy, shared, STEPPED) == 0)
+		if (is_copy())
 			continue;
 		changes++;
-		memcpy(copy, shared, STEPPED);
+		take_copy();
 		check(); /* may change the copy */
-		memcpy(copy, shared, STEPPED);
+		take_copy();
 	}
 	assert_true(WIFEXITED(status));
 	assert_int_equal(WEXITSTATUS(status), 0);
@@ -436,8 +568,43 @@ static void check_put(void)
 	if (found.n_children == 2)
 		assert_true(area_child_is(found.slots[1], &two));
 	else
-		assert_null(memmem(copy + 6000, AREA_CHUNK - 6000, "KKKKKKKKKKKKKKKK", 16));
+		assert_null(memmem(copy + AREA_CHUNK + SECOND, AREA_CHUNK - SECOND,
+				   "KKKKKKKKKKKKKKKK", 16));
 	area_close(a);
+}
+
+/* The chunk for CHILD_SAs is new. */
+static void put_the_first(void)
+{
+	struct child_sa c = child(1);
+
+	if (!area_child_put(at_work, tunnel_at_work, &c, NULL))
+		_exit(3);
+}
+
+static void check_first(void)
+{
+	struct sa_area *a = open_at(copy);
+	struct child_sa one = child(1);
+
+	see(a);
+	assert_int_equal(found.n_tunnels, 1);
+	if (found.n_children == 1)
+		assert_true(area_child_is(found.slots[0], &one));
+	else
+		assert_int_equal(found.n_children, 0);
+	area_close(a);
+}
+
+static void killed_while_growing(void **state)
+{
+	struct area_tunnel t = tunnel(1);
+
+	(void)state;
+	at_work = open_at(shared);
+	tunnel_at_work = area_tunnel_put(at_work, &t);
+	step_through(put_the_first, check_first, 15);
+	area_close(at_work);
 }
 
 static void killed_while_putting(void **state)
@@ -501,7 +668,7 @@ static void check_free(void)
 	if (found.n_children == 1)
 		assert_true(area_child_is(found.slots[0], &one));
 	else
-		assert_null(memmem(copy, AREA_CHUNK, "KKKKKKKKKKKKKKKK", 16));
+		assert_null(memmem(copy, (size_t)2 * AREA_CHUNK, "KKKKKKKKKKKKKKKK", 16));
 	area_close(a);
 }
 
@@ -509,7 +676,7 @@ static void killed_while_freeing(void **state)
 {
 	(void)state;
 	begin_work();
-	step_through(free_child, check_free, 15);
+	step_through(free_child, check_free, 5);
 	area_close(at_work);
 }
 
@@ -532,9 +699,14 @@ static void killed_while_opening(void **state)
 /* ---- the window ---- */
 
 struct window {
-	struct replay replay;
 	unsigned committed;
+	_Alignas(struct replay) uint8_t replay[REPLAY_BYTES_MAX];
 };
+
+static struct replay *replay_of(struct window *w)
+{
+	return (struct replay *)w->replay;
+}
 
 static const uint64_t numbers[] = {1,	2,   60,  64,  65,  63,	 127, 128, 129, 192, 130,
 				   400, 399, 401, 448, 449, 500, 512, 640, 639, 1000};
@@ -546,7 +718,7 @@ static void commit_all(void)
 	struct window *w = (struct window *)shared;
 
 	for (unsigned i = 0; i < NUMBERS; i++) {
-		replay_commit(&w->replay, numbers[i]);
+		replay_commit(replay_of(w), numbers[i]);
 		__atomic_store_n(&w->committed, i + 1, __ATOMIC_RELEASE);
 	}
 }
@@ -554,24 +726,24 @@ static void commit_all(void)
 /* What was committed is never accepted again, and what was not is as good as ever. */
 static void check_window(void)
 {
-	struct window *w = (struct window *)copy;
-	struct replay model;
+	struct window *w = (struct window *)copy, room;
+	struct replay *model = replay_of(&room);
 	bool begun;
 
-	replay_resume(&w->replay, 64, false);
-	begun = w->committed < NUMBERS && !replay_check(&w->replay, numbers[w->committed]);
-	replay_init(&model, 64, false);
+	replay_resume(replay_of(w), 64, false);
+	begun = w->committed < NUMBERS && !replay_check(replay_of(w), numbers[w->committed]);
+	replay_init(model, 64, false);
 	for (unsigned i = 0; i < w->committed + begun; i++)
-		replay_commit(&model, numbers[i]);
+		replay_commit(model, numbers[i]);
 	for (uint64_t n = 1; n < 1100; n++)
-		if (replay_check(&w->replay, n) != replay_check(&model, n))
+		if (replay_check(replay_of(w), n) != replay_check(model, n))
 			fail_msg("%llu of %u", (unsigned long long)n, w->committed);
 }
 
 static void killed_in_the_window(void **state)
 {
 	(void)state;
-	replay_init(&((struct window *)shared)->replay, 64, false);
+	replay_init(replay_of((struct window *)shared), 64, false);
 	step_through(commit_all, check_window, 60);
 }
 
@@ -589,6 +761,9 @@ int main(void)
 		CASE(a_file_keeps_it),
 		CASE(foreign_memory_is_refused),
 		CASE(damage_is_recognised),
+		CASE(each_has_the_room_that_it_needs),
+		CASE(most_are_short),
+		CASE(killed_while_growing),
 		CASE(killed_while_putting),
 		CASE(killed_while_changing),
 		CASE(killed_while_freeing),
