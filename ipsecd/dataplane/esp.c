@@ -5,6 +5,8 @@
 
 #include "lib/buf.h"
 
+#include <stdlib.h>
+
 const char *esp_strerror(enum esp_error e)
 {
 	static const char *const text[] = {
@@ -13,6 +15,7 @@ const char *esp_strerror(enum esp_error e)
 		[ESP_UNALIGNED] = "ciphertext is no multiple of the block",
 		[ESP_ICV] = "ICV does not verify",
 		[ESP_PADDING] = "bad padding",
+		[ESP_CIPHER] = "no memory for its cipher",
 	};
 
 	return text[e];
@@ -33,25 +36,95 @@ bool esp_init(struct esp *e, const struct crypto_ops *crypto, const struct algor
 	if (key.len != (size_t)encr->key_len + encr->salt_len ||
 	    integ_key.len != (integ ? integ->key_len : 0u))
 		return false;
-	e->cipher = crypto->cipher_new(encr, integ, key, integ_key, encrypt);
-	if (!e->cipher)
-		return false;
-	e->crypto = crypto;
-	e->spi = spi;
-	e->iv_len = encr->iv_len;
-	e->icv_len = integ ? integ->icv_len : encr->icv_len;
-	e->alignment = (uint8_t)esp_alignment(encr);
-	e->esn = esn;
-	e->aead = !integ;
+	*e = (struct esp){
+		.spi = spi,
+		.iv_len = encr->iv_len,
+		.icv_len = integ ? integ->icv_len : encr->icv_len,
+		.alignment = (uint8_t)esp_alignment(encr),
+		.esn = esn,
+		.aead = !integ,
+		.encrypt = encrypt,
+		.crypto = crypto,
+		.encr = encr,
+		.integ = integ,
+		.key = key.ptr,
+		.integ_key = integ_key.ptr,
+	};
 	return true;
 }
 
 void esp_release(struct esp *e)
 {
-	if (e->crypto)
-		e->crypto->cipher_free(e->cipher);
+	struct crypto_cipher *c;
+
+	while ((c = esp_take_cipher(e)))
+		e->crypto->cipher_free(c);
+	free(e->ciphers);
 	memset(e, 0, sizeof(*e));
 }
+
+/* ---- contexts ---- */
+
+/* Lanes that come at once agree on one. */
+static struct crypto_cipher **table_of(struct esp *e)
+{
+	struct crypto_cipher **there = __atomic_load_n(&e->ciphers, __ATOMIC_ACQUIRE), **made;
+
+	if (there)
+		return there;
+	made = calloc(ESP_LANES - 1, sizeof(*made));
+	if (!made || __atomic_compare_exchange_n(&e->ciphers, &there, made, false, __ATOMIC_ACQ_REL,
+						 __ATOMIC_ACQUIRE))
+		return made;
+	free(made);
+	return there;
+}
+
+static struct crypto_cipher *make(struct esp *e, struct crypto_cipher **place)
+{
+	struct crypto_cipher *c;
+
+	if (!place)
+		return NULL;
+	c = e->crypto->cipher_new(
+		e->encr, e->integ, span_of(e->key, (size_t)e->encr->key_len + e->encr->salt_len),
+		span_of(e->integ_key, e->integ ? e->integ->key_len : 0u), e->encrypt);
+	__atomic_store_n(place, c, __ATOMIC_RELEASE);
+	return c;
+}
+
+struct crypto_cipher *esp_cipher(struct esp *e, unsigned lane)
+{
+	struct crypto_cipher **place = &e->cipher, **table, *c;
+
+	if (lane) {
+		table = table_of(e);
+		place = table ? table + lane - 1 : NULL;
+	}
+	c = place ? __atomic_load_n(place, __ATOMIC_RELAXED) : NULL;
+	return c ? c : make(e, place);
+}
+
+/* Most packets are of lane 0, and not the first. */
+static inline struct crypto_cipher *cipher_of(struct esp *e, unsigned lane)
+{
+	struct crypto_cipher *c = lane ? NULL : __atomic_load_n(&e->cipher, __ATOMIC_RELAXED);
+
+	return c ? c : esp_cipher(e, lane);
+}
+
+struct crypto_cipher *esp_take_cipher(struct esp *e)
+{
+	struct crypto_cipher **table = __atomic_load_n(&e->ciphers, __ATOMIC_ACQUIRE),
+			     *c = __atomic_exchange_n(&e->cipher, NULL, __ATOMIC_ACQ_REL);
+
+	for (unsigned i = 0; !c && table && i < ESP_LANES - 1; i++)
+		if (__atomic_load_n(&table[i], __ATOMIC_RELAXED))
+			c = __atomic_exchange_n(&table[i], NULL, __ATOMIC_ACQ_REL);
+	return c;
+}
+
+/* ---- packets ---- */
 
 /* What the ICV covers beside IV and ciphertext. AEADs: SPI and sequence number, the
  * whole 64 bits of it with ESN (RFC 4106 5, RFC 7634 2.1). HMAC: SPI and the low bits
@@ -103,9 +176,10 @@ static size_t put_trailer(const struct esp *e, uint8_t *inner, size_t len, uint8
 	return total;
 }
 
-struct span esp_seal(const struct esp *e, uint64_t seq, const uint8_t *iv, uint8_t next_header,
-		     uint8_t *inner, size_t len)
+struct span esp_seal(struct esp *e, unsigned lane, uint64_t seq, const uint8_t *iv,
+		     uint8_t next_header, uint8_t *inner, size_t len)
 {
+	struct crypto_cipher *cipher = cipher_of(e, lane);
 	uint8_t *wire_iv = inner - e->iv_len, *packet = wire_iv - ESP_HEADER_LEN;
 	size_t total = put_trailer(e, inner, len, next_header);
 	struct esp_aad aad;
@@ -114,9 +188,9 @@ struct span esp_seal(const struct esp *e, uint64_t seq, const uint8_t *iv, uint8
 	be32_set(packet + 4, (uint32_t)seq);
 	memcpy(wire_iv, iv, e->iv_len);
 	aad_make(&aad, e, seq);
-	if (!e->crypto->seal(e->cipher, span_of(wire_iv, e->iv_len),
-			     span_of(aad.head, aad.head_len), span_of(aad.tail, aad.tail_len),
-			     inner, total, inner + total))
+	if (!cipher ||
+	    !e->crypto->seal(cipher, span_of(wire_iv, e->iv_len), span_of(aad.head, aad.head_len),
+			     span_of(aad.tail, aad.tail_len), inner, total, inner + total))
 		return span_of(NULL, 0);
 	return span_of(packet, ESP_HEADER_LEN + e->iv_len + total + e->icv_len);
 }
@@ -130,9 +204,10 @@ static bool padding_good(const uint8_t *pad, uint8_t n)
 	return true;
 }
 
-enum esp_error esp_open(const struct esp *e, uint64_t seq, uint8_t *packet, size_t len,
+enum esp_error esp_open(struct esp *e, unsigned lane, uint64_t seq, uint8_t *packet, size_t len,
 			struct esp_payload *out)
 {
+	struct crypto_cipher *cipher;
 	size_t head = ESP_HEADER_LEN + (size_t)e->iv_len, total;
 	uint8_t *data = packet + head;
 	struct esp_aad aad;
@@ -143,8 +218,11 @@ enum esp_error esp_open(const struct esp *e, uint64_t seq, uint8_t *packet, size
 	total = len - head - e->icv_len;
 	if (total & (e->alignment - 1u))
 		return ESP_UNALIGNED;
+	cipher = cipher_of(e, lane);
+	if (!cipher)
+		return ESP_CIPHER;
 	aad_make(&aad, e, seq);
-	if (!e->crypto->open(e->cipher, span_of(data - e->iv_len, e->iv_len),
+	if (!e->crypto->open(cipher, span_of(data - e->iv_len, e->iv_len),
 			     span_of(aad.head, aad.head_len), span_of(aad.tail, aad.tail_len), data,
 			     total, data + total))
 		return ESP_ICV;

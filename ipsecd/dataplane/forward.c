@@ -6,6 +6,7 @@
 #include <utlist.h>
 
 #define ALIVE_INTERVAL MONO_S
+#define CIPHER_IDLE    (30 * MONO_S) /* whoever was idle so long has its cipher made again */
 
 void forward_note(struct lane *l, struct sa *sa, enum sa_due what)
 {
@@ -23,7 +24,7 @@ static bool reached(uint64_t value, uint64_t limit)
 void forward_check_limits(struct lane *l, struct sa *sa)
 {
 	const struct dataplane_child_stats *s = &sa->live->stats;
-	const struct child_sa *c = &sa->child;
+	const struct sa_child *c = &sa->child;
 
 	sa->expired_out = reached(s->bytes_out, c->life_bytes) ||
 			  reached(s->packets_out, c->life_packets) ||
@@ -52,6 +53,8 @@ void forward_tick(struct forward *f, mono_time now)
 
 	forward_drop_held(f, now);
 	HASH_ITER (by_id, f->sadb.by_id, sa, next) {
+		if (now > CIPHER_IDLE)
+			sa_drop_idle(sa, now - CIPHER_IDLE);
 		if (!sa->heard || (sa->alive_reported && now - sa->alive_reported < ALIVE_INTERVAL))
 			continue;
 		sa->heard = false;

@@ -94,7 +94,7 @@ uint16_t forward_tunnel_mtu(const struct forward_tunnel *t,
 	uint16_t path = 0, least = 0;
 
 	DL_FOREACH2 (t->newest, sa, tunnel_next) {
-		const struct child_sa *c = &sa->child;
+		const struct sa_child *c = &sa->child;
 		uint16_t mtu;
 
 		if (!local || !addr_equal(local, &c->local.addr) ||
@@ -136,7 +136,7 @@ static enum dataplane_error check_free(struct forward *f, const struct child_sa 
 }
 
 /* RFC 4303 2.7; no further than what one packet of the path holds. */
-static uint16_t pad_to(const struct child_sa *c)
+static uint16_t pad_to(const struct sa_child *c)
 {
 	uint16_t mtu = dataplane_inner_mtu(PATH_MTU, c->remote.addr.family, c->udp_encap,
 					   c->encr_id, c->encr_key_bits, c->integ_id);
@@ -168,7 +168,7 @@ static enum dataplane_error insert(struct forward *f, struct sa *sa, struct forw
 		return forward_fail(f, DATAPLANE_NO_MEMORY, "out of memory");
 	sa->tunnel = t;
 	sa->claimed = !left;
-	sa->pad_to = pad_to(child);
+	sa->pad_to = pad_to(&sa->child);
 	say_unsupported(f, t, &child->flags);
 	DL_PREPEND2(t->newest, sa, tunnel_prev, tunnel_next);
 	return DATAPLANE_OK;
@@ -219,7 +219,7 @@ enum dataplane_error forward_child_update(struct forward *f, const struct child_
 	sa->child.outbound = child->outbound;
 	sa_set_path(sa, child);
 	sa->pad_to = pad_to(&sa->child);
-	area_child_set(sa->slot, &sa->child);
+	area_child_set(sa->slot, child);
 	if (child->skip_out) {
 		sa_skip(sa, child->skip_out);
 		forward_check_limits(&f->lane, sa);

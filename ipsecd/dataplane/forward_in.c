@@ -154,9 +154,13 @@ static void input(struct lane *l, const struct endpoint *local, const struct end
 		drop_in(l, DROP_EXPIRED, sa, spi, seq, remote, "the SA has reached its limit", now);
 		return;
 	}
-	e = esp_open(&sa->in, seq, packet, len, &payload);
+	e = esp_open(&sa->in, l->number, seq, packet, len, &payload);
 	if (e == ESP_ICV) {
 		sa->live->stats.drop_icv++;
+		drop_in(l, DROP_ICV, sa, spi, seq, remote, esp_strerror(e), now);
+		return;
+	}
+	if (e == ESP_CIPHER) { /* it can't be verified */
 		drop_in(l, DROP_ICV, sa, spi, seq, remote, esp_strerror(e), now);
 		return;
 	}

@@ -72,7 +72,7 @@ static bool seal(struct lane *l, struct sa *sa, uint8_t *inner, size_t len, uint
 		be64_set(iv, seq);
 	else
 		host->random(host->ctx, iv, sa->out.iv_len);
-	return esp_seal(&sa->out, seq, iv, next_header, inner, len).len != 0;
+	return esp_seal(&sa->out, l->number, seq, iv, next_header, inner, len).len != 0;
 }
 
 static uint8_t *place(struct lane *l, size_t len)

@@ -14,6 +14,7 @@ struct forward;
 
 struct lane {
 	struct forward *forward;
+	unsigned number; /* below ESP_LANES */
 	uint64_t drops[DATAPLANE_COUNTERS];
 	struct log_limit drop_log;
 	mono_time unknown_told[LANE_SENDERS]; /* by the sender's address, hashed */

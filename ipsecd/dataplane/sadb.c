@@ -50,6 +50,7 @@ static bool check(const struct child_sa *c, const struct crypto_ops *crypto, cha
 	return false;
 }
 
+/* The keys are where they may not stay: sa_attach says where they do. */
 static bool direction_init(struct esp *e, const struct child_sa *c, bool encrypt,
 			   const struct crypto_ops *crypto)
 {
@@ -61,6 +62,26 @@ static bool direction_init(struct esp *e, const struct child_sa *c, bool encrypt
 			algorithm_integ(c->integ_id), span_of(keys->encr, keys->encr_len),
 			span_of(keys->integ, keys->integ_len), encrypt ? c->spi_out : c->spi_in,
 			c->esn, encrypt);
+}
+
+static struct sa_child take(const struct child_sa *c)
+{
+	return (struct sa_child){
+		.id = c->id,
+		.tunnel = c->tunnel,
+		.spi_in = c->spi_in,
+		.flags = c->flags,
+		.life_bytes = c->life_bytes,
+		.life_packets = c->life_packets,
+		.rekey_bytes = c->rekey_bytes,
+		.rekey_packets = c->rekey_packets,
+		.encr_id = c->encr_id,
+		.encr_key_bits = c->encr_key_bits,
+		.integ_id = c->integ_id,
+		.replay_window = c->replay_window,
+		.esn = c->esn,
+		.outbound = c->outbound,
+	};
 }
 
 struct sa *sa_new(const struct child_sa *child, const struct crypto_ops *crypto,
@@ -83,8 +104,7 @@ struct sa *sa_new(const struct child_sa *child, const struct crypto_ops *crypto,
 		sa_free(sa);
 		return NULL;
 	}
-	sa->child = *child;
-	child_sa_cleanse(&sa->child);
+	sa->child = take(child);
 	sa_set_path(sa, child);
 	*error = DATAPLANE_OK;
 	return sa;
@@ -92,7 +112,7 @@ struct sa *sa_new(const struct child_sa *child, const struct crypto_ops *crypto,
 
 void sa_set_path(struct sa *sa, const struct child_sa *path)
 {
-	struct child_sa *c = &sa->child;
+	struct sa_child *c = &sa->child;
 
 	c->udp_encap = path->udp_encap;
 	c->local = path->local;
@@ -101,12 +121,28 @@ void sa_set_path(struct sa *sa, const struct child_sa *path)
 		c->local.port = c->remote.port = 0;
 }
 
+static void attach_parts(struct sa *sa, const struct area_child_parts *p)
+{
+	struct sa_child *c = &sa->child;
+
+	c->local_ts = p->local_ts;
+	c->remote_ts = p->remote_ts;
+	c->n_local_ts = p->n_local_ts;
+	c->n_remote_ts = p->n_remote_ts;
+	sa->in.key = p->in.encr.ptr;
+	sa->in.integ_key = p->in.integ.ptr;
+	sa->out.key = p->out.encr.ptr;
+	sa->out.integ_key = p->out.integ.ptr;
+}
+
 void sa_attach(struct sa *sa, struct area_slot *slot, bool resumed)
 {
-	const struct child_sa *c = &sa->child;
+	const struct area_child_parts parts = area_child_parts(slot);
+	const struct sa_child *c = &sa->child;
 
 	sa->slot = slot;
 	sa->live = area_child_live(slot);
+	attach_parts(sa, &parts);
 	if (!resumed) {
 		replay_init(&sa->live->replay, c->replay_window, c->esn);
 		return;
@@ -117,13 +153,29 @@ void sa_attach(struct sa *sa, struct area_slot *slot, bool resumed)
 	sa->used_reported = sa->live->used_reported != 0;
 }
 
+static void drop_ciphers(struct esp *e)
+{
+	struct crypto_cipher *c;
+
+	while ((c = esp_take_cipher(e)))
+		e->crypto->cipher_free(c);
+}
+
+void sa_drop_idle(struct sa *sa, mono_time since)
+{
+	if ((sa->in.cipher || sa->in.ciphers) && sa->live->stats.last_in < since)
+		drop_ciphers(&sa->in);
+	if ((sa->out.cipher || sa->out.ciphers) && sa->live->stats.last_out < since)
+		drop_ciphers(&sa->out);
+}
+
 void sa_free(struct sa *sa)
 {
 	if (!sa)
 		return;
-	area_slot_free(sa->slot);
 	esp_release(&sa->in);
 	esp_release(&sa->out);
+	area_slot_free(sa->slot);
 	free(sa);
 }
 
@@ -164,11 +216,11 @@ struct sa *sadb_by_spi(const struct sadb *db, uint32_t spi)
 }
 
 /* RFC 4301 7.1: without its ports a fragment takes an SA for any port, or one for such. */
-static bool matches(const struct ts_list *l, const struct addr *a, const struct inner *packet,
-		    uint16_t port)
+static bool matches(const struct ts *ts, unsigned n, const struct addr *a,
+		    const struct inner *packet, uint16_t port)
 {
-	return packet->opaque ? ts_list_match_opaque(l, a, packet->protocol)
-			      : ts_list_match(l, a, packet->protocol, port);
+	return packet->opaque ? ts_any_match_opaque(ts, n, a, packet->protocol)
+			      : ts_any_match(ts, n, a, packet->protocol, port);
 }
 
 struct sa *sa_select(struct sa *newest, const struct inner *packet, bool *any)
@@ -177,11 +229,13 @@ struct sa *sa_select(struct sa *newest, const struct inner *packet, bool *any)
 
 	*any = false;
 	DL_FOREACH2 (newest, sa, tunnel_next) {
-		if (!sa->child.outbound)
+		const struct sa_child *c = &sa->child;
+
+		if (!c->outbound)
 			continue;
 		*any = true;
-		if (matches(&sa->child.local_ts, &packet->src, packet, packet->src_port) &&
-		    matches(&sa->child.remote_ts, &packet->dst, packet, packet->dst_port))
+		if (matches(c->local_ts, c->n_local_ts, &packet->src, packet, packet->src_port) &&
+		    matches(c->remote_ts, c->n_remote_ts, &packet->dst, packet, packet->dst_port))
 			return sa;
 	}
 	return NULL;
@@ -189,6 +243,8 @@ struct sa *sa_select(struct sa *newest, const struct inner *packet, bool *any)
 
 bool sa_accepts(const struct sa *sa, const struct inner *packet)
 {
-	return matches(&sa->child.local_ts, &packet->dst, packet, packet->dst_port) &&
-	       matches(&sa->child.remote_ts, &packet->src, packet, packet->src_port);
+	const struct sa_child *c = &sa->child;
+
+	return matches(c->local_ts, c->n_local_ts, &packet->dst, packet, packet->dst_port) &&
+	       matches(c->remote_ts, c->n_remote_ts, &packet->src, packet, packet->src_port);
 }

@@ -14,21 +14,34 @@ struct forward_tunnel;
 /* Events that wait to be reported; bit numbers of sa.due. */
 enum sa_due { DUE_SOFT, DUE_HARD, DUE_USED_NEW, DUE_PEER_MOVED, DUE_ALIVE, DUE_KINDS };
 
+/* What is read of its child_sa; selectors are where they lie in its slot. */
+struct sa_child {
+	uint64_t id;
+	uint32_t tunnel, spi_in;
+	struct endpoint local, remote;
+	struct child_flags flags;
+	uint64_t life_bytes, life_packets, rekey_bytes, rekey_packets;
+	uint16_t encr_id, encr_key_bits, integ_id, replay_window;
+	bool esn, udp_encap, outbound;
+	uint8_t n_local_ts, n_remote_ts;
+	const struct ts *local_ts, *remote_ts;
+};
+
 struct sa {
-	struct child_sa child; /* without its keys */
-	struct esp in, out;
+	struct sa_live *live;	       /* in the slot: numbers, window, counters */
+	struct forward_tunnel *tunnel; /* whose device it serves; kept by forward */
+	struct esp in, out;	       /* their keys are in the slot */
+	struct sa_child child;
 	struct area_slot *slot; /* freed with it */
-	struct sa_live *live;	/* in the slot: numbers, window, counters */
 	uint16_t pad_to;	/* inner packets are padded to this length; 0: as they are */
 	bool claimed;		/* by whoever speaks to the plane now (dataplane_ops.settled) */
-	struct forward_tunnel *tunnel; /* whose device it serves; kept by forward */
-	bool expired_in, expired_out;  /* a hard limit of that direction is reached */
+	bool expired_in, expired_out; /* a hard limit of that direction is reached */
 	bool soft_reported, hard_reported, used_reported;
 	bool heard;			      /* authenticated packets since the last ALIVE */
-	mono_time alive_reported;	      /* 0: never */
 	struct endpoint moved_to;	      /* what PEER_MOVED reported last, and when */
-	mono_time moved_reported;	      /* 0: never */
 	unsigned due;			      /* 1 << enum sa_due */
+	mono_time alive_reported;	      /* 0: never */
+	mono_time moved_reported;	      /* 0: never */
 	struct sa *due_prev, *due_next;	      /* forward.due */
 	struct sa *tunnel_prev, *tunnel_next; /* forward_tunnel.newest */
 	UT_hash_handle by_id, by_spi;
@@ -46,15 +59,17 @@ uint64_t sa_seq_soft(const struct sa *sa);
 void sa_skip(struct sa *sa, uint64_t n);
 uint64_t sa_seq_hard(const struct sa *sa);
 
-/* An SA from what was negotiated; copies no key but into the ciphers. NULL with *error
- * and, in why (size bytes), the words. */
+/* An SA from what was negotiated; copies no key. NULL with *error and, in why (size bytes), the
+ * words. */
 struct sa *sa_new(const struct child_sa *child, const struct crypto_ops *crypto,
 		  enum dataplane_error *error, char *why, size_t size);
 /* udp_encap and the endpoints, of which those of bare ESP have no ports. */
 void sa_set_path(struct sa *sa, const struct child_sa *path);
-/* It lives in this slot, which is its own from here on: at its beginning, or, `resumed`, where
- * another process left it. */
+/* It lives in this slot of that child_sa, which is its own from here on: at its beginning, or,
+ * `resumed`, where another process left it. Packets may pass from here on. */
 void sa_attach(struct sa *sa, struct area_slot *slot, bool resumed);
+/* Gives the contexts of a direction up that has had no packet since `since`. */
+void sa_drop_idle(struct sa *sa, mono_time since);
 void sa_free(struct sa *sa);
 
 bool sadb_insert(struct sadb *db, struct sa *sa); /* false: out of memory */

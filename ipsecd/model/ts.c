@@ -469,15 +469,16 @@ void ts_resolve_any(const struct ts_list *in, const struct addr *hosts, unsigned
 	resolve(in, hosts, n, true, out);
 }
 
-bool ts_list_match(const struct ts_list *l, const struct addr *a, uint8_t protocol, uint16_t port)
+bool ts_any_match(const struct ts *list, unsigned n, const struct addr *a, uint8_t protocol,
+		  uint16_t port)
 {
 	struct ts packet = {
 		.family = a->family, .protocol = protocol, .port_start = port, .port_end = port};
 
 	memcpy(packet.start, a->bytes, sizeof(packet.start));
 	memcpy(packet.end, a->bytes, sizeof(packet.end));
-	for (unsigned i = 0; i < l->n; i++) {
-		const struct ts *ts = &l->ts[i];
+	for (unsigned i = 0; i < n; i++) {
+		const struct ts *ts = &list[i];
 		struct ts probe = packet;
 
 		if (opaque(ts)) { /* only packets that show no port */
@@ -492,18 +493,28 @@ bool ts_list_match(const struct ts_list *l, const struct addr *a, uint8_t protoc
 	return false;
 }
 
-bool ts_list_match_opaque(const struct ts_list *l, const struct addr *a, uint8_t protocol)
+bool ts_list_match(const struct ts_list *l, const struct addr *a, uint8_t protocol, uint16_t port)
+{
+	return ts_any_match(l->ts, l->n, a, protocol, port);
+}
+
+bool ts_any_match_opaque(const struct ts *list, unsigned n, const struct addr *a, uint8_t protocol)
 {
 	struct ts packet = {
 		.family = a->family, .protocol = protocol, .port_start = PORT_MAX, .port_end = 0};
 
 	memcpy(packet.start, a->bytes, sizeof(packet.start));
 	memcpy(packet.end, a->bytes, sizeof(packet.end));
-	for (unsigned i = 0; i < l->n; i++) {
-		if (ts_contains(&l->ts[i], &packet))
+	for (unsigned i = 0; i < n; i++) {
+		if (ts_contains(&list[i], &packet))
 			return true;
 	}
 	return false;
+}
+
+bool ts_list_match_opaque(const struct ts_list *l, const struct addr *a, uint8_t protocol)
+{
+	return ts_any_match_opaque(l->ts, l->n, a, protocol);
 }
 
 /* ---- prefixes of a range ---- */

@@ -58,5 +58,9 @@ bool ts_list_match(const struct ts_list *l, const struct addr *a, uint8_t protoc
 /* The same of a packet that has ports and does not show them (a later fragment): inside is what
  * takes any port, or OPAQUE (RFC 4301 4.4.1.1, 7). */
 bool ts_list_match_opaque(const struct ts_list *l, const struct addr *a, uint8_t protocol);
+/* The same of the n selectors at ts. */
+bool ts_any_match(const struct ts *ts, unsigned n, const struct addr *a, uint8_t protocol,
+		  uint16_t port);
+bool ts_any_match_opaque(const struct ts *ts, unsigned n, const struct addr *a, uint8_t protocol);
 
 #endif

@@ -240,7 +240,7 @@ struct packet forge(const struct child_sa *child, uint64_t seq, uint8_t next_hea
 			     span_of(k->integ, k->integ_len), child->spi_in, child->esn, true));
 	be64_set(iv, seq ^ UINT64_C(0x5555555500000000));
 	memcpy(room + ESP_HEADROOM, inner.ptr, inner.len);
-	sealed = esp_seal(&e, seq, iv, next_header, room + ESP_HEADROOM, inner.len);
+	sealed = esp_seal(&e, 0, seq, iv, next_header, room + ESP_HEADROOM, inner.len);
 	assert_true(sealed.len > 0 && sealed.len <= PACKET_MAX);
 	p.len = sealed.len;
 	memcpy(p.data, sealed.ptr, sealed.len);

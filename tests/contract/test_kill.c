@@ -59,9 +59,10 @@ static struct shared *shared;
 
 struct log {
 	struct esp from[SAS], to[SAS]; /* the peer's ends */
-	uint8_t *iv[SAS];	       /* by number: seen on the wire */
-	uint64_t seq[SAS];	       /* of the peer */
-	uint8_t *out, *in;	       /* by packet: how often it came */
+	struct child_keys keys[SAS][2];
+	uint8_t *iv[SAS];  /* by number: seen on the wire */
+	uint64_t seq[SAS]; /* of the peer */
+	uint8_t *out, *in; /* by packet: how often it came */
 	uint32_t sent_out, seen_out, sent_in, seen_in;
 	uint32_t gone_out; /* up to here a plane that was killed may have read them */
 	uint32_t first_in; /* of the newest SA */
@@ -255,7 +256,7 @@ static bool wire_send(unsigned n, uint64_t seq, uint32_t number)
 
 	be64_set(iv, seq);
 	numbered(room + ESP_HEADROOM, number, true);
-	esp = esp_seal(&l->to[n], seq, iv, ESP_NEXT_IPV4, room + ESP_HEADROOM, LEN);
+	esp = esp_seal(&l->to[n], 0, seq, iv, ESP_NEXT_IPV4, room + ESP_HEADROOM, LEN);
 	return send(wire_in[0], esp.ptr, esp.len, MSG_DONTWAIT) == (ssize_t)esp.len;
 }
 
@@ -288,7 +289,7 @@ static void wire_seen(uint8_t *packet, size_t len)
 	assert_int_equal(be64_get(packet + 8), seq); /* GCM: the IV is the number */
 	if (l->iv[n][seq]++)
 		fail_msg("IV %u of SA %u was used twice", seq, n);
-	assert_int_equal(esp_open(&l->from[n], seq, packet, len, &payload), ESP_OK);
+	assert_int_equal(esp_open(&l->from[n], 0, seq, packet, len, &payload), ESP_OK);
 	number = be32_get(payload.data + HEADERS);
 	assert_in_range(number, 1, l->sent_out);
 	l->out[number]++;
@@ -430,14 +431,18 @@ static void memory_make(void)
 	l->out = calloc(1, NUMBERS);
 	l->in = calloc(1, NUMBERS);
 	for (unsigned n = 0; n < SAS; n++) {
+		struct child_keys *keys = l->keys[n];
+
 		l->iv[n] = calloc(1, NUMBERS);
 		child_pair(n, &gcm, &a, &b);
+		keys[0] = a.out;
+		keys[1] = a.in;
 		assert_true(esp_init(&l->from[n], &crypto_openssl, algorithm_encr(a.encr_id, 128),
-				     NULL, span_of(a.out.encr, a.out.encr_len), span_of(NULL, 0),
-				     a.spi_out, false, false));
+				     NULL, span_of(keys[0].encr, keys[0].encr_len),
+				     span_of(NULL, 0), a.spi_out, false, false));
 		assert_true(esp_init(&l->to[n], &crypto_openssl, algorithm_encr(a.encr_id, 128),
-				     NULL, span_of(a.in.encr, a.in.encr_len), span_of(NULL, 0),
-				     a.spi_in, false, true));
+				     NULL, span_of(keys[1].encr, keys[1].encr_len),
+				     span_of(NULL, 0), a.spi_in, false, true));
 	}
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
 		      0);

@@ -58,7 +58,7 @@ static struct span seal(const struct child_sa *c, uint8_t next_header, uint8_t *
 		      algorithm_integ(c->integ_id), span_of(c->in.encr, c->in.encr_len),
 		      span_of(c->in.integ, c->in.integ_len), c->spi_in, c->esn, true))
 		abort();
-	sealed = esp_seal(&e, 1, iv, next_header, room + ESP_HEADROOM, len);
+	sealed = esp_seal(&e, 0, 1, iv, next_header, room + ESP_HEADROOM, len);
 	esp_release(&e);
 	return sealed;
 }

@@ -6,6 +6,7 @@
 #include "ipsecd/dataplane/dataplane.h"
 #include "lib/buf.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -92,7 +93,7 @@ static size_t unhex(const char *text, uint8_t *out)
 
 static void vector_esp(const struct vector *v, bool encrypt, struct esp *e)
 {
-	uint8_t key[CHILD_KEY_MAX], integ_key[ALGORITHM_KEY_MAX];
+	static uint8_t key[CHILD_KEY_MAX], integ_key[ALGORITHM_KEY_MAX];
 	size_t key_len = unhex(v->key, key), integ_len = unhex(v->integ_key, integ_key);
 
 	assert_true(esp_init(e, &crypto_openssl, algorithm_encr(v->encr, v->bits),
@@ -114,13 +115,13 @@ static void known_packets(void **state)
 		unhex(v->iv, iv);
 		vector_esp(v, true, &e);
 		memcpy(room + ESP_HEADROOM, inner, len);
-		got = esp_seal(&e, v->seq, iv, v->next_header, room + ESP_HEADROOM, len);
+		got = esp_seal(&e, 0, v->seq, iv, v->next_header, room + ESP_HEADROOM, len);
 		assert_int_equal(got.len, want_len);
 		assert_memory_equal(got.ptr, want, want_len);
 		esp_release(&e);
 
 		vector_esp(v, false, &e);
-		assert_int_equal(esp_open(&e, v->seq, want, want_len, &payload), ESP_OK);
+		assert_int_equal(esp_open(&e, 0, v->seq, want, want_len, &payload), ESP_OK);
 		assert_int_equal(payload.len, len);
 		assert_int_equal(payload.next_header, v->next_header);
 		assert_memory_equal(payload.data, inner, len);
@@ -138,7 +139,7 @@ struct pair {
 
 static bool pair_next(struct pair *p, unsigned *n)
 {
-	uint8_t key[CHILD_KEY_MAX], integ_key[ALGORITHM_KEY_MAX];
+	static uint8_t key[CHILD_KEY_MAX], integ_key[ALGORITHM_KEY_MAX];
 	unsigned count = 0;
 
 	memset(key, 0x5a, sizeof(key));
@@ -179,7 +180,7 @@ static struct span seal(struct pair *p, uint64_t seq, uint8_t *room, size_t len)
 	be64_set(iv, seq);
 	for (size_t i = 0; i < len; i++)
 		room[ESP_HEADROOM + i] = (uint8_t)(i * 7);
-	return esp_seal(&p->out, seq, iv, ESP_NEXT_IPV4, room + ESP_HEADROOM, len);
+	return esp_seal(&p->out, 0, seq, iv, ESP_NEXT_IPV4, room + ESP_HEADROOM, len);
 }
 
 static void round_trips(void **state)
@@ -199,7 +200,7 @@ static void round_trips(void **state)
 			assert_true(sealed.ptr >= room &&
 				    sealed.ptr + sealed.len <=
 					    room + ESP_HEADROOM + len + ESP_TAILROOM);
-			assert_int_equal(esp_open(&p.in, seq, (uint8_t *)(uintptr_t)sealed.ptr,
+			assert_int_equal(esp_open(&p.in, 0, seq, (uint8_t *)(uintptr_t)sealed.ptr,
 						  sealed.len, &out),
 					 ESP_OK);
 			assert_int_equal(out.len, len);
@@ -224,7 +225,7 @@ static void truncated_at_every_byte(void **state)
 
 		for (size_t len = 0; len < sealed.len; len++) {
 			memcpy(copy, sealed.ptr, len);
-			assert_int_not_equal(esp_open(&p.in, 1, copy, len, &out), ESP_OK);
+			assert_int_not_equal(esp_open(&p.in, 0, 1, copy, len, &out), ESP_OK);
 		}
 		pair_free(&p);
 	}
@@ -246,12 +247,12 @@ static void corrupted_at_every_byte(void **state)
 		for (size_t at = ESP_HEADER_LEN; at < sealed.len; at++) {
 			memcpy(copy, sealed.ptr, sealed.len);
 			copy[at] ^= (uint8_t)(1 << at % 8);
-			assert_int_equal(esp_open(&p.in, 1, copy, sealed.len, &out), ESP_ICV);
+			assert_int_equal(esp_open(&p.in, 0, 1, copy, sealed.len, &out), ESP_ICV);
 		}
 		memcpy(copy, sealed.ptr, sealed.len);
-		assert_int_equal(esp_open(&p.in, 2, copy, sealed.len, &out), ESP_ICV);
+		assert_int_equal(esp_open(&p.in, 0, 2, copy, sealed.len, &out), ESP_ICV);
 		memcpy(copy, sealed.ptr, sealed.len);
-		assert_int_equal(esp_open(&p.in, UINT64_C(1) << 32 | 1, copy, sealed.len, &out),
+		assert_int_equal(esp_open(&p.in, 0, UINT64_C(1) << 32 | 1, copy, sealed.len, &out),
 				 p.in.esn ? ESP_ICV : ESP_OK);
 		pair_free(&p);
 	}
@@ -287,10 +288,95 @@ static void bad_padding(void **state)
 		memcpy(packet + 28, cases[i].tail, 4);
 		assert_true(crypto_openssl.seal(c, span_of(packet + 8, 8), span_of(aad, 8),
 						span_of(NULL, 0), packet + 16, 16, packet + 32));
-		assert_int_equal(esp_open(&in, 1, packet, sizeof(packet), &out), cases[i].want);
+		assert_int_equal(esp_open(&in, 0, 1, packet, sizeof(packet), &out), cases[i].want);
 		crypto_openssl.cipher_free(c);
 	}
 	esp_release(&in);
+}
+
+/* ---- contexts ---- */
+
+/* Each lane has its own, and all of them make the same of a packet, also after theirs were taken.
+ */
+static void lanes_have_contexts(void **state)
+{
+	struct crypto_cipher *seen[ESP_LANES], *c;
+	struct pair p;
+	unsigned n = 0, taken = 0;
+
+	(void)state;
+	assert_true(pair_next(&p, &n));
+	assert_null(esp_take_cipher(&p.out));
+	for (unsigned round = 0; round < 2; round++) {
+		for (unsigned lane = 0; lane < ESP_LANES; lane++) {
+			uint8_t room[256], iv[ALGORITHM_IV_MAX] = {1};
+			struct esp_payload out;
+			struct span s;
+
+			memset(room, 0x77, sizeof(room));
+			s = esp_seal(&p.out, lane, 5, iv, ESP_NEXT_IPV4, room + ESP_HEADROOM, 80);
+			seen[lane] = esp_cipher(&p.out, lane);
+			assert_non_null(seen[lane]);
+			for (unsigned i = 0; i < lane; i++)
+				assert_ptr_not_equal(seen[i], seen[lane]);
+			assert_int_equal(esp_open(&p.in, ESP_LANES - 1 - lane, 5,
+						  (uint8_t *)(uintptr_t)s.ptr, s.len, &out),
+					 ESP_OK);
+			assert_int_equal(out.len, 80);
+			assert_int_equal(out.data[79], 0x77);
+		}
+		for (; (c = esp_take_cipher(&p.out)); taken++)
+			crypto_openssl.cipher_free(c);
+	}
+	assert_int_equal(taken, 2 * ESP_LANES);
+	pair_free(&p);
+}
+
+struct racer {
+	struct esp *esp;
+	unsigned lane;
+	pthread_t thread;
+};
+
+static void *race(void *arg)
+{
+	struct racer *r = arg;
+
+	for (unsigned i = 0; i < 100; i++)
+		if (!esp_cipher(r->esp, r->lane))
+			return NULL;
+	return r;
+}
+
+static void lanes_that_come_at_once(void **state)
+{
+	struct racer racers[4];
+	struct pair p;
+	unsigned n = 0;
+
+	(void)state;
+	assert_true(pair_next(&p, &n));
+	for (unsigned round = 0; round < 50; round++) {
+		for (unsigned i = 0; i < 4; i++) {
+			racers[i] = (struct racer){.esp = &p.out, .lane = i};
+			assert_int_equal(pthread_create(&racers[i].thread, NULL, race, &racers[i]),
+					 0);
+		}
+		for (unsigned i = 0; i < 4; i++) {
+			void *got;
+
+			assert_int_equal(pthread_join(racers[i].thread, &got), 0);
+			assert_ptr_equal(got, &racers[i]);
+		}
+		for (unsigned i = 0; i < 4; i++)
+			for (unsigned j = 0; j < i; j++)
+				assert_ptr_not_equal(esp_cipher(&p.out, i), esp_cipher(&p.out, j));
+		esp_release(&p.out);
+		esp_release(&p.in);
+		n = 0;
+		assert_true(pair_next(&p, &n));
+	}
+	pair_free(&p);
 }
 
 static void wrong_key_sizes(void **state)
@@ -347,6 +433,8 @@ int main(void)
 		cmocka_unit_test(truncated_at_every_byte),
 		cmocka_unit_test(corrupted_at_every_byte),
 		cmocka_unit_test(bad_padding),
+		cmocka_unit_test(lanes_have_contexts),
+		cmocka_unit_test(lanes_that_come_at_once),
 		cmocka_unit_test(wrong_key_sizes),
 		cmocka_unit_test(mtu_is_what_fits),
 	};

@@ -230,15 +230,64 @@ static void too_big_for_udp(void **state)
 	assert_int_equal(t->sent, 1);
 }
 
-static void keys_are_not_kept(void **state)
+/* In the area, and nowhere else. */
+static void keys_are_in_the_slot(void **state)
 {
 	struct tap *t = *state;
-	struct child_sa c, zero = {0};
 	struct sa *sa = install(t, 1, false);
+	const struct area_child_parts parts = area_child_parts(sa->slot);
 
-	c = sa->child;
-	assert_memory_equal(&c.in, &zero.in, sizeof(c.in));
-	assert_memory_equal(&c.out, &zero.out, sizeof(c.out));
+	assert_ptr_equal(sa->in.key, parts.in.encr.ptr);
+	assert_ptr_equal(sa->out.key, parts.out.encr.ptr);
+}
+
+/* Made by the first packet, kept while there are some, and made again when there are again. */
+static void idle_ciphers_go(void **state)
+{
+	struct tap *t = *state;
+	struct sa *sa = install(t, 1, false), *other = install(t, 2, false);
+
+	assert_null(sa->out.cipher);
+	forward_tick(&t->f, MONO_S);
+	for (mono_time now = 2 * MONO_S; now < 100 * MONO_S; now += MONO_S) {
+		if (now < 10 * MONO_S || now == 60 * MONO_S)
+			transmit(t, now);
+		forward_tick(&t->f, now + MONO_MS);
+		assert_int_equal(other->out.cipher != NULL,
+				 now < 39 * MONO_S || (now >= 60 * MONO_S && now < 90 * MONO_S));
+		assert_null(other->in.cipher);
+		assert_null(sa->out.cipher);
+	}
+	assert_int_equal(t->f.lane.drops[DROP_SEND], 0);
+}
+
+static struct crypto_cipher *no_cipher(const struct algorithm_encr *encr,
+				       const struct algorithm_integ *integ, struct span key,
+				       struct span integ_key, bool encrypt)
+{
+	(void)encr;
+	(void)integ;
+	(void)key;
+	(void)integ_key;
+	(void)encrypt;
+	return NULL;
+}
+
+static void without_memory_for_a_cipher(void **state)
+{
+	struct crypto_ops poor = crypto_null;
+	struct tap *t = *state;
+	struct sa *sa;
+
+	poor.cipher_new = no_cipher;
+	t->f.host.crypto = &poor;
+	sa = install(t, 1, false);
+	transmit(t, 1);
+	assert_int_equal(t->sent, 0);
+	assert_int_equal(t->f.lane.drops[DROP_SEND], 1);
+	sa->in.crypto = sa->out.crypto = &crypto_null;
+	transmit(t, 1);
+	assert_int_equal(t->sent, 1);
 }
 
 /* RFC 4303 2.7: shorter packets are as long as one of that length, and count as they are; not
@@ -247,10 +296,10 @@ static void short_packets_are_padded(void **state)
 {
 	struct tap *t = *state;
 	struct sa *sa = install(t, 1, false);
-	struct child_sa c = sa->child;
+	struct child_sa c;
 	size_t plain;
 
-	c.in.encr_len = c.out.encr_len = 20;
+	area_child_get(sa->slot, &c, NULL);
 	transmit_len(t, 500, 1);
 	plain = t->last_len;
 	c.flags.tfc_pad = 500;
@@ -319,7 +368,7 @@ static void from_peer(struct tap *t, struct esp *by, uint8_t seq, uint8_t tos, c
 	struct span sealed;
 
 	memcpy(p, inner, len);
-	sealed = esp_seal(by, seq, iv, ESP_NEXT_IPV4, p, len);
+	sealed = esp_seal(by, 0, seq, iv, ESP_NEXT_IPV4, p, len);
 	forward_input(&t->f.lane, &end, &end, tos, (uint8_t *)(uintptr_t)sealed.ptr, sealed.len,
 		      sealed.len, now);
 	coalesce_flush(&t->f.lane.up); /* `room` ends here */
@@ -378,9 +427,10 @@ static void bare_or_in_udp(void **state)
 {
 	struct tap *t = *state;
 	struct sa *sa = install(t, 1, false);
-	struct child_sa c = sa->child;
+	struct child_sa c;
 	struct esp by;
 
+	area_child_get(sa->slot, &c, NULL);
 	peer_open(&by);
 	c.local.port = c.remote.port = 4500;
 	assert_int_equal(forward_child_update(&t->f, &c), DATAPLANE_OK);
@@ -528,7 +578,9 @@ int main(void)
 		CASE(acquire_once_a_second),
 		CASE(router_solicitations_do_not_acquire),
 		CASE(too_big_for_udp),
-		CASE(keys_are_not_kept),
+		CASE(keys_are_in_the_slot),
+		CASE(idle_ciphers_go),
+		CASE(without_memory_for_a_cipher),
 		CASE(short_packets_are_padded),
 		CASE(many_children_report_once_each),
 	};
