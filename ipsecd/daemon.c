@@ -12,6 +12,7 @@
 #include "lib/notify.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -411,6 +412,15 @@ static bool open_helper(struct daemon *d)
 	return d->helper || fail(d, "the link to the helper", "out of memory");
 }
 
+/* What per-resource-sas=auto is: threads or CPUs that may send at once. */
+static unsigned processors(void)
+{
+	cpu_set_t set;
+	int n = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
+
+	return n > CHILD_RESOURCES_MAX ? CHILD_RESOURCES_MAX : (unsigned)n;
+}
+
 static bool open_engine(struct daemon *d)
 {
 	const struct ike_env env = {.crypto = &crypto_openssl,
@@ -420,6 +430,7 @@ static bool open_engine(struct daemon *d)
 				    .psk_ready = d->helper ? helper_client_ready : NULL,
 				    .psk_ctx = d->helper};
 	const struct ike_settings settings = {.encap_default = d->ops->encap_better,
+					      .resources = processors(),
 					      .skips_numbers = true,
 					      .publish = d->publish != NULL};
 	const struct drains_host host = commands_drains_host(d);

@@ -286,6 +286,8 @@ void effects_vips(struct effects *e, const struct ike_output *out)
 
 void effects_event(struct effects *e, const struct ike_output *out)
 {
+	if (out->child.resource) /* beside one that all this was done for */
+		return;
 	if (out->event == IKE_EVENT_CHILD_UP)
 		child_up(e, &out->ike, &out->sa, false);
 	else if (out->event == IKE_EVENT_CHILD_REKEYED)

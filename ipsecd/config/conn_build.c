@@ -122,6 +122,21 @@ static void build_encap(struct build *b, const struct setting *s)
 		value_error(b->errors, s, "auto, yes or no");
 }
 
+static void build_resources(struct build *b)
+{
+	const struct setting *s = build_get(b, KEYWORD_PER_RESOURCE_SAS, false);
+	uint64_t n;
+
+	if (!s || strcmp(s->value, "no") == 0)
+		return;
+	if (strcmp(s->value, "auto") == 0)
+		b->child->resources = CHILD_RESOURCES_AUTO;
+	else if (words_parse_number(s->value, CHILD_RESOURCES_MAX, &n))
+		b->child->resources = (uint16_t)n;
+	else
+		value_error(b->errors, s, "no, auto or a number up to 64");
+}
+
 static void build_rest(struct build *b)
 {
 	const struct setting *tries = build_get(b, KEYWORD_KEYINGTRIES, false);
@@ -136,6 +151,7 @@ static void build_rest(struct build *b)
 		b->conn->keying_tries = (uint32_t)n;
 	if (encap)
 		build_encap(b, encap);
+	build_resources(b);
 	if (sync)
 		value_bool(b->errors, sync, &b->conn->message_id_sync);
 	if (window && value_number(b->errors, window, 0, REPLAY_WINDOW_MAX, &n))

@@ -158,6 +158,7 @@ static const struct keyword keywords[] = {
 	CONN("forceencaps", KEYWORD_FORCEENCAPS),
 	CONN("encapsulation", KEYWORD_FORCEENCAPS),
 	CONN("message-id-sync", KEYWORD_MESSAGE_ID_SYNC),
+	CONN("per-resource-sas", KEYWORD_PER_RESOURCE_SAS),
 	CONN("replay-window", KEYWORD_REPLAY_WINDOW),
 	CONN("reqid", KEYWORD_REQID),
 	CONN("interface", KEYWORD_INTERFACE),

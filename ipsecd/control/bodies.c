@@ -154,6 +154,8 @@ void body_put_child(struct buf *b, const struct ike_child_info *child,
 	vici_put(b, "mode", "TUNNEL");
 	vici_put(b, "protocol", "ESP");
 	put_yes(b, "encap", child->udp_encap);
+	if (child->resource)
+		vici_put_format(b, "resource", "%" PRIu32, child->resource);
 	vici_put_format(b, "spi-in", "%08" PRIx32, child->spi_in);
 	vici_put_format(b, "spi-out", "%08" PRIx32, child->spi_out);
 	if (tunnel)

@@ -90,6 +90,24 @@ bool load_set_mark(struct load *l, const struct load_key *key, const struct load
 
 /* ---- packets ---- */
 
+/* As strongSwan has it; a number is ours. */
+bool load_resources(struct load *l, const struct load_key *key, const struct load_words *w)
+{
+	const char *word = load_only(w);
+	uint64_t n;
+	bool yes;
+
+	(void)key;
+	if (words_parse_number(word, CHILD_RESOURCES_MAX, &n))
+		l->child->resources = (uint16_t)n;
+	else if (words_parse_bool(word, &yes))
+		l->child->resources = yes ? CHILD_RESOURCES_AUTO : 0;
+	else
+		return load_error(l, "='%s': expected yes, no or a number up to %u", word,
+				  CHILD_RESOURCES_MAX);
+	return true;
+}
+
 bool load_tfc(struct load *l, const struct load_key *key, const struct load_words *w)
 {
 	uint64_t n = CHILD_TFC_MTU;

@@ -71,10 +71,10 @@ load_parser load_bool, load_encap, load_duration, load_size, load_u32, load_host
 	load_hosts_remote, load_proposals, load_ts, load_action, load_unique, load_id, load_port,
 	load_vips, load_pools;
 load_parser load_mark, load_if_id, load_set_mark, load_tfc, load_copy_df, load_copy_ecn,
-	load_offload, load_copy_dscp, load_window, load_updown, load_interface, load_interface_type,
-	load_interface_ip, load_mtu, load_mss; /* load_device.c */
-load_parser load_fixed;			       /* only the words in `text` */
-load_parser load_zero;			       /* only 0, with or without a unit */
+	load_offload, load_copy_dscp, load_window, load_resources, load_updown, load_interface,
+	load_interface_type, load_interface_ip, load_mtu, load_mss; /* load_device.c */
+load_parser load_fixed;						    /* only the words in `text` */
+load_parser load_zero;	  /* only 0, with or without a unit */
 load_parser load_refused; /* only the empty value: what else is not supported yet */
 load_parser load_noted;	  /* anything, without effect */
 load_parser load_ignored; /* anything: it can't matter here */

@@ -304,12 +304,16 @@ static void print_children(json_t *sa)
 	const char *key;
 
 	json_object_foreach (json_object_get(sa, "child-sas"), key, child) {
+		json_int_t resource = json_number(child, "resource", 0);
 		bool udp = strcmp(json_text(child, "encap"), "yes") == 0;
 
-		printf("CHILD_SA %s #%" JSON_INTEGER_FORMAT ": ESP%s, SPI %s in, %s out\n",
+		printf("CHILD_SA %s #%" JSON_INTEGER_FORMAT ": ESP%s, SPI %s in, %s out",
 		       json_text(child, "name"), json_number(child, "uniqueid", 0),
 		       udp ? " in UDP" : "", json_text(child, "spi-in"),
 		       json_text(child, "spi-out"));
+		if (resource)
+			printf(", for resource %" JSON_INTEGER_FORMAT, resource);
+		putchar('\n');
 	}
 }
 

@@ -137,11 +137,11 @@ static struct sa *select_sa(struct lane *l, struct forward_tunnel *t, struct spa
 
 	if (match_found(flow, generation, t, inner))
 		return flow->sa;
-	sa = sa_select(t->newest, inner, any);
+	sa = sa_select(t->newest, LANE_RESOURCE, inner, any);
 	if (sa)
 		match_keep(flow, generation, t, inner, sa);
 	else if (*any && inner_answers(packet, inner, &answered)) /* RFC 4301 6.2 */
-		sa = sa_select(t->newest, &answered, any);
+		sa = sa_select(t->newest, LANE_RESOURCE, &answered, any);
 	return sa;
 }
 

@@ -10,7 +10,8 @@
 
 struct forward;
 
-#define LANE_SENDERS 64
+#define LANE_SENDERS  64
+#define LANE_RESOURCE 1 /* child_sa.resource of its CHILD_SAs: its number + 1 */
 
 struct lane {
 	struct forward *forward;

@@ -79,6 +79,7 @@ static struct sa_child take(const struct child_sa *c)
 		.encr_key_bits = c->encr_key_bits,
 		.integ_id = c->integ_id,
 		.replay_window = c->replay_window,
+		.resource = c->resource,
 		.esn = c->esn,
 		.outbound = c->outbound,
 	};
@@ -223,22 +224,32 @@ static bool matches(const struct ts *ts, unsigned n, const struct addr *a,
 			      : ts_any_match(ts, n, a, packet->protocol, port);
 }
 
-struct sa *sa_select(struct sa *newest, const struct inner *packet, bool *any)
+static bool may_carry(const struct sa *sa, const struct inner *packet)
 {
-	struct sa *sa;
+	const struct sa_child *c = &sa->child;
+
+	return matches(c->local_ts, c->n_local_ts, &packet->src, packet, packet->src_port) &&
+	       matches(c->remote_ts, c->n_remote_ts, &packet->dst, packet, packet->dst_port);
+}
+
+struct sa *sa_select(struct sa *newest, uint32_t resource, const struct inner *packet, bool *any)
+{
+	struct sa *sa, *general = NULL, *other = NULL;
 
 	*any = false;
 	DL_FOREACH2 (newest, sa, tunnel_next) {
-		const struct sa_child *c = &sa->child;
+		uint32_t of = sa->child.resource;
 
-		if (!c->outbound)
+		if (!sa->child.outbound)
 			continue;
 		*any = true;
-		if (matches(c->local_ts, c->n_local_ts, &packet->src, packet, packet->src_port) &&
-		    matches(c->remote_ts, c->n_remote_ts, &packet->dst, packet, packet->dst_port))
+		if ((of == 0 ? general != NULL : of != resource && other) || !may_carry(sa, packet))
+			continue;
+		if (of && of == resource)
 			return sa;
+		*(of ? &other : &general) = sa;
 	}
-	return NULL;
+	return general ? general : other;
 }
 
 bool sa_accepts(const struct sa *sa, const struct inner *packet)

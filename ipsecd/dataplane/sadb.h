@@ -17,7 +17,7 @@ enum sa_due { DUE_SOFT, DUE_HARD, DUE_USED_NEW, DUE_PEER_MOVED, DUE_ALIVE, DUE_K
 /* What is read of its child_sa; selectors are where they lie in its slot. */
 struct sa_child {
 	uint64_t id;
-	uint32_t tunnel, spi_in;
+	uint32_t tunnel, spi_in, resource;
 	struct endpoint local, remote;
 	struct child_flags flags;
 	uint64_t life_bytes, life_packets, rekey_bytes, rekey_packets;
@@ -77,9 +77,10 @@ void sadb_remove(struct sadb *db, struct sa *sa); /* does not free */
 struct sa *sadb_by_id(const struct sadb *db, uint64_t id);
 struct sa *sadb_by_spi(const struct sadb *db, uint32_t spi);
 
-/* The newest of the list that sends and whose selectors match; *any tells whether one
- * sends at all. */
-struct sa *sa_select(struct sa *newest, const struct inner *packet, bool *any);
+/* The newest of the list that sends and whose selectors match, rather one for this resource (RFC
+ * 9611; child_sa.resource) than a general one, and that rather than one for another; *any tells
+ * whether one sends at all. */
+struct sa *sa_select(struct sa *newest, uint32_t resource, const struct inner *packet, bool *any);
 /* RFC 4301 5.2: may this packet have come by this SA? */
 bool sa_accepts(const struct sa *sa, const struct inner *packet);
 

@@ -3,7 +3,7 @@
  *
  *	HDR, SK{IDi, [N(INITIAL_CONTACT)], [IDr], AUTH, [CP], SAi2, TSi, TSr} -->
  *		<--	HDR, SK{IDr, AUTH, [CP], SAr2, TSi, TSr  or  N(error)} */
-#include "ipsecd/ike/child_setup.h"
+#include "ipsecd/ike/resources.h"
 #include "ipsecd/ike/duplicates.h"
 #include "ipsecd/ike/informational.h"
 #include "ipsecd/ike/init.h"
@@ -148,6 +148,7 @@ static bool create_auth_request(struct ike_engine *e, struct ike_sa *sa, const s
 	child_setup_offered(sa, config, true, &local, &remote);
 	child_setup_put_sa(w, config, sa->init->child_spi, true);
 	child_setup_put_ts(w, &local, &remote);
+	resources_put(w, config, 0);
 	return true;
 }
 
@@ -501,6 +502,8 @@ static struct child *create_first_child(struct exchange *x)
 	}
 	child_setup_put_choice(x->out, &offer);
 	child_setup_put_ts(x->out, &offer.remote_ts, &offer.local_ts);
+	if (offer.resources)
+		resources_put(x->out, offer.config, 0);
 	return c;
 }
 

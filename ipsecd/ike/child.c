@@ -5,7 +5,9 @@
 #include "ipsecd/ike/duplicates.h"
 #include "ipsecd/ike/output.h"
 #include "ipsecd/ike/peers.h"
+#include "ipsecd/ike/resources.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #define DELETE_AGAIN (1 * MONO_S) /* when there was no memory for it */
@@ -182,6 +184,7 @@ static void describe(const struct child *c, const struct child_kept *kept, struc
 		.esn = c->suite.esn,
 		.udp_encap = c->udp_encap,
 		.outbound = c->outbound,
+		.resource = c->resource,
 		.replay_window = kept->replay_window,
 		.local = c->local,
 		.remote = c->remote,
@@ -300,8 +303,10 @@ void child_update_path(struct ike_engine *e, struct child *c)
 
 void child_announce(struct ike_engine *e, struct child *c, struct child *old)
 {
-	char local[TS_TEXT * 2], remote[TS_TEXT * 2];
+	char local[TS_TEXT * 2], remote[TS_TEXT * 2], resource[32] = "";
 
+	if (c->resource)
+		snprintf(resource, sizeof(resource), ", for resource %u", c->resource);
 	c->announced = true;
 	sa_touch(e, c->sa);
 	if (old) {
@@ -309,16 +314,17 @@ void child_announce(struct ike_engine *e, struct child *c, struct child *old)
 		sa_touch(e, old->sa);
 	}
 	ike_log(e, c->sa, LOG_LEVEL_NOTICE,
-		"CHILD_SA %s #%u %s, SPIs %08x in %08x out, %s === %s%s", c->config->name,
+		"CHILD_SA %s #%u %s, SPIs %08x in %08x out, %s === %s%s%s", c->config->name,
 		c->unique, old ? "rekeyed" : "established", c->spi_in, c->spi_out,
 		ts_list_format(c->local_ts, local, sizeof(local)),
 		ts_list_format(c->remote_ts, remote, sizeof(remote)),
-		c->udp_encap ? ", ESP in UDP" : "");
+		c->udp_encap ? ", ESP in UDP" : "", resource);
 	output_event_child(e, old ? IKE_EVENT_CHILD_REKEYED : IKE_EVENT_CHILD_UP, c, old,
 			   IKE_REASON_NONE, NULL);
 	if (!old)
 		peers_child_up(e, c);
 	duplicates_child_up(e, c);
+	resources_review(e, c);
 }
 
 void child_delete(struct ike_engine *e, struct child *c, enum ike_reason reason)
@@ -461,7 +467,8 @@ struct child *child_usable_named(const struct ike_sa *sa, const char *name)
 	struct child *c;
 
 	DL_FOREACH (sa->children, c)
-		if (child_usable(c) && !c->redundant && strcmp(c->config->name, name) == 0)
+		if (child_usable(c) && !c->redundant && !c->resource &&
+		    strcmp(c->config->name, name) == 0)
 			return c;
 	return NULL;
 }

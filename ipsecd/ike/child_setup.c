@@ -3,6 +3,7 @@
  * is the only function here that changes anything. */
 #include "ipsecd/ike/child_setup.h"
 #include "ipsecd/ike/conns.h"
+#include "ipsecd/ike/resources.h"
 
 #include <stdio.h>
 
@@ -262,8 +263,10 @@ bool child_setup_select(struct ike_engine *e, const struct ike_sa *sa,
 			*out = one;
 		}
 	}
-	if (best)
+	if (best) {
 		out->spi_in = engine_new_child_spi(e);
+		out->resources = resources_agreed(out->config, in);
+	}
 	out->no_tfc = refuses_padding(in);
 	return best > 0;
 }
@@ -297,6 +300,7 @@ bool child_setup_accept(struct ike_engine *e, const struct ike_sa *sa,
 		return refuse_selectors(out, "chose", &in->tsi, &in->tsr, &local, &remote);
 	out->local_ts = in->tsi;
 	out->remote_ts = in->tsr;
+	out->resources = resources_agreed(config, in);
 	out->no_tfc = refuses_padding(in);
 	if (!without_ke || !sa->conn->n_vips)
 		return true;
@@ -330,6 +334,9 @@ static void fill(struct ike_engine *e, const struct ike_sa *sa, const struct chi
 	c->suite = offer->suite;
 	c->spi_out = offer->spi_out;
 	c->no_tfc = offer->no_tfc;
+	c->resource = old ? old->resource : offer->resource; /* RFC 9611 4: a rekey keeps it */
+	c->resources_agreed = offer->resources || (old && old->resources_agreed);
+	c->resources_full = old && old->resources_full;
 	c->udp_encap = sa->nat_local || sa->nat_remote || sa->nat_faked;
 	c->reqid = conns_reqid(e, sa->entry, offer->config);
 	if (old) {

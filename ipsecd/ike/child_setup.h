@@ -13,6 +13,8 @@ struct child_offer {
 	struct proposal chosen; /* responder: goes back on the wire */
 	uint32_t spi_in, spi_out;
 	struct ts_list local_ts, remote_ts;
+	uint32_t resource;   /* resources.h; 0: general */
+	bool resources;	     /* both ends said SA_RESOURCE_INFO */
 	bool no_tfc;	     /* the peer says ESP_TFC_PADDING_NOT_SUPPORTED */
 	uint16_t error;	     /* NOTIFY_* when the negotiation failed */
 	uint16_t want_group; /* with INVALID_KE_PAYLOAD: the group we take */

@@ -104,5 +104,8 @@ void engine_input_end(struct ike_engine *e);
 /* Fresh, not 0, not in use. */
 uint64_t engine_new_ike_spi(struct ike_engine *e);
 uint32_t engine_new_child_spi(struct ike_engine *e);
+/* Of one for a resource: its last byte is the plane's lane, so that this one's packets come to it.
+ */
+uint32_t engine_new_resource_spi(struct ike_engine *e, uint32_t resource);
 
 #endif

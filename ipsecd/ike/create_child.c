@@ -8,6 +8,7 @@
 #include "ipsecd/ike/peers.h"
 #include "ipsecd/ike/rekey_child.h"
 #include "ipsecd/ike/rekey_ike.h"
+#include "ipsecd/ike/resources.h"
 
 #include <stdio.h>
 
@@ -29,14 +30,14 @@ const struct algorithm_ke *create_child_group(const struct task *t,
 }
 
 bool create_child_put_offer(struct exchange *x, const struct child_config *config,
-			    const struct algorithm_ke *used)
+			    const struct algorithm_ke *used, uint32_t resource)
 {
 	struct task *t = x->task;
 	struct ts_list local, remote;
 
 	if (!task_new_secrets(x->e, t, create_child_group(t, &config->proposals, used)))
 		return false;
-	t->spi = engine_new_child_spi(x->e);
+	t->spi = resource ? engine_new_resource_spi(x->e, resource) : engine_new_child_spi(x->e);
 	t->gone_spi = 0;
 	child_setup_put_sa(x->out, config, t->spi, false);
 	wire_put_nonce(x->out, span_of(t->nonce, sizeof(t->nonce)));
@@ -44,6 +45,7 @@ bool create_child_put_offer(struct exchange *x, const struct child_config *confi
 		wire_put_ke(x->out, t->ke_alg->id, span_of(t->ke_public, t->ke_alg->public_len));
 	child_setup_selectors(x->sa, config, &local, &remote);
 	child_setup_put_ts(x->out, &local, &remote);
+	resources_put(x->out, config, resource);
 	return true;
 }
 
@@ -295,6 +297,8 @@ static void put_answer(struct exchange *x, const struct child_offer *offer, stru
 		wire_put_ke(x->out, offer->suite.ke->id,
 			    span_of(public_value, offer->suite.ke->public_len));
 	child_setup_put_ts(x->out, &offer->remote_ts, &offer->local_ts);
+	if (offer->resources)
+		resources_put(x->out, offer->config, offer->resource);
 }
 
 static void refuse_offer(struct exchange *x, const struct child_offer *offer)
@@ -307,8 +311,18 @@ static void refuse_offer(struct exchange *x, const struct child_offer *offer)
 			offer->detail);
 }
 
+/* RFC 9611 5.2: not NO_ADDITIONAL_SAS, which would speak of other selectors, too. */
+static bool has_resource(struct exchange *x, const struct child *general)
+{
+	if (!general || resources_free(x->e, general))
+		return true;
+	exchange_refuse(x, NOTIFY_TS_MAX_QUEUE, span_of(NULL, 0),
+			"there is a CHILD_SA for each of our resources");
+	return false;
+}
+
 struct child *create_child_answer(struct exchange *x, const struct child_config *only,
-				  struct child *old, bool outbound)
+				  struct child *old, bool outbound, const struct child *general)
 {
 	uint8_t nonce[IKE_NONCE_LEN], shared[ALGORITHM_SHARED_MAX],
 		public_value[ALGORITHM_PUBLIC_MAX];
@@ -322,13 +336,19 @@ struct child *create_child_answer(struct exchange *x, const struct child_config 
 				"the IKE_SA has as many CHILD_SAs as it may have");
 		return NULL;
 	}
+	if (!has_resource(x, general))
+		return NULL;
 	if (!child_setup_select(x->e, x->sa, x->in, only, false, &offer) ||
-	    (old && !child_setup_keeps(x->sa, old, &offer))) {
+	    (old && !child_setup_keeps(x->sa, old, &offer)) ||
+	    (general && !resources_same(general, &offer))) {
 		refuse_offer(x, &offer);
 		return NULL;
 	}
 	if (offer.suite.ke && !create_child_answer_ke(x, offer.suite.ke, public_value, shared))
 		return NULL;
+	offer.resource = general ? resources_free(x->e, general) : old ? old->resource : 0;
+	if (offer.resource)
+		offer.spi_in = engine_new_resource_spi(x->e, offer.resource);
 	engine_random(x->e, nonce, sizeof(nonce));
 	c = child_setup_commit(
 		x->e, x->sa, &offer, x->in->nonce, own,
@@ -388,7 +408,7 @@ static bool create_create_child_request(struct exchange *x)
 		exchange_done(x->e, x->task, true, IKE_REASON_NONE, NULL);
 		return false;
 	}
-	return create_child_put_offer(x, config, NULL);
+	return create_child_put_offer(x, config, NULL, 0);
 }
 
 static void fail(struct exchange *x, const struct refusal_cause *cause)
@@ -476,6 +496,7 @@ const struct exchange_ops create_child_ops = {
 
 void create_child_respond(struct exchange *x)
 {
+	const struct child *general = resources_general(x->sa, x->in);
 	struct task *own = x->sa->running;
 	struct child *c;
 
@@ -486,10 +507,10 @@ void create_child_respond(struct exchange *x)
 		return;
 	}
 	/* In this IKE_SA there is no older one that could carry packets until the peer has it. */
-	c = create_child_answer(x, NULL, NULL, true);
+	c = create_child_answer(x, general ? general->config : NULL, NULL, true, general);
 	if (!c)
 		return;
-	if (own && own->ops == &create_child_ops && own->child_name &&
+	if (!general && own && own->ops == &create_child_ops && own->child_name &&
 	    strcmp(own->child_name, c->config->name) == 0)
 		create_child_meet(own, c);
 	child_announce(x->e, c, NULL);

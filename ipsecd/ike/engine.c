@@ -64,6 +64,18 @@ uint32_t engine_new_child_spi(struct ike_engine *e)
 	return spi;
 }
 
+uint32_t engine_new_resource_spi(struct ike_engine *e, uint32_t resource)
+{
+	struct child *c;
+	uint32_t spi;
+
+	do {
+		spi = (engine_new_child_spi(e) & ~0xffu) | ((resource - 1) & 0xff);
+		HASH_FIND(hh_spi, e->children_spi, &spi, sizeof(spi), c);
+	} while (c);
+	return spi;
+}
+
 /* ---- life ---- */
 
 static void set_default(mono_time *v, mono_time value)

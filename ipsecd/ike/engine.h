@@ -49,6 +49,7 @@ struct ike_settings {
 	mono_time take_over_wait;	/* a peer that answers, but gives no sign that it has a new
 					   CHILD_SA, has it this long behind our answer; 0: 3 s */
 	bool skips_numbers;		/* the data plane does child_sa.skip_out */
+	unsigned resources;		/* CHILD_RESOURCES_AUTO is so many; 0: none */
 	bool publish;			/* ike_engine_publish is called after each input */
 };
 
@@ -293,6 +294,7 @@ struct ike_child_info {
 	uint32_t tunnel, reqid;
 	const char *state; /* CREATED INSTALLING INSTALLED REKEYING REKEYED DELETING DELETED */
 	bool udp_encap;
+	uint32_t resource; /* 0: not for one alone (RFC 9611) */
 	uint32_t spi_in, spi_out;
 	struct suite suite;
 	const struct ts_list *local_ts, *remote_ts;

@@ -189,6 +189,7 @@ void rekey_child_respond(struct exchange *x);
 void rekey_ike_respond(struct exchange *x);
 void informational_respond(struct exchange *x);
 extern const struct exchange_ops create_child_ops, rekey_child_ops, rekey_ike_ops;
+extern const struct exchange_ops resource_child_ops;	/* resources.c */
 extern const struct exchange_ops confirm_ops, sign_ops; /* duplicates.c */
 extern const struct exchange_ops delete_child_ops, delete_ike_ops, liveness_ops;
 extern const struct exchange_ops quick_crash_ops; /* quick_crash.c */

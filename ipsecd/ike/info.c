@@ -79,6 +79,7 @@ void info_child(const struct child *c, struct ike_child_info *out)
 		.reqid = c->reqid,
 		.state = child_state_name(c->state),
 		.udp_encap = c->udp_encap,
+		.resource = c->resource,
 		.spi_in = c->spi_in,
 		.spi_out = c->spi_out,
 		.suite = c->suite,

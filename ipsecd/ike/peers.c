@@ -565,7 +565,8 @@ void peers_child_gone(struct ike_engine *e, struct child *c, enum ike_reason rea
 	struct conn_entry *entry = sa->entry;
 	const struct child_config *now;
 
-	if (!ike_sa_usable(sa) || sa->redundant || !may_start(e, entry))
+	/* One for a resource may go alone (RFC 9611 4): what it did is done by others. */
+	if (!ike_sa_usable(sa) || sa->redundant || c->resource || !may_start(e, entry))
 		return;
 	now = conn_child(entry->version->conn, c->config->name);
 	if (!now || conns_child_held(entry, now->name))

@@ -163,7 +163,7 @@ void reauth_fill(struct ike_engine *e, struct ike_sa *made, const struct ike_sa 
 	if (!made->reauth_of)
 		return;
 	DL_FOREACH (old->children, c)
-		if (child_usable(c))
+		if (child_usable(c) && !c->resource)
 			peers_add_child(e, made, c->config->name);
 }
 

@@ -208,9 +208,12 @@ struct child {
 	struct suite suite;
 	struct ts_list *local_ts, *remote_ts; /* kept.h; never NULL once it is negotiated */
 	bool udp_encap;
-	bool no_tfc;   /* the peer does not take padding (RFC 7296 1.3.1) */
-	bool outbound; /* we send on it */
-	bool in_plane; /* an install went out and no remove yet */
+	uint32_t resource;     /* resources.h; 0: the general one of its name */
+	bool resources_agreed; /* general: the peer makes CHILD_SAs for resources, too */
+	bool resources_full;   /* general: it makes no more of them */
+	bool no_tfc;	       /* the peer does not take padding (RFC 7296 1.3.1) */
+	bool outbound;	       /* we send on it */
+	bool in_plane;	       /* an install went out and no remove yet */
 	struct endpoint local, remote;
 	mono_time installed, rekey_at, expires_at;
 	struct timer rekey_timer, expire_timer, linger_timer;
@@ -365,7 +368,8 @@ struct child *child_by_id(const struct ike_engine *e, uint64_t id);
 struct child *child_by_spi_out(const struct ike_sa *sa, uint32_t spi);
 /* CHILD_INSTALLED or CHILD_REKEYING. */
 bool child_usable(const struct child *c);
-/* A usable CHILD_SA of sa with this name that is to stay, NULL if there is none. */
+/* A usable CHILD_SA of sa with this name that is to stay and is not for a resource alone; NULL if
+ * there is none. */
 struct child *child_usable_named(const struct ike_sa *sa, const char *name);
 const char *child_state_name(enum child_state s);
 

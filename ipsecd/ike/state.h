@@ -9,8 +9,9 @@
 #include "ipsecd/ike/exchange.h"
 
 /* Of what is in the records; older ones are read, newer ones refused. */
-#define STATE_VERSION	  2
-#define STATE_VERSION_MIN 1 /* 1: IKE_SAs without synchronisation of message IDs */
+#define STATE_VERSION 3
+/* 1: IKE_SAs without synchronisation of message IDs; 2: CHILD_SAs without resources */
+#define STATE_VERSION_MIN 1
 
 #define STATE_REQUEST_MAX IKE_MESSAGE_MAX
 #define STATE_TASKS_MAX	  1024

@@ -125,6 +125,15 @@ static void selectors(struct codec *c, struct ts_list **list)
 		codec_fault(c, "out of memory");
 }
 
+static void resources(struct codec *c, struct child *child)
+{
+	codec_u32(c, &child->resource);
+	codec_bool(c, &child->resources_agreed);
+	codec_bool(c, &child->resources_full);
+	if (child->resource > CHILD_RESOURCES_MAX)
+		codec_fault(c, "a resource beyond all that there are");
+}
+
 static void fields(struct codec *c, const struct ike_sa *sa, struct child *child)
 {
 	codec_u64(c, &child->id);
@@ -143,6 +152,8 @@ static void fields(struct codec *c, const struct ike_sa *sa, struct child *child
 	selectors(c, &child->remote_ts);
 	codec_bool(c, &child->udp_encap);
 	codec_bool(c, &child->no_tfc);
+	if (c->version >= 3)
+		resources(c, child);
 	codec_bool(c, &child->outbound);
 	codec_bool(c, &child->in_plane);
 	codec_endpoint(c, &child->local);

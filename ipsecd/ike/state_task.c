@@ -7,8 +7,9 @@
 
 /* Their places are numbers in records: new ones come last. */
 static const struct exchange_ops *const all_ops[] = {
-	&create_child_ops, &rekey_child_ops, &rekey_ike_ops,   &delete_child_ops, &delete_ike_ops,
-	&liveness_ops,	   &confirm_ops,     &auth_failed_ops, &sign_ops,	  &quick_crash_ops,
+	&create_child_ops, &rekey_child_ops, &rekey_ike_ops,	  &delete_child_ops,
+	&delete_ike_ops,   &liveness_ops,    &confirm_ops,	  &auth_failed_ops,
+	&sign_ops,	   &quick_crash_ops, &resource_child_ops,
 };
 
 #define N_OPS (sizeof(all_ops) / sizeof(all_ops[0]))
@@ -78,7 +79,8 @@ static struct task *made(struct codec *c)
 /* Names are part of work on children; an IKE_SA is rekeyed with a key exchange. */
 static void check(struct codec *c, const struct task *t, bool running)
 {
-	bool named = t->ops == &create_child_ops || (t->ops == &rekey_child_ops && running);
+	bool named = t->ops == &create_child_ops || t->ops == &resource_child_ops ||
+		     (t->ops == &rekey_child_ops && running);
 
 	if (named && !t->child_name)
 		codec_fault(c, "a task without a child");

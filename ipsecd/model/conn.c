@@ -289,7 +289,7 @@ bool child_config_same_keying(const struct child_config *a, const struct child_c
 	       a->rand_time == b->rand_time && a->life_bytes == b->life_bytes &&
 	       a->rekey_bytes == b->rekey_bytes && a->life_packets == b->life_packets &&
 	       a->rekey_packets == b->rekey_packets && a->replay_window == b->replay_window &&
-	       flags_equal(&a->flags, &b->flags);
+	       a->resources == b->resources && flags_equal(&a->flags, &b->flags);
 }
 
 static bool strings_equal(const char *a, const char *b)

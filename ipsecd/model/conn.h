@@ -79,6 +79,9 @@ struct tunnel_config {
 	struct addr local, remote;
 };
 
+#define CHILD_RESOURCES_MAX  64
+#define CHILD_RESOURCES_AUTO UINT16_MAX /* as many as the plane has */
+
 struct child_config {
 	char *name;
 	struct ts_list local_ts, remote_ts;
@@ -89,6 +92,7 @@ struct child_config {
 	uint64_t life_bytes, rekey_bytes, life_packets, rekey_packets; /* 0: no limit */
 	enum start_action start_action, dpd_action, close_action;
 	uint16_t replay_window; /* packets, 0: off; 32 by default in files, 64..4096 useful */
+	uint16_t resources;	/* RFC 9611: CHILD_SAs for single resources beside it; 0: none */
 	uint32_t reqid;		/* 0: ours to choose */
 	struct child_flags flags;
 	char *updown; /* the script of leftupdown=, NULL: none */

@@ -219,6 +219,11 @@ static void code_child(struct fields *c, struct child_config *child)
 	child->dpd_action = code_action(c, child->dpd_action);
 	child->close_action = code_action(c, child->close_action);
 	child->replay_window = fields_u16(c, child->replay_window, "child's window");
+	child->resources = fields_u16(c, child->resources, "child's resources");
+	fields_require(c,
+		       child->resources <= CHILD_RESOURCES_MAX ||
+			       child->resources == CHILD_RESOURCES_AUTO,
+		       "child's resources");
 	child->reqid = fields_u32(c, child->reqid, "child's reqid");
 	code_flags(c, &child->flags);
 	fields_string(c, &child->updown, true, "child's script");

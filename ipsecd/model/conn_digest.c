@@ -151,6 +151,7 @@ uint64_t child_config_digest_keying(const struct child_config *c)
 	add(&d, c->life_packets);
 	add(&d, c->rekey_packets);
 	add(&d, c->replay_window);
+	add(&d, c->resources);
 	add_flags(&d, &c->flags);
 	return d.sum;
 }

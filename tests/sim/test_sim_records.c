@@ -489,7 +489,7 @@ static void test_unknown(void **state)
 	ike_engine_resume(node.engine, s->now);
 	while (ike_engine_publish(node.engine, &out))
 		assert_int_not_equal(out.kind, 77); /* somebody else's */
-	r = (struct ike_record){.kind = IKE_RECORD_SA, .id = 1, .data = span_of("\0\3", 2)};
+	r = (struct ike_record){.kind = IKE_RECORD_SA, .id = 1, .data = span_of("\0\4", 2)};
 	assert_false(ike_engine_restore(node.engine, &r, why, sizeof(why)));
 	assert_string_equal(why, "another version of Detour's state, at byte 2 of 2");
 	ike_engine_free(node.engine);

@@ -15,6 +15,7 @@ TEST_test_sim_vips := tests/sim/test_sim_vips.c $(SIM_SRC)
 TEST_test_sim_reauth := tests/sim/test_sim_reauth.c $(SIM_SRC)
 TEST_test_sim_paths := tests/sim/test_sim_paths.c $(SIM_SRC)
 TEST_test_sim_restart := tests/sim/test_sim_restart.c $(SIM_SRC)
+TEST_test_sim_resources := tests/sim/test_sim_resources.c $(SIM_SRC)
 TEST_test_sim_midway := tests/sim/test_sim_midway.c $(SIM_SRC)
 TEST_test_sim_records := tests/sim/test_sim_records.c $(SIM_SRC)
 TEST_test_sim_state := tests/sim/test_sim_state.c $(SIM_SRC)
@@ -26,7 +27,7 @@ TEST_test_sim_idle := tests/sim/test_sim_idle.c $(SIM_SRC)
 TEST_test_sim_held := tests/sim/test_sim_held.c $(SIM_SRC)
 
 # Each of them once more with every input handled by an engine of its own (sim_state.c).
-SIM_RESTORED := exchanges collisions chaos refusals conns hostile oom rules vips reauth paths restart midway suspect reboot held
+SIM_RESTORED := exchanges collisions chaos refusals conns hostile oom rules vips reauth paths restart midway suspect reboot held resources
 define restored
 TEST_test_restored_$(1) := tests/sim/restored.c $$(TEST_test_sim_$(1))
 LIBS_test_restored_$(1) := $$(LIBS_test_sim_$(1))

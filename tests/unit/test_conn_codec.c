@@ -211,6 +211,7 @@ static void draw_child(struct child_config *c)
 	c->dpd_action = draw(3);
 	c->close_action = draw(3);
 	c->replay_window = (uint16_t)draw(4097);
+	c->resources = draw(2) ? CHILD_RESOURCES_AUTO : (uint16_t)draw(CHILD_RESOURCES_MAX + 1);
 	c->reqid = draw(2) * draw(1 << 30);
 	c->flags = (struct child_flags){.df = draw(2), .dscp = draw(4), .no_ecn = draw(2)};
 	c->flags.offload = (uint8_t)draw(3);

@@ -120,6 +120,7 @@ static void test_children(void **state)
 	CHANGE(net->life_packets++);
 	CHANGE(net->rekey_packets++);
 	CHANGE(net->replay_window++);
+	CHANGE(net->resources++);
 	CHANGE(net->flags.df = CHILD_DF_CLEAR);
 	CHANGE(net->flags.dscp = CHILD_DSCP_NO);
 	CHANGE(net->flags.no_ecn = true);

@@ -321,6 +321,36 @@ static void short_packets_are_padded(void **state)
 	}
 }
 
+static void set_resource(struct tap *t, uint64_t id, uint32_t resource)
+{
+	sadb_by_id(&t->f.sadb, id)->child.resource = resource;
+	t->f.sadb.generation++;
+}
+
+/* RFC 9611: the lane's own, else the general one, else any that sends. */
+static void resources_first(void **state)
+{
+	struct tap *t = *state;
+
+	for (uint64_t id = 1; id <= 4; id++)
+		install(t, id, false);
+	set_resource(t, 2, LANE_RESOURCE);
+	set_resource(t, 3, LANE_RESOURCE + 1);
+	set_resource(t, 4, LANE_RESOURCE);
+	transmit(t, 1);
+	assert_int_equal(sadb_by_id(&t->f.sadb, 4)->live->stats.packets_out, 1); /* the newest */
+	forward_child_remove(&t->f, 4);
+	transmit(t, 1);
+	assert_int_equal(sadb_by_id(&t->f.sadb, 2)->live->stats.packets_out, 1);
+	forward_child_remove(&t->f, 2);
+	transmit(t, 1);
+	assert_int_equal(sadb_by_id(&t->f.sadb, 1)->live->stats.packets_out, 1);
+	forward_child_remove(&t->f, 1);
+	transmit(t, 1);
+	assert_int_equal(sadb_by_id(&t->f.sadb, 3)->live->stats.packets_out, 1);
+	assert_int_equal(t->f.lane.drops[DROP_NO_SA], 0);
+}
+
 static void many_children_report_once_each(void **state)
 {
 	struct tap *t = *state;
@@ -582,6 +612,7 @@ int main(void)
 		CASE(idle_ciphers_go),
 		CASE(without_memory_for_a_cipher),
 		CASE(short_packets_are_padded),
+		CASE(resources_first),
 		CASE(many_children_report_once_each),
 	};
 

@@ -1,0 +1,29 @@
+/* Per-resource CHILD_SAs (RFC 9611): beside the general CHILD_SA of a child there is one for each
+ * resource (a lane of the plane, a CPU) with the same selectors, so that resources share no
+ * sequence numbers. Numbers of resources are each end's own, from 1 on; 0 is the general one.
+ *
+ * The end that made the general CHILD_SA makes the others, one by one, once the peer has said that
+ * it does so, too. What a peer refuses is not asked for again while the general one lives: its
+ * packets go by that. One that ends is made again with the general one's next rekey. */
+#ifndef DETOUR_RESOURCES_H
+#define DETOUR_RESOURCES_H
+
+#include "ipsecd/ike/child_setup.h"
+
+/* SA_RESOURCE_INFO, where the configuration has resources. */
+void resources_put(struct wire_writer *w, const struct child_config *config, uint32_t resource);
+/* Has the peer sent one, where we have them, too? */
+bool resources_agreed(const struct child_config *config, const struct wire_message *in);
+
+/* Responder: the general CHILD_SA beside which the peer wants one for a resource; NULL: it makes
+ * none such. */
+const struct child *resources_general(const struct ike_sa *sa, const struct wire_message *in);
+/* The first resource without a CHILD_SA; 0: none. */
+uint32_t resources_free(const struct ike_engine *e, const struct child *general);
+/* RFC 9611 4: MUST have the properties of the general one. false: out says so. */
+bool resources_same(const struct child *general, struct child_offer *out);
+
+/* `c` is up, or was told of traffic that wants one for its resource: what is missing is made. */
+void resources_review(struct ike_engine *e, const struct child *c);
+
+#endif

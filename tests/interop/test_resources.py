@@ -1,0 +1,103 @@
+#!/usr/bin/env python3
+"""CHILD_SAs for single resources (RFC 9611): between two ipsecd as many as both want, through rekeys and kills of
+either process without losing a packet; with a strongSwan that knows nothing of them there is the general one alone."""
+import os
+import re
+import signal
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
+from tests.support import netns  # noqa: E402
+from tests.support.ipsecd import BINARY, OPTIONS  # noqa: E402
+from tests.support.killing import reconnect  # noqa: E402
+from tests.support.pair import OursWithOurs, Pair  # noqa: E402
+from tests.support.poll import until  # noqa: E402
+from tests.support.suite import Suite, check, check_equal  # noqa: E402
+from tests.support.tunnel import change, tunnel  # noqa: E402
+
+IPSECCTL = os.path.join(os.path.dirname(BINARY), "ipsecctl")
+
+
+def resources(peer, name):
+    return sorted(int(child.get("resource", 0)) for child in peer.children(name))
+
+
+def wait(pair, name, wanted):
+    for peer in (pair.ours, pair.theirs):
+        until(f"{peer.kind}: CHILD_SAs of '{name}' for {wanted}", lambda p=peer: resources(p, name) == wanted)
+
+
+def as_many(pair, name, wanted):
+    pair.ours.initiate(name)
+    wait(pair, name, wanted)
+    pair.ping(name)
+    pair.transfer(name, 1 << 18)
+    status = netns.run(IPSECCTL, "--vici", pair.ours.socket_path, "status", name)
+    check_equal([int(n) for n in re.findall(r"for resource (\d+)$", status, re.M)], wanted[1:], status)
+    # The one of the thread that sends is used, both ways.
+    for peer in (pair.ours, pair.theirs) if len(wanted) > 1 else ():
+        first = next(c for c in peer.children(name) if c.get("resource") == "1")
+        check(int(first["bytes-out"]) > 1 << 18, f"{peer.kind}: {first}")
+
+
+def rekeyed(pair, name):
+    wanted = resources(pair.ours, name)
+    before = {c["spi-in"] for c in pair.ours.children(name)}
+    with pair.pinging(name) as pinging:
+        for peer in (pair.ours, pair.theirs):
+            peer.rekey_child(name)
+            until("all are rekeyed", lambda: not before & {c["spi-in"] for c in pair.ours.children(name)})
+            wait(pair, name, wanted)
+            before = {c["spi-in"] for c in pair.ours.children(name)}
+            peer.rekey_ike(name)
+            wait(pair, name, wanted)
+    pinging.check_no_loss()
+
+
+def killed(pair, name, role):
+    wanted = resources(pair.ours, name)
+    spis = {c["spi-in"] for c in pair.ours.children(name)}
+    with pair.pinging(name) as pinging:
+        for peer in (pair.ours, pair.theirs):
+            old = peer.roles()[role]
+            os.kill(old, signal.SIGKILL)
+            until(f"{role} is started again", lambda p=peer, o=old: p.roles().get(role, o) != o)
+            reconnect(peer)
+            pinging.go_on(20)
+    pinging.check_no_loss()
+    wait(pair, name, wanted)
+    check_equal({c["spi-in"] for c in pair.ours.children(name)}, spis, "the same ones")
+
+
+def general_alone(pair, name, initiator):
+    with pair.up(name, initiator):
+        check_equal(resources(pair.ours, name), [0], "CHILD_SAs")
+        pair.transfer(name, 1 << 16)
+
+
+def both(name, n, ours_say, theirs_say=None):
+    ours, theirs = tunnel(name, n)
+    theirs = change(theirs, extra=(f"per-resource-sas={theirs_say}",)) if theirs_say else theirs
+    return change(ours, extra=(f"per-resource-sas={ours_say}",)), theirs
+
+
+def main():
+    suite = Suite("resources")
+    tunnels = [both("three", 1, "3", "3"), both("fewer", 2, "4", "2"), both("more", 3, "2", "4"),
+               both("none", 4, "4", "no")]
+    with OursWithOurs(tunnels) as pair:
+        logs = (pair.ours, pair.theirs)
+        for name, wanted in (("three", [0, 1, 2, 3]), ("fewer", [0, 1, 2]), ("more", [0, 1, 2]), ("none", [0])):
+            suite.case(f"{name}: as many as both want", as_many, pair, name, wanted, logs=logs)
+        suite.case("rekeys, 0 lost", rekeyed, pair, "three", logs=logs)
+        for role in ("plane", "ike") if "--single-process" not in OPTIONS else ():
+            suite.case(f"{role} is killed, 0 lost", killed, pair, "three", role, logs=logs)
+    with Pair([both("charon", 1, "4")]) as pair:
+        for initiator in (pair.ours, pair.theirs):
+            suite.case(f"strongSwan, {initiator.kind} initiates", general_alone, pair, "charon", initiator,
+                       logs=(pair.ours, pair.theirs))
+    return suite.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
