@@ -4,10 +4,12 @@
 #include "ipsecd/crypto/openssl_ops.h"
 
 #include <openssl/bn.h>
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/ec.h>
 #include <openssl/evp.h>
 #include <openssl/obj_mac.h>
+#include <openssl/params.h>
 #include <stdlib.h>
 
 #define X25519_LEN	  32
@@ -24,11 +26,31 @@ struct crypto_ke {
 
 /* ---- Curve25519 ---- */
 
+/* A key from its bytes. The context is made once for each thread: it looks names up. */
+static EVP_PKEY *x25519_key(const char *part, int selection, const uint8_t *bytes)
+{
+	static _Thread_local EVP_PKEY_CTX *ctx;
+	OSSL_PARAM params[] = {
+		OSSL_PARAM_construct_octet_string(part, (void *)bytes, X25519_LEN),
+		OSSL_PARAM_construct_end(),
+	};
+	EVP_PKEY *key = NULL;
+
+	if (!ctx) {
+		ctx = EVP_PKEY_CTX_new_from_name(NULL, "X25519", NULL);
+		if (ctx && EVP_PKEY_fromdata_init(ctx) != 1) {
+			EVP_PKEY_CTX_free(ctx);
+			ctx = NULL;
+		}
+	}
+	return ctx && EVP_PKEY_fromdata(ctx, &key, selection, params) == 1 ? key : NULL;
+}
+
 static bool x25519_public(struct crypto_ke *ke, const uint8_t *random, uint8_t *out)
 {
 	size_t n = X25519_LEN;
 
-	ke->x25519 = EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, NULL, random, X25519_LEN);
+	ke->x25519 = x25519_key(OSSL_PKEY_PARAM_PRIV_KEY, EVP_PKEY_KEYPAIR, random);
 	return ke->x25519 && EVP_PKEY_get_raw_public_key(ke->x25519, out, &n) == 1 &&
 	       n == X25519_LEN;
 }
@@ -37,11 +59,11 @@ static bool x25519_derive(const struct crypto_ke *ke, struct span peer_public, u
 {
 	static const uint8_t zero[X25519_LEN];
 	size_t n = X25519_LEN;
-	EVP_PKEY *peer =
-		EVP_PKEY_new_raw_public_key(EVP_PKEY_X25519, NULL, peer_public.ptr, X25519_LEN);
+	EVP_PKEY *peer = x25519_key(OSSL_PKEY_PARAM_PUB_KEY, EVP_PKEY_PUBLIC_KEY, peer_public.ptr);
 	EVP_PKEY_CTX *ctx = peer ? EVP_PKEY_CTX_new(ke->x25519, NULL) : NULL;
 	bool ok = ctx && EVP_PKEY_derive_init(ctx) == 1 &&
-		  EVP_PKEY_derive_set_peer(ctx, peer) == 1 &&
+		  /* every value is one (RFC 7748 5); what it is good for, the result shows */
+		  EVP_PKEY_derive_set_peer_ex(ctx, peer, 0) == 1 &&
 		  EVP_PKEY_derive(ctx, shared, &n) == 1 && n == X25519_LEN &&
 		  CRYPTO_memcmp(shared, zero, X25519_LEN) != 0; /* RFC 7748 6.1 */
 

@@ -3,13 +3,13 @@
  * message. */
 #include "ipsecd/crypto/openssl_ops.h"
 
-#include <openssl/core_names.h>
 #include <openssl/evp.h>
-#include <openssl/params.h>
 
-#define PRFS (PRF_HMAC_SHA2_512 - PRF_HMAC_SHA2_256 + 1)
+#define PRFS	  (PRF_HMAC_SHA2_512 - PRF_HMAC_SHA2_256 + 1)
 
-static const uint8_t no_key[1];
+#define BLOCK_MAX 128 /* of SHA-512 */
+#define IPAD	  UINT64_C(0x3636363636363636)
+#define OPAD	  UINT64_C(0x5c5c5c5c5c5c5c5c)
 
 const char *openssl_prf_digest(uint16_t prf_id)
 {
@@ -54,56 +54,101 @@ bool openssl_sha1(const struct span *parts, size_t n, uint8_t out[20])
 	return ok;
 }
 
-static EVP_MAC_CTX *hmac_new(const char *digest)
+/* A digest, and a context for it: one of each PRF and thread. Making them takes longer than
+ * using them, and EVP_MAC looks names up for each key. */
+struct hmac {
+	EVP_MD *md;
+	EVP_MD_CTX *ctx;
+	size_t block, len;
+};
+
+union block {
+	uint8_t bytes[BLOCK_MAX];
+	uint64_t words[BLOCK_MAX / 8];
+};
+
+static bool hmac_make(struct hmac *h, const char *digest)
 {
-	const OSSL_PARAM params[] = {
-		OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)digest, 0),
-		OSSL_PARAM_construct_end(),
-	};
-	EVP_MAC *mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
-	EVP_MAC_CTX *ctx = mac ? EVP_MAC_CTX_new(mac) : NULL;
+	EVP_MD *md = EVP_MD_fetch(NULL, digest, NULL);
+	EVP_MD_CTX *ctx = md ? EVP_MD_CTX_new() : NULL;
 
-	EVP_MAC_free(mac);
-	if (ctx && EVP_MAC_CTX_set_params(ctx, params) == 1)
-		return ctx;
-	EVP_MAC_CTX_free(ctx);
-	return NULL;
-}
-
-/* One for each digest and thread: making one takes ten times as long as using it. */
-static EVP_MAC_CTX *hmac_of(uint16_t prf_id)
-{
-	static _Thread_local EVP_MAC_CTX *kept[PRFS];
-	const char *digest = openssl_prf_digest(prf_id);
-	EVP_MAC_CTX **ctx = digest ? &kept[prf_id - PRF_HMAC_SHA2_256] : NULL;
-
-	if (ctx && !*ctx)
-		*ctx = hmac_new(digest);
-	return ctx ? *ctx : NULL;
-}
-
-static bool hmac(EVP_MAC_CTX *ctx, struct span key, const struct span *parts, size_t n,
-		 uint8_t *out, size_t out_size)
-{
-	/* A NULL key would mean "the key of before" to OpenSSL. */
-	if (EVP_MAC_init(ctx, key.ptr ? key.ptr : no_key, key.len, NULL) != 1)
+	if (!ctx || EVP_MD_get_block_size(md) > BLOCK_MAX) {
+		EVP_MD_CTX_free(ctx);
+		EVP_MD_free(md);
 		return false;
-	for (size_t i = 0; i < n; i++)
-		if (EVP_MAC_update(ctx, parts[i].ptr, parts[i].len) != 1)
-			return false;
-	return EVP_MAC_final(ctx, out, NULL, out_size) == 1;
+	}
+	*h = (struct hmac){.md = md,
+			   .ctx = ctx,
+			   .block = (size_t)EVP_MD_get_block_size(md),
+			   .len = (size_t)EVP_MD_get_size(md)};
+	return true;
+}
+
+static struct hmac *hmac_of(uint16_t prf_id)
+{
+	static _Thread_local struct hmac kept[PRFS];
+	const char *digest = openssl_prf_digest(prf_id);
+	struct hmac *h = digest ? &kept[prf_id - PRF_HMAC_SHA2_256] : NULL;
+
+	return h && (h->ctx || hmac_make(h, digest)) ? h : NULL;
+}
+
+/* H(first | parts) */
+static bool digest(struct hmac *h, struct span first, const struct span *parts, size_t n,
+		   uint8_t *out)
+{
+	bool ok = EVP_DigestInit_ex2(h->ctx, h->md, NULL) == 1 &&
+		  EVP_DigestUpdate(h->ctx, first.ptr, first.len) == 1;
+
+	for (size_t i = 0; ok && i < n; i++)
+		ok = EVP_DigestUpdate(h->ctx, parts[i].ptr, parts[i].len) == 1;
+	return ok && EVP_DigestFinal_ex(h->ctx, out, NULL) == 1;
+}
+
+/* The key with zeros up to a block, or its digest where it is longer (RFC 2104 2). */
+static bool set_key(struct hmac *h, struct span key, union block *block)
+{
+	memset(block, 0, sizeof(*block));
+	if (key.len > h->block)
+		return digest(h, key, NULL, 0, block->bytes);
+	if (key.len)
+		memcpy(block->bytes, key.ptr, key.len);
+	return true;
+}
+
+static void change_pad(union block *block, uint64_t change)
+{
+	for (size_t i = 0; i < sizeof(block->words) / sizeof(block->words[0]); i++)
+		block->words[i] ^= change;
+}
+
+/* RFC 2104 2: H(K xor opad | H(K xor ipad | parts)) */
+static bool hmac(struct hmac *h, struct span key, const struct span *parts, size_t n, uint8_t *out)
+{
+	union block block;
+	uint8_t inner[EVP_MAX_MD_SIZE];
+	struct span pad = span_of(block.bytes, h->block), result = span_of(inner, h->len);
+	bool ok = set_key(h, key, &block);
+
+	change_pad(&block, IPAD);
+	ok = ok && digest(h, pad, parts, n, inner);
+	change_pad(&block, IPAD ^ OPAD);
+	ok = ok && digest(h, pad, &result, 1, out);
+	explicit_bzero(&block, sizeof(block));
+	explicit_bzero(inner, sizeof(inner));
+	return ok;
 }
 
 bool openssl_prf(uint16_t prf_id, struct span key, const struct span *parts, size_t n, uint8_t *out)
 {
-	EVP_MAC_CTX *ctx = hmac_of(prf_id);
-	uint8_t result[ALGORITHM_PRF_MAX];
-	bool ok = ctx && hmac(ctx, key, parts, n, result, sizeof(result));
+	struct hmac *h = hmac_of(prf_id);
+	uint8_t result[EVP_MAX_MD_SIZE];
+	bool ok = h && hmac(h, key, parts, n, result);
 
 	if (ok)
 		memcpy(out, result, algorithm_prf(prf_id)->out_len);
 	explicit_bzero(result, sizeof(result));
-	if (ctx) /* nothing of the key stays in it */
-		EVP_MAC_init(ctx, no_key, 0, NULL);
+	if (h) /* its state is the result */
+		EVP_DigestInit_ex2(h->ctx, h->md, NULL);
 	return ok;
 }

@@ -102,27 +102,29 @@ static bool may_be_same(const struct id *a, const struct id *b)
 	return id_match(a, b) || id_match(b, a);
 }
 
+static bool is_unrelated(void *ctx, const struct ike_sa *other)
+{
+	const struct ike_sa *sa = ctx;
+	bool counts = ike_sa_usable(other) || other->state == IKE_SA_AUTH_SENT;
+
+	return other == sa || !counts || !id_equal(sa_local_id(other), sa_local_id(sa)) ||
+	       !may_be_same(&sa->conn->remote_id, sa_remote_id(other));
+}
+
 /* RFC 7296 2.4: no other IKE_SA between these two identities is known here, by whatever conn. A
  * peer that may be anybody may be one of those we know. */
-static bool is_initial_contact(const struct ike_engine *e, const struct ike_sa *sa)
+static bool is_initial_contact(const struct ike_engine *e, struct ike_sa *sa)
 {
 	const struct ike_sa *other;
 
 	if (sa->conn->unique == UNIQUE_NEVER)
 		return false;
-	DL_FOREACH (e->sas, other) {
-		bool counts = ike_sa_usable(other) || other->state == IKE_SA_AUTH_SENT;
-
-		if (other != sa && counts && id_equal(sa_local_id(other), sa_local_id(sa)) &&
-		    may_be_same(&sa->conn->remote_id, sa_remote_id(other)))
+	if (who_is_one(&sa->conn->remote_id))
+		return who_each(e, sa_local_id(sa), &sa->conn->remote_id, is_unrelated, sa);
+	DL_FOREACH (e->sas, other)
+		if (!is_unrelated(sa, other))
 			return false;
-	}
 	return true;
-}
-
-static bool names_one(const struct id *id)
-{
-	return id->type != ID_ANY && !(id->len && id->data[0] == '*');
 }
 
 static bool create_auth_request(struct ike_engine *e, struct ike_sa *sa, const struct secret *psk,
@@ -137,7 +139,7 @@ static bool create_auth_request(struct ike_engine *e, struct ike_sa *sa, const s
 	if (is_initial_contact(e, sa))
 		wire_put_notify(w, PROTOCOL_NONE, NOTIFY_INITIAL_CONTACT, span_of(NULL, 0),
 				span_of(NULL, 0));
-	if (names_one(&sa->conn->remote_id))
+	if (who_is_one(&sa->conn->remote_id))
 		wire_put_id(w, PAYLOAD_IDR, &sa->conn->remote_id);
 	if (!put_own_auth(e, sa, psk, w))
 		return false;
@@ -292,6 +294,7 @@ static bool authenticate_responder(struct exchange *x, char *detail, size_t size
 		snprintf(detail, size, "out of memory");
 		return false;
 	}
+	who_file(x->e, sa);
 	psk = responder_secret(x);
 	if (psk && peer_auth_ok(x, psk))
 		return true;
@@ -471,6 +474,7 @@ static bool authenticate_initiator(struct exchange *x, const struct secret *psk,
 		snprintf(detail, size, "out of memory");
 		return false;
 	}
+	who_file(x->e, sa);
 	if (duplicates_forbid(sa)) {
 		snprintf(detail, size, "%.200s has an IKE_SA already (unique=keep)",
 			 id_format(sa_remote_id(sa), a));

@@ -9,6 +9,7 @@
 #include "ipsecd/ike/pairs.h"
 #include "ipsecd/ike/secrets.h"
 #include "ipsecd/ike/timer.h"
+#include "ipsecd/ike/who.h"
 
 struct ike_sa;
 struct child;
@@ -47,6 +48,7 @@ struct ike_engine {
 	struct half_open *half_open; /* uthash: peer's SPI and address, before IKE_AUTH */
 	uint16_t half_open_from[IKE_ADDR_SLOTS]; /* how many of them by address, hashed */
 	struct ike_sa *sas;			 /* utlist, in order of creation */
+	struct who who;				 /* by identities */
 	struct child *children;			 /* uthash hh: child_sa.id */
 	struct child *children_spi;		 /* uthash hh_spi: spi_in */
 	struct conn_entry *conns;		 /* utlist, in order of loading */

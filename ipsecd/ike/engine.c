@@ -173,6 +173,7 @@ void ike_engine_free(struct ike_engine *e)
 	publisher_free(e);
 	commands_free(e);
 	pairs_free(e);
+	who_free(e);
 	timer_heap_free(&e->timers);
 	explicit_bzero(e->scratch, WIRE_MESSAGE_MAX);
 	free(e->scratch);

@@ -101,9 +101,11 @@ static bool prepare(struct ike_engine *e, struct ike_sa *sa, const char *child)
 	sa->init->child_name = strdup(child);
 	engine_random(e, sa->nonce_own, sizeof(sa->nonce_own));
 	peers_own_id(sa->conn, &sa->path, &own);
-	return sa->init->child_name && kept_id(&sa->local_id, &own) &&
-	       kept_id(&sa->remote_id, &sa->conn->remote_id) && vips_prepare(sa) &&
-	       new_ke(e, sa->init, alg);
+	if (!sa->init->child_name || !kept_id(&sa->local_id, &own) ||
+	    !kept_id(&sa->remote_id, &sa->conn->remote_id))
+		return false;
+	who_file(e, sa);
+	return vips_prepare(sa) && new_ke(e, sa->init, alg);
 }
 
 struct ike_sa *init_start(struct ike_engine *e, struct conn_entry *entry,

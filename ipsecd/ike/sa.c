@@ -99,6 +99,7 @@ bool ike_sa_link(struct ike_engine *e, struct ike_sa *sa)
 		return false;
 	DL_APPEND(e->sas, sa);
 	e->counters.ike_sas++;
+	who_file(e, sa);
 	return true;
 }
 
@@ -154,6 +155,7 @@ struct ike_sa *ike_sa_new_rekeyed(struct ike_engine *e, const struct ike_sa *old
 		ike_sa_discard(e, sa);
 		return NULL;
 	}
+	who_file(e, sa);
 	sa->nat_local = old->nat_local;
 	sa->nat_remote = old->nat_remote;
 	sa->nat_faked = old->nat_faked;
@@ -511,6 +513,7 @@ void ike_sa_free(struct ike_engine *e, struct ike_sa *sa)
 	init_state_free(e, sa);
 	window_free(e, sa);
 	half_open_set(e, sa, false);
+	who_remove(e, sa);
 	kept_id(&sa->local_id, NULL);
 	kept_id(&sa->remote_id, NULL);
 	free(sa->vips);

@@ -119,7 +119,8 @@ struct ike_sa {
 	const struct conn *conn;      /* the version it works by; NULL while unknown */
 	struct conn_version *version; /* counted: keeps conn alive */
 	struct ike_path path;
-	struct id *local_id, *remote_id; /* kept.h; read by sa_local_id, sa_remote_id */
+	struct id *local_id, *remote_id; /* kept.h; read by sa_local_id, sa_remote_id; */
+	struct who_place who;		 /* ... and this is to be told: who_file */
 	bool nat_local, nat_remote, nat_faked;
 	bool peer_authenticated;
 	struct sa_vips *vips; /* NULL: none; read by sa_vips */

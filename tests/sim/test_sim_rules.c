@@ -572,6 +572,41 @@ static void test_initial_contact(void **state)
 	sim_free(s);
 }
 
+/* ... of other case, of a pattern's peer, and behind the end of all of them. */
+static void test_initial_contact_by_identities(void **state)
+{
+	struct sim *s = sim_new(25, 2, &crypto_null, NULL);
+	struct conn *any = sim_conn(s, 0, 1, 1), *shouts = sim_conn(s, 0, 1, 0);
+
+	(void)state;
+	contacts = 0;
+	s->intercept = count_contacts;
+	assert_true(id_parse("*.example", &any->remote_id));
+	assert_true(id_parse("NODE1-0.Example", &shouts->remote_id));
+	any->local_id = shouts->local_id;
+	free(shouts->name);
+	shouts->name = strdup("shouts");
+	sim_load(s, 0, sim_conn(s, 0, 1, 0), 1);
+	sim_load(s, 0, shouts, 2);
+	sim_load(s, 0, any, 3);
+	sim_load(s, 1, sim_conn(s, 1, 0, 0), 1);
+	sim_command(s, 0, IKE_COMMAND_INITIATE, "to1-0", "net");
+	sim_run(s, WAIT);
+	assert_int_equal(contacts, 1);
+	sim_command(s, 0, IKE_COMMAND_INITIATE, "shouts", "net");
+	sim_run(s, WAIT);
+	assert_int_equal(contacts, 1);
+	sim_command(s, 0, IKE_COMMAND_INITIATE, "to1-1", "net");
+	sim_run(s, WAIT);
+	assert_int_equal(contacts, 1);
+	sim_command(s, 0, IKE_COMMAND_TERMINATE, NULL, NULL);
+	sim_run(s, WAIT);
+	sim_command(s, 0, IKE_COMMAND_INITIATE, "shouts", "net");
+	sim_run(s, WAIT);
+	assert_int_equal(contacts, 2);
+	sim_free(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -591,6 +626,7 @@ int main(void)
 		cmocka_unit_test(test_rekeyed_and_never_deleted),
 		cmocka_unit_test(test_message_ids_run_out),
 		cmocka_unit_test(test_initial_contact),
+		cmocka_unit_test(test_initial_contact_by_identities),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
