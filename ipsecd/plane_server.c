@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define EVENTS_WAIT_MAX (IPC_BACKLOG_MAX / 2) /* bytes, of some 20,000 */
+
 _Static_assert(IPC_OUR_ROUTES == ROUTES_PROTOCOL, "what plane lets pass is what ike asks for");
 
 struct plane_server {
@@ -169,6 +171,14 @@ static void on_tunnel_disinherit(struct plane_server *s, const struct ipc_messag
 	served_disinherit(&s->served, tunnel);
 }
 
+/* What is told again as long as it is so: an ike that is busy has no need of all of them, and would
+ * lose its link by them. */
+static bool comes_again(enum dataplane_event_kind kind)
+{
+	return kind == DATAPLANE_CHILD_ALIVE || kind == DATAPLANE_CHILD_PEER_MOVED ||
+	       kind == DATAPLANE_ACQUIRE || kind == DATAPLANE_ESP_UNKNOWN;
+}
+
 static void send_event(struct plane_server *s, const struct dataplane_event *e)
 {
 	struct dataplane_event copy;
@@ -183,7 +193,7 @@ static void send_event(struct plane_server *s, const struct dataplane_event *e)
 	copy.spi = e->spi;
 	copy.admin_up = e->admin_up;
 	copy.present = e->present;
-	if (s->link)
+	if (s->link && (ipc_backlog(s->link) < EVENTS_WAIT_MAX || !comes_again(e->kind)))
 		ipc_send(s->link, IPC_EVENT, 0, &part, 1, NULL, 0);
 }
 

@@ -6,12 +6,14 @@
 #include "tests/support/ipc_samples.h"
 #include "tests/support/plane_child.h"
 
+#include <errno.h>
 #include <ev.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -450,6 +452,36 @@ static void what_was_told_is_told_to_the_next_one_too(void **state)
 	assert_int_equal(events(f, DATAPLANE_CHILD_ALIVE, 1), 0);
 }
 
+/* What is told again and again waits for a busy ike, and does not cost it the link. */
+static void events_for_one_that_does_not_read(void **state)
+{
+	struct dataplane_event event = {.kind = DATAPLANE_CHILD_ALIVE, .child = 77};
+	struct fixture *f = *state;
+	static uint8_t message[IPC_BODY_MAX];
+	int fd = plane_child_link(f->child);
+	unsigned n = 0;
+	ssize_t len;
+
+	for (unsigned i = 0; i < 80000; i++)
+		plane_child_event(f->child, &event);
+	event.kind = DATAPLANE_CHILD_HARD_EXPIRE;
+	plane_child_event(f->child, &event);
+	for (;; n++) {
+		len = recv(fd, message, sizeof(message), MSG_DONTWAIT);
+		if (len < 0 && errno == EAGAIN) {
+			plane_child_sync(f->child); /* it has let go what there was room for */
+			len = recv(fd, message, sizeof(message), MSG_DONTWAIT);
+		}
+		if (len <= 0)
+			break;
+		memcpy(&event, message + len - sizeof(event), sizeof(event));
+	}
+	assert_true(len < 0); /* not the link's end */
+	assert_true(n > 1000 && n < 80000);
+	assert_int_equal(event.kind, DATAPLANE_CHILD_HARD_EXPIRE);
+	close(fd);
+}
+
 /* ---- lists ---- */
 
 static void a_list_is_one_turn(void **state)
@@ -568,6 +600,7 @@ int main(void)
 		CASE(the_same_number_for_another_sa),
 		CASE(a_dead_peers_sas_go),
 		CASE(what_was_told_is_told_to_the_next_one_too),
+		CASE(events_for_one_that_does_not_read),
 		CASE(a_list_is_one_turn),
 		CASE(is_refused),
 		CASE(sends_garbage),
