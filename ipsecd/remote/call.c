@@ -21,16 +21,35 @@ static const char *check(uint32_t verb, const struct ipc_message *m, size_t len)
 	return ipc_check_answer(verb, m->body);
 }
 
+/* What is asked for counts as done when there is no answer: by a new link all of it is said again.
+ */
+static void give_up(struct remote *r, uint32_t verb, mono_time asked)
+{
+	if (mono_now() - asked < (mono_time)r->patience_ms * MONO_MS)
+		return; /* the link has ended, which its callback says */
+	log_to(r->host.log, LOG_LEVEL_ERROR, "tun", "",
+	       "the plane's process does not answer %s in %d ms; what is to be done there waits "
+	       "for a "
+	       "new link",
+	       ipc_plane_verb_name(verb), r->patience_ms);
+	far_drop_link(r);
+}
+
 bool far_call(struct remote *r, uint32_t verb, const void *body, size_t len, size_t answer_len,
 	      struct span *answer)
 {
 	static struct log_limit limit = {.burst = 5};
 	struct span part = span_of(body, len);
+	mono_time asked = mono_now();
 	struct ipc_message m;
 	const char *why;
 
-	if (!r->link || !ipc_call(r->link, verb, &part, 1, NULL, 0, REMOTE_TIMEOUT_MS, &m))
+	if (!r->link)
 		return false;
+	if (!ipc_call(r->link, verb, &part, 1, NULL, 0, r->patience_ms, &m)) {
+		give_up(r, verb, asked);
+		return false;
+	}
 	close_all(&m);
 	why = check(verb, &m, answer_len);
 	if (why) {

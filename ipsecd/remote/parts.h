@@ -72,6 +72,7 @@ struct remote {
 	struct dataplane plane;
 	struct ipc_plane hello;
 	struct ipc_link *link;
+	int patience_ms;
 	struct far_tunnel *tunnels;
 	struct far_child *children;
 	struct far_addr *addrs;
@@ -100,6 +101,9 @@ void far_take_info(struct far_tunnel *t, const struct ipc_info *info, unsigned r
 unsigned far_round(const struct remote *r); /* never 0 */
 /* How many more to ask for beside the one that is wanted now. */
 size_t far_ahead(struct remote *r, size_t most);
+
+/* remote.c */
+void far_drop_link(struct remote *r); /* fine inside of its callbacks */
 
 /* plane.c */
 extern const struct dataplane_ops far_ops;

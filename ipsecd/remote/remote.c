@@ -70,7 +70,7 @@ static void on_message(void *ctx, struct ipc_link *link, struct ipc_message *m)
 	}
 }
 
-static void drop_link(struct remote *r)
+void far_drop_link(struct remote *r)
 {
 	ipc_link_free(r->link);
 	r->link = NULL;
@@ -86,7 +86,7 @@ static void on_closed(void *ctx, struct ipc_link *link, const char *why)
 	       "the link to the plane's process is closed: %s; what is to be done there waits for "
 	       "the next one",
 	       why);
-	drop_link(r);
+	far_drop_link(r);
 }
 
 /* ---- a new plane ---- */
@@ -254,13 +254,18 @@ bool remote_link(struct remote *r, int fd, bool *other, char *why, size_t size)
 	const struct ipc_host host = {.message = on_message, .closed = on_closed, .ctx = r};
 
 	*other = false;
-	drop_link(r);
+	far_drop_link(r);
 	r->link = ipc_link_new(r->host.loop, fd, &host);
 	snprintf(why, size, "out of memory");
 	if (r->link && greet(r, other, why, size) && put_all_again(r))
 		return true;
-	drop_link(r);
+	far_drop_link(r);
 	return false;
+}
+
+void remote_set_patience(struct remote *r, int ms)
+{
+	r->patience_ms = ms;
 }
 
 bool remote_linked(const struct remote *r)
@@ -277,6 +282,7 @@ struct remote *remote_new(const struct means_host *host)
 	if (!r)
 		return NULL;
 	r->host = *host;
+	r->patience_ms = REMOTE_TIMEOUT_MS;
 	r->ops = far_ops;
 	r->plane.remote = r;
 	r->means.act = &far_acts;

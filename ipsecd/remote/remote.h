@@ -19,6 +19,8 @@ struct remote *remote_new(const struct means_host *host);
  * which the process can't go on. */
 bool remote_link(struct remote *r, int fd, bool *other, char *why, size_t size);
 bool remote_linked(const struct remote *r);
+/* For an answer, instead of REMOTE_TIMEOUT_MS; then the link counts as broken. For tests. */
+void remote_set_patience(struct remote *r, int ms);
 /* Useful once remote_link succeeded; closing it frees the remote. */
 struct means *remote_means(struct remote *r);
 

@@ -249,6 +249,11 @@ void plane_child_sync(struct plane_child *p)
 	call(p, SYNC, (struct span){0}, (struct span){0}, -1);
 }
 
+void plane_child_stand_still(struct plane_child *p, bool still)
+{
+	kill(p->pid, still ? SIGSTOP : SIGCONT);
+}
+
 static void end(struct plane_child *p)
 {
 	waitpid(p->pid, NULL, 0);
@@ -258,6 +263,7 @@ static void end(struct plane_child *p)
 
 void plane_child_close(struct plane_child *p)
 {
+	plane_child_stand_still(p, false);
 	ipc_send(p->link, CLOSE, 0, NULL, 0, NULL, 0);
 	end(p);
 }

@@ -30,6 +30,7 @@ void plane_child_tick(struct plane_child *p, mono_time now);
 void plane_child_refuse(struct plane_child *p, bool refuse); /* to send */
 void plane_child_event(struct plane_child *p, const struct dataplane_event *event);
 void plane_child_sync(struct plane_child *p);
+void plane_child_stand_still(struct plane_child *p, bool still); /* as by kill -STOP */
 void plane_child_close(struct plane_child *p); /* the plane is closed, the process has ended */
 void plane_child_kill(struct plane_child *p);  /* as by kill -9 */
 
