@@ -432,6 +432,7 @@ static bool open_engine(struct daemon *d)
 	const struct ike_settings settings = {.encap_default = d->ops->encap_better,
 					      .resources = processors(),
 					      .skips_numbers = true,
+					      .aggfrag = d->ops->aggfrag,
 					      .publish = d->publish != NULL};
 	const struct drains_host host = commands_drains_host(d);
 	struct pools_host pools = {.ctx = d, .answer = on_lease, .log = d->log};

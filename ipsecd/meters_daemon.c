@@ -163,6 +163,12 @@ static void write_drops(const struct meters *m, struct metrics *out)
 	metrics_counter(out, "ipsecd_esp_held_total",
 			"Packets that came before their CHILD_SA was installed, and passed then.",
 			drops[ESP_HELD]);
+	metrics_family(out, METRICS_COUNTER, "ipsecd_aggfrag_payloads_total",
+		       "ESP packets of IP-TFS (RFC 9347), by what became of them.");
+	for (unsigned i = AGGFRAG_GAPS; i < DATAPLANE_COUNTERS; i++)
+		metrics_uint(out, drops[i], "event",
+			     dataplane_counter_name((enum dataplane_counter)i) + strlen("aggfrag-"),
+			     NULL);
 }
 
 static void write_udp(const struct meters *m, struct metrics *out)

@@ -119,6 +119,7 @@ static void on_hello(struct plane_server *s, const struct ipc_message *m)
 	p.encap_better = ops->encap_better;
 	p.plain = ops->plain;
 	p.persistent = ops->persistent;
+	p.aggfrag = ops->aggfrag;
 	p.asks_supports = ops->supports != NULL;
 	answer(s, m, &p, sizeof(p));
 }

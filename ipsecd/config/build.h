@@ -31,6 +31,7 @@ void build_lifetimes(struct build *b);
 void build_tunnel(struct build *b);
 /* Padding, header fields, set-mark, scripts; after build_tunnel. */
 void build_child(struct build *b);
+void build_iptfs(struct build *b);
 /* Virtual addresses and name servers: reading them, and using them as the ends are now. */
 void build_sourceip(struct build *b);
 void sourceip_apply(struct config_conn *c);

@@ -141,6 +141,7 @@ void build_child(struct build *b)
 	dscp(b);
 	congestion(b);
 	offload(b);
+	build_iptfs(b);
 	set_mark(b, KEYWORD_SET_MARK_IN, t->mark_in, &f->set_mark_in, &f->set_mark_in_mask);
 	set_mark(b, KEYWORD_SET_MARK_OUT, t->mark_out, &f->set_mark_out, &f->set_mark_out_mask);
 	b->child->updown = script(b, false);

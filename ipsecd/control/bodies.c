@@ -141,6 +141,18 @@ static void put_keys(struct buf *b, const struct control_tunnel *t)
 	put_hex(b, "if-id-out", t->if_id_out);
 }
 
+/* RFC 9347. As strongSwan 6 the mode; the rest is ours. */
+static void put_aggfrag(struct buf *b, const struct aggfrag_params *p)
+{
+	char text[AGGFRAG_RATE_TEXT];
+
+	put_yes(b, "iptfs-dont-frag", p->dont_frag);
+	if (p->rate)
+		vici_put(b, "iptfs-rate", aggfrag_rate_format(p, text));
+	if (p->packet_size)
+		vici_put_format(b, "iptfs-packet-size", "%u", p->packet_size);
+}
+
 void body_put_child(struct buf *b, const struct ike_child_info *child,
 		    const struct dataplane_child_stats *stats, const struct control_tunnel *tunnel,
 		    mono_time now)
@@ -151,7 +163,9 @@ void body_put_child(struct buf *b, const struct ike_child_info *child,
 	vici_put_format(b, "uniqueid", "%" PRIu32, child->id);
 	vici_put_format(b, "reqid", "%" PRIu32, child->reqid);
 	vici_put(b, "state", child->state);
-	vici_put(b, "mode", "TUNNEL");
+	vici_put(b, "mode", child->aggfrag.mode ? "IPTFS" : "TUNNEL");
+	if (child->aggfrag.mode)
+		put_aggfrag(b, &child->aggfrag);
 	vici_put(b, "protocol", "ESP");
 	put_yes(b, "encap", child->udp_encap);
 	if (child->resource)
@@ -217,7 +231,7 @@ static const char *action_name(enum start_action action)
 static void put_child_config(struct buf *b, const struct conn *conn, const struct child_config *ch)
 {
 	vici_put_section(b, ch->name);
-	vici_put(b, "mode", "TUNNEL");
+	vici_put(b, "mode", ch->flags.aggfrag.mode ? "IPTFS" : "TUNNEL");
 	vici_put_format(b, "rekey_time", "%" PRIu64, ch->rekey_time / MONO_S);
 	vici_put_format(b, "rekey_bytes", "%" PRIu64, ch->rekey_bytes);
 	vici_put_format(b, "rekey_packets", "%" PRIu64, ch->rekey_packets);

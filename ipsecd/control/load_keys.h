@@ -73,7 +73,9 @@ load_parser load_bool, load_encap, load_duration, load_size, load_u32, load_host
 load_parser load_mark, load_if_id, load_set_mark, load_tfc, load_copy_df, load_copy_ecn,
 	load_offload, load_copy_dscp, load_window, load_resources, load_updown, load_interface,
 	load_interface_type, load_interface_ip, load_mtu, load_mss; /* load_device.c */
-load_parser load_fixed;						    /* only the words in `text` */
+load_parser load_mode, load_iptfs, load_iptfs_rate, load_iptfs_packet, load_iptfs_window,
+	load_iptfs_queue, load_iptfs_drop_time, load_iptfs_whole; /* load_iptfs.c */
+load_parser load_fixed;						  /* only the words in `text` */
 load_parser load_zero;	  /* only 0, with or without a unit */
 load_parser load_refused; /* only the empty value: what else is not supported yet */
 load_parser load_noted;	  /* anything, without effect */

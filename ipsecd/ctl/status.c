@@ -120,20 +120,40 @@ static void fill_interface(const json_t *config, char out[CELL])
 	snprintf(out, CELL, "%s%s%s", device[0] ? device : "-", link[0] ? " " : "", link);
 }
 
-/* "tun", "vti 0xc", "vti 0xc/0xd" (in, out), "xfrm 0x5". */
-static void fill_kind(const json_t *config, char out[CELL])
+/* " iptfs", " iptfs 500pps": of the newest CHILD_SA that has it. */
+static void fill_iptfs(const json_t *conn, char out[CELL])
+{
+	json_t *sa, *child;
+	const char *key;
+	size_t i;
+
+	out[0] = '\0';
+	json_array_foreach (json_object_get(conn, "sas"), i, sa) {
+		json_object_foreach (json_object_get(sa, "child-sas"), key, child) {
+			const char *rate = json_text(child, "iptfs-rate");
+
+			if (strcmp(json_text(child, "mode"), "IPTFS") == 0)
+				snprintf(out, CELL, " iptfs%s%.24s", rate[0] ? " " : "", rate);
+		}
+	}
+}
+
+/* "tun", "tun iptfs", "vti 0xc", "vti 0xc/0xd" (in, out), "xfrm 0x5". */
+static void fill_kind(const json_t *conn, const json_t *config, char out[CELL])
 {
 	const char *kind = json_text(config, "interface-type");
 	bool marks = json_text(config, "mark-in")[0] || json_text(config, "mark-out")[0];
 	unsigned long in = strtoul(json_text(config, marks ? "mark-in" : "if-id-in"), NULL, 16);
 	unsigned long to = strtoul(json_text(config, marks ? "mark-out" : "if-id-out"), NULL, 16);
+	char iptfs[CELL];
 
+	fill_iptfs(conn, iptfs);
 	if (in == to && in)
 		snprintf(out, CELL, "%.15s %#lx", kind, in);
 	else if (in || to)
 		snprintf(out, CELL, "%.15s %#lx/%#lx", kind, in, to);
 	else
-		snprintf(out, CELL, "%.15s", *kind ? kind : "-");
+		snprintf(out, CELL, "%.15s%.40s", *kind ? kind : "-", iptfs);
 }
 
 static void fill_note(const json_t *conn, char *out, size_t size)
@@ -180,7 +200,7 @@ static void fill_row(const json_t *conn, struct row *r)
 	snprintf(r->cell[5], CELL, "%s/%s", in, out);
 	format_seconds(r->cell[6], CELL, s.age);
 	format_seconds(r->cell[7], CELL, s.rekey);
-	fill_kind(config, r->cell[8]);
+	fill_kind(conn, config, r->cell[8]);
 	fill_note(conn, r->note, sizeof(r->note));
 }
 

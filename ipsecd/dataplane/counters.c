@@ -17,7 +17,13 @@ const char *dataplane_counter_name(enum dataplane_counter c)
 		[DROP_TOO_BIG] = "drop-too-big",
 		[DROP_ECN] = "drop-ecn",
 		[DROP_QUEUE] = "drop-queue",
+		[DROP_FRAGMENT] = "drop-fragment",
+		[DROP_AGGFRAG] = "drop-aggfrag",
 		[ESP_HELD] = "held",
+		[AGGFRAG_GAPS] = "aggfrag-lost",
+		[AGGFRAG_LATES] = "aggfrag-late",
+		[AGGFRAG_PADS] = "aggfrag-pad",
+		[AGGFRAG_MISSED] = "aggfrag-missed",
 	};
 
 	return c < DATAPLANE_COUNTERS ? names[c] : "drop-unknown";

@@ -114,8 +114,14 @@ enum dataplane_counter {
 	DROP_TOO_BIG,
 	DROP_ECN,
 	DROP_QUEUE,
+	DROP_FRAGMENT, /* AGGFRAG: an inner packet of which a part was lost; */
+	DROP_AGGFRAG,  /* a payload that is none, or an SA's that has to be one and is not */
 	DROP_COUNTERS,
 	ESP_HELD = DROP_COUNTERS, /* no drops: came before their SA, were kept, and then passed */
+	AGGFRAG_GAPS,		  /* payloads that did not come in time, */
+	AGGFRAG_LATES,		  /* that came later than that, */
+	AGGFRAG_PADS,		  /* that were sent without anything in them, */
+	AGGFRAG_MISSED,		  /* that were due at a constant rate and not sent */
 	DATAPLANE_COUNTERS,
 };
 
@@ -158,6 +164,7 @@ struct dataplane_ops {
 	bool encap_better; /* ESP is faster in UDP: the engine claims a NAT (RFC 7296 2.23)
 			      where the configuration leaves it the choice */
 	bool plain;	   /* marks, interface ids and kinds of devices do nothing */
+	bool aggfrag;	   /* child_sa.flags.aggfrag is done (RFC 9347) */
 	bool persistent;   /* devices outlive the process; removed by tunnel_remove and flush */
 	/* Can it work here? On false `why` (size bytes) says what is missing. */
 	bool (*probe)(char *why, size_t size);

@@ -17,7 +17,12 @@
 #define ESP_TAILROOM   (16 + 2 + ALGORITHM_ICV_MAX)
 
 /* Next Header: RFC 4303 2.6; 59 marks a dummy packet. */
-enum { ESP_NEXT_IPV4 = 4, ESP_NEXT_IPV6 = 41, ESP_NEXT_DUMMY = 59 };
+enum {
+	ESP_NEXT_IPV4 = 4,
+	ESP_NEXT_IPV6 = 41,
+	ESP_NEXT_DUMMY = 59,
+	ESP_NEXT_AGGFRAG = 144, /* RFC 9347 6.1 */
+};
 
 #define ESP_LANES 16 /* at most */
 

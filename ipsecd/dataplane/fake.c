@@ -441,6 +441,8 @@ static void fake_tick(struct dataplane *d, mono_time now)
 {
 	d->now = now;
 	forward_tick(&d->forward, now);
+	forward_aggfrag_run(&d->forward.lane, now);
+	forward_flush(&d->forward.lane, now);
 }
 
 static const uint64_t *fake_counters(struct dataplane *d)
@@ -512,6 +514,7 @@ void fake_set_admin(struct dataplane *d, uint32_t id, bool up)
 const struct dataplane_ops dataplane_fake = {
 	.name = "fake",
 	.encap_better = true,
+	.aggfrag = true,
 	.probe = fake_probe,
 	.open = fake_open,
 	.close = fake_close,

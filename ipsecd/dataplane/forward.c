@@ -1,7 +1,7 @@
 /* What both packet paths share: the limits of an SA, and what is noted for a report. The paths are
  * in forward_out.c and forward_in.c; the SAs' own arithmetic is in sadb, replay and esp. Nothing
  * here allocates. */
-#include "ipsecd/dataplane/forward.h"
+#include "ipsecd/dataplane/forward_aggfrag.h"
 
 #include <utlist.h>
 
@@ -132,7 +132,10 @@ void forward_report(struct forward *f, mono_time now)
 
 void forward_flush(struct lane *l, mono_time now)
 {
+	if (l->aggfrag_waiting)
+		forward_aggfrag_flush(l, now);
 	forward_send(l);
 	coalesce_flush(&l->up);
+	l->up_copied = 0;
 	forward_report(l->forward, now);
 }

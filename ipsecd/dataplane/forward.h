@@ -51,6 +51,13 @@ struct forward_packet {
 			 */
 };
 
+/* Where an ESP packet came from, for the log. */
+struct forward_origin {
+	const struct endpoint *remote;
+	uint64_t seq;
+	uint8_t tos;
+};
+
 void forward_init(struct forward *f, const struct dataplane_host *host,
 		  bool (*deliver)(struct forward_tunnel *t, const struct iovec *iov, size_t n));
 /* Nothing may be in it any more but what is left to the next process in the host's area. */
@@ -78,6 +85,8 @@ uint16_t forward_tunnel_mtu(const struct forward_tunnel *t,
 			    uint16_t (*path_mtu)(void *ctx, const struct addr *local,
 						 const struct addr *remote),
 			    void *ctx);
+/* It has an SA with AGGFRAG. */
+bool forward_tunnel_aggfrag(const struct forward_tunnel *t);
 /* It has an SA with a peer at this address. */
 bool forward_tunnel_reaches(const struct forward_tunnel *t, const struct addr *remote);
 
@@ -108,6 +117,10 @@ void forward_output(struct lane *l, struct forward_tunnel *t, const struct forwa
 /* From the network to the device: dataplane_ops.esp_input. */
 void forward_input(struct lane *l, const struct endpoint *local, const struct endpoint *remote,
 		   uint8_t tos, uint8_t *packets, size_t len, size_t size, mono_time now);
+/* RFC 4301 5.2: a packet that came by this SA goes to its device; it stays where it is until
+ * forward_flush. Without the outer header's fields where the SA has AGGFRAG (RFC 9347 2.2.5). */
+void forward_inner(struct lane *l, struct sa *sa, const struct forward_origin *at, uint8_t *packet,
+		   size_t len, mono_time now);
 /* dataplane_ops.ike_passed. */
 void forward_ike_passed(struct forward *f, const struct endpoint *remote, mono_time now);
 /* An SA with this inbound SPI is there now: its packets that came before it pass. What there is to
@@ -119,6 +132,12 @@ mono_time forward_drop_held(struct forward *f, mono_time now);
 /* All that the lane holds leaves, and what there is to tell of it is told. */
 void forward_flush(struct lane *l, mono_time now);
 void forward_send(struct lane *l);
+/* Where the next ESP packet is sealed. */
+uint8_t *forward_place(struct lane *l, size_t len);
+bool forward_seal(struct lane *l, struct sa *sa, uint8_t *inner, size_t len, uint8_t next_header);
+/* AGGFRAG by the clock: constant rates, and what waits for lost payloads. It is wanted at
+ * lane.aggfrag_due; forward_flush comes behind it. */
+void forward_aggfrag_run(struct lane *l, mono_time now);
 /* coalesce_out of the lanes. */
 void forward_deliver(void *lane, void *tunnel, const struct iovec *iov, size_t n);
 void forward_tick(struct forward *f, mono_time now);

@@ -1,9 +1,10 @@
 /* Tunnels and CHILD_SAs of a data plane that does ESP itself: the verbs of the seam
  * that put SAs into the tables that forward.c reads, with the rules that hold on
  * every plane (docs/dataplane.md). Allocates SAs; owns their lifetime. */
-#include "ipsecd/dataplane/forward.h"
+#include "ipsecd/dataplane/forward_aggfrag.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <utlist.h>
 
 #define PATH_MTU 1500
@@ -16,6 +17,7 @@ void forward_init(struct forward *f, const struct dataplane_host *host,
 	f->deliver = deliver;
 	f->lane.forward = f;
 	f->lane.drop_log.burst = 5;
+	f->lane.aggfrag_due = MONO_NEVER;
 	coalesce_init(&f->lane.up, forward_deliver, &f->lane);
 	f->own_area = !host->area;
 	f->area = f->own_area ? area_open(NULL, f->error, sizeof(f->error)) : host->area;
@@ -24,6 +26,8 @@ void forward_init(struct forward *f, const struct dataplane_host *host,
 void forward_release(struct forward *f)
 {
 	held_free(&f->held);
+	free(f->lane.up_copies);
+	f->lane.up_copies = NULL;
 	if (f->own_area)
 		area_close(f->area);
 	f->area = NULL;
@@ -58,6 +62,7 @@ enum dataplane_error forward_tunnel_add(struct forward *f, struct forward_tunnel
 
 void forward_sa_remove(struct forward *f, struct sa *sa)
 {
+	forward_aggfrag_remove(&f->lane, sa);
 	if (sa->due)
 		DL_DELETE2(f->lane.due, sa, due_prev, due_next);
 	DL_DELETE2(sa->tunnel->newest, sa, tunnel_prev, tunnel_next);
@@ -84,14 +89,23 @@ struct forward_tunnel *forward_tunnel_find(const struct forward *f, uint32_t id)
 	return t;
 }
 
+static uint16_t inner_mtu(struct sa *sa, uint16_t path)
+{
+	const struct sa_child *c = &sa->child;
+
+	return sa->aggfrag ? forward_aggfrag_path(sa, path)
+			   : dataplane_inner_mtu(path, c->remote.addr.family, c->udp_encap,
+						 c->encr_id, c->encr_key_bits, c->integ_id);
+}
+
 uint16_t forward_tunnel_mtu(const struct forward_tunnel *t,
 			    uint16_t (*path_mtu)(void *ctx, const struct addr *local,
 						 const struct addr *remote),
 			    void *ctx)
 {
 	const struct addr *local = NULL, *remote = NULL; /* mostly all have the same */
-	const struct sa *sa;
 	uint16_t path = 0, least = 0;
+	struct sa *sa;
 
 	DL_FOREACH2 (t->newest, sa, tunnel_next) {
 		const struct sa_child *c = &sa->child;
@@ -102,12 +116,22 @@ uint16_t forward_tunnel_mtu(const struct forward_tunnel *t,
 			path = path_mtu(ctx, &c->local.addr, &c->remote.addr);
 		local = &c->local.addr;
 		remote = &c->remote.addr;
-		mtu = dataplane_inner_mtu(path, c->remote.addr.family, c->udp_encap, c->encr_id,
-					  c->encr_key_bits, c->integ_id);
+		mtu = inner_mtu(sa, path);
 		if (least == 0 || mtu < least)
 			least = mtu;
 	}
 	return least;
+}
+
+bool forward_tunnel_aggfrag(const struct forward_tunnel *t)
+{
+	const struct sa *sa;
+
+	DL_FOREACH2 (t->newest, sa, tunnel_next) {
+		if (sa->aggfrag)
+			return true;
+	}
+	return false;
 }
 
 bool forward_tunnel_reaches(const struct forward_tunnel *t, const struct addr *remote)
@@ -160,6 +184,10 @@ static enum dataplane_error insert(struct forward *f, struct sa *sa, struct forw
 {
 	struct area_slot *slot = left;
 
+	if (child->flags.aggfrag.mode != AGGFRAG_NO && !forward_aggfrag_new(sa)) {
+		area_slot_free(left);
+		return forward_fail(f, DATAPLANE_NO_MEMORY, "out of memory");
+	}
 	if (!left && f->area && t->slot)
 		slot = area_child_put(f->area, t->slot, child, NULL);
 	if (slot)
@@ -171,6 +199,7 @@ static enum dataplane_error insert(struct forward *f, struct sa *sa, struct forw
 	sa->pad_to = pad_to(&sa->child);
 	say_unsupported(f, t, &child->flags);
 	DL_PREPEND2(t->newest, sa, tunnel_prev, tunnel_next);
+	forward_aggfrag_outbound(&f->lane, sa);
 	return DATAPLANE_OK;
 }
 
@@ -187,8 +216,10 @@ enum dataplane_error forward_child_add(struct forward *f, const struct child_sa 
 		return e;
 	}
 	e = insert(f, sa, forward_tunnel_find(f, child->tunnel), left, child);
-	if (e != DATAPLANE_OK)
+	if (e != DATAPLANE_OK) {
+		forward_aggfrag_remove(&f->lane, sa);
 		sa_free(sa);
+	}
 	return e;
 }
 
@@ -220,6 +251,7 @@ enum dataplane_error forward_child_update(struct forward *f, const struct child_
 	sa_set_path(sa, child);
 	sa->pad_to = pad_to(&sa->child);
 	area_child_set(sa->slot, child);
+	forward_aggfrag_outbound(&f->lane, sa);
 	if (child->skip_out) {
 		sa_skip(sa, child->skip_out);
 		forward_check_limits(&f->lane, sa);

@@ -1,6 +1,6 @@
 /* From the network to the device: RFC 4301 5.2, RFC 4303 3.4. Owns the order of the checks; what
  * passes them is gathered (coalesce.h) where it was opened, until forward_flush. */
-#include "ipsecd/dataplane/forward.h"
+#include "ipsecd/dataplane/forward_aggfrag.h"
 
 #include "ipsecd/dataplane/outer.h"
 #include "lib/buf.h"
@@ -63,42 +63,66 @@ static bool accepts(struct lane *l, struct sa *sa, struct span packet, const str
 	return true;
 }
 
-/* RFC 4303 3.4.4.1, RFC 4301 5.2: what came out of the ESP packet goes to the device. */
-static void deliver(struct lane *l, struct sa *sa, uint64_t seq, const struct endpoint *remote,
-		    uint8_t tos, const struct esp_payload *payload, mono_time now)
+static void refuse(struct lane *l, enum dataplane_counter c, const struct sa *sa,
+		   const struct forward_origin *at, const char *why, mono_time now)
 {
-	uint32_t spi = sa->child.spi_in;
+	drop_in(l, c, sa, sa->child.spi_in, at->seq, at->remote, why, now);
+}
+
+static inline void deliver_inner(struct lane *l, struct sa *sa, const struct forward_origin *at,
+				 uint8_t *packet, size_t len, mono_time now)
+{
 	enum inner_error e;
 	struct inner inner;
 
-	if (payload->next_header == ESP_NEXT_DUMMY) /* RFC 4303 2.6: dropped without notice */
-		return;
-	if (payload->next_header != ESP_NEXT_IPV4 && payload->next_header != ESP_NEXT_IPV6) {
-		drop_in(l, DROP_MALFORMED, sa, spi, seq, remote, "next header is not IP", now);
-		return;
-	}
-	e = inner_parse(span_of(payload->data, payload->len), &inner);
-	if (e == INNER_OK &&
-	    (inner.src.family == AF_INET) != (payload->next_header == ESP_NEXT_IPV4))
-		e = INNER_VERSION;
+	e = inner_parse(span_of(packet, len), &inner);
 	if (e != INNER_OK) {
-		drop_in(l, DROP_MALFORMED, sa, spi, seq, remote, inner_strerror(e), now);
+		refuse(l, DROP_MALFORMED, sa, at, inner_strerror(e), now);
 		return;
 	}
-	if (!accepts(l, sa, span_of(payload->data, inner.len), &inner)) {
-		drop_in(l, DROP_SELECTOR_IN, sa, spi, seq, remote,
-			inner.opaque ? "outside the CHILD_SA's traffic selectors, or a fragment "
-				       "that shows no ports"
-				     : "outside the CHILD_SA's traffic selectors",
-			now);
+	if (!accepts(l, sa, span_of(packet, inner.len), &inner)) {
+		refuse(l, DROP_SELECTOR_IN, sa, at,
+		       inner.opaque ? "outside the CHILD_SA's traffic selectors, or a fragment "
+				      "that shows no ports"
+				    : "outside the CHILD_SA's traffic selectors",
+		       now);
 		return;
 	}
-	if (!outer_take(&sa->child.flags, tos, payload->data)) {
-		drop_in(l, DROP_ECN, sa, spi, seq, remote,
-			"the network marked congestion on a packet that is not for ECN", now);
+	if (!sa->aggfrag && !outer_take(&sa->child.flags, at->tos, packet)) {
+		refuse(l, DROP_ECN, sa, at,
+		       "the network marked congestion on a packet that is not for ECN", now);
 		return;
 	}
-	coalesce_add(&l->up, sa->tunnel, sa->tunnel->may_join, payload->data, inner.len);
+	coalesce_add(&l->up, sa->tunnel, sa->tunnel->may_join, packet, inner.len);
+}
+
+void forward_inner(struct lane *l, struct sa *sa, const struct forward_origin *at, uint8_t *packet,
+		   size_t len, mono_time now)
+{
+	deliver_inner(l, sa, at, packet, len, now);
+}
+
+static bool is_ip(const struct esp_payload *payload)
+{
+	return payload->next_header == ESP_NEXT_IPV4 || payload->next_header == ESP_NEXT_IPV6;
+}
+
+/* RFC 4303 3.4.4.1, RFC 4301 5.2: what came out of the ESP packet goes to the device. */
+static void deliver(struct lane *l, struct sa *sa, const struct forward_origin *at,
+		    const struct esp_payload *payload, mono_time now)
+{
+	bool ipv4 = payload->next_header == ESP_NEXT_IPV4;
+
+	if (sa->aggfrag)
+		forward_aggfrag_input(l, sa, at, payload, now);
+	else if (payload->next_header == ESP_NEXT_DUMMY) /* RFC 4303 2.6: dropped without notice */
+		return;
+	else if (!is_ip(payload))
+		refuse(l, DROP_MALFORMED, sa, at, "next header is not IP", now);
+	else if (payload->len && payload->data[0] >> 4 != (ipv4 ? 4 : 6))
+		refuse(l, DROP_MALFORMED, sa, at, inner_strerror(INNER_VERSION), now);
+	else
+		deliver_inner(l, sa, at, payload->data, payload->len, now);
 }
 
 /* A peer whose SAs we have forgotten sends thousands of them. */
@@ -177,7 +201,8 @@ static void input(struct lane *l, const struct endpoint *local, const struct end
 	if (e != ESP_OK)
 		drop_in(l, DROP_MALFORMED, sa, spi, seq, remote, esp_strerror(e), now);
 	else
-		deliver(l, sa, seq, remote, tos, &payload, now);
+		deliver(l, sa, &(struct forward_origin){.remote = remote, .seq = seq, .tos = tos},
+			&payload, now);
 }
 
 void forward_input(struct lane *l, const struct endpoint *local, const struct endpoint *remote,

@@ -1,9 +1,8 @@
 /* From the device to the network: RFC 4301 5.1, RFC 4303 3.3. A super-packet finds its SA once and
  * is cut into packets, each of which is sealed where it leaves from: nothing is copied but by the
  * cut. */
-#include "ipsecd/dataplane/forward.h"
+#include "ipsecd/dataplane/forward_aggfrag.h"
 
-#include "ipsecd/dataplane/cut.h"
 #include "ipsecd/dataplane/outer.h"
 #include "lib/buf.h"
 
@@ -62,7 +61,8 @@ void forward_send(struct lane *l)
 
 /* RFC 4303 3.3.3, RFC 4106 3.1: a number is used once, whatever becomes of the packet;
  * counters make the IVs of AEADs unique. RFC 3602 3: those of CBC are unpredictable. */
-static bool seal(struct lane *l, struct sa *sa, uint8_t *inner, size_t len, uint8_t next_header)
+static inline bool seal(struct lane *l, struct sa *sa, uint8_t *inner, size_t len,
+			uint8_t next_header)
 {
 	const struct dataplane_host *host = &l->forward->host;
 	uint8_t iv[ALGORITHM_IV_MAX];
@@ -83,6 +83,16 @@ static uint8_t *place(struct lane *l, size_t len)
 		return at;
 	forward_send(l);
 	return batch_place(&l->out, len);
+}
+
+uint8_t *forward_place(struct lane *l, size_t len)
+{
+	return place(l, len);
+}
+
+bool forward_seal(struct lane *l, struct sa *sa, uint8_t *inner, size_t len, uint8_t next_header)
+{
+	return seal(l, sa, inner, len, next_header);
 }
 
 /* The next packet of the cut is sealed where it leaves from. */
@@ -166,5 +176,8 @@ void forward_output(struct lane *l, struct forward_tunnel *t, const struct forwa
 		want_sa(l, t, &inner, now);
 		return;
 	}
-	send_all(l, sa, &cut, &inner, now);
+	if (sa->aggfrag)
+		forward_aggfrag_output(l, sa, &cut, now);
+	else
+		send_all(l, sa, &cut, &inner, now);
 }

@@ -10,8 +10,11 @@
 
 struct forward;
 
-#define LANE_SENDERS  64
-#define LANE_RESOURCE 1 /* child_sa.resource of its CHILD_SAs: its number + 1 */
+#define LANE_SENDERS   64
+#define LANE_RESOURCE  1 /* child_sa.resource of its CHILD_SAs: its number + 1 */
+#define LANE_UP_COPIES ((size_t)128 << 10)
+
+struct sa_aggfrag;
 
 struct lane {
 	struct forward *forward;
@@ -24,6 +27,11 @@ struct lane {
 	struct match match_out, match_in;     /* by tunnel, by SA */
 	struct batch out;
 	struct coalesce up;
+	uint8_t *up_copies; /* LANE_UP_COPIES, allocated with the first: packets in `up` that lie
+			       nowhere else */
+	size_t up_copied;
+	struct sa_aggfrag *aggfrag_waiting, *aggfrag_timed;
+	mono_time aggfrag_due; /* forward_aggfrag_run is wanted then */
 };
 
 #endif

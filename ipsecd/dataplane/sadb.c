@@ -69,6 +69,7 @@ static struct sa_child take(const struct child_sa *c)
 	return (struct sa_child){
 		.id = c->id,
 		.tunnel = c->tunnel,
+		.reqid = c->reqid,
 		.spi_in = c->spi_in,
 		.flags = c->flags,
 		.life_bytes = c->life_bytes,

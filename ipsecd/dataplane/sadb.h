@@ -10,6 +10,7 @@
 #include "lib/hash.h"
 
 struct forward_tunnel;
+struct sa_aggfrag;
 
 /* Events that wait to be reported; bit numbers of sa.due. */
 enum sa_due { DUE_SOFT, DUE_HARD, DUE_USED_NEW, DUE_PEER_MOVED, DUE_ALIVE, DUE_KINDS };
@@ -17,7 +18,7 @@ enum sa_due { DUE_SOFT, DUE_HARD, DUE_USED_NEW, DUE_PEER_MOVED, DUE_ALIVE, DUE_K
 /* What is read of its child_sa; selectors are where they lie in its slot. */
 struct sa_child {
 	uint64_t id;
-	uint32_t tunnel, spi_in, resource;
+	uint32_t tunnel, reqid, spi_in, resource;
 	struct endpoint local, remote;
 	struct child_flags flags;
 	uint64_t life_bytes, life_packets, rekey_bytes, rekey_packets;
@@ -30,6 +31,7 @@ struct sa_child {
 struct sa {
 	struct sa_live *live;	       /* in the slot: numbers, window, counters */
 	struct forward_tunnel *tunnel; /* whose device it serves; kept by forward */
+	struct sa_aggfrag *aggfrag;    /* forward_aggfrag.h; NULL: it carries IP */
 	struct esp in, out;	       /* their keys are in the slot */
 	struct sa_child child;
 	struct area_slot *slot; /* freed with it */

@@ -120,6 +120,7 @@ static struct dataplane *userspace_open(const struct dataplane_host *host)
 	}
 	if (host->area)
 		restore(d);
+	userspace_set_clock(d);
 	return d;
 }
 
@@ -266,6 +267,7 @@ static enum dataplane_error userspace_child_install(struct dataplane *d,
 		return e;
 	userspace_device_mtu_follows(tunnel_find(d, child->tunnel));
 	userspace_pass_held(d, child->spi_in);
+	userspace_set_clock(d);
 	return e;
 }
 
@@ -277,6 +279,7 @@ static enum dataplane_error userspace_child_update(struct dataplane *d,
 	if (e == DATAPLANE_OK)
 		userspace_device_mtu_follows(
 			tunnel_find(d, sadb_by_id(&d->forward.sadb, child->id)->child.tunnel));
+	userspace_set_clock(d);
 	return e;
 }
 
@@ -368,6 +371,7 @@ const struct dataplane_ops dataplane_userspace = {
 	.name = "userspace",
 	.encap_better = true,
 	.plain = true,
+	.aggfrag = true,
 	.probe = tun_probe,
 	.open = userspace_open,
 	.close = userspace_close,

@@ -44,7 +44,9 @@ struct dataplane {
 	ev_timer held; /* packets that wait for their SA, and what those that had it brought */
 	struct tunnel *by_ifindex, *dirty;
 	struct fq *queue;
-	ev_timer more; /* something waits in the queue */
+	ev_timer more;	    /* something waits in the queue */
+	ev_timer clock;	    /* lane.aggfrag_due, */
+	mono_time clock_at; /* as it is set */
 	uint64_t counters[DATAPLANE_COUNTERS];
 };
 
@@ -84,6 +86,8 @@ void userspace_esp_input(struct dataplane *d, const struct endpoint *local,
 			 const struct endpoint *remote, uint8_t tos, uint8_t *packets, size_t len,
 			 size_t size, mono_time now);
 void userspace_esp_flush(struct dataplane *d, mono_time now);
+/* CHILD_SAs were installed, changed or removed: what they do by the clock. */
+void userspace_set_clock(struct dataplane *d);
 const uint64_t *userspace_counters(struct dataplane *d);
 
 #endif

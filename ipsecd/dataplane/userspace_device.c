@@ -59,13 +59,21 @@ static uint16_t computed_mtu(struct tunnel *t)
 	return mtu && mtu < DEVICE_MTU_MIN ? DEVICE_MTU_MIN : mtu;
 }
 
+/* With a fixed MTU only what AGGFRAG's payloads hold. */
+static bool follows_path(const struct tunnel *t)
+{
+	return !t->config.mtu || forward_tunnel_aggfrag(&t->forward);
+}
+
 static uint16_t wanted_mtu(struct tunnel *t)
 {
 	uint16_t mtu;
 
-	if (t->config.mtu)
+	if (!follows_path(t))
 		return t->config.mtu;
 	mtu = computed_mtu(t);
+	if (t->config.mtu)
+		return t->config.mtu;
 	return mtu ? mtu : t->info.mtu ? t->info.mtu : DEVICE_MTU_NO_SA;
 }
 
@@ -115,7 +123,7 @@ void userspace_device_path_changed(struct tunnel *t, uint32_t mtu)
 {
 	mono_time now = mono_now();
 
-	if (t->config.mtu || (mtu && t->path && mtu >= t->path))
+	if (!follows_path(t) || (mtu && t->path && mtu >= t->path))
 		return;
 	if (now - t->path_at >= PATH_PAUSE)
 		userspace_device_mtu_follows(t);
@@ -129,7 +137,7 @@ void userspace_device_tick(struct tunnel *t, mono_time now)
 		t->announce--;
 		userspace_device_announce(t);
 	}
-	if (t->forward.newest && !t->config.mtu && now - t->path_at >= DEVICE_MTU_PERIOD)
+	if (t->forward.newest && follows_path(t) && now - t->path_at >= DEVICE_MTU_PERIOD)
 		userspace_device_mtu_follows(t);
 }
 

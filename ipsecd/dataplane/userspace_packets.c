@@ -154,6 +154,34 @@ void userspace_esp_input(struct dataplane *d, const struct endpoint *local,
 void userspace_esp_flush(struct dataplane *d, mono_time now)
 {
 	forward_flush(&d->forward.lane, now);
+	userspace_set_clock(d);
+}
+
+/* ---- by the clock ---- */
+
+void userspace_set_clock(struct dataplane *d)
+{
+	mono_time due = d->forward.lane.aggfrag_due, now;
+
+	if (due == MONO_NEVER || (ev_is_active(&d->clock) && d->clock_at <= due))
+		return;
+	now = mono_now();
+	d->clock_at = due;
+	ev_timer_stop(d->forward.host.loop, &d->clock);
+	ev_timer_set(&d->clock, due > now ? (double)(due - now) / (double)MONO_S : 0., 0.);
+	ev_timer_start(d->forward.host.loop, &d->clock);
+}
+
+static void on_clock(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct dataplane *d = w->data;
+	mono_time now = mono_now();
+
+	(void)loop;
+	(void)revents;
+	forward_aggfrag_run(&d->forward.lane, now);
+	forward_flush(&d->forward.lane, now);
+	userspace_set_clock(d);
 }
 
 /* ---- life ---- */
@@ -165,7 +193,8 @@ bool userspace_packets_open(struct dataplane *d)
 
 	ev_timer_init(&d->held, on_held, 0., 0.);
 	ev_timer_init(&d->more, on_more, 0., 0.);
-	d->held.data = d->more.data = d;
+	ev_timer_init(&d->clock, on_clock, 0., 0.);
+	d->held.data = d->more.data = d->clock.data = d;
 	host->random(host->ctx, &seed, sizeof(seed));
 	d->queue = fq_new(seed);
 	return d->queue != NULL;
@@ -175,6 +204,7 @@ void userspace_packets_close(struct dataplane *d)
 {
 	ev_timer_stop(d->forward.host.loop, &d->held);
 	ev_timer_stop(d->forward.host.loop, &d->more);
+	ev_timer_stop(d->forward.host.loop, &d->clock);
 	fq_free(d->queue);
 }
 

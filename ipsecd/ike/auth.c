@@ -148,7 +148,7 @@ static bool create_auth_request(struct ike_engine *e, struct ike_sa *sa, const s
 	sa->init->child_spi = engine_new_child_spi(e);
 	vips_put_request(e, sa, w);
 	child_setup_offered(sa, config, true, &local, &remote);
-	child_setup_put_sa(w, config, sa->init->child_spi, true);
+	child_setup_put_sa(e, w, config, sa->init->child_spi, true);
 	child_setup_put_ts(w, &local, &remote);
 	resources_put(w, config, 0);
 	return true;

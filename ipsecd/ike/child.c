@@ -1,5 +1,6 @@
 /* CHILD_SA records: life from child_new to child_free, the one writer of the state,
  * what the data plane has of it, lifetimes. Must not know how it was negotiated. */
+#include "ipsecd/ike/aggfrag.h"
 #include "ipsecd/ike/command.h"
 #include "ipsecd/ike/conns.h"
 #include "ipsecd/ike/duplicates.h"
@@ -238,6 +239,7 @@ static struct child_kept asked(const struct child *c)
 
 	if (c->no_tfc)
 		kept.flags.tfc_pad = 0;
+	kept.flags.aggfrag = aggfrag_agreed(c);
 	return kept;
 }
 
@@ -314,11 +316,11 @@ void child_announce(struct ike_engine *e, struct child *c, struct child *old)
 		sa_touch(e, old->sa);
 	}
 	ike_log(e, c->sa, LOG_LEVEL_NOTICE,
-		"CHILD_SA %s #%u %s, SPIs %08x in %08x out, %s === %s%s%s", c->config->name,
+		"CHILD_SA %s #%u %s, SPIs %08x in %08x out, %s === %s%s%s%s", c->config->name,
 		c->unique, old ? "rekeyed" : "established", c->spi_in, c->spi_out,
 		ts_list_format(c->local_ts, local, sizeof(local)),
 		ts_list_format(c->remote_ts, remote, sizeof(remote)),
-		c->udp_encap ? ", ESP in UDP" : "", resource);
+		c->udp_encap ? ", ESP in UDP" : "", c->aggfrag ? ", IP-TFS" : "", resource);
 	output_event_child(e, old ? IKE_EVENT_CHILD_REKEYED : IKE_EVENT_CHILD_UP, c, old,
 			   IKE_REASON_NONE, NULL);
 	if (!old)

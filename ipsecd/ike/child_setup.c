@@ -2,6 +2,7 @@
  * CREATE_CHILD_SA (1.3.1, 1.3.3) share. Decisions are made on locals; child_setup_commit
  * is the only function here that changes anything. */
 #include "ipsecd/ike/child_setup.h"
+#include "ipsecd/ike/aggfrag.h"
 #include "ipsecd/ike/conns.h"
 #include "ipsecd/ike/resources.h"
 
@@ -52,11 +53,12 @@ static void put_sa(struct wire_writer *w, const struct proposal_list *l, uint32_
 	wire_put_sa(w, l, span_of(bytes, sizeof(bytes)));
 }
 
-void child_setup_put_sa(struct wire_writer *w, const struct child_config *config, uint32_t spi,
-			bool without_ke)
+void child_setup_put_sa(const struct ike_engine *e, struct wire_writer *w,
+			const struct child_config *config, uint32_t spi, bool without_ke)
 {
 	struct proposal_list l = config->proposals;
 
+	aggfrag_offer(e, config, w);
 	for (uint8_t i = 0; without_ke && i < l.n; i++)
 		drop_ke(&l.p[i]);
 	put_sa(w, &l, spi);
@@ -90,6 +92,7 @@ void child_setup_put_choice(struct wire_writer *w, const struct child_offer *off
 {
 	struct proposal_list l = {.n = 1, .p[0] = offer->chosen};
 
+	aggfrag_answer(offer, w);
 	put_sa(w, &l, offer->spi_in);
 }
 
@@ -207,12 +210,21 @@ static bool choose_suite(const struct wire_message *in, const struct child_confi
 	return true;
 }
 
-static bool try_config(const struct ike_sa *sa, const struct wire_message *in,
+/* RFC 9347 5.1. */
+static bool choose_aggfrag(struct ike_engine *e, const struct ike_sa *sa,
+			   const struct wire_message *in, bool initiator, struct child_offer *out)
+{
+	return aggfrag_choose(e, sa, in, initiator, out, out->detail, sizeof(out->detail)) ||
+	       refuse(out, NOTIFY_NO_PROPOSAL_CHOSEN, IKE_REASON_NO_PROPOSAL);
+}
+
+static bool try_config(struct ike_engine *e, const struct ike_sa *sa, const struct wire_message *in,
 		       const struct child_config *config, bool without_ke, struct child_offer *out,
 		       struct fit *fit)
 {
 	*out = (struct child_offer){.config = config};
-	return narrow(sa, in, config, out, fit) && choose_suite(in, config, without_ke, out);
+	return narrow(sa, in, config, out, fit) && choose_suite(in, config, without_ke, out) &&
+	       choose_aggfrag(e, sa, in, false, out);
 }
 
 /* A failure that came further says more: wrong KE over no proposal over no selectors. */
@@ -254,7 +266,7 @@ bool child_setup_select(struct ike_engine *e, const struct ike_sa *sa,
 
 		if (only ? config != only : conns_child_held(sa->entry, config->name) == HOLD_PEER)
 			continue;
-		if (try_config(sa, in, config, without_ke, &one, &fit)) {
+		if (try_config(e, sa, in, config, without_ke, &one, &fit)) {
 			if (rank(sa, config, &fit) > best) {
 				best = rank(sa, config, &fit);
 				*out = one;
@@ -279,7 +291,6 @@ bool child_setup_accept(struct ike_engine *e, const struct ike_sa *sa,
 {
 	struct ts_list local, remote;
 
-	(void)e;
 	*out = (struct child_offer){.config = config, .spi_in = spi_in};
 	/* RFC 7296 2.7: one proposal, one transform of each type, all of them offered. */
 	if (in->sa.n != 1 ||
@@ -302,6 +313,8 @@ bool child_setup_accept(struct ike_engine *e, const struct ike_sa *sa,
 	out->remote_ts = in->tsr;
 	out->resources = resources_agreed(config, in);
 	out->no_tfc = refuses_padding(in);
+	if (!choose_aggfrag(e, sa, in, true, out))
+		return false;
 	if (!without_ke || !sa->conn->n_vips)
 		return true;
 	/* A peer that leaves our side as wide as we offered it: ours is what we were given. */
@@ -337,6 +350,8 @@ static void fill(struct ike_engine *e, const struct ike_sa *sa, const struct chi
 	c->resource = old ? old->resource : offer->resource; /* RFC 9611 4: a rekey keeps it */
 	c->resources_agreed = offer->resources || (old && old->resources_agreed);
 	c->resources_full = old && old->resources_full;
+	c->aggfrag = offer->aggfrag;
+	c->aggfrag_whole = offer->aggfrag_whole;
 	c->udp_encap = sa->nat_local || sa->nat_remote || sa->nat_faked;
 	c->reqid = conns_reqid(e, sa->entry, offer->config);
 	if (old) {

@@ -16,6 +16,8 @@ struct child_offer {
 	uint32_t resource;   /* resources.h; 0: general */
 	bool resources;	     /* both ends said SA_RESOURCE_INFO */
 	bool no_tfc;	     /* the peer says ESP_TFC_PADDING_NOT_SUPPORTED */
+	bool aggfrag;	     /* aggfrag.h; */
+	bool aggfrag_whole;  /* the peer wants no fragments */
 	uint16_t error;	     /* NOTIFY_* when the negotiation failed */
 	uint16_t want_group; /* with INVALID_KE_PAYLOAD: the group we take */
 	enum ike_reason reason;
@@ -31,11 +33,12 @@ void child_setup_selectors(const struct ike_sa *sa, const struct child_config *c
 void child_setup_offered(const struct ike_sa *sa, const struct child_config *config, bool in_auth,
 			 struct ts_list *local, struct ts_list *remote);
 
-/* Initiator's payloads SA (our proposals with spi; without_ke leaves KE transforms out),
- * TSi, TSr. Nonce and KE are put by the caller between them in the RFC's order:
- *	[N(REKEY_SA)] SA Ni [KEi] TSi TSr */
-void child_setup_put_sa(struct wire_writer *w, const struct child_config *config, uint32_t spi,
-			bool without_ke);
+/* Initiator's payloads SA (our proposals with spi; without_ke leaves KE transforms out), with
+ * the notifies before it that say what else the CHILD_SA is to be, TSi, TSr. Nonce and KE are put
+ * by the caller between them in the RFC's order:
+ *	[N(REKEY_SA)] [N(USE_AGGFRAG)] SA Ni [KEi] TSi TSr */
+void child_setup_put_sa(const struct ike_engine *e, struct wire_writer *w,
+			const struct child_config *config, uint32_t spi, bool without_ke);
 void child_setup_put_ts(struct wire_writer *w, const struct ts_list *tsi,
 			const struct ts_list *tsr);
 
@@ -58,7 +61,7 @@ bool child_setup_keeps(const struct ike_sa *sa, const struct child *old, struct 
 /* Initiator: what the peer's refusal means in words, with what we had asked for. */
 void child_setup_refusal(const struct ike_sa *sa, const struct child_config *config,
 			 uint16_t notify, char *detail, size_t size);
-/* Responder's payload SA with the chosen proposal and spi_in. */
+/* Responder's payload SA with the chosen proposal and spi_in, and the notifies before it. */
 void child_setup_put_choice(struct wire_writer *w, const struct child_offer *offer);
 
 /* Commits: child record, KEYMAT, CHILD_INSTALL. nonce_i and nonce_r are those of the exchange,

@@ -1,6 +1,7 @@
 /* Loaded conns, their versions, and secrets. A reload replaces a version; SAs keep the
  * one they work by. Decides nothing about attempts: that is peers.c. */
 #include "ipsecd/ike/conns.h"
+#include "ipsecd/ike/aggfrag.h"
 #include "ipsecd/ike/exchange.h"
 #include "ipsecd/ike/output.h"
 #include "ipsecd/ike/peers.h"
@@ -339,6 +340,7 @@ bool conns_load(struct ike_engine *e, const struct ike_command *command, const c
 			return false;
 		}
 	}
+	aggfrag_check(e, conn);
 	entry->tunnel = command->tunnel;
 	entry->inherited |= command->inherited;
 	entry->refused_told = false;

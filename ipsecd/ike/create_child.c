@@ -39,7 +39,7 @@ bool create_child_put_offer(struct exchange *x, const struct child_config *confi
 		return false;
 	t->spi = resource ? engine_new_resource_spi(x->e, resource) : engine_new_child_spi(x->e);
 	t->gone_spi = 0;
-	child_setup_put_sa(x->out, config, t->spi, false);
+	child_setup_put_sa(x->e, x->out, config, t->spi, false);
 	wire_put_nonce(x->out, span_of(t->nonce, sizeof(t->nonce)));
 	if (t->ke_alg)
 		wire_put_ke(x->out, t->ke_alg->id, span_of(t->ke_public, t->ke_alg->public_len));

@@ -50,6 +50,7 @@ struct ike_settings {
 					   CHILD_SA, has it this long behind our answer; 0: 3 s */
 	bool skips_numbers;		/* the data plane does child_sa.skip_out */
 	unsigned resources;		/* CHILD_RESOURCES_AUTO is so many; 0: none */
+	bool aggfrag;			/* it does child_sa.flags.aggfrag */
 	bool publish;			/* ike_engine_publish is called after each input */
 };
 
@@ -299,7 +300,8 @@ struct ike_child_info {
 	struct suite suite;
 	const struct ts_list *local_ts, *remote_ts;
 	mono_time installed, rekey_at, expires_at;
-	bool announced; /* CHILD_UP was told, CHILD_DOWN not yet */
+	bool announced;		       /* CHILD_UP was told, CHILD_DOWN not yet */
+	struct aggfrag_params aggfrag; /* as agreed */
 };
 
 struct ike_output {
@@ -470,7 +472,8 @@ void ike_engine_each_conn(const struct ike_engine *e,
 	X(sync_asked, "sync-asked") \
 	X(sync_done, "sync-done") \
 	X(sync_answered, "sync-answered") \
-	X(sync_skipped, "sync-skipped")
+	X(sync_skipped, "sync-skipped") \
+	X(aggfrag_refused, "aggfrag-refused")
 /* clang-format on */
 
 #define IKE_NOTIFIES 48 /* error notifies have small numbers (RFC 7296 3.10.1) */

@@ -1,5 +1,6 @@
 /* Views for events, list-sas and metrics: reads the engine's state, changes none. */
 #include "ipsecd/ike/info.h"
+#include "ipsecd/ike/aggfrag.h"
 #include "ipsecd/ike/conns.h"
 #include "ipsecd/ike/exchange.h"
 
@@ -89,6 +90,7 @@ void info_child(const struct child *c, struct ike_child_info *out)
 		.rekey_at = c->rekey_at,
 		.expires_at = c->expires_at,
 		.announced = c->announced,
+		.aggfrag = aggfrag_agreed(c),
 	};
 }
 

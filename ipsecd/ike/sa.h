@@ -213,6 +213,8 @@ struct child {
 	bool resources_agreed; /* general: the peer makes CHILD_SAs for resources, too */
 	bool resources_full;   /* general: it makes no more of them */
 	bool no_tfc;	       /* the peer does not take padding (RFC 7296 1.3.1) */
+	bool aggfrag;	       /* agreed (RFC 9347 5.1), */
+	bool aggfrag_whole;    /* and the peer does not take packets in pieces */
 	bool outbound;	       /* we send on it */
 	bool in_plane;	       /* an install went out and no remove yet */
 	struct endpoint local, remote;

@@ -10,7 +10,7 @@
 
 /* Of what is in the records; older ones are read, newer ones refused. */
 #define STATE_VERSION 3
-/* 1: IKE_SAs without synchronisation of message IDs; 2: CHILD_SAs without resources */
+/* 1: IKE_SAs without synchronisation of message IDs; 2: CHILD_SAs without resources and AGGFRAG */
 #define STATE_VERSION_MIN 1
 
 #define STATE_REQUEST_MAX IKE_MESSAGE_MAX
@@ -31,6 +31,8 @@ struct state_sa {
 void state_sa_fields(struct codec *c, struct ike_engine *e, struct ike_sa *sa, struct state_sa *x);
 /* With its CHILD_SAs; reading makes them, unlinked but in sa->children. */
 void state_children(struct codec *c, struct ike_engine *e, struct ike_sa *sa);
+/* What older records have not, behind their end. */
+void state_children_later(struct codec *c, struct ike_sa *sa);
 void state_tasks(struct codec *c, struct ike_engine *e, struct ike_sa *sa);
 void state_init(struct codec *c, struct ike_engine *e, struct ike_sa *sa);
 void state_entry_fields(struct codec *c, struct conn_entry *entry);

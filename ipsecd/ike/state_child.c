@@ -152,8 +152,6 @@ static void fields(struct codec *c, const struct ike_sa *sa, struct child *child
 	selectors(c, &child->remote_ts);
 	codec_bool(c, &child->udp_encap);
 	codec_bool(c, &child->no_tfc);
-	if (c->version >= 3)
-		resources(c, child);
 	codec_bool(c, &child->outbound);
 	codec_bool(c, &child->in_plane);
 	codec_endpoint(c, &child->local);
@@ -180,6 +178,35 @@ void state_children(struct codec *c, struct ike_engine *e, struct ike_sa *sa)
 		}
 		fields(c, sa, child);
 		child = child->next;
+	}
+}
+
+static void aggfrag_params(struct codec *c, struct aggfrag_params *p)
+{
+	codec_u8(c, &p->mode);
+	codec_bool(c, &p->dont_frag);
+	codec_bool(c, &p->rate_bits);
+	codec_u16(c, &p->packet_size);
+	codec_u16(c, &p->reorder_window);
+	codec_u32(c, &p->drop_time);
+	codec_u32(c, &p->max_queue);
+	codec_u64(c, &p->rate);
+	if (codec_reads(c) && !aggfrag_params_valid(p))
+		codec_fault(c, "AGGFRAG that can't be");
+}
+
+void state_children_later(struct codec *c, struct ike_sa *sa)
+{
+	struct aggfrag_params nothing = {0};
+	struct child *child;
+
+	DL_FOREACH (sa->children, child) {
+		resources(c, child);
+		codec_bool(c, &child->aggfrag);
+		if (!child->aggfrag)
+			continue;
+		codec_bool(c, &child->aggfrag_whole);
+		aggfrag_params(c, child->kept ? &child->kept->flags.aggfrag : &nothing);
 	}
 }
 

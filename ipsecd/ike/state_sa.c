@@ -199,6 +199,8 @@ void state_sa_fields(struct codec *c, struct ike_engine *e, struct ike_sa *sa, s
 	state_init(c, e, sa);
 	if (c->version >= 2)
 		synchronisation(c, &sa->sync);
+	if (c->version >= 3)
+		state_children_later(c, sa);
 }
 
 /* ---- is it one? ---- */

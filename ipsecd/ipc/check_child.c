@@ -135,6 +135,8 @@ static const char *check_values(const struct child_sa *c)
 		return "a reserved SPI";
 	if (c->udp_encap && (!c->local.port || !c->remote.port))
 		return "in UDP without a port";
+	if (!aggfrag_params_valid(&c->flags.aggfrag))
+		return "AGGFRAG out of its bounds";
 	why = check_endpoints(&c->local, &c->remote);
 	return why ? why : check_algorithms(c);
 }
@@ -142,9 +144,13 @@ static const char *check_values(const struct child_sa *c)
 const char *check_child(struct span body)
 {
 	static const size_t flags[] = {
-		offsetof(struct child_sa, esn),		 offsetof(struct child_sa, udp_encap),
-		offsetof(struct child_sa, outbound),	 offsetof(struct child_sa, resumed),
+		offsetof(struct child_sa, esn),
+		offsetof(struct child_sa, udp_encap),
+		offsetof(struct child_sa, outbound),
+		offsetof(struct child_sa, resumed),
 		offsetof(struct child_sa, flags.no_ecn),
+		offsetof(struct child_sa, flags.aggfrag.dont_frag),
+		offsetof(struct child_sa, flags.aggfrag.rate_bits),
 	};
 	struct child_sa c;
 	const char *why;

@@ -58,6 +58,7 @@ struct ipc_plane {
 	char name[16];
 	uint8_t encap_better, plain, persistent;
 	uint8_t asks_supports; /* 0: all that crypto.h has */
+	uint8_t aggfrag;
 	char why[512];
 	char offloads[128]; /* what the kernel does for ESP that is this plane's */
 };

@@ -4,6 +4,7 @@
 #ifndef DETOUR_CHILD_H
 #define DETOUR_CHILD_H
 
+#include "ipsecd/model/aggfrag.h"
 #include "ipsecd/model/algorithm.h"
 #include "ipsecd/model/ts.h"
 
@@ -36,6 +37,7 @@ struct child_flags {
 	uint16_t tfc_pad;     /* inner packets are padded to this length; CHILD_TFC_MTU; 0: none */
 	uint32_t set_mark_out, set_mark_out_mask; /* mark of the ESP packets sent; 0/0: unchanged */
 	uint32_t set_mark_in, set_mark_in_mask;	  /* mark of the inner packets received */
+	struct aggfrag_params aggfrag;
 };
 
 struct child_sa {

@@ -279,7 +279,8 @@ static bool flags_equal(const struct child_flags *a, const struct child_flags *b
 	return a->df == b->df && a->dscp == b->dscp && a->no_ecn == b->no_ecn &&
 	       a->offload == b->offload && a->tfc_pad == b->tfc_pad &&
 	       a->set_mark_out == b->set_mark_out && a->set_mark_out_mask == b->set_mark_out_mask &&
-	       a->set_mark_in == b->set_mark_in && a->set_mark_in_mask == b->set_mark_in_mask;
+	       a->set_mark_in == b->set_mark_in && a->set_mark_in_mask == b->set_mark_in_mask &&
+	       aggfrag_params_equal(&a->aggfrag, &b->aggfrag);
 }
 
 bool child_config_same_keying(const struct child_config *a, const struct child_config *b)

@@ -182,6 +182,19 @@ static void code_tunnel(struct fields *c, struct tunnel_config *t)
 
 /* ---- children ---- */
 
+static void code_aggfrag(struct fields *c, struct aggfrag_params *p)
+{
+	p->mode = fields_u8(c, p->mode, AGGFRAG_REQUIRE, "child's IP-TFS");
+	p->dont_frag = fields_bool(c, p->dont_frag, "child's IP-TFS fragments");
+	p->rate_bits = fields_bool(c, p->rate_bits, "child's IP-TFS rate");
+	p->packet_size = fields_u16(c, p->packet_size, "child's IP-TFS packet size");
+	p->reorder_window = fields_u16(c, p->reorder_window, "child's IP-TFS window");
+	p->drop_time = fields_u32(c, p->drop_time, "child's IP-TFS drop time");
+	p->max_queue = fields_u32(c, p->max_queue, "child's IP-TFS queue");
+	p->rate = fields_u64(c, p->rate, "child's IP-TFS rate");
+	fields_require(c, aggfrag_params_valid(p), "child's IP-TFS");
+}
+
 static void code_flags(struct fields *c, struct child_flags *f)
 {
 	uint8_t both;
@@ -196,6 +209,7 @@ static void code_flags(struct fields *c, struct child_flags *f)
 	f->tfc_pad = fields_u16(c, f->tfc_pad, "child's padding");
 	code_mark(c, &f->set_mark_out, &f->set_mark_out_mask, "child's outbound mark");
 	code_mark(c, &f->set_mark_in, &f->set_mark_in_mask, "child's inbound mark");
+	code_aggfrag(c, &f->aggfrag);
 }
 
 static enum start_action code_action(struct fields *c, enum start_action a)

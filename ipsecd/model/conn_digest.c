@@ -128,6 +128,18 @@ uint64_t child_config_digest_traffic(const struct child_config *c)
 	return d.sum;
 }
 
+static void add_aggfrag(struct digest *d, const struct aggfrag_params *p)
+{
+	static const struct aggfrag_params none;
+
+	if (aggfrag_params_equal(p, &none)) /* as ever */
+		return;
+	add(d, p->mode | (uint64_t)p->dont_frag << 8 | (uint64_t)p->rate_bits << 9 |
+		       (uint64_t)p->packet_size << 16 | (uint64_t)p->reorder_window << 32);
+	add(d, (uint64_t)p->drop_time << 32 | p->max_queue);
+	add(d, p->rate);
+}
+
 static void add_flags(struct digest *d, const struct child_flags *f)
 {
 	add(d, (uint64_t)f->df);
@@ -136,6 +148,7 @@ static void add_flags(struct digest *d, const struct child_flags *f)
 	add(d, f->tfc_pad);
 	add(d, (uint64_t)f->set_mark_out << 32 | f->set_mark_out_mask);
 	add(d, (uint64_t)f->set_mark_in << 32 | f->set_mark_in_mask);
+	add_aggfrag(d, &f->aggfrag);
 }
 
 uint64_t child_config_digest_keying(const struct child_config *c)

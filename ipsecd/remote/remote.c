@@ -103,7 +103,7 @@ static bool greet(struct remote *r, bool *other, char *why, size_t size)
 	memcpy(&p, answer.ptr, sizeof(p));
 	if (r->hello.name[0] &&
 	    (strcmp(p.name, r->hello.name) != 0 || p.encap_better != r->hello.encap_better ||
-	     p.plain != r->hello.plain)) {
+	     p.plain != r->hello.plain || p.aggfrag != r->hello.aggfrag)) {
 		*other = true;
 		snprintf(why, size, "the data plane is %s now, not %s", p.name, r->hello.name);
 		return false;
@@ -113,6 +113,7 @@ static bool greet(struct remote *r, bool *other, char *why, size_t size)
 	r->ops.encap_better = p.encap_better;
 	r->ops.plain = p.plain;
 	r->ops.persistent = p.persistent;
+	r->ops.aggfrag = p.aggfrag;
 	r->ops.supports = p.asks_supports ? far_ops.supports : NULL;
 	memcpy(r->means.why, p.why, sizeof(r->means.why));
 	memcpy(r->means.offloads, p.offloads, sizeof(r->means.offloads));

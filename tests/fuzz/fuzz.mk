@@ -1,6 +1,8 @@
+FUZZ_fuzz_aggfrag := tests/fuzz/fuzz_aggfrag.c ipsecd/dataplane/aggfrag_open.c
+FUZZ_fuzz_aggfrag_trip := tests/fuzz/fuzz_aggfrag_trip.c $(addprefix ipsecd/dataplane/,aggfrag_pack.c aggfrag_open.c)
 FUZZ_fuzz_vici := tests/fuzz/fuzz_vici.c lib/vici_codec.c lib/buf.c
 FUZZ_fuzz_ike_message := tests/fuzz/fuzz_ike_message.c tests/support/wire_echo.c $(WIRE_SRC) ipsecd/model/id.c lib/buf.c lib/addr.c lib/words.c
-FUZZ_fuzz_vici_load_conn := tests/fuzz/fuzz_vici_load_conn.c $(addprefix ipsecd/control/,load_conn.c load_child.c load_values.c load_device.c) $(MODEL_SRC) lib/vici_codec.c lib/buf.c lib/addr.c lib/words.c
+FUZZ_fuzz_vici_load_conn := tests/fuzz/fuzz_vici_load_conn.c $(addprefix ipsecd/control/,load_conn.c load_child.c load_values.c load_device.c load_iptfs.c) $(MODEL_SRC) lib/vici_codec.c lib/buf.c lib/addr.c lib/words.c
 FUZZ_fuzz_esp := tests/fuzz/fuzz_esp.c ipsecd/dataplane/fake.c $(FORWARD_SRC) ipsecd/model/algorithm.c ipsecd/model/ts.c \
 	lib/addr.c lib/buf.c lib/log.c $(CRYPTO_SRC)
 FUZZLIBS_fuzz_esp := -lcrypto

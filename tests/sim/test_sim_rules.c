@@ -495,6 +495,50 @@ static void test_padding_not_supported(void **state)
 	sim_free(s);
 }
 
+static uint8_t aggfrag_flags[2];
+static size_t aggfrag_len;
+
+static void put_rekey_with_aggfrag(struct sim *s, struct wire_writer *w)
+{
+	put_rekey(s, w);
+	wire_put_notify(w, PROTOCOL_NONE, NOTIFY_USE_AGGFRAG, span_of(NULL, 0),
+			span_of(aggfrag_flags, aggfrag_len));
+}
+
+/* RFC 9347 5.1, 6.1.4: what a peer requires and we can't do, or don't know, is as if it had not
+ * asked; also one octet too few or too many. */
+static void test_aggfrag_flags(void **state)
+{
+	static const struct {
+		size_t len;
+		uint8_t flags, mode;
+		bool whole;
+	} cases[] = {{1, 0, AGGFRAG_YES, false}, {1, 1, AGGFRAG_YES, true},
+		     {1, 2, AGGFRAG_NO, false},	 {1, 3, AGGFRAG_NO, false},
+		     {1, 4, AGGFRAG_NO, false},	 {0, 0, AGGFRAG_NO, false},
+		     {2, 0, AGGFRAG_NO, false}};
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct sim *s = sim_established(40 + i);
+		const struct aggfrag_params *p;
+
+		s->nodes[1].engine->settings.aggfrag = true;
+		change(s, 1)->flags.aggfrag.mode = AGGFRAG_YES;
+		aggfrag_flags[0] = cases[i].flags;
+		aggfrag_len = cases[i].len;
+		ask(s, EXCHANGE_CREATE_CHILD_SA, put_rekey_with_aggfrag);
+		p = &sim_newest_child(s, 1)->sa.flags.aggfrag;
+		assert_int_equal(p->mode, cases[i].mode);
+		assert_int_equal(p->dont_frag, cases[i].whole);
+		assert_int_equal(wire_find_notify(&answer.m, NOTIFY_USE_AGGFRAG) != NULL,
+				 cases[i].mode == AGGFRAG_YES);
+		assert_int_equal(ike_engine_counters(s->nodes[1].engine)->aggfrag_refused,
+				 cases[i].mode == AGGFRAG_NO);
+		sim_free(s);
+	}
+}
+
 /* A peer that never deletes what it rekeyed: at the end of its life we do, and what replaced it
  * must not wait for a sign of the peer to send. */
 static void test_rekeyed_and_never_deleted(void **state)
@@ -623,6 +667,7 @@ int main(void)
 		cmocka_unit_test(test_critical_in_auth),
 		cmocka_unit_test(test_rekey_of_unknown),
 		cmocka_unit_test(test_padding_not_supported),
+		cmocka_unit_test(test_aggfrag_flags),
 		cmocka_unit_test(test_rekeyed_and_never_deleted),
 		cmocka_unit_test(test_message_ids_run_out),
 		cmocka_unit_test(test_initial_contact),

@@ -24,10 +24,11 @@ TEST_test_sim_reboot := tests/sim/test_sim_reboot.c $(SIM_SRC)
 TEST_test_sim_sync := tests/sim/test_sim_sync.c $(SIM_SRC)
 LIBS_test_sim_sync := -Wl,--wrap=malloc
 TEST_test_sim_idle := tests/sim/test_sim_idle.c $(SIM_SRC)
+TEST_test_sim_aggfrag := tests/sim/test_sim_aggfrag.c $(SIM_SRC)
 TEST_test_sim_held := tests/sim/test_sim_held.c $(SIM_SRC)
 
 # Each of them once more with every input handled by an engine of its own (sim_state.c).
-SIM_RESTORED := exchanges collisions chaos refusals conns hostile oom rules vips reauth paths restart midway suspect reboot held resources
+SIM_RESTORED := exchanges collisions chaos refusals conns hostile oom rules vips reauth paths restart midway suspect reboot held resources aggfrag
 define restored
 TEST_test_restored_$(1) := tests/sim/restored.c $$(TEST_test_sim_$(1))
 LIBS_test_restored_$(1) := $$(LIBS_test_sim_$(1))

@@ -102,12 +102,19 @@ static const char *action(enum start_action a)
 static void dump_flags(const struct child_config *c, FILE *out)
 {
 	const struct child_flags *f = &c->flags;
+	char rate[AGGFRAG_RATE_TEXT];
 
 	fprintf(out, "\t\tflags df=%d dscp=%d no_ecn=%d offload=%d tfc=%u set_mark_in=%#x/%#x",
 		f->df, f->dscp, f->no_ecn, f->offload, f->tfc_pad, f->set_mark_in,
 		f->set_mark_in_mask);
 	fprintf(out, " set_mark_out=%#x/%#x updown=%s\n", f->set_mark_out, f->set_mark_out_mask,
 		c->updown ? c->updown : "");
+	if (f->aggfrag.mode)
+		fprintf(out,
+			"\t\tiptfs mode=%u whole=%d packet=%u window=%u drop=%u queue=%u rate=%s\n",
+			f->aggfrag.mode, f->aggfrag.dont_frag, f->aggfrag.packet_size,
+			f->aggfrag.reorder_window, f->aggfrag.drop_time, f->aggfrag.max_queue,
+			aggfrag_rate_format(&f->aggfrag, rate));
 }
 
 static void dump_child(const struct child_config *c, FILE *out)

@@ -197,6 +197,19 @@ static void draw_mark(uint32_t *value, uint32_t *mask)
 	*value = draw(1 << 30) & *mask;
 }
 
+static struct aggfrag_params draw_aggfrag(void)
+{
+	struct aggfrag_params p = {.mode = (uint8_t)draw(3), .dont_frag = draw(2)};
+
+	p.packet_size = (uint16_t)(draw(2) * (AGGFRAG_PACKET_MIN + draw(1000)));
+	p.reorder_window = (uint16_t)draw(AGGFRAG_WINDOW_MAX + 1);
+	p.drop_time = draw(1000);
+	p.max_queue = draw(2) * AGGFRAG_QUEUE_MAX;
+	p.rate_bits = draw(2);
+	p.rate = p.rate_bits ? AGGFRAG_BITS_MAX - draw(1000) : draw(1000);
+	return p;
+}
+
 static void draw_child(struct child_config *c)
 {
 	draw_ts_list(&c->local_ts);
@@ -218,6 +231,7 @@ static void draw_child(struct child_config *c)
 	c->flags.tfc_pad = draw(2) ? CHILD_TFC_MTU : 0;
 	draw_mark(&c->flags.set_mark_out, &c->flags.set_mark_out_mask);
 	draw_mark(&c->flags.set_mark_in, &c->flags.set_mark_in_mask);
+	c->flags.aggfrag = draw_aggfrag();
 	if (draw(2))
 		c->updown = strdup("/etc/ipsec.d/updown tunnel \"a b\"");
 }

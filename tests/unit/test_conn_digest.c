@@ -130,6 +130,14 @@ static void test_children(void **state)
 	CHANGE(net->flags.set_mark_out_mask = 9);
 	CHANGE(net->flags.set_mark_in = 9);
 	CHANGE(net->flags.set_mark_in_mask = 9);
+	CHANGE(net->flags.aggfrag.mode = AGGFRAG_YES);
+	CHANGE(net->flags.aggfrag.dont_frag = true);
+	CHANGE(net->flags.aggfrag.rate_bits = true);
+	CHANGE(net->flags.aggfrag.packet_size = 999);
+	CHANGE(net->flags.aggfrag.reorder_window = 9);
+	CHANGE(net->flags.aggfrag.drop_time = 9);
+	CHANGE(net->flags.aggfrag.max_queue = 9000);
+	CHANGE(net->flags.aggfrag.rate = 9);
 	CHANGE(net->start_action = ACTION_TRAP);
 	CHANGE(net->dpd_action = ACTION_TRAP);
 	CHANGE(net->close_action = ACTION_TRAP);

@@ -291,6 +291,9 @@ static void test_kernel_device(void **state)
 		"gw {\nlocal_addrs = [192.0.2.1]\n" AUTH "if_id_in = 0x10\nmss = auto\nchildren {\n"
 		"a {\ntfc_padding = mtu\ncopy_df = no\ncopy_ecn = no\nhw_offload = crypto\n"
 		"copy_dscp = yes\nset_mark_in = 0x5/0xff\nset_mark_out = 0\n"
+		"mode = iptfs\niptfs_rate = 500pps\niptfs_packet_size = 1280\n"
+		"iptfs_max_queue_size = 64K\niptfs_reorder_window = 9\niptfs_drop_time = 20ms\n"
+		"iptfs_dont_frag = yes\n"
 		"updown = /usr/bin/env script\npriority = 7\n}\n}\n}\n");
 	const struct child_config *ch = &c->children[0];
 
@@ -310,6 +313,14 @@ static void test_kernel_device(void **state)
 	assert_int_equal(ch->flags.set_mark_in, 5);
 	assert_int_equal(ch->flags.set_mark_in_mask, 0xff);
 	assert_int_equal(ch->flags.set_mark_out_mask, 0);
+	assert_true(aggfrag_params_equal(&ch->flags.aggfrag,
+					 &(struct aggfrag_params){.mode = AGGFRAG_YES,
+								  .dont_frag = true,
+								  .packet_size = 1280,
+								  .reorder_window = 9,
+								  .drop_time = 20000,
+								  .max_queue = 65536,
+								  .rate = 500}));
 	assert_string_equal(ch->updown, "/usr/bin/env script");
 	assert_string_equal(notes, "gw: children.a.priority=7 has no effect: in a tunnel the "
 				   "newest CHILD_SA comes first\n");
@@ -392,6 +403,18 @@ static void test_bad_values(void **state)
 	refuse_child("hw_offload = packet",
 		     "children.net.hw_offload='packet': a network card's policies know no tunnel "
 		     "devices; expected no, auto, yes or crypto");
+	refuse_child("iptfs = maybe", "children.net.iptfs='maybe': expected no, yes or require");
+	refuse_child("iptfs_rate = fast", "children.net.iptfs_rate='fast': expected a rate such as "
+					  "500pps, 800kbit or 10mbit, or no");
+	refuse_child("iptfs_packet_size = 1",
+		     "children.net.iptfs_packet_size='1': expected a number from 256 to 65535");
+	refuse_child("iptfs_max_queue_size = 1",
+		     "children.net.iptfs_max_queue_size='1': expected bytes from 4K to 16M");
+	refuse_child("iptfs_reorder_window = 0",
+		     "children.net.iptfs_reorder_window='0': expected a number from 1 to 64");
+	refuse_child("iptfs_drop_time = 1h",
+		     "children.net.iptfs_drop_time='1h': expected a time from 1ms to 10s");
+	refuse_child("iptfs_dont_frag = 2", "children.net.iptfs_dont_frag='2': expected yes or no");
 	refuse_child("copy_dscp = both",
 		     "children.net.copy_dscp='both': expected out, in, yes or no");
 	refuse_child("replay_window = 5000",
@@ -424,7 +447,7 @@ static void test_later(void **state)
 	refuse("pools = [radius]", "pools=radius: not supported yet");
 	refuse("ppk_id = x", "ppk_id=x: postquantum preshared keys are not supported yet");
 	refuse_child("mode = transport",
-		     "children.net.mode=transport: only tunnel is supported yet");
+		     "children.net.mode=transport: only tunnel and iptfs are supported yet");
 	refuse_child("ah_proposals = [sha256]",
 		     "children.net.ah_proposals=sha256: AH is not supported");
 	refuse_child("ipcomp = yes", "children.net.ipcomp=yes: only no is supported yet");

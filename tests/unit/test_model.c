@@ -588,6 +588,14 @@ static void test_conn_compare_fields(void **state)
 	DIFFERS(f->set_mark_out_mask, 1, CONN_CHILDREN_DIFFER);
 	DIFFERS(f->set_mark_in, 1, CONN_CHILDREN_DIFFER);
 	DIFFERS(f->set_mark_in_mask, 1, CONN_CHILDREN_DIFFER);
+	DIFFERS(f->aggfrag.mode, AGGFRAG_YES, CONN_CHILDREN_DIFFER);
+	DIFFERS(f->aggfrag.dont_frag, true, CONN_CHILDREN_DIFFER);
+	DIFFERS(f->aggfrag.rate_bits, true, CONN_CHILDREN_DIFFER);
+	DIFFERS(f->aggfrag.packet_size, 1280, CONN_CHILDREN_DIFFER);
+	DIFFERS(f->aggfrag.reorder_window, 5, CONN_CHILDREN_DIFFER);
+	DIFFERS(f->aggfrag.drop_time, 5, CONN_CHILDREN_DIFFER);
+	DIFFERS(f->aggfrag.max_queue, 5000, CONN_CHILDREN_DIFFER);
+	DIFFERS(f->aggfrag.rate, 5, CONN_CHILDREN_DIFFER);
 	f->df = CHILD_DF_CLEAR; /* another treatment of packets comes by a rekey */
 	assert_false(child_config_same_keying(&a->children[0], &b->children[0]));
 	assert_true(child_config_same_traffic(&a->children[0], &b->children[0]));

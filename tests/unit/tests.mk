@@ -10,6 +10,7 @@ TEST_test_proposal := tests/unit/test_proposal.c ipsecd/model/proposal.c ipsecd/
 	ipsecd/model/algorithm.c
 # A plane that does ESP itself, without devices.
 FORWARD_SRC := $(addprefix ipsecd/dataplane/,forward.c forward_out.c forward_in.c forward_child.c forward_restore.c \
+	forward_aggfrag.c aggfrag_pack.c aggfrag_open.c aggfrag_rate.c \
 	batch.c match.c held.c cut.c coalesce.c checksum.c area.c area_slot.c sadb.c esp.c replay.c inner.c outer.c mtu.c counters.c)
 TEST_test_tunnel := tests/unit/test_tunnel.c ipsecd/tunnel.c ipsecd/tunnel_device.c ipsecd/dataplane/fake.c \
 	$(FORWARD_SRC) tests/support/crypto_null.c \
@@ -37,6 +38,7 @@ TEST_test_udp_frame := tests/unit/test_udp_frame.c ipsecd/net/udp_frame.c
 TEST_test_outer := tests/unit/test_outer.c ipsecd/dataplane/outer.c
 TEST_test_quality := tests/unit/test_quality.c routed-bridge/quality.c
 TEST_test_probe := tests/unit/test_probe.c routed-bridge/probe_message.c routed-bridge/prefix_list.c lib/addr.c
+TEST_test_aggfrag := tests/unit/test_aggfrag.c ipsecd/model/aggfrag.c $(addprefix ipsecd/dataplane/,aggfrag_pack.c aggfrag_open.c aggfrag_rate.c)
 TEST_test_cut := tests/unit/test_cut.c tests/support/packets.c $(addprefix ipsecd/dataplane/,cut.c checksum.c)
 TEST_test_coalesce := tests/unit/test_coalesce.c tests/support/packets.c $(addprefix ipsecd/dataplane/,coalesce.c cut.c checksum.c)
 TEST_test_fq := tests/unit/test_fq.c tests/support/packets.c $(addprefix ipsecd/dataplane/,fq.c inner.c) lib/addr.c lib/buf.c
@@ -53,8 +55,9 @@ TEST_test_xfrm_msg := tests/unit/test_xfrm_msg.c tests/support/xfrm_samples.c $(
 LIBS_test_xfrm_msg := -lmnl
 TEST_test_xfrm_event := tests/unit/test_xfrm_event.c $(XFRM_SRC) ipsecd/model/algorithm.c lib/netlink_message.c lib/addr.c
 LIBS_test_xfrm_event := -lmnl
-TEST_test_load_conn := tests/unit/test_load_conn.c $(addprefix ipsecd/control/,load_conn.c load_child.c load_values.c load_device.c) $(MODEL_SRC) lib/vici_codec.c lib/buf.c lib/addr.c lib/words.c
+TEST_test_load_conn := tests/unit/test_load_conn.c $(addprefix ipsecd/control/,load_conn.c load_child.c load_values.c load_device.c load_iptfs.c) $(MODEL_SRC) lib/vici_codec.c lib/buf.c lib/addr.c lib/words.c
 TEST_test_forward := tests/unit/test_forward.c tests/support/crypto_null.c $(FORWARD_SRC) ipsecd/model/algorithm.c ipsecd/model/ts.c lib/addr.c lib/buf.c lib/log.c
+TEST_test_forward_aggfrag := tests/unit/test_forward_aggfrag.c tests/support/packets.c tests/support/crypto_null.c $(FORWARD_SRC) ipsecd/model/algorithm.c ipsecd/model/ts.c lib/addr.c lib/buf.c lib/log.c
 TEST_test_forward_super := tests/unit/test_forward_super.c tests/support/packets.c tests/support/crypto_null.c $(FORWARD_SRC) ipsecd/model/algorithm.c ipsecd/model/ts.c lib/addr.c lib/buf.c lib/log.c
 TEST_test_config := tests/unit/test_config.c tests/support/conn_dump.c $(CONFIG_SRC) $(MODEL_SRC) \
 	lib/addr.c lib/words.c

@@ -1,0 +1,363 @@
+/* AGGFRAG in the packet paths (RFC 9347). Without a rate a payload leaves when it is full or when
+ * there is no more to put into it at the moment: nothing waits at idle. With one (IP-TFS) they
+ * leave by the clock, all of one size, with or without something in them. */
+#include "ipsecd/dataplane/forward_aggfrag.h"
+
+#include <stdlib.h>
+#include <utlist.h>
+
+#define PATH_MTU 1500
+
+/* RFC 9347 2.2.7: whatever the path holds. Without fragmentation it is as that of plain ESP, and
+ * not below what IPv6 needs: the network fragments outer packets then. */
+#define INNER_MTU     1500
+#define INNER_MTU_MIN 1280
+
+static const struct aggfrag_params *params(const struct sa *sa)
+{
+	return &sa->child.flags.aggfrag;
+}
+
+/* ---- life ---- */
+
+static void time_it(struct lane *l, struct sa_aggfrag *a, mono_time due)
+{
+	if (due < l->aggfrag_due)
+		l->aggfrag_due = due;
+	if (a->timed)
+		return;
+	a->timed = true;
+	DL_APPEND2(l->aggfrag_timed, a, time_prev, time_next);
+}
+
+static void untime(struct lane *l, struct sa_aggfrag *a)
+{
+	if (!a->timed)
+		return;
+	a->timed = false;
+	DL_DELETE2(l->aggfrag_timed, a, time_prev, time_next);
+}
+
+bool forward_aggfrag_new(struct sa *sa)
+{
+	const struct aggfrag_params *p = params(sa);
+	struct sa_aggfrag *a = calloc(1, sizeof(*a));
+	uint32_t drop = p->drop_time ? p->drop_time : AGGFRAG_DROP_DEFAULT;
+
+	if (!a)
+		return false;
+	a->sa = sa;
+	a->pack.whole = p->dont_frag;
+	aggfrag_open_init(&a->open, p->reorder_window, drop * (MONO_MS / 1000));
+	sa->aggfrag = a;
+	forward_aggfrag_path(sa, PATH_MTU);
+	return true;
+}
+
+uint16_t forward_aggfrag_path(struct sa *sa, uint16_t path)
+{
+	const struct aggfrag_params *p = params(sa);
+	const struct sa_child *c = &sa->child;
+	struct sa_aggfrag *a = sa->aggfrag;
+	uint16_t least = p->dont_frag ? INNER_MTU_MIN + AGGFRAG_HEADER_LEN : AGGFRAG_PAYLOAD_MIN;
+	uint16_t packet = p->packet_size && p->packet_size < path ? p->packet_size : path;
+	uint16_t size = dataplane_inner_mtu(packet, c->remote.addr.family, c->udp_encap, c->encr_id,
+					    c->encr_key_bits, c->integ_id);
+
+	a->size = size < least ? least : size;
+	aggfrag_rate_set(&a->rate, p, packet);
+	a->limit = aggfrag_rate_queue(&a->rate, p, a->size);
+	return p->dont_frag ? (uint16_t)(a->size - AGGFRAG_HEADER_LEN) : INNER_MTU;
+}
+
+/* ---- outward ---- */
+
+/* RFC 9347 2.2.5: the outer header has nothing of inner packets. */
+static bool emit(struct lane *l, struct sa_aggfrag *a, bool fill, mono_time now)
+{
+	struct sa *sa = a->sa;
+	struct dataplane_child_stats *stats = &sa->live->stats;
+	bool df = sa->child.flags.df == CHILD_DF_COPY;
+	size_t len = fill ? a->size : aggfrag_pack_peek(&a->pack, a->size), data,
+	       padded = len < sa->pad_to && sa->pad_to <= a->size ? sa->pad_to : len,
+	       total = esp_length(&sa->out, padded);
+	uint8_t *at = forward_place(l, total) + ESP_HEADER_LEN + sa->out.iv_len;
+
+	if (sa->expired_out) {
+		l->drops[DROP_EXPIRED]++;
+		return false;
+	}
+	aggfrag_pack_take(&a->pack, at, padded, fill || padded > len, &data);
+	if (forward_seal(l, sa, at, padded, ESP_NEXT_AGGFRAG)) {
+		batch_add(&l->out, sa, 0, df, total, data);
+		stats->bytes_out += data;
+		stats->packets_out++;
+		stats->last_out = now;
+		l->drops[AGGFRAG_PADS] += data == 0;
+	} else {
+		l->drops[DROP_SEND]++;
+	}
+	forward_check_limits(l, sa);
+	return true;
+}
+
+static void drop_stuck(struct lane *l, struct sa_aggfrag *a)
+{
+	while (aggfrag_pack_stuck(&a->pack, a->size)) {
+		aggfrag_pack_drop(&a->pack);
+		l->drops[DROP_TOO_BIG]++;
+	}
+}
+
+/* Payloads while more than `left` bytes wait. */
+static void emit_all(struct lane *l, struct sa_aggfrag *a, size_t left, mono_time now)
+{
+	for (drop_stuck(l, a); a->pack.used > left; drop_stuck(l, a)) {
+		if (!emit(l, a, false, now)) {
+			aggfrag_pack_free(&a->pack);
+			a->pack.rest = 0;
+			return;
+		}
+	}
+}
+
+static void wait_for_more(struct lane *l, struct sa_aggfrag *a)
+{
+	if (a->waits)
+		return;
+	a->waits = true;
+	DL_APPEND2(l->aggfrag_waiting, a, wait_prev, wait_next);
+}
+
+static void waits_no_more(struct lane *l, struct sa_aggfrag *a)
+{
+	if (!a->waits)
+		return;
+	a->waits = false;
+	DL_DELETE2(l->aggfrag_waiting, a, wait_prev, wait_next);
+}
+
+void forward_aggfrag_output(struct lane *l, struct sa *sa, struct cut *cut, mono_time now)
+{
+	struct sa_aggfrag *a = sa->aggfrag;
+	size_t len;
+
+	while ((len = cut_peek(cut)) != 0) {
+		bool fits = !a->pack.whole || len + AGGFRAG_HEADER_LEN <= a->size;
+		uint8_t *at = fits ? aggfrag_pack_place(&a->pack, len, a->limit) : NULL;
+
+		if (!at) {
+			l->drops[fits ? DROP_QUEUE : DROP_TOO_BIG] += cut_left(cut);
+			return;
+		}
+		cut_next(cut, at, len);
+		if (!aggfrag_pack_put(&a->pack, len))
+			l->drops[DROP_MALFORMED]++;
+		if (!a->rate.interval)
+			emit_all(l, a, a->size - AGGFRAG_HEADER_LEN, now);
+	}
+	if (!a->rate.interval && a->pack.used)
+		wait_for_more(l, a);
+}
+
+void forward_aggfrag_flush(struct lane *l, mono_time now)
+{
+	while (l->aggfrag_waiting) {
+		struct sa_aggfrag *a = l->aggfrag_waiting;
+
+		waits_no_more(l, a);
+		emit_all(l, a, 0, now);
+	}
+}
+
+/* ---- the one that sends ---- */
+
+static bool replaces(const struct sa *newer, const struct sa *older)
+{
+	return newer != older && newer->child.outbound &&
+	       newer->child.reqid == older->child.reqid &&
+	       newer->child.resource == older->child.resource;
+}
+
+/* The newest of its kind keeps the rate. */
+static bool leads(const struct sa *sa)
+{
+	const struct sa *s;
+
+	if (!sa->child.outbound)
+		return false;
+	DL_FOREACH2 (sa->tunnel->newest, s, tunnel_next)
+		if (s == sa || replaces(s, sa))
+			return s == sa;
+	return true;
+}
+
+/* A packet that has begun to leave ends by the same SA (RFC 9347 2.2.3), out of turn. */
+static void hand_over(struct lane *l, struct sa_aggfrag *from, struct sa_aggfrag *to)
+{
+	mono_time now = from->sa->live->stats.last_out;
+
+	l->drops[DROP_QUEUE] += aggfrag_pack_move(&from->pack, &to->pack, to->limit);
+	while (from->pack.used && emit(l, from, from->rate.interval != 0, now))
+		;
+	if (to->pack.used && !to->rate.interval)
+		wait_for_more(l, to);
+	to->rate.next = from->rate.next;
+	waits_no_more(l, from);
+}
+
+void forward_aggfrag_outbound(struct lane *l, struct sa *sa)
+{
+	struct sa *s;
+
+	if (!sa->aggfrag)
+		return;
+	if (sa->aggfrag->rate.interval)
+		time_it(l, sa->aggfrag, 0);
+	if (!leads(sa))
+		return;
+	DL_FOREACH2 (sa->tunnel->newest, s, tunnel_next)
+		if (s->aggfrag && s->aggfrag->pack.used && replaces(sa, s))
+			hand_over(l, s->aggfrag, sa->aggfrag);
+	forward_send(l);
+}
+
+void forward_aggfrag_remove(struct lane *l, struct sa *sa)
+{
+	struct sa_aggfrag *a = sa->aggfrag;
+
+	if (!a)
+		return;
+	waits_no_more(l, a);
+	untime(l, a);
+	aggfrag_pack_free(&a->pack);
+	aggfrag_open_free(&a->open);
+	free(a);
+	sa->aggfrag = NULL;
+}
+
+/* ---- inward ---- */
+
+struct inbound {
+	struct lane *lane;
+	struct sa *sa;
+	struct forward_origin origin;
+	mono_time now;
+};
+
+/* What does not stay lies in the lane until the device has it. */
+static uint8_t *keep(struct lane *l, const uint8_t *packet, size_t len)
+{
+	uint8_t *at;
+
+	if (!l->up_copies)
+		l->up_copies = malloc(LANE_UP_COPIES);
+	if (!l->up_copies || len > LANE_UP_COPIES)
+		return NULL;
+	if (l->up_copied + len > LANE_UP_COPIES) {
+		coalesce_flush(&l->up);
+		l->up_copied = 0;
+	}
+	at = l->up_copies + l->up_copied;
+	l->up_copied += len;
+	memcpy(at, packet, len);
+	return at;
+}
+
+static void take_inner(void *ctx, uint8_t *packet, size_t len, bool stays)
+{
+	struct inbound *in = ctx;
+	uint8_t *at = stays ? packet : keep(in->lane, packet, len);
+
+	if (at) {
+		forward_inner(in->lane, in->sa, &in->origin, at, len, in->now);
+		return;
+	}
+	forward_inner(in->lane, in->sa, &in->origin, packet, len, in->now);
+	coalesce_flush(&in->lane->up);
+}
+
+static void count(struct lane *l, struct sa_aggfrag *a)
+{
+	static const enum dataplane_counter counters[AGGFRAG_COUNTS] = {
+		[AGGFRAG_LOST] = AGGFRAG_GAPS,
+		[AGGFRAG_LATE] = AGGFRAG_LATES,
+		[AGGFRAG_FRAGMENTS] = DROP_FRAGMENT,
+		[AGGFRAG_MALFORMED] = DROP_AGGFRAG,
+	};
+
+	for (unsigned i = 0; i < AGGFRAG_COUNTS; i++) {
+		l->drops[counters[i]] += a->open.counts[i] - a->counts[i];
+		a->counts[i] = a->open.counts[i];
+	}
+	l->drops[AGGFRAG_MISSED] += a->rate.missed - a->missed;
+	a->missed = a->rate.missed;
+}
+
+/* RFC 9347 2.3: an SA carries AGGFRAG or IP, never both. Whatever came has a number, which the
+ * payloads behind it need not wait for. */
+void forward_aggfrag_input(struct lane *l, struct sa *sa, const struct forward_origin *at,
+			   const struct esp_payload *payload, mono_time now)
+{
+	struct inbound in = {.lane = l, .sa = sa, .origin = *at, .now = now};
+	bool dummy = payload->next_header == ESP_NEXT_DUMMY;
+	struct sa_aggfrag *a = sa->aggfrag;
+	uint8_t nothing[AGGFRAG_HEADER_LEN] = {0};
+
+	if (payload->next_header == ESP_NEXT_AGGFRAG) {
+		aggfrag_open_input(&a->open, at->seq, payload->data, payload->len, now, take_inner,
+				   &in);
+	} else {
+		aggfrag_open_input(&a->open, at->seq, nothing, sizeof(nothing), now, take_inner,
+				   &in);
+		l->drops[DROP_AGGFRAG] += !dummy;
+	}
+	count(l, a);
+	if (a->open.n_held)
+		time_it(l, a, aggfrag_open_due(&a->open));
+}
+
+/* ---- the clock ---- */
+
+static mono_time send_due(struct lane *l, struct sa_aggfrag *a, mono_time now)
+{
+	unsigned due;
+
+	if (!a->rate.interval || !leads(a->sa))
+		return MONO_NEVER;
+	for (due = aggfrag_rate_due(&a->rate, now); due; due--) {
+		drop_stuck(l, a);
+		if (!emit(l, a, true, now))
+			aggfrag_pack_free(&a->pack);
+	}
+	count(l, a);
+	return a->rate.next;
+}
+
+static mono_time open_due(struct lane *l, struct sa_aggfrag *a, mono_time now)
+{
+	struct inbound in = {.lane = l,
+			     .sa = a->sa,
+			     .origin = {.remote = &a->sa->child.remote, .seq = a->open.next},
+			     .now = now};
+	mono_time due = aggfrag_open_expire(&a->open, now, take_inner, &in);
+
+	count(l, a);
+	return due;
+}
+
+void forward_aggfrag_run(struct lane *l, mono_time now)
+{
+	mono_time next = MONO_NEVER;
+	struct sa_aggfrag *a, *tmp;
+
+	DL_FOREACH_SAFE2 (l->aggfrag_timed, a, tmp, time_next) {
+		mono_time sends = send_due(l, a, now), opens = open_due(l, a, now);
+
+		if (opens == MONO_NEVER && !a->rate.interval)
+			untime(l, a);
+		next = sends < next ? sends : next;
+		next = opens < next ? opens : next;
+	}
+	l->aggfrag_due = next;
+}
