@@ -1,12 +1,12 @@
 /* Kept descriptors by owner and name. */
 #include "ipsecd/keep.h"
+#include "lib/hash.h"
 
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <uthash.h>
 
 struct key {
 	unsigned owner;
@@ -89,7 +89,10 @@ static bool add(struct keep *k, const struct key *key, int fd)
 	one->key = *key;
 	one->fd = fd;
 	HASH_ADD(hh, k->all, key, sizeof(one->key), one);
-	return true;
+	if (one->hh.tbl)
+		return true;
+	free(one);
+	return false;
 }
 
 bool keep_put(struct keep *k, unsigned owner, const char *name, int fd)
