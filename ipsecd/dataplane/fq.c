@@ -188,11 +188,14 @@ static void enqueue(struct fq *q, struct flow *f, uint16_t entry)
 	}
 }
 
-static uint16_t dequeue(struct fq *q, struct flow *f)
+/* The one behind `before`, or, NONE, the first. */
+static uint16_t unlink_behind(struct fq *q, struct flow *f, uint16_t before)
 {
-	uint16_t entry = f->first;
+	uint16_t *link = before == NONE ? &f->first : &q->entries[before].next, entry = *link;
 
-	f->first = q->entries[entry].next;
+	*link = q->entries[entry].next;
+	if (f->last == entry)
+		f->last = before;
 	f->waiting[kind_of(entry)]--;
 	f->bytes -= q->entries[entry].len;
 	q->counts.packets--;
@@ -200,14 +203,27 @@ static uint16_t dequeue(struct fq *q, struct flow *f)
 	return entry;
 }
 
+static uint16_t dequeue(struct fq *q, struct flow *f)
+{
+	return unlink_behind(q, f, NONE);
+}
+
+static uint16_t dequeue_kind(struct fq *q, struct flow *f, enum kind kind)
+{
+	uint16_t before = NONE, entry = f->first;
+
+	for (; kind_of(entry) != kind; entry = q->entries[entry].next)
+		before = entry;
+	return unlink_behind(q, f, before);
+}
+
 /* ---- in ---- */
 
-/* RFC 8290 4.1.1: the flow that has most of it loses the oldest, here of those of the kind that
- * is wanted. */
+/* RFC 8290 4.1.1: the flow that has most of it loses the oldest, here of those of the kind that is
+ * wanted: large ones in front of a small one stay. */
 static void make_room(struct fq *q, enum kind kind)
 {
 	struct flow *most = NULL;
-	uint16_t entry;
 
 	for (enum where w = NEW; w <= OLD; w++) {
 		for (uint16_t i = q->lists[w].first; i != NONE; i = q->flows[i].next) {
@@ -215,11 +231,8 @@ static void make_room(struct fq *q, enum kind kind)
 				most = &q->flows[i];
 		}
 	}
-	do {
-		entry = dequeue(q, most);
-		give_back(q, entry);
-		q->counts.full++;
-	} while (kind_of(entry) != kind);
+	give_back(q, dequeue_kind(q, most, kind));
+	q->counts.full++;
 }
 
 static uint16_t take_slot(struct fq *q, enum kind kind)

@@ -204,6 +204,33 @@ static void large_ones_cost_no_small_flow(void **state)
 	assert_in_range(counts.bytes, 1, 4 << 20);
 }
 
+/* Room for a small one is made of small ones, also of those behind large ones of their flow. */
+static void small_ones_cost_no_large_ones(void **state)
+{
+	struct fq_counts counts;
+
+	(void)state;
+	for (uint32_t i = 0; i < 20; i++)
+		push(1, 65535, i, 0);
+	for (uint32_t i = 0; i < FQ_SMALL_SLOTS + 10; i++)
+		push(1, 84, 100 + i, 0);
+	push(1, 65535, 9999, 0);
+	fq_count(q, &counts);
+	assert_int_equal(counts.full, 10);
+	assert_int_equal(counts.packets, 21 + FQ_SMALL_SLOTS);
+	for (uint32_t i = 0; i < 20; i++)
+		expect(1, i, 0);
+	for (uint32_t i = 0; i < FQ_SMALL_SLOTS; i++)
+		expect(1, 110 + i, 0);
+	expect(1, 9999, 0);
+	expect_empty();
+	for (uint32_t i = 0; i < FQ_SMALL_SLOTS + 1; i++) /* the last may be one that goes */
+		push(1, 84, i, 0);
+	for (uint32_t i = 1; i < FQ_SMALL_SLOTS + 1; i++)
+		expect(1, i, 0);
+	expect_empty();
+}
+
 static void what_is_none_is_not_taken(void **state)
 {
 	(void)state;
@@ -605,6 +632,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(tunnels_are_flows_apart, setup, teardown),
 		cmocka_unit_test_setup_teardown(who_has_most_loses_the_oldest, setup, teardown),
 		cmocka_unit_test_setup_teardown(large_ones_cost_no_small_flow, setup, teardown),
+		cmocka_unit_test_setup_teardown(small_ones_cost_no_large_ones, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_none_is_not_taken, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_owner_goes_away, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_mixture, setup, teardown),
