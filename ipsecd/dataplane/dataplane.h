@@ -163,6 +163,7 @@ struct dataplane_ops {
 	const char *name;  /* "userspace", "kernel", "fake" */
 	bool encap_better; /* ESP is faster in UDP: the engine claims a NAT (RFC 7296 2.23)
 			      where the configuration leaves it the choice */
+	bool resources;	   /* CHILD_SAs may be for one resource alone (child_sa.resource) */
 	bool plain;	   /* marks, interface ids and kinds of devices do nothing */
 	bool aggfrag;	   /* child_sa.flags.aggfrag is done (RFC 9347) */
 	bool persistent;   /* devices outlive the process; removed by tunnel_remove and flush */

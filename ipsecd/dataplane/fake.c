@@ -515,6 +515,7 @@ const struct dataplane_ops dataplane_fake = {
 	.name = "fake",
 	.encap_better = true,
 	.aggfrag = true,
+	.resources = true,
 	.probe = fake_probe,
 	.open = fake_open,
 	.close = fake_close,

@@ -370,6 +370,7 @@ static const char *userspace_last_error(struct dataplane *d)
 const struct dataplane_ops dataplane_userspace = {
 	.name = "userspace",
 	.encap_better = true,
+	.resources = true,
 	.plain = true,
 	.aggfrag = true,
 	.probe = tun_probe,

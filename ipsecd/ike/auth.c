@@ -150,7 +150,7 @@ static bool create_auth_request(struct ike_engine *e, struct ike_sa *sa, const s
 	child_setup_offered(sa, config, true, &local, &remote);
 	child_setup_put_sa(e, w, config, sa->init->child_spi, true);
 	child_setup_put_ts(w, &local, &remote);
-	resources_put(w, config, 0);
+	resources_put(e, w, config, 0);
 	return true;
 }
 
@@ -507,7 +507,7 @@ static struct child *create_first_child(struct exchange *x)
 	child_setup_put_choice(x->out, &offer);
 	child_setup_put_ts(x->out, &offer.remote_ts, &offer.local_ts);
 	if (offer.resources)
-		resources_put(x->out, offer.config, 0);
+		resources_put(x->e, x->out, offer.config, 0);
 	return c;
 }
 

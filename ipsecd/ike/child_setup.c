@@ -277,7 +277,7 @@ bool child_setup_select(struct ike_engine *e, const struct ike_sa *sa,
 	}
 	if (best) {
 		out->spi_in = engine_new_child_spi(e);
-		out->resources = resources_agreed(out->config, in);
+		out->resources = resources_agreed(e, out->config, in);
 	}
 	out->no_tfc = refuses_padding(in);
 	return best > 0;
@@ -311,7 +311,7 @@ bool child_setup_accept(struct ike_engine *e, const struct ike_sa *sa,
 		return refuse_selectors(out, "chose", &in->tsi, &in->tsr, &local, &remote);
 	out->local_ts = in->tsi;
 	out->remote_ts = in->tsr;
-	out->resources = resources_agreed(config, in);
+	out->resources = resources_agreed(e, config, in);
 	out->no_tfc = refuses_padding(in);
 	if (!choose_aggfrag(e, sa, in, true, out))
 		return false;

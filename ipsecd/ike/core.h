@@ -42,7 +42,8 @@ struct ike_engine {
 	struct ike_counters counters;
 	struct cookie_jar cookies;
 	struct pairs pairs;
-	bool underived; /* a half-open IKE_SA may wait for ike_engine_idle to make its keys */
+	bool resources_told; /* that the plane has none */
+	bool underived;	     /* a half-open IKE_SA may wait for ike_engine_idle to make its keys */
 
 	struct ike_sa *sas_by_spi;   /* uthash hh_spi: our own SPI */
 	struct half_open *half_open; /* uthash: peer's SPI and address, before IKE_AUTH */

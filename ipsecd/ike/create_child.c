@@ -45,7 +45,7 @@ bool create_child_put_offer(struct exchange *x, const struct child_config *confi
 		wire_put_ke(x->out, t->ke_alg->id, span_of(t->ke_public, t->ke_alg->public_len));
 	child_setup_selectors(x->sa, config, &local, &remote);
 	child_setup_put_ts(x->out, &local, &remote);
-	resources_put(x->out, config, resource);
+	resources_put(x->e, x->out, config, resource);
 	return true;
 }
 
@@ -298,7 +298,7 @@ static void put_answer(struct exchange *x, const struct child_offer *offer, stru
 			    span_of(public_value, offer->suite.ke->public_len));
 	child_setup_put_ts(x->out, &offer->remote_ts, &offer->local_ts);
 	if (offer->resources)
-		resources_put(x->out, offer->config, offer->resource);
+		resources_put(x->e, x->out, offer->config, offer->resource);
 }
 
 static void refuse_offer(struct exchange *x, const struct child_offer *offer)

@@ -49,6 +49,7 @@ struct ike_settings {
 	mono_time take_over_wait;	/* a peer that answers, but gives no sign that it has a new
 					   CHILD_SA, has it this long behind our answer; 0: 3 s */
 	bool skips_numbers;		/* the data plane does child_sa.skip_out */
+	bool resources_none;		/* CHILD_SAs can't be for one resource alone */
 	unsigned resources;		/* CHILD_RESOURCES_AUTO is so many; 0: none */
 	bool aggfrag;			/* it does child_sa.flags.aggfrag */
 	bool publish;			/* ike_engine_publish is called after each input */

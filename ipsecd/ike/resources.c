@@ -6,11 +6,25 @@
 
 #include <stdio.h>
 
-void resources_put(struct wire_writer *w, const struct child_config *config, uint32_t resource)
+/* The plane that has none is said to have none once. */
+static bool has_resources(struct ike_engine *e, const struct child_config *config)
+{
+	if (!config->resources || !e->settings.resources_none)
+		return config->resources != 0;
+	if (!e->resources_told)
+		ike_log(e, NULL, LOG_LEVEL_WARN,
+			"per-resource-sas has no effect: this data plane can't give a CHILD_SA to "
+			"one resource; there is the general one alone");
+	e->resources_told = true;
+	return false;
+}
+
+void resources_put(struct ike_engine *e, struct wire_writer *w, const struct child_config *config,
+		   uint32_t resource)
 {
 	uint8_t id[4];
 
-	if (!config->resources)
+	if (!has_resources(e, config))
 		return;
 	/* RFC 9611 4: MAY be empty; what is in it is for debugging only. */
 	be32_set(id, resource);
@@ -18,13 +32,16 @@ void resources_put(struct wire_writer *w, const struct child_config *config, uin
 			span_of(id, resource ? sizeof(id) : 0));
 }
 
-bool resources_agreed(const struct child_config *config, const struct wire_message *in)
+bool resources_agreed(struct ike_engine *e, const struct child_config *config,
+		      const struct wire_message *in)
 {
-	return config->resources && wire_find_notify(in, NOTIFY_SA_RESOURCE_INFO);
+	return has_resources(e, config) && wire_find_notify(in, NOTIFY_SA_RESOURCE_INFO);
 }
 
 static unsigned wanted(const struct ike_engine *e, const struct child_config *config)
 {
+	if (e->settings.resources_none) /* perhaps another plane than when it was agreed */
+		return 0;
 	return config->resources == CHILD_RESOURCES_AUTO ? e->settings.resources
 							 : config->resources;
 }

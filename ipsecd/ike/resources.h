@@ -10,10 +10,12 @@
 
 #include "ipsecd/ike/child_setup.h"
 
-/* SA_RESOURCE_INFO, where the configuration has resources. */
-void resources_put(struct wire_writer *w, const struct child_config *config, uint32_t resource);
+/* SA_RESOURCE_INFO, where the configuration and the plane have resources. */
+void resources_put(struct ike_engine *e, struct wire_writer *w, const struct child_config *config,
+		   uint32_t resource);
 /* Has the peer sent one, where we have them, too? */
-bool resources_agreed(const struct child_config *config, const struct wire_message *in);
+bool resources_agreed(struct ike_engine *e, const struct child_config *config,
+		      const struct wire_message *in);
 
 /* Responder: the general CHILD_SA beside which the peer wants one for a resource; NULL: it makes
  * none such. */

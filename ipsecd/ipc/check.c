@@ -284,7 +284,7 @@ static const char *check_plane(struct span body)
 
 	memcpy(&b, body.ptr, sizeof(b));
 	if (!check_flag(b.encap_better) || !check_flag(b.plain) || !check_flag(b.persistent) ||
-	    !check_flag(b.asks_supports) || !check_flag(b.aggfrag))
+	    !check_flag(b.asks_supports) || !check_flag(b.aggfrag) || !check_flag(b.resources))
 		return "a flag is neither 0 nor 1";
 	if (!check_name(b.name, sizeof(b.name)) || !check_name(b.why, sizeof(b.why)) ||
 	    !check_name(b.offloads, sizeof(b.offloads)))

@@ -59,6 +59,7 @@ struct ipc_plane {
 	uint8_t encap_better, plain, persistent;
 	uint8_t asks_supports; /* 0: all that crypto.h has */
 	uint8_t aggfrag;
+	uint8_t resources;
 	char why[512];
 	char offloads[128]; /* what the kernel does for ESP that is this plane's */
 };

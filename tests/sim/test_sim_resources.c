@@ -74,6 +74,21 @@ static void as_many_as_both_have(void **state)
 	}
 }
 
+/* What the configuration wants is neither offered nor taken up where the plane can't. */
+static void a_plane_without(void **state)
+{
+	struct ike_settings settings = {.resources = 3, .resources_none = true};
+	struct sim *s = sim_new(99, 2, &crypto_null, &settings);
+
+	(void)state;
+	load(s, 0, 3, true);
+	load(s, 1, 3, false);
+	sim_run(s, 20 * MONO_S);
+	assert_each(s, 0);
+	assert_int_equal(s->nodes[0].requests[2], 0);
+	sim_free(s);
+}
+
 /* Both ends begin at once: one IKE_SA stays, and what it has is whole. */
 static void both_start(void **state)
 {
@@ -255,11 +270,11 @@ static void killed_on_the_way(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(as_many_as_both_have), cmocka_unit_test(both_start),
-		cmocka_unit_test(rekeyed_each),		cmocka_unit_test(one_goes_alone),
-		cmocka_unit_test(the_general_one_goes), cmocka_unit_test(reauthenticated),
-		cmocka_unit_test(terminated_by_name),	cmocka_unit_test(on_a_bad_network),
-		cmocka_unit_test(killed_on_the_way),
+		cmocka_unit_test(as_many_as_both_have), cmocka_unit_test(a_plane_without),
+		cmocka_unit_test(both_start),		cmocka_unit_test(rekeyed_each),
+		cmocka_unit_test(one_goes_alone),	cmocka_unit_test(the_general_one_goes),
+		cmocka_unit_test(reauthenticated),	cmocka_unit_test(terminated_by_name),
+		cmocka_unit_test(on_a_bad_network),	cmocka_unit_test(killed_on_the_way),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
