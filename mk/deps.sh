@@ -6,6 +6,7 @@
 #   mk/deps.sh build lab      and run the labs (FRR, network tools)
 #   mk/deps.sh build lab uml  and run them with the kernel's IPsec
 #   mk/deps.sh build lab test and run every test (peers, fuzzers, formatters)
+#   mk/deps.sh build count    count instructions
 #   mk/deps.sh build lab bench and measure; beside us: strongswan, openvpn, wireguard-go
 set -eu
 
@@ -21,12 +22,13 @@ packages_of() {
 		libstrongswan-extra-plugins libstrongswan-standard-plugins \
 		valgrind iperf3 tcpdump nftables ethtool bird2 systemd systemd-container apparmor \
 		user-mode-linux qemu-system-x86 busybox-static kmod iptables ;;
+	count) echo valgrind python3 ;;
 	bench) echo iperf3 ethtool openssl ;;
 	strongswan) echo charon-systemd strongswan-swanctl libcharon-extra-plugins \
 		libstrongswan-extra-plugins libstrongswan-standard-plugins ;;
 	openvpn) echo openvpn ;;
 	wireguard-go) echo wireguard-go wireguard-tools ;;
-	*)     echo "deps.sh: unknown group '$1' (build, lab, uml, test, bench, strongswan, openvpn, wireguard-go)" >&2; exit 2 ;;
+	*)     echo "deps.sh: unknown group '$1' (build, lab, uml, test, count, bench, strongswan, openvpn, wireguard-go)" >&2; exit 2 ;;
 	esac
 }
 
