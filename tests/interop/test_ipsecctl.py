@@ -61,12 +61,13 @@ def life(pair):
     child = next(iter(before["sas"][0]["child-sas"].values()))
     check(child["bytes-in"] > 0 and child["packets-out"] > 0, f"traffic is counted: {child}")
     ipsecctl(pair.ours, "up", "a")  # there is nothing to do, and that is success
-    ipsecctl(pair.ours, "rekey", "a")
+    ipsecctl(pair.ours, "rekey", "a")  # it begins
+    until("a new IKE_SA instead of the old one", lambda: [
+        sa["initiator-spi"] != before["sas"][0]["initiator-spi"]
+        for sa in shown(pair.ours, "a")["sas"]] == [True])
     after = shown(pair.ours, "a")
-    check(after["sas"][0]["initiator-spi"] != before["sas"][0]["initiator-spi"],
-          "a new IKE_SA")
-    check(child["spi-in"] not in [c["spi-in"] for c in pair.ours.children("a")],
-          "a new CHILD_SA")
+    until("a new CHILD_SA", lambda: child["spi-in"] not in [
+        c["spi-in"] for c in pair.ours.children("a")])
     pair.ping("a")
     ipsecctl(pair.ours, "rekey", "a", "--child")
     check_equal(shown(pair.ours, "a")["sas"][0]["initiator-spi"],

@@ -40,11 +40,11 @@ def through(pair, name, initiator, outside_peer, router_address):
             before = pair.ours.children(name)[0]["spi-in"]
             initiator.rekey_child(name)
             until("new SPIs",
-                  lambda: before not in [c["spi-in"] for c in pair.ours.children(name)])
+                  lambda: [c["spi-in"] for c in pair.ours.children(name)] not in ([], [before]))
             spi = pair.ours.sas(name)[0]["initiator-spi"]
             initiator.rekey_ike(name)
             until("new IKE SA",
-                  lambda: spi not in [sa["initiator-spi"] for sa in pair.ours.sas(name)])
+                  lambda: [sa["initiator-spi"] for sa in pair.ours.sas(name)] not in ([], [spi]))
         pinging.check_no_loss()
         pair.ping(name)
 
