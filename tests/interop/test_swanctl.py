@@ -161,8 +161,8 @@ def seen_while(pair, words, texts, act):
 
     try:
         until(f"swanctl {words[0]} is connected", lambda: clients(pair) > before)
-        act()
-        until(f"{texts} in the output of swanctl {words[0]}", complete)
+        # When it is registered for all of it nobody tells: it goes on until all was seen.
+        until(f"{texts} in the output of swanctl {words[0]}", lambda: act() or complete(), 30)
     finally:
         watcher.terminate()
         watcher.wait()
