@@ -14,8 +14,8 @@
 enum { HEAD = 10, HEADERS = 28 };
 
 static struct fq *q;
-/* Owners are never looked into, but are hashed: where a linker and the kernel place things is not to
- * decide whether two flows share a bucket. */
+/* Owners are never looked into, but are hashed: where a linker and the kernel place things is not
+ * to decide whether two flows share a bucket. */
 #define TUNNEL	     ((void *)0x1000)
 #define OTHER_TUNNEL ((void *)0x2000)
 
