@@ -345,6 +345,7 @@ static void on_link(void *ctx, const char *peer, int fd)
 		close(fd);
 		return;
 	}
+	ipc_link_drain(h->ike); /* an ike that was killed may have asked for a script yet */
 	ipc_link_free(h->ike);
 	h->load_serial = 0;
 	h->ike = ipc_link_new(h->loop, fd, &host);

@@ -340,14 +340,10 @@ static void read_rest(struct ipc_link *l)
 	l->unread = false;
 }
 
-static void on_later(struct ev_loop *loop, ev_timer *w, int revents)
+/* false: the link was freed by whom it was told. */
+static bool hand_over_early(struct ipc_link *l, unsigned most)
 {
-	struct ipc_link *l = w->data;
-
-	(void)loop;
-	(void)revents;
-	read_rest(l);
-	for (unsigned i = 0; i < PER_WAKEUP && l->in; i++) {
+	for (unsigned i = 0; i < most && l->in; i++) {
 		struct waiting *wait = l->in;
 		struct ipc_message m = {.verb = wait->header.verb,
 					.serial = wait->header.serial,
@@ -361,8 +357,20 @@ static void on_later(struct ev_loop *loop, ev_timer *w, int revents)
 		explicit_bzero(wait->body, wait->header.len);
 		free(wait);
 		if (is_freed(l))
-			return;
+			return false;
 	}
+	return true;
+}
+
+static void on_later(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct ipc_link *l = w->data;
+
+	(void)loop;
+	(void)revents;
+	read_rest(l);
+	if (!hand_over_early(l, PER_WAKEUP))
+		return;
 	if (l->in) { /* calls may bring more than is handed over: others have their turn */
 		ev_timer_start(l->loop, &l->later);
 		return;
@@ -473,6 +481,15 @@ struct ipc_link *ipc_link_new(struct ev_loop *loop, int fd, const struct ipc_hos
 	l->readable.data = l->writable.data = l->later.data = l;
 	ev_io_start(loop, &l->readable);
 	return l;
+}
+
+void ipc_link_drain(struct ipc_link *l)
+{
+	if (!l || l->freed)
+		return;
+	l->unread = l->unread || !l->closed;
+	read_rest(l);
+	hand_over_early(l, LAST_MAX);
 }
 
 void ipc_link_free(struct ipc_link *l)

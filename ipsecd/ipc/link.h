@@ -42,6 +42,9 @@ struct ipc_host {
 bool ipc_pair(int fds[2]);
 /* Takes fd in any case. NULL: out of memory. */
 struct ipc_link *ipc_link_new(struct ev_loop *loop, int fd, const struct ipc_host *host);
+/* Before another link takes its place: what a peer that is gone said last is handed over, its end
+ * is not told. Not inside its own callbacks; NULL allowed. */
+void ipc_link_drain(struct ipc_link *l);
 void ipc_link_free(struct ipc_link *l); /* fine inside its own callbacks; NULL allowed */
 int ipc_link_fd(const struct ipc_link *l);
 size_t ipc_backlog(const struct ipc_link *l); /* bytes that the socket did not take yet */

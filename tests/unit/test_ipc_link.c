@@ -568,6 +568,27 @@ static void last_words_are_heard_by_who_sends(void **state)
 	assert_int_equal(f->a.closed, 1);
 }
 
+static void last_words_are_heard_before_another_link(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_true(ipc_send(f->b.link, 101, 0, NULL, 0, NULL, 0));
+	assert_true(ipc_send(f->b.link, 102, 0, NULL, 0, NULL, 0));
+	ipc_link_drain(f->a.link); /* of one that lives: it goes on behind it */
+	assert_int_equal(f->a.n_told, 2);
+	assert_true(ipc_send(f->b.link, 103, 0, NULL, 0, NULL, 0));
+	ipc_link_free(f->b.link);
+	f->b.link = NULL;
+	ipc_link_drain(f->a.link);
+	assert_int_equal(f->a.n_told, 3);
+	assert_int_equal(f->a.told[2], 103);
+	assert_int_equal(f->a.closed, 0);
+	ipc_link_free(f->a.link);
+	f->a.link = NULL;
+	run(f);
+	assert_int_equal(f->a.closed, 0);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 #define RAW(f)	cmocka_unit_test_setup_teardown(f, setup_raw, teardown)
 
@@ -584,6 +605,7 @@ int main(void)
 		CASE(queued_descriptors_are_closed_with_the_link),
 		CASE(last_words_are_heard),
 		CASE(last_words_are_heard_by_who_sends),
+		CASE(last_words_are_heard_before_another_link),
 		RAW(a_call_gets_its_answer),
 		RAW(others_wait_and_keep_their_order),
 		RAW(calls_that_bring_messages_take_turns),
