@@ -2,6 +2,7 @@
  *
  * Order matters in two places: a conn's device exists before the engine may install
  * CHILD_SAs for it, and a tunnel that is taken down drains before its SAs go. */
+#include "ipsecd/net/changes.h"
 #include "ipsecd/net/icmp.h"
 #include "ipsecd/shell.h"
 
@@ -35,6 +36,22 @@ static bool prepare_conn(void *ctx, struct conn *conn, char *why, size_t size)
 
 	conn_fix_tunnel_ends(conn);
 	return offer_limit(&d->offer, conn, why, size);
+}
+
+static void expect_conn(void *ctx, struct conn *conn)
+{
+	struct daemon *d = ctx;
+	char why[256];
+
+	if (prepare_conn(d, conn, why, sizeof(why)))
+		tunnels_prepare(d->tunnels, conn);
+}
+
+static void expected(void *ctx)
+{
+	const struct daemon *d = ctx;
+
+	tunnels_prepared(d->tunnels);
 }
 
 static uint32_t tunnel_of(const struct daemon *d, const char *conn)
@@ -105,9 +122,11 @@ static bool load_conn(void *ctx, struct conn *conn, char *why, size_t size)
 static bool mend_conn(void *ctx, const struct conn *conn, char *why, size_t size)
 {
 	struct daemon *d = ctx;
-	bool ok = tunnels_mend(d->tunnels, conn, why, size);
+	bool done, ok = tunnels_mend(d->tunnels, conn, &done, why, size);
 
-	shell_pump(d); /* a device that is there again */
+	shell_alive(d);
+	if (done)
+		shell_pump(d); /* a device that is there again */
 	return ok;
 }
 
@@ -130,70 +149,7 @@ static bool unload_conn(void *ctx, const char *name, const char **error)
 	return true;
 }
 
-/* ---- address pools ---- */
-
-static bool pool(void *ctx, unsigned n, struct control_pool *out)
-{
-	struct memory_pool_view v;
-	struct daemon *d = ctx;
-
-	if (!memory_pool_at(pools_memory(d->pools), n, &v))
-		return false;
-	*out = (struct control_pool){.base = v.base,
-				     .first = v.first,
-				     .last = v.last,
-				     .size = v.size,
-				     .online = v.online,
-				     .offline = v.offline};
-	pools_label(d->pools, &v, out->name, sizeof(out->name));
-	return true;
-}
-
-struct lease_receiver {
-	void (*cb)(void *ctx, const struct control_lease *lease);
-	void *ctx;
-};
-
-static void give_lease(void *ctx, const struct memory_lease *lease)
-{
-	const struct control_lease view = {
-		.addr = lease->addr, .identity = lease->identity, .online = lease->online > 0};
-	const struct lease_receiver *r = ctx;
-
-	r->cb(r->ctx, &view);
-}
-
-static void leases(void *ctx, unsigned n,
-		   void (*cb)(void *cb_ctx, const struct control_lease *lease), void *cb_ctx)
-{
-	struct lease_receiver receiver = {cb, cb_ctx};
-	struct daemon *d = ctx;
-
-	memory_each_lease(pools_memory(d->pools), n, give_lease, &receiver);
-}
-
-static bool load_pool(void *ctx, const char *name, const char *addrs, const struct addr *dns,
-		      uint8_t n_dns, char *why, size_t size)
-{
-	struct daemon *d = ctx;
-
-	if (!memory_pool_define(pools_memory(d->pools), name, addrs, dns, n_dns, why, size))
-		return false;
-	publish_pool(d->publish, name, addrs, dns, n_dns);
-	shell_publish(d);
-	return true;
-}
-
-static bool unload_pool(void *ctx, const char *name, char *why, size_t size)
-{
-	struct daemon *d = ctx;
-
-	if (!memory_pool_undefine(pools_memory(d->pools), name, why, size))
-		return false;
-	publish_pool_gone(d->publish, name);
-	shell_publish(d);
-	return true;
-}
+/* ---- secrets ---- */
 
 static const struct secret *find_secret(const struct daemon *d, const char *unique)
 {
@@ -378,17 +334,20 @@ static void reloaded(void *ctx, uint64_t tag, bool ok, const char *why)
 
 /* ---- the helper ---- */
 
-static bool read_files(void *ctx, char *why, size_t size)
+/* Which end of a conn is ours depends on the machine's addresses. */
+static bool read_files(void *ctx, bool whole, char *why, size_t size)
 {
-	const struct daemon *d = ctx;
+	struct daemon *d = ctx;
 
-	return helper_client_read(d->helper, why, size);
+	d->moved |= !d->changes || changes_moved(d->changes);
+	return helper_client_read(d->helper, whole || d->moved, why, size);
 }
 
 static void files_read(void *ctx, bool ok, struct config *config, struct config_errors *errors)
 {
-	const struct daemon *d = ctx;
+	struct daemon *d = ctx;
 
+	d->moved &= !ok; /* else it was read whole */
 	reload_read(d->reload, ok, config, errors);
 }
 
@@ -564,10 +523,10 @@ struct control_host commands_control_host(struct daemon *d)
 		.load_secret = load_client_secret,
 		.unload_secret = unload_client_secret,
 		.reload = reload,
-		.pool = pool,
-		.leases = leases,
-		.load_pool = load_pool,
-		.unload_pool = unload_pool,
+		.pool = commands_pool,
+		.leases = commands_leases,
+		.load_pool = commands_load_pool,
+		.unload_pool = commands_unload_pool,
 	};
 }
 
@@ -576,6 +535,8 @@ struct reload_host commands_reload_host(struct daemon *d)
 	return (struct reload_host){
 		.settings = settings,
 		.prepare_conn = prepare_conn,
+		.expect_conn = expect_conn,
+		.expected = expected,
 		.load_conn = load_conn,
 		.unload_conn = unload_conn,
 		.mend_conn = mend_conn,

@@ -158,6 +158,7 @@ void shell_pump(struct daemon *d)
 		return;
 	d->pumping = true;
 	for (;;) {
+		shell_alive(d);
 		shell_publish(d); /* what others will know of us, a process after us has to know */
 		if (!ike_engine_next(d->engine, &d->out))
 			break;
@@ -203,6 +204,11 @@ static void on_send_failed(void *ctx, const struct endpoint *local, const struct
 		       error == EINVAL || error == ENETUNREACH
 			       ? " (is there a route, is the source address one of ours?)"
 			       : "");
+}
+
+static void on_alive(void *ctx)
+{
+	shell_alive(ctx);
 }
 
 static void on_ike(void *ctx, const struct endpoint *local, const struct endpoint *remote,
@@ -370,6 +376,7 @@ static bool open_plane(struct daemon *d)
 	const struct means_host host = {.event = on_plane_event,
 					.ike = on_ike,
 					.send_failed = on_send_failed,
+					.alive = on_alive,
 					.ctx = d,
 					.log = d->log,
 					.loop = d->loop};

@@ -39,7 +39,7 @@ struct helper_client {
 	struct query *queries;
 	struct job *jobs;
 	uint64_t last_job;
-	bool loading;
+	bool loading, whole;
 	bool deaf;	/* it let a call wait too long: none is made until it says something */
 	ev_timer limit; /* of loading */
 };
@@ -291,16 +291,19 @@ static void ask_scripts(struct helper_client *c)
 
 static void ask_load(struct helper_client *c)
 {
-	tell(c, IPC_LOAD, LOAD_SERIAL, NULL, 0);
+	const struct ipc_load body = {.whole = c->whole};
+
+	tell(c, IPC_LOAD, LOAD_SERIAL, &body, sizeof(body));
 }
 
-bool helper_client_read(struct helper_client *c, char *why, size_t size)
+bool helper_client_read(struct helper_client *c, bool whole, char *why, size_t size)
 {
 	if (c->loading) {
 		snprintf(why, size, "they are being read");
 		return false;
 	}
 	c->loading = true;
+	c->whole = whole;
 	ev_now_update(c->host.loop);
 	ev_timer_set(&c->limit, LOAD_SECONDS, 0.);
 	ev_timer_start(c->host.loop, &c->limit);

@@ -43,7 +43,7 @@ bool helper_client_hold(struct helper_client *c, struct secret *secret, const ch
 void helper_client_forget(struct helper_client *c, uint64_t held);
 
 /* For reload_host.read. */
-bool helper_client_read(struct helper_client *c, char *why, size_t size);
+bool helper_client_read(struct helper_client *c, bool whole, char *why, size_t size);
 void helper_client_resolve(struct helper_client *c, uint64_t query, const char *name, int family);
 struct script_runner helper_client_runner(struct helper_client *c);
 

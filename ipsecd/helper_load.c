@@ -2,11 +2,14 @@
  * for us, with the secrets that the vault does not have, and the commands of scripts:
  *
  *	1 byte: the files are good, and if so what follows is there
+ *	1 byte: the secrets are those of the last reading; if not:
  *	number of secrets; for each: its number, 1 byte: it is new, and if so name and bytes
  *	number of commands; for each: the text
+ *	what the next reading recalls (config/recall.h), behind its length (4 bytes)
  *
  * Texts and bytes stand behind their length (2 bytes). */
 #include "ipsecd/helper_load.h"
+#include "ipsecd/config/recall.h"
 #include "ipsecd/loaded.h"
 #include "ipsecd/reload.h"
 #include "ipsecd/state/memfd.h"
@@ -34,6 +37,9 @@ struct helper_load {
 	uint64_t generation;
 	uint64_t *numbers; /* sorted: of the secrets of `generation` */
 	unsigned n_numbers;
+	uint8_t *memo; /* recalled by the next reading; not looked at here */
+	size_t memo_len;
+	bool whole; /* the reading that goes on must not */
 };
 
 /* ---- in the reading process ---- */
@@ -64,44 +70,55 @@ static void put_secret(struct buf *b, const struct vault *vault, struct secret *
 	s->held = held;
 }
 
-static void put_commands(struct buf *b, const struct config *c)
+static void put_commands(struct buf *b, const struct recall *recall)
 {
-	size_t count_at = b->len;
+	size_t count_at = b->len, len;
+	const char *command;
 	uint32_t n = 0;
 
 	buf_put_u32(b, 0);
-	for (unsigned i = 0; i < c->n_conns; i++) {
-		const struct conn *conn = c->conns[i].conn;
-
-		for (unsigned k = 0; k < conn->n_children; k++) {
-			const char *command = conn->children[k].updown;
-
-			if (!command)
-				continue;
-			put_bytes(b, command, strlen(command) + 1);
-			n++;
-		}
+	for (unsigned i = 0; (command = recall_command(recall, i, &len)) != NULL; i++) {
+		if (len)
+			put_bytes(b, command, len);
+		n += len != 0;
 	}
 	buf_set_u32(b, count_at, n);
 }
 
-static void put_own(struct buf *b, const struct vault *vault, bool ok, const struct config *c)
+struct result {
+	bool ok;
+	struct recall *recall;
+	struct config config;
+	struct config_errors errors;
+};
+
+static void put_own(struct buf *b, const struct vault *vault, const struct result *r)
 {
-	buf_put_u8(b, ok);
-	if (!ok)
+	const struct config *c = &r->config;
+	size_t at;
+
+	buf_put_u8(b, r->ok);
+	if (!r->ok)
 		return;
-	buf_put_u32(b, c->n_secrets);
-	for (unsigned i = 0; i < c->n_secrets; i++)
-		put_secret(b, vault, c->secrets[i]);
-	put_commands(b, c);
+	buf_put_u8(b, c->secrets_unchanged);
+	if (!c->secrets_unchanged) {
+		buf_put_u32(b, c->n_secrets);
+		for (unsigned i = 0; i < c->n_secrets; i++)
+			put_secret(b, vault, c->secrets[i]);
+	}
+	put_commands(b, r->recall);
+	at = b->len;
+	buf_put_u32(b, 0);
+	recall_put(r->recall, &r->errors, b);
+	buf_set_u32(b, at, (uint32_t)(b->len - at - sizeof(uint32_t)));
 }
 
-static bool write_own(struct helper_load *l, bool ok, const struct config *c)
+static bool write_own(struct helper_load *l, const struct result *r)
 {
 	for (;;) {
 		struct buf b = buf_over(l->own.memory, l->own.size);
 
-		put_own(&b, l->host.vault, ok, c);
+		put_own(&b, l->host.vault, r);
 		if (!b.overflow)
 			return true;
 		if (!memfd_grow(&l->own, 2 * l->own.size))
@@ -117,20 +134,37 @@ static void drop_bytes(struct config *c)
 	}
 }
 
+/* false: out of memory, or what was recalled does not hold. */
+static bool try_reading(const struct helper_load *l, struct span memo, struct result *r)
+{
+	bool holds;
+
+	*r = (struct result){.recall = recall_new(memo)};
+	if (!r->recall)
+		return false;
+	r->ok = reload_files_recall(l->host.options, r->recall, &holds, &r->config, &r->errors);
+	return holds;
+}
+
+static bool read_files(const struct helper_load *l, struct result *r)
+{
+	if (!l->whole && l->memo_len && try_reading(l, span_of(l->memo, l->memo_len), r))
+		return true;
+	/* What that left is for the process's end to free. */
+	return try_reading(l, span_of(NULL, 0), r);
+}
+
 static _Noreturn void read_all(struct helper_load *l, pid_t parent)
 {
-	struct config_errors errors = {0};
-	struct config config = {0};
-	bool ok;
+	struct result r;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	if (getppid() != parent)
 		_exit(1);
-	ok = reload_files(l->host.options, &config, &errors);
-	if (!write_own(l, ok, &config))
+	if (!read_files(l, &r) || !write_own(l, &r))
 		_exit(1);
-	drop_bytes(&config);
-	_exit(loaded_write(l->public, ok, &config, &errors) ? 0 : 1);
+	drop_bytes(&r.config);
+	_exit(loaded_write(l->public, r.ok, &r.config, &r.errors) ? 0 : 1);
 }
 
 /* ---- in the helper ---- */
@@ -213,6 +247,24 @@ static bool take_commands(struct helper_load *l, struct reader *r)
 	return ok;
 }
 
+/* Only a later reading looks into it. */
+static bool take_memo(struct helper_load *l, struct reader *r)
+{
+	struct span memo = reader_take(r, reader_u32(r));
+	uint8_t *copy = malloc(memo.len + 1);
+
+	if (r->truncated || !copy) {
+		free(copy);
+		return false;
+	}
+	if (memo.len)
+		memcpy(copy, memo.ptr, memo.len);
+	free(l->memo);
+	l->memo = copy;
+	l->memo_len = memo.len;
+	return true;
+}
+
 /* Everything or nothing. */
 static bool take_own(struct helper_load *l)
 {
@@ -226,8 +278,10 @@ static bool take_own(struct helper_load *l)
 	if (!reader_u8(&r))
 		return true; /* errors in the files change nothing */
 	vault_begin(l->host.vault);
-	ok = take_secrets(l, &r) && take_commands(l, &r);
-	return vault_end(l->host.vault) && ok;
+	l->memo_len = 0;
+	ok = (reader_u8(&r) || take_secrets(l, &r)) && take_commands(l, &r);
+	ok = vault_end(l->host.vault) && ok;
+	return ok && take_memo(l, &r);
 }
 
 static void on_ended(struct ev_loop *loop, ev_child *w, int revents)
@@ -281,13 +335,14 @@ static bool make_memory(struct helper_load *l, char *why, size_t size)
 	return false;
 }
 
-void helper_load_begin(struct helper_load *l)
+void helper_load_begin(struct helper_load *l, bool whole)
 {
 	pid_t parent = getpid();
 	char why[160];
 
 	if (l->pid)
 		return;
+	l->whole = whole;
 	if (!make_memory(l, why, sizeof(why))) {
 		l->host.done(l->host.ctx, 0, -1, why);
 		return;
@@ -348,5 +403,6 @@ void helper_load_free(struct helper_load *l)
 	if (l->public >= 0)
 		close(l->public);
 	free(l->numbers);
+	free(l->memo);
 	free(l);
 }

@@ -23,8 +23,9 @@ struct helper_load_host {
 
 struct helper_load *helper_load_new(const struct helper_load_host *host);
 void helper_load_free(struct helper_load *l);
-/* One at a time: the answer is for all that asked since it began. */
-void helper_load_begin(struct helper_load *l);
+/* One at a time: the answer is for all that asked since it began. whole: who asks does not have
+ * what was read before, or this machine has other addresses since. */
+void helper_load_begin(struct helper_load *l, bool whole);
 /* ike works with this reading: secrets that only older ones had go. */
 void helper_load_taken(struct helper_load *l, uint64_t generation);
 

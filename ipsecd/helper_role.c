@@ -162,8 +162,15 @@ static void on_forget(struct helper *h, struct ipc_message *m)
 
 static void on_load(struct helper *h, struct ipc_message *m)
 {
+	struct ipc_load body;
+
+	if (m->body.len != sizeof(body)) {
+		refuse("the length", "a reading (%zu bytes)", m->body.len);
+		return;
+	}
+	memcpy(&body, m->body.ptr, sizeof(body));
 	h->load_serial = m->serial;
-	helper_load_begin(h->load);
+	helper_load_begin(h->load, body.whole);
 }
 
 static void on_load_taken(struct helper *h, struct ipc_message *m)

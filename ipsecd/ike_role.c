@@ -176,6 +176,13 @@ static void on_processes(void *ctx, const struct ipc_processes *processes)
 	p->shell.processes = &p->processes;
 }
 
+static void on_alive(void *ctx)
+{
+	const struct ike_process *p = ctx;
+
+	role_alive(p->role);
+}
+
 static void on_ended(void *ctx)
 {
 	struct ike_process *p = ctx;
@@ -227,6 +234,7 @@ static bool start(void *ctx, char *why, size_t size)
 					  .started = on_started,
 					  .reloaded = on_reloaded,
 					  .settings = on_settings,
+					  .alive = on_alive,
 					  .ended = on_ended,
 					  .ctx = p};
 

@@ -1,4 +1,5 @@
-/* Head, messages, settings, connections, secrets; each encoded thing behind its length. */
+/* Head, messages, settings, connections (with the sum of their text), those that are as they were
+ * (by name and sum), secrets; each encoded thing behind its length. */
 #include "ipsecd/loaded.h"
 #include "ipsecd/model/conn_codec.h"
 #include "lib/text.h"
@@ -11,7 +12,7 @@
 #include <unistd.h>
 
 #define MAGIC	   0x64746366u /* "dtcf" */
-#define VERSION	   1
+#define VERSION	   2
 #define FIRST_SIZE ((size_t)1 << 20)
 #define CONN_GUESS                                                                    \
 	((size_t)1 << 10) /* more than most take; what is not written takes no memory \
@@ -72,9 +73,16 @@ static void put_config(struct buf *b, const struct config *c)
 	end_item(b, at, settings_encode(&c->settings, b));
 	buf_put_u32(b, c->n_conns);
 	for (unsigned i = 0; i < c->n_conns && !b->overflow; i++) {
+		buf_put_u64(b, c->conns[i].digest);
 		at = begin_item(b);
 		end_item(b, at, conn_encode(c->conns[i].conn, b));
 	}
+	buf_put_u32(b, c->n_unchanged);
+	for (unsigned i = 0; i < c->n_unchanged; i++) {
+		put_string(b, c->unchanged[i].name);
+		buf_put_u64(b, c->unchanged[i].digest);
+	}
+	buf_put_u8(b, c->secrets_unchanged);
 	buf_put_u32(b, c->n_secrets);
 	for (unsigned i = 0; i < c->n_secrets && !b->overflow; i++) {
 		at = begin_item(b);
@@ -157,11 +165,33 @@ static const char *get_conns(struct reader *r, struct config *c)
 	if (!c->conns)
 		return "out of memory";
 	for (; c->n_conns < n; c->n_conns++) {
-		struct span item = get_item(r);
+		struct span item;
 
+		c->conns[c->n_conns].digest = reader_u64(r);
+		item = get_item(r);
 		if (r->truncated || conn_decode(item, &c->conns[c->n_conns].conn).error)
 			return "a connection";
 	}
+	return NULL;
+}
+
+static const char *get_unchanged(struct reader *r, struct config *c)
+{
+	uint32_t n = reader_u32(r);
+
+	if (!count_fits(r, n))
+		return "the number of unchanged connections";
+	c->unchanged = calloc(n + 1u, sizeof(*c->unchanged));
+	if (!c->unchanged)
+		return "out of memory";
+	for (; c->n_unchanged < n; c->n_unchanged++) {
+		char *name = get_string(r);
+
+		if (!name)
+			return "the name of an unchanged connection";
+		c->unchanged[c->n_unchanged] = (struct config_unchanged){name, reader_u64(r)};
+	}
+	c->secrets_unchanged = reader_u8(r);
 	return NULL;
 }
 
@@ -204,6 +234,8 @@ static const char *get_config(struct reader *r, struct config *c)
 	if (r->truncated || settings_decode(item, &c->settings).error)
 		return "the settings";
 	wrong = get_conns(r, c);
+	if (!wrong)
+		wrong = get_unchanged(r, c);
 	return wrong ? wrong : get_secrets(r, c);
 }
 

@@ -21,6 +21,8 @@ struct means_host {
 	 * send, perhaps later. */
 	void (*send_failed)(void *ctx, const struct endpoint *local, const struct endpoint *remote,
 			    int error, bool esp);
+	/* Between two of many calls in a row; or NULL. */
+	void (*alive)(void *ctx);
 	void *ctx;
 	const struct log_sink *log;
 	struct ev_loop *loop;

@@ -4,6 +4,7 @@
  * take out what is gone and never touches what vici clients loaded. Everything is read
  * and checked before the first change. */
 #include "ipsecd/reload.h"
+#include "ipsecd/config/recall.h"
 #include "ipsecd/net/source.h"
 
 #include <errno.h>
@@ -13,10 +14,14 @@
 #include <uthash.h>
 #include <utlist.h>
 
+/* Devices are made by another process meanwhile; their number bounds what waits between us. */
+#define AHEAD 256
+
 /* A name that the files gave at the last run. `seen`: this run gives it, too. */
 struct known {
 	char *name;
 	bool seen;
+	uint64_t digest; /* of the text that its conn was loaded from, 0: not known */
 	UT_hash_handle hh;
 };
 
@@ -32,6 +37,7 @@ struct reload {
 	struct reload_host host;
 	struct asked *asked;
 	bool reading;
+	bool current; /* the last reading is in force: the next may leave out what did not change */
 	struct known *conns, *secrets;
 	uint64_t names; /* counts their changes */
 	struct reload_counters counters;
@@ -52,9 +58,8 @@ static const char *path(const char *name, bool given)
 	return given || stat(name, &st) == 0 ? name : NULL;
 }
 
-/* Which end of each conn is ours. The machine is asked once: with a thousand tunnels its
- * answer takes a twentieth of a second. */
-static bool orient(const struct options *o, struct config *config, struct config_errors *errors)
+/* The machine is asked once: with a thousand tunnels its answer takes a twentieth of a second. */
+static bool orient_all(const struct options *o, struct config *config, struct config_errors *errors)
 {
 	const struct config_pos at = {.file = o->config};
 	struct source_addrs *own = source_addrs_read();
@@ -67,16 +72,73 @@ static bool orient(const struct options *o, struct config *config, struct config
 	for (unsigned i = 0; i < config->n_conns; i++)
 		config_orient(&config->conns[i], is_local, own);
 	source_addrs_free(own);
+	return true;
+}
+
+struct former {
+	const struct conn *conn;
+	bool swapped;
+};
+
+/* The ends are the former ones, and this machine is where it was. */
+static bool was_local(void *ctx, const struct addr *a)
+{
+	const struct former *f = ctx;
+	bool is_remote = false;
+
+	for (unsigned i = 0; i < f->conn->n_remote; i++)
+		is_remote |= a == &f->conn->remote[i].addr;
+	return is_remote == f->swapped;
+}
+
+static void orient_again(const struct recall *recall, struct config *config)
+{
+	for (unsigned i = 0; i < config->n_conns; i++) {
+		struct former f = {config->conns[i].conn, recall_swapped(recall, i)};
+
+		config_orient(&config->conns[i], was_local, &f);
+	}
+}
+
+/* Which end of each conn is ours. */
+static bool orient(const struct options *o, const struct recall *recall, struct config *config,
+		   struct config_errors *errors)
+{
+	if (recall_uses(recall))
+		orient_again(recall, config);
+	else if (!orient_all(o, config, errors))
+		return false;
 	config_check_scripts(config, errors);
 	config_check_sourceip(config, errors);
 	return errors->n_errors == 0;
 }
 
+static bool read_files(const struct options *o, struct recall *recall, struct config *config,
+		       struct config_errors *errors)
+{
+	return config_load_recall(path(o->config, o->config_given),
+				  path(o->secrets, o->secrets_given), recall, config, errors) &&
+	       orient(o, recall, config, errors);
+}
+
 bool reload_files(const struct options *o, struct config *config, struct config_errors *errors)
 {
-	return config_load(path(o->config, o->config_given), path(o->secrets, o->secrets_given),
-			   config, errors) &&
-	       orient(o, config, errors);
+	return read_files(o, NULL, config, errors);
+}
+
+bool reload_files_recall(const struct options *o, struct recall *recall, bool *holds,
+			 struct config *config, struct config_errors *errors)
+{
+	bool used = recall_uses(recall), ok = read_files(o, recall, config, errors);
+
+	*holds = !used || (ok && recall_holds(recall));
+	if (!ok || !*holds)
+		return false;
+	recall_oriented(recall, config);
+	for (unsigned i = 0; i < config->n_conns; i++)
+		config->conns[i].digest = recall_digest(recall, i);
+	*holds = !used || recall_unchanged(recall, config);
+	return *holds;
 }
 
 int reload_check(const struct options *options)
@@ -178,19 +240,32 @@ static void mend(const struct reload *r, const struct conn *conn)
 		log_to(r->host.log, LOG_LEVEL_ERROR, "cfg", conn->name, "its device: %s", why);
 }
 
+static void expect(struct reload *r, struct config *config, unsigned from, unsigned to)
+{
+	for (unsigned i = from; i < to && i < config->n_conns && r->host.expect_conn; i++) {
+		struct conn *conn = config->conns[i].conn;
+
+		if (!ike_engine_conn_named(r->host.engine, conn->name))
+			r->host.expect_conn(r->host.ctx, conn);
+	}
+}
+
 /* How many were refused; the log has why. */
 static unsigned load_conns(struct reload *r, struct config *config)
 {
 	unsigned refused = 0;
 
+	expect(r, config, 0, AHEAD);
 	for (unsigned i = 0; i < config->n_conns; i++) {
 		struct conn *conn = config->conns[i].conn;
 		const struct conn *old = ike_engine_conn_named(r->host.engine, conn->name);
-		const struct known *k = remember(r, &r->conns, conn->name);
+		struct known *k = remember(r, &r->conns, conn->name);
 		char why[256];
 
+		expect(r, config, i + AHEAD, i + AHEAD + 1);
 		if (!k)
 			continue;
+		k->digest = 0;
 		if (!r->host.prepare_conn(r->host.ctx, conn, why, sizeof(why))) {
 			log_to(r->host.log, LOG_LEVEL_ERROR, "cfg", k->name, "not loaded: %s", why);
 			refused++;
@@ -198,15 +273,45 @@ static unsigned load_conns(struct reload *r, struct config *config)
 		}
 		if (old && conn_compare(old, conn) == CONN_SAME) {
 			mend(r, old);
+			k->digest = config->conns[i].digest;
 			continue;
 		}
 		config->conns[i].conn = NULL;
-		if (!r->host.load_conn(r->host.ctx, conn, why, sizeof(why))) {
+		if (r->host.load_conn(r->host.ctx, conn, why, sizeof(why))) {
+			k->digest = config->conns[i].digest;
+		} else {
 			log_to(r->host.log, LOG_LEVEL_ERROR, "cfg", k->name, "not loaded: %s", why);
 			refused++;
 		}
 	}
+	if (r->host.expected)
+		r->host.expected(r->host.ctx);
 	return refused;
+}
+
+/* Of what another process left out: whether it is all here, from the same text. */
+static bool has_unchanged(const struct reload *r, const struct config *config)
+{
+	for (unsigned i = 0; i < config->n_unchanged; i++) {
+		const struct config_unchanged *u = &config->unchanged[i];
+		const struct known *k;
+
+		HASH_FIND_STR(r->conns, u->name, k);
+		if (!k || !k->digest || k->digest != u->digest ||
+		    !ike_engine_conn_named(r->host.engine, u->name))
+			return false;
+	}
+	return r->current || (!config->n_unchanged && !config->secrets_unchanged);
+}
+
+static void keep_conns(struct reload *r, const struct config *config)
+{
+	for (unsigned i = 0; i < config->n_unchanged; i++) {
+		const char *name = config->unchanged[i].name;
+
+		remember(r, &r->conns, name);
+		mend(r, ike_engine_conn_named(r->host.engine, name));
+	}
 }
 
 static void unload_conns(struct reload *r)
@@ -269,13 +374,16 @@ static void apply(struct reload *r, struct config *config)
 	unsigned refused;
 
 	mark_unseen(r->conns);
-	mark_unseen(r->secrets);
+	if (!config->secrets_unchanged)
+		mark_unseen(r->secrets);
 	r->host.settings(r->host.ctx, &config->settings);
 	remember_names(r, config);
 	load_secrets(r, config); /* before the conns that need them */
-	unload_conns(r);	 /* first: a new conn may want the device of one that is gone */
+	keep_conns(r, config);
+	unload_conns(r); /* first: a new conn may want the device of one that is gone */
 	refused = load_conns(r, config);
 	unload_secrets(r);
+	r->current = true;
 	log_to(r->host.log, LOG_LEVEL_NOTICE, "cfg", "",
 	       "configuration in force: %u connections, %u secrets from files%s",
 	       HASH_COUNT(r->conns) - refused, HASH_COUNT(r->secrets),
@@ -284,7 +392,7 @@ static void apply(struct reload *r, struct config *config)
 
 /* ---- who waits ---- */
 
-static void begin(struct reload *r)
+static void begin(struct reload *r, bool whole)
 {
 	struct config_errors errors = {0};
 	struct config config = {0};
@@ -293,7 +401,7 @@ static void begin(struct reload *r)
 	r->reading = true;
 	if (!r->host.read)
 		reload_read(r, reload_files(r->options, &config, &errors), &config, &errors);
-	else if (!r->host.read(r->host.ctx, why, sizeof(why)))
+	else if (!r->host.read(r->host.ctx, whole, why, sizeof(why)))
 		reload_unread(r, why);
 }
 
@@ -312,7 +420,7 @@ static void finish(struct reload *r, bool ok, const char *why)
 		}
 	}
 	if (r->asked)
-		begin(r);
+		begin(r, !r->current);
 	LL_FOREACH_SAFE (over, a, next) {
 		r->host.done(r->host.ctx, a->tag, ok, why);
 		free(a);
@@ -321,6 +429,12 @@ static void finish(struct reload *r, bool ok, const char *why)
 
 void reload_read(struct reload *r, bool ok, struct config *config, struct config_errors *errors)
 {
+	if (ok && !has_unchanged(r, config)) { /* a former process read it */
+		config_errors_free(errors);
+		config_free(config);
+		begin(r, true);
+		return;
+	}
 	report(r, errors);
 	if (ok)
 		apply(r, config);
@@ -352,7 +466,7 @@ void reload_run(struct reload *r, uint64_t tag)
 	a->later = r->reading;
 	LL_APPEND(r->asked, a);
 	if (!r->reading)
-		begin(r);
+		begin(r, !r->current);
 }
 
 /* ---- the names, for a new process ---- */

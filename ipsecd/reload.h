@@ -15,6 +15,10 @@ struct reload_host {
 	/* What is done to every conn before it is compared with the one that is loaded. false:
 	 * it can't be loaded, `why`. */
 	bool (*prepare_conn)(void *ctx, struct conn *conn, char *why, size_t size);
+	/* Ahead of load_conn, for conns that are new, in the same order; `expected` once all are
+	 * loaded. NULL: nothing is gained by that. */
+	void (*expect_conn)(void *ctx, struct conn *conn);
+	void (*expected)(void *ctx);
 	/* Takes the conn (also on failure). The reason of a refusal in `why`. */
 	bool (*load_conn)(void *ctx, struct conn *conn, char *why, size_t size);
 	bool (*unload_conn)(void *ctx, const char *name, const char **error);
@@ -23,9 +27,10 @@ struct reload_host {
 	bool (*mend_conn)(void *ctx, const struct conn *conn, char *why, size_t size);
 	bool (*load_secret)(void *ctx, struct secret *secret, const char **error);
 	bool (*unload_secret)(void *ctx, const char *unique, const char **error);
-	/* Asks another process to read the files; reload_read follows. false: that can't be, `why`.
-	 * NULL: they are read here and now. */
-	bool (*read)(void *ctx, char *why, size_t size);
+	/* Asks another process to read the files; reload_read follows. whole: also what did not
+	 * change since the last time. false: that can't be, `why`. NULL: they are read here and
+	 * now. */
+	bool (*read)(void *ctx, bool whole, char *why, size_t size);
 	/* The end of a reload_run with this tag. ok false: `why`, in a sentence. */
 	void (*done)(void *ctx, uint64_t tag, bool ok, const char *why);
 	void *ctx;
@@ -67,5 +72,9 @@ void reload_know(struct reload *r, enum reload_set set, const char *name);
 
 /* The reading itself, in any process: files, which end of each conn is ours, scripts. */
 bool reload_files(const struct options *o, struct config *config, struct config_errors *errors);
+/* The same with what was recalled (config/recall.h). *holds false: nothing was gained, and all is
+ * to be read. Addresses of this machine are as they were at the last reading. */
+bool reload_files_recall(const struct options *o, struct recall *recall, bool *holds,
+			 struct config *config, struct config_errors *errors);
 
 #endif

@@ -74,6 +74,7 @@ static bool take_secret(void *ctx, struct store_key key, struct span value)
 	struct codec_result result = secret_decode(value, &secret, &with_bytes);
 	const char *error = "";
 
+	shell_alive(r->d);
 	if (result.error) {
 		complain(r, "a secret", result);
 		return true;
@@ -125,6 +126,7 @@ static bool take_conn(void *ctx, struct store_key key, struct span value)
 	uint32_t tunnel;
 	char why[256], *name;
 
+	shell_alive(r->d);
 	result = publish_decode_conn(value, &tunnel, &conn);
 	if (result.error) {
 		complain(r, "a connection", result);
@@ -168,6 +170,7 @@ static bool take_record(void *ctx, struct store_key key, struct span value)
 		.kind = key.kind - STORE_ENGINE, .id = key.id, .data = value};
 	char why[256];
 
+	shell_alive(r->d);
 	if (ike_engine_restore(r->d->engine, &record, why, sizeof(why))) {
 		r->records++;
 		return true;
@@ -182,6 +185,7 @@ static void hold_lease(void *ctx, const struct ike_lease_info *lease)
 {
 	struct restore *r = ctx;
 
+	shell_alive(r->d);
 	pools_hold(r->d->pools, lease);
 }
 
@@ -191,6 +195,7 @@ static void resume_effects(void *ctx, const struct ike_sa_info *ike,
 {
 	struct restore *r = ctx;
 
+	shell_alive(r->d);
 	if (!child && strcmp(ike->state, "ESTABLISHED") == 0)
 		early_resumed(r->d->early, ike);
 	else if (child && child->announced)
@@ -231,6 +236,7 @@ static void publish_tunnels(struct daemon *d)
 	struct tunnel_view view;
 
 	for (unsigned n = 0; (conn = ike_engine_conn(d->engine, n)) != NULL; n++) {
+		shell_alive(d);
 		if (tunnels_view(d->tunnels, conn->name, &view))
 			publish_conn(d->publish, conn, view.id);
 	}

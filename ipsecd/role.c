@@ -33,6 +33,7 @@ struct role {
 	bool have_processes, begun, working, ending;
 	int status;
 	unsigned lost_lines;
+	mono_time said_alive;
 };
 
 /* ---- log ---- */
@@ -299,6 +300,16 @@ void role_drop(struct role *r, const char *name)
 void role_ready(struct role *r)
 {
 	ipc_send(r->link, IPC_READY, 0, NULL, 0, NULL, 0);
+}
+
+void role_alive(struct role *r)
+{
+	mono_time now = mono_now();
+
+	if (now - r->said_alive < MONO_S)
+		return;
+	r->said_alive = now;
+	ipc_send(r->link, IPC_PONG, 0, NULL, 0, NULL, 0);
 }
 
 void role_unlinked(struct role *r, const char *peer)

@@ -48,6 +48,9 @@ void role_keep(struct role *r, const char *name, int fd); /* a duplicate is kept
 void role_drop(struct role *r, const char *name);
 /* It works; and, once more, each reload is done. */
 void role_ready(struct role *r);
+/* Something long goes on and gets on, though the loop does not turn: who calls this as often as it
+ * gets on is not taken for hung. Cheap. */
+void role_alive(struct role *r);
 /* ike has no link to this one: it is given another one, if that process runs. */
 void role_unlinked(struct role *r, const char *peer);
 void role_status(struct role *r, const char *text);

@@ -43,6 +43,7 @@ struct shell_setup {
 	void (*reloaded)(void *ctx); /* files were read again, whatever came of it; or NULL */
 	/* `config setup` in force; or NULL. */
 	void (*settings)(void *ctx, const struct settings *settings);
+	void (*alive)(void *ctx); /* something long gets on; or NULL */
 	void (*ended)(void *ctx); /* what shell_stop began is done; perhaps told from inside */
 	void *ctx;
 };
@@ -64,6 +65,7 @@ struct daemon {
 	struct resolver *resolver;     /* NULL: the helper's */
 	mono_time read_again; /* when the files may be read again because the helper lost them */
 	struct changes *changes;
+	bool moved; /* the machine's addresses are others than when the files were read */
 	struct tunnels *tunnels;
 	struct drains *drains;
 	struct control *control;
@@ -98,6 +100,8 @@ void shell_close(struct daemon *d);
 
 /* Puts a command into the engine and carries out what comes of it. */
 bool shell_command(struct daemon *d, const struct ike_command *c, const char **error);
+/* Something long gets on, amid which the loop does not turn. */
+void shell_alive(const struct daemon *d);
 /* Carries out what the engine has, settles links, arms the timer: after every input. */
 void shell_pump(struct daemon *d);
 
@@ -128,6 +132,13 @@ struct control_host commands_control_host(struct daemon *d);
 struct reload_host commands_reload_host(struct daemon *d);
 struct helper_client_host commands_helper_host(struct daemon *d);
 struct drains_host commands_drains_host(struct daemon *d);
+/* commands_pools.c, for commands_control_host */
+bool commands_pool(void *ctx, unsigned n, struct control_pool *out);
+void commands_leases(void *ctx, unsigned n,
+		     void (*cb)(void *cb_ctx, const struct control_lease *lease), void *cb_ctx);
+bool commands_load_pool(void *ctx, const char *name, const char *addrs, const struct addr *dns,
+			uint8_t n_dns, char *why, size_t size);
+bool commands_unload_pool(void *ctx, const char *name, char *why, size_t size);
 /* A tunnel's view as clients see it. */
 void commands_describe(const struct tunnel_view *view, struct control_tunnel *out);
 

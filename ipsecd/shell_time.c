@@ -56,3 +56,9 @@ void shell_time_close(struct daemon *d)
 	ev_timer_stop(d->loop, &d->deadline);
 	ev_idle_stop(d->loop, &d->idle);
 }
+
+void shell_alive(const struct daemon *d)
+{
+	if (d->setup.alive)
+		d->setup.alive(d->setup.ctx);
+}

@@ -300,7 +300,8 @@ bool tunnels_ensure(struct tunnels *t, const struct conn *conn, uint32_t *id, ch
 	struct tunnel *old = find(t, conn->name), *tunnel = old;
 
 	if (old && strcmp(old->config.name, conn->tunnel.name) == 0) {
-		if (!tunnel_change_device(t, old, &conn->tunnel, why, size))
+		if (!tunnel_is_as_made(t, old, &conn->tunnel) &&
+		    !tunnel_change_device(t, old, &conn->tunnel, why, size))
 			return false;
 	} else {
 		tunnel = obtain_another(t, old, conn, why, size);
@@ -376,45 +377,6 @@ void tunnels_condemn(struct tunnels *t, const char *conn)
 	DL_APPEND(t->condemned, tunnel);
 	if (!tunnel->children)
 		remove_device(t, tunnel);
-}
-
-/* ---- after a restart ---- */
-
-void tunnels_restore(struct tunnels *t)
-{
-	t->restoring = true;
-}
-
-bool tunnels_expect(struct tunnels *t, const char *conn, uint32_t id, const struct addr *vips,
-		    unsigned n)
-{
-	struct tunnel_expected *e = calloc(1, sizeof(*e));
-
-	if (e)
-		e->conn = strdup(conn);
-	if (!e || !e->conn) {
-		free(e);
-		return false;
-	}
-	e->id = id;
-	e->n_vips = (uint8_t)(n < TUNNEL_ADDRS_MAX ? n : TUNNEL_ADDRS_MAX);
-	memcpy(e->vips, vips, e->n_vips * sizeof(*vips));
-	HASH_ADD_KEYPTR(hh, t->expected, e->conn, strlen(e->conn), e);
-	if (t->last_id < id)
-		t->last_id = id;
-	return true;
-}
-
-void tunnels_restored(struct tunnels *t)
-{
-	struct tunnel_expected *e, *next;
-
-	t->restoring = false;
-	HASH_ITER (hh, t->expected, e, next) {
-		HASH_DEL(t->expected, e);
-		free(e->conn);
-		free(e);
-	}
 }
 
 /* ---- CHILD_SAs ---- */

@@ -59,9 +59,13 @@ void tunnels_free(struct tunnels *t); /* devices go with the plane */
  * into child_sa.tunnel. false: the reason is in `why`, and nothing has changed. */
 bool tunnels_ensure(struct tunnels *t, const struct conn *conn, uint32_t *id, char *why,
 		    size_t size);
-/* The device of a loaded conn once more as it was configured, where somebody changed or removed it.
- */
-bool tunnels_mend(struct tunnels *t, const struct conn *conn, char *why, size_t size);
+/* Beforehand, of conns that tunnels_ensure will come with in this order: where the plane can, it
+ * begins with their devices. tunnels_prepared: those that nobody came with go. */
+void tunnels_prepare(struct tunnels *t, const struct conn *conn);
+void tunnels_prepared(struct tunnels *t);
+/* The device of a loaded conn once more as it was configured, where somebody changed or removed it:
+ * *done says whether. */
+bool tunnels_mend(struct tunnels *t, const struct conn *conn, bool *done, char *why, size_t size);
 /* A new process goes on where another one ended: until tunnels_restored, devices that are there
  * keep the link that they have, and it is the CHILD_SAs' of the next tunnels_settle. */
 void tunnels_restore(struct tunnels *t);

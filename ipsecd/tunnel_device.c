@@ -141,19 +141,26 @@ bool tunnel_change_device(struct tunnels *t, struct tunnel *tunnel,
 	return true;
 }
 
-bool tunnels_mend(struct tunnels *t, const struct conn *conn, char *why, size_t size)
+/* Neither we nor others have anything to change: who watches the device is not told of it. */
+bool tunnel_is_as_made(const struct tunnels *t, const struct tunnel *tunnel,
+		       const struct tunnel_config *config)
+{
+	struct tunnel_view view;
+
+	if (!tunnel_config_equal(&tunnel->config, config))
+		return false;
+	tunnel_view_of(t, tunnel, &view);
+	return view.info.as_made && view.info.ifindex == tunnel->ifindex;
+}
+
+bool tunnels_mend(struct tunnels *t, const struct conn *conn, bool *done, char *why, size_t size)
 {
 	const struct tunnel *tunnel;
-	struct tunnel_view view;
 	uint32_t id;
 
 	HASH_FIND(hh_conn, t->by_conn, conn->name, strlen(conn->name), tunnel);
-	if (tunnel) {
-		tunnel_view_of(t, tunnel, &view);
-		if (view.info.as_made && view.info.ifindex == tunnel->ifindex)
-			return true;
-	}
-	return tunnels_ensure(t, conn, &id, why, size);
+	*done = !tunnel || !tunnel_is_as_made(t, tunnel, &conn->tunnel);
+	return !*done || tunnels_ensure(t, conn, &id, why, size);
 }
 
 void tunnels_set_vips(struct tunnels *t, uint32_t id, const struct addr *vips, unsigned n)

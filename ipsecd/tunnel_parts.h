@@ -70,6 +70,8 @@ void tunnel_count(struct tunnels *t, struct tunnel *tunnel, bool *counted, bool 
 /* tunnel_device.c: false: `why`, and nothing has changed. */
 bool tunnel_make_device(struct tunnels *t, struct tunnel *tunnel,
 			const struct tunnel_config *config, char *why, size_t size);
+bool tunnel_is_as_made(const struct tunnels *t, const struct tunnel *tunnel,
+		       const struct tunnel_config *config);
 bool tunnel_change_device(struct tunnels *t, struct tunnel *tunnel,
 			  const struct tunnel_config *config, char *why, size_t size);
 /* Takes the device away, with the CHILD_SAs in it; and has it again, without them. */

@@ -8,6 +8,7 @@
 #include <linux/rtnetlink.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 
 /* The kernel fills up to this much per read of a dump, and never more for what we ask. */
 #define RECEIVE_BUFFER 32768
@@ -79,6 +80,7 @@ struct answer {
 	size_t len, size;
 	bool keep; /* somebody wants the data */
 	int error;
+	uint32_t refused; /* of a batch: the number of the message that the error is of */
 	bool done, interrupted;
 };
 
@@ -290,6 +292,7 @@ static void take_refusal(struct answer *a, const struct nlmsghdr *h, uint32_t fi
 	    mnl_nlmsg_get_payload_len(h) < sizeof(*e) || e->error >= 0 || a->error)
 		return;
 	fail(a, e->error);
+	a->refused = h->nlmsg_seq - first;
 	keep_words(a->nl, h, sizeof(*e));
 }
 
@@ -319,7 +322,7 @@ static void receive_refusals(struct answer *a, uint32_t first)
 		fail(a, -errno);
 }
 
-int netlink_batch(struct netlink *nl, void *messages, size_t len)
+int netlink_batch_at(struct netlink *nl, void *messages, size_t len, unsigned *at)
 {
 	struct answer answer = {.nl = nl};
 	struct nlmsghdr *h = messages;
@@ -334,7 +337,25 @@ int netlink_batch(struct netlink *nl, void *messages, size_t len)
 	if (mnl_socket_sendto(nl->socket, messages, len) < 0)
 		return -errno;
 	receive_refusals(&answer, first);
+	*at = answer.refused;
 	return answer.error;
+}
+
+int netlink_batch(struct netlink *nl, void *messages, size_t len)
+{
+	unsigned at;
+
+	return netlink_batch_at(nl, messages, len, &at);
+}
+
+int netlink_ifindex(const struct netlink *nl, const char *name)
+{
+	struct ifreq request = {0};
+
+	strncpy(request.ifr_name, name, sizeof(request.ifr_name) - 1);
+	if (ioctl(mnl_socket_get_fd(nl->socket), SIOCGIFINDEX, &request) != 0)
+		return -errno;
+	return request.ifr_ifindex;
 }
 
 const char *netlink_strerror(const struct netlink *nl, int error)

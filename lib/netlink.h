@@ -53,6 +53,8 @@ struct netlink_link_change {
 	uint8_t linkmode;
 	bool set_operstate;
 	uint8_t operstate;
+	bool set_ipv4; /* what /proc/sys/net/ipv4/conf/DEVICE has, too */
+	uint32_t rp_filter, promote_secondaries;
 };
 
 /* Builders write into `buf` (size bytes, aligned as malloc does) and return the
@@ -99,9 +101,14 @@ int netlink_query(struct netlink *nl, struct nlmsghdr *h,
 /* Sends messages that lie one behind the other, together: a transaction where the family has
  * them (nf_tables), which answers them all before this returns. The first error, or 0. */
 int netlink_batch(struct netlink *nl, void *messages, size_t len);
+/* The same for families that carry each out by itself; *at counts the messages before the one
+ * that was refused. */
+int netlink_batch_at(struct netlink *nl, void *messages, size_t len, unsigned *at);
 /* Words for what the last call of this socket returned. */
 const char *netlink_strerror(const struct netlink *nl, int error);
 
+/* Of the link of this name, or -errno; without a message of a kilobyte and more. */
+int netlink_ifindex(const struct netlink *nl, const char *name);
 /* -ENODEV when there is none. */
 int netlink_link_get(struct netlink *nl, int ifindex, struct netlink_link *out);
 int netlink_link_find(struct netlink *nl, const char *name, struct netlink_link *out);

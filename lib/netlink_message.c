@@ -5,6 +5,7 @@
 #include <libmnl/libmnl.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
+#include <linux/ip.h>
 #include <linux/rtnetlink.h>
 
 struct nlmsghdr *netlink_build_start(void *buf, size_t size, size_t extra, uint16_t type,
@@ -19,6 +20,22 @@ struct nlmsghdr *netlink_build_start(void *buf, size_t size, size_t extra, uint1
 	h->nlmsg_flags = NLM_F_REQUEST | flags;
 	mnl_nlmsg_put_extra_header(h, extra);
 	return h;
+}
+
+static bool put_ipv4(struct nlmsghdr *h, size_t size, const struct netlink_link_change *change)
+{
+	struct nlattr *families = mnl_attr_nest_start_check(h, size, IFLA_AF_SPEC);
+	struct nlattr *family = families ? mnl_attr_nest_start_check(h, size, AF_INET) : NULL;
+	struct nlattr *conf = family ? mnl_attr_nest_start_check(h, size, IFLA_INET_CONF) : NULL;
+
+	if (!conf || !mnl_attr_put_u32_check(h, size, IPV4_DEVCONF_RP_FILTER, change->rp_filter) ||
+	    !mnl_attr_put_u32_check(h, size, IPV4_DEVCONF_PROMOTE_SECONDARIES,
+				    change->promote_secondaries))
+		return false;
+	mnl_attr_nest_end(h, conf);
+	mnl_attr_nest_end(h, family);
+	mnl_attr_nest_end(h, families);
+	return true;
 }
 
 struct nlmsghdr *netlink_build_link_change(void *buf, size_t size, int ifindex,
@@ -46,7 +63,7 @@ struct nlmsghdr *netlink_build_link_change(void *buf, size_t size, int ifindex,
 	if (change->set_operstate &&
 	    !mnl_attr_put_u8_check(h, size, IFLA_OPERSTATE, change->operstate))
 		return NULL;
-	return h;
+	return !change->set_ipv4 || put_ipv4(h, size, change) ? h : NULL;
 }
 
 struct nlmsghdr *netlink_build_link_get(void *buf, size_t size, int ifindex, const char *name)

@@ -51,6 +51,7 @@ struct config_side {
 /* A conn and what its other end was given, in case the other end is ours. */
 struct config_conn {
 	struct conn *conn; /* owned; set to NULL to take it over */
+	uint64_t digest;   /* of its text, 0: not known */
 	bool left_id_set, swapped;
 	bool sided_addrs; /* the device's addresses are left's, these are right's: */
 	uint8_t n_right_addrs;
@@ -60,13 +61,25 @@ struct config_conn {
 	struct config_side sides[2]; /* left, right */
 };
 
+/* One that is as it was when this sum of its text was given, and is not told again. */
+struct config_unchanged {
+	char *name; /* owned */
+	uint64_t digest;
+};
+
 struct config {
 	unsigned n_conns;
 	struct config_conn *conns; /* in the order of the file; auto=ignore is left out */
 	unsigned n_secrets;
 	struct secret **secrets; /* owned; an entry set to NULL is taken over */
 	struct settings settings;
+	/* Beside the ones above; secrets_unchanged: and those that there are stay. */
+	unsigned n_unchanged;
+	struct config_unchanged *unchanged;
+	bool secrets_unchanged;
 };
+
+struct recall;
 
 /* How a parser gets at other files. */
 struct config_reader {
@@ -77,6 +90,7 @@ struct config_reader {
 	const char *(*include)(void *ctx, const char *pattern, const char *from,
 			       void (*give)(void *give_ctx, const char *path, struct span text),
 			       void *give_ctx);
+	struct recall *recall; /* recall.h, or NULL */
 };
 
 /* Both add to *out and *errors; false when there was an error (warnings are none), and
@@ -91,6 +105,9 @@ bool ipsec_secrets_parse(const char *file, struct span text, const struct config
  * secrets file that others may read gets a warning. */
 bool config_load(const char *conf, const char *secrets, struct config *out,
 		 struct config_errors *errors);
+/* The same; where `recall` holds at the end, with the connections alone that changed. */
+bool config_load_recall(const char *conf, const char *secrets, struct recall *recall,
+			struct config *out, struct config_errors *errors);
 void config_free(struct config *c);
 
 /* Decides which end is local: left, unless an address of right's is ours and none of

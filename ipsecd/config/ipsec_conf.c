@@ -1,5 +1,6 @@
 /* ipsec.conf -> conns: the sections one by one, then what must hold among them. */
 #include "ipsecd/config/build.h"
+#include "ipsecd/config/recall.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -46,7 +47,7 @@ struct claim {
 	UT_hash_handle hh;
 };
 
-#define CLAIMS_MAX 4 /* of one conn */
+#define CLAIMS_MAX BUILD_CLAIMS_MAX
 
 static unsigned claims_of(const struct conn *c, struct claim out[CLAIMS_MAX])
 {
@@ -62,6 +63,19 @@ static unsigned claims_of(const struct conn *c, struct claim out[CLAIMS_MAX])
 		snprintf(out[n++].key, sizeof(out->key), "if-id %#x", t->if_id_in);
 	for (unsigned i = 0; i < n; i++)
 		out[i].conn = c;
+	return n;
+}
+
+unsigned build_claims(const struct conn *c, uint64_t out[BUILD_CLAIMS_MAX])
+{
+	struct claim claims[CLAIMS_MAX];
+	unsigned n = claims_of(c, claims);
+
+	for (unsigned i = 0; i < n; i++) {
+		out[i] = 0xcbf29ce484222325ULL; /* FNV-1a */
+		for (const char *p = claims[i].key; *p; p++)
+			out[i] = (out[i] ^ (uint8_t)*p) * 0x100000001b3ULL;
+	}
 	return n;
 }
 
@@ -135,6 +149,8 @@ bool ipsec_conf_parse(const char *file, struct span text, const struct config_re
 	HASH_ITER (hh, sections.conns, s, tmp)
 		take_conn(s, &setup, out, errors);
 	check_claims(&sections, out, errors);
+	if (reader)
+		recall_built(reader->recall, out);
 	sections_free(&sections);
 	config_errors_sort(errors);
 	if (errors->n_errors == errors_before) {
@@ -150,6 +166,9 @@ void config_free(struct config *c)
 	drop_behind(c, 0);
 	for (unsigned i = 0; i < c->n_secrets; i++)
 		secret_free(c->secrets[i]);
+	for (unsigned i = 0; i < c->n_unchanged; i++)
+		free(c->unchanged[i].name);
+	free(c->unchanged);
 	free(c->conns);
 	free(c->secrets);
 	*c = (struct config){0};

@@ -140,6 +140,39 @@ bool lexer_line(struct lexer *l, struct lexer_line *out)
 	return false;
 }
 
+static bool is_include(struct span text, size_t pos)
+{
+	static const char word[] = "include";
+
+	while (pos < text.len && is_blank(text.ptr[pos]))
+		pos++;
+	return pos + sizeof(word) - 1 <= text.len &&
+	       memcmp(text.ptr + pos, word, sizeof(word) - 1) == 0;
+}
+
+struct lexer_section lexer_section(const struct lexer *l)
+{
+	struct lexer_section s = {.end = l->pos};
+
+	while (s.end < l->text.len) {
+		const uint8_t *line = l->text.ptr + s.end, *newline;
+
+		if (!is_blank(*line) && *line != '\n' && *line != '#')
+			break;
+		s.includes |= is_blank(*line) && is_include(l->text, s.end);
+		newline = memchr(line, '\n', l->text.len - s.end);
+		s.end = newline ? (size_t)(newline - l->text.ptr) + 1 : l->text.len;
+		s.lines++;
+	}
+	return s;
+}
+
+void lexer_skip(struct lexer *l, const struct lexer_section *s)
+{
+	l->pos = s->end;
+	l->line += s->lines;
+}
+
 /* ---- tokens ---- */
 
 static bool at_end(const struct lexer *l)

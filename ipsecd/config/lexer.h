@@ -48,6 +48,17 @@ struct lexer_line {
  * `error` set, the one after it is fine again. */
 bool lexer_line(struct lexer *l, struct lexer_line *out);
 
+/* Where the section ends that the last line began: at the next one that is not indented. `lines`
+ * of it follow; `includes`: an include is among them. lexer_skip goes there. */
+struct lexer_section {
+	size_t end;
+	unsigned lines;
+	bool includes;
+};
+
+struct lexer_section lexer_section(const struct lexer *l);
+void lexer_skip(struct lexer *l, const struct lexer_section *s);
+
 /* ---- ipsec.secrets: token by token ---- */
 
 enum lexer_token_kind { TOKEN_END, TOKEN_WORD, TOKEN_COLON, TOKEN_ERROR };

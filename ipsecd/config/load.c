@@ -1,5 +1,6 @@
 /* The file system under the parsers: reading, globbing, permissions. */
 #include "ipsecd/config/errors.h"
+#include "ipsecd/config/recall.h"
 
 #include <errno.h>
 #include <glob.h>
@@ -122,11 +123,11 @@ static const char *include(void *ctx, const char *pattern, const char *from,
 typedef bool parser(const char *file, struct span text, const struct config_reader *reader,
 		    struct config *out, struct config_errors *errors);
 
-static bool load(const char *path, bool secret, parser *parse, struct config *out,
-		 struct config_errors *errors)
+static bool load(const char *path, bool secret, parser *parse, struct recall *recall,
+		 struct config *out, struct config_errors *errors)
 {
 	struct files files = {.secret = secret, .errors = errors};
-	struct config_reader reader = {.ctx = &files, .include = include};
+	struct config_reader reader = {.ctx = &files, .include = include, .recall = recall};
 	struct config_pos at = {.file = path};
 	const char *error;
 	struct stat st;
@@ -226,17 +227,87 @@ void config_check_scripts(const struct config *config, struct config_errors *err
 	}
 }
 
-bool config_load(const char *conf, const char *secrets, struct config *out,
-		 struct config_errors *errors)
+/* ---- only what changed ---- */
+
+struct summing {
+	struct files *files;
+	struct recall *recall;
+	unsigned depth;
+};
+
+static void sum_text(void *ctx, const char *path, struct span text);
+
+/* What is behind the word: the parser is stricter, and it had no objections. */
+static void sum_include(struct summing *s, const char *path, struct span rest)
+{
+	char pattern[512];
+	size_t n = 0;
+
+	for (size_t i = 0; i < rest.len && n + 1 < sizeof(pattern); i++) {
+		if (!strchr("\"' \t\r", rest.ptr[i]))
+			pattern[n++] = (char)rest.ptr[i];
+	}
+	pattern[n] = '\0';
+	s->depth++;
+	if (n && s->depth < CONFIG_INCLUDE_MAX)
+		include(s->files, pattern, path, sum_text, s);
+	s->depth--;
+}
+
+static void sum_text(void *ctx, const char *path, struct span text)
+{
+	static const char word[] = "include";
+	const size_t len = sizeof(word) - 1;
+	const uint8_t *p = text.ptr, *end = p + text.len;
+	struct summing *s = ctx;
+
+	recall_secrets(s->recall, span_str(path));
+	recall_secrets(s->recall, text);
+	while (p < end) {
+		const uint8_t *newline = memchr(p, '\n', (size_t)(end - p));
+		const uint8_t *stop = newline ? newline : end;
+
+		while (p < stop && (*p == ' ' || *p == '\t'))
+			p++;
+		if ((size_t)(stop - p) > len && memcmp(p, word, len) == 0)
+			sum_include(s, path, span_of(p + len, (size_t)(stop - p) - len));
+		p = newline ? newline + 1 : end;
+	}
+}
+
+static bool sum_secrets(const char *file, struct span text, const struct config_reader *reader,
+			struct config *out, struct config_errors *errors)
+{
+	struct summing s = {.files = reader->ctx, .recall = reader->recall};
+
+	(void)out;
+	(void)errors;
+	sum_text(&s, file, text);
+	return true;
+}
+
+bool config_load_recall(const char *conf, const char *secrets, struct recall *recall,
+			struct config *out, struct config_errors *errors)
 {
 	bool ok = true;
 
 	out->settings = SETTINGS_DEFAULT;
 	if (conf)
-		ok = load(conf, false, ipsec_conf_parse, out, errors);
+		ok = load(conf, false, ipsec_conf_parse, recall, out, errors);
+	if (secrets && recall)
+		load(secrets, true, sum_secrets, recall, out, errors);
+	out->secrets_unchanged = recall_uses(recall);
+	if (out->secrets_unchanged)
+		return ok;
 	if (secrets)
-		ok = load(secrets, true, ipsec_secrets_parse, out, errors) && ok;
+		ok = load(secrets, true, ipsec_secrets_parse, recall, out, errors) && ok;
 	if (conf && secrets && ok)
 		check_secrets(out, errors);
 	return ok;
+}
+
+bool config_load(const char *conf, const char *secrets, struct config *out,
+		 struct config_errors *errors)
+{
+	return config_load_recall(conf, secrets, NULL, out, errors);
 }

@@ -2,6 +2,7 @@
  * where, not what their values mean. */
 #include "ipsecd/config/sections.h"
 #include "ipsecd/config/lexer.h"
+#include "ipsecd/config/recall.h"
 #include "lib/words.h"
 
 #include <stdlib.h>
@@ -20,7 +21,8 @@ struct reading {
 	const char *file;
 	struct section *current; /* NULL: outside of sections, or in one that was refused */
 	bool skip;		 /* in a section that was refused */
-	bool *looped;		 /* one for all files: no more includes */
+	struct lexer *lexer;
+	bool *looped; /* one for all files: no more includes */
 };
 
 static struct config_pos place(const struct reading *r, unsigned line, unsigned column)
@@ -88,6 +90,23 @@ static bool name_allowed(const char *name)
 	return *name && strlen(name) <= NAME_MAX_LEN;
 }
 
+/* Whether the section can be passed over, and is. */
+static bool pass(struct reading *r, const struct lexer_line *l, enum recall_kind kind,
+		 const char *name)
+{
+	struct lexer_section s;
+	struct span text;
+
+	if (!r->reader || !r->reader->recall)
+		return false;
+	s = lexer_section(r->lexer);
+	text = span_of(l->key.text.ptr, (size_t)(r->lexer->text.ptr + s.end - l->key.text.ptr));
+	if (!recall_section(r->reader->recall, kind, span_str(name), text, s.includes))
+		return false;
+	lexer_skip(r->lexer, &s);
+	return true;
+}
+
 static void start_conn(struct reading *r, const struct lexer_line *l, const char *name)
 {
 	struct config_pos at = place_of(r, l, l->value.text.len ? &l->value : &l->key);
@@ -95,6 +114,7 @@ static void start_conn(struct reading *r, const struct lexer_line *l, const char
 	char quote[CONFIG_QUOTE];
 
 	if (strcmp(name, "%default") == 0) {
+		pass(r, l, RECALL_DEFAULTS, name);
 		if (!r->out->defaults)
 			r->out->defaults = section_new(r, l, SCOPE_CONN, name);
 		r->current = r->out->defaults;
@@ -104,6 +124,8 @@ static void start_conn(struct reading *r, const struct lexer_line *l, const char
 		config_error(r->errors, &at, "expected the name of the connection: conn NAME");
 		return;
 	}
+	if (pass(r, l, RECALL_CONN, name))
+		return;
 	HASH_FIND_STR(r->out->conns, name, s);
 	if (s) {
 		config_error(r->errors, &at, "conn %s was already defined at %s:%u",
@@ -124,6 +146,7 @@ static void start_setup(struct reading *r, const struct lexer_line *l, const cha
 		config_error(r->errors, &at, "expected 'config setup'");
 		return;
 	}
+	pass(r, l, RECALL_SETUP, name);
 	if (!r->out->setup)
 		r->out->setup = section_new(r, l, SCOPE_SETUP, name);
 	r->current = r->out->setup;
@@ -210,6 +233,8 @@ static void add_setting(struct reading *r, const struct lexer_line *l, const str
 					  .value = copy_word(&l->value),
 					  .key = at,
 					  .at = place_of(r, l, &l->value)};
+	if (settings[s->n].value && k->id == KEYWORD_ALSO && r->reader)
+		recall_refers(r->reader->recall, settings[s->n].value);
 	if (settings[s->n].value)
 		s->n++;
 	else
@@ -291,6 +316,7 @@ static void read_file(struct reading *r, struct span text)
 	struct lexer lexer = lexer_over(text);
 	struct lexer_line l;
 
+	r->lexer = &lexer;
 	while (lexer_line(&lexer, &l)) {
 		struct config_pos at = place(r, l.line, l.error_column);
 

@@ -198,6 +198,10 @@ struct dataplane_ops {
 	 * differs: its link stays. */
 	enum dataplane_error (*tunnel_create)(struct dataplane *d, uint32_t tunnel,
 					      const struct tunnel_config *config);
+	/* Ahead of a tunnel_create with the same arguments, which then waits for less; who does not
+	 * come with it removes the tunnel. NULL: nothing is gained by that. */
+	void (*tunnel_prepare)(struct dataplane *d, uint32_t tunnel,
+			       const struct tunnel_config *config);
 	/* Addresses and MTU by difference; the device and ifindex stay. */
 	enum dataplane_error (*tunnel_update)(struct dataplane *d, uint32_t tunnel,
 					      const struct tunnel_config *config);

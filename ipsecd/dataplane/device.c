@@ -5,6 +5,7 @@
 #include "lib/log.h"
 #include "lib/netlink_route.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/if.h>
 #include <stdio.h>
@@ -68,25 +69,6 @@ int device_set_addrs(struct netlink *nl, int ifindex, const struct tunnel_config
 	return 0;
 }
 
-static bool marks_equal(const struct mark *a, const struct mark *b)
-{
-	return a->value == b->value && a->mask == b->mask;
-}
-
-bool device_config_equal(const struct tunnel_config *a, const struct tunnel_config *b)
-{
-	if (strcmp(a->name, b->name) != 0 || a->external != b->external || a->kind != b->kind ||
-	    a->mtu != b->mtu || a->mss != b->mss || a->if_id_in != b->if_id_in ||
-	    a->if_id_out != b->if_id_out || !marks_equal(&a->mark_in, &b->mark_in) ||
-	    !marks_equal(&a->mark_out, &b->mark_out) || !addr_equal(&a->local, &b->local) ||
-	    !addr_equal(&a->remote, &b->remote) || a->n_addrs != b->n_addrs)
-		return false;
-	for (unsigned i = 0; i < a->n_addrs; i++)
-		if (!prefix_equal(&a->addrs[i], &b->addrs[i]))
-			return false;
-	return true;
-}
-
 struct lookup {
 	const struct prefix *prefix;
 	bool found;
@@ -119,14 +101,60 @@ bool device_addr_changed(struct netlink *nl, const struct tunnel_config *config,
 	return true;
 }
 
+static struct netlink_link_change link_state(bool up)
+{
+	return (struct netlink_link_change){.set_linkmode = true,
+					    .linkmode = IF_LINK_MODE_DORMANT,
+					    .set_operstate = true,
+					    .operstate = up ? OPER_UP : OPER_DORMANT};
+}
+
 int device_set_link(struct netlink *nl, int ifindex, bool up)
 {
-	return netlink_link_change(
-		nl, ifindex,
-		&(struct netlink_link_change){.set_linkmode = true,
-					      .linkmode = IF_LINK_MODE_DORMANT,
-					      .set_operstate = true,
-					      .operstate = up ? OPER_UP : OPER_DORMANT});
+	const struct netlink_link_change change = link_state(up);
+
+	return netlink_link_change(nl, ifindex, &change);
+}
+
+/* ---- a batch of messages ---- */
+
+struct batch {
+	size_t len;
+	bool full;
+	uint8_t buf[NETLINK_BUFFER] __attribute__((aligned(8)));
+};
+
+static void add(struct batch *b, struct nlmsghdr *h)
+{
+	b->full |= !h;
+	if (!h)
+		return;
+	h->nlmsg_flags &= (uint16_t)~NLM_F_ACK; /* only what is refused is told */
+	b->len += NLMSG_ALIGN(h->nlmsg_len);
+}
+
+int device_fill(struct netlink *nl, int ifindex, const struct tunnel_config *config, uint16_t mtu,
+		const struct prefix **at)
+{
+	const struct netlink_link_change up = {
+		.set_up = true, .up = true, .set_mtu = true, .mtu = mtu};
+	struct batch b;
+	unsigned refused;
+	int e;
+
+	b.len = 0;
+	b.full = false;
+	for (unsigned i = 0; i < config->n_addrs; i++)
+		add(&b, netlink_build_addr(b.buf + b.len, sizeof(b.buf) - b.len, ifindex,
+					   &config->addrs[i], true));
+	add(&b, netlink_build_link_change(b.buf + b.len, sizeof(b.buf) - b.len, ifindex, &up));
+	*at = NULL;
+	if (b.full)
+		return -EMSGSIZE;
+	e = netlink_batch_at(nl, b.buf, b.len, &refused);
+	if (e && refused < config->n_addrs)
+		*at = &config->addrs[refused];
+	return e;
 }
 
 /* ---- settings ---- */
@@ -179,6 +207,30 @@ bool device_sysctl_get(const char *family, const char *device, const char *knob,
 	value[n] = 0;
 	value[strcspn(value, "\n")] = 0;
 	return true;
+}
+
+/* What of them a TUN device needs a file for: the kernel looks for no duplicates on a link
+ * without ARP, and who takes no advertisements asks for none. */
+static const struct device_setting tun_settings[] = {
+	{"ipv6", "accept_ra", "0"},
+	{"ipv6", "keep_addr_on_down", "1"},
+};
+
+int device_prepare_tun(struct netlink *nl, int ifindex, const char *name)
+{
+	struct netlink_link_change change = link_state(false);
+
+	change.set_ipv4 = true;
+	change.rp_filter = 2; /* as in device_settings */
+	change.promote_secondaries = 1;
+	if (netlink_link_change(nl, ifindex, &change) != 0) {
+		device_set_settings(name);
+		return device_set_link(nl, ifindex, false);
+	}
+	for (unsigned i = 0; i < sizeof(tun_settings) / sizeof(*tun_settings); i++)
+		device_sysctl_set(tun_settings[i].family, name, tun_settings[i].knob,
+				  tun_settings[i].value);
+	return 0;
 }
 
 void device_set_settings(const char *device)

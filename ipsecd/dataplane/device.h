@@ -22,8 +22,6 @@ struct netlink_addr;
  * changed, and *at is the address that the kernel refused. */
 int device_set_addrs(struct netlink *nl, int ifindex, const struct tunnel_config *from,
 		     const struct tunnel_config *to, const struct prefix **at);
-/* Nothing of the device has to be changed. */
-bool device_config_equal(const struct tunnel_config *a, const struct tunnel_config *b);
 /* What rtnetlink tells of an address of the tunnel's device: one of the configuration that is
  * not there any more, though the device is up, was taken away by somebody. Said in the log; an
  * update brings it back. true: so it is. */
@@ -34,6 +32,13 @@ bool device_addr_changed(struct netlink *nl, const struct tunnel_config *config,
 uint16_t device_path_mtu(struct netlink *nl, const struct addr *local, const struct addr *remote);
 /* linkmode DORMANT, and operstate UP or DORMANT. */
 int device_set_link(struct netlink *nl, int ifindex, bool up);
+/* A new TUN device, before it is up for the first time: its link as of a tunnel without SAs, and
+ * the settings that it needs. */
+int device_prepare_tun(struct netlink *nl, int ifindex, const char *name);
+/* Gives a new device its addresses and MTU and sets it up, with one call into the kernel. *at: the
+ * address that was refused, or NULL if it was the rest. */
+int device_fill(struct netlink *nl, int ifindex, const struct tunnel_config *config, uint16_t mtu,
+		const struct prefix **at);
 
 /* One value under /proc/sys/net/FAMILY/conf/DEVICE. A kernel without this knob, or /proc/sys
  * read-only in a container, is no reason to go without the device: false, and no more. */

@@ -80,7 +80,7 @@ struct kernel_tunnel *kernel_tunnel_claim(struct dataplane *d, uint32_t id,
 		return NULL;
 	was = named->claimed;
 	named->claimed = true;
-	if (!named->present || !device_config_equal(&named->config, config))
+	if (!named->present || !tunnel_config_equal(&named->config, config))
 		*error = kernel_tunnel_update(d, id, config);
 	if (*error == DATAPLANE_OK || was)
 		return named;

@@ -81,25 +81,20 @@ static int create_device(int fd, const char *name, bool *vnet)
 /* Before the device is up for the first time, so that nobody ever sees it as UP. */
 static int prepare_link(struct tun *t, struct netlink *nl)
 {
-	struct netlink_link link;
-	int e = netlink_link_find(nl, t->name, &link);
+	int ifindex = netlink_ifindex(nl, t->name);
 
-	if (e)
-		return e;
-	t->ifindex = link.ifindex;
-	device_set_settings(t->name);
-	return device_set_link(nl, t->ifindex, false);
+	if (ifindex < 0)
+		return ifindex;
+	t->ifindex = ifindex;
+	return device_prepare_tun(nl, ifindex, t->name);
 }
 
 int tun_open(struct tun *t, struct netlink *nl, const char *name)
 {
-	struct netlink_link there;
 	bool vnet;
 	int e;
 
 	*t = (struct tun){.fd = -1};
-	if (netlink_link_find(nl, name, &there) == 0)
-		return -EEXIST;
 	snprintf(t->name, sizeof(t->name), "%s", name);
 	t->fd = open(TUN_DEVICE, O_RDWR | O_NONBLOCK | O_CLOEXEC);
 	if (t->fd < 0)
@@ -117,20 +112,20 @@ int tun_open(struct tun *t, struct netlink *nl, const char *name)
 int tun_adopt(struct tun *t, struct netlink *nl, const char *name, int fd)
 {
 	struct ifreq request = {0};
-	struct netlink_link link;
 	int e = 0;
 
 	*t = (struct tun){.fd = fd};
 	snprintf(t->name, sizeof(t->name), "%s", name);
 	if (ioctl(fd, TUNGETIFF, &request) != 0)
 		e = errno == EBADFD ? -ENODEV : -errno;
-	if (e == 0) /* by the name that it has now */
-		e = netlink_link_find(nl, request.ifr_name, &link);
+	if (e == 0) { /* by the name that it has now */
+		t->ifindex = netlink_ifindex(nl, request.ifr_name);
+		e = t->ifindex < 0 ? t->ifindex : 0;
+	}
 	if (e) {
 		tun_close(t);
 		return e;
 	}
-	t->ifindex = link.ifindex;
 	if (request.ifr_flags & IFF_VNET_HDR)
 		negotiate(t);
 	return 0;

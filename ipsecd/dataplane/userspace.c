@@ -174,7 +174,7 @@ static enum dataplane_error userspace_tunnel_create(struct dataplane *d, uint32_
 	struct tunnel *t = (struct tunnel *)forward_tunnel_claim(&d->forward, id, config->name, &e);
 
 	if (t)
-		return t->present && device_config_equal(&t->config, config) ? DATAPLANE_OK
+		return t->present && tunnel_config_equal(&t->config, config) ? DATAPLANE_OK
 									     : update(t, config);
 	if (e == DATAPLANE_OK)
 		t = tunnel_new(d, id, config, &e);

@@ -141,18 +141,22 @@ void userspace_device_tick(struct tunnel *t, mono_time now)
 		userspace_device_mtu_follows(t);
 }
 
+static enum dataplane_error address_failed(struct tunnel *t, const struct prefix *at, int error)
+{
+	char what[32 + PREFIX_TEXT], text[PREFIX_TEXT];
+
+	snprintf(what, sizeof(what), "address %s", prefix_format(at, text));
+	return userspace_failed(t->plane, t, what, error);
+}
+
 enum dataplane_error userspace_device_set_addrs(struct tunnel *t, const struct tunnel_config *from,
 						const struct tunnel_config *to)
 {
 	struct dataplane *d = t->plane;
 	const struct prefix *at = NULL;
-	char what[32 + PREFIX_TEXT], text[PREFIX_TEXT];
 	int e = device_set_addrs(d->netlink, t->tun.ifindex, from, to, &at);
 
-	if (e == 0)
-		return DATAPLANE_OK;
-	snprintf(what, sizeof(what), "address %s", prefix_format(at, text));
-	return userspace_failed(d, t, what, e);
+	return e ? address_failed(t, at, e) : DATAPLANE_OK;
 }
 
 /* zebra 8.x reads links and addresses in two threads and forgets the address of a link
@@ -201,22 +205,21 @@ void userspace_device_detach(struct tunnel *t)
 	tun_close(&t->tun);
 }
 
-static enum dataplane_error device_fill(struct tunnel *t)
+static enum dataplane_error fill(struct tunnel *t)
 {
-	static const struct tunnel_config nothing;
 	struct dataplane *d = t->plane;
-	enum dataplane_error e = userspace_device_set_addrs(t, &nothing, &t->config);
-	int error;
+	uint16_t mtu = wanted_mtu(t);
+	const struct prefix *at;
+	char what[32];
+	int error = device_fill(d->netlink, t->tun.ifindex, &t->config, mtu, &at);
 
-	if (e != DATAPLANE_OK)
-		return e;
-	t->info.mtu = 0; /* a new device: whatever it was before is to be set */
-	error = userspace_device_set_mtu(t);
+	if (error && at)
+		return address_failed(t, at, error);
+	snprintf(what, sizeof(what), "setting it up, MTU %u", mtu);
 	if (error)
-		return userspace_failed(d, t, "MTU", error);
-	error = netlink_link_set_up(d->netlink, t->tun.ifindex, true);
-	if (error)
-		return userspace_failed(d, t, "setting it up", error);
+		return userspace_failed(d, t, what, error);
+	t->info.mtu = mtu;
+	clamp_mss(t);
 	t->info.admin_up = true;
 	t->info.as_made = !d->blind;
 	t->announce = DEVICE_ANNOUNCE_TICKS;
@@ -265,7 +268,7 @@ enum dataplane_error userspace_device_create(struct tunnel *t)
 	if (error)
 		return userspace_failed(d, t, "creating the TUN device", error);
 	device_attach(t);
-	e = device_fill(t);
+	e = fill(t);
 	if (e != DATAPLANE_OK)
 		userspace_device_detach(t);
 	return e;
@@ -334,13 +337,28 @@ static bool device_refresh(struct tunnel *t)
 	return up != was;
 }
 
+/* Changes of our own are told, too, and what we made of it is what the last of them says: the
+ * kernel is not asked for each. What one before it said is over. */
+static bool is_as_known(const struct tunnel *t, const struct netlink_link *link)
+{
+	bool up = (link->flags & IFF_UP) != 0;
+
+	return !link->removed && !t->untold && up == t->info.admin_up &&
+	       t->info.mtu == (uint16_t)link->mtu &&
+	       (!up || link->operstate == (t->info.link_up ? IF_OPER_UP : IF_OPER_DORMANT));
+}
+
 static void link_changed(void *ctx, const struct netlink_link *link)
 {
 	struct dataplane *d = ctx;
 	struct tunnel *t;
 
 	HASH_FIND(by_ifindex, d->by_ifindex, &link->ifindex, sizeof(link->ifindex), t);
-	if (t)
+	if (!t)
+		return;
+	if (is_as_known(t, link))
+		userspace_device_forget(t);
+	else
 		mark_dirty(t);
 }
 
@@ -418,7 +436,7 @@ static void tell_later(struct tunnel *t)
 /* Its maker was killed before it was done: that it is down is nobody's will. */
 static void finish(struct tunnel *t)
 {
-	if (device_fill(t) != DATAPLANE_OK)
+	if (fill(t) != DATAPLANE_OK)
 		say(t, LOG_LEVEL_ERROR, t->plane->forward.error);
 }
 

@@ -41,6 +41,10 @@ struct ipc_secret { /* unique with its NUL and the secret follow */
 	uint16_t len;
 };
 
+struct ipc_load {
+	uint8_t whole; /* not only what changed since the last reading */
+};
+
 struct ipc_loaded {
 	uint64_t generation; /* of this reading; 0: it could not be done, text why follows */
 };

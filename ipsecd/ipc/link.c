@@ -419,17 +419,44 @@ static bool wait_for(struct ipc_link *l, mono_time until)
 	return true;
 }
 
-bool ipc_call(struct ipc_link *l, uint32_t verb, const struct span *parts, unsigned n_parts,
-	      const int *fds, unsigned n_fds, int timeout_ms, struct ipc_message *answer)
+uint32_t ipc_ask(struct ipc_link *l, uint32_t verb, const struct span *parts, unsigned n_parts,
+		 const int *fds, unsigned n_fds)
+{
+	uint32_t serial = ++l->last_serial ? l->last_serial : ++l->last_serial;
+
+	serial |= 0x80000000u; /* told from serials that the peer gives its own requests */
+	return ipc_send(l, verb, serial, parts, n_parts, fds, n_fds) ? serial : 0;
+}
+
+/* It came while another one was waited for. */
+static bool was_early(struct ipc_link *l, uint32_t serial, struct ipc_message *answer)
+{
+	struct waiting *w;
+
+	DL_SEARCH_SCALAR(l->in, w, header.serial, serial);
+	if (!w)
+		return false;
+	DL_DELETE(l->in, w);
+	l->early -= cost(&w->header);
+	*answer = (struct ipc_message){.verb = w->header.verb,
+				       .serial = serial,
+				       .body = {l->body, w->header.len},
+				       .n_fds = w->n_fds};
+	memcpy(answer->fds, w->fds, sizeof(w->fds));
+	memcpy(l->body, w->body, w->header.len);
+	explicit_bzero(w->body, w->header.len);
+	free(w);
+	return true;
+}
+
+bool ipc_await(struct ipc_link *l, uint32_t serial, int timeout_ms, struct ipc_message *answer)
 {
 	mono_time until =
 		timeout_ms < 0 ? MONO_NEVER : mono_now() + (mono_time)timeout_ms * MONO_MS;
-	uint32_t serial = ++l->last_serial ? l->last_serial : ++l->last_serial;
 	struct header h;
 
-	serial |= 0x80000000u; /* told from serials that the peer gives its own requests */
-	if (!ipc_send(l, verb, serial, parts, n_parts, fds, n_fds))
-		return false;
+	if (!serial || was_early(l, serial, answer))
+		return serial != 0;
 	while (!l->closed) {
 		*answer = (struct ipc_message){0};
 		switch (get(l, &h, answer->fds, &answer->n_fds)) {
@@ -447,6 +474,14 @@ bool ipc_call(struct ipc_link *l, uint32_t verb, const struct span *parts, unsig
 		}
 	}
 	return false;
+}
+
+bool ipc_call(struct ipc_link *l, uint32_t verb, const struct span *parts, unsigned n_parts,
+	      const int *fds, unsigned n_fds, int timeout_ms, struct ipc_message *answer)
+{
+	uint32_t serial = ipc_ask(l, verb, parts, n_parts, fds, n_fds);
+
+	return ipc_await(l, serial, timeout_ms, answer);
 }
 
 /* ---- life ---- */

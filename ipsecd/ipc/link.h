@@ -60,5 +60,10 @@ bool ipc_offer(struct ipc_link *l, uint32_t verb, const struct span *parts, unsi
  * descriptors are the caller's. false: the link is closed or `timeout_ms` (-1: never) is over. */
 bool ipc_call(struct ipc_link *l, uint32_t verb, const struct span *parts, unsigned n_parts,
 	      const int *fds, unsigned n_fds, int timeout_ms, struct ipc_message *answer);
+/* A call in two halves, between which others may be made, but before the loop turns: an answer
+ * that nobody waits for by then is a message like others. 0: the link is closed, or no memory. */
+uint32_t ipc_ask(struct ipc_link *l, uint32_t verb, const struct span *parts, unsigned n_parts,
+		 const int *fds, unsigned n_fds);
+bool ipc_await(struct ipc_link *l, uint32_t serial, int timeout_ms, struct ipc_message *answer);
 
 #endif

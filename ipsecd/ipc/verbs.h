@@ -64,11 +64,12 @@ enum ipc_verb {
 	IPC_PSK_MAC = 192, /* call: struct ipc_mac and octets; answer: struct ipc_mac_answer */
 	IPC_SECRET_HOLD,   /* call: struct ipc_secret and bytes; answer: struct ipc_held */
 	IPC_SECRET_FORGET, /* struct ipc_held */
-	IPC_LOAD,	   /* answer: struct ipc_loaded with a sealed memfd (loaded.h), or text */
-	IPC_LOAD_TAKEN,	   /* struct ipc_loaded: it is in force, and none before it any more */
-	IPC_RESOLVE,	   /* struct ipc_resolve; IPC_RESOLVED follows */
-	IPC_RUN,	   /* struct ipc_script and strings; IPC_RAN follows; helper -> supervisor:
-			      the same, approved */
+	IPC_LOAD, /* struct ipc_load; answer: struct ipc_loaded with a sealed memfd (loaded.h), or
+		     text */
+	IPC_LOAD_TAKEN, /* struct ipc_loaded: it is in force, and none before it any more */
+	IPC_RESOLVE,	/* struct ipc_resolve; IPC_RESOLVED follows */
+	IPC_RUN,	/* struct ipc_script and strings; IPC_RAN follows; helper -> supervisor:
+			   the same, approved */
 	/* ---- helper -> ike ---- */
 	IPC_NEW_VAULT, /* nothing: it has no secret that ike may know by number */
 	IPC_RESOLVED,  /* struct ipc_resolved */

@@ -157,6 +157,8 @@ void conn_default_tunnel_name(struct conn *c);
 void conn_fix_tunnel_ends(struct conn *c);
 /* One device may serve both: they differ in addresses, MTU or MSS only. */
 bool tunnel_config_same_device(const struct tunnel_config *a, const struct tunnel_config *b);
+/* Nothing of the device has to be changed. */
+bool tunnel_config_equal(const struct tunnel_config *a, const struct tunnel_config *b);
 
 /* What a reload has to do for this difference. */
 enum conn_difference {

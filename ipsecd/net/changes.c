@@ -17,6 +17,7 @@ struct changes {
 	ev_io readable;
 	ev_timer told;
 	ev_tstamp last; /* when it was told */
+	bool moved;
 };
 
 static void note(struct changes *c)
@@ -37,10 +38,12 @@ static void on_addr(void *ctx, const struct netlink_addr *addr)
 {
 	struct changes *c = ctx;
 
+	bool ours = c->host.ours(c->host.ctx, addr->ifindex, &addr->prefix.addr);
+
+	c->moved |= !ours;
 	if (addr->removed)
 		c->host.addr_lost(c->host.ctx, &addr->prefix.addr);
-	else if (addr->scope == RT_SCOPE_UNIVERSE &&
-		 !c->host.ours(c->host.ctx, addr->ifindex, &addr->prefix.addr))
+	else if (addr->scope == RT_SCOPE_UNIVERSE && !ours)
 		note(c);
 }
 
@@ -57,7 +60,10 @@ static void on_link(void *ctx, const struct netlink_link *link)
 
 static void on_lost(void *ctx)
 {
-	note(ctx);
+	struct changes *c = ctx;
+
+	c->moved = true;
+	note(c);
 }
 
 static void on_readable(struct ev_loop *loop, ev_io *w, int revents)
@@ -100,6 +106,16 @@ struct changes *changes_open(struct ev_loop *loop, const struct changes_host *ho
 	c->told.data = c->readable.data = c;
 	ev_io_start(loop, &c->readable);
 	return c;
+}
+
+bool changes_moved(struct changes *c)
+{
+	bool moved;
+
+	c->moved |= netlink_monitor_read(c->monitor) != 0;
+	moved = c->moved;
+	c->moved = false;
+	return moved;
 }
 
 void changes_close(struct changes *c)

@@ -20,5 +20,8 @@ struct changes_host {
 
 struct changes *changes_open(struct ev_loop *loop, const struct changes_host *host);
 void changes_close(struct changes *c);
+/* Whether addresses came or went since the last call, or may have: our own doing left out. Reads
+ * what waits, and tells of it as ever. */
+bool changes_moved(struct changes *c);
 
 #endif

@@ -35,18 +35,17 @@ static void give_up(struct remote *r, uint32_t verb, mono_time asked)
 	far_drop_link(r);
 }
 
-bool far_call(struct remote *r, uint32_t verb, const void *body, size_t len, size_t answer_len,
-	      struct span *answer)
+bool far_await(struct remote *r, uint32_t verb, uint32_t serial, size_t answer_len,
+	       struct span *answer)
 {
 	static struct log_limit limit = {.burst = 5};
-	struct span part = span_of(body, len);
 	mono_time asked = mono_now();
 	struct ipc_message m;
 	const char *why;
 
 	if (!r->link)
 		return false;
-	if (!ipc_call(r->link, verb, &part, 1, NULL, 0, r->patience_ms, &m)) {
+	if (!ipc_await(r->link, serial, r->patience_ms, &m)) {
 		give_up(r, verb, asked);
 		return false;
 	}
@@ -61,6 +60,15 @@ bool far_call(struct remote *r, uint32_t verb, const void *body, size_t len, siz
 	}
 	*answer = m.body;
 	return true;
+}
+
+bool far_call(struct remote *r, uint32_t verb, const void *body, size_t len, size_t answer_len,
+	      struct span *answer)
+{
+	struct span part = span_of(body, len);
+	uint32_t serial = r->link ? ipc_ask(r->link, verb, &part, 1, NULL, 0) : 0;
+
+	return far_await(r, verb, serial, answer_len, answer);
 }
 
 bool far_done(struct remote *r, uint32_t verb, const void *body, size_t len, int *error)

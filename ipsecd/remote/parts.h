@@ -14,6 +14,7 @@ struct far_tunnel {
 	uint32_t id;
 	struct tunnel_config config;
 	bool link_set, link_up; /* tunnel_set_link, as asked */
+	uint32_t asked;		/* ahead of tunnel_create; 0: not, or answered */
 	unsigned round;
 	struct dataplane_tunnel_info info;
 	UT_hash_handle hh;
@@ -94,6 +95,9 @@ struct remote {
  * valid until the next call. false: the plane is gone, or does not answer as it has to. */
 bool far_call(struct remote *r, uint32_t verb, const void *body, size_t len, size_t answer_len,
 	      struct span *answer);
+/* The answer to what was asked under this number. */
+bool far_await(struct remote *r, uint32_t verb, uint32_t serial, size_t answer_len,
+	       struct span *answer);
 /* The same for ipc_done; *error is 0 or plane's, its words in r->error. */
 bool far_done(struct remote *r, uint32_t verb, const void *body, size_t len, int *error);
 /* Takes a fresh view of a tunnel. */

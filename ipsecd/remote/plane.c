@@ -69,21 +69,71 @@ static enum dataplane_error plane_error(struct remote *r, int error)
 
 /* ---- tunnels ---- */
 
-bool far_make(struct remote *r, uint32_t verb, const void *body, size_t len, struct far_tunnel *t,
-	      int *error)
+static void take_made(struct remote *r, struct span answer, struct far_tunnel *t, int *error)
 {
 	struct ipc_made made;
-	struct span answer;
 
-	if (!far_call(r, verb, body, len, sizeof(made), &answer))
-		return false;
 	memcpy(&made, answer.ptr, sizeof(made));
 	*error = made.done.error;
 	if (made.done.error)
 		memcpy(r->error, made.done.words, sizeof(r->error));
 	if (t && made.info.tunnel == t->id)
 		far_take_info(t, &made.info, far_round(r));
+}
+
+bool far_make(struct remote *r, uint32_t verb, const void *body, size_t len, struct far_tunnel *t,
+	      int *error)
+{
+	struct span answer;
+
+	if (!far_call(r, verb, body, len, sizeof(struct ipc_made), &answer))
+		return false;
+	take_made(r, answer, t, error);
 	return true;
+}
+
+static struct far_tunnel *tunnel_new(struct remote *r, uint32_t id,
+				     const struct tunnel_config *config)
+{
+	struct far_tunnel *t = calloc(1, sizeof(*t));
+
+	if (!t)
+		return NULL;
+	t->id = id;
+	t->config = *config;
+	t->info.kind = "";
+	memcpy(t->info.name, config->name, sizeof(t->info.name));
+	HASH_ADD(hh, r->tunnels, id, sizeof(t->id), t);
+	if (t->hh.tbl)
+		return t;
+	free(t);
+	return NULL;
+}
+
+/* Asked, and answered while ike does something else. */
+static void far_tunnel_prepare(struct dataplane *d, uint32_t id, const struct tunnel_config *config)
+{
+	const struct ipc_tunnel body = {.tunnel = id, .config = *config};
+	const struct span part = span_of(&body, sizeof(body));
+	struct remote *r = d->remote;
+	struct far_tunnel *t = r->link && !tunnel_of(r, id) ? tunnel_new(r, id, config) : NULL;
+
+	if (t)
+		t->asked = ipc_ask(r->link, IPC_TUNNEL_CREATE, &part, 1, NULL, 0);
+}
+
+/* false: it is to be asked now. */
+static bool was_prepared(struct remote *r, struct far_tunnel *t, const struct tunnel_config *config,
+			 int *error)
+{
+	uint32_t asked = t->asked;
+	struct span answer;
+
+	t->asked = 0;
+	if (!asked || !far_await(r, IPC_TUNNEL_CREATE, asked, sizeof(struct ipc_made), &answer))
+		return false;
+	take_made(r, answer, t, error);
+	return *error != DATAPLANE_OK || tunnel_config_equal(&t->config, config);
 }
 
 static enum dataplane_error far_tunnel_create(struct dataplane *d, uint32_t id,
@@ -94,21 +144,14 @@ static enum dataplane_error far_tunnel_create(struct dataplane *d, uint32_t id,
 	struct remote *r = d->remote;
 	int error = DATAPLANE_OK;
 
-	if (!t) {
-		t = calloc(1, sizeof(*t));
-		if (!t)
-			return say(r, DATAPLANE_NO_MEMORY, "out of memory");
-		t->id = id;
-		t->config = *config;
-		t->info.kind = "";
-		memcpy(t->info.name, config->name, sizeof(t->info.name));
-		HASH_ADD(hh, r->tunnels, id, sizeof(t->id), t);
-		if (!t->hh.tbl) {
-			free(t);
-			return say(r, DATAPLANE_NO_MEMORY, "out of memory");
-		}
-	}
-	far_make(r, IPC_TUNNEL_CREATE, &body, sizeof(body), t, &error);
+	if (!t)
+		t = tunnel_new(r, id, config);
+	if (!t)
+		return say(r, DATAPLANE_NO_MEMORY, "out of memory");
+	if (t->asked)
+		known = NULL;
+	if (!was_prepared(r, t, config, &error))
+		far_make(r, IPC_TUNNEL_CREATE, &body, sizeof(body), t, &error);
 	if (error == DATAPLANE_OK)
 		t->config = *config;
 	else if (!known)
@@ -480,6 +523,7 @@ static void far_tick(struct dataplane *d, mono_time now)
 const struct dataplane_ops far_ops = {
 	.settled = far_settled,
 	.supports = far_supports,
+	.tunnel_prepare = far_tunnel_prepare,
 	.tunnel_create = far_tunnel_create,
 	.tunnel_update = far_tunnel_update,
 	.tunnel_remove = far_tunnel_remove,

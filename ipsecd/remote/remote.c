@@ -145,6 +145,7 @@ static void again_tunnel(struct remote *r, struct far_tunnel *t, struct changes 
 	int error = DATAPLANE_OK;
 
 	t->round = 0;
+	t->asked = 0; /* of another plane */
 	if (far_make(r, IPC_TUNNEL_CREATE, &body, sizeof(body), t, &error) &&
 	    error == DATAPLANE_EXISTS)
 		far_make(r, IPC_TUNNEL_UPDATE, &body, sizeof(body), t, &error);
@@ -210,6 +211,12 @@ static void tell(struct remote *r, const struct changes *changes)
 	}
 }
 
+static void got_on(const struct remote *r)
+{
+	if (r->host.alive)
+		r->host.alive(r->host.ctx);
+}
+
 /* Links last: a device is not UP before it can send. */
 static void again(struct remote *r, struct changes *changes)
 {
@@ -220,12 +227,18 @@ static void again(struct remote *r, struct changes *changes)
 
 	if (r->bind_told)
 		far_bind(r, &gone);
-	HASH_ITER (hh, r->tunnels, t, next)
+	HASH_ITER (hh, r->tunnels, t, next) {
 		again_tunnel(r, t, changes);
-	HASH_ITER (hh, r->children, c, next_child)
+		got_on(r);
+	}
+	HASH_ITER (hh, r->children, c, next_child) {
 		again_child(r, c, changes);
-	HASH_ITER (hh, r->tunnels, t, next)
+		got_on(r);
+	}
+	HASH_ITER (hh, r->tunnels, t, next) {
 		again_link(r, t);
+		got_on(r);
+	}
 	DL_FOREACH (r->addrs, a)
 		far_address(r, a->device, &a->prefix, true, &gone);
 	far_changes(r);

@@ -1,6 +1,6 @@
 # Programs for measuring; not tests, not installed.
 BENCH_TUNNEL_SRC := tests/bench/bench_tunnel.c ipsecd/esp_udp.c $(filter ipsecd/net/udp%,$(NET_SRC)) $(DATAPLANE_SRC) $(CRYPTO_SRC) \
-	ipsecd/model/algorithm.c ipsecd/model/ts.c lib/addr.c lib/buf.c lib/log.c lib/mono.c lib/private_memory.c \
+	ipsecd/model/algorithm.c ipsecd/model/ts.c ipsecd/model/tunnel_config.c lib/addr.c lib/buf.c lib/log.c lib/mono.c lib/private_memory.c \
 	$(NETLINK_SRC)
 
 $(BUILD)/bench/bench_tunnel: $(call objects,$(BENCH_TUNNEL_SRC))

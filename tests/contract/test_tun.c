@@ -311,8 +311,10 @@ static void device_settings(void **state)
 	open_plane(&h);
 	create(&h, 1, &c);
 	knob("/proc/sys/net/ipv4/conf/dp-t/rp_filter", "2\n");
-	knob("/proc/sys/net/ipv6/conf/dp-t/accept_dad", "0\n");
-	knob("/proc/sys/net/ipv6/conf/dp-t/router_solicitations", "0\n");
+	knob("/proc/sys/net/ipv4/conf/dp-t/promote_secondaries", "1\n");
+	knob("/proc/sys/net/ipv6/conf/dp-t/accept_dad", "-1\n"); /* the kernel's: no ARP there */
+	knob("/proc/sys/net/ipv6/conf/dp-t/accept_ra", "0\n");
+	knob("/proc/sys/net/ipv6/conf/dp-t/keep_addr_on_down", "1\n");
 	ops->close(h.plane);
 }
 

@@ -1,14 +1,14 @@
 # The same cases against every data plane; a driver each.
 CONTRACT_SRC := tests/contract/contract.c tests/contract/cases_device.c tests/contract/cases_packet.c \
 	tests/contract/cases_event.c tests/contract/cases_restore.c tests/contract/keeper.c $(DATAPLANE_SRC) $(CRYPTO_SRC) ipsecd/model/algorithm.c \
-	ipsecd/model/ts.c lib/addr.c lib/buf.c lib/log.c lib/mono.c lib/private_memory.c $(NETLINK_SRC)
+	ipsecd/model/ts.c ipsecd/model/tunnel_config.c lib/addr.c lib/buf.c lib/log.c lib/mono.c lib/private_memory.c $(NETLINK_SRC)
 TEST_contract_fake := tests/contract/driver_fake.c $(CONTRACT_SRC)
 LIBS_contract_fake := -lcrypto -lnftnl -lmnl -lev
 TEST_contract_userspace := tests/contract/driver_userspace.c tests/contract/tun_host.c tests/contract/kernel.c $(CONTRACT_SRC)
 LIBS_contract_userspace := -lcrypto -lnftnl -lmnl -lev
 # A plane behind the link between processes: both ends of it.
 LINK_SRC := $(IPC_SRC) $(REMOTE_SRC) $(addprefix ipsecd/,plane_server.c plane_served.c plane_routes.c plane_addrs.c) $(STATE_SRC) lib/crc32c.c $(filter ipsecd/net/udp%,$(NET_SRC)) \
-	$(filter-out %/algorithm.c %/ts.c,$(MODEL_SRC)) lib/words.c lib/sparse.c tests/support/plane_child.c
+	$(filter-out %/algorithm.c %/ts.c %/tunnel_config.c,$(MODEL_SRC)) lib/words.c lib/sparse.c tests/support/plane_child.c
 TEST_contract_remote := tests/contract/driver_remote.c tests/contract/tun_host.c tests/contract/kernel.c $(LINK_SRC) $(CONTRACT_SRC)
 LIBS_contract_remote := -lcrypto -lnftnl -lmnl -lev
 TEST_test_kill := tests/contract/test_kill.c tests/contract/kernel.c $(CONTRACT_SRC)

@@ -9,8 +9,8 @@ FUZZLIBS_fuzz_esp := -lcrypto
 FUZZ_fuzz_quality := tests/fuzz/fuzz_quality.c $(addprefix routed-bridge/,quality.c probe_message.c prefix_list.c) lib/addr.c
 FUZZ_fuzz_icmp := tests/fuzz/fuzz_icmp.c ipsecd/net/icmp_message.c lib/addr.c
 FUZZ_fuzz_udp_frame := tests/fuzz/fuzz_udp_frame.c ipsecd/net/udp_frame.c
-FUZZ_fuzz_ipsec_conf := tests/fuzz/fuzz_ipsec_conf.c $(CONFIG_SRC) $(MODEL_SRC) lib/addr.c lib/words.c
-FUZZ_fuzz_ipsec_secrets := tests/fuzz/fuzz_ipsec_secrets.c $(CONFIG_SRC) $(MODEL_SRC) lib/addr.c lib/words.c
+FUZZ_fuzz_ipsec_conf := tests/fuzz/fuzz_ipsec_conf.c $(CONFIG_SRC) $(MODEL_SRC) lib/addr.c lib/buf.c lib/words.c
+FUZZ_fuzz_ipsec_secrets := tests/fuzz/fuzz_ipsec_secrets.c $(CONFIG_SRC) $(MODEL_SRC) lib/addr.c lib/buf.c lib/words.c
 FUZZ_fuzz_topology := tests/fuzz/fuzz_topology.c topology/file.c topology/locate.c topology/problem.c \
 	topology/model.c topology/check.c topology/plan.c topology/emit_ipsec.c topology/emit_frr.c \
 	topology/emit_bridge.c topology/emit_clab.c topology/emit_diagram.c lib/addr.c lib/words.c

@@ -9,7 +9,9 @@ import re
 import secrets
 import select
 import signal
+import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
 from tests.support.pair import Pair  # noqa: E402
@@ -159,6 +161,72 @@ def killed(pair, name):
     print(f"      seed {SEED}: {kills} kills in {rounds} rounds")
 
 
+class Heard:
+    """What the kernel tells of devices and addresses in our namespace."""
+
+    def __init__(self, pair):
+        self.space, self.path = pair.ours.namespace, os.path.join(pair.folder, "heard")
+        self.fence, self.process = 0, None
+
+    def __enter__(self):
+        with open(self.path, "wb") as file:
+            self.process = subprocess.Popen(["ip", "-n", self.space.name, "-o", "monitor", "link", "address"],
+                                            stdout=file)
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait()
+
+    def lines(self):
+        """All before now: an address of ours is the last one."""
+        self.fence += 1
+        mark = f"10.99.99.{self.fence}"
+        self.space.ip("address", "add", mark + "/32", "dev", "lo")
+
+        def read():
+            with open(self.path, encoding="ascii", errors="replace") as file:
+                lines = file.read().splitlines()
+            return lines if any(mark in line for line in lines) else None
+        return [line for line in until("the fence is heard", read) if " lo " not in line]
+
+    def quiet(self):
+        """Addresses of new devices are told again for some seconds."""
+        seen, since = -1, time.monotonic()
+        while time.monotonic() - since < 3:
+            if len(self.lines()) != seen:
+                seen, since = len(self.lines()), time.monotonic()
+            select.select((), (), (), 0.5)
+        return seen
+
+
+def one_of_them(pair, name, other):
+    """A reload that changes one connection leaves all devices alone, and the others' SAs; one that is
+    taken out goes, and comes again."""
+    daemon, before = pair.ours, pair.ours.ends
+
+    def reload(ends):
+        daemon.write_ends(ends)
+        daemon.control.request("reload-settings")
+
+    def delay(which):
+        return int(daemon.control.stream("list-conns", "list-conn", {"ike": which})[0][which]["dpd_delay"])
+
+    with pair.up(other, daemon), Heard(pair) as heard:
+        spi = daemon.children(other)[0]["spi-in"]
+        reload(before)  # addresses have come since the last one
+        count = heard.quiet()
+        for n in (21, 22):
+            reload([change(end, dpd=n) if end.name == name else end for end in before])
+            check_equal(delay(name), n, "dpddelay of what changed")
+        check_equal(heard.lines()[count:], [], "devices and addresses that are told of")
+        check_equal(daemon.children(other)[0]["spi-in"], spi, "SPI of another one")
+        reload([end for end in before if end.name != other])
+        check(other not in daemon.conns(), f"{other} is there still")
+    reload(before)
+    check(other in daemon.conns(), f"{other} is not there")
+
+
 def main():
     suite = Suite("helper")
     tunnels = []
@@ -177,7 +245,8 @@ def main():
                 ("killed at any moment", killed, pair, "a"),
                 ("reload", reload_secret, pair, "b"),
                 ("a peer's name", by_name, pair, "c"),
-                ("a client's script", foreign_script, pair, "d")):
+                ("a client's script", foreign_script, pair, "d"),
+                ("one of them changes", one_of_them, pair, "b", "c")):
             suite.case(name, function, *args, logs=(pair.ours,))
     return suite.finish()
 

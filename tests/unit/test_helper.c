@@ -303,7 +303,7 @@ static void load(void)
 	char why[100];
 
 	loads_wanted = t.loads + t.unread + 1;
-	assert_true(helper_client_read(t.client, why, sizeof(why)));
+	assert_true(helper_client_read(t.client, true, why, sizeof(why)));
 	turn_until(is_loaded);
 }
 
@@ -482,8 +482,8 @@ static void test_killed_reading(void **state)
 	(void)state;
 	for (unsigned i = 0; i < 5; i++) {
 		loads_wanted = t.loads + 1;
-		assert_true(helper_client_read(t.client, why, sizeof(why)));
-		assert_false(helper_client_read(t.client, why, sizeof(why)));
+		assert_true(helper_client_read(t.client, true, why, sizeof(why)));
+		assert_false(helper_client_read(t.client, true, why, sizeof(why)));
 		helper_again();
 		turn_until(is_loaded);
 		assert_secret(file_secret(), "the first secret");

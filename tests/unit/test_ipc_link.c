@@ -375,6 +375,47 @@ static void calls_that_bring_messages_take_turns(void **state)
 	pthread_join(thread, NULL);
 }
 
+static void answer(const struct fixture *f, uint32_t serial, const char *text)
+{
+	struct raw_header head = {MAGIC, IPC_ANSWER, serial, (uint32_t)strlen(text)};
+	struct iovec iov[2] = {{&head, sizeof(head)}, {(void *)(uintptr_t)text, head.len}};
+	const struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
+
+	assert_true(sendmsg(f->raw, &msg, MSG_NOSIGNAL) > 0);
+}
+
+static void expect(struct fixture *f, uint32_t serial, const char *text)
+{
+	struct ipc_message m;
+
+	assert_true(ipc_await(f->a.link, serial, 1000, &m));
+	assert_int_equal(m.serial, serial);
+	assert_int_equal(m.body.len, strlen(text));
+	assert_memory_equal(m.body.ptr, text, m.body.len);
+}
+
+/* In whatever order, and with another call between them. One that nobody waits for is a message. */
+static void asked_beforehand(void **state)
+{
+	const struct span part = span_of("question", 8);
+	struct fixture *f = *state;
+	uint32_t asked[4];
+
+	for (unsigned i = 0; i < 4; i++) {
+		asked[i] = ipc_ask(f->a.link, 7, &part, 1, NULL, 0);
+		assert_int_not_equal(asked[i], 0);
+	}
+	for (unsigned i = 0; i < 4; i++)
+		answer(f, asked[i], i & 1 ? "odd" : "even");
+	expect(f, asked[2], "even");
+	expect(f, asked[0], "even");
+	expect(f, asked[3], "odd");
+	assert_int_equal(f->a.n_told, 0);
+	run(f);
+	assert_int_equal(f->a.n_told, 1);
+	assert_int_equal(f->a.told[0], IPC_ANSWER);
+}
+
 static void a_call_does_not_wait_for_ever(void **state)
 {
 	struct fixture *f = *state;
@@ -609,6 +650,7 @@ int main(void)
 		RAW(a_call_gets_its_answer),
 		RAW(others_wait_and_keep_their_order),
 		RAW(calls_that_bring_messages_take_turns),
+		RAW(asked_beforehand),
 		RAW(a_call_does_not_wait_for_ever),
 		RAW(the_peer_dies_in_a_call),
 		RAW(garbage_in_a_call),

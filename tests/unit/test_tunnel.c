@@ -428,6 +428,93 @@ static void virtual_addresses(void **ctx)
 	tunnels_set_vips(f->tunnels, 99, vips, 2);
 }
 
+/* ---- what does not change, and what is begun beforehand ---- */
+
+static unsigned updates, removed, prepared, created_id;
+
+static bool as_made_info(struct dataplane *d, uint32_t id, struct dataplane_tunnel_info *out)
+{
+	bool there = dataplane_fake.tunnel_info(d, id, out);
+
+	out->as_made = true;
+	return there;
+}
+
+static enum dataplane_error count_update(struct dataplane *d, uint32_t id,
+					 const struct tunnel_config *config)
+{
+	updates++;
+	return dataplane_fake.tunnel_update(d, id, config);
+}
+
+/* Another keyword of its conn is no reason to touch a device, and nobody is told of it. */
+static void unchanged_device_is_left_alone(void **ctx)
+{
+	struct fixture *f = *ctx;
+	char why[128];
+
+	updates = 0;
+	ops.tunnel_update = count_update;
+	f->conn->dpd_delay++;
+	assert_true(tunnels_ensure(f->tunnels, f->conn, &f->id, why, sizeof(why)));
+	assert_int_equal(updates, 1); /* somebody changed something: as_made is not set */
+	ops.tunnel_info = as_made_info;
+	assert_true(tunnels_ensure(f->tunnels, f->conn, &f->id, why, sizeof(why)));
+	assert_int_equal(updates, 1);
+	f->conn->tunnel.mtu = 1300;
+	assert_true(tunnels_ensure(f->tunnels, f->conn, &f->id, why, sizeof(why)));
+	assert_int_equal(updates, 2);
+}
+
+static void note_prepare(struct dataplane *d, uint32_t id, const struct tunnel_config *config)
+{
+	(void)d;
+	(void)config;
+	assert_true(id > 0);
+	prepared++;
+}
+
+static enum dataplane_error note_create(struct dataplane *d, uint32_t id,
+					const struct tunnel_config *config)
+{
+	created_id = id;
+	return dataplane_fake.tunnel_create(d, id, config);
+}
+
+static enum dataplane_error count_remove(struct dataplane *d, uint32_t id)
+{
+	removed++;
+	return dataplane_fake.tunnel_remove(d, id);
+}
+
+static void begun_beforehand(void **ctx)
+{
+	struct conn *b = conn_new("b-c"), *c = conn_new("c-d");
+	struct fixture *f = *ctx;
+	char why[128];
+	uint32_t id;
+
+	prepared = removed = 0;
+	ops.tunnel_prepare = note_prepare;
+	ops.tunnel_create = note_create;
+	ops.tunnel_remove = count_remove;
+	tunnels_prepare(f->tunnels, f->conn); /* it is there */
+	assert_int_equal(prepared, 0);
+	tunnels_prepare(f->tunnels, b);
+	tunnels_prepare(f->tunnels, b);
+	tunnels_prepare(f->tunnels, c);
+	assert_int_equal(prepared, 2);
+	assert_true(tunnels_ensure(f->tunnels, b, &id, why, sizeof(why)));
+	assert_int_equal(id, created_id);
+	assert_int_equal(id, f->id + 1);
+	tunnels_prepared(f->tunnels); /* c was refused meanwhile */
+	assert_int_equal(removed, 1);
+	assert_true(tunnels_ensure(f->tunnels, c, &id, why, sizeof(why)));
+	assert_int_equal(id, f->id + 3);
+	conn_free(b);
+	conn_free(c);
+}
+
 /* ---- what a former process left ---- */
 
 static struct conn *inheriting(struct fixture *f, bool link_up)
@@ -708,6 +795,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(refused_install_is_not_counted, setup, teardown),
 		cmocka_unit_test_setup_teardown(virtual_addresses, setup, teardown),
 		cmocka_unit_test_setup_teardown(inherited_link_stays_up, setup, teardown),
+		cmocka_unit_test_setup_teardown(unchanged_device_is_left_alone, setup, teardown),
+		cmocka_unit_test_setup_teardown(begun_beforehand, setup, teardown),
 		cmocka_unit_test_setup_teardown(inherited_dormant_stays_dormant, setup, teardown),
 		cmocka_unit_test_setup_teardown(inherited_ends, setup, teardown),
 		cmocka_unit_test_setup_teardown(ours_takes_the_place_of_inherited, setup, teardown),

@@ -12,7 +12,7 @@ TEST_test_proposal := tests/unit/test_proposal.c ipsecd/model/proposal.c ipsecd/
 FORWARD_SRC := $(addprefix ipsecd/dataplane/,forward.c forward_out.c forward_in.c forward_child.c forward_restore.c \
 	forward_aggfrag.c aggfrag_pack.c aggfrag_open.c aggfrag_rate.c \
 	batch.c match.c held.c cut.c coalesce.c checksum.c area.c area_slot.c sadb.c esp.c replay.c inner.c outer.c mtu.c counters.c)
-TEST_test_tunnel := tests/unit/test_tunnel.c ipsecd/tunnel.c ipsecd/tunnel_device.c ipsecd/dataplane/fake.c \
+TEST_test_tunnel := tests/unit/test_tunnel.c ipsecd/tunnel.c ipsecd/tunnel_ahead.c ipsecd/tunnel_device.c ipsecd/dataplane/fake.c \
 	$(FORWARD_SRC) tests/support/crypto_null.c \
 	$(MODEL_SRC) lib/addr.c lib/buf.c lib/log.c lib/words.c
 TEST_test_plane := tests/unit/test_plane.c ipsecd/plane.c ipsecd/offer.c $(MODEL_SRC) lib/addr.c lib/log.c lib/words.c
@@ -60,7 +60,8 @@ TEST_test_forward := tests/unit/test_forward.c tests/support/crypto_null.c $(FOR
 TEST_test_forward_aggfrag := tests/unit/test_forward_aggfrag.c tests/support/packets.c tests/support/crypto_null.c $(FORWARD_SRC) ipsecd/model/algorithm.c ipsecd/model/ts.c lib/addr.c lib/buf.c lib/log.c
 TEST_test_forward_super := tests/unit/test_forward_super.c tests/support/packets.c tests/support/crypto_null.c $(FORWARD_SRC) ipsecd/model/algorithm.c ipsecd/model/ts.c lib/addr.c lib/buf.c lib/log.c
 TEST_test_config := tests/unit/test_config.c tests/support/conn_dump.c $(CONFIG_SRC) $(MODEL_SRC) \
-	lib/addr.c lib/words.c
+	lib/addr.c lib/buf.c lib/words.c
+TEST_test_recall := tests/unit/test_recall.c $(CONFIG_SRC) $(MODEL_SRC) lib/addr.c lib/buf.c lib/words.c
 TEST_test_collide := tests/unit/test_collide.c ipsecd/ike/collide.c
 TEST_test_zapi := tests/unit/test_zapi.c routed-bridge/zapi_version.c routed-bridge/zapi_encode.c \
 	routed-bridge/zapi_parse.c routed-bridge/frr_version.c lib/addr.c lib/buf.c lib/unix_socket.c
