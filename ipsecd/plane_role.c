@@ -8,7 +8,6 @@
 #include "ipsecd/plane_server.h"
 #include "ipsecd/role.h"
 #include "lib/netlink.h"
-#include "lib/slice.h"
 
 #include <errno.h>
 #include <ev.h>
@@ -27,7 +26,6 @@
 #define ADDRESSES     "addresses"
 #define TUN_PREFIX    "tun:"
 #define BARE_PREFIX   "esp"
-#define SLICE_US      100 /* the least that Linux gives */
 
 struct plane_process {
 	const struct options *options;
@@ -320,15 +318,6 @@ static bool open_sockets(struct plane_process *p, char *why, size_t size)
 	return p->udp != NULL;
 }
 
-/* A packet that wakes us is not to wait until those who compute have had their turns, of 1 ms and
- * more by default. */
-static void short_turns(void)
-{
-	if (!slice_set(SLICE_US))
-		log_to(log_default(), LOG_LEVEL_DEBUG, "tun", "",
-		       "no short turns of the scheduler: %s", strerror(errno));
-}
-
 static bool start(void *ctx, char *why, size_t size)
 {
 	struct plane_process *p = ctx;
@@ -340,8 +329,6 @@ static bool start(void *ctx, char *why, size_t size)
 		snprintf(why, size, "no data plane: %s", p->why);
 		return false;
 	}
-	if (p->ops == &dataplane_userspace)
-		short_turns();
 	open_guard(p);
 	open_area(p);
 	if (!open_server(p, why, size) || !open_plane(p, why, size) || !open_sockets(p, why, size))
