@@ -380,6 +380,7 @@ static void secret_forgotten(void *ctx)
 	d->read_again = at + READ_AGAIN;
 	log_to(d->log, LOG_LEVEL_WARN, "cfg", "",
 	       "the helper lost secrets: the configuration is read again");
+	reload_doubt(d->reload); /* also of what the helper counts as unchanged */
 	reload_run(d->reload, 0);
 }
 

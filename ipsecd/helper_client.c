@@ -343,7 +343,8 @@ static void take_loaded(struct helper_client *c, uint64_t generation, int fd)
 	c->host.loaded(c->host.ctx, ok, &config, &errors);
 	if (!ok)
 		return;
-	tell(c, IPC_LOAD_TAKEN, 0, &taken, sizeof(taken));
+	if (!c->loading) /* else it is asked for again, and another one will be in force */
+		tell(c, IPC_LOAD_TAKEN, 0, &taken, sizeof(taken));
 	ask_scripts(c); /* one that knew nothing left them out */
 }
 

@@ -212,23 +212,30 @@ static void mark_unseen(struct known *set)
 
 /* ---- the difference ---- */
 
-static void load_secrets(struct reload *r, struct config *config)
+/* false: not all of them are in. */
+static bool load_secrets(struct reload *r, struct config *config)
 {
+	bool all = true;
+
 	for (unsigned i = 0; i < config->n_secrets; i++) {
 		const struct secret *old;
 		struct secret *s = config->secrets[i];
 		const char *error = "";
 
-		if (!remember(r, &r->secrets, s->unique))
+		if (!remember(r, &r->secrets, s->unique)) {
+			all = false;
 			continue;
+		}
 		old = ike_engine_secret_named(r->host.engine, s->unique);
 		if (old && secret_equal(old, s))
 			continue;
 		config->secrets[i] = NULL;
-		if (!r->host.load_secret(r->host.ctx, s, &error))
-			log_to(r->host.log, LOG_LEVEL_ERROR, "cfg", "", "secret not loaded: %s",
-			       error);
+		if (r->host.load_secret(r->host.ctx, s, &error))
+			continue;
+		log_to(r->host.log, LOG_LEVEL_ERROR, "cfg", "", "secret not loaded: %s", error);
+		all = false;
 	}
+	return all;
 }
 
 /* Nothing is done to a device that is as it should be. */
@@ -378,12 +385,11 @@ static void apply(struct reload *r, struct config *config)
 		mark_unseen(r->secrets);
 	r->host.settings(r->host.ctx, &config->settings);
 	remember_names(r, config);
-	load_secrets(r, config); /* before the conns that need them */
+	r->current = load_secrets(r, config); /* before the conns that need them */
 	keep_conns(r, config);
 	unload_conns(r); /* first: a new conn may want the device of one that is gone */
 	refused = load_conns(r, config);
 	unload_secrets(r);
-	r->current = true;
 	log_to(r->host.log, LOG_LEVEL_NOTICE, "cfg", "",
 	       "configuration in force: %u connections, %u secrets from files%s",
 	       HASH_COUNT(r->conns) - refused, HASH_COUNT(r->secrets),
@@ -451,7 +457,13 @@ void reload_unread(struct reload *r, const char *why)
 {
 	log_to(r->host.log, LOG_LEVEL_ERROR, "cfg", "",
 	       "configuration not loaded: %s; nothing was changed", why);
+	r->current = false; /* who read it may take it for what is in force */
 	finish(r, false, why);
+}
+
+void reload_doubt(struct reload *r)
+{
+	r->current = false;
 }
 
 void reload_run(struct reload *r, uint64_t tag)

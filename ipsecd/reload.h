@@ -56,6 +56,8 @@ void reload_free(struct reload *r);
  * return. Errors in the files are reported to the log, and nothing is changed. Connections
  * loaded by vici stay as they are. */
 void reload_run(struct reload *r, uint64_t tag);
+/* Not all of what is loaded is as it was read: the next reading leaves nothing out. */
+void reload_doubt(struct reload *r);
 /* What host.read asked for. Both are emptied; ok false: `errors` say why. */
 void reload_read(struct reload *r, bool ok, struct config *config, struct config_errors *errors);
 /* ... and when nobody could read them. */

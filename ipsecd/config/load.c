@@ -1,5 +1,6 @@
 /* The file system under the parsers: reading, globbing, permissions. */
 #include "ipsecd/config/errors.h"
+#include "ipsecd/config/lexer.h"
 #include "ipsecd/config/recall.h"
 
 #include <errno.h>
@@ -7,6 +8,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 
 struct files {
@@ -229,56 +231,63 @@ void config_check_scripts(const struct config *config, struct config_errors *err
 
 /* ---- only what changed ---- */
 
+#define SUMMED_FILES 10000 /* with those that are included again and again */
+
 struct summing {
 	struct files *files;
 	struct recall *recall;
-	unsigned depth;
+	unsigned depth, files_left;
 };
 
 static void sum_text(void *ctx, const char *path, struct span text);
 
-/* What is behind the word: the parser is stricter, and it had no objections. */
-static void sum_include(struct summing *s, const char *path, struct span rest)
+/* As ipsec_secrets.c reads it: the first word of an entry, in any case, and one name. */
+static void sum_include(struct summing *s, const char *path, const struct lexer_word *name)
 {
 	char pattern[512];
-	size_t n = 0;
 
-	for (size_t i = 0; i < rest.len && n + 1 < sizeof(pattern); i++) {
-		if (!strchr("\"' \t\r", rest.ptr[i]))
-			pattern[n++] = (char)rest.ptr[i];
+	if (name->text.len >= sizeof(pattern))
+		return;
+	memcpy(pattern, name->text.ptr, name->text.len);
+	pattern[name->text.len] = '\0';
+	if (s->depth >= CONFIG_INCLUDE_MAX || s->files_left == 0) {
+		recall_doubts(s->recall);
+		return;
 	}
-	pattern[n] = '\0';
 	s->depth++;
-	if (n && s->depth < CONFIG_INCLUDE_MAX)
-		include(s->files, pattern, path, sum_text, s);
+	include(s->files, pattern, path, sum_text, s);
 	s->depth--;
 }
 
 static void sum_text(void *ctx, const char *path, struct span text)
 {
 	static const char word[] = "include";
-	const size_t len = sizeof(word) - 1;
-	const uint8_t *p = text.ptr, *end = p + text.len;
 	struct summing *s = ctx;
+	struct lexer lexer = lexer_over(text);
+	struct lexer_token t;
+	bool named = false;
 
+	if (s->files_left == 0) {
+		recall_doubts(s->recall);
+		return;
+	}
+	s->files_left--;
 	recall_secrets(s->recall, span_str(path));
 	recall_secrets(s->recall, text);
-	while (p < end) {
-		const uint8_t *newline = memchr(p, '\n', (size_t)(end - p));
-		const uint8_t *stop = newline ? newline : end;
-
-		while (p < stop && (*p == ' ' || *p == '\t'))
-			p++;
-		if ((size_t)(stop - p) > len && memcmp(p, word, len) == 0)
-			sum_include(s, path, span_of(p + len, (size_t)(stop - p) - len));
-		p = newline ? newline + 1 : end;
+	for (lexer_token(&lexer, &t); t.kind != TOKEN_END; lexer_token(&lexer, &t)) {
+		if (named && !t.starts_entry && t.kind == TOKEN_WORD)
+			sum_include(s, path, &t.word);
+		named = t.starts_entry && t.kind == TOKEN_WORD && !t.word.quoted &&
+			t.word.text.len == sizeof(word) - 1 &&
+			strncasecmp((const char *)t.word.text.ptr, word, sizeof(word) - 1) == 0;
 	}
 }
 
 static bool sum_secrets(const char *file, struct span text, const struct config_reader *reader,
 			struct config *out, struct config_errors *errors)
 {
-	struct summing s = {.files = reader->ctx, .recall = reader->recall};
+	struct summing s = {
+		.files = reader->ctx, .recall = reader->recall, .files_left = SUMMED_FILES};
 
 	(void)out;
 	(void)errors;

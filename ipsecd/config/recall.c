@@ -333,6 +333,12 @@ void recall_secrets(struct recall *r, struct span text)
 		r->secrets = sum(r->secrets, text);
 }
 
+void recall_doubts(struct recall *r)
+{
+	if (r)
+		r->odd = true;
+}
+
 /* ---- what was built ---- */
 
 /* Without a connection in between are those of which none came. */

@@ -31,6 +31,8 @@ bool recall_section(struct recall *r, enum recall_kind kind, struct span name, s
 		    bool includes);
 void recall_refers(struct recall *r, const char *name); /* by also= */
 void recall_secrets(struct recall *r, struct span text);
+/* Not all was summed: nothing is passed over, now or at the next reading. */
+void recall_doubts(struct recall *r);
 /* What was built, before which end is ours is decided, and after. */
 void recall_built(struct recall *r, const struct config *c);
 void recall_oriented(struct recall *r, const struct config *c);

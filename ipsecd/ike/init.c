@@ -542,8 +542,7 @@ void init_make_keys_ahead(struct ike_engine *e)
 	for (h = e->half_open; h; h = h->hh.next) {
 		if (h->sa->state != IKE_SA_HALF_OPEN || h->sa->keys)
 			continue;
-		init_make_keys(e, h->sa);
-		e->underived = true; /* perhaps there is another one */
+		e->underived = init_make_keys(e, h->sa); /* perhaps there is another one */
 		return;
 	}
 }

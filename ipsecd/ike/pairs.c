@@ -177,7 +177,8 @@ void pairs_make(struct ike_engine *e)
 		p->ke = draw(e, s->alg, p->random, p->public_value);
 	if (!p || !p->ke) {
 		s->want = 0; /* not again before somebody asks for one */
-		free(p);
+		if (p)
+			pair_free(e, s->alg, p);
 		return;
 	}
 	p->made = e->now;

@@ -133,7 +133,10 @@ static bool was_prepared(struct remote *r, struct far_tunnel *t, const struct tu
 	if (!asked || !far_await(r, IPC_TUNNEL_CREATE, asked, sizeof(struct ipc_made), &answer))
 		return false;
 	take_made(r, answer, t, error);
-	return *error != DATAPLANE_OK || tunnel_config_equal(&t->config, config);
+	if (*error == DATAPLANE_OK && tunnel_config_equal(&t->config, config))
+		return true;
+	*error = DATAPLANE_OK; /* what was in the way may be gone by now */
+	return false;
 }
 
 static enum dataplane_error far_tunnel_create(struct dataplane *d, uint32_t id,

@@ -212,6 +212,39 @@ static void errors_in_it(void **state)
 	after(DEFAULTS A B, "m | a b");
 }
 
+/* However the parser lets an include of secrets be written. */
+static void secrets_of_other_files(void **state)
+{
+	static const char *const forms[][2] = {{"include ", "\n"},    {"include ", " # more\n"},
+					       {"INCLUDE ", "\n"},    {"include \"", "\"\n"},
+					       {"include\n  ", "\n"}, {"\n\ninclude\t", ""}};
+	char text[256];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
+		snprintf(text, sizeof(text), "%s%s%s", forms[i][0], more, forms[i][1]);
+		write_file(more, SECRET);
+		write_file(secrets, text);
+		begin_with(DEFAULTS A, "m a");
+		assert_string_equal(read_once(false), "m | a");
+		write_file(more, ": PSK \"y\"\n");
+		assert_string_equal(read_once(false), "all");
+	}
+}
+
+/* Each of them includes all of them. */
+static void secrets_that_go_round(void **state)
+{
+	char text[256];
+
+	(void)state;
+	snprintf(text, sizeof(text), "include %s/*\n", dir);
+	write_file(secrets, text);
+	write_file(more, text);
+	write_file(conf, DEFAULTS A);
+	assert_string_equal(read_once(true), "errors");
+}
+
 /* Whatever is in it. */
 static void memo_of_others(void **state)
 {
@@ -245,6 +278,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(two_want_one_thing, setup, teardown),
 		cmocka_unit_test_setup_teardown(other_ends_and_words, setup, teardown),
 		cmocka_unit_test_setup_teardown(errors_in_it, setup, teardown),
+		cmocka_unit_test_setup_teardown(secrets_of_other_files, setup, teardown),
+		cmocka_unit_test_setup_teardown(secrets_that_go_round, setup, teardown),
 		cmocka_unit_test_setup_teardown(memo_of_others, setup, teardown),
 	};
 
