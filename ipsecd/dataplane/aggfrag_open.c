@@ -264,15 +264,16 @@ void aggfrag_open_input(struct aggfrag_open *o, uint64_t seq, uint8_t *payload, 
 
 	if (!o->next)
 		o->next = seq;
+	if (seq >= o->next && (o->held_bytes + len > HELD_BYTES || seq - o->next > GAP_MAX))
+		take_ready(o, seq, &out, now);
+	if (seq >= o->next && seq - o->next > o->window)
+		take_ready(o, seq - o->window, &out, now);
+	/* Given up; or, without a replay window, held already and just taken. */
 	if (seq < o->next) {
 		o->counts[AGGFRAG_LATE]++;
 		take(o, payload, len, true, &out);
 		return;
 	}
-	if (o->held_bytes + len > HELD_BYTES || seq - o->next > GAP_MAX)
-		take_ready(o, seq, &out, now);
-	if (seq - o->next > o->window)
-		take_ready(o, seq - o->window, &out, now);
 	if (seq != o->next) {
 		hold(o, seq, payload, len, now);
 		return;

@@ -148,7 +148,7 @@ void forward_aggfrag_output(struct lane *l, struct sa *sa, struct cut *cut, mono
 
 		if (!at) {
 			l->drops[fits ? DROP_QUEUE : DROP_TOO_BIG] += cut_left(cut);
-			return;
+			break;
 		}
 		cut_next(cut, at, len);
 		if (!aggfrag_pack_put(&a->pack, len))

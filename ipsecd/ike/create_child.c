@@ -506,8 +506,9 @@ void create_child_respond(struct exchange *x)
 				"a new CHILD_SA while the IKE_SA is rekeyed or closed");
 		return;
 	}
-	/* In this IKE_SA there is no older one that could carry packets until the peer has it. */
-	c = create_child_answer(x, general ? general->config : NULL, NULL, true, general);
+	/* Packets go by the general one until the peer has it; where it is the general one, there
+	 * is no older one in this IKE_SA. */
+	c = create_child_answer(x, general ? general->config : NULL, NULL, !general, general);
 	if (!c)
 		return;
 	if (!general && own && own->ops == &create_child_ops && own->child_name &&

@@ -344,7 +344,8 @@ static bool children_busy(const struct ike_sa *sa)
 {
 	const struct exchange_ops *ops = sa->running ? sa->running->ops : NULL;
 
-	return ops == &create_child_ops || ops == &rekey_child_ops || ops == &delete_child_ops;
+	return ops == &create_child_ops || ops == &rekey_child_ops || ops == &delete_child_ops ||
+	       ops == &resource_child_ops;
 }
 
 /* The choice; refuses and returns false when there is none. */

@@ -127,7 +127,9 @@ static bool create_request(struct exchange *x)
 	struct refusal_cause cause;
 	const struct child_config *config = create_child_config(x, &cause);
 	const struct child *general = general_of(x);
-	uint32_t resource = config && general ? resources_free(x->e, general) : 0;
+	uint32_t resource = config && general && x->sa->n_children < IKE_CHILDREN_MAX / 2
+				    ? resources_free(x->e, general)
+				    : 0;
 
 	x->task->collision = 0;
 	if (!resource) {
@@ -167,7 +169,8 @@ static void commit(struct exchange *x, const struct child *general, struct child
 		child_announce(x->e, c, NULL);
 	else if (offer->spi_out != x->task->gone_spi)
 		create_child_undo_at_peer(x);
-	if (c && resources_free(x->e, general)) {
+	/* Upward only: a peer that deletes what it just agreed to is not asked for ever. */
+	if (c && resources_free(x->e, general) > c->resource) {
 		x->task->tries = 0;
 		exchange_wait(x, 0);
 	}

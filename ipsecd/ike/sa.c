@@ -395,7 +395,7 @@ void ike_sa_announce(struct ike_engine *e, struct ike_sa *sa, struct ike_sa *old
 static bool moves_along(const struct task *t)
 {
 	return t->ops == &create_child_ops || t->ops == &rekey_child_ops ||
-	       t->ops == &delete_child_ops;
+	       t->ops == &delete_child_ops || t->ops == &resource_child_ops;
 }
 
 void ike_sa_move_children(struct ike_engine *e, struct ike_sa *from, struct ike_sa *to)

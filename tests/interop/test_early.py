@@ -219,6 +219,13 @@ def forged(pair):
               lambda: pair.ours.counters()["suspect-foreign"] >= foreign + 50)
         check_equal(seen.count("no"), 0, "guesses are no suspicion")
         start, spi, since = time.monotonic(), spi_out(pair), pair.ours.counters()["suspect-too-often"]
+
+        def told_behind_more():
+            for _ in range(10):
+                forge(pair, spi)
+            return seen.count("no")
+
+        until("one is told", told_behind_more, 70)  # the cases before have their pauses, too
         while time.monotonic() < start + 4 or pair.ours.counters()["suspect-too-often"] < since + 50:
             for _ in range(10):
                 forge(pair, spi)

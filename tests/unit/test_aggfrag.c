@@ -532,6 +532,23 @@ static void test_bounded(void **state)
 	assert_true(o.part_room <= 65575);
 }
 
+/* Without a replay window a number comes again, also that of one that is held: it is late when that
+ * one had to be taken for it. */
+static void test_again(void **state)
+{
+	static uint8_t big[65000];
+
+	(void)state;
+	aggfrag_open_init(&o, 4, 10 * MONO_MS);
+	come(10, big, AGGFRAG_HEADER_LEN, 1);
+	for (uint64_t seq = 12; seq < 16; seq++)
+		come(seq, big, sizeof(big), 1);
+	come(15, big, sizeof(big), 1);
+	assert_int_equal(o.n_held, 0);
+	assert_int_equal(o.counts[AGGFRAG_LATE], 1);
+	assert_true(aggfrag_open_expire(&o, MONO_S, take, NULL) == MONO_NEVER);
+}
+
 /* ---- the clock ---- */
 
 static void test_rate(void **state)
@@ -617,6 +634,7 @@ int main(void)
 		CASE(test_cut_anywhere),
 		CASE(test_hostile),
 		CASE(test_bounded),
+		CASE(test_again),
 		CASE(test_rate),
 		cmocka_unit_test(test_words),
 	};
