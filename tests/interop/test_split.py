@@ -17,6 +17,9 @@ from tests.support.suite import Suite, check_equal  # noqa: E402
 from tests.support.tunnel import tunnel  # noqa: E402
 from tests.support.vici import Failed  # noqa: E402
 
+# What a killed plane had read and not yet sent is gone; each of them is killed three times.
+BORNE = {"helper": 0, "plane": 9, "ike": 0}
+
 
 def kill_role(peer, name, times=3):
     for _ in range(times):
@@ -75,7 +78,7 @@ def main():
         pair.ping(NAME)
         for name in ("helper", "plane", "ike"):
             suite.case(f"kill -9 of {name}", survives, pair,
-                       lambda name=name: kill_role(pair.ours, name), logs=logs)
+                       lambda name=name: kill_role(pair.ours, name), BORNE[name], logs=logs)
         suite.case("kill -9 of each new ike", survives, pair, lambda: kill_at_once(pair.ours), logs=logs)
         suite.case("links break", survives, pair, lambda: break_each_link(pair.ours), logs=logs)
         suite.case("upgrade", survives, pair, lambda: upgrade(pair.ours), logs=logs)
@@ -86,7 +89,7 @@ def main():
         pair.both_up(NAME)
         for name in ("helper", "plane", "ike"):
             suite.case(f"with charon: kill -9 of {name}", survives, pair,
-                       lambda name=name: kill_role(pair.ours, name), logs=logs)
+                       lambda name=name: kill_role(pair.ours, name), BORNE[name], logs=logs)
         suite.case("with charon: upgrade", survives, pair, lambda: upgrade(pair.ours), logs=logs)
     with OursWithOurs([tunnel(NAME, 1)], ipsecd_options=SPLIT, setup="keep-on-stop=30s") as pair:
         pair.ours.stop()

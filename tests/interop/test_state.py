@@ -41,6 +41,8 @@ class OursPair(KeptPair):
     def _their_daemon(self, settings, retransmit_timeout):
         return Ipsecd(self.namespaces[1], os.path.join(self.folder, "theirs"))
 
+PATIENCE = 45  # s: a DELETE for an IKE_SA that the peer has not any more is given up after 18
+
 
 def first_exchanges(peer, mark):
     """How many exchanges of IKE_SA_INIT it was part of."""
@@ -67,7 +69,7 @@ def once_more(pair):
 
 def same_sas(pair, name, before, count, mark):
     """The peer must not have noticed; and both go on."""
-    settled(pair, name)
+    settled(pair, name, PATIENCE)
     check_equal(ike_spis(pair.ours, name), before, "SPIs of our IKE SA")
     check_equal(ike_spis(pair.theirs, name), before, "SPIs of their IKE SA")
     pair.ping(name)
@@ -88,14 +90,14 @@ def goes_on(pair, name):
     """Message IDs are right in both directions: rekeying by either, and a delete at the end."""
     with pair.up(name, pair.ours):
         once_more(pair)
-        settled(pair, name)
+        settled(pair, name, PATIENCE)
         for peer in (pair.ours, pair.theirs, pair.ours):
             before = ike_spis(pair.ours, name)
             peer.rekey_ike(name)
             until("new SPIs", lambda before=before: not before & ike_spis(pair.ours, name), 15)
-            settled(pair, name)
+            settled(pair, name, PATIENCE)
             once_more(pair)
-            settled(pair, name)
+            settled(pair, name, PATIENCE)
         pair.ping(name)
 
 
@@ -113,7 +115,7 @@ def amid_exchanges(pair, name):
                 pass  # it is being rekeyed yet
             time.sleep(draw.random() * 0.02)
             once_more(pair)
-        settled(pair, name)
+        settled(pair, name, PATIENCE)
         pair.ping(name)
         check_equal(first_exchanges(pair.theirs, mark), count, "exchanges of IKE_SA_INIT")
 
@@ -239,7 +241,7 @@ def all_is_kept(pair, client_end):
     for name in ("scripted", "client"):
         pair.ours.control.request("rekey", {"ike": name, "reauth": "yes"})
         until("new SPIs", lambda name=name: not before[name] & ike_spis(pair.ours, name), 15)
-        settled(pair, name)
+        settled(pair, name, PATIENCE)
     pair.ours.load([end for end in pair.ours.ends if end.name == "pooled"], ("client",))
     until("down at the end", lambda: ran(pair) == ["up-client", "down-client"])
     check(pair.ours.is_up("client") and pair.ours.is_up("pooled"), "the others stay")
@@ -267,7 +269,7 @@ def script(pair, name):
         until("it is up by its script", lambda: ran(pair)[-1:] == ["up-client"])
         before = len(ran(pair))
         once_more(pair)
-        settled(pair, name)
+        settled(pair, name, PATIENCE)
         pair.ping(name)
         # In one process the CHILD_SA is another one: "down" of the old, "up" of the new one.
         until("down and up", lambda: ran(pair)[before:] == ["down-client", "up-client"])
