@@ -232,7 +232,7 @@ def killed(pair, name):
                 old = peer.roles()["plane"]
                 os.kill(old, signal.SIGKILL)
                 until("a new plane", lambda peer=peer, old=old:
-                      all_roles(peer) and peer.roles()["plane"] != old)
+                      all_roles(peer) and peer.roles().get("plane", old) != old)
                 pinging.go_on(20)
         print(f"      {pinging.lost} of {pinging.sent} pings lost")
         pinging.check_no_loss(3)

@@ -27,7 +27,7 @@ def kill_role(peer, name, times=3):
         old = peer.roles()[name]
         os.kill(old, signal.SIGKILL)
         peer.wait_log(f"{name} (pid {old}) killed by SIGKILL", mark)
-        until(f"a new {name}", lambda: all_roles(peer) and peer.roles()[name] != old)
+        until(f"a new {name}", lambda: all_roles(peer) and peer.roles().get(name, old) != old)
         reconnect(peer)
         one_of_each(peer, NAME)
 
