@@ -82,7 +82,7 @@ class Network:
         os.makedirs(self.sockets)
         for name in self.lab.role("site"):
             site = Site(self.lab, name, self.settings.programs, self.sockets, self.logs,
-                        self.settings.plane)
+                        self.settings.plane, plane.first(self.settings.patient))
             site.prepare()
             self._link_sockets(name)
             self.sites[name] = site

@@ -7,7 +7,6 @@ import shutil
 import signal
 import socket
 
-from plane import first
 from shell import Daemon, LabError, inside, run, say, wait_until
 
 FAILOVER = ("zebra", "ipsecd", "routed-bridge")
@@ -43,8 +42,8 @@ def vty_ask(path, command):
 
 
 class Site:
-    def __init__(self, lab, name, programs, sockets, logs, plane):
-        self.name, self.lab, self.plane = name, lab, plane
+    def __init__(self, lab, name, programs, sockets, logs, plane, first):
+        self.name, self.lab, self.plane, self.first = name, lab, plane, first
         self.namespace = lab.namespace(name)
         self.sockets = os.path.join(sockets, name)
         self.frr = os.path.join(self.sockets, "frr")
@@ -66,7 +65,7 @@ class Site:
     def _start(self, name, words):
         log = os.path.join(self.logs, f"{self.name}-{name}.log")
         if name in FAILOVER:
-            words = first() + words
+            words = self.first + words
         daemon = self.daemons.get(name) or Daemon(f"{name} of {self.name}",
                                                   inside(self.namespace, words), log)
         self.daemons[name] = daemon
@@ -183,7 +182,7 @@ class Site:
     def take_over_ipsecd(self):
         """What a restart is without systemd: the new one gets all from the old one, which ends."""
         old = self.daemons["ipsecd"]
-        words = inside(self.namespace, first() + self._ipsecd_words() + ["--takeover"])
+        words = inside(self.namespace, self.first + self._ipsecd_words() + ["--takeover"])
         new = self.daemons["ipsecd"] = Daemon(old.name, words, old.log)
         new.start()
         old.process.wait(START_SECONDS)
