@@ -95,6 +95,7 @@ bool offer_limit(struct offer *o, struct conn *conn, char *why, size_t size)
 		proposal_list_filter(&child->proposals, &filter);
 		if (child->proposals.n || !wanted.n)
 			continue;
+		child->proposals = wanted; /* who asks again gets the same answer */
 		snprintf(why, size, "child '%s': the %s data plane can do none of %s", child->name,
 			 o->ops->name, proposal_list_format(&wanted, text, sizeof(text)));
 		return false;
