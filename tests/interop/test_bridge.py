@@ -434,6 +434,27 @@ def switched_off_link_detection_is_warned_about():
         s.wait_installed()
 
 
+def it_is_warned_about_when_the_tunnel_comes_later():
+    """zebra tells of the device before the IKE daemon says whose it is."""
+    with Site("a") as s:
+        s.frr.start("zebra")
+        s.vici = FakeVici(s.vici_path)
+        s.tun("tun-ab", "10.9.0.0/31")
+        s.frr.configure_zebra("interface tun-ab", "no link-detect")
+        until("zebra has done so", lambda: "line protocol detection is disabled" in
+              s.frr.vty("zebra", "show interface tun-ab"))
+        for change in ("down", "up"):
+            s.ns.ip("link", "set", "dev", "tun-ab", change)
+        s.start_bridge()
+        s.wait_log("INTERFACE_ADD: tun-ab")
+        check("no link-detect" not in s.log(), "whose device it is was not known yet")
+        s.vici.conn("a-b", "tun-ab")
+        s.up()
+        s.wait_log("tun-ab has 'no link-detect'")
+        s.wait_installed()
+        check_equal(s.log().count("tun-ab has 'no link-detect'"), 1, "said again")
+
+
 def settings_that_defeat_failover_are_warned_about():
     """Each is said once, and once more when it is gone."""
     with Site("a") as s:
@@ -531,6 +552,7 @@ CASES = (
     redistribute_reaches_the_other_bgpd,
     nhrpd_is_warned_about,
     switched_off_link_detection_is_warned_about,
+    it_is_warned_about_when_the_tunnel_comes_later,
     settings_that_defeat_failover_are_warned_about,
     second_bridge_is_refused,
     reload_by_difference,

@@ -492,6 +492,27 @@ static void interfaces_have_generations(void **state)
 	interfaces_free(t);
 }
 
+static void blindness_is_news_once(void **state)
+{
+	struct interfaces *t = interfaces_new();
+	struct zapi_interface sees = report(3, IFF_UP | IFF_RUNNING), blind = sees;
+
+	(void)state;
+	sees.link_detect = true;
+	blind.link_detect = false;
+	assert_false(interfaces_blind_news(t, "tun-ab")); /* not there */
+	interfaces_update(t, ZAPI_INTERFACE_ADD, &blind);
+	assert_true(interfaces_blind_news(t, "tun-ab"));
+	assert_false(interfaces_blind_news(t, "tun-ab"));
+	interfaces_update(t, ZAPI_INTERFACE_ADD, &sees);
+	assert_false(interfaces_blind_news(t, "tun-ab"));
+	interfaces_update(t, ZAPI_INTERFACE_ADD, &blind);
+	assert_true(interfaces_blind_news(t, "tun-ab"));
+	interfaces_update(t, ZAPI_INTERFACE_DELETE, &blind);
+	assert_false(interfaces_blind_news(t, "tun-ab"));
+	interfaces_free(t);
+}
+
 static void vrfs_are_known_by_name(void **state)
 {
 	struct zapi_vrf red = {.table = 1001, .name = "red"},
@@ -544,6 +565,7 @@ int main(void)
 		cmocka_unit_test(notes_move_states),
 		cmocka_unit_test(a_question_tells_what_is_shadowed),
 		cmocka_unit_test(wanted_is_installed_in_the_end),
+		cmocka_unit_test(blindness_is_news_once),
 		cmocka_unit_test(interfaces_have_generations),
 		cmocka_unit_test(vrfs_are_known_by_name),
 	};
