@@ -115,7 +115,6 @@ static void emit_all(struct lane *l, struct sa_aggfrag *a, size_t left, mono_tim
 	for (drop_stuck(l, a); a->pack.used > left; drop_stuck(l, a)) {
 		if (!emit(l, a, false, now)) {
 			aggfrag_pack_free(&a->pack);
-			a->pack.rest = 0;
 			return;
 		}
 	}
@@ -202,7 +201,6 @@ static void hand_over(struct lane *l, struct sa_aggfrag *from, struct sa_aggfrag
 		;
 	if (to->pack.used && !to->rate.interval)
 		wait_for_more(l, to);
-	to->rate.next = from->rate.next;
 	waits_no_more(l, from);
 }
 
@@ -216,9 +214,14 @@ void forward_aggfrag_outbound(struct lane *l, struct sa *sa)
 		time_it(l, sa->aggfrag, 0);
 	if (!leads(sa))
 		return;
-	DL_FOREACH2 (sa->tunnel->newest, s, tunnel_next)
-		if (s->aggfrag && s->aggfrag->pack.used && replaces(sa, s))
+	DL_FOREACH2 (sa->tunnel->newest, s, tunnel_next) {
+		if (!s->aggfrag || !replaces(sa, s))
+			continue;
+		if (s->aggfrag->rate.next > sa->aggfrag->rate.next)
+			sa->aggfrag->rate.next = s->aggfrag->rate.next;
+		if (s->aggfrag->pack.used)
 			hand_over(l, s->aggfrag, sa->aggfrag);
+	}
 	forward_send(l);
 }
 

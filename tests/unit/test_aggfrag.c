@@ -578,6 +578,7 @@ static void test_rate(void **state)
 	p.rate = 0;
 	aggfrag_rate_set(&r, &p, 1500);
 	assert_int_equal(aggfrag_rate_due(&r, 20 * MONO_S), 0);
+	assert_int_equal(aggfrag_rate_queue(&r, &p, 1400), 1 << 20);
 }
 
 static void test_words(void **state)

@@ -421,6 +421,28 @@ static void peer_open(struct esp *by)
 			     span_of(key, sizeof(key)), span_of(NULL, 0), 0x1001, false, true));
 }
 
+/* Nothing of the packet was believed: it may come again. */
+static void without_memory_to_open(void **state)
+{
+	struct crypto_ops poor = crypto_null;
+	struct tap *t = *state;
+	struct sa *sa;
+	struct esp by;
+
+	poor.cipher_new = no_cipher;
+	t->f.host.crypto = &poor;
+	sa = install(t, 1, false);
+	peer_open(&by);
+	early(t, &by, 1, MONO_S);
+	assert_int_equal(t->delivered, 0);
+	assert_int_equal(t->f.lane.drops[DROP_ICV], 1);
+	assert_int_equal(sa->live->stats.drop_icv, 0);
+	sa->in.crypto = sa->out.crypto = &crypto_null;
+	early(t, &by, 1, MONO_S);
+	assert_int_equal(t->delivered, 1);
+	esp_release(&by);
+}
+
 /* A peer sends by its new CHILD_SA before the answer that makes ours has been through the
  * daemon. */
 static void packets_before_their_sa(void **state)
@@ -611,6 +633,7 @@ int main(void)
 		CASE(keys_are_in_the_slot),
 		CASE(idle_ciphers_go),
 		CASE(without_memory_for_a_cipher),
+		CASE(without_memory_to_open),
 		CASE(short_packets_are_padded),
 		CASE(resources_first),
 		CASE(many_children_report_once_each),

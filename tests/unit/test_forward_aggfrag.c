@@ -146,6 +146,18 @@ static void give(uint16_t port, size_t payload, mono_time now)
 	forward_output(&here.f.lane, &here.tunnel, &p, now);
 }
 
+/* A super-packet of the device: `n` such datagrams in one. */
+static void give_super(uint16_t port, size_t payload, unsigned n, mono_time now)
+{
+	struct packet_form f = {.udp = true, .port = port, .payload = n * payload};
+	static uint8_t bytes[PACKET_MAX];
+	struct forward_packet p = {.data = bytes};
+
+	p.len = packet_build(bytes, &f);
+	packet_make_super(bytes, p.len, &f, payload, &p.vnet);
+	forward_output(&here.f.lane, &here.tunnel, &p, now);
+}
+
 static void come_to(struct end *e, unsigned from, unsigned to, mono_time now)
 {
 	const struct endpoint peer = {.addr.family = AF_INET, .port = 4500};
@@ -217,6 +229,45 @@ static void test_path(void **state)
 	assert_int_equal(here.f.lane.drops[DROP_TOO_BIG], 1);
 	come_to(&there, 0, wire.n, 1);
 	assert_int_equal(delivered, 2);
+	end();
+}
+
+/* The queue's size is one for what waits for its turn, and without a rate nothing does. */
+static void test_queue_is_for_a_rate(void **state)
+{
+	uint16_t path = 4000;
+
+	(void)state;
+	begin((struct aggfrag_params){.max_queue = AGGFRAG_QUEUE_MIN});
+	forward_tunnel_mtu(&here.tunnel, path_of, &path);
+	give_super(1, 1372, 3, 1); /* two wait for the third, and all are more than the queue */
+	give(2, 10, 1);
+	forward_flush(&here.f.lane, 1);
+	assert_int_equal(here.f.lane.drops[DROP_QUEUE], 0);
+	come_to(&there, 0, wire.n, 1);
+	assert_int_equal(delivered, 4);
+	assert_int_equal(ports[3], 2);
+	end();
+}
+
+/* The rest of a super-packet has no room, as when memory is out: what was before it leaves all the
+ * same, and makes room. */
+static void test_what_has_room_leaves(void **state)
+{
+	uint16_t path = 4000;
+
+	(void)state;
+	begin((struct aggfrag_params){0});
+	forward_tunnel_mtu(&here.tunnel, path_of, &path);
+	here.tunnel.newest->aggfrag->limit = 4096;
+	for (uint16_t port = 1; port < 5; port++) {
+		give_super(port, 1372, 4, 1);
+		assert_int_equal(here.f.lane.drops[DROP_QUEUE], port * 2);
+		forward_flush(&here.f.lane, 1);
+		assert_int_equal(wire.n, port);
+	}
+	come_to(&there, 0, wire.n, 1);
+	assert_int_equal(delivered, 8);
 	end();
 }
 
@@ -331,6 +382,22 @@ static void test_rekey_under_rate(void **state)
 	end();
 }
 
+/* Nor does the clock show the change where nothing waits. */
+static void test_rekey_of_an_idle_one(void **state)
+{
+	(void)state;
+	begin(steady);
+	run(MONO_S, MONO_S + 15 * MONO_MS);
+	assert_int_equal(wire.n, 2);
+	install(&here, 2, 0x1001, 0x2001, steady);
+	run(MONO_S + 15 * MONO_MS, MONO_S + 20 * MONO_MS);
+	assert_int_equal(wire.n, 2);
+	run(MONO_S + 20 * MONO_MS, 2 * MONO_S);
+	assert_int_equal(wire.n, 100);
+	assert_int_equal(wire.spi[2], 0x2001);
+	end();
+}
+
 /* The plane was killed: CHILD_SAs go on with new streams, and the peer finds them. */
 static void test_begins_anew(void **state)
 {
@@ -354,9 +421,15 @@ static void test_begins_anew(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_nothing_waits),	 cmocka_unit_test(test_path),
-		cmocka_unit_test(test_plain_is_refused), cmocka_unit_test(test_waits_for_lost_ones),
-		cmocka_unit_test(test_constant_rate),	 cmocka_unit_test(test_rekey_under_rate),
+		cmocka_unit_test(test_nothing_waits),
+		cmocka_unit_test(test_path),
+		cmocka_unit_test(test_queue_is_for_a_rate),
+		cmocka_unit_test(test_what_has_room_leaves),
+		cmocka_unit_test(test_plain_is_refused),
+		cmocka_unit_test(test_waits_for_lost_ones),
+		cmocka_unit_test(test_constant_rate),
+		cmocka_unit_test(test_rekey_under_rate),
+		cmocka_unit_test(test_rekey_of_an_idle_one),
 		cmocka_unit_test(test_begins_anew),
 	};
 
