@@ -419,7 +419,7 @@ static bool open_helper(struct daemon *d)
 	return d->helper || fail(d, "the link to the helper", "out of memory");
 }
 
-/* What per-resource-sas=auto is: threads or CPUs that may send at once. */
+/* What per-resource-sas=auto is. Userspace sends by one of them; the peer may send by each. */
 static unsigned processors(void)
 {
 	cpu_set_t set;

@@ -104,7 +104,7 @@ struct aggfrag_rate {
 void aggfrag_rate_set(struct aggfrag_rate *r, const struct aggfrag_params *p, size_t outer);
 /* How many payloads are to be sent now. */
 unsigned aggfrag_rate_due(struct aggfrag_rate *r, mono_time now);
-/* How many bytes of payloads may wait. */
+/* How many bytes of packets may wait. Without a rate p->max_queue means nothing. */
 size_t aggfrag_rate_queue(const struct aggfrag_rate *r, const struct aggfrag_params *p,
 			  size_t size);
 

@@ -42,7 +42,7 @@ size_t aggfrag_rate_queue(const struct aggfrag_rate *r, const struct aggfrag_par
 {
 	uint64_t bytes;
 
-	if (p->max_queue && r->interval) /* without a rate nothing stands in it */
+	if (p->max_queue && r->interval) /* without a rate nothing waits for its turn */
 		return p->max_queue;
 	bytes = r->interval ? QUEUE_TIME / r->interval * size : QUEUE_MAX;
 	return bytes < QUEUE_MIN ? QUEUE_MIN : bytes > QUEUE_MAX ? QUEUE_MAX : (size_t)bytes;

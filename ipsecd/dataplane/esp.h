@@ -3,8 +3,9 @@
  * (RFC 3602, RFC 4868), each with extended sequence numbers or without. Pure: sequence
  * numbers and IVs are given, windows and limits are the caller's.
  *
- * A cipher's context is many times as long as its key: each lane makes its own with the first
- *packet that it has for it, and the contexts of who was idle for a while may be taken away.
+ * A cipher's context is many times as long as its key: it is made for the first packet, and may be
+ * taken away from who was idle for a while. One lane alone uses it; the packet paths have one lane
+ * (lane.h), and the contexts of more are here for when they have.
  *
  *	SPI | sequence (low 32 bits) | IV | inner packet, padding, pad length, next header | ICV */
 #ifndef DETOUR_ESP_H

@@ -1,6 +1,7 @@
 /* What one thread of packet work needs for its packets: counters, what is to be told, the packets
- * on their way out and up. There is one lane yet; nothing that a packet touches is outside of it
- * but the tables of SAs and what an SA has in the area. */
+ * on their way out and up. There is one lane yet, number 0; nothing that a packet touches is
+ * outside of it but the tables of SAs and what an SA has: in the area, its ciphers (esp.h) and
+ * AGGFRAG's packets (forward_aggfrag.h). */
 #ifndef DETOUR_LANE_H
 #define DETOUR_LANE_H
 
@@ -11,7 +12,7 @@
 struct forward;
 
 #define LANE_SENDERS   64
-#define LANE_RESOURCE  1 /* child_sa.resource of its CHILD_SAs: its number + 1 */
+#define LANE_RESOURCE  1 /* child_sa.resource of the one lane's CHILD_SAs */
 #define LANE_UP_COPIES ((size_t)128 << 10)
 
 struct sa_aggfrag;

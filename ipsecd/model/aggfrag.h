@@ -27,7 +27,7 @@ struct aggfrag_params {
 	uint16_t packet_size;	 /* outer IP packets have so many bytes; 0: what the path holds */
 	uint16_t reorder_window; /* payloads; 0: AGGFRAG_WINDOW_DEFAULT */
 	uint32_t drop_time;	 /* microseconds for a missing payload; 0: AGGFRAG_DROP_DEFAULT */
-	uint32_t max_queue;	 /* bytes that may wait for their turn; 0: what leaves in 100 ms */
+	uint32_t max_queue;	 /* with a rate: bytes that may wait; 0: what leaves in 100 ms */
 	uint64_t rate; /* per second, of outer packets; 0: when there is something to send */
 };
 
