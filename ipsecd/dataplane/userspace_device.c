@@ -43,7 +43,7 @@ static uint16_t path_mtu(void *ctx, const struct addr *local, const struct addr 
 }
 
 /* RFC 4301 8.2: what the path holds. Not below what IPv6 needs: on such a path the outer packets
- * are fragmented (RFC 4459 3.1), which udp_socket_df leaves possible. */
+ * are fragmented (RFC 4459 3.1), which net/udp leaves possible. */
 static uint16_t computed_mtu(struct tunnel *t)
 {
 	struct narrowest n = {.nl = t->plane->netlink};
