@@ -39,6 +39,7 @@ static struct {
 	/* what the client said */
 	unsigned loads, unread, forgotten, idle;
 	bool ok;
+	bool not_enough; /* the next reading is not put in force; another one is asked for */
 	struct config config;
 	struct config_errors errors;
 	char why[200];
@@ -180,6 +181,8 @@ static void on_resolved(void *ctx, uint64_t query, unsigned n, const struct addr
 	snprintf(t.why, sizeof(t.why), "%s", why);
 }
 
+static void put_file(const char *name, mode_t mode, const char *format, ...);
+
 static void on_loaded(void *ctx, bool ok, struct config *config, struct config_errors *errors)
 {
 	(void)ctx;
@@ -189,6 +192,11 @@ static void on_loaded(void *ctx, bool ok, struct config *config, struct config_e
 	t.errors = *errors;
 	t.ok = ok;
 	t.loads++;
+	if (t.not_enough) {
+		t.not_enough = false;
+		put_file("ipsec.conf", 0644, "conn gw\n\tlef=192.0.2.1\n");
+		assert_true(helper_client_read(t.client, true, t.why, sizeof(t.why)));
+	}
 }
 
 static void on_unread(void *ctx, const char *why)
@@ -426,6 +434,27 @@ static void test_reload(void **state)
 	t.forgotten = 0;
 	assert_no_secret(first);
 	assert_int_equal(t.forgotten, 1);
+}
+
+/* Until then the secrets are needed that ike has. */
+static void test_reading_not_in_force(void **state)
+{
+	uint64_t first;
+
+	(void)state;
+	load();
+	first = file_secret();
+	put_secret("the second secret");
+	t.not_enough = true;
+	load();
+	loads_wanted++;
+	turn_until(is_loaded);
+	assert_false(t.ok);
+	assert_secret(first, "the first secret");
+	put_conf("/bin/true");
+	load();
+	assert_secret(file_secret(), "the second secret");
+	assert_no_secret(first);
 }
 
 static bool is_forgotten(void)
@@ -698,12 +727,19 @@ int main(int argc, char **argv)
 {
 #define WITH_HELPER(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		WITH_HELPER(test_privileges),	  WITH_HELPER(test_files),
-		WITH_HELPER(test_reload),	  WITH_HELPER(test_errors),
-		WITH_HELPER(test_killed_reading), WITH_HELPER(test_vici_secrets),
-		WITH_HELPER(test_no_oracle),	  WITH_HELPER(test_names),
-		WITH_HELPER(test_scripts),	  WITH_HELPER(test_scripts_once),
-		WITH_HELPER(test_scripts_wait),	  WITH_HELPER(test_lost_vault),
+		WITH_HELPER(test_privileges),
+		WITH_HELPER(test_files),
+		WITH_HELPER(test_reload),
+		WITH_HELPER(test_errors),
+		WITH_HELPER(test_killed_reading),
+		WITH_HELPER(test_vici_secrets),
+		WITH_HELPER(test_no_oracle),
+		WITH_HELPER(test_names),
+		WITH_HELPER(test_scripts),
+		WITH_HELPER(test_scripts_once),
+		WITH_HELPER(test_scripts_wait),
+		WITH_HELPER(test_lost_vault),
+		WITH_HELPER(test_reading_not_in_force),
 	};
 	ev_timer wake;
 

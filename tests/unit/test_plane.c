@@ -150,6 +150,7 @@ static void lacking_is_not_offered(void **state)
 	conn_free(same);
 }
 
+/* As often as it is asked: a new conn's device is asked for ahead, and the conn is loaded then. */
 static void nothing_left_is_refused(void **state)
 {
 	struct offer offer = {.ops = &dataplane_kernel, .log = &sink};
@@ -158,9 +159,12 @@ static void nothing_left_is_refused(void **state)
 
 	(void)state;
 	said[0] = '\0';
-	assert_false(offer_limit(&offer, conn, why, sizeof(why)));
-	assert_string_equal(why, "child 'net': the kernel data plane can do none of "
-				 "ESP:AES_CBC_128/HMAC_SHA2_384_192/NO_EXT_SEQ");
+	for (unsigned i = 0; i < 2; i++) {
+		why[0] = '\0';
+		assert_false(offer_limit(&offer, conn, why, sizeof(why)));
+		assert_string_equal(why, "child 'net': the kernel data plane can do none of "
+					 "ESP:AES_CBC_128/HMAC_SHA2_384_192/NO_EXT_SEQ");
+	}
 	/* AES-CBC was not at fault. */
 	assert_string_equal(said,
 			    "the kernel data plane has no HMAC_SHA2_384_192 here: not offered\n");

@@ -361,6 +361,74 @@ static void one_of_another_kind_is_refused(void **state)
 	assert_true(other);
 }
 
+/* ---- devices that are asked for ahead ---- */
+
+static struct tunnel_config config_named(const char *name)
+{
+	struct tunnel_config config = {.named = true};
+
+	snprintf(config.name, sizeof(config.name), "%s", name);
+	return config;
+}
+
+static void asked_for_ahead(void **state)
+{
+	struct tunnel_config a = config_named("a"), b = config_named("b");
+	struct fixture *f = *state;
+
+	f->ops->tunnel_prepare(f->plane, TUNNEL, &a);
+	f->ops->tunnel_prepare(f->plane, TUNNEL + 1, &b);
+	assert_int_equal(f->ops->tunnel_create(f->plane, TUNNEL + 1, &b), DATAPLANE_OK);
+	assert_int_equal(f->ops->tunnel_create(f->plane, TUNNEL, &a), DATAPLANE_OK);
+	assert_true(info(f, TUNNEL).ifindex > 0);
+	assert_int_equal(info(f, TUNNEL + 1).ifindex, info(f, TUNNEL).ifindex + 1);
+}
+
+/* Its name is free by the time that it is wanted. */
+static void refused_ahead_is_asked_for_again(void **state)
+{
+	struct tunnel_config same = config_named("t7");
+	struct fixture *f = *state;
+	int ifindex;
+
+	create(f, TUNNEL);
+	ifindex = info(f, TUNNEL).ifindex;
+	f->ops->tunnel_prepare(f->plane, TUNNEL + 1, &same);
+	f->ops->tunnel_prepare(f->plane, TUNNEL + 2, &same);
+	assert_int_equal(f->ops->tunnel_create(f->plane, TUNNEL + 1, &same), DATAPLANE_EXISTS);
+	assert_int_equal(f->ops->tunnel_remove(f->plane, TUNNEL), DATAPLANE_OK);
+	assert_int_equal(f->ops->tunnel_create(f->plane, TUNNEL + 2, &same), DATAPLANE_OK);
+	assert_true(info(f, TUNNEL + 2).ifindex > ifindex);
+}
+
+static void asked_for_ahead_and_not_wanted(void **state)
+{
+	struct tunnel_config a = config_named("a");
+	struct fixture *f = *state;
+
+	f->ops->tunnel_prepare(f->plane, TUNNEL, &a);
+	assert_int_equal(f->ops->tunnel_remove(f->plane, TUNNEL), DATAPLANE_OK);
+	assert_int_equal(f->ops->tunnel_create(f->plane, TUNNEL + 1, &a), DATAPLANE_OK);
+	assert_true(info(f, TUNNEL + 1).ifindex > 0);
+}
+
+/* The next one makes it, and it is told that it is there. */
+static void the_plane_dies_before_it_is_wanted(void **state)
+{
+	struct tunnel_config a = config_named("a");
+	struct fixture *f = *state;
+	bool other;
+
+	plane_child_stand_still(f->child, true);
+	f->ops->tunnel_prepare(f->plane, TUNNEL, &a);
+	plane_child_kill(f->child);
+	assert_int_equal(f->ops->tunnel_create(f->plane, TUNNEL, &a), DATAPLANE_OK);
+	new_plane(f, &dataplane_fake);
+	assert_true(connect_to(f, &other));
+	assert_true(info(f, TUNNEL).ifindex > 0);
+	assert_int_equal(events(f, DATAPLANE_DEVICE_CHANGED, 0), 1);
+}
+
 /* ---- ikes that die ---- */
 
 static void a_new_ike_claims_what_it_knows(void **state)
@@ -616,6 +684,10 @@ int main(void)
 		CASE(one_that_does_not_answer_gets_a_new_link),
 		CASE(dies_again_and_again),
 		CASE(one_of_another_kind_is_refused),
+		CASE(asked_for_ahead),
+		CASE(refused_ahead_is_asked_for_again),
+		CASE(asked_for_ahead_and_not_wanted),
+		CASE(the_plane_dies_before_it_is_wanted),
 		CASE(a_new_ike_claims_what_it_knows),
 		CASE(other_numbers_for_the_same_device),
 		CASE(the_same_number_for_another_sa),
