@@ -1,5 +1,6 @@
 /* An address is written down before it is set, so that one which a killed plane has set is known
- * for ours; one that was written down and is not in the kernel is forgotten by the next. */
+ * for ours; one that was written down and is not in the kernel is forgotten by the next. What is
+ * there already is not written down at all. */
 #include "ipsecd/plane_addrs.h"
 #include "ipsecd/routes.h"
 #include "ipsecd/state/store.h"
@@ -188,7 +189,7 @@ bool plane_addrs_has(const struct plane_addrs *p, const char *device, const stru
 
 struct search {
 	const struct prefix *prefix;
-	bool others;
+	bool ours, others;
 };
 
 /* The kernel has an IPv6 address once, whatever its length. */
@@ -199,30 +200,37 @@ static void look_whose(void *ctx, const struct netlink_addr *a)
 			    ? addr_equal(&a->prefix.addr, &s->prefix->addr)
 			    : prefix_equal(&a->prefix, s->prefix);
 
+	s->ours |= same && a->protocol == ROUTES_PROTOCOL;
 	s->others |= same && a->protocol != ROUTES_PROTOCOL;
 }
 
-/* One that is there already is ours only if the kernel says so. */
-static int add_new(struct plane_addrs *p, int ifindex, const struct prefix *prefix, bool *others)
+/* One that somebody sets behind our look is his. */
+static int add_new(struct plane_addrs *p, int ifindex, const struct key *k, bool ours)
 {
-	struct search s = {.prefix = prefix};
-	int e = netlink_addr_add_new(p->netlink, ifindex, prefix, ROUTES_PROTOCOL);
+	struct plane_addr *a;
+	int e;
 
-	if (e != -EEXIST)
-		return e;
-	e = netlink_addr_list(p->netlink, ifindex, look_whose, &s);
-	*others = s.others;
-	if (e || s.others)
-		return e;
-	return netlink_addr_add_as(p->netlink, ifindex, prefix, ROUTES_PROTOCOL);
+	if (HASH_COUNT(p->all) >= PLANE_ADDRS_MAX)
+		return -ENOSPC;
+	a = insert(p, k, p->last_id + 1);
+	if (!a)
+		return -ENOMEM;
+	p->last_id++;
+	a->claimed = true;
+	write_down(p, a);
+	e = ours ? netlink_addr_add_as(p->netlink, ifindex, &k->prefix, ROUTES_PROTOCOL)
+		 : netlink_addr_add_new(p->netlink, ifindex, &k->prefix, ROUTES_PROTOCOL);
+	if (e)
+		forget(p, a);
+	return e == -EEXIST ? 0 : e;
 }
 
 int plane_addrs_add(struct plane_addrs *p, const char *device, const struct prefix *prefix)
 {
 	const struct key k = key_of(device, prefix);
 	struct plane_addr *a = find(p, &k);
+	struct search s = {.prefix = prefix};
 	struct netlink_link link;
-	bool others = false;
 	int e = netlink_link_find(p->netlink, k.device, &link);
 
 	if (e)
@@ -231,18 +239,10 @@ int plane_addrs_add(struct plane_addrs *p, const char *device, const struct pref
 		a->claimed = true;
 		return netlink_addr_add_as(p->netlink, link.ifindex, prefix, ROUTES_PROTOCOL);
 	}
-	if (HASH_COUNT(p->all) >= PLANE_ADDRS_MAX)
-		return -ENOSPC;
-	a = insert(p, &k, p->last_id + 1);
-	if (!a)
-		return -ENOMEM;
-	p->last_id++;
-	a->claimed = true;
-	write_down(p, a);
-	e = add_new(p, link.ifindex, prefix, &others);
-	if (e || others)
-		forget(p, a);
-	return e;
+	e = netlink_addr_list(p->netlink, link.ifindex, look_whose, &s);
+	if (e || s.others)
+		return e;
+	return add_new(p, link.ifindex, &k, s.ours);
 }
 
 static int remove_one(struct plane_addrs *p, struct plane_addr *a)

@@ -8,9 +8,11 @@
 #include <errno.h>
 #include <linux/rtnetlink.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -350,6 +352,78 @@ static void an_address_that_went_is_not_ours(void **state)
 	plane_addrs_free(a);
 }
 
+int __wrap_netlink_addr_add_new(struct netlink *nl, int ifindex, const struct prefix *prefix,
+				uint8_t protocol);
+int __real_netlink_addr_add_new(struct netlink *nl, int ifindex, const struct prefix *prefix,
+				uint8_t protocol);
+
+static enum { LIVES, DIES_BEFORE, DIES_BEHIND } fate;
+
+int __wrap_netlink_addr_add_new(struct netlink *nl, int ifindex, const struct prefix *prefix,
+				uint8_t protocol)
+{
+	int e;
+
+	if (fate == DIES_BEFORE)
+		raise(SIGKILL);
+	e = __real_netlink_addr_add_new(nl, ifindex, prefix, protocol);
+	if (fate == DIES_BEHIND)
+		raise(SIGKILL);
+	return e;
+}
+
+/* false: it was killed. */
+static bool another_plane_adds(const struct prefix *p)
+{
+	pid_t pid = fork();
+	int status;
+
+	assert_true(pid >= 0);
+	if (pid == 0)
+		_exit(plane_addrs_add(plane_with_memory(), "lo", p) != 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status) || WEXITSTATUS(status) == 0);
+	return WIFEXITED(status);
+}
+
+static void killed_amid_it(const char *text)
+{
+	struct prefix p = prefix(text);
+	struct plane_addrs *a;
+
+	plane_addrs_free(plane_with_memory()); /* memory that those to be killed have, too */
+	assert_int_equal(netlink_addr_add(kernel_netlink(), LO, &p), 0);
+	for (fate = LIVES; fate <= DIES_BEHIND; fate++) { /* an operator's stays an operator's */
+		another_plane_adds(&p);
+		a = plane_with_memory();
+		assert_false(plane_addrs_has(a, "lo", &p));
+		plane_addrs_settle(a);
+		expect_addr(&p, 0, 1);
+		plane_addrs_free(a);
+	}
+	assert_int_equal(netlink_addr_remove(kernel_netlink(), LO, &p), 0);
+	fate = DIES_BEFORE;
+	assert_false(another_plane_adds(&p));
+	a = plane_with_memory();
+	assert_false(plane_addrs_has(a, "lo", &p));
+	plane_addrs_free(a);
+	fate = DIES_BEHIND;
+	assert_false(another_plane_adds(&p));
+	fate = LIVES;
+	a = plane_with_memory();
+	assert_true(plane_addrs_has(a, "lo", &p));
+	plane_addrs_settle(a);
+	expect_addr(&p, 0, 0);
+	plane_addrs_free(a);
+}
+
+static void killed_between_memory_and_kernel(void **state)
+{
+	(void)state;
+	killed_amid_it("198.51.100.11/32");
+	killed_amid_it("fd00:7::11/128");
+}
+
 static void what_the_next_ike_does_not_want_goes(void **state)
 {
 	struct prefix wanted = prefix("198.51.100.10/32"), other = prefix("fd00:7::10/128");
@@ -383,6 +457,7 @@ int main(void)
 		cmocka_unit_test(addresses_of_others),
 		cmocka_unit_test(our_addresses_outlive_a_plane),
 		cmocka_unit_test(an_address_that_went_is_not_ours),
+		cmocka_unit_test(killed_between_memory_and_kernel),
 		cmocka_unit_test(what_the_next_ike_does_not_want_goes),
 	};
 

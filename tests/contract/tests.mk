@@ -23,7 +23,7 @@ LIBS_test_netlink_kernel := -lmnl -lpthread
 TEST_test_plane_routes := tests/contract/test_plane_routes.c ipsecd/plane_routes.c ipsecd/plane_addrs.c $(STATE_SRC) lib/crc32c.c \
 	lib/log.c lib/private_memory.c tests/contract/kernel.c \
 	$(NETLINK_SRC) lib/addr.c
-LIBS_test_plane_routes := -lmnl
+LIBS_test_plane_routes := -lmnl -Wl,--wrap=netlink_addr_add_new
 TEST_test_turn_settings := tests/contract/test_turn_settings.c routed-bridge/turn_settings.c tests/contract/kernel.c \
 	$(NETLINK_SRC) lib/addr.c
 LIBS_test_turn_settings := -lmnl
