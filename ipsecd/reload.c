@@ -385,7 +385,10 @@ static void apply(struct reload *r, struct config *config)
 		mark_unseen(r->secrets);
 	r->host.settings(r->host.ctx, &config->settings);
 	remember_names(r, config);
-	r->current = load_secrets(r, config); /* before the conns that need them */
+	r->current = true;
+	/* Before the conns that need them. */
+	if (!load_secrets(r, config))
+		reload_doubt(r);
 	keep_conns(r, config);
 	unload_conns(r); /* first: a new conn may want the device of one that is gone */
 	refused = load_conns(r, config);

@@ -61,6 +61,9 @@ TEST_test_forward_aggfrag := tests/unit/test_forward_aggfrag.c tests/support/pac
 TEST_test_forward_super := tests/unit/test_forward_super.c tests/support/packets.c tests/support/crypto_null.c $(FORWARD_SRC) ipsecd/model/algorithm.c ipsecd/model/ts.c lib/addr.c lib/buf.c lib/log.c
 TEST_test_config := tests/unit/test_config.c tests/support/conn_dump.c $(CONFIG_SRC) $(MODEL_SRC) \
 	lib/addr.c lib/buf.c lib/words.c
+TEST_test_reload := tests/unit/test_reload.c ipsecd/reload.c ipsecd/net/source.c $(NETLINK_SRC) $(CONFIG_SRC) $(MODEL_SRC) \
+	lib/addr.c lib/buf.c lib/log.c lib/words.c
+LIBS_test_reload := -lmnl
 TEST_test_recall := tests/unit/test_recall.c $(CONFIG_SRC) $(MODEL_SRC) lib/addr.c lib/buf.c lib/words.c
 TEST_test_collide := tests/unit/test_collide.c ipsecd/ike/collide.c
 TEST_test_zapi := tests/unit/test_zapi.c routed-bridge/zapi_version.c routed-bridge/zapi_encode.c \

@@ -1,0 +1,431 @@
+/* What a reading by another process may leave out, and when it is asked for all: over an engine
+ * that is a list of names, and readings that are written here. */
+#include "ipsecd/reload.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#define MANY 8
+
+static struct {
+	struct reload *reload;
+	struct conn *conns[MANY];
+	struct secret *secrets[MANY];
+	unsigned reads, done;
+	bool whole; /* the last one was asked so */
+	bool ok;    /* of the last end */
+	bool no_conns, no_secrets, doubt;
+	char log[256]; /* what was done */
+} t;
+
+static void note(const char *what, const char *name)
+{
+	size_t n = strlen(t.log);
+
+	snprintf(t.log + n, sizeof(t.log) - n, "%s%s %s", n ? ", " : "", what, name);
+}
+
+/* ---- the engine ---- */
+
+static struct conn **conn_place(const char *name)
+{
+	struct conn **free_one = NULL;
+
+	for (unsigned i = 0; i < MANY; i++) {
+		if (t.conns[i] && strcmp(t.conns[i]->name, name) == 0)
+			return &t.conns[i];
+		if (!t.conns[i])
+			free_one = &t.conns[i];
+	}
+	assert_non_null(free_one);
+	return free_one;
+}
+
+static struct secret **secret_place(const char *unique)
+{
+	struct secret **free_one = NULL;
+
+	for (unsigned i = 0; i < MANY; i++) {
+		if (t.secrets[i] && strcmp(t.secrets[i]->unique, unique) == 0)
+			return &t.secrets[i];
+		if (!t.secrets[i])
+			free_one = &t.secrets[i];
+	}
+	assert_non_null(free_one);
+	return free_one;
+}
+
+const struct conn *ike_engine_conn_named(const struct ike_engine *e, const char *name)
+{
+	(void)e;
+	return *conn_place(name);
+}
+
+const struct secret *ike_engine_secret_named(const struct ike_engine *e, const char *unique)
+{
+	(void)e;
+	return *secret_place(unique);
+}
+
+/* ---- the host ---- */
+
+static void on_settings(void *ctx, const struct settings *settings)
+{
+	(void)ctx;
+	(void)settings;
+}
+
+static bool on_prepare(void *ctx, struct conn *conn, char *why, size_t size)
+{
+	(void)ctx;
+	(void)conn;
+	(void)why;
+	(void)size;
+	return true;
+}
+
+static bool on_load(void *ctx, struct conn *conn, char *why, size_t size)
+{
+	struct conn **place = conn_place(conn->name);
+
+	(void)ctx;
+	note("load", conn->name);
+	if (t.no_conns) {
+		snprintf(why, size, "the test does not want it");
+		conn_free(conn);
+		return false;
+	}
+	if (*place)
+		conn_free(*place);
+	*place = conn;
+	return true;
+}
+
+static bool on_unload(void *ctx, const char *name, const char **error)
+{
+	struct conn **place = conn_place(name);
+
+	(void)ctx;
+	(void)error;
+	note("unload", name);
+	conn_free(*place);
+	*place = NULL;
+	return true;
+}
+
+static bool on_mend(void *ctx, const struct conn *conn, char *why, size_t size)
+{
+	(void)ctx;
+	(void)why;
+	(void)size;
+	note("mend", conn->name);
+	return true;
+}
+
+static bool on_load_secret(void *ctx, struct secret *secret, const char **error)
+{
+	struct secret **place = secret_place(secret->unique);
+
+	(void)ctx;
+	note("secret", secret->unique);
+	if (t.doubt)
+		reload_doubt(t.reload);
+	if (t.no_secrets) {
+		*error = "the test does not want it";
+		secret_free(secret);
+		return false;
+	}
+	if (*place)
+		secret_free(*place);
+	*place = secret;
+	return true;
+}
+
+static bool on_unload_secret(void *ctx, const char *unique, const char **error)
+{
+	struct secret **place = secret_place(unique);
+
+	(void)ctx;
+	(void)error;
+	note("no secret", unique);
+	secret_free(*place);
+	*place = NULL;
+	return true;
+}
+
+static bool on_read(void *ctx, bool whole, char *why, size_t size)
+{
+	(void)ctx;
+	(void)why;
+	(void)size;
+	t.whole = whole;
+	t.reads++;
+	return true;
+}
+
+static void on_done(void *ctx, uint64_t tag, bool ok, const char *why)
+{
+	(void)ctx;
+	(void)tag;
+	(void)why;
+	t.ok = ok;
+	t.done++;
+}
+
+static int setup(void **state)
+{
+	const struct reload_host host = {.settings = on_settings,
+					 .prepare_conn = on_prepare,
+					 .load_conn = on_load,
+					 .unload_conn = on_unload,
+					 .mend_conn = on_mend,
+					 .load_secret = on_load_secret,
+					 .unload_secret = on_unload_secret,
+					 .read = on_read,
+					 .done = on_done};
+
+	(void)state;
+	memset(&t, 0, sizeof(t));
+	t.reload = reload_new(NULL, &host);
+	return t.reload ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	reload_free(t.reload);
+	for (unsigned i = 0; i < MANY; i++) {
+		if (t.conns[i])
+			conn_free(t.conns[i]);
+		secret_free(t.secrets[i]);
+	}
+	return 0;
+}
+
+/* ---- readings ---- */
+
+/* A letter is a connection, whose text has the digest of its place: an upper-case one is unchanged,
+ * a lower-case one is built. secret: its text, NULL: unchanged. */
+static void comes(const char *conns, const char *secret)
+{
+	struct config_errors errors = {0};
+	struct config c = {.conns = calloc(MANY, sizeof(*c.conns)),
+			   .unchanged = calloc(MANY, sizeof(*c.unchanged)),
+			   .secrets = calloc(1, sizeof(*c.secrets)),
+			   .secrets_unchanged = !secret};
+
+	t.log[0] = '\0';
+	for (const char *p = conns; *p; p++) {
+		char name[] = {(char)(*p | 0x20), '\0'};
+		uint64_t digest = (uint64_t)(p - conns) + 1;
+
+		if (*p == name[0])
+			c.conns[c.n_conns++] =
+				(struct config_conn){.conn = conn_new(name), .digest = digest};
+		else
+			c.unchanged[c.n_unchanged++] =
+				(struct config_unchanged){strdup(name), digest};
+	}
+	if (secret)
+		c.secrets[c.n_secrets++] = secret_new("psk", SECRET_IKE, span_str(secret));
+	reload_read(t.reload, true, &c, &errors);
+}
+
+static void ask(bool whole)
+{
+	unsigned reads = t.reads;
+
+	reload_run(t.reload, 1);
+	assert_int_equal(t.reads, reads + 1);
+	assert_int_equal(t.whole, whole);
+}
+
+/* The last reading is in force, and nobody waits. */
+static void in_force(const char *log)
+{
+	assert_string_equal(t.log, log);
+	assert_int_equal(t.done, 1);
+	assert_true(t.ok);
+	t.done = 0;
+}
+
+/* It was of no use: nothing was done, and all is asked for. */
+static void asked_for_all(void)
+{
+	assert_string_equal(t.log, "");
+	assert_int_equal(t.done, 0);
+	assert_true(t.whole);
+}
+
+static void begin_with(const char *conns, const char *log)
+{
+	ask(true);
+	comes(conns, "x");
+	in_force(log);
+}
+
+static void what_is_left_out_stays(void **state)
+{
+	(void)state;
+	begin_with("ab", "secret psk, load a, load b");
+	ask(false);
+	comes("AB", NULL);
+	in_force("mend a, mend b");
+	ask(false);
+	comes("A", NULL); /* b is gone */
+	in_force("mend a, unload b");
+	ask(false);
+	comes("Ab", NULL);
+	in_force("mend a, load b");
+	ask(false);
+	comes("AB", "y");
+	in_force("secret psk, mend a, mend b");
+}
+
+static void what_is_not_known_is_not_left_out(void **state)
+{
+	(void)state;
+	ask(true);
+	comes("A", NULL); /* of a process before this one */
+	asked_for_all();
+	comes("ab", "x");
+	in_force("secret psk, load a, load b");
+	ask(false);
+	comes("BA", NULL); /* from other texts */
+	asked_for_all();
+	comes("ba", "x");
+	in_force("mend b, mend a");
+}
+
+/* Each time, as long as it can't be loaded. */
+static void a_refused_one_is_not_left_out(void **state)
+{
+	(void)state;
+	begin_with("a", "secret psk, load a");
+	t.no_conns = true;
+	ask(false);
+	comes("Ab", NULL);
+	in_force("mend a, load b");
+	ask(false);
+	comes("AB", NULL);
+	asked_for_all();
+	t.no_conns = false;
+	comes("ab", "x");
+	in_force("mend a, load b");
+	ask(false);
+	comes("AB", NULL);
+	in_force("mend a, mend b");
+}
+
+static void a_secret_that_is_not_in_is_read_again(void **state)
+{
+	(void)state;
+	t.no_secrets = true;
+	begin_with("a", "secret psk, load a");
+	t.no_secrets = false;
+	ask(true);
+	comes("a", "x");
+	in_force("secret psk, mend a");
+	ask(false);
+	comes("A", NULL);
+	in_force("mend a");
+}
+
+static void in_doubt_all_is_read(void **state)
+{
+	(void)state;
+	begin_with("a", "secret psk, load a");
+	reload_doubt(t.reload);
+	ask(true);
+	comes("a", "x");
+	in_force("mend a");
+	ask(false);
+	reload_doubt(t.reload); /* while they are read */
+	comes("A", NULL);
+	asked_for_all();
+	comes("a", "x");
+	in_force("mend a");
+	ask(false);
+}
+
+/* Loading one shows that another one is lost. */
+static void in_doubt_amid_of_it(void **state)
+{
+	(void)state;
+	begin_with("a", "secret psk, load a");
+	t.doubt = true;
+	ask(false);
+	comes("A", "y");
+	in_force("secret psk, mend a");
+	ask(true);
+}
+
+/* Who read it may have it for what is in force. */
+static void behind_one_that_could_not_be_read(void **state)
+{
+	(void)state;
+	begin_with("a", "secret psk, load a");
+	ask(false);
+	reload_unread(t.reload, "the test does not want it");
+	assert_int_equal(t.done, 1);
+	assert_false(t.ok);
+	ask(true);
+}
+
+/* Files with errors change nothing, also of what the next one may leave out. */
+static void behind_errors(void **state)
+{
+	struct config_errors errors = {.n_errors = 1};
+	struct config c = {0};
+
+	(void)state;
+	begin_with("a", "secret psk, load a");
+	ask(false);
+	reload_read(t.reload, false, &c, &errors);
+	assert_int_equal(t.done, 1);
+	assert_false(t.ok);
+	t.done = 0;
+	ask(false);
+	comes("A", NULL);
+	in_force("mend a");
+}
+
+/* What is asked for while they are read is read behind it. */
+static void asked_meanwhile(void **state)
+{
+	(void)state;
+	ask(true);
+	reload_run(t.reload, 2);
+	reload_run(t.reload, 3);
+	assert_int_equal(t.reads, 1);
+	comes("a", "x");
+	assert_int_equal(t.done, 1);
+	assert_int_equal(t.reads, 2);
+	assert_false(t.whole);
+	comes("A", NULL);
+	assert_int_equal(t.done, 3);
+	assert_int_equal(t.reads, 2);
+}
+
+#define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(what_is_left_out_stays),
+		CASE(what_is_not_known_is_not_left_out),
+		CASE(a_refused_one_is_not_left_out),
+		CASE(a_secret_that_is_not_in_is_read_again),
+		CASE(in_doubt_all_is_read),
+		CASE(in_doubt_amid_of_it),
+		CASE(behind_one_that_could_not_be_read),
+		CASE(behind_errors),
+		CASE(asked_meanwhile),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
