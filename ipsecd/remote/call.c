@@ -29,8 +29,7 @@ static void give_up(struct remote *r, uint32_t verb, mono_time asked)
 		return; /* the link has ended, which its callback says */
 	log_to(r->host.log, LOG_LEVEL_ERROR, "tun", "",
 	       "the plane's process does not answer %s in %d ms; what is to be done there waits "
-	       "for a "
-	       "new link",
+	       "for a new link",
 	       ipc_plane_verb_name(verb), r->patience_ms);
 	far_drop_link(r);
 }

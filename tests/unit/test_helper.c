@@ -306,13 +306,18 @@ static bool is_loaded(void)
 	return t.loads + t.unread >= loads_wanted;
 }
 
-static void load(void)
+static void load_as(bool whole)
 {
 	char why[100];
 
 	loads_wanted = t.loads + t.unread + 1;
-	assert_true(helper_client_read(t.client, true, why, sizeof(why)));
+	assert_true(helper_client_read(t.client, whole, why, sizeof(why)));
 	turn_until(is_loaded);
+}
+
+static void load(void)
+{
+	load_as(true);
 }
 
 /* ---- secrets ---- */
@@ -672,6 +677,56 @@ static void test_scripts(void **state)
 	assert_int_equal(times_ran(), 2);
 }
 
+/* Its text is not told again: names and sums are, and what the helper does with it stays. */
+static void expect_unchanged(void)
+{
+	load_as(false);
+	assert_true(t.ok && t.config.secrets_unchanged);
+	assert_int_equal(t.config.n_conns, 0);
+	assert_int_equal(t.config.n_secrets, 0);
+	assert_int_equal(t.config.n_unchanged, 1);
+	assert_string_equal(t.config.unchanged[0].name, "gw");
+	assert_true(t.config.unchanged[0].digest != 0);
+}
+
+static void expect_all(void)
+{
+	load_as(false);
+	assert_true(t.ok && !t.config.secrets_unchanged);
+	assert_int_equal(t.config.n_conns, 1);
+	assert_int_equal(t.config.n_unchanged, 0);
+}
+
+static void test_unchanged(void **state)
+{
+	const char *command = script();
+	uint64_t held, digest;
+
+	(void)state;
+	put_conf(command);
+	expect_all(); /* the first one */
+	held = file_secret();
+	digest = t.config.conns[0].digest;
+	expect_unchanged();
+	assert_int_equal(t.config.unchanged[0].digest, digest);
+	assert_secret(held, "the first secret");
+	run("up-client", command);
+	turn_until(is_idle);
+	assert_int_equal(times_ran(), 1);
+	put_file("ipsec.conf", 0644, "conn gw\n\tlef=192.0.2.1\n");
+	load_as(false);
+	assert_false(t.ok);
+	put_conf(command);
+	expect_unchanged();
+	helper_again(); /* who knows nothing of it */
+	expect_all();
+	expect_unchanged();
+	put_secret("the second secret");
+	expect_all();
+	assert_secret(file_secret(), "the second secret");
+	assert_no_secret(held);
+}
+
 /* One that knows nothing yet refuses nothing: it waits for the files to be read. */
 static void test_scripts_wait(void **state)
 {
@@ -740,6 +795,7 @@ int main(int argc, char **argv)
 		WITH_HELPER(test_scripts_wait),
 		WITH_HELPER(test_lost_vault),
 		WITH_HELPER(test_reading_not_in_force),
+		WITH_HELPER(test_unchanged),
 	};
 	ev_timer wake;
 
