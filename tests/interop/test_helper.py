@@ -227,6 +227,31 @@ def one_of_them(pair, name, other):
     check(other in daemon.conns(), f"{other} is not there")
 
 
+def which_end_is_ours(pair):
+    """It is seen again where this machine has other addresses, and remembered where it has not."""
+    daemon, before, (end, _) = pair.ours, pair.ours.ends, tunnel("e", 9)
+    place = (end.remote + "/32", "dev", "lo")
+
+    def reload(*ends):
+        daemon.write_ends([*before, *ends])
+        daemon.control.request("reload-settings")
+
+    def local_after(*ends):
+        reload(*ends)
+        return daemon.control.stream("list-conns", "list-conn", {"ike": "e"})[0]["e"]["local_addrs"]
+
+    check_equal(local_after(end), [end.local], "ours, where none is")
+    pair.ours.namespace.ip("address", "add", *place)
+    try:
+        check_equal(local_after(end), [end.remote], "ours, where the other one is")
+        check_equal(local_after(change(end, dpd=21)), [end.remote], "ours, with another dpddelay")
+    finally:
+        pair.ours.namespace.ip("address", "del", *place)
+    check_equal(local_after(change(end, dpd=21)), [end.local], "ours, where none is again")
+    reload()
+    check("e" not in daemon.conns(), "e is there still")
+
+
 def main():
     suite = Suite("helper")
     tunnels = []
@@ -246,7 +271,8 @@ def main():
                 ("reload", reload_secret, pair, "b"),
                 ("a peer's name", by_name, pair, "c"),
                 ("a client's script", foreign_script, pair, "d"),
-                ("one of them changes", one_of_them, pair, "b", "c")):
+                ("one of them changes", one_of_them, pair, "b", "c"),
+                ("which end is ours", which_end_is_ours, pair)):
             suite.case(name, function, *args, logs=(pair.ours,))
     return suite.finish()
 
