@@ -7,6 +7,7 @@ import time
 import report
 from measure import (Echo, Probe, RouteWatch, Tracer, heartbeat, kernel_device, leak_counter,
                      loop_counter, wait_for_path)
+from plan import limits
 from shell import LabError, run, say, wait_until
 
 SETTLE_SECONDS = 90  # a new IKE_SA may first wait for a back-off
@@ -225,10 +226,7 @@ class Events:
             text, met = self.wanted(event["path"], flow)
             self._check(label, "path", met(path), text, " -> ".join(path))
         self._check(label, "repeats", result["repeats"] == 0, "none", result["repeats"])
-        for key, most in event.get("expect", {}).items():
-            most = most.get(self.plane) if isinstance(most, dict) else most
-            if most is None:
-                continue
+        for key, most in limits(event.get("expect", {}), self.plane).items():
             self._check(label, key, result[key] <= most, f"at most {most}", result[key])
         result["ok"] = failed == len([c for c in self.checks if not c[2]])
         self.results.append(result)

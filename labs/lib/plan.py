@@ -48,13 +48,23 @@ def _keys(what, found, known):
                        f"{', '.join(sorted(known))}")
 
 
+def _check_limits(what, found, known):
+    _keys(what, found, known)
+    for key, most in found.items():
+        if isinstance(most, dict):
+            _keys(f"{key} in {what}", most, PLANES)
+
+
+def limits(of, plane):
+    """Those for this plane. Each is a number, or one for a plane and another or none for the other."""
+    found = {key: most.get(plane) if isinstance(most, dict) else most for key, most in of.items()}
+    return {key: most for key, most in found.items() if most is not None}
+
+
 def _check_event(event):
     what = f"event '{event.get('name', '?')}'"
     _keys(what, event, EVENT_KEYS)
-    _keys(f"expect of {what}", event.get("expect", {}), EXPECT_KEYS)
-    for key, most in event.get("expect", {}).items():
-        if isinstance(most, dict):
-            _keys(f"{key} of {what}", most, PLANES)
+    _check_limits(f"expect of {what}", event.get("expect", {}), EXPECT_KEYS)
     missing = {"name", "text", "path"} - set(event)
     if missing:
         raise LabError(f"events.json: {what} lacks '{sorted(missing)[0]}'")
@@ -83,10 +93,7 @@ def load(path):
         _keys(f"variant '{variant.get('name', '?')}'", variant, VARIANT_KEYS)
         _check_events(variant["events"])
     for name, goal in plan.get("goals", {}).items():
-        _keys(f"the goal of '{name}'", goal, GOAL_KEYS)
-        for key, most in goal.items():
-            if isinstance(most, dict):
-                _keys(f"{key} of the goal of '{name}'", most, PLANES)
+        _check_limits(f"the goal of '{name}'", goal, GOAL_KEYS)
     return plan
 
 

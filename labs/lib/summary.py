@@ -6,14 +6,6 @@ KINDS = {"lost_worst": "lost: {} at most", "gap_ms_median": "gap: {} ms at most,
          "alarms_worst": "BFD sessions down: {} at most"}
 
 
-def goals_of(goals, plane):
-    """Each is a number, or one for this plane and another or none for the other."""
-    of_it = {name: {key: most.get(plane) if isinstance(most, dict) else most
-                    for key, most in goal.items()} for name, goal in goals.items()}
-    return {name: {key: most for key, most in goal.items() if most is not None}
-            for name, goal in of_it.items()}
-
-
 def summarise(results, goals):
     """One entry for each name, in the order in which they happened first."""
     summary = []
