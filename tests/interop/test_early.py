@@ -226,9 +226,8 @@ def forged(pair):
             return seen.count("no")
 
         until("one is told", told_behind_more, 70)  # the cases before have their pauses, too
-        while time.monotonic() < start + 4 or pair.ours.counters()["suspect-too-often"] < since + 50:
-            for _ in range(10):
-                forge(pair, spi)
+        until("4 s of them, and those that came in a pause are counted", lambda: told_behind_more() and
+              time.monotonic() > start + 4 and pair.ours.counters()["suspect-too-often"] >= since + 50, 30)
         until("each is over", lambda: seen.count("yes") == seen.count("no"))
         took = time.monotonic() - start
         told = seen.count("no")

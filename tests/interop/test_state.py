@@ -24,6 +24,7 @@ from tests.support.tunnel import change, tunnel  # noqa: E402
 
 GOING_ON = "going on from a former process"
 VIPS = "install_virtual_ip = yes"
+PATIENCE = 45  # s: a DELETE for an IKE_SA that the peer has not any more is given up after 18
 
 
 class KeptPair(Pair):
@@ -40,8 +41,6 @@ class OursPair(KeptPair):
 
     def _their_daemon(self, settings, retransmit_timeout):
         return Ipsecd(self.namespaces[1], os.path.join(self.folder, "theirs"))
-
-PATIENCE = 45  # s: a DELETE for an IKE_SA that the peer has not any more is given up after 18
 
 
 def first_exchanges(peer, mark):
