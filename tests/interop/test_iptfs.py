@@ -254,7 +254,7 @@ def required(pair, name):
     mark = pair.ours.log_mark()
     pair.ours.try_initiate(name)
     pair.ours.wait_log("IP-TFS is required (iptfs=require), and the peer does not use it", mark)
-    check(not pair.theirs.children(name), "the peer has no CHILD_SA left")
+    until("the peer has no CHILD_SA left", lambda: not pair.theirs.children(name))
 
 
 def main():

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """TCP and UDP in super-packets through the userspace plane: IPv4 and IPv6 inside and outside,
-offloads of the cable and of the tunnel devices on and off, MTUs of odd sizes, datagrams cut at
+offloads of the cable and of the tunnel devices on and off, MTUs of odd sizes and jumbo frames, datagrams cut at
 every kind of size (UDP_SEGMENT), a host behind the gateway that gets every packet with right
 checksums, and charon's plane, which knows no super-packets, at the other end.
 """
@@ -104,9 +104,10 @@ def sizes_for(largest):
     yield 100, 6301
     yield 511, 511 * 20 + 1
     yield 512, 512 * 64
-    yield largest - 1, (largest - 1) * 30 + 5
-    yield largest, largest * 40 + 1
-    yield largest, largest * 40
+    many = min(40, 65000 // largest)
+    yield largest - 1, (largest - 1) * (many * 3 // 4) + 5
+    yield largest, largest * many + 1
+    yield largest, largest * many
 
 
 def send_datagrams(source, target, mtu, merged):
@@ -304,6 +305,19 @@ def host_gets_right_packets(pair, name):
             check_equal(seen.wrong, [], "packets with wrong checksums")
 
 
+def jumbo(pair, name):
+    """A cable of 9000 bytes: packets and segments of nearly that size, with and without offloads."""
+    for namespace in pair.namespaces[:2]:
+        namespace.ip("link", "set", OUTSIDE, "mtu", "9000")
+    pair.ours.initiate(name)
+    pair.both_up(name)
+    check_equal(mtu_of(pair, name), 8938, "the device's MTU")
+    for setting in ("all on", "cable without", "none"):
+        with Sizes(pair.namespaces[0], OUTSIDE) as seen:
+            with_offloads(pair, name, setting)
+        check(seen.out > 8900, f"{setting}: the longest packet outside was {seen.out}")
+
+
 def tunnels():
     mixed = [tunnel(f"both-in-{outer}", n, outer=outer, inside=(4, 6))
              for n, outer in enumerate((4, 6), 1)]
@@ -337,6 +351,8 @@ def main():
             for setting in ("all on", "none"):
                 suite.case(f"with charon, {name}, {setting}", with_charon, pair, name, setting,
                            logs=(pair.ours, pair.theirs))
+    with OursWithOurs([tunnel("jumbo", 1, inside=(4, 6))]) as pair:
+        suite.case("jumbo frames", jumbo, pair, "jumbo", logs=(pair.ours, pair.theirs))
     return suite.finish()
 
 
