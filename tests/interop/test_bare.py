@@ -4,7 +4,6 @@ through rekeys, kills and starts of the plane; what a NAT or the other end's cho
 nobody to take ESP says so, but not while we are there, nor while our plane is started again."""
 import os
 import re
-import signal
 import socket
 import struct
 import sys
@@ -15,6 +14,7 @@ from tests.support.ipsecd import BINARY, OPTIONS  # noqa: E402
 from tests.support.pair import OursWithOurs  # noqa: E402
 from tests.support.poll import until  # noqa: E402
 from tests.support.rekeying import rekey_child, rekey_ike  # noqa: E402
+from tests.support.replacing import LOST_WITH_PLANE, kill_role  # noqa: E402
 from tests.support.sniffer import ESP, ICMP, ICMPV6, UDP, Sniffer  # noqa: E402
 from tests.support.suite import Suite, check, check_equal  # noqa: E402
 from tests.support.tunnel import change, tunnel  # noqa: E402
@@ -77,11 +77,9 @@ def plane_is_killed(pair, name):
     with Cable(pair.namespaces[1]) as cable, pair.up(name, pair.ours):
         with pair.pinging(name) as pinging:
             for peer in (pair.ours, pair.theirs):
-                old = peer.roles()["plane"]
-                os.kill(old, signal.SIGKILL)
-                until("plane is started again", lambda p=peer, o=old: p.roles().get("plane", o) != o)
+                kill_role(peer, "plane")
                 pinging.go_on(20)
-        pinging.check_no_loss(2)
+        pinging.check_no_loss(2 * LOST_WITH_PLANE)
     check(not cable.refusals and not cable.in_udp, f"ICMP messages: {cable.refusals}")
 
 

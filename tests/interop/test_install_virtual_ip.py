@@ -3,13 +3,13 @@
 the one that install-virtual-ip-on names, as long as the IKE_SA has them.
 """
 import os
-import signal
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
 from tests.support.killing import SPLIT, reconnect  # noqa: E402
 from tests.support.pair import Pair, answered, one_of_each  # noqa: E402
 from tests.support.poll import until  # noqa: E402
+from tests.support.replacing import kill_role  # noqa: E402
 from tests.support.suite import Suite, check, check_equal  # noqa: E402
 from tests.support.tunnel import change, tunnel  # noqa: E402
 
@@ -81,10 +81,7 @@ def kept_over_kills(pair, other):
     until("two virtual addresses", lambda: len(virtual(pair, other)) == 2)
     got = virtual(pair, other)
     for role in ("plane", "ike", "plane"):
-        old = pair.ours.roles()[role]
-        os.kill(old, signal.SIGKILL)
-        until(f"a new {role}", lambda role=role, old=old: len(pair.ours.roles()) == 3 and
-              pair.ours.roles()[role] != old)
+        kill_role(pair.ours, role)
         reconnect(pair.ours)
         one_of_each(pair.ours, NAME)
         ping(pair, got[0])

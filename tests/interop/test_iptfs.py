@@ -18,7 +18,7 @@ from tests.support.netns import socket_of  # noqa: E402
 from tests.support.pair import OursWithOurs, Pair  # noqa: E402
 from tests.support.poll import until  # noqa: E402
 from tests.support.rekeying import rekey_child, rekey_ike, settled  # noqa: E402
-from tests.support.replacing import all_roles  # noqa: E402
+from tests.support.replacing import LOST_WITH_PLANE, kill_role  # noqa: E402
 from tests.support.sniffer import UDP, Sniffer  # noqa: E402
 from tests.support.suite import Suite, check, check_equal  # noqa: E402
 from tests.support.tunnel import change, tunnel  # noqa: E402
@@ -229,13 +229,10 @@ def killed(pair, name):
     for peer in (pair.ours, pair.theirs):
         with pair.pinging(name) as pinging:
             for _ in range(3):
-                old = peer.roles()["plane"]
-                os.kill(old, signal.SIGKILL)
-                until("a new plane", lambda peer=peer, old=old:
-                      all_roles(peer) and peer.roles().get("plane", old) != old)
+                kill_role(peer, "plane")
                 pinging.go_on(20)
         print(f"      {pinging.lost} of {pinging.sent} pings lost")
-        pinging.check_no_loss(3)
+        pinging.check_no_loss(3 * LOST_WITH_PLANE)
     up(pair, name)
     passes(pair, name, 100, 1500)
 

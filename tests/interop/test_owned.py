@@ -5,7 +5,6 @@ likes. Each attempt is refused and told; nobody else notices."""
 import errno
 import os
 import secrets
-import signal
 import socket
 import struct
 import sys
@@ -22,6 +21,7 @@ from tests.support.pair import OursWithOurs, one_of_each  # noqa: E402
 from tests.support.poll import until  # noqa: E402
 from tests.support.process import common_links, memory_has  # noqa: E402
 from tests.support.rekeying import child_spis  # noqa: E402
+from tests.support.replacing import kill_role  # noqa: E402
 from tests.support.sniffer import LinkWatch  # noqa: E402
 from tests.support.suite import Suite, check, check_equal  # noqa: E402
 from tests.support.tunnel import change, tunnel  # noqa: E402
@@ -60,7 +60,7 @@ def unnoticed(pair, but=()):
         for role, pid in pids.items():
             check(role in but or ours.roles()[role] == pid, f"{role} is another one")
         for role in but:
-            kill(ours, role)
+            kill_role(ours, role)
         reconnect(ours)
         for peer in (ours, pair.theirs):
             one_of_each(peer, NAME)
@@ -72,12 +72,6 @@ def unnoticed(pair, but=()):
     check_equal({(o, i) for i, o in child_spis(pair.theirs, NAME)}, spis, "the peer's SPIs")
     check_equal(network(ours), before, "addresses, routes and rules")
     check(not os.path.exists("/tmp/owned"), "a file was made")
-
-
-def kill(peer, role):
-    old = peer.roles()[role]
-    os.kill(old, signal.SIGKILL)
-    until(f"a new {role}", lambda: peer.roles().get(role, old) != old)
 
 
 # ---- ike: system calls ----
@@ -155,7 +149,7 @@ def calls_of_ike(pair):
                 + tries + owner.memory(owned.room), owned)
             owned.call("close", tcp)
             n += netlink(ours, owned)
-        kill(ours, "ike")
+        kill_role(ours, "ike")
         line = ours.wait_log("refused socket (41) 0x11 0x3 0x0", mark)  # the values are told
         check(" error " in line or "error" in line, line)
         n += Owner(ours, "ike").attack(owner.processes(everybody(ours, "ike")) + owner.rights() + owner.surface())

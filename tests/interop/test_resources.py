@@ -4,7 +4,6 @@ ike without losing a packet, of plane with no more than what it had in hand; wit
 them there is the general one alone."""
 import os
 import re
-import signal
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
@@ -13,6 +12,7 @@ from tests.support.ipsecd import BINARY, OPTIONS  # noqa: E402
 from tests.support.killing import reconnect  # noqa: E402
 from tests.support.pair import OursWithOurs, Pair  # noqa: E402
 from tests.support.poll import until  # noqa: E402
+from tests.support.replacing import LOST_WITH_PLANE, kill_role  # noqa: E402
 from tests.support.suite import Suite, check, check_equal  # noqa: E402
 from tests.support.tunnel import change, tunnel  # noqa: E402
 
@@ -61,12 +61,10 @@ def killed(pair, name, role):
     spis = {c["spi-in"] for c in pair.ours.children(name)}
     with pair.pinging(name) as pinging:
         for peer in (pair.ours, pair.theirs):
-            old = peer.roles()[role]
-            os.kill(old, signal.SIGKILL)
-            until(f"{role} is started again", lambda p=peer, o=old: p.roles().get(role, o) != o)
+            kill_role(peer, role)
             reconnect(peer)
             pinging.go_on(20)
-    pinging.check_no_loss(2 if role == "plane" else 0)
+    pinging.check_no_loss(2 * LOST_WITH_PLANE if role == "plane" else 0)
     wait(pair, name, wanted)
     check_equal({c["spi-in"] for c in pair.ours.children(name)}, spis, "the same ones")
 

@@ -12,22 +12,21 @@ from tests.support.killing import SPLIT, reconnect  # noqa: E402
 from tests.support.pair import OursWithOurs, Pair, one_of_each  # noqa: E402
 from tests.support.poll import until  # noqa: E402
 from tests.support.process import break_links  # noqa: E402
-from tests.support.replacing import NAME, Service, all_roles, survives, takeover, upgrade  # noqa: E402
+from tests.support.replacing import (LOST_WITH_PLANE, NAME, Service, all_roles, kill_role, survives,  # noqa: E402
+                                     takeover, upgrade)  # noqa: E402
 from tests.support.suite import Suite, check_equal  # noqa: E402
 from tests.support.tunnel import tunnel  # noqa: E402
 from tests.support.vici import Failed  # noqa: E402
 
-# What a killed plane had read and not yet sent is gone; each of them is killed three times.
-BORNE = {"helper": 0, "plane": 9, "ike": 0}
+KILLS = 3
+BORNE = {"helper": 0, "plane": KILLS * LOST_WITH_PLANE, "ike": 0}
 
 
-def kill_role(peer, name, times=3):
-    for _ in range(times):
+def kill_again_and_again(peer, name):
+    for _ in range(KILLS):
         mark = peer.log_mark()
-        old = peer.roles()[name]
-        os.kill(old, signal.SIGKILL)
+        old = kill_role(peer, name)
         peer.wait_log(f"{name} (pid {old}) killed by SIGKILL", mark)
-        until(f"a new {name}", lambda: all_roles(peer) and peer.roles().get(name, old) != old)
         reconnect(peer)
         one_of_each(peer, NAME)
 
@@ -78,7 +77,7 @@ def main():
         pair.ping(NAME)
         for name in ("helper", "plane", "ike"):
             suite.case(f"kill -9 of {name}", survives, pair,
-                       lambda name=name: kill_role(pair.ours, name), BORNE[name], logs=logs)
+                       lambda name=name: kill_again_and_again(pair.ours, name), BORNE[name], logs=logs)
         suite.case("kill -9 of each new ike", survives, pair, lambda: kill_at_once(pair.ours), logs=logs)
         suite.case("links break", survives, pair, lambda: break_each_link(pair.ours), logs=logs)
         suite.case("upgrade", survives, pair, lambda: upgrade(pair.ours), logs=logs)
@@ -89,7 +88,7 @@ def main():
         pair.both_up(NAME)
         for name in ("helper", "plane", "ike"):
             suite.case(f"with charon: kill -9 of {name}", survives, pair,
-                       lambda name=name: kill_role(pair.ours, name), BORNE[name], logs=logs)
+                       lambda name=name: kill_again_and_again(pair.ours, name), BORNE[name], logs=logs)
         suite.case("with charon: upgrade", survives, pair, lambda: upgrade(pair.ours), logs=logs)
     with OursWithOurs([tunnel(NAME, 1)], ipsecd_options=SPLIT, setup="keep-on-stop=30s") as pair:
         pair.ours.stop()

@@ -1,5 +1,6 @@
 """A program of ours gives way to the next one, in all the ways there are, while packets pass."""
 import os
+import signal
 
 from .ipsecd import BINARY
 from .killing import Ivs, reconnect
@@ -14,10 +15,19 @@ from .suite import check, check_equal
 
 CTL = os.path.join(os.path.dirname(BINARY), "ipsecctl")
 NAME = "net"  # of the tunnel, number 1
+LOST_WITH_PLANE = 3  # a kill: what a plane had read and not yet sent is gone with it
 
 
 def all_roles(peer):
     return sorted(peer.roles()) == ["helper", "ike", "plane"]
+
+
+def kill_role(peer, role):
+    """kill -9; another process has taken its place when this returns. The number of the one before."""
+    old = until(f"the {role} of before", lambda: peer.roles().get(role))
+    os.kill(old, signal.SIGKILL)
+    until(f"another {role}", lambda: all_roles(peer) and peer.roles().get(role, old) != old)
+    return old
 
 
 def survives(pair, what, borne=0, interval="0.001"):
