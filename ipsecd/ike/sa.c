@@ -395,7 +395,8 @@ void ike_sa_announce(struct ike_engine *e, struct ike_sa *sa, struct ike_sa *old
 static bool moves_along(const struct task *t)
 {
 	return t->ops == &create_child_ops || t->ops == &rekey_child_ops ||
-	       t->ops == &delete_child_ops || t->ops == &resource_child_ops;
+	       t->ops == &delete_child_ops || t->ops == &resource_child_ops ||
+	       t->ops == &confirm_ops;
 }
 
 void ike_sa_move_children(struct ike_engine *e, struct ike_sa *from, struct ike_sa *to)
@@ -407,6 +408,7 @@ void ike_sa_move_children(struct ike_engine *e, struct ike_sa *from, struct ike_
 		DL_DELETE(from->children, c);
 		DL_APPEND(to->children, c);
 		c->sa = to;
+		c->asked_by = 0; /* an id of the other IKE_SA, whose exchanges are through */
 	}
 	vips_move(from, to);
 	sa_touch(e, from);
@@ -419,6 +421,8 @@ void ike_sa_move_children(struct ike_engine *e, struct ike_sa *from, struct ike_
 		DL_DELETE(from->tasks, t);
 		DL_APPEND(to->tasks, t);
 	}
+	if (from->running && from->running->ops == &confirm_ops)
+		exchange_enqueue(e, to, &confirm_ops, from->running->child, NULL, 0);
 	exchange_run(e, to);
 }
 
