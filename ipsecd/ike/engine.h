@@ -477,7 +477,7 @@ void ike_engine_each_conn(const struct ike_engine *e,
 	X(aggfrag_refused, "aggfrag-refused")
 /* clang-format on */
 
-#define IKE_NOTIFIES 48 /* error notifies have small numbers (RFC 7296 3.10.1) */
+#define IKE_NOTIFIES 49 /* error notifies have small numbers (RFC 7296 3.10.1) */
 
 struct ike_counters {
 #define IKE_COUNTER_FIELD(field, name) uint64_t field;
