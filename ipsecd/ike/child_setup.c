@@ -241,13 +241,15 @@ static bool better_failure(const struct child_offer *a, const struct child_offer
 	return ra > rb;
 }
 
-/* Best: covers all that is offered and has no CHILD_SA yet. RFC 7296 2.9: the initiator's
- * first choices are in the answer if our policy, that is any child, accepts them. */
-static unsigned rank(const struct ike_sa *sa, const struct child_config *config,
-		     const struct fit *fit)
+/* Best: covers all that is offered and has no CHILD_SA yet, or just the one beside which one for a
+ * resource is wanted. RFC 7296 2.9: the initiator's first choices are in the answer if our policy,
+ * that is any child, accepts them. */
+static unsigned rank(const struct ike_sa *sa, const struct wire_message *in,
+		     const struct child_offer *o, const struct fit *fit)
 {
-	return (fit->whole ? 4u : 0u) + (fit->first ? 2u : 0u) +
-	       (child_usable_named(sa, config->name) ? 0u : 1u) + 1u;
+	return (fit->whole ? 8u : 0u) + (fit->first ? 4u : 0u) +
+	       (resources_general(sa, in, o) ? 2u : 0u) +
+	       (child_usable_named(sa, o->config->name) ? 0u : 1u) + 1u;
 }
 
 bool child_setup_select(struct ike_engine *e, const struct ike_sa *sa,
@@ -267,8 +269,8 @@ bool child_setup_select(struct ike_engine *e, const struct ike_sa *sa,
 		if (only ? config != only : conns_child_held(sa->entry, config->name) == HOLD_PEER)
 			continue;
 		if (try_config(e, sa, in, config, without_ke, &one, &fit)) {
-			if (rank(sa, config, &fit) > best) {
-				best = rank(sa, config, &fit);
+			if (rank(sa, in, &one, &fit) > best) {
+				best = rank(sa, in, &one, &fit);
 				*out = one;
 			}
 		} else if (!best && (better_failure(&one, out) || !out->config)) {
@@ -347,7 +349,7 @@ static void fill(struct ike_engine *e, const struct ike_sa *sa, const struct chi
 	c->suite = offer->suite;
 	c->spi_out = offer->spi_out;
 	c->no_tfc = offer->no_tfc;
-	c->resource = old ? old->resource : offer->resource; /* RFC 9611 4: a rekey keeps it */
+	c->resource = old ? old->resource : offer->resource; /* RFC 9611: a rekey keeps it */
 	c->resources_agreed = offer->resources || (old && old->resources_agreed);
 	c->resources_full = old && old->resources_full;
 	c->aggfrag = offer->aggfrag;

@@ -311,7 +311,7 @@ static void refuse_offer(struct exchange *x, const struct child_offer *offer)
 			offer->detail);
 }
 
-/* RFC 9611 5.2: not NO_ADDITIONAL_SAS, which would speak of other selectors, too. */
+/* RFC 9611: not NO_ADDITIONAL_SAS, which would speak of other selectors, too. */
 static bool has_resource(struct exchange *x, const struct child *general)
 {
 	if (!general || resources_free(x->e, general))
@@ -322,11 +322,12 @@ static bool has_resource(struct exchange *x, const struct child *general)
 }
 
 struct child *create_child_answer(struct exchange *x, const struct child_config *only,
-				  struct child *old, bool outbound, const struct child *general)
+				  struct child *old, bool outbound)
 {
 	uint8_t nonce[IKE_NONCE_LEN], shared[ALGORITHM_SHARED_MAX],
 		public_value[ALGORITHM_PUBLIC_MAX];
 	struct span own = span_of(nonce, sizeof(nonce));
+	const struct child *general;
 	struct child_offer offer;
 	struct child *c;
 
@@ -336,11 +337,15 @@ struct child *create_child_answer(struct exchange *x, const struct child_config 
 				"the IKE_SA has as many CHILD_SAs as it may have");
 		return NULL;
 	}
+	if (!child_setup_select(x->e, x->sa, x->in, only, false, &offer) ||
+	    (old && !child_setup_keeps(x->sa, old, &offer))) {
+		refuse_offer(x, &offer);
+		return NULL;
+	}
+	general = old ? NULL : resources_general(x->sa, x->in, &offer);
 	if (!has_resource(x, general))
 		return NULL;
-	if (!child_setup_select(x->e, x->sa, x->in, only, false, &offer) ||
-	    (old && !child_setup_keeps(x->sa, old, &offer)) ||
-	    (general && !resources_same(general, &offer))) {
+	if (general && !resources_same(general, &offer)) {
 		refuse_offer(x, &offer);
 		return NULL;
 	}
@@ -353,7 +358,9 @@ struct child *create_child_answer(struct exchange *x, const struct child_config 
 	c = child_setup_commit(
 		x->e, x->sa, &offer, x->in->nonce, own,
 		span_of(shared, offer.suite.ke ? offer.suite.ke->shared_len : 0), false,
-		outbound && duplicates_may_send(x->sa, offer.config, &offer.remote_ts), old);
+		/* Packets go by the general one until the peer has one for a resource. */
+		outbound && !general && duplicates_may_send(x->sa, offer.config, &offer.remote_ts),
+		old);
 	explicit_bzero(shared, sizeof(shared));
 	if (!c) {
 		exchange_refuse(x, NOTIFY_TEMPORARY_FAILURE, span_of(NULL, 0),
@@ -496,7 +503,6 @@ const struct exchange_ops create_child_ops = {
 
 void create_child_respond(struct exchange *x)
 {
-	const struct child *general = resources_general(x->sa, x->in);
 	struct task *own = x->sa->running;
 	struct child *c;
 
@@ -506,12 +512,11 @@ void create_child_respond(struct exchange *x)
 				"a new CHILD_SA while the IKE_SA is rekeyed or closed");
 		return;
 	}
-	/* Packets go by the general one until the peer has it; where it is the general one, there
-	 * is no older one in this IKE_SA. */
-	c = create_child_answer(x, general ? general->config : NULL, NULL, !general, general);
+	/* In this IKE_SA there is no older one that could carry packets until the peer has it. */
+	c = create_child_answer(x, NULL, NULL, true);
 	if (!c)
 		return;
-	if (!general && own && own->ops == &create_child_ops && own->child_name &&
+	if (!c->resource && own && own->ops == &create_child_ops && own->child_name &&
 	    strcmp(own->child_name, c->config->name) == 0)
 		create_child_meet(own, c);
 	child_announce(x->e, c, NULL);

@@ -52,10 +52,10 @@ const struct child_config *create_child_config(const struct exchange *x,
 
 /* ---- responder ---- */
 
-/* Negotiates, installs, writes the response SA Nr [KEr] TSi TSr [N(SA_RESOURCE_INFO)]. `general`:
- * it is one for a resource beside that one, or NULL. NULL: it was refused, and nothing changed. */
+/* Negotiates, installs, writes the response SA Nr [KEr] TSi TSr [N(SA_RESOURCE_INFO)]. One for a
+ * resource does not send yet. NULL: it was refused, and nothing changed. */
 struct child *create_child_answer(struct exchange *x, const struct child_config *only,
-				  struct child *old, bool outbound, const struct child *general);
+				  struct child *old, bool outbound);
 /* Our half of a KE for the group of x->in->ke. false: refused; a value that is none ends the
  * IKE_SA (RFC 6989, RFC 7296 2.21.3). */
 bool create_child_answer_ke(struct exchange *x, const struct algorithm_ke *alg,

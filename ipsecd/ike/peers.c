@@ -565,7 +565,7 @@ void peers_child_gone(struct ike_engine *e, struct child *c, enum ike_reason rea
 	struct conn_entry *entry = sa->entry;
 	const struct child_config *now;
 
-	/* One for a resource may go alone (RFC 9611 4): what it did is done by others. */
+	/* One for a resource may go alone (RFC 9611): what it did is done by others. */
 	if (!ike_sa_usable(sa) || sa->redundant || c->resource || !may_start(e, entry))
 		return;
 	now = conn_child(entry->version->conn, c->config->name);

@@ -337,7 +337,7 @@ static void answer(struct exchange *x, struct child *old, bool collision)
 				"a rekey of a child that is no longer configured");
 		return;
 	}
-	c = create_child_answer(x, config, old, false, NULL);
+	c = create_child_answer(x, config, old, false);
 	if (!c)
 		return;
 	if (!collision) {

@@ -26,7 +26,7 @@ void resources_put(struct ike_engine *e, struct wire_writer *w, const struct chi
 
 	if (!has_resources(e, config))
 		return;
-	/* RFC 9611 4: MAY be empty; what is in it is for debugging only. */
+	/* RFC 9611: MAY be empty; what is in it is for debugging only. */
 	be32_set(id, resource);
 	wire_put_notify(w, PROTOCOL_NONE, NOTIFY_SA_RESOURCE_INFO, span_of(NULL, 0),
 			span_of(id, resource ? sizeof(id) : 0));
@@ -46,14 +46,14 @@ static unsigned wanted(const struct ike_engine *e, const struct child_config *co
 							 : config->resources;
 }
 
-static bool overlap(const struct ts_list *a, const struct ts_list *b)
+static bool has_selectors(const struct child *c, const struct ts_list *local,
+			  const struct ts_list *remote)
 {
-	struct ts_list both;
-
-	return ts_narrow(a, b, &both) > 0;
+	return ts_list_equal(c->local_ts, local) && ts_list_equal(c->remote_ts, remote);
 }
 
-const struct child *resources_general(const struct ike_sa *sa, const struct wire_message *in)
+const struct child *resources_general(const struct ike_sa *sa, const struct wire_message *in,
+				      const struct child_offer *offer)
 {
 	const struct child *c;
 
@@ -61,31 +61,38 @@ const struct child *resources_general(const struct ike_sa *sa, const struct wire
 		return NULL;
 	DL_FOREACH (sa->children, c) {
 		if (child_usable(c) && !c->redundant && !c->resource && c->resources_agreed &&
-		    c->config->resources && overlap(c->local_ts, &in->tsr) &&
-		    overlap(c->remote_ts, &in->tsi))
+		    strcmp(c->config->name, offer->config->name) == 0 &&
+		    has_selectors(c, &offer->local_ts, &offer->remote_ts))
 			return c;
 	}
 	return NULL;
 }
 
+/* A peer may have several children inside one of ours. */
 static bool has(const struct child *general, uint32_t resource)
 {
 	const struct child *c;
 
 	DL_FOREACH (general->sa->children, c) {
 		if (c->resource == resource && child_usable(c) && !c->redundant &&
-		    strcmp(c->config->name, general->config->name) == 0)
+		    strcmp(c->config->name, general->config->name) == 0 &&
+		    has_selectors(c, general->local_ts, general->remote_ts))
 			return true;
 	}
 	return false;
 }
 
-uint32_t resources_free(const struct ike_engine *e, const struct child *general)
+static uint32_t free_from(const struct ike_engine *e, const struct child *general, uint32_t first)
 {
-	for (uint32_t r = 1; r <= wanted(e, general->config); r++)
+	for (uint32_t r = first; r <= wanted(e, general->config); r++)
 		if (!has(general, r))
 			return r;
 	return 0;
+}
+
+uint32_t resources_free(const struct ike_engine *e, const struct child *general)
+{
+	return free_from(e, general, 1);
 }
 
 bool resources_same(const struct child *general, struct child_offer *out)
@@ -94,8 +101,7 @@ bool resources_same(const struct child *general, struct child_offer *out)
 		     general->suite.integ == out->suite.integ &&
 		     general->suite.esn == out->suite.esn;
 
-	if (suite && ts_list_equal(general->local_ts, &out->local_ts) &&
-	    ts_list_equal(general->remote_ts, &out->remote_ts))
+	if (suite && has_selectors(general, &out->local_ts, &out->remote_ts))
 		return true;
 	out->error = suite ? NOTIFY_TS_UNACCEPTABLE : NOTIFY_NO_PROPOSAL_CHOSEN;
 	out->reason = suite ? IKE_REASON_TS_UNACCEPTABLE : IKE_REASON_NO_PROPOSAL;
@@ -122,14 +128,29 @@ static struct child *general_of(const struct exchange *x)
 	return x->task->child_name ? child_usable_named(x->sa, x->task->child_name) : NULL;
 }
 
+/* What t asked for last, which is in its SPI (engine_new_resource_spi); 0: nothing yet. */
+static uint32_t asked_for(const struct task *t)
+{
+	return t->spi ? (t->spi & 0xff) + 1 : 0;
+}
+
+/* Upward only, so that a peer that deletes what it just agreed to is not asked for ever; the same
+ * one again where the peer said that it can't now. */
+static uint32_t next_one(const struct exchange *x, const struct child *general)
+{
+	const struct task *t = x->task;
+
+	if (x->sa->n_children >= IKE_CHILDREN_MAX / 2)
+		return 0;
+	return free_from(x->e, general, asked_for(t) + (t->tries ? 0 : 1));
+}
+
 static bool create_request(struct exchange *x)
 {
 	struct refusal_cause cause;
 	const struct child_config *config = create_child_config(x, &cause);
 	const struct child *general = general_of(x);
-	uint32_t resource = config && general && x->sa->n_children < IKE_CHILDREN_MAX / 2
-				    ? resources_free(x->e, general)
-				    : 0;
+	uint32_t resource = config && general ? next_one(x, general) : 0;
 
 	x->task->collision = 0;
 	if (!resource) {
@@ -139,8 +160,8 @@ static bool create_request(struct exchange *x)
 	return create_child_put_offer(x, config, NULL, resource);
 }
 
-/* RFC 9611 5.2: TS_MAX_QUEUE says that there will be no more. Other refusals are no reason to ask
- * again and again, either. */
+/* RFC 9611: TS_MAX_QUEUE says that there will be no more. Other refusals are no reason to ask again
+ * and again, either. */
 static void refused(struct exchange *x, struct child *general, const char *why)
 {
 	if (general) {
@@ -148,29 +169,29 @@ static void refused(struct exchange *x, struct child *general, const char *why)
 		sa_touch(x->e, x->sa);
 		ike_log(x->e, x->sa, LOG_LEVEL_NOTICE,
 			"no CHILD_SA %s for resource %u: %s; its packets go by the general one",
-			general->config->name, resources_free(x->e, general), why);
+			general->config->name, asked_for(x->task), why);
 	}
 	exchange_done(x->e, x->task, false, IKE_REASON_PEER_REFUSED, why);
 }
 
-/* The peer may have deleted it before we knew of it, or taken the last resource by one of its own.
- * The task goes on with the next resource. */
+/* The peer may have deleted it before we knew of it, or there is one for the resource by now, made
+ * by the peer. The task goes on with the next resource. */
 static void commit(struct exchange *x, const struct child *general, struct child_offer *offer,
 		   struct span shared)
 {
+	bool gone = offer->spi_out == x->task->gone_spi, taken = has(general, asked_for(x->task));
 	struct child *c = NULL;
 
-	offer->resource = resources_free(x->e, general);
-	if (offer->resource && offer->spi_out != x->task->gone_spi)
+	offer->resource = asked_for(x->task);
+	if (!gone && !taken)
 		c = child_setup_commit(x->e, x->sa, offer,
 				       span_of(x->task->nonce, sizeof(x->task->nonce)),
 				       x->in->nonce, shared, true, true, NULL);
 	if (c)
 		child_announce(x->e, c, NULL);
-	else if (offer->spi_out != x->task->gone_spi)
+	else if (!gone)
 		create_child_undo_at_peer(x);
-	/* Upward only: a peer that deletes what it just agreed to is not asked for ever. */
-	if (c && resources_free(x->e, general) > c->resource) {
+	if (c || taken) {
 		x->task->tries = 0;
 		exchange_wait(x, 0);
 	}

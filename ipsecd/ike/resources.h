@@ -4,7 +4,7 @@
  *
  * The end that made the general CHILD_SA makes the others, one by one, once the peer has said that
  * it does so, too. What a peer refuses is not asked for again while the general one lives: its
- * packets go by that. One that ends is made again with the general one's next rekey. */
+ * packets go by that. One that ends is made again with the next rekey of any of them. */
 #ifndef DETOUR_RESOURCES_H
 #define DETOUR_RESOURCES_H
 
@@ -17,15 +17,16 @@ void resources_put(struct ike_engine *e, struct wire_writer *w, const struct chi
 bool resources_agreed(struct ike_engine *e, const struct child_config *config,
 		      const struct wire_message *in);
 
-/* Responder: the general CHILD_SA beside which the peer wants one for a resource; NULL: it makes
- * none such. */
-const struct child *resources_general(const struct ike_sa *sa, const struct wire_message *in);
+/* Responder: the general CHILD_SA, of the same child and selectors as the offer, beside which the
+ * peer wants one for a resource; NULL: there is none, or it wants none such. */
+const struct child *resources_general(const struct ike_sa *sa, const struct wire_message *in,
+				      const struct child_offer *offer);
 /* The first resource without a CHILD_SA; 0: none. */
 uint32_t resources_free(const struct ike_engine *e, const struct child *general);
-/* RFC 9611 4: MUST have the properties of the general one. false: out says so. */
+/* RFC 9611: MUST have the properties of the general one. false: out says so. */
 bool resources_same(const struct child *general, struct child_offer *out);
 
-/* `c` is up, or was told of traffic that wants one for its resource: what is missing is made. */
+/* `c` is up: what is missing beside it, or beside its general one, is made. */
 void resources_review(struct ike_engine *e, const struct child *c);
 
 #endif

@@ -3,6 +3,8 @@
  * ever, whatever the network, a peer that knows nothing of it, or a kill does. */
 #include "tests/sim/sim_parts.h"
 #include "tests/sim/sim_test.h"
+#include "ipsecd/ike/core.h"
+#include "ipsecd/wire/message.h"
 
 static void load(struct sim *s, unsigned node, unsigned resources, bool starts)
 {
@@ -67,6 +69,9 @@ static void as_many_as_both_have(void **state)
 		assert_each(s, rows[i][2]);
 		asked = s->nodes[0].requests[2];
 		assert_in_range(asked, rows[i][2], rows[i][2] + 1);
+		assert_int_equal(
+			ike_engine_counters(s->nodes[0].engine)->notify_in[NOTIFY_TS_MAX_QUEUE],
+			asked - rows[i][2]);
 		sim_run(s, 60 * MONO_S); /* who was refused does not ask again */
 		assert_int_equal(s->nodes[0].requests[2], asked);
 		assert_int_equal(s->nodes[1].requests[2], 0);
@@ -169,6 +174,27 @@ static void one_goes_alone(void **state)
 	}
 }
 
+/* An end that has none any more (another plane) refuses them. Where every input has an engine of
+ * its own that one has the settings of the simulation. */
+static void nothing_more_by_another_plane(void **state)
+{
+	struct sim *s = established(305);
+
+	(void)state;
+	if (!sim_restores()) {
+		s->nodes[1].engine->settings.resources_none = true;
+		expire(s, 0, 2);
+		sim_run(s, 5 * MONO_S);
+		sim_child_event(s, 0, of(s, 0, 0)->id, IKE_CHILD_SOFT_EXPIRE);
+		sim_run(s, 10 * MONO_S);
+		assert_agreed(s, 3);
+		assert_null(of(s, 0, 2));
+		assert_int_equal(
+			ike_engine_counters(s->nodes[0].engine)->notify_in[NOTIFY_TS_MAX_QUEUE], 1);
+	}
+	sim_free(s);
+}
+
 /* The general one goes and comes again: the others stay as they are. */
 static void the_general_one_goes(void **state)
 {
@@ -210,6 +236,179 @@ static void terminated_by_name(void **state)
 	sim_run(s, 10 * MONO_S);
 	assert_each(s, 3);
 	sim_free(s);
+}
+
+/* One of them, whether it sends or not, once it is that old. */
+static const struct child_sa *made(const struct sim *s, unsigned node, uint32_t resource,
+				   mono_time age)
+{
+	const struct sim_child *c;
+
+	DL_FOREACH (s->nodes[node].order, c)
+		if (c->sa.resource == resource && c->installed + age <= s->now)
+			return &c->sa;
+	return NULL;
+}
+
+/* A peer that deletes each of them, at once or some time later: it is asked for each once. */
+static void a_peer_that_deletes(void **state)
+{
+	static const struct sim_link like = {.latency = 10 * MONO_MS};
+
+	(void)state;
+	for (unsigned age = 0; age <= 100; age += 4) {
+		struct sim *s = loaded(340 + age, 3, 3, 1);
+
+		sim_all_links(s, &like);
+		for (unsigned i = 0; i < 3000; i++) {
+			sim_run(s, MONO_MS);
+			for (uint32_t r = 1; r <= 3; r++) {
+				const struct child_sa *c = made(s, 1, r, age * MONO_MS);
+
+				if (c)
+					sim_child_event(s, 1, c->id, IKE_CHILD_HARD_EXPIRE);
+			}
+		}
+		assert_in_range(s->nodes[0].requests[2], 1, 3);
+		sim_run(s, 5 * MONO_S);
+		assert_each(s, 0);
+		sim_free(s);
+	}
+}
+
+/* `n` children with selectors of their own, each with as many as can be. */
+static void load_children(struct sim *s, unsigned node, unsigned n)
+{
+	static const char *const names[] = {"net", "net1", "net2"};
+	struct conn *conn = sim_conn(s, node, 1 - node, 0);
+
+	for (unsigned i = 0; i < n; i++) {
+		struct conn *like = sim_conn(s, node, 1 - node, i);
+		struct child_config *c = i ? conn_add_child(conn, names[i]) : &conn->children[0];
+
+		assert_non_null(c);
+		c->local_ts = like->children[0].local_ts;
+		c->remote_ts = like->children[0].remote_ts;
+		c->resources = CHILD_RESOURCES_MAX;
+		c->start_action = node ? ACTION_NONE : ACTION_START;
+		conn_free(like);
+	}
+	sim_load(s, node, conn, 1);
+}
+
+/* Half of the places of an IKE_SA are for rekeys. */
+static void more_than_there_is_room_for(void **state)
+{
+	struct sim *s = sim_new(360, 2, &crypto_null, NULL);
+
+	(void)state;
+	load_children(s, 0, 3);
+	load_children(s, 1, 3);
+	sim_run(s, 60 * MONO_S);
+	assert_agreed(s, 128);
+	for (unsigned i = 0; i < 2; i++) {
+		sim_command(s, i, IKE_COMMAND_REKEY, i ? "to0-0" : "to1-0", "net");
+		sim_run(s, 60 * MONO_S);
+		assert_agreed(s, 128);
+	}
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(ike_engine_counters(s->nodes[i].engine)
+					 ->notify_out[NOTIFY_NO_ADDITIONAL_SAS],
+				 0);
+	sim_free(s);
+}
+
+static void load_overlapping(struct sim *s, unsigned node, bool wide_first)
+{
+	struct conn *conn = sim_conn(s, node, 1 - node, 0);
+	struct child_config *other = conn_add_child(conn, "other"), *wide;
+
+	assert_non_null(other);
+	other->local_ts = conn->children[0].local_ts;
+	other->remote_ts = conn->children[0].remote_ts;
+	wide = wide_first ? &conn->children[0] : other;
+	assert_true(ts_parse(node ? "172.17.0.0/16" : "172.16.0.0/16", &wide->local_ts.ts[0]));
+	assert_true(ts_parse(node ? "172.16.0.0/16" : "172.17.0.0/16", &wide->remote_ts.ts[0]));
+	for (unsigned i = 0; i < 2; i++) {
+		conn->children[i].resources = 2;
+		conn->children[i].start_action = node ? ACTION_NONE : ACTION_START;
+	}
+	sim_load(s, node, conn, 1);
+}
+
+static unsigned general_ones(const struct sim *s, unsigned node)
+{
+	const struct sim_child *c;
+	unsigned n = 0;
+
+	DL_FOREACH (s->nodes[node].order, c)
+		n += !c->sa.resource;
+	return n;
+}
+
+/* Selectors inside those of another child: each has its general one and those for resources. */
+static void children_that_overlap(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 4; i++) {
+		struct sim *s = sim_new(365 + i, 2, &crypto_null, NULL);
+
+		load_overlapping(s, 0, i & 1);
+		load_overlapping(s, 1, i & 2);
+		sim_run(s, 30 * MONO_S);
+		assert_agreed(s, 6);
+		assert_int_equal(s->nodes[0].requests[2], 5);
+		assert_int_equal(general_ones(s, 0), 2);
+		assert_int_equal(general_ones(s, 1), 2);
+		sim_free(s);
+	}
+}
+
+/* Whose answer is lost: it is there, and packets go by the general one. */
+static void the_answer_is_lost(void **state)
+{
+	struct sim *s = loaded(370, 1, 1, 1);
+
+	(void)state;
+	s->links[1][0].drop_exchange = 36;
+	s->links[1][0].drop_responses = true;
+	s->links[1][0].drop_next = 2;
+	while (!made(s, 1, 1, 0) && s->now < 10 * MONO_S)
+		sim_run(s, MONO_MS);
+	assert_non_null(made(s, 1, 1, 0));
+	sim_traffic(s, 2 * MONO_MS);
+	sim_run(s, 100 * MONO_MS);
+	assert_null(made(s, 0, 1, 0));
+	assert_false(made(s, 1, 1, 0)->outbound);
+	sim_run(s, 20 * MONO_S);
+	assert_each(s, 1);
+	assert_nothing_lost(s);
+	sim_free(s);
+}
+
+/* The IKE_SA is rekeyed by either end, or both, at any moment while they are made. */
+static void the_ike_sa_is_rekeyed_meanwhile(void **state)
+{
+	static const struct sim_link links[] = {
+		{.latency = 5 * MONO_MS},
+		{.latency = 5 * MONO_MS, .jitter = 20 * MONO_MS, .loss = 100},
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < 3 * 2 * 80; i++) {
+		struct sim *s = loaded(1000 + i, 3, 3, 1);
+		unsigned who = i % 3 + 1;
+
+		sim_all_links(s, &links[i / 3 % 2]);
+		sim_run(s, (20 + i / 6) * MONO_MS);
+		for (unsigned node = 0; node < 2; node++)
+			if (who >> node & 1)
+				sim_command(s, node, IKE_COMMAND_REKEY, node ? "to0-0" : "to1-0",
+					    NULL);
+		sim_run(s, 20 * MONO_S);
+		assert_each(s, 3);
+		sim_free(s);
+	}
 }
 
 /* Loss, duplicates, other orders, and rekeys by both meanwhile. */
@@ -270,11 +469,22 @@ static void killed_on_the_way(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(as_many_as_both_have), cmocka_unit_test(a_plane_without),
-		cmocka_unit_test(both_start),		cmocka_unit_test(rekeyed_each),
-		cmocka_unit_test(one_goes_alone),	cmocka_unit_test(the_general_one_goes),
-		cmocka_unit_test(reauthenticated),	cmocka_unit_test(terminated_by_name),
-		cmocka_unit_test(on_a_bad_network),	cmocka_unit_test(killed_on_the_way),
+		cmocka_unit_test(as_many_as_both_have),
+		cmocka_unit_test(a_plane_without),
+		cmocka_unit_test(both_start),
+		cmocka_unit_test(rekeyed_each),
+		cmocka_unit_test(one_goes_alone),
+		cmocka_unit_test(the_general_one_goes),
+		cmocka_unit_test(nothing_more_by_another_plane),
+		cmocka_unit_test(reauthenticated),
+		cmocka_unit_test(terminated_by_name),
+		cmocka_unit_test(a_peer_that_deletes),
+		cmocka_unit_test(more_than_there_is_room_for),
+		cmocka_unit_test(children_that_overlap),
+		cmocka_unit_test(the_answer_is_lost),
+		cmocka_unit_test(the_ike_sa_is_rekeyed_meanwhile),
+		cmocka_unit_test(on_a_bad_network),
+		cmocka_unit_test(killed_on_the_way),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
