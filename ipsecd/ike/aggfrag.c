@@ -82,7 +82,8 @@ bool aggfrag_choose(struct ike_engine *e, const struct ike_sa *sa, const struct 
 	}
 	if (!initiator)
 		return plain(e, out, wrong, why, size);
-	/* RFC 9347 5.1: what the peer has enabled and we can't do MUST NOT stay. */
+	/* RFC 9347 5.1: what is required and can't be done SHOULD NOT be used; as initiator the
+	 * CHILD_SA is deleted. An answer that nobody asked for is no better. */
 	snprintf(why, size, "peer's USE_AGGFRAG: %s", wrong ? wrong : "it was not asked for");
 	return false;
 }
