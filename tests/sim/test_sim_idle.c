@@ -301,6 +301,35 @@ static void test_no_keys_ahead_in_a_flood(void **state)
 	end(s);
 }
 
+static unsigned refusals; /* of the PRF, so many more */
+
+static bool prf(uint16_t prf_id, struct span key, const struct span *parts, size_t n, uint8_t *out)
+{
+	if (!refusals)
+		return crypto_null.prf(prf_id, key, parts, n, out);
+	refusals--;
+	return false;
+}
+
+/* Keys that can't be made are not tried again and again: their IKE_AUTH does it. */
+static void test_keys_ahead_that_fail(void **state)
+{
+	struct ike_sa *sa;
+	struct sim *s = half_way(&sa);
+	unsigned before = derived;
+
+	(void)state;
+	counting.prf = prf;
+	refusals = 1;
+	be_idle(s, 1);
+	assert_null(sa->keys);
+	assert_int_equal(derived, before + 1);
+	assert_int_equal(counters(s, 1)->half_open, 1);
+	sim_run(s, WAIT);
+	assert_agreed(s, 1);
+	end(s);
+}
+
 /* ---- pairs ---- */
 
 static unsigned stock(const struct sim *s, unsigned node, uint16_t group)
@@ -558,6 +587,7 @@ int main(void)
 		cmocka_unit_test(test_value_of_another_length),
 		cmocka_unit_test(test_keys_ahead),
 		cmocka_unit_test(test_no_keys_ahead_in_a_flood),
+		cmocka_unit_test(test_keys_ahead_that_fail),
 		cmocka_unit_test(test_pairs_are_taken_once),
 		cmocka_unit_test(test_pairs_are_bounded),
 		cmocka_unit_test(test_pairs_of_few_groups),
