@@ -119,7 +119,7 @@ static bool is_initial_contact(const struct ike_engine *e, struct ike_sa *sa)
 
 	if (sa->conn->unique == UNIQUE_NEVER)
 		return false;
-	if (who_is_one(&sa->conn->remote_id))
+	if (!id_is_pattern(&sa->conn->remote_id))
 		return who_each(e, sa_local_id(sa), &sa->conn->remote_id, is_unrelated, sa);
 	DL_FOREACH (e->sas, other)
 		if (!is_unrelated(sa, other))
@@ -139,7 +139,7 @@ static bool create_auth_request(struct ike_engine *e, struct ike_sa *sa, const s
 	if (is_initial_contact(e, sa))
 		wire_put_notify(w, PROTOCOL_NONE, NOTIFY_INITIAL_CONTACT, span_of(NULL, 0),
 				span_of(NULL, 0));
-	if (who_is_one(&sa->conn->remote_id))
+	if (!id_is_pattern(&sa->conn->remote_id))
 		wire_put_id(w, PAYLOAD_IDR, &sa->conn->remote_id);
 	if (!put_own_auth(e, sa, psk, w))
 		return false;

@@ -30,11 +30,6 @@ struct secret_slot {
 
 /* ---- owners ---- */
 
-static bool is_pattern(const struct id *id)
-{
-	return id->type == ID_ANY || (id->len && id->data[0] == '*');
-}
-
 /* Equal for identities that id_equal takes for equal; more are looked at closely by secret_match.
  */
 static size_t name_of(const struct id *id, uint8_t name[1 + ID_DATA_MAX])
@@ -82,7 +77,7 @@ static void key_link(struct secrets *all, struct secret_node *node, struct secre
 		     const struct id *owner)
 {
 	key->node = node;
-	key->slot = owner && !is_pattern(owner) ? slot_make(all, owner) : NULL;
+	key->slot = owner && !id_is_pattern(owner) ? slot_make(all, owner) : NULL;
 	key->linked = true;
 	if (key->slot)
 		DL_APPEND(key->slot->keys, key);

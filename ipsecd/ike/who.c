@@ -8,11 +8,6 @@
 
 enum who_where { WHO_NOWHERE, WHO_BUCKET, WHO_LOOSE };
 
-bool who_is_one(const struct id *id)
-{
-	return id->type != ID_ANY && !(id->len && id->data[0] == '*');
-}
-
 /* FNV-1a; equal for identities that id_equal takes for equal. */
 static uint32_t hash_id(uint32_t h, const struct id *id)
 {
@@ -69,7 +64,7 @@ void who_file(struct ike_engine *e, struct ike_sa *sa)
 	if (sa_local_id(sa)->type == ID_ANY)
 		return;
 	grow(w);
-	if (!w->buckets || !who_is_one(sa_remote_id(sa))) {
+	if (!w->buckets || id_is_pattern(sa_remote_id(sa))) {
 		put(&w->loose, sa, WHO_LOOSE);
 		return;
 	}

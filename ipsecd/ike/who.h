@@ -23,14 +23,12 @@ struct who_place {
 	uint8_t where; /* enum who_where in who.c */
 };
 
-/* One that is no pattern, and not anybody. */
-bool who_is_one(const struct id *id);
 /* Its identities were set, or are others now. */
 void who_file(struct ike_engine *e, struct ike_sa *sa);
 void who_remove(struct ike_engine *e, struct ike_sa *sa);
 void who_free(struct ike_engine *e);
-/* Calls back for each one whose identities may be these two, and some others; `remote` is one.
- * false from it ends the round, and is what is returned. */
+/* Calls back for each one whose identities may be these two, and some others; `remote` is no
+ * pattern. false from it ends the round, and is what is returned. */
 bool who_each(const struct ike_engine *e, const struct id *local, const struct id *remote,
 	      bool (*cb)(void *ctx, const struct ike_sa *sa), void *ctx);
 

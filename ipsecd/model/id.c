@@ -261,6 +261,11 @@ bool id_equal(const struct id *a, const struct id *b)
 			  : memcmp(a->data, b->data, a->len) == 0;
 }
 
+bool id_is_pattern(const struct id *id)
+{
+	return id->type == ID_ANY || (is_name(id) && id->len && id->data[0] == '*');
+}
+
 unsigned id_match(const struct id *pattern, const struct id *id)
 {
 	size_t tail;
@@ -269,7 +274,7 @@ unsigned id_match(const struct id *pattern, const struct id *id)
 		return MATCH_ANY;
 	if (id_equal(pattern, id))
 		return MATCH_EXACT;
-	if (pattern->type != id->type || !is_name(pattern) || pattern->data[0] != '*')
+	if (pattern->type != id->type || !id_is_pattern(pattern))
 		return 0;
 	/* The star stands for at least one byte. */
 	tail = pattern->len - 1u;

@@ -37,8 +37,10 @@ struct span id_data(const struct id *id);
 /* Printable, hostile bytes escaped; text of ID_TEXT bytes. */
 const char *id_format(const struct id *id, char *text);
 bool id_equal(const struct id *a, const struct id *b); /* names without regard to case */
-/* `pattern` may be ID_ANY or an FQDN/e-mail with a leading "*" label. Returns 0 for no
- * match, else how specific it is (higher is better). */
+/* May it stand for more than one: ID_ANY, or an FQDN/e-mail with a leading "*" label? In other
+ * kinds such a byte is one of an address or a key. */
+bool id_is_pattern(const struct id *id);
+/* Returns 0 for no match, else how specific it is (higher is better). */
 unsigned id_match(const struct id *pattern, const struct id *id);
 
 #endif

@@ -651,6 +651,49 @@ static void test_initial_contact_by_identities(void **state)
 	sim_free(s);
 }
 
+static unsigned called;
+
+static bool count_called(struct sim *s, unsigned node, struct span datagram)
+{
+	static struct heard heard;
+
+	if (open_datagram(s, node, datagram, &heard) &&
+	    heard.header.exchange == EXCHANGE_IKE_AUTH && !(heard.header.flags & FLAG_RESPONSE))
+		called += (heard.m.present & WIRE_BIT(PAYLOAD_IDR)) != 0;
+	return false;
+}
+
+/* ... and addresses and keys that begin with the byte of a star are no patterns: IDr says whom we
+ * want, and another one that begins so is another one. */
+static void test_star_in_binary_identities(void **state)
+{
+	static const char *const peers[] = {"42.0.0.1", "@#2a2e01", "2a00::1"};
+	struct sim *s = sim_new(26, 2, &crypto_null, NULL);
+
+	(void)state;
+	contacts = called = 0;
+	for (unsigned n = 0; n < 3; n++) {
+		struct conn *ours = sim_conn(s, 0, 1, n), *theirs = sim_conn(s, 1, 0, n);
+
+		assert_true(id_parse(peers[n], &ours->remote_id));
+		theirs->local_id = ours->remote_id;
+		sim_load(s, 0, ours, n + 1);
+		sim_load(s, 1, theirs, n + 1);
+	}
+	for (unsigned n = 0; n < 3; n++) {
+		char name[] = "to1-0";
+
+		name[4] = (char)('0' + n);
+		s->intercept = n % 2 ? count_contacts : count_called;
+		sim_command(s, 0, IKE_COMMAND_INITIATE, name, "net");
+		sim_run(s, WAIT);
+	}
+	assert_int_equal(called, 2);
+	assert_int_equal(contacts, 1);
+	assert_int_equal(sim_look(s, 1, NULL).ike_established, 3);
+	sim_free(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -672,6 +715,7 @@ int main(void)
 		cmocka_unit_test(test_message_ids_run_out),
 		cmocka_unit_test(test_initial_contact),
 		cmocka_unit_test(test_initial_contact_by_identities),
+		cmocka_unit_test(test_star_in_binary_identities),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

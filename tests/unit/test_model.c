@@ -280,6 +280,26 @@ static void test_id_match(void **state)
 	assert_int_equal(id_match(&star, &mail), 0);
 }
 
+/* 0x2a is a star in names alone. */
+static void test_id_patterns(void **state)
+{
+	static const char *const patterns[] = {"%any", "@*.example.org", "*@x.org"};
+	static const char *const single[] = {"@moon.*", "a@x.org", "42.0.0.1",
+					     "2a00::1", "@#2a01",  "keyid:*.example.org"};
+	struct id key = id("@#2a01"), longer = id("@#ff01"), any;
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(patterns) / sizeof(patterns[0]); i++) {
+		any = id(patterns[i]);
+		assert_true(id_is_pattern(&any));
+	}
+	for (unsigned i = 0; i < sizeof(single) / sizeof(single[0]); i++) {
+		any = id(single[i]);
+		assert_false(id_is_pattern(&any));
+	}
+	assert_int_equal(id_match(&key, &longer), 0);
+}
+
 static struct secret *secret(const char *a, const char *b)
 {
 	struct secret *s = secret_new("t:1", SECRET_IKE, span_str("key"));
@@ -619,6 +639,7 @@ int main(void)
 		cmocka_unit_test(test_id_text),
 		cmocka_unit_test(test_id_wire),
 		cmocka_unit_test(test_id_match),
+		cmocka_unit_test(test_id_patterns),
 		cmocka_unit_test(test_secret_match),
 		cmocka_unit_test(test_secret_match_address),
 		cmocka_unit_test(test_conn_copy_compare),
