@@ -102,6 +102,21 @@ static bool fill_limits(struct load *l)
 	return true;
 }
 
+/* As the file's: a key that does nothing is a mistake. */
+static bool check_iptfs(struct load *l)
+{
+	if (l->child->flags.aggfrag.mode != AGGFRAG_NO)
+		return true;
+	for (const struct load_key *k = child_keys; k->name; k++) {
+		if (strncmp(k->name, "iptfs_", 6) == 0 && load_seen(l, child_keys, k->name))
+			return load_error(l,
+					  "%s does nothing without mode=iptfs, iptfs=yes or "
+					  "iptfs=require",
+					  k->name);
+	}
+	return true;
+}
+
 bool load_child_section(struct load *l, struct vici_iter *it, struct span name)
 {
 	char text[VICI_NAME_MAX + 1];
@@ -118,7 +133,7 @@ bool load_child_section(struct load *l, struct vici_iter *it, struct span name)
 	if (!l->child)
 		return load_error(l, " out of memory");
 	l->seen = 0;
-	ok = load_elements(l, it, child_keys, load_no_section) && fill_limits(l);
+	ok = load_elements(l, it, child_keys, load_no_section) && fill_limits(l) && check_iptfs(l);
 	l->child = NULL;
 	if (ok)
 		snprintf(l->path, sizeof(l->path), "children.");

@@ -414,6 +414,17 @@ static void test_bad_values(void **state)
 		     "children.net.iptfs_reorder_window='0': expected a number from 1 to 64");
 	refuse_child("iptfs_drop_time = 1h",
 		     "children.net.iptfs_drop_time='1h': expected a time from 1ms to 10s");
+	/* A time of vici's: a lone number is in seconds, as in swanctl.conf. */
+	refuse_child("iptfs_drop_time = 20",
+		     "children.net.iptfs_drop_time='20': expected a time from 1ms to 10s");
+	refuse_child("iptfs_rate = 500pps", "children.net.iptfs_rate does nothing without "
+					    "mode=iptfs, iptfs=yes or iptfs=require");
+	refuse_child("mode = tunnel\niptfs_dont_frag = no",
+		     "children.net.iptfs_dont_frag does nothing without mode=iptfs, iptfs=yes or "
+		     "iptfs=require");
+	refuse_child("mode = iptfs\niptfs_drop_time = 2\niptfs = no",
+		     "children.net.iptfs_drop_time does nothing without mode=iptfs, iptfs=yes or "
+		     "iptfs=require");
 	refuse_child("iptfs_dont_frag = 2", "children.net.iptfs_dont_frag='2': expected yes or no");
 	refuse_child("copy_dscp = both",
 		     "children.net.copy_dscp='both': expected out, in, yes or no");
