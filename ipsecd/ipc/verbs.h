@@ -10,9 +10,10 @@
 enum ipc_verb {
 	/* ---- supervisor -> any role ---- */
 	IPC_GIVE = 1,  /* struct ipc_name + descriptor: "vici", "engine", "area", "vault",
-			  "udp4-500", "tun:NAME", and links: "link:plane", "link:ike", "link:helper",
-			  each of which may come again later, when that process is a new one
-			  or the link broke */
+			  "addresses", "guard", "crash-secret", "udp4-500", "esp4", "esp6",
+			  "tun:NAME", and links: "link:plane", "link:ike", "link:helper", each of
+			  which may come again later, when that process is a new one or the link
+			  broke */
 	IPC_START,     /* all is given that there is; the role goes to work */
 	IPC_RELOAD,    /* to ike: SIGHUP */
 	IPC_STOP,      /* struct ipc_stop: SIGTERM, or to make room for another process */
