@@ -5,6 +5,7 @@
 #include "ipsecd/ike/exchange.h"
 #include "ipsecd/ike/output.h"
 #include "ipsecd/ike/peers.h"
+#include "ipsecd/ike/resources.h"
 
 #include <stdlib.h>
 
@@ -261,8 +262,9 @@ static void delete_sas(struct ike_engine *e, const struct conn_entry *entry)
 }
 
 /* A child for other traffic is deleted, and comes again by peers_child_gone when the new
- * version wants it up. The others go on by the new version; where it keys otherwise, a rekey
- * brings that in force at once and without a gap. */
+ * version wants it up; so does one for a resource too many (RFC 9611), for good. The others go on
+ * by the new version; where it keys otherwise, a rekey brings that in force at once and without a
+ * gap. */
 static void adopt_children(struct ike_engine *e, struct ike_sa *sa)
 {
 	struct child *c, *next;
@@ -277,7 +279,7 @@ static void adopt_children(struct ike_engine *e, struct ike_sa *sa)
 		}
 		rekey = !child_config_same_keying(config, c->config);
 		child_set_config(c, sa->version, config);
-		if (rekey && child_usable(c))
+		if (!resources_shed(e, c) && rekey && child_usable(c))
 			exchange_enqueue(e, sa, &rekey_child_ops, c->id, NULL, 0);
 	}
 }

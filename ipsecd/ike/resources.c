@@ -38,12 +38,17 @@ bool resources_agreed(struct ike_engine *e, const struct child_config *config,
 	return has_resources(e, config) && wire_find_notify(in, NOTIFY_SA_RESOURCE_INFO);
 }
 
+static unsigned configured(const struct ike_engine *e, const struct child_config *config)
+{
+	return config->resources == CHILD_RESOURCES_AUTO ? e->settings.resources
+							 : config->resources;
+}
+
 static unsigned wanted(const struct ike_engine *e, const struct child_config *config)
 {
 	if (e->settings.resources_none) /* perhaps another plane than when it was agreed */
 		return 0;
-	return config->resources == CHILD_RESOURCES_AUTO ? e->settings.resources
-							 : config->resources;
+	return configured(e, config);
 }
 
 static bool has_selectors(const struct child *c, const struct ts_list *local,
@@ -111,10 +116,25 @@ bool resources_same(const struct child *general, struct child_offer *out)
 	return false;
 }
 
-void resources_review(struct ike_engine *e, const struct child *c)
+bool resources_shed(struct ike_engine *e, struct child *c)
+{
+	/* What the peer has replaced it deletes, but not where we delete the new one before that.
+	 */
+	if (c->resource <= configured(e, c->config) ||
+	    (!child_usable(c) && c->state != CHILD_REKEYED))
+		return false;
+	/* First, so that nothing is on its way by it when the peer has our DELETE. */
+	child_set_outbound(e, c, false, "there are to be fewer for resources");
+	child_delete(e, c, IKE_REASON_CONFIG);
+	return true;
+}
+
+void resources_review(struct ike_engine *e, struct child *c)
 {
 	const struct child *general = child_usable_named(c->sa, c->config->name);
 
+	if (resources_shed(e, c))
+		return;
 	if (general && general->initiator && general->resources_agreed &&
 	    !general->resources_full && general->sa->n_children < IKE_CHILDREN_MAX / 2 &&
 	    resources_free(e, general))

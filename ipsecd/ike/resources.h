@@ -26,7 +26,11 @@ uint32_t resources_free(const struct ike_engine *e, const struct child *general)
 /* RFC 9611: MUST have the properties of the general one. false: out says so. */
 bool resources_same(const struct child *general, struct child_offer *out);
 
-/* `c` is up: what is missing beside it, or beside its general one, is made. */
-void resources_review(struct ike_engine *e, const struct child *c);
+/* `c` is up: what is missing beside it, or beside its general one, is made. One that was asked for
+ * before the configuration wanted fewer goes again. */
+void resources_review(struct ike_engine *e, struct child *c);
+/* Its configuration is another now. true: it is for more resources than there are to be, and is
+ * deleted; its packets go by the general one. */
+bool resources_shed(struct ike_engine *e, struct child *c);
 
 #endif

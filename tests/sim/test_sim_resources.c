@@ -195,6 +195,54 @@ static void nothing_more_by_another_plane(void **state)
 	sim_free(s);
 }
 
+/* A reload that wants fewer, or none, by either end: those beyond go, the general one stays,
+ * nothing is lost, and who has more does not get them again by a rekey. */
+static void fewer_by_a_reload(void **state)
+{
+	static const unsigned less[] = {0, 1, 2};
+
+	(void)state;
+	for (unsigned i = 0; i < 6; i++) {
+		struct sim *s = established(380 + i);
+		unsigned node = i & 1, n = less[i / 2];
+
+		sim_traffic(s, 2 * MONO_MS);
+		load(s, node, n, !node);
+		sim_run(s, 20 * MONO_S);
+		assert_each(s, n);
+		for (unsigned by = 0; by < 2; by++) {
+			sim_command(s, by, IKE_COMMAND_REKEY, by ? "to0-0" : "to1-0", "net");
+			sim_run(s, 20 * MONO_S);
+			assert_each(s, n);
+		}
+		assert_nothing_lost(s);
+		assert_int_equal(sim_look(s, node, NULL).ike_established, 1);
+		sim_free(s);
+	}
+}
+
+/* ... while they are made, or rekeyed. */
+static void fewer_meanwhile(void **state)
+{
+	static const struct sim_link like = {.latency = 5 * MONO_MS};
+
+	(void)state;
+	for (unsigned i = 0; i < 4 * 60; i++) {
+		struct sim *s = i & 2 ? established(1600 + i) : loaded(1600 + i, 3, 3, 1);
+		unsigned node = i & 1;
+
+		sim_all_links(s, &like);
+		if (i & 2)
+			sim_command(s, i >> 2 & 1, IKE_COMMAND_REKEY,
+				    i >> 2 & 1 ? "to0-0" : "to1-0", "net");
+		sim_run(s, (i & 2 ? 0 : 20) * MONO_MS + i / 4 * 2 * MONO_MS);
+		load(s, node, 1, !node);
+		sim_run(s, 30 * MONO_S);
+		assert_each(s, 1);
+		sim_free(s);
+	}
+}
+
 /* The general one goes and comes again: the others stay as they are. */
 static void the_general_one_goes(void **state)
 {
@@ -474,6 +522,8 @@ int main(void)
 		cmocka_unit_test(both_start),
 		cmocka_unit_test(rekeyed_each),
 		cmocka_unit_test(one_goes_alone),
+		cmocka_unit_test(fewer_by_a_reload),
+		cmocka_unit_test(fewer_meanwhile),
 		cmocka_unit_test(the_general_one_goes),
 		cmocka_unit_test(nothing_more_by_another_plane),
 		cmocka_unit_test(reauthenticated),
