@@ -223,6 +223,13 @@ static bool keep(void *ctx, const struct netlink_route *route)
 	return r.ifindex == -1 || (routes_on(e->routes) && routes_has(e->routes, route));
 }
 
+static bool keep_rule(void *ctx, const struct netlink_rule *rule)
+{
+	const struct effects *e = ctx;
+
+	return routes_has_rule(e->routes, rule);
+}
+
 static int remove_route(void *ctx, const struct netlink_route *r)
 {
 	return set_route(ctx, r, false);
@@ -237,6 +244,7 @@ static struct leftovers_host leftovers(struct effects *e)
 {
 	return (struct leftovers_host){.netlink = e->host.netlink,
 				       .keep = keep,
+				       .keep_rule = keep_rule,
 				       .remove_route = remove_route,
 				       .remove_rule = remove_rule,
 				       .ctx = e};
@@ -264,8 +272,8 @@ void effects_settled(struct effects *e)
 	const struct leftovers_host host = leftovers(e);
 
 	e->settled = true;
-	if (!routes_on(e->routes))
-		leftovers_remove_rules(&host);
+	if (leftovers_remove_rules(&host))
+		routes_restore_rules(e->routes);
 	remove_leftovers(e);
 }
 

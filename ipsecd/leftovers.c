@@ -26,7 +26,7 @@ static void remove_rule(void *ctx, const struct netlink_rule *rule)
 	const struct leftovers_host *h = r->host;
 	int e;
 
-	if (rule->protocol != ROUTES_PROTOCOL)
+	if (rule->protocol != ROUTES_PROTOCOL || (h->keep_rule && h->keep_rule(h->ctx, rule)))
 		return;
 	e = h->remove_rule ? h->remove_rule(h->ctx, rule) : netlink_rule_remove(h->netlink, rule);
 	r->n += e == 0;

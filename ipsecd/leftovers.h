@@ -10,6 +10,7 @@
 struct leftovers_host {
 	struct netlink *netlink;				    /* lists them */
 	bool (*keep)(void *ctx, const struct netlink_route *route); /* NULL: none */
+	bool (*keep_rule)(void *ctx, const struct netlink_rule *rule);
 	/* 0: it is gone. NULL: by `netlink`. */
 	int (*remove_route)(void *ctx, const struct netlink_route *route);
 	int (*remove_rule)(void *ctx, const struct netlink_rule *rule);

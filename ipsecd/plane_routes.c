@@ -153,3 +153,38 @@ void plane_routes_free(struct plane_routes *p)
 	HASH_ITER (hh, p->ours, r, next)
 		forget(p, r);
 }
+
+/* ---- rules ---- */
+
+struct rules_seen {
+	const struct netlink_rule *wanted;
+	unsigned ours;
+	bool there;
+};
+
+static void see_rule(void *ctx, const struct netlink_rule *r)
+{
+	struct rules_seen *s = ctx;
+
+	if (r->protocol != ROUTES_PROTOCOL || r->family != s->wanted->family)
+		return;
+	s->ours++;
+	s->there |= r->table == s->wanted->table && r->priority == s->wanted->priority &&
+		    strcmp(r->iif, s->wanted->iif) == 0;
+}
+
+/* The kernel knows which there are, also those of planes before us. */
+int plane_rules_set(struct netlink *nl, const struct netlink_rule *r, bool add)
+{
+	struct rules_seen seen = {.wanted = r};
+	int e;
+
+	if (!add)
+		return netlink_rule_remove(nl, r);
+	e = netlink_rule_list(nl, r->family, see_rule, &seen);
+	if (e)
+		return e;
+	if (!seen.there && seen.ours >= PLANE_RULES_MAX)
+		return -ENOSPC;
+	return netlink_rule_add(nl, r);
+}

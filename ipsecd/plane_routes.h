@@ -1,6 +1,6 @@
-/* Routes that ike has plane set: never in the place of somebody else's, which would be gone for
- * good when ours goes. A route that leads through a tunnel's device is no other's: the
- * kernel makes such, and operators do, for our sake. */
+/* Routes and rules that ike has plane set. Routes: never in the place of somebody else's, which
+ * would be gone for good when ours goes. A route that leads through a tunnel's device is no
+ * other's: the kernel makes such, and operators do, for our sake. */
 #ifndef DETOUR_PLANE_ROUTES_H
 #define DETOUR_PLANE_ROUTES_H
 
@@ -9,6 +9,7 @@
 #include "lib/netlink_route.h"
 
 #define PLANE_ROUTES_MAX 262144
+#define PLANE_RULES_MAX	 16 /* of a family: each packet of the machine passes by them */
 
 struct plane_route;
 
@@ -25,5 +26,9 @@ struct plane_routes {
 /* 0 or -errno; *taken: the place is another's, and stays so. */
 int plane_routes_set(struct plane_routes *p, const struct netlink_route *r, bool add, bool *taken);
 void plane_routes_free(struct plane_routes *p); /* what is in the kernel stays */
+
+/* Rules that lead into their table: ike has one of each family, and a former one's. 0 or -errno;
+ * -ENOSPC: there are PLANE_RULES_MAX of ours in the family, whoever set them. */
+int plane_rules_set(struct netlink *nl, const struct netlink_rule *r, bool add);
 
 #endif

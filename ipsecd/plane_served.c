@@ -174,6 +174,17 @@ static struct served_tunnel *entry_for(struct served *s, const struct ipc_tunnel
 	return t ? set_id(s, t, wanted->tunnel) : NULL;
 }
 
+bool served_has_room(const struct served *s, const struct ipc_tunnel *wanted)
+{
+	return HASH_COUNT(s->tunnels) < s->most_tunnels || served_tunnel(s, wanted->tunnel) ||
+	       find_name(s, wanted->config.name);
+}
+
+bool served_has_room_child(const struct served *s, uint64_t id)
+{
+	return HASH_COUNT(s->children) < s->most_children || served_child(s, id);
+}
+
 enum dataplane_error served_create(struct served *s, const struct ipc_tunnel *wanted)
 {
 	enum dataplane_error e = s->ops->tunnel_create(s->plane, wanted->tunnel, &wanted->config);

@@ -32,6 +32,7 @@ struct served {
 	struct dataplane *plane;
 	struct served_tunnel *tunnels, *tunnels_by_name;
 	struct served_child *children;
+	unsigned most_tunnels, most_children;
 	/* The last unclaimed one of the tunnel that could send is gone, or claimed. */
 	void (*inherited_gone)(void *ctx, uint32_t tunnel);
 	void *ctx;
@@ -45,6 +46,10 @@ bool served_ifindex(const void *served, int ifindex);
 /* A new ike: nothing is claimed. */
 void served_unclaim(struct served *s);
 void served_free(struct served *s);
+
+/* Is it there already, or one that may be added? */
+bool served_has_room(const struct served *s, const struct ipc_tunnel *wanted);
+bool served_has_room_child(const struct served *s, uint64_t id);
 
 /* The verbs, with adoption of what is there. The error is the plane's, last_error has words. */
 enum dataplane_error served_create(struct served *s, const struct ipc_tunnel *t);

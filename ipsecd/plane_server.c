@@ -130,6 +130,10 @@ static void on_tunnel(struct plane_server *s, const struct ipc_message *m)
 	struct ipc_tunnel t;
 
 	memcpy(&t, m->body.ptr, sizeof(t));
+	if (m->verb == IPC_TUNNEL_CREATE && !served_has_room(&s->served, &t)) {
+		refuse(s, m, DATAPLANE_NO_MEMORY, "there are as many tunnels as there may be");
+		return;
+	}
 	answer_made(s, m, t.tunnel,
 		    m->verb == IPC_TUNNEL_CREATE ? served_create(&s->served, &t)
 						 : served_update(&s->served, &t));
@@ -222,11 +226,15 @@ static void on_child_install(struct plane_server *s, const struct ipc_message *m
 	enum dataplane_error e;
 
 	memcpy(&sa, m->body.ptr, sizeof(sa));
-	e = served_install(&s->served, &sa);
-	answer_plane(s, m, e);
-	c = served_child(&s->served, sa.id);
-	if (e == DATAPLANE_OK && c)
-		tell_again(s, c);
+	if (served_has_room_child(&s->served, sa.id)) {
+		e = served_install(&s->served, &sa);
+		answer_plane(s, m, e);
+		c = served_child(&s->served, sa.id);
+		if (e == DATAPLANE_OK && c)
+			tell_again(s, c);
+	} else {
+		refuse(s, m, DATAPLANE_NO_MEMORY, "there are as many CHILD_SAs as there may be");
+	}
 	child_sa_cleanse(&sa);
 	explicit_bzero((void *)(uintptr_t)m->body.ptr, m->body.len);
 }
@@ -328,11 +336,15 @@ static void on_send_keepalive(struct plane_server *s, const struct ipc_message *
 		udp_send_keepalive(s->udp, &p.local, &p.remote);
 }
 
+/* -ENOSPC is ours: an honest ike does not get so far. */
 static void answer_kernel(struct plane_server *s, const struct ipc_message *m, int e)
 {
 	struct ipc_done d = done_of(e, e ? netlink_strerror(s->host.netlink, e) : "");
 
-	answer(s, m, &d, sizeof(d));
+	if (e == -ENOSPC)
+		refuse(s, m, e, "there are as many of ours as there may be");
+	else
+		answer(s, m, &d, sizeof(d));
 }
 
 static void on_route(struct plane_server *s, const struct ipc_message *m)
@@ -373,9 +385,7 @@ static void on_rule(struct plane_server *s, const struct ipc_message *m)
 	r.priority = q.priority;
 	r.protocol = q.protocol;
 	memcpy(r.iif, q.iif, sizeof(r.iif));
-	answer_kernel(s, m,
-		      q.add ? netlink_rule_add(s->host.netlink, &r)
-			    : netlink_rule_remove(s->host.netlink, &r));
+	answer_kernel(s, m, plane_rules_set(s->host.netlink, &r, q.add));
 }
 
 static void on_address(struct plane_server *s, const struct ipc_message *m)
@@ -549,8 +559,12 @@ struct plane_server *plane_server_new(const struct plane_server_host *host)
 		.ctx = &s->served,
 		.now = mono_now,
 	};
-	s->served =
-		(struct served){.ops = host->ops, .inherited_gone = on_inherited_gone, .ctx = s};
+	s->served = (struct served){
+		.ops = host->ops,
+		.most_tunnels = host->most_tunnels ? host->most_tunnels : PLANE_TUNNELS_MAX,
+		.most_children = host->most_children ? host->most_children : PLANE_CHILDREN_MAX,
+		.inherited_gone = on_inherited_gone,
+		.ctx = s};
 	return s;
 }
 

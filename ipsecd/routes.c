@@ -542,6 +542,16 @@ bool routes_has(const struct routes *r, const struct netlink_route *route)
 	return false;
 }
 
+bool routes_has_rule(const struct routes *r, const struct netlink_rule *rule)
+{
+	return r->on && r->priority == rule->priority && r->table == rule->table && !rule->iif[0];
+}
+
+void routes_restore_rules(struct routes *r)
+{
+	set_rules(r, true);
+}
+
 struct routes *routes_new(const struct routes_host *host)
 {
 	struct routes *r = calloc(1, sizeof(*r));

@@ -56,5 +56,8 @@ void routes_restore(struct routes *r, uint32_t tunnel);
 void routes_outside(struct routes *r, const struct addr *a);
 /* Is it one that we made and have now? For those of a former process. */
 bool routes_has(const struct routes *r, const struct netlink_route *route);
+bool routes_has_rule(const struct routes *r, const struct netlink_rule *rule);
+/* Those of a former process are gone: they may have taken the place of ours. */
+void routes_restore_rules(struct routes *r);
 
 #endif

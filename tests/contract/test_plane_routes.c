@@ -218,6 +218,68 @@ static void beside_anothers(void **state)
 	plane_routes_free(&p);
 }
 
+/* ---- rules ---- */
+
+static void see_rule(void *ctx, const struct netlink_rule *r)
+{
+	struct seen *s = ctx;
+
+	s->ours += r->protocol == ROUTES_PROTOCOL;
+	s->others += r->protocol == RTPROT_STATIC;
+}
+
+static void expect_rules(uint8_t family, unsigned ours, unsigned of_others)
+{
+	struct seen s = {.ours = 0};
+
+	assert_int_equal(netlink_rule_list(kernel_netlink(), family, see_rule, &s), 0);
+	assert_int_equal(s.ours, ours);
+	assert_int_equal(s.others, of_others);
+}
+
+/* Each is looked at for every packet: an ike in other hands gets a few, and an operator's don't
+ * count. */
+static void so_many_rules(uint8_t family)
+{
+	struct netlink *nl = kernel_netlink();
+	struct netlink_rule r = {.family = family, .table = 220, .protocol = ROUTES_PROTOCOL};
+	struct netlink_rule o = {.family = family, .table = 7, .protocol = RTPROT_STATIC};
+
+	for (o.priority = 500; o.priority < 520; o.priority++)
+		assert_int_equal(netlink_rule_add(nl, &o), 0);
+	for (r.priority = 1; r.priority <= PLANE_RULES_MAX; r.priority++) {
+		assert_int_equal(plane_rules_set(nl, &r, true), 0);
+		assert_int_equal(plane_rules_set(nl, &r, true), 0);
+	}
+	expect_rules(family, PLANE_RULES_MAX, 20);
+	assert_int_equal(plane_rules_set(nl, &r, true), -ENOSPC);
+	r.priority = 1; /* it is there */
+	assert_int_equal(plane_rules_set(nl, &r, true), 0);
+	r.table = 221;
+	assert_int_equal(plane_rules_set(nl, &r, true), -ENOSPC);
+	r.table = 220;
+	snprintf(r.iif, sizeof(r.iif), "lo");
+	assert_int_equal(plane_rules_set(nl, &r, true), -ENOSPC);
+	memset(r.iif, 0, sizeof(r.iif));
+	assert_int_equal(plane_rules_set(nl, &r, false), 0);
+	assert_int_equal(plane_rules_set(nl, &r, false), 0);
+	r.priority = 99;
+	assert_int_equal(plane_rules_set(nl, &r, true), 0);
+	expect_rules(family, PLANE_RULES_MAX, 20);
+	for (r.priority = 1; r.priority < 100; r.priority++)
+		assert_int_equal(plane_rules_set(nl, &r, false), 0);
+	for (o.priority = 500; o.priority < 520; o.priority++)
+		assert_int_equal(netlink_rule_remove(nl, &o), 0);
+	expect_rules(family, 0, 0);
+}
+
+static void no_more_rules_than(void **state)
+{
+	(void)state;
+	so_many_rules(AF_INET);
+	so_many_rules(AF_INET6);
+}
+
 /* ---- addresses ---- */
 
 static int memory_fd = -1; /* what outlives a plane */
@@ -454,6 +516,7 @@ int main(void)
 		cmocka_unit_test(by_a_tunnel),
 		cmocka_unit_test(beside_anothers),
 		cmocka_unit_test(in_the_place_of_ours),
+		cmocka_unit_test(no_more_rules_than),
 		cmocka_unit_test(addresses_of_others),
 		cmocka_unit_test(our_addresses_outlive_a_plane),
 		cmocka_unit_test(an_address_that_went_is_not_ours),

@@ -31,7 +31,8 @@ NAME = "net"
 OWN = "172.16.77.1/32"  # the operator's, on eth0
 LINES_A_SECOND = 10  # of refusals by one process
 FILTER_LOG = 2  # linux/seccomp.h
-SUPERVISOR_FD, IPC_KEEP, IPC_RUN = 3, 19, 198
+SUPERVISOR_FD, IPC_KEEP, IPC_RUN, IPC_RULE = 3, 19, 198, 81
+RTPROT_OURS, RULES_MAX = 68, 16
 TCP_ULP, FASTOPEN_CONNECT = 31, 30
 RTM_NEWLINK, RTM_NEWROUTE, RTM_NEWADDR = 16, 24, 20
 
@@ -308,6 +309,24 @@ def many_words(pair):
             check(0 < lines <= most, f"'{said}': {lines} lines")
 
 
+def many_rules(pair):
+    """Each packet of this machine passes by them: there are a few, and the next ike takes them away."""
+    ours = pair.ours
+    with unnoticed(pair, ("ike",)):
+        mark, fds, begun = ours.log_mark(), links_of_ike(ours), time.monotonic()
+        with Owner(ours, "ike").owned() as owned:
+            for priority in range(1000, 1200):
+                rule = struct.pack("=BBB16sxII", 1, socket.AF_INET, RTPROT_OURS, b"", 220, priority)
+                sent = owned.send(fds["plane"], framed(IPC_RULE, rule))
+                check(sent in (16 + len(rule), -errno.EAGAIN), f"rule {priority}: {sent}")
+        ours.wait_log("there are as many of ours as there may be", mark)
+        rules = [line for line in ours.namespace.ip("rule").splitlines() if "lookup 220" in line]
+        check_equal(len(rules), RULES_MAX, "rules")
+        most = LINES_A_SECOND * (int(time.monotonic() - begun) + 2)
+        lines = ours.log(mark).count("there are as many of ours as there may be")
+        check(0 < lines <= most, f"{lines} lines")
+
+
 def words_of_others(pair):
     """What plane and helper may not ask of the supervisor."""
     ours, wrong = pair.ours, (("plane", "vault"), ("plane", "engine"), ("plane", "vici"), ("helper", "area"),
@@ -417,7 +436,7 @@ def main():
         for name, function, *args in (
                 ("system calls of ike", calls_of_ike), ("again and again", signals_of_ike),
                 ("ike to plane", words_of_ike, "plane"), ("ike to helper", words_of_ike, "helper"),
-                ("ike to the supervisor", words_of_ike, "supervisor"), ("what is no message", broken_words), ("many requests", many_words), ("a report silenced", silence),
+                ("ike to the supervisor", words_of_ike, "supervisor"), ("what is no message", broken_words), ("many requests", many_words), ("many rules", many_rules), ("a report silenced", silence),
                 ("plane and helper to the supervisor", words_of_others),
                 ("system calls of plane", calls_of_plane), ("system calls of helper", calls_of_helper),
                 ("secrets that ike does not have", keys_of_ike), ("nor plane", keys_of_plane)):

@@ -115,8 +115,10 @@ static void inside_closed(void *ctx, struct ipc_link *link, const char *why)
 	_exit(0);
 }
 
-static void run(const struct dataplane_ops *ops, int area, int fd)
+static void run(const struct plane_child_host *of, int fd)
 {
+	const struct dataplane_ops *ops = of->ops;
+	int area = of->area;
 	static struct area_map map;
 	struct ev_loop *loop = ev_loop_new(0);
 	struct inside x = {.ops = ops};
@@ -128,8 +130,12 @@ static void run(const struct dataplane_ops *ops, int area, int fd)
 				      .loop = loop};
 	const struct ipc_host test = {
 		.message = inside_message, .closed = inside_closed, .ctx = &x};
-	const struct plane_server_host server = {
-		.ops = ops, .why = "the test wants it", .netlink = netlink_open(), .loop = loop};
+	const struct plane_server_host server = {.ops = ops,
+						 .why = "the test wants it",
+						 .netlink = netlink_open(),
+						 .loop = loop,
+						 .most_tunnels = of->most_tunnels,
+						 .most_children = of->most_children};
 
 	char why[128];
 
@@ -188,7 +194,7 @@ struct plane_child *plane_child_new(const struct plane_child_host *host)
 		stop("fork");
 	if (p->pid == 0) {
 		close(fds[0]);
-		run(host->ops, host->area, fds[1]);
+		run(host, fds[1]);
 	}
 	close(fds[1]);
 	p->link = ipc_link_new(host->loop, fds[0], &ends);

@@ -16,7 +16,8 @@ struct plane_child_host {
 	bool (*send_esp)(void *ctx, const struct endpoint *from, const struct endpoint *to,
 			 struct span esp);
 	void *ctx;
-	int area; /* descriptor of the plane's area; 0: none */
+	int area;			      /* descriptor of the plane's area; 0: none */
+	unsigned most_tunnels, most_children; /* plane_server.h; 0: as many as ipsecd lets be */
 };
 
 /* Ends the program when it can't. */

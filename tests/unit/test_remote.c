@@ -656,6 +656,46 @@ static void is_refused(void **state)
 	ipc_link_free(l);
 }
 
+/* As many as there may be, and not one more; those that are there may be asked for again. */
+static void asks_for_too_many(void **state)
+{
+	struct fixture *f = *state;
+	struct ipc_tunnel t = sample_tunnel();
+	bool closed = false;
+	struct ipc_link *l;
+	struct child_sa c;
+
+	plane_child_close(f->child);
+	f->child = plane_child_new(&(struct plane_child_host){.ops = &dataplane_fake,
+							      .loop = f->loop,
+							      .send_esp = send_nowhere,
+							      .ctx = f,
+							      .most_tunnels = 2,
+							      .most_children = 3});
+	l = raw_link(f, &closed);
+	for (t.tunnel = 1; t.tunnel <= 3; t.tunnel++) {
+		snprintf(t.config.name, sizeof(t.config.name), "t%u", t.tunnel);
+		assert_int_equal(ask(l, IPC_TUNNEL_CREATE, &t, sizeof(t)),
+				 t.tunnel <= 2 ? DATAPLANE_OK : DATAPLANE_NO_MEMORY);
+	}
+	t.tunnel = 2;
+	snprintf(t.config.name, sizeof(t.config.name), "t2");
+	assert_int_equal(ask(l, IPC_TUNNEL_CREATE, &t, sizeof(t)), DATAPLANE_OK);
+	for (uint64_t id = 1; id <= 4; id++) {
+		c = child(id, 1 + id % 2);
+		assert_int_equal(ask(l, IPC_CHILD_INSTALL, &c, sizeof(c)),
+				 id <= 3 ? DATAPLANE_OK : DATAPLANE_NO_MEMORY);
+	}
+	assert_int_equal(ask(l, IPC_CHILD_REMOVE, &(uint64_t){1}, 8), DATAPLANE_OK);
+	assert_int_equal(ask(l, IPC_CHILD_INSTALL, &c, sizeof(c)), DATAPLANE_OK);
+	assert_int_equal(ask(l, IPC_TUNNEL_REMOVE, &(uint32_t){1}, 4), DATAPLANE_OK);
+	t.tunnel = 3;
+	snprintf(t.config.name, sizeof(t.config.name), "t3");
+	assert_int_equal(ask(l, IPC_TUNNEL_CREATE, &t, sizeof(t)), DATAPLANE_OK);
+	assert_false(closed);
+	ipc_link_free(l);
+}
+
 static void sends_garbage(void **state)
 {
 	struct fixture *f = *state;
@@ -696,6 +736,7 @@ int main(void)
 		CASE(events_for_one_that_does_not_read),
 		CASE(a_list_is_one_turn),
 		CASE(is_refused),
+		CASE(asks_for_too_many),
 		CASE(sends_garbage),
 	};
 
