@@ -471,6 +471,9 @@ void plane_server_link(struct plane_server *s, int fd)
 {
 	const struct ipc_host host = {.message = on_message, .closed = on_closed, .ctx = s};
 
+	/* What a killed ike sent last (an answer to a peer, a DELETE) is done before the next one
+	 * claims what it knows. */
+	ipc_link_drain(s->link);
 	ipc_link_free(s->link);
 	s->link = ipc_link_new(s->host.loop, fd, &host);
 	served_unclaim(&s->served);

@@ -696,6 +696,30 @@ static void asks_for_too_many(void **state)
 	ipc_link_free(l);
 }
 
+/* An ike is killed, and the next one is there before the plane has read all: what was asked for
+ * last is done, in its order, before the next one's. */
+static void what_a_killed_ike_asked_last(void **state)
+{
+	struct fixture *f = *state;
+	struct ipc_tunnel t = sample_tunnel();
+	struct span part = span_of(&t, sizeof(t));
+	bool closed = false;
+	struct ipc_link *l = raw_link(f, &closed);
+
+	plane_child_sync(f->child);
+	plane_child_stand_still(f->child, true);
+	for (t.tunnel = 1; t.tunnel <= MANY; t.tunnel++) {
+		snprintf(t.config.name, sizeof(t.config.name), "t%u", t.tunnel);
+		assert_true(ipc_send(l, IPC_TUNNEL_CREATE, 0, &part, 1, NULL, 0));
+	}
+	assert_true(ipc_flush(l, 0));
+	ipc_link_free(l);
+	plane_child_stand_still(f->child, false);
+	l = raw_link(f, &closed);
+	assert_int_equal(ask(l, IPC_TUNNEL_REMOVE, &(uint32_t){MANY}, 4), DATAPLANE_OK);
+	ipc_link_free(l);
+}
+
 static void sends_garbage(void **state)
 {
 	struct fixture *f = *state;
@@ -737,6 +761,7 @@ int main(void)
 		CASE(a_list_is_one_turn),
 		CASE(is_refused),
 		CASE(asks_for_too_many),
+		CASE(what_a_killed_ike_asked_last),
 		CASE(sends_garbage),
 	};
 
