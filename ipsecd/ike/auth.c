@@ -112,12 +112,13 @@ static bool is_unrelated(void *ctx, const struct ike_sa *other)
 }
 
 /* RFC 7296 2.4: no other IKE_SA between these two identities is known here, by whatever conn. A
- * peer that may be anybody may be one of those we know. */
+ * peer that may be anybody may be one of those we know, and so may who is just beginning one from
+ * there: it would take its own for dead, which may be the one of both that is to stay. */
 static bool is_initial_contact(const struct ike_engine *e, struct ike_sa *sa)
 {
 	const struct ike_sa *other;
 
-	if (sa->conn->unique == UNIQUE_NEVER)
+	if (sa->conn->unique == UNIQUE_NEVER || ike_sa_half_open_from(e, &sa->path.remote.addr))
 		return false;
 	if (!id_is_pattern(&sa->conn->remote_id))
 		return who_each(e, sa_local_id(sa), &sa->conn->remote_id, is_unrelated, sa);

@@ -212,6 +212,11 @@ bool ike_sa_half_open_full(const struct ike_engine *e, const struct addr *remote
 	       e->half_open_from[half_open_slot(remote)] >= (max + 31) / 32;
 }
 
+bool ike_sa_half_open_from(const struct ike_engine *e, const struct addr *remote)
+{
+	return e->half_open_from[half_open_slot(remote)] > 0;
+}
+
 /* Without memory it works, but nobody finds it for a retransmission. */
 static void half_open_add(struct ike_engine *e, struct ike_sa *sa, const uint8_t *key,
 			  const struct addr *remote)

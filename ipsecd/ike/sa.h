@@ -312,6 +312,8 @@ struct ike_sa *ike_sa_half_open(const struct ike_engine *e, uint64_t spi_i,
 				const struct endpoint *remote);
 /* No more of them are taken, all in all or from this address. */
 bool ike_sa_half_open_full(const struct ike_engine *e, const struct addr *remote);
+/* May be true for an address whose hash is that of another one. */
+bool ike_sa_half_open_from(const struct ike_engine *e, const struct addr *remote);
 /* ESTABLISHED or REKEYING: may carry new exchanges. */
 bool ike_sa_usable(const struct ike_sa *sa);
 const char *ike_sa_state_name(enum ike_sa_state s);    /* our own, for logs */

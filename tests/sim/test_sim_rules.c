@@ -616,6 +616,24 @@ static void test_initial_contact(void **state)
 	sim_free(s);
 }
 
+/* ... nor one that the peer is just beginning: the two of who start at once say nothing. */
+static void test_initial_contact_of_crossing(void **state)
+{
+	struct sim *s = sim_new(26, 2, &crypto_null, NULL);
+
+	(void)state;
+	contacts = 0;
+	s->intercept = count_contacts;
+	sim_load(s, 0, sim_conn(s, 0, 1, 0), 1);
+	sim_load(s, 1, sim_conn(s, 1, 0, 0), 1);
+	sim_command(s, 0, IKE_COMMAND_INITIATE, "to1-0", "net");
+	sim_command(s, 1, IKE_COMMAND_INITIATE, "to0-0", "net");
+	sim_run(s, 60 * MONO_S);
+	assert_int_equal(contacts, 0);
+	assert_agreed(s, 1);
+	sim_free(s);
+}
+
 /* ... of other case, of a pattern's peer, and behind the end of all of them. */
 static void test_initial_contact_by_identities(void **state)
 {
@@ -714,6 +732,7 @@ int main(void)
 		cmocka_unit_test(test_rekeyed_and_never_deleted),
 		cmocka_unit_test(test_message_ids_run_out),
 		cmocka_unit_test(test_initial_contact),
+		cmocka_unit_test(test_initial_contact_of_crossing),
 		cmocka_unit_test(test_initial_contact_by_identities),
 		cmocka_unit_test(test_star_in_binary_identities),
 	};
