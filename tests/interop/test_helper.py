@@ -79,6 +79,31 @@ def reload_secret(pair, name):
         pass
 
 
+def replaced_secrets_go(pair, name):
+    """From all memory at once, however they were replaced: by a reload, or by a client."""
+    end, ours = pair.end(name, pair.ours), pair.ours
+    words = ["other-" + secrets.token_hex(16) for _ in range(4)]
+
+    def held():
+        return {role: memory_has(pid, words) for role, pid in ours.roles().items()}
+
+    def wait(word):
+        until(f"'{word}' alone in helper", lambda: held() == {"ike": set(), "plane": set(),
+                                                             "helper": {word} if word else set()})
+    for word in words[:2]:
+        mark = ours.log_mark()
+        ours.load([change(e, secret=word) if e.name == name else e for e in ours.ends])
+        ours.wait_log("configuration in force", mark)
+        wait(word)
+    ours.load([change(e, secret=end.secret) if e.name == name else e for e in ours.ends])
+    wait(None)
+    for word in words[2:]:
+        ours.control.request("load-shared", {"id": "again", "type": "ike", "data": word, "owners": ["nobody.example"]})
+        wait(word)
+    ours.control.request("unload-shared", {"id": "again"})
+    wait(None)
+
+
 def by_name(pair, name):
     """right= is a name, which /etc/hosts of the namespace has."""
     folder = f"/etc/netns/{pair.namespaces[0].name}"
@@ -269,6 +294,7 @@ def main():
                 ("no secret in ike", no_secret_in_ike, pair, ["b", "c"]),
                 ("killed at any moment", killed, pair, "a"),
                 ("reload", reload_secret, pair, "b"),
+                ("replaced secrets go", replaced_secrets_go, pair, "b"),
                 ("a peer's name", by_name, pair, "c"),
                 ("a client's script", foreign_script, pair, "d"),
                 ("one of them changes", one_of_them, pair, "b", "c"),
