@@ -110,6 +110,7 @@ struct supervisor {
 	ev_timer ping;
 	ev_timer watchdog;
 	ev_io knock; /* our own socket */
+	ev_timer knock_pause;
 };
 
 extern const char *const role_words[IPC_ROLES + 2]; /* "plane"..., "self", NULL */

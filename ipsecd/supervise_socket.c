@@ -1,5 +1,6 @@
 /* The supervisor's own socket: one line a packet, with descriptors beside it; for root alone. Not
  * vici: who asks there asks ike, and ike may not order a program to be run. */
+#include "lib/accept.h"
 #include "lib/line_socket.h"
 #include "ipsecd/supervise_parts.h"
 
@@ -133,6 +134,23 @@ static bool may_ask(const struct supervisor *s, int fd)
 	       peer.uid == 0; /* not our own user, which the roles have, too */
 }
 
+static void on_knock_pause(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct supervisor *s = w->data;
+
+	(void)revents;
+	ev_io_start(loop, &s->knock);
+}
+
+/* Who asks waits in the queue; we must not look at him all the time. */
+static void pause_knocking(struct supervisor *s, const char *why)
+{
+	log_to(s->log, LOG_LEVEL_ERROR, "job", "", "can't accept who asks the supervisor: %s", why);
+	ev_io_stop(s->loop, &s->knock);
+	ev_timer_set(&s->knock_pause, ACCEPT_PAUSE, 0.);
+	ev_timer_start(s->loop, &s->knock_pause);
+}
+
 static void on_knock(struct ev_loop *loop, ev_io *w, int revents)
 {
 	struct supervisor *s = w->data;
@@ -140,8 +158,11 @@ static void on_knock(struct ev_loop *loop, ev_io *w, int revents)
 
 	(void)loop;
 	(void)revents;
-	if (fd < 0)
+	if (fd < 0) {
+		if (accept_ran_short(errno))
+			pause_knocking(s, strerror(errno));
 		return;
+	}
 	if (may_ask(s, fd))
 		asker_new(s, fd);
 	else
@@ -155,7 +176,8 @@ void socket_watch(struct supervisor *s)
 	if (fd < 0)
 		return;
 	ev_io_init(&s->knock, on_knock, fd, EV_READ);
-	s->knock.data = s;
+	ev_init(&s->knock_pause, on_knock_pause);
+	s->knock.data = s->knock_pause.data = s;
 	ev_io_start(s->loop, &s->knock);
 }
 
@@ -190,6 +212,7 @@ void socket_close(struct supervisor *s)
 	DL_FOREACH_SAFE (s->askers, a, next)
 		asker_free(a);
 	ev_io_stop(s->loop, &s->knock);
+	ev_timer_stop(s->loop, &s->knock_pause);
 	if (!s->left && !s->keeping && keep_find(s->keep, OWNER_SELF, "socket") >= 0 &&
 	    line_path(s->options->vici, path, sizeof(path)))
 		unlink(path);

@@ -3,12 +3,14 @@
 started again, what ends leaves nothing behind, and what is kept goes from one program to the next."""
 import os
 import re
+import resource
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
@@ -207,6 +209,32 @@ def restarts_leak_nothing(folder):
         for i in range(51):
             s.kill_role(ROLES[i % len(ROLES)])
         until("no descriptor more than before", lambda: fds_of(s.pid) == before)
+
+
+def cpu_seconds(pid):
+    return sum(int(n) for n in read(f"/proc/{pid}/stat").rsplit(")", 1)[1].split()[11:13]) / os.sysconf("SC_CLK_TCK")
+
+
+@in_folder
+def short_of_descriptors(folder):
+    """Who can't be accepted waits in the queue, is looked at once a second, and is answered in the end."""
+    with Supervisor(folder) as s:
+        s.running()
+        soft, hard = resource.prlimit(s.pid, resource.RLIMIT_NOFILE)
+        mark, begun, used = s.daemon.log_mark(), time.monotonic(), cpu_seconds(s.pid)
+        held = {int(fd) for fd in os.listdir(f"/proc/{s.pid}/fd")}
+        resource.prlimit(s.pid, resource.RLIMIT_NOFILE, (min(set(range(len(held) + 1)) - held), hard))
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as who:
+            who.settimeout(20)
+            who.connect(f"{s.vici}.supervisor")
+            who.send(b"what")
+            refused = "can't accept who asks the supervisor: Too many open files"
+            until("a second attempt", lambda: s.daemon.log(mark).count(refused) > 1)
+            check(s.daemon.log(mark).count(refused) <= time.monotonic() - begun + 1, "attempts")
+            check(cpu_seconds(s.pid) - used < 0.5, "it spins")
+            resource.prlimit(s.pid, resource.RLIMIT_NOFILE, (soft, hard))
+            check(b"does not know 'what'" in who.recv(200), "the answer")
+        check_equal(s.end(), 0, "exit status")
 
 
 @in_folder
@@ -623,6 +651,7 @@ def cases(suite):
     suite.case("kill -9 of the supervisor leaves no process", death_of_the_supervisor)
     suite.case("kill -9 of each role", the_dead_come_back)
     suite.case("51 restarts leak nothing", restarts_leak_nothing)
+    suite.case("without a free descriptor", short_of_descriptors)
     suite.case("pauses grow", pauses_grow)
     suite.case("five deaths: without the state", state_that_kills_is_left)
     suite.case("without another process", no_death_of_its_own)
