@@ -369,19 +369,31 @@ static bool any_held(const struct daemon *d)
 	return false;
 }
 
+static void read_again(struct daemon *d, enum log_level level, const char *why)
+{
+	mono_time at = mono_now();
+
+	if (at < d->read_again || d->stopping)
+		return;
+	d->read_again = at + READ_AGAIN;
+	log_to(d->log, level, "cfg", "", "%s: the configuration is read again", why);
+	reload_doubt(d->reload); /* also of what the helper counts as unchanged */
+	reload_run(d->reload, 0);
+}
+
 /* Those of vici clients are theirs to load again. */
 static void secret_forgotten(void *ctx)
 {
 	struct daemon *d = ctx;
-	mono_time at = mono_now();
 
-	if (at < d->read_again || d->stopping || !any_held(d))
-		return;
-	d->read_again = at + READ_AGAIN;
-	log_to(d->log, LOG_LEVEL_WARN, "cfg", "",
-	       "the helper lost secrets: the configuration is read again");
-	reload_doubt(d->reload); /* also of what the helper counts as unchanged */
-	reload_run(d->reload, 0);
+	if (any_held(d))
+		read_again(d, LOG_LEVEL_WARN, "the helper lost secrets");
+}
+
+static void reading_untaken(void *ctx)
+{
+	read_again(ctx, LOG_LEVEL_INFO,
+		   "the helper before may have left secrets that were replaced");
 }
 
 struct helper_client_host commands_helper_host(struct daemon *d)
@@ -393,6 +405,7 @@ struct helper_client_host commands_helper_host(struct daemon *d)
 					   .unread = files_unread,
 					   .idle = shell_scripts_idle,
 					   .forgotten = secret_forgotten,
+					   .untaken = reading_untaken,
 					   .ctx = d};
 }
 

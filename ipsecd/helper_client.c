@@ -20,6 +20,8 @@
 #define LOAD_SECONDS	180. /* also over several helpers */
 #define QUERIES_MAX	100000
 #define LOAD_SERIAL	1
+#define TAKEN_SERIAL	2
+#define FORGET_SERIAL	3
 
 struct query {
 	struct ipc_resolve body;
@@ -33,13 +35,21 @@ struct job {
 	uint8_t body[];
 };
 
+/* A client's secret that is replaced: the vault outlives a helper that did not hear of it. */
+struct gone {
+	struct gone *prev, *next;
+	struct ipc_held body;
+};
+
 struct helper_client {
 	struct helper_client_host host;
 	struct ipc_link *link;
 	struct query *queries;
 	struct job *jobs;
 	uint64_t last_job;
+	struct gone *gone; /* in the order of telling, as it is answered */
 	bool loading, whole;
+	bool untaken;	/* it may not have heard that what it read is in force */
 	bool deaf;	/* it let a call wait too long: none is made until it says something */
 	ev_timer limit; /* of loading */
 };
@@ -171,12 +181,28 @@ bool helper_client_hold(struct helper_client *c, struct secret *secret, const ch
 	return true;
 }
 
+/* Without memory it is told once. */
 void helper_client_forget(struct helper_client *c, uint64_t held)
 {
 	const struct ipc_held h = {.held = held};
+	struct gone *g = held ? malloc(sizeof(*g)) : NULL;
 
+	if (g) {
+		g->body = h;
+		DL_APPEND(c->gone, g);
+	}
 	if (held)
-		tell(c, IPC_SECRET_FORGET, 0, &h, sizeof(h));
+		tell(c, IPC_SECRET_FORGET, g ? FORGET_SERIAL : 0, &h, sizeof(h));
+}
+
+static void on_forgotten(struct helper_client *c)
+{
+	struct gone *g = c->gone;
+
+	if (!g)
+		return;
+	DL_DELETE(c->gone, g);
+	free(g);
 }
 
 /* ---- names ---- */
@@ -343,8 +369,9 @@ static void take_loaded(struct helper_client *c, uint64_t generation, int fd)
 	c->host.loaded(c->host.ctx, ok, &config, &errors);
 	if (!ok)
 		return;
+	c->untaken = true;
 	if (!c->loading) /* else it is asked for again, and another one will be in force */
-		tell(c, IPC_LOAD_TAKEN, 0, &taken, sizeof(taken));
+		tell(c, IPC_LOAD_TAKEN, TAKEN_SERIAL, &taken, sizeof(taken));
 	ask_scripts(c); /* one that knew nothing left them out */
 }
 
@@ -385,6 +412,10 @@ static void on_message(void *ctx, struct ipc_link *link, struct ipc_message *m)
 		on_ran(c, m);
 	else if (m->verb == IPC_ANSWER && m->serial == LOAD_SERIAL)
 		on_loaded(c, m);
+	else if (m->verb == IPC_ANSWER && m->serial == TAKEN_SERIAL)
+		c->untaken = false;
+	else if (m->verb == IPC_ANSWER && m->serial == FORGET_SERIAL)
+		on_forgotten(c);
 	else if (m->verb != IPC_ANSWER) /* one may be late */
 		say(c, "a message", "unknown verb");
 }
@@ -411,7 +442,11 @@ void helper_client_link(struct helper_client *c, int fd)
 		ask_load(c);
 	for (struct query *q = c->queries; q; q = q->hh.next)
 		tell(c, IPC_RESOLVE, 0, &q->body, sizeof(q->body));
+	for (struct gone *g = c->gone; g; g = g->next)
+		tell(c, IPC_SECRET_FORGET, FORGET_SERIAL, &g->body, sizeof(g->body));
 	ask_scripts(c);
+	if (c->untaken && !c->loading)
+		c->host.untaken(c->host.ctx);
 }
 
 bool helper_client_linked(const struct helper_client *c)
@@ -441,6 +476,8 @@ void helper_client_free(struct helper_client *c)
 
 	if (!c)
 		return;
+	while (c->gone)
+		on_forgotten(c);
 	HASH_ITER (hh, c->queries, q, next_query) {
 		HASH_DEL(c->queries, q);
 		free(q);

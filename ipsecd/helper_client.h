@@ -24,6 +24,9 @@ struct helper_client_host {
 	/* The helper does not know a secret of ours any more, if there is one that it held: the
 	 * files have to be read again. */
 	void (*forgotten)(void *ctx);
+	/* A helper that ended may not have heard that what it read is in force: what the files had
+	 * before is then in memory that the new one has, until they are read again. */
+	void (*untaken)(void *ctx);
 	void *ctx;
 };
 

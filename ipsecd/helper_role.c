@@ -140,12 +140,12 @@ static void on_hold(struct helper *h, struct ipc_message *m)
 	answer(h, IPC_ANSWER, m->serial, &held, sizeof(held));
 }
 
-static void on_forget(struct helper *h, struct ipc_message *m)
+static void forget(struct helper *h, struct span body)
 {
 	uint64_t held;
 
-	if (!ipc_held_take(m->body, &held)) {
-		refuse("the length", "a secret to be forgotten (%zu bytes)", m->body.len);
+	if (!ipc_held_take(body, &held)) {
+		refuse("the length", "a secret to be forgotten (%zu bytes)", body.len);
 		return;
 	}
 	if (vault_is_of_files(h->vault, held)) {
@@ -156,6 +156,12 @@ static void on_forget(struct helper *h, struct ipc_message *m)
 	if (!vault_remove(h->vault, held))
 		refuse("there is no such secret", FORGOTTEN, (unsigned long long)held);
 	vault_end(h->vault);
+}
+
+static void on_forget(struct helper *h, struct ipc_message *m)
+{
+	forget(h, m->body);
+	answer(h, IPC_ANSWER, m->serial, NULL, 0);
 }
 
 /* ---- files ---- */
@@ -182,6 +188,7 @@ static void on_load_taken(struct helper *h, struct ipc_message *m)
 		helper_load_taken(h->load, generation);
 	else
 		refuse("the length", "a reading to be in force (%zu bytes)", m->body.len);
+	answer(h, IPC_ANSWER, m->serial, NULL, 0);
 }
 
 static void loaded(void *ctx, uint64_t generation, int fd, const char *why)

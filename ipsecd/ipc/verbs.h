@@ -64,10 +64,11 @@ enum ipc_verb {
 	/* ---- ike -> helper: bodies in helper_body.h ---- */
 	IPC_PSK_MAC = 192, /* call: struct ipc_mac and octets; answer: struct ipc_mac_answer */
 	IPC_SECRET_HOLD,   /* call: struct ipc_secret and bytes; answer: struct ipc_held */
-	IPC_SECRET_FORGET, /* struct ipc_held */
+	IPC_SECRET_FORGET, /* struct ipc_held; answer: nothing, it is done */
 	IPC_LOAD, /* struct ipc_load; answer: struct ipc_loaded with a sealed memfd (loaded.h), or
 		     text */
-	IPC_LOAD_TAKEN, /* struct ipc_loaded: it is in force, and none before it any more */
+	IPC_LOAD_TAKEN, /* struct ipc_loaded: it is in force, and none before it any more; answer:
+			   nothing, those secrets are gone */
 	IPC_RESOLVE,	/* struct ipc_resolve; IPC_RESOLVED follows */
 	IPC_RUN,	/* struct ipc_script and strings; IPC_RAN follows; helper -> supervisor:
 			   the same, approved */

@@ -37,8 +37,9 @@ static struct {
 	bool ready;
 	char log[16384];
 	/* what the client said */
-	unsigned loads, unread, forgotten, idle;
+	unsigned loads, unread, forgotten, untaken, idle;
 	bool ok;
+	bool stop_it;	 /* before it is told that the next reading is in force */
 	bool not_enough; /* the next reading is not put in force; another one is asked for */
 	struct config config;
 	struct config_errors errors;
@@ -183,6 +184,8 @@ static void on_resolved(void *ctx, uint64_t query, unsigned n, const struct addr
 
 static void put_file(const char *name, mode_t mode, const char *format, ...);
 
+static void stand_still(void);
+
 static void on_loaded(void *ctx, bool ok, struct config *config, struct config_errors *errors)
 {
 	(void)ctx;
@@ -192,6 +195,9 @@ static void on_loaded(void *ctx, bool ok, struct config *config, struct config_e
 	t.errors = *errors;
 	t.ok = ok;
 	t.loads++;
+	if (t.stop_it)
+		stand_still();
+	t.stop_it = false;
 	if (t.not_enough) {
 		t.not_enough = false;
 		put_file("ipsec.conf", 0644, "conn gw\n\tlef=192.0.2.1\n");
@@ -210,6 +216,12 @@ static void on_forgotten(void *ctx)
 {
 	(void)ctx;
 	t.forgotten++;
+}
+
+static void on_untaken(void *ctx)
+{
+	(void)ctx;
+	t.untaken++;
 }
 
 static void on_idle(void *ctx)
@@ -262,7 +274,8 @@ static int setup(void **state)
 						  .loaded = on_loaded,
 						  .unread = on_unread,
 						  .idle = on_idle,
-						  .forgotten = on_forgotten};
+						  .forgotten = on_forgotten,
+						  .untaken = on_untaken};
 
 	(void)state;
 	memset(&t, 0, sizeof(t));
@@ -439,6 +452,46 @@ static void test_reload(void **state)
 	t.forgotten = 0;
 	assert_no_secret(first);
 	assert_int_equal(t.forgotten, 1);
+}
+
+static void stand_still(void)
+{
+	int status;
+
+	assert_int_equal(kill(t.pid, SIGSTOP), 0);
+	assert_int_equal(waitpid(t.pid, &status, WUNTRACED), t.pid);
+}
+
+/* It is killed before it hears that the new one is in force, or that a client's is gone: ike is
+ * told, reads again, and what was replaced goes. */
+static void test_killed_before_it_hears(void **state)
+{
+	struct secret *s = secret_new("vici:a", SECRET_IKE, span_str("of a client"));
+	const char *error = "";
+	uint64_t first, of_client;
+
+	(void)state;
+	load();
+	first = file_secret();
+	assert_true(helper_client_hold(t.client, s, &error));
+	of_client = s->held;
+	secret_free(s);
+	put_secret("the second secret");
+	t.stop_it = true;
+	load();
+	helper_client_forget(t.client, of_client);
+	helper_kill();
+	t.untaken = 0;
+	helper_start();
+	assert_int_equal(t.untaken, 1);
+	assert_secret(first, "the first secret");
+	load();
+	assert_no_secret(first);
+	assert_no_secret(of_client);
+	assert_secret(file_secret(), "the second secret");
+	assert_no_secret(first); /* a call later: it was told that the files' are gone */
+	helper_again();
+	assert_int_equal(t.untaken, 1);
 }
 
 /* Until then the secrets are needed that ike has. */
@@ -794,6 +847,7 @@ int main(int argc, char **argv)
 		WITH_HELPER(test_scripts_once),
 		WITH_HELPER(test_scripts_wait),
 		WITH_HELPER(test_lost_vault),
+		WITH_HELPER(test_killed_before_it_hears),
 		WITH_HELPER(test_reading_not_in_force),
 		WITH_HELPER(test_unchanged),
 	};
