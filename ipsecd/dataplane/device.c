@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/if.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -116,47 +117,6 @@ int device_set_link(struct netlink *nl, int ifindex, bool up)
 	return netlink_link_change(nl, ifindex, &change);
 }
 
-/* ---- a batch of messages ---- */
-
-struct batch {
-	size_t len;
-	bool full;
-	uint8_t buf[NETLINK_BUFFER] __attribute__((aligned(8)));
-};
-
-static void add(struct batch *b, struct nlmsghdr *h)
-{
-	b->full |= !h;
-	if (!h)
-		return;
-	h->nlmsg_flags &= (uint16_t)~NLM_F_ACK; /* only what is refused is told */
-	b->len += NLMSG_ALIGN(h->nlmsg_len);
-}
-
-int device_fill(struct netlink *nl, int ifindex, const struct tunnel_config *config, uint16_t mtu,
-		const struct prefix **at)
-{
-	const struct netlink_link_change up = {
-		.set_up = true, .up = true, .set_mtu = true, .mtu = mtu};
-	struct batch b;
-	unsigned refused;
-	int e;
-
-	b.len = 0;
-	b.full = false;
-	for (unsigned i = 0; i < config->n_addrs; i++)
-		add(&b, netlink_build_addr(b.buf + b.len, sizeof(b.buf) - b.len, ifindex,
-					   &config->addrs[i], true));
-	add(&b, netlink_build_link_change(b.buf + b.len, sizeof(b.buf) - b.len, ifindex, &up));
-	*at = NULL;
-	if (b.full)
-		return -EMSGSIZE;
-	e = netlink_batch_at(nl, b.buf, b.len, &refused);
-	if (e && refused < config->n_addrs)
-		*at = &config->addrs[refused];
-	return e;
-}
-
 /* ---- settings ---- */
 
 const struct device_setting device_settings[] = {
@@ -209,6 +169,15 @@ bool device_sysctl_get(const char *family, const char *device, const char *knob,
 	return true;
 }
 
+void device_set_settings(const char *device)
+{
+	for (unsigned i = 0; i < device_n_settings; i++)
+		device_sysctl_set(device_settings[i].family, device, device_settings[i].knob,
+				  device_settings[i].value);
+}
+
+/* ---- a new TUN device ---- */
+
 /* What of them a TUN device needs a file for: the kernel looks for no duplicates on a link
  * without ARP, and who takes no advertisements asks for none. */
 static const struct device_setting tun_settings[] = {
@@ -216,28 +185,99 @@ static const struct device_setting tun_settings[] = {
 	{"ipv6", "keep_addr_on_down", "1"},
 };
 
-int device_prepare_tun(struct netlink *nl, int ifindex, const char *name)
+struct batch {
+	size_t len;
+	bool full;
+	uint8_t buf[NETLINK_BUFFER] __attribute__((aligned(8)));
+};
+
+static void batch_init(struct batch *b)
+{
+	b->len = 0;
+	b->full = false;
+}
+
+static void add(struct batch *b, struct nlmsghdr *h)
+{
+	b->full |= !h;
+	if (!h)
+		return;
+	h->nlmsg_flags &= (uint16_t)~NLM_F_ACK; /* only what is refused is told */
+	b->len += NLMSG_ALIGN(h->nlmsg_len);
+}
+
+static void set_tun_settings(const char *name)
+{
+	for (unsigned i = 0; i < sizeof(tun_settings) / sizeof(*tun_settings); i++)
+		device_sysctl_set(tun_settings[i].family, name, tun_settings[i].knob,
+				  tun_settings[i].value);
+}
+
+/* Before it is up for the first time, so that nobody ever sees it as UP. */
+static void add_first(struct batch *b, int ifindex)
 {
 	struct netlink_link_change change = link_state(false);
 
 	change.set_ipv4 = true;
 	change.rp_filter = 2; /* as in device_settings */
 	change.promote_secondaries = 1;
-	if (netlink_link_change(nl, ifindex, &change) != 0) {
-		device_set_settings(name);
-		return device_set_link(nl, ifindex, false);
-	}
-	for (unsigned i = 0; i < sizeof(tun_settings) / sizeof(*tun_settings); i++)
-		device_sysctl_set(tun_settings[i].family, name, tun_settings[i].knob,
-				  tun_settings[i].value);
-	return 0;
+	add(b,
+	    netlink_build_link_change(b->buf + b->len, sizeof(b->buf) - b->len, ifindex, &change));
 }
 
-void device_set_settings(const char *device)
+static void add_rest(struct batch *b, int ifindex, const struct tunnel_config *config, uint16_t mtu)
 {
-	for (unsigned i = 0; i < device_n_settings; i++)
-		device_sysctl_set(device_settings[i].family, device, device_settings[i].knob,
-				  device_settings[i].value);
+	const struct netlink_link_change up = {
+		.set_up = true, .up = true, .set_mtu = true, .mtu = mtu};
+
+	for (unsigned i = 0; i < config->n_addrs; i++)
+		add(b, netlink_build_addr(b->buf + b->len, sizeof(b->buf) - b->len, ifindex,
+					  &config->addrs[i], true));
+	add(b, netlink_build_link_change(b->buf + b->len, sizeof(b->buf) - b->len, ifindex, &up));
+}
+
+static int send_batch(struct netlink *nl, struct batch *b, unsigned *refused)
+{
+	*refused = UINT_MAX; /* none of them alone */
+	return b->full ? -EMSGSIZE : netlink_batch_at(nl, b->buf, b->len, refused);
+}
+
+/* For a kernel that does not know the first message as a whole. What came behind it was carried out
+ * all the same, and is sent again, to know that it was. */
+static int fill_in_parts(struct netlink *nl, int ifindex, const struct tunnel_config *config,
+			 uint16_t mtu, unsigned *refused)
+{
+	struct batch b;
+	int e;
+
+	device_set_settings(config->name);
+	e = device_set_link(nl, ifindex, false);
+	*refused = UINT_MAX;
+	if (e)
+		return e;
+	batch_init(&b);
+	add_rest(&b, ifindex, config, mtu);
+	return send_batch(nl, &b, refused);
+}
+
+int device_fill(struct netlink *nl, int ifindex, const struct tunnel_config *config, uint16_t mtu,
+		const struct prefix **at)
+{
+	struct batch b;
+	unsigned refused;
+	int e;
+
+	batch_init(&b);
+	set_tun_settings(config->name);
+	add_first(&b, ifindex);
+	add_rest(&b, ifindex, config, mtu);
+	e = send_batch(nl, &b, &refused);
+	if (e && refused == 0)
+		e = fill_in_parts(nl, ifindex, config, mtu, &refused);
+	else
+		refused--; /* the first is no address */
+	*at = e && refused < config->n_addrs ? &config->addrs[refused] : NULL;
+	return e;
 }
 
 uint16_t device_path_mtu(struct netlink *nl, const struct addr *local, const struct addr *remote)

@@ -16,6 +16,7 @@ struct netlink_addr;
 #define DEVICE_MTU_MIN	      1280 /* RFC 8200 5: below it there is no IPv6 */
 #define DEVICE_MTU_PERIOD     (15 * MONO_S)
 #define DEVICE_ANNOUNCE_TICKS 2
+#define DEVICE_ANNOUNCE_MOST  1000 /* devices a tick: some 10 ms of the one thread */
 
 /* Makes the addresses of the device those of `to`, where those of `from` are what this
  * function put there before: what an operator added stays. On failure nothing has
@@ -32,11 +33,9 @@ bool device_addr_changed(struct netlink *nl, const struct tunnel_config *config,
 uint16_t device_path_mtu(struct netlink *nl, const struct addr *local, const struct addr *remote);
 /* linkmode DORMANT, and operstate UP or DORMANT. */
 int device_set_link(struct netlink *nl, int ifindex, bool up);
-/* A new TUN device, before it is up for the first time: its link as of a tunnel without SAs, and
- * the settings that it needs. */
-int device_prepare_tun(struct netlink *nl, int ifindex, const char *name);
-/* Gives a new device its addresses and MTU and sets it up, with one call into the kernel. *at: the
- * address that was refused, or NULL if it was the rest. */
+/* Gives a new TUN device its settings, then, with one call into the kernel, the link of a tunnel
+ * without SAs, its addresses and MTU, and sets it up. *at: the address that was refused, or NULL
+ * if it was the rest. */
 int device_fill(struct netlink *nl, int ifindex, const struct tunnel_config *config, uint16_t mtu,
 		const struct prefix **at);
 

@@ -3,7 +3,6 @@
  * kernel lacks is left out, step by step. */
 #include "ipsecd/dataplane/tun.h"
 
-#include "ipsecd/dataplane/device.h"
 #include "ipsecd/dataplane/vnet.h"
 #include "lib/netlink.h"
 
@@ -42,10 +41,7 @@ static bool set_offloads(struct tun *t, unsigned flags, unsigned offloads)
 static void negotiate(struct tun *t)
 {
 	const unsigned checksum = TUN_F_CSUM, tso = checksum | TUN_F_TSO4 | TUN_F_TSO6;
-	int size = sizeof(struct virtio_net_hdr);
-
 	t->offloads = OFFLOAD_VNET;
-	ioctl(t->fd, TUNSETVNETHDRSZ, &size); /* it is the default */
 	if (!set_offloads(t, tso | TUN_F_TSO_ECN | TUN_F_USO4 | TUN_F_USO6,
 			  OFFLOAD_CHECKSUM | OFFLOAD_TSO | OFFLOAD_USO) &&
 	    !set_offloads(t, tso | TUN_F_TSO_ECN, OFFLOAD_CHECKSUM | OFFLOAD_TSO) &&
@@ -78,17 +74,6 @@ static int create_device(int fd, const char *name, bool *vnet)
 	return e;
 }
 
-/* Before the device is up for the first time, so that nobody ever sees it as UP. */
-static int prepare_link(struct tun *t, struct netlink *nl)
-{
-	int ifindex = netlink_ifindex(nl, t->name);
-
-	if (ifindex < 0)
-		return ifindex;
-	t->ifindex = ifindex;
-	return device_prepare_tun(nl, ifindex, t->name);
-}
-
 int tun_open(struct tun *t, struct netlink *nl, const char *name)
 {
 	bool vnet;
@@ -102,8 +87,10 @@ int tun_open(struct tun *t, struct netlink *nl, const char *name)
 	e = -create_device(t->fd, t->name, &vnet);
 	if (e == 0 && vnet)
 		negotiate(t);
-	if (e == 0)
-		e = prepare_link(t, nl);
+	if (e == 0) {
+		t->ifindex = netlink_ifindex(nl, t->name);
+		e = t->ifindex < 0 ? t->ifindex : 0;
+	}
 	if (e)
 		tun_close(t);
 	return e == -EBUSY ? -EEXIST : e;

@@ -18,8 +18,8 @@ struct tun {
 };
 
 bool tun_probe(char *why, size_t size);
-/* Creates the device, with what offloads the kernel has: linkmode and operstate DORMANT, rp_filter
- * loose, down. -EEXIST: there is a device of this name, whoever made it. */
+/* Creates the device, with what offloads the kernel has, down; device_fill makes the rest of it.
+ * -EEXIST: there is a device of this name, whoever made it. */
 int tun_open(struct tun *t, struct netlink *nl, const char *name);
 /* The device of this descriptor, which somebody kept for us: as it is. On failure the descriptor
  * is closed; -ENODEV: the device is gone. */

@@ -307,12 +307,13 @@ static void userspace_ike_passed(struct dataplane *d, const struct endpoint *rem
 
 static void userspace_tick(struct dataplane *d, mono_time now)
 {
+	unsigned announce = DEVICE_ANNOUNCE_MOST;
 	struct tunnel *t, *next;
 
 	forward_tick(&d->forward, now);
 	mss_tick(d->mss);
 	HASH_ITER (by_ifindex, d->by_ifindex, t, next)
-		userspace_device_tick(t, now);
+		userspace_device_tick(t, now, &announce);
 }
 
 static void userspace_path_changed(struct dataplane *d, const struct addr *remote, uint32_t mtu)

@@ -71,7 +71,8 @@ int userspace_device_set_mtu(struct tunnel *t);
 void userspace_device_mtu_follows(struct tunnel *t);
 /* A path holds less than it did: `mtu`, or 0 when that is not known. */
 void userspace_device_path_changed(struct tunnel *t, uint32_t mtu);
-void userspace_device_tick(struct tunnel *t, mono_time now);
+/* `announce`: how many more devices may announce their addresses in this tick. */
+void userspace_device_tick(struct tunnel *t, mono_time now, unsigned *announce);
 bool userspace_changes_open(struct dataplane *d);
 
 /* ---- userspace_packets.c ---- */

@@ -131,9 +131,10 @@ void userspace_device_path_changed(struct tunnel *t, uint32_t mtu)
 		t->path_at = now - DEVICE_MTU_PERIOD; /* with the next tick */
 }
 
-void userspace_device_tick(struct tunnel *t, mono_time now)
+void userspace_device_tick(struct tunnel *t, mono_time now, unsigned *announce)
 {
-	if (t->announce) {
+	if (t->announce && *announce) {
+		(*announce)--;
 		t->announce--;
 		userspace_device_announce(t);
 	}
