@@ -469,7 +469,8 @@ static void on_closed(void *ctx, struct ipc_link *link, const char *why)
 
 void plane_server_link(struct plane_server *s, int fd)
 {
-	const struct ipc_host host = {.message = on_message, .closed = on_closed, .ctx = s};
+	const struct ipc_host host = {
+		.message = on_message, .closed = on_closed, .ctx = s, .gather = true};
 
 	/* What a killed ike sent last (an answer to a peer, a DELETE) is done before the next one
 	 * claims what it knows. */

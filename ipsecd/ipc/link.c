@@ -17,6 +17,7 @@
 #define PARTS_MAX  4
 #define PER_WAKEUP 64
 #define LAST_MAX   4096 /* messages of a peer that does not read any more */
+#define GATHER_MAX ((size_t)128 << 10)
 
 struct header {
 	uint32_t magic, verb, serial, len;
@@ -47,7 +48,8 @@ struct ipc_link {
 	size_t backlog, early; /* bytes in `out`, in `in` */
 	uint32_t last_serial;
 	bool closed, told, inside, freed;
-	bool unread; /* sending failed: what the peer said before is there still */
+	bool gathering; /* more messages are being handed over: answers go together */
+	bool unread;	/* sending failed: what the peer said before is there still */
 	char why[96];
 	size_t body_len;
 	uint8_t body[IPC_BODY_MAX];
@@ -178,8 +180,14 @@ static void on_writable(struct ev_loop *loop, ev_io *w, int revents)
 static bool send_or_queue(struct ipc_link *l, const struct header *h, const struct span *parts,
 			  unsigned n_parts, const int *fds, unsigned n_fds, bool may_lose)
 {
-	int n = l->out ? 0 : put(l, h, parts, n_parts, fds, n_fds);
+	bool waits = l->gathering && !may_lose && l->backlog + cost(h) <= GATHER_MAX;
+	int n;
 
+	if (l->gathering && !waits)
+		on_writable(l->loop, &l->writable, 0);
+	if (l->closed)
+		return false;
+	n = l->out || waits ? 0 : put(l, h, parts, n_parts, fds, n_fds);
 	if (n > 0)
 		return true;
 	if (n < 0) {
@@ -301,25 +309,34 @@ static bool is_freed(struct ipc_link *l)
 	return true;
 }
 
+/* false: there is none, or the link was freed by whom it was told. */
+static bool read_one(struct ipc_link *l)
+{
+	struct ipc_message m = {0};
+	struct header h;
+
+	if (get(l, &h, m.fds, &m.n_fds) <= 0)
+		return false;
+	m.verb = h.verb;
+	m.serial = h.serial;
+	m.body = (struct span){l->body, l->body_len};
+	hand_over(l, &m);
+	return !l->freed;
+}
+
 static void on_readable(struct ev_loop *loop, ev_io *w, int revents)
 {
 	struct ipc_link *l = w->data;
 
 	(void)loop;
 	(void)revents;
-	for (unsigned i = 0; i < PER_WAKEUP && !l->closed && !l->in; i++) {
-		struct ipc_message m = {0};
-		struct header h;
-
-		if (get(l, &h, m.fds, &m.n_fds) <= 0)
-			return;
-		m.verb = h.verb;
-		m.serial = h.serial;
-		m.body = (struct span){l->body, l->body_len};
-		hand_over(l, &m);
-		if (is_freed(l))
-			return;
-	}
+	l->inside = true; /* for who frees it */
+	l->gathering = l->host.gather;
+	for (unsigned i = 0; i < PER_WAKEUP && !l->closed && !l->in && read_one(l); i++)
+		;
+	l->inside = l->gathering = false;
+	if (!is_freed(l) && l->host.gather && !l->closed)
+		on_writable(loop, &l->writable, 0);
 }
 
 /* From the loop, where nobody looks at l->body. */

@@ -36,6 +36,10 @@ struct ipc_host {
 	 * from inside a send; afterwards sends do nothing. */
 	void (*closed)(void *ctx, struct ipc_link *link, const char *why);
 	void *ctx;
+	/* What is sent while messages are handed over goes out together, behind the last of them: a
+	 * peer that asked for much at once is not woken for each answer. Not for who may end
+	 * inside. */
+	bool gather;
 };
 
 /* A pair of descriptors for two ends, close-on-exec. false: errno. */

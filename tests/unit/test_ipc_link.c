@@ -630,6 +630,117 @@ static void last_words_are_heard_before_another_link(void **state)
 	assert_int_equal(f->a.closed, 0);
 }
 
+/* ---- answers that go together ---- */
+
+struct gatherer {
+	struct ipc_link *link;
+	int peer;
+	unsigned asked, seen_early; /* answers that were there before all was handed over */
+	size_t body;
+	bool offers, frees;
+};
+
+static void answer_gathered(void *ctx, struct ipc_link *link, struct ipc_message *m)
+{
+	static const uint8_t body[IPC_BODY_MAX];
+	struct gatherer *g = ctx;
+	struct span part = {body, g->body};
+	uint8_t peek;
+
+	g->asked++;
+	g->seen_early += recv(g->peer, &peek, 1, MSG_PEEK | MSG_DONTWAIT) == 1;
+	assert_true(ipc_send(link, IPC_ANSWER, m->serial, &part, 1, NULL, 0));
+	if (g->offers)
+		assert_true(ipc_offer(link, 900, NULL, 0));
+	if (!g->frees)
+		return;
+	ipc_link_free(link);
+	g->link = NULL;
+}
+
+/* So many questions at once. */
+static void ask_gatherer(struct fixture *f, struct gatherer *g, unsigned n)
+{
+	const struct ipc_host host = {
+		.message = answer_gathered, .closed = on_closed, .ctx = g, .gather = true};
+	int fds[2];
+
+	assert_true(ipc_pair(fds));
+	g->peer = fds[1];
+	g->link = ipc_link_new(f->loop, fds[0], &host);
+	for (uint32_t i = 1; i <= n; i++) {
+		const struct raw_header h = {MAGIC, 100, i, 0};
+
+		assert_int_equal(send(g->peer, &h, sizeof(h), 0), sizeof(h));
+	}
+	run(f);
+}
+
+static void expect_raw(const struct gatherer *g, uint32_t verb, uint32_t serial)
+{
+	struct raw_header h;
+
+	assert_true(recv(g->peer, &h, sizeof(h), MSG_DONTWAIT) == sizeof(h));
+	assert_int_equal(h.verb, verb);
+	assert_int_equal(h.serial, serial);
+}
+
+static void close_gatherer(struct gatherer *g)
+{
+	uint8_t byte;
+
+	assert_true(recv(g->peer, &byte, 1, MSG_DONTWAIT) <= 0); /* no more */
+	ipc_link_free(g->link);
+	close(g->peer);
+}
+
+static void answers_go_together(void **state)
+{
+	struct gatherer g = {.body = 100};
+
+	ask_gatherer(*state, &g, 40);
+	assert_int_equal(g.asked, 40);
+	assert_int_equal(g.seen_early, 0);
+	for (uint32_t i = 1; i <= 40; i++)
+		expect_raw(&g, IPC_ANSWER, i);
+	assert_int_equal(ipc_backlog(g.link), 0);
+	close_gatherer(&g);
+}
+
+/* Nobody waits for the end of very much, and memory is bounded. */
+static void long_answers_go_sooner(void **state)
+{
+	struct gatherer g = {.body = IPC_BODY_MAX / 2};
+
+	ask_gatherer(*state, &g, 8);
+	assert_int_equal(g.asked, 8);
+	assert_true(g.seen_early >= 5);
+	for (uint32_t i = 1; i <= 8; i++)
+		expect_raw(&g, IPC_ANSWER, i);
+	close_gatherer(&g);
+}
+
+static void what_may_be_lost_is_not_for_that(void **state)
+{
+	struct gatherer g = {.body = 10, .offers = true};
+
+	ask_gatherer(*state, &g, 5);
+	for (uint32_t i = 1; i <= 5; i++) {
+		expect_raw(&g, IPC_ANSWER, i);
+		expect_raw(&g, 900, 0);
+	}
+	close_gatherer(&g);
+}
+
+static void may_be_freed_while_it_gathers(void **state)
+{
+	struct gatherer g = {.body = 10, .frees = true};
+
+	ask_gatherer(*state, &g, 5);
+	assert_int_equal(g.asked, 1);
+	close_gatherer(&g);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 #define RAW(f)	cmocka_unit_test_setup_teardown(f, setup_raw, teardown)
 
@@ -663,6 +774,10 @@ int main(void)
 		RAW(last_words_of_one_that_is_sent_to),
 		RAW(the_end_is_told_once),
 		CASE(may_be_freed_inside),
+		CASE(answers_go_together),
+		CASE(long_answers_go_sooner),
+		CASE(what_may_be_lost_is_not_for_that),
+		CASE(may_be_freed_while_it_gathers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
