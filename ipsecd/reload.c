@@ -15,7 +15,7 @@
 #include <utlist.h>
 
 /* Devices are made by another process meanwhile; their number bounds what waits between us. */
-#define AHEAD 256
+#define AHEAD 1024
 
 /* A name that the files gave at the last run. `seen`: this run gives it, too. */
 struct known {
@@ -378,12 +378,15 @@ const struct reload_counters *reload_counters(const struct reload *r)
 
 static void apply(struct reload *r, struct config *config)
 {
+	bool first = !r->conns;
 	unsigned refused;
 
 	mark_unseen(r->conns);
 	if (!config->secrets_unchanged)
 		mark_unseen(r->secrets);
 	r->host.settings(r->host.ctx, &config->settings);
+	if (first) /* no device is in the way of another */
+		expect(r, config, 0, AHEAD);
 	remember_names(r, config);
 	r->current = true;
 	/* Before the conns that need them. */
