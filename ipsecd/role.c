@@ -2,6 +2,7 @@
  * then says that it begins. */
 #include "ipsecd/role.h"
 #include "ipsecd/ipc/name.h"
+#include "lib/hash.h"
 #include "lib/mono.h"
 
 #include <ev.h>
@@ -11,7 +12,6 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include <utlist.h>
 
 #define SUPERVISOR_FD 3
 #define LOG_WAITS_MAX ((size_t)1 << 20) /* bytes of lines that the supervisor has not read */
@@ -19,9 +19,9 @@
 #define LINK_PREFIX   "link:"
 
 struct given {
-	struct given *prev, *next;
 	char name[IPC_NAME_MAX];
 	int fd;
+	UT_hash_handle hh; /* in the order in which they came */
 };
 
 struct role {
@@ -70,18 +70,15 @@ static struct given *find(const struct role *r, const char *name)
 {
 	struct given *g;
 
-	DL_FOREACH (r->given, g) {
-		if (strcmp(g->name, name) == 0)
-			return g;
-	}
-	return NULL;
+	HASH_FIND_STR(r->given, name, g);
+	return g;
 }
 
 static int take(struct role *r, struct given *g)
 {
 	int fd = g->fd;
 
-	DL_DELETE(r->given, g);
+	HASH_DEL(r->given, g);
 	free(g);
 	return fd;
 }
@@ -102,7 +99,11 @@ static void store(struct role *r, const char *name, int fd)
 	}
 	g->fd = fd;
 	snprintf(g->name, sizeof(g->name), "%s", name);
-	DL_APPEND(r->given, g);
+	HASH_ADD_STR(r->given, name, g);
+	if (g->hh.tbl)
+		return;
+	close(g->fd);
+	free(g);
 }
 
 /* A link that comes later replaces one whose other end is gone. */
@@ -125,7 +126,7 @@ static void hand_links(struct role *r)
 {
 	struct given *g, *next;
 
-	DL_FOREACH_SAFE (r->given, g, next) {
+	HASH_ITER (hh, r->given, g, next) {
 		char peer[IPC_NAME_MAX];
 
 		if (strncmp(g->name, LINK_PREFIX, strlen(LINK_PREFIX)) != 0)
@@ -147,7 +148,7 @@ void role_each(struct role *r, const char *prefix, void (*cb)(void *ctx, const c
 {
 	struct given *g, *next;
 
-	DL_FOREACH_SAFE (r->given, g, next) {
+	HASH_ITER (hh, r->given, g, next) {
 		if (strncmp(g->name, prefix, strlen(prefix)) == 0)
 			cb(ctx, g->name, g->fd);
 	}
