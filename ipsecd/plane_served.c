@@ -176,13 +176,17 @@ static struct served_tunnel *entry_for(struct served *s, const struct ipc_tunnel
 
 bool served_has_room(const struct served *s, const struct ipc_tunnel *wanted)
 {
-	return HASH_COUNT(s->tunnels) < s->most_tunnels || served_tunnel(s, wanted->tunnel) ||
+	unsigned most = s->most_tunnels ? s->most_tunnels : SERVED_TUNNELS_MAX;
+
+	return HASH_COUNT(s->tunnels) < most || served_tunnel(s, wanted->tunnel) ||
 	       find_name(s, wanted->config.name);
 }
 
 bool served_has_room_child(const struct served *s, uint64_t id)
 {
-	return HASH_COUNT(s->children) < s->most_children || served_child(s, id);
+	unsigned most = s->most_children ? s->most_children : SERVED_CHILDREN_MAX;
+
+	return HASH_COUNT(s->children) < most || served_child(s, id);
 }
 
 enum dataplane_error served_create(struct served *s, const struct ipc_tunnel *wanted)

@@ -7,6 +7,10 @@
 #include "ipsecd/ipc/plane.h"
 #include "lib/hash.h"
 
+/* What one ike may have, whoever it is: behind them are policies and memory of the kernel. */
+#define SERVED_TUNNELS_MAX  131072u
+#define SERVED_CHILDREN_MAX 1048576u
+
 struct served_child {
 	uint64_t id;
 	struct served_tunnel *tunnel;
@@ -32,7 +36,7 @@ struct served {
 	struct dataplane *plane;
 	struct served_tunnel *tunnels, *tunnels_by_name;
 	struct served_child *children;
-	unsigned most_tunnels, most_children;
+	unsigned most_tunnels, most_children; /* 0: the limits above */
 	/* The last unclaimed one of the tunnel that could send is gone, or claimed. */
 	void (*inherited_gone)(void *ctx, uint32_t tunnel);
 	void *ctx;

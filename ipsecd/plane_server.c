@@ -221,7 +221,6 @@ static void tell_again(struct plane_server *s, const struct served_child *c)
 
 static void on_child_install(struct plane_server *s, const struct ipc_message *m)
 {
-	const struct served_child *c;
 	struct child_sa sa;
 	enum dataplane_error e;
 
@@ -229,9 +228,8 @@ static void on_child_install(struct plane_server *s, const struct ipc_message *m
 	if (served_has_room_child(&s->served, sa.id)) {
 		e = served_install(&s->served, &sa);
 		answer_plane(s, m, e);
-		c = served_child(&s->served, sa.id);
-		if (e == DATAPLANE_OK && c)
-			tell_again(s, c);
+		if (e == DATAPLANE_OK)
+			tell_again(s, served_child(&s->served, sa.id));
 	} else {
 		refuse(s, m, DATAPLANE_NO_MEMORY, "there are as many CHILD_SAs as there may be");
 	}
@@ -563,12 +561,11 @@ struct plane_server *plane_server_new(const struct plane_server_host *host)
 		.ctx = &s->served,
 		.now = mono_now,
 	};
-	s->served = (struct served){
-		.ops = host->ops,
-		.most_tunnels = host->most_tunnels ? host->most_tunnels : PLANE_TUNNELS_MAX,
-		.most_children = host->most_children ? host->most_children : PLANE_CHILDREN_MAX,
-		.inherited_gone = on_inherited_gone,
-		.ctx = s};
+	s->served = (struct served){.ops = host->ops,
+				    .most_tunnels = host->most_tunnels,
+				    .most_children = host->most_children,
+				    .inherited_gone = on_inherited_gone,
+				    .ctx = s};
 	return s;
 }
 

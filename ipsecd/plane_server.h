@@ -14,11 +14,6 @@ struct ev_loop;
 struct netlink;
 struct plane_server;
 
-/* What one ike may have, whoever it is: policies, filters and memory of the kernel are behind them.
- */
-#define PLANE_TUNNELS_MAX  131072u
-#define PLANE_CHILDREN_MAX 1048576u
-
 struct plane_server_host {
 	const struct dataplane_ops *ops;
 	const char *why;	    /* why this plane; static as long as the server is there */
@@ -26,7 +21,7 @@ struct plane_server_host {
 	const struct memfd *memory; /* what they are that outlives us, taken (plane_addrs.h) */
 	const struct log_sink *log;
 	struct ev_loop *loop;
-	unsigned most_tunnels, most_children; /* 0: the limits above */
+	unsigned most_tunnels, most_children; /* 0: as in plane_served.h */
 };
 
 struct plane_server *plane_server_new(const struct plane_server_host *host); /* NULL: no memory */
