@@ -110,16 +110,28 @@ def switched_off_and_on(pair, table):
     check_equal(len(table.rules()), 2, "rules")
 
 
+def strange_rules(table):
+    """Rules of our protocol in the place of ours, as many as plane lets be."""
+    for rule in table.namespace.ip("rule").splitlines():
+        if "lookup 220" in rule:
+            table.namespace.ip("rule", "del", "pref", rule.split(":")[0], "table", "220")
+    for preference in range(1000, 1016):
+        table.namespace.ip("rule", "add", "pref", str(preference), "table", "220", "protocol", "68")
+
+
 def killed(pair, table, name):
     """What a daemon left that was killed goes once the next one has its connections."""
     network = pair.end(name, pair.ours).remote_ts.split(",")[0]
-    ends = pair.ours.ends
+    ends, rules = pair.ours.ends, table.rules()
     pair.ours.kill()
     table.wait(network, "blackhole", metric=65000)
+    strange_rules(table)
+    check_equal(len(table.rules()), 17, "rules")
     pair.ours.start([end for end in ends if end.name != name])
     main_routes(pair, False)
     table.wait_none(network, metric=65000)
     table.wait("default", "blackhole", metric=65000)
+    until("our own rules, and no others", lambda: table.rules() == rules)
     pair.ours.load(ends)
     main_routes(pair, False)
     table.wait(network, "blackhole", metric=65000)
