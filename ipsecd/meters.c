@@ -95,7 +95,7 @@ void meters_link(struct meters *m, const char *conn, bool up)
 
 /* ---- traffic ---- */
 
-void meters_stats_add(struct dataplane_child_stats *sum, const struct dataplane_child_stats *s)
+void meters_traffic_add(struct meter_traffic *sum, const struct meter_traffic *s)
 {
 	sum->bytes_in += s->bytes_in;
 	sum->bytes_out += s->bytes_out;
@@ -110,7 +110,12 @@ void meters_child_read(struct meters *m, struct meter_child *c)
 	struct dataplane_child_stats now;
 
 	if (m->host.control.child_stats(m->host.control.ctx, c->id, &now))
-		c->last = now;
+		c->last = (struct meter_traffic){.bytes_in = now.bytes_in,
+						 .bytes_out = now.bytes_out,
+						 .packets_in = now.packets_in,
+						 .packets_out = now.packets_out,
+						 .drop_replay = now.drop_replay,
+						 .drop_icv = now.drop_icv};
 }
 
 void meters_child_installed(struct meters *m, uint64_t child, const char *conn)
@@ -143,7 +148,7 @@ void meters_child_removed(struct meters *m, uint64_t child)
 		return;
 	t = c->meter;
 	meters_child_read(m, c);
-	meters_stats_add(&t->ended, &c->last);
+	meters_traffic_add(&t->ended, &c->last);
 	forget_child(m, c);
 	if (--t->n_children == 0 && !ike_engine_conn_named(m->host.control.engine, t->conn))
 		meters_forget(m, t);

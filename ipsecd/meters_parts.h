@@ -9,6 +9,23 @@
 
 enum { ROLE_OF_INITIATOR, ROLE_OF_RESPONDER, ROLES };
 
+/* What CHILD_SAs have carried; of struct dataplane_child_stats what is added up. */
+struct meter_traffic {
+	uint64_t bytes_in, bytes_out, packets_in, packets_out;
+	uint64_t drop_replay, drop_icv;
+};
+
+/* What a look at a tunnel found. There only while it is written: idle tunnels don't pay for it. */
+struct meter_look {
+	struct ike_conn_info info;
+	char *peer; /* NULL: out of memory */
+	struct control_tunnel tunnel;
+	bool have_tunnel;
+	unsigned ike_sas, child_sas;			       /* usable ones */
+	mono_time ike_rekey_at, child_rekey_at, child_ends_at; /* the nearest; 0: none */
+	struct meter_traffic live;
+};
+
 /* One of a conn, from its first event or the first look at it until the conn and its last
  * CHILD_SA are gone. */
 struct meter {
@@ -16,19 +33,10 @@ struct meter {
 	UT_hash_handle hh;
 	unsigned n_children; /* in the plane */
 	uint64_t rekeys_ike, rekeys_child, failures, link_up, link_down;
-	mono_time link_changed;		    /* 0: never */
-	struct dataplane_child_stats ended; /* of CHILD_SAs that are gone */
-	struct dataplane_child_stats shown; /* the last sum: it never falls */
-
-	/* As of the last look; not seen: the conn is gone. */
-	bool seen;
-	struct ike_conn_info info;
-	char *peer; /* only while they are written */
-	struct control_tunnel tunnel;
-	bool have_tunnel;
-	unsigned ike_sas, child_sas;			       /* usable ones */
-	mono_time ike_rekey_at, child_rekey_at, child_ends_at; /* the nearest; 0: none */
-	struct dataplane_child_stats live;
+	mono_time link_changed;	    /* 0: never */
+	struct meter_traffic ended; /* of CHILD_SAs that are gone */
+	struct meter_traffic shown; /* the last sum: it never falls */
+	struct meter_look *look;    /* NULL: nobody looks now, or the conn is gone */
 };
 
 /* A CHILD_SA in the plane. */
@@ -36,7 +44,7 @@ struct meter_child {
 	uint64_t id;
 	UT_hash_handle hh;
 	struct meter *meter;
-	struct dataplane_child_stats last; /* in case that the plane has forgotten it */
+	struct meter_traffic last; /* in case that the plane has forgotten it */
 };
 
 struct meters {
@@ -53,7 +61,7 @@ struct meter *meters_of(struct meters *m, const char *conn);
 void meters_forget(struct meters *m, struct meter *t);
 /* A stat that is read, or remembered. */
 void meters_child_read(struct meters *m, struct meter_child *c);
-void meters_stats_add(struct dataplane_child_stats *sum, const struct dataplane_child_stats *s);
+void meters_traffic_add(struct meter_traffic *sum, const struct meter_traffic *s);
 
 /* meters_tunnels.c, meters_daemon.c: families. */
 void meters_write_tunnels(struct meters *m, struct metrics *out, mono_time now);

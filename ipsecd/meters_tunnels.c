@@ -31,26 +31,24 @@ static void format_peer(const struct conn *conn, char text[ID_TEXT])
 
 static const char *peer_of(const struct meter *t)
 {
-	return t->peer ? t->peer : "";
+	return t->look->peer ? t->look->peer : "";
 }
 
 static void see_conn(void *ctx, const struct ike_conn_info *info)
 {
 	struct look *look = ctx;
 	struct meter *t = meters_of(look->m, info->conn->name);
+	struct meter_look *found = t && !t->look ? calloc(1, sizeof(*found)) : NULL;
 	char peer[ID_TEXT];
 
-	if (!t)
+	if (!found)
 		return;
-	t->seen = true;
-	t->info = *info;
+	t->look = found;
+	found->info = *info;
 	format_peer(info->conn, peer);
-	t->peer = strdup(peer);
-	t->ike_sas = t->child_sas = 0;
-	t->ike_rekey_at = t->child_rekey_at = t->child_ends_at = 0;
-	t->live = (struct dataplane_child_stats){0};
-	t->have_tunnel =
-		look->m->host.control.tunnel(look->m->host.control.ctx, t->conn, &t->tunnel);
+	found->peer = strdup(peer);
+	found->have_tunnel =
+		look->m->host.control.tunnel(look->m->host.control.ctx, t->conn, &found->tunnel);
 }
 
 static void nearer(mono_time *at, mono_time other)
@@ -73,19 +71,21 @@ static bool usable(const char *state)
 static void see_sa(void *ctx, const struct ike_sa_info *ike, const struct ike_child_info *child)
 {
 	const struct look *look = ctx;
+	struct meter_look *found;
 	struct meter *t;
 
 	HASH_FIND_STR(look->m->tunnels, ike->conn, t);
-	if (!t || !usable(child ? child->state : ike->state))
+	found = t ? t->look : NULL;
+	if (!found || !usable(child ? child->state : ike->state))
 		return;
 	if (child) {
-		t->child_sas++;
-		nearer(&t->child_rekey_at, child->rekey_at);
-		nearer(&t->child_ends_at, child->expires_at);
+		found->child_sas++;
+		nearer(&found->child_rekey_at, child->rekey_at);
+		nearer(&found->child_ends_at, child->expires_at);
 	} else {
-		t->ike_sas++;
-		nearer(&t->ike_rekey_at, ike->rekey_at);
-		nearer(&t->ike_rekey_at, ike->reauth_at);
+		found->ike_sas++;
+		nearer(&found->ike_rekey_at, ike->rekey_at);
+		nearer(&found->ike_rekey_at, ike->reauth_at);
 	}
 }
 
@@ -95,9 +95,9 @@ static void see_sa(void *ctx, const struct ike_sa_info *ike, const struct ike_ch
  * fall: that would look like a restart. */
 static void add_up(struct meter *t)
 {
-	struct dataplane_child_stats sum = t->ended;
+	struct meter_traffic sum = t->ended;
 
-	meters_stats_add(&sum, &t->live);
+	meters_traffic_add(&sum, &t->look->live);
 	RISE(bytes_in);
 	RISE(bytes_out);
 	RISE(packets_in);
@@ -112,40 +112,45 @@ static void see_all(struct meters *m, mono_time now)
 	struct meter_child *c;
 	struct meter *t;
 
-	for (t = m->tunnels; t; t = t->hh.next)
-		t->seen = false;
 	ike_engine_each_conn(m->host.control.engine, see_conn, &look);
 	ike_engine_each_sa(m->host.control.engine, see_sa, &look);
 	for (c = m->children; c; c = c->hh.next) {
 		meters_child_read(m, c);
-		meters_stats_add(&c->meter->live, &c->last);
+		if (c->meter->look)
+			meters_traffic_add(&c->meter->look->live, &c->last);
 	}
-	for (t = m->tunnels; t; t = t->hh.next)
-		add_up(t);
+	for (t = m->tunnels; t; t = t->hh.next) {
+		if (t->look)
+			add_up(t);
+	}
 }
 
 /* ---- what is told of one ---- */
 
 static bool is_up(const struct meter *t)
 {
-	return t->have_tunnel && t->tunnel.up && t->tunnel.admin_up && t->tunnel.ifindex;
+	const struct meter_look *l = t->look;
+
+	return l->have_tunnel && l->tunnel.up && l->tunnel.admin_up && l->tunnel.ifindex;
 }
 
 /* Words of a fixed list. */
 static const char *down_reason(const struct meter *t)
 {
-	if (!t->have_tunnel || !t->tunnel.ifindex)
-		return t->have_tunnel && t->tunnel.external ? "its script has made no device"
+	const struct meter_look *l = t->look;
+
+	if (!l->have_tunnel || !l->tunnel.ifindex)
+		return l->have_tunnel && l->tunnel.external ? "its script has made no device"
 							    : "there is no device";
-	if (t->info.held)
+	if (l->info.held)
 		return "taken down by command";
-	if (t->tunnel.draining)
+	if (l->tunnel.draining)
 		return "draining";
-	if (!t->tunnel.admin_up)
+	if (!l->tunnel.admin_up)
 		return "the device was set down";
-	if (t->info.reason != IKE_REASON_NONE)
-		return ike_reason_text(t->info.reason);
-	return t->info.expected ? "not up yet" : "not started";
+	if (l->info.reason != IKE_REASON_NONE)
+		return ike_reason_text(l->info.reason);
+	return l->info.expected ? "not up yet" : "not started";
 }
 
 static const char *start_of(const struct conn *conn)
@@ -172,7 +177,7 @@ static bool until(mono_time at, mono_time now, double *out)
 static bool value_expected(const struct meter *t, mono_time now, double *out)
 {
 	(void)now;
-	*out = t->info.expected;
+	*out = t->look->info.expected;
 	return true;
 }
 
@@ -185,7 +190,7 @@ static bool value_up(const struct meter *t, mono_time now, double *out)
 
 static bool value_next_attempt(const struct meter *t, mono_time now, double *out)
 {
-	return until(is_up(t) ? 0 : t->info.next_attempt, now, out);
+	return until(is_up(t) ? 0 : t->look->info.next_attempt, now, out);
 }
 
 static bool value_since(const struct meter *t, mono_time now, double *out)
@@ -197,30 +202,30 @@ static bool value_since(const struct meter *t, mono_time now, double *out)
 static bool value_ike_sas(const struct meter *t, mono_time now, double *out)
 {
 	(void)now;
-	*out = t->ike_sas;
+	*out = t->look->ike_sas;
 	return true;
 }
 
 static bool value_child_sas(const struct meter *t, mono_time now, double *out)
 {
 	(void)now;
-	*out = t->child_sas;
+	*out = t->look->child_sas;
 	return true;
 }
 
 static bool value_ike_rekey(const struct meter *t, mono_time now, double *out)
 {
-	return until(t->ike_rekey_at, now, out);
+	return until(t->look->ike_rekey_at, now, out);
 }
 
 static bool value_child_rekey(const struct meter *t, mono_time now, double *out)
 {
-	return until(t->child_rekey_at, now, out);
+	return until(t->look->child_rekey_at, now, out);
 }
 
 static bool value_child_end(const struct meter *t, mono_time now, double *out)
 {
-	return until(t->child_ends_at, now, out);
+	return until(t->look->child_ends_at, now, out);
 }
 
 static bool value_failures(const struct meter *t, mono_time now, double *out)
@@ -282,7 +287,7 @@ static const struct family {
 /* Calls for each that is told in detail. */
 #define EACH(m, t, n)                                                              \
 	for (t = (m)->tunnels, n = 0; t && n < METERS_TUNNELS_MAX; t = t->hh.next) \
-		if (t->seen && ++n)
+		if (t->look && ++n)
 
 static void write_simple(const struct meters *m, struct metrics *out, const struct family *f,
 			 mono_time now)
@@ -303,17 +308,21 @@ static void write_simple(const struct meters *m, struct metrics *out, const stru
 
 static void write_info(const struct meters *m, struct metrics *out)
 {
+	const struct meter_look *l;
 	const struct meter *t;
 	unsigned n;
 
 	metrics_family(out, METRICS_GAUGE, "ipsecd_tunnel_info",
 		       "1; what the connection is: its device and its kind, auto=.");
 	EACH(m, t, n)
-	metrics_uint(out, 1, "conn", t->conn, "peer", peer_of(t), "interface",
-		     t->have_tunnel ? t->tunnel.interface : t->info.conn->tunnel.name, "kind",
-		     t->have_tunnel ? t->tunnel.kind : NULL, "offloads",
-		     t->have_tunnel ? t->tunnel.offloads : NULL, "auto", start_of(t->info.conn),
-		     NULL);
+	{
+		l = t->look;
+		metrics_uint(out, 1, "conn", t->conn, "peer", peer_of(t), "interface",
+			     l->have_tunnel ? l->tunnel.interface : l->info.conn->tunnel.name,
+			     "kind", l->have_tunnel ? l->tunnel.kind : NULL, "offloads",
+			     l->have_tunnel ? l->tunnel.offloads : NULL, "auto",
+			     start_of(l->info.conn), NULL);
+	}
 	metrics_family(out, METRICS_GAUGE, "ipsecd_tunnel_down_reason",
 		       "1 for each tunnel that is not up: why.");
 	EACH(m, t, n)
@@ -373,10 +382,10 @@ static void write_sums(const struct meters *m, struct metrics *out)
 	unsigned configured = 0, expected = 0, up = 0, missing = 0;
 
 	for (const struct meter *t = m->tunnels; t; t = t->hh.next) {
-		configured += t->seen;
-		expected += t->seen && t->info.expected;
-		up += t->seen && is_up(t);
-		missing += t->seen && t->info.expected && !is_up(t);
+		configured += t->look != NULL;
+		expected += t->look && t->look->info.expected;
+		up += t->look && is_up(t);
+		missing += t->look && t->look->info.expected && !is_up(t);
 	}
 	metrics_family(out, METRICS_GAUGE, "ipsecd_tunnels_configured",
 		       "Connections that are loaded; each has a tunnel.");
@@ -395,11 +404,13 @@ static void write_sums(const struct meters *m, struct metrics *out)
 		     NULL);
 }
 
-static void forget_peers(struct meters *m)
+static void forget_looks(struct meters *m)
 {
 	for (struct meter *t = m->tunnels; t; t = t->hh.next) {
-		free(t->peer);
-		t->peer = NULL;
+		if (t->look)
+			free(t->look->peer);
+		free(t->look);
+		t->look = NULL;
 	}
 }
 
@@ -411,5 +422,5 @@ void meters_write_tunnels(struct meters *m, struct metrics *out, mono_time now)
 	for (unsigned i = 0; i < sizeof(families) / sizeof(*families); i++)
 		write_simple(m, out, &families[i], now);
 	write_pairs(m, out);
-	forget_peers(m);
+	forget_looks(m);
 }
