@@ -16,14 +16,6 @@ uint8_t *buf_reserve(struct buf *b, size_t n)
 	return b->data + b->len - n;
 }
 
-void buf_put_u8(struct buf *b, uint8_t v)
-{
-	uint8_t *p = buf_reserve(b, 1);
-
-	if (p)
-		*p = v;
-}
-
 void buf_put_u16(struct buf *b, uint16_t v)
 {
 	uint8_t *p = buf_reserve(b, 2);

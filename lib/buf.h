@@ -17,7 +17,6 @@ struct buf {
 };
 
 struct buf buf_over(void *memory, size_t cap);
-void buf_put_u8(struct buf *b, uint8_t v);
 void buf_put_u16(struct buf *b, uint16_t v);
 void buf_put_u32(struct buf *b, uint32_t v);
 void buf_put_u64(struct buf *b, uint64_t v);
@@ -26,6 +25,14 @@ void buf_put_span(struct buf *b, struct span s);
 void buf_put_zero(struct buf *b, size_t n);
 /* Gives n bytes to be filled by the caller, or NULL and the overflow mark. */
 uint8_t *buf_reserve(struct buf *b, size_t n);
+/* Here, since there are a thousand of it in a handshake's records. */
+static inline void buf_put_u8(struct buf *b, uint8_t v)
+{
+	if (b->len < b->cap && !b->overflow)
+		b->data[b->len++] = v;
+	else
+		b->overflow = true;
+}
 /* Overwrites what was put before; `at` + size must lie below len (else overflow). */
 void buf_set_u8(struct buf *b, size_t at, uint8_t v);
 void buf_set_u16(struct buf *b, size_t at, uint16_t v);

@@ -44,23 +44,91 @@ void codec_u8(struct codec *c, uint8_t *v)
 		buf_put_u8(c->out, *v);
 }
 
+/* ---- numbers ---- */
+
+#define ONE_BYTE_MAX 0xf7u /* behind a larger first byte come 1 to 8 bytes, the highest first */
+
+/* Most numbers of an idle SA are small, or zero: nothing is called for them. */
+static inline bool wrote_small(struct codec *c, uint64_t v)
+{
+	if (codec_reads(c) || v > ONE_BYTE_MAX || c->version < CODEC_SHORT_NUMBERS)
+		return false;
+	buf_put_u8(c->out, (uint8_t)v);
+	return true;
+}
+
+static void write_short(struct codec *c, uint64_t v)
+{
+	unsigned n = 8 - (unsigned)__builtin_clzll(v) / 8;
+	uint8_t bytes[9];
+
+	be64_set(bytes + 1, v << (64 - 8 * n));
+	bytes[0] = (uint8_t)(ONE_BYTE_MAX + n);
+	buf_put(c->out, bytes, n + 1);
+}
+
+static uint64_t read_short(struct codec *c)
+{
+	uint64_t first = has(c, 1) ? reader_u8(&c->in) : 0;
+	uint8_t bytes[8] = {0};
+	unsigned n;
+
+	if (first <= ONE_BYTE_MAX)
+		return first;
+	n = (unsigned)first - ONE_BYTE_MAX;
+	if (!has(c, n))
+		return 0;
+	memcpy(bytes + 8 - n, reader_take(&c->in, n).ptr, n);
+	return be64_get(bytes);
+}
+
+/* Of `size` bytes, when it is not short. */
+static __attribute__((noinline)) uint64_t number(struct codec *c, uint64_t v, unsigned size)
+{
+	bool is_short = c->version >= CODEC_SHORT_NUMBERS;
+	uint8_t bytes[8];
+
+	be64_set(bytes, v);
+	if (!codec_reads(c)) {
+		if (is_short)
+			write_short(c, v);
+		else
+			buf_put(c->out, bytes + 8 - size, size);
+		return v;
+	}
+	if (is_short) {
+		v = read_short(c);
+	} else {
+		memset(bytes, 0, sizeof(bytes));
+		if (has(c, size))
+			memcpy(bytes + 8 - size, reader_take(&c->in, size).ptr, size);
+		v = be64_get(bytes);
+	}
+	if (size == 8 || v >> 8 * size == 0)
+		return v;
+	codec_fault(c, "a number is too large");
+	return 0;
+}
+
 void codec_u16(struct codec *c, uint16_t *v)
 {
-	if (codec_reads(c))
-		*v = has(c, 2) ? reader_u16(&c->in) : 0;
-	else
-		buf_put_u16(c->out, *v);
+	if (!wrote_small(c, *v))
+		*v = (uint16_t)number(c, *v, sizeof(*v));
 }
 
 void codec_u32(struct codec *c, uint32_t *v)
 {
-	if (codec_reads(c))
-		*v = has(c, 4) ? reader_u32(&c->in) : 0;
-	else
-		buf_put_u32(c->out, *v);
+	if (!wrote_small(c, *v))
+		*v = (uint32_t)number(c, *v, sizeof(*v));
 }
 
 void codec_u64(struct codec *c, uint64_t *v)
+{
+	if (!wrote_small(c, *v))
+		*v = number(c, *v, sizeof(*v));
+}
+
+void codec_random64(struct codec *c, uint64_t *v)
 {
 	if (codec_reads(c))
 		*v = has(c, 8) ? reader_u64(&c->in) : 0;

@@ -1,6 +1,8 @@
 /* One walk over the fields of a record that either writes or reads them, so that both sides can't
- * differ. Numbers are in network byte order. Reading trusts nothing: the first fault is kept with
- * its offset, everything behind it reads as zero, and what was read is to be thrown away. */
+ * differ. Numbers take as many bytes as they have to, and one that says how many;
+ * small ones are that byte. Before CODEC_SHORT_NUMBERS, and those that are random still, they have
+ * all of their bytes, in network byte order. Reading trusts nothing: the first fault is kept
+ * with its offset, everything behind it reads as zero, and what was read is to be thrown away. */
 #ifndef DETOUR_CODEC_H
 #define DETOUR_CODEC_H
 
@@ -8,12 +10,13 @@
 #include "ipsecd/ike/timer.h"
 #include "lib/buf.h"
 
-#define CODEC_STRING_MAX 1024
+#define CODEC_STRING_MAX    1024
+#define CODEC_SHORT_NUMBERS 4 /* since this version */
 
 struct codec {
 	struct buf *out;   /* writing; NULL: reading */
 	struct reader in;  /* reading */
-	uint16_t version;  /* of the record */
+	uint16_t version;  /* of the record; 0: not known yet, numbers have all their bytes */
 	const char *fault; /* static text; NULL: none yet */
 	size_t fault_at;
 };
@@ -34,6 +37,7 @@ void codec_u8(struct codec *c, uint8_t *v);
 void codec_u16(struct codec *c, uint16_t *v);
 void codec_u32(struct codec *c, uint32_t *v);
 void codec_u64(struct codec *c, uint64_t *v);
+void codec_random64(struct codec *c, uint64_t *v); /* SPIs and digests */
 void codec_unsigned(struct codec *c, unsigned *v); /* below 2^32 */
 void codec_bool(struct codec *c, bool *v);
 /* v, or what was read; below limit. */

@@ -93,6 +93,23 @@ bool kept_keys(struct kept_keys **to, const struct ike_keys *keys)
 	return true;
 }
 
+void kept_keys_drop_auth(struct kept_keys **keys)
+{
+	struct kept_keys *k = *keys, *shorter;
+	size_t n;
+
+	if (!k || !k->p_len)
+		return;
+	n = sizeof(*k) + key_at(k, SK_PI);
+	shorter = malloc(n);
+	if (!shorter)
+		return;
+	memcpy(shorter, k, n);
+	shorter->p_len = 0;
+	kept_keys_free(k);
+	*keys = shorter;
+}
+
 struct span kept_key(const struct kept_keys *keys, enum sk_kind kind)
 {
 	return keys ? span_of(keys->bytes + key_at(keys, kind), key_len(keys, kind))

@@ -23,6 +23,8 @@ struct kept_keys {
 bool kept_keys(struct kept_keys **to, const struct ike_keys *keys);
 /* Empty where there are no keys. */
 struct span kept_key(const struct kept_keys *keys, enum sk_kind kind);
+/* Without SK_pi and SK_pr, which only IKE_AUTH uses; without memory they stay. */
+void kept_keys_drop_auth(struct kept_keys **keys);
 /* The reverse of kept_keys; zeroes where there are none. */
 void kept_keys_get(const struct kept_keys *keys, struct ike_keys *out);
 void kept_keys_free(struct kept_keys *keys); /* NULL allowed; cleanses */

@@ -376,6 +376,7 @@ void ike_sa_establish(struct ike_engine *e, struct ike_sa *sa, const char *cause
 	if (!sa->last_id)
 		sa->last_id = e->next_sa_id;
 	init_state_free(e, sa);
+	kept_keys_drop_auth(&sa->keys);
 	vips_up(e, sa);
 	plan_lifetimes(e, sa);
 	liveness_arm(e, sa);

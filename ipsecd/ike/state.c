@@ -149,8 +149,10 @@ static bool grow(struct publisher *p)
 
 static void put_version(struct codec *c)
 {
-	c->version = STATE_VERSION;
-	codec_u16(c, &c->version);
+	uint16_t version = STATE_VERSION;
+
+	codec_u16(c, &version);
+	c->version = version;
 }
 
 static void put_sa(struct codec *c, struct ike_engine *e, void *what)

@@ -9,8 +9,9 @@
 #include "ipsecd/ike/exchange.h"
 
 /* Of what is in the records; older ones are read, newer ones refused. */
-#define STATE_VERSION 3
-/* 1: IKE_SAs without synchronisation of message IDs; 2: CHILD_SAs without resources and AGGFRAG */
+#define STATE_VERSION 4
+/* 1: IKE_SAs without synchronisation of message IDs; 2: CHILD_SAs without resources and AGGFRAG;
+ * 3: numbers have all their bytes (codec.h) */
 #define STATE_VERSION_MIN 1
 
 #define STATE_REQUEST_MAX IKE_MESSAGE_MAX

@@ -140,8 +140,8 @@ static void fields(struct codec *c, const struct ike_sa *sa, struct child *child
 	codec_u32(c, &child->unique);
 	CODEC_ENUM(c, child->state, CHILD_ENDED, "unknown state of a CHILD_SA");
 	name(c, child);
-	codec_u64(c, &child->traffic);
-	codec_u64(c, &child->keying);
+	codec_random64(c, &child->traffic);
+	codec_random64(c, &child->keying);
 	codec_bool(c, &child->initiator);
 	codec_u32(c, &child->spi_in);
 	codec_u32(c, &child->spi_out);

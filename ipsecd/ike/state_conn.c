@@ -128,7 +128,7 @@ void state_entry_fields(struct codec *c, struct conn_entry *entry)
 {
 	uint64_t digest = codec_reads(c) ? 0 : entry->version->digest;
 
-	codec_u64(c, &digest);
+	codec_random64(c, &digest);
 	entry->digest = digest;
 	codec_bool(c, &entry->inherited);
 	codec_bool(c, &entry->wanted);

@@ -119,8 +119,8 @@ static void who(struct codec *c, struct ike_sa *sa, struct state_sa *x)
 	CODEC_ENUM(c, sa->state, IKE_SA_ENDED, "unknown state");
 	codec_bool(c, &sa->initiator);
 	codec_bool(c, &sa->auth_initiator);
-	codec_u64(c, &sa->spi_i);
-	codec_u64(c, &sa->spi_r);
+	codec_random64(c, &sa->spi_i);
+	codec_random64(c, &sa->spi_r);
 	sa->own_spi = sa->initiator ? sa->spi_i : sa->spi_r;
 	codec_path(c, &sa->path);
 	identity(c, &sa->local_id);
@@ -185,7 +185,7 @@ void state_sa_fields(struct codec *c, struct ike_engine *e, struct ike_sa *sa, s
 	codec_string(c, &x->conn, "no name of a connection");
 	codec_bool(c, &x->orphan);
 	codec_bool(c, &x->attempt);
-	codec_u64(c, &x->digest_ike);
+	codec_random64(c, &x->digest_ike);
 	who(c, sa, x);
 	secrets(c, sa);
 	vips(c, sa);
@@ -216,6 +216,13 @@ static bool underived(const struct ike_sa *sa)
 	return sa->state == IKE_SA_HALF_OPEN && !sa->keys && sa->init && sa->init->ke;
 }
 
+/* The keys for AUTH are gone once there is an IKE_SA. */
+static bool auth_keys_fit(const struct ike_sa *sa)
+{
+	return sa->keys->p_len == sa->suite.prf->out_len ||
+	       (!sa->keys->p_len && sa->state >= IKE_SA_ESTABLISHED);
+}
+
 static const char *keys_fault(const struct ike_sa *sa)
 {
 	const struct suite *s = &sa->suite;
@@ -225,7 +232,7 @@ static const char *keys_fault(const struct ike_sa *sa)
 		return "an IKE_SA without algorithms";
 	if (underived(sa))
 		return sa->init->ke_alg == s->ke ? NULL : "a key exchange by another method";
-	if (!k || k->d_len != s->prf->out_len || k->p_len != s->prf->out_len ||
+	if (!k || k->d_len != s->prf->out_len || !auth_keys_fit(sa) ||
 	    k->e_len != s->encr->key_len + s->encr->salt_len ||
 	    k->a_len != (s->integ ? s->integ->key_len : 0))
 		return "keys that do not fit the algorithms";

@@ -4,6 +4,7 @@
  * while, gets a datagram, and comes to an end. */
 #include "tests/sim/sim_parts.h"
 #include "tests/support/crypto_null.h"
+#include "ipsecd/ike/codec.h"
 #include "ipsecd/ike/conns.h"
 #include "lib/buf.h"
 
@@ -12,9 +13,16 @@
 /* As the store would name it: what is refused for its name alone teaches nothing. */
 static uint64_t id_of(const struct ike_engine *e, uint32_t kind, struct span data)
 {
+	struct codec c = codec_reader(data);
+	uint32_t id = 0;
+
 	if (kind == IKE_RECORD_CONN)
 		return e->conns->number;
-	return kind == IKE_RECORD_SA && data.len >= 6 ? be32_get(data.ptr + 2) : 0;
+	if (kind == IKE_RECORD_SA) {
+		codec_u16(&c, &c.version);
+		codec_u32(&c, &id);
+	}
+	return id;
 }
 
 static void drain(struct ike_engine *e)

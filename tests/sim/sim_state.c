@@ -199,6 +199,19 @@ void sim_each_record(const struct sim_node *n,
 	}
 }
 
+size_t sim_record_as(struct ike_engine *e, uint16_t version, uint8_t *memory, size_t size)
+{
+	struct ike_sa *sa = e->sas;
+	struct state_sa x = {.conn = sa->entry->name, .digest_ike = sa->version->digest_ike};
+	struct buf b = buf_over(memory, size);
+	struct codec c = codec_writer(&b);
+
+	codec_u16(&c, &version);
+	c.version = version;
+	state_sa_fields(&c, e, sa, &x);
+	return b.overflow ? 0 : b.len;
+}
+
 static void restore(struct sim_node *n)
 {
 	struct sim_record *r, *next;
