@@ -3,8 +3,8 @@
  * and again from time to time. */
 #include "ipsecd/early.h"
 #include "ipsecd/net/icmp.h"
-#include "lib/hash.h"
 #include "lib/netlink_route.h"
+#include "lib/table.h"
 
 #include <errno.h>
 #include <ev.h>
@@ -18,8 +18,10 @@ struct sa_path {
 	struct ike_path path;
 	int ifindex;	/* 0: no route */
 	unsigned round; /* when it was looked up */
-	UT_hash_handle hh;
+	struct table_link in_ids;
 };
+
+static const struct table_shape by_id = TABLE_SHAPE(struct sa_path, in_ids, id);
 
 struct early {
 	struct early_host host;
@@ -27,7 +29,7 @@ struct early {
 	struct netlink *netlink;
 	struct icmp *icmp;
 	int icmp_error; /* errno: why there is none */
-	struct sa_path *paths;
+	struct table paths;
 	unsigned round;
 	struct ike_hint failed; /* to be told by the timer */
 	bool pending;
@@ -72,10 +74,7 @@ static void open_icmp(struct early *e)
 
 static struct sa_path *find(const struct early *e, uint32_t id)
 {
-	struct sa_path *p;
-
-	HASH_FIND(hh, e->paths, &id, sizeof(id), p);
-	return p;
+	return table_find(&e->paths, &by_id, &id);
 }
 
 static void forget(struct early *e, uint32_t id)
@@ -84,7 +83,7 @@ static void forget(struct early *e, uint32_t id)
 
 	if (!p)
 		return;
-	HASH_DEL(e->paths, p);
+	table_remove(&e->paths, &by_id, p);
 	free(p);
 }
 
@@ -108,11 +107,9 @@ static void learn(struct early *e, const struct ike_sa_info *ike)
 	struct sa_path *p = find(e, ike->id);
 
 	if (!p) {
-		p = calloc(1, sizeof(*p));
+		p = table_make(&e->paths, &by_id, sizeof(*p), &ike->id);
 		if (!p)
 			return;
-		p->id = ike->id;
-		HASH_ADD(hh, e->paths, id, sizeof(p->id), p);
 	}
 	p->path = ike->path;
 	look(e, p);
@@ -168,11 +165,11 @@ static void suspect_marked(struct early *e, enum ike_suspicion what, const uint3
 
 void early_link_lost(struct early *e, int ifindex)
 {
-	uint32_t *ids = calloc(HASH_COUNT(e->paths) + 1, sizeof(*ids));
-	struct sa_path *p, *next;
+	uint32_t *ids = calloc(e->paths.n + 1, sizeof(*ids));
+	struct sa_path *p;
 	size_t n = 0;
 
-	HASH_ITER (hh, e->paths, p, next)
+	TABLE_EACH (&e->paths, &by_id, p)
 		if (ids && p->ifindex == ifindex)
 			ids[n++] = p->id;
 	suspect_marked(e, IKE_SUSPECT_CARRIER, ids, n);
@@ -182,9 +179,9 @@ void early_link_lost(struct early *e, int ifindex)
 void early_addr_lost(struct early *e, const struct addr *a)
 {
 	const struct ike_hint h = {.what = IKE_SUSPECT_ADDRESS, .path.local.addr = *a};
-	struct sa_path *p, *next;
+	struct sa_path *p;
 
-	HASH_ITER (hh, e->paths, p, next) {
+	TABLE_EACH (&e->paths, &by_id, p) {
 		if (addr_equal(&p->path.local.addr, a)) {
 			hint(e, &h);
 			return;
@@ -195,10 +192,10 @@ void early_addr_lost(struct early *e, const struct addr *a)
 void early_tick(struct early *e)
 {
 	uint32_t ids[LOOKS_PER_TICK];
-	struct sa_path *p, *next;
+	struct sa_path *p;
 	size_t n = 0, looks = 0;
 
-	HASH_ITER (hh, e->paths, p, next) {
+	TABLE_EACH (&e->paths, &by_id, p) {
 		if (p->round == e->round)
 			continue;
 		if (looks++ == LOOKS_PER_TICK)
@@ -279,10 +276,11 @@ void early_free(struct early *e)
 	if (!e)
 		return;
 	ev_timer_stop(e->host.loop, &e->tell);
-	HASH_ITER (hh, e->paths, p, next) {
-		HASH_DEL(e->paths, p);
+	for (p = table_first(&e->paths, &by_id); p; p = next) {
+		next = table_next(&e->paths, &by_id, p);
 		free(p);
 	}
+	table_free(&e->paths);
 	icmp_close(e->icmp);
 	netlink_close(e->netlink);
 	free(e);

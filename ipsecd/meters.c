@@ -8,6 +8,8 @@
 static const double handshake_bounds[] = {0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
 					  0.5,	 1,    2.5,   5,    10,	 20};
 
+const struct table_shape meters_by_id = TABLE_SHAPE(struct meter_child, in_ids, id);
+
 struct meter *meters_of(struct meters *m, const char *conn)
 {
 	struct meter *t;
@@ -121,29 +123,26 @@ void meters_child_read(struct meters *m, struct meter_child *c)
 void meters_child_installed(struct meters *m, uint64_t child, const char *conn)
 {
 	struct meter *t = m && conn ? meters_of(m, conn) : NULL;
-	struct meter_child *c = t ? calloc(1, sizeof(*c)) : NULL;
+	struct meter_child *c =
+		t ? table_make(&m->children, &meters_by_id, sizeof(*c), &child) : NULL;
 
 	if (!c)
 		return;
-	c->id = child;
 	c->meter = t;
 	t->n_children++;
-	HASH_ADD(hh, m->children, id, sizeof(c->id), c);
 }
 
 static void forget_child(struct meters *m, struct meter_child *c)
 {
-	HASH_DEL(m->children, c);
+	table_remove(&m->children, &meters_by_id, c);
 	free(c);
 }
 
 void meters_child_removed(struct meters *m, uint64_t child)
 {
-	struct meter_child *c = NULL;
+	struct meter_child *c = m ? table_find(&m->children, &meters_by_id, &child) : NULL;
 	struct meter *t;
 
-	if (m)
-		HASH_FIND(hh, m->children, &child, sizeof(child), c);
 	if (!c)
 		return;
 	t = c->meter;
@@ -200,8 +199,11 @@ void meters_free(struct meters *m)
 	if (!m)
 		return;
 	metrics_http_free(m->http);
-	HASH_ITER (hh, m->children, c, next_child)
-		forget_child(m, c);
+	for (c = table_first(&m->children, &meters_by_id); c; c = next_child) {
+		next_child = table_next(&m->children, &meters_by_id, c);
+		free(c);
+	}
+	table_free(&m->children);
 	HASH_ITER (hh, m->tunnels, t, next)
 		meters_forget(m, t);
 	free(m);

@@ -4,6 +4,7 @@
 
 #include "ipsecd/meters.h"
 #include "lib/metrics_http.h"
+#include "lib/table.h"
 
 #include <uthash.h>
 
@@ -42,16 +43,18 @@ struct meter {
 /* A CHILD_SA in the plane. */
 struct meter_child {
 	uint64_t id;
-	UT_hash_handle hh;
+	struct table_link in_ids;
 	struct meter *meter;
 	struct meter_traffic last; /* in case that the plane has forgotten it */
 };
+
+extern const struct table_shape meters_by_id;
 
 struct meters {
 	struct meters_host host;
 	struct metrics_http *http;
 	struct meter *tunnels;
-	struct meter_child *children;
+	struct table children; /* meters_by_id */
 	struct metrics_histogram handshake[ROLES];
 	uint64_t failed[IKE_REASONS], ike_ended[IKE_REASONS], child_ended[IKE_REASONS];
 };

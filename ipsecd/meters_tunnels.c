@@ -114,7 +114,7 @@ static void see_all(struct meters *m, mono_time now)
 
 	ike_engine_each_conn(m->host.control.engine, see_conn, &look);
 	ike_engine_each_sa(m->host.control.engine, see_sa, &look);
-	for (c = m->children; c; c = c->hh.next) {
+	TABLE_EACH (&m->children, &meters_by_id, c) {
 		meters_child_read(m, c);
 		if (c->meter->look)
 			meters_traffic_add(&c->meter->look->live, &c->last);

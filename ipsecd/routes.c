@@ -4,10 +4,10 @@
  * one decides what stands there: an exception before a route, the older before the newer.
  * Single writer of a place: settle. */
 #include "ipsecd/routes.h"
+#include "lib/table.h"
 
 #include <errno.h>
 #include <stdlib.h>
-#include <uthash.h>
 #include <utlist.h>
 
 #define PREFIXES_MAX 64 /* of one selector */
@@ -43,7 +43,7 @@ struct place {
 	bool installed;
 	bool sourceless; /* the kernel refused its source */
 	struct standing as;
-	UT_hash_handle hh;
+	struct table_link in_places;
 };
 
 /* Who makes claims: a conn (by its tunnel), a CHILD_SA. */
@@ -52,32 +52,34 @@ struct owner {
 	uint32_t tunnel;
 	struct addr peer;
 	struct claim *claims;
-	UT_hash_handle hh;
+	struct table_link in_owners;
 };
 
 struct via {
 	uint32_t tunnel;
 	int ifindex;
-	UT_hash_handle hh;
+	struct table_link in_vias;
 };
+
+static const struct table_shape by_key = TABLE_SHAPE(struct place, in_places, key);
+static const struct table_shape by_id = TABLE_SHAPE(struct owner, in_owners, id);
+static const struct table_shape by_tunnel = TABLE_SHAPE(struct via, in_vias, tunnel);
 
 struct routes {
 	struct routes_host host;
 	bool on;
 	uint32_t table, priority;
-	struct place *places;
-	struct owner *conns, *children, outside;
+	struct table places, conns, children, vias;
+	struct owner outside;
 	unsigned n_outside;
-	struct via *vias;
 };
 
 /* ---- places ---- */
 
 static int ifindex_of(const struct routes *r, uint32_t tunnel)
 {
-	struct via *v;
+	const struct via *v = table_find(&r->vias, &by_tunnel, &tunnel);
 
-	HASH_FIND(hh, r->vias, &tunnel, sizeof(tunnel), v);
 	return v ? v->ifindex : 0;
 }
 
@@ -197,15 +199,8 @@ static struct place *place_at(struct routes *r, const struct prefix *dst, uint32
 	key.dst.addr = dst->addr;
 	key.dst.len = dst->len;
 	key.metric = metric;
-	HASH_FIND(hh, r->places, &key, sizeof(key), p);
-	if (p)
-		return p;
-	p = calloc(1, sizeof(*p));
-	if (!p)
-		return NULL;
-	memcpy(&p->key, &key, sizeof(key));
-	HASH_ADD(hh, r->places, key, sizeof(p->key), p);
-	return p;
+	p = table_find(&r->places, &by_key, &key);
+	return p ? p : table_make(&r->places, &by_key, sizeof(*p), &key);
 }
 
 static void claim(struct routes *r, struct owner *o, enum claim_kind kind, const struct prefix *dst,
@@ -247,7 +242,7 @@ static void unclaim(struct routes *r, struct owner *o, struct claim *c)
 	free(c);
 	settle(r, p);
 	if (!p->claims) {
-		HASH_DEL(r->places, p);
+		table_remove(&r->places, &by_key, p);
 		free(p);
 	}
 }
@@ -262,19 +257,11 @@ static void unclaim_all(struct routes *r, struct owner *o, bool exceptions_only)
 	}
 }
 
-static struct owner *owner_of(struct owner **set, uint64_t id, bool make)
+static struct owner *owner_of(struct table *set, uint64_t id, bool make)
 {
-	struct owner *o;
+	struct owner *o = table_find(set, &by_id, &id);
 
-	HASH_FIND(hh, *set, &id, sizeof(id), o);
-	if (o || !make)
-		return o;
-	o = calloc(1, sizeof(*o));
-	if (!o)
-		return NULL;
-	o->id = id;
-	HASH_ADD(hh, *set, id, sizeof(o->id), o);
-	return o;
+	return o || !make ? o : table_make(set, &by_id, sizeof(*o), &id);
 }
 
 static void owner_end(struct routes *r, struct owner *o)
@@ -285,13 +272,13 @@ static void owner_end(struct routes *r, struct owner *o)
 	free(o);
 }
 
-static void owner_drop(struct routes *r, struct owner **set, uint64_t id)
+static void owner_drop(struct routes *r, struct table *set, uint64_t id)
 {
 	struct owner *o = owner_of(set, id, false);
 
 	if (!o)
 		return;
-	HASH_DEL(*set, o);
+	table_remove(set, &by_id, o);
 	owner_end(r, o);
 }
 
@@ -357,7 +344,7 @@ void routes_conn(struct routes *r, uint32_t tunnel, const struct conn *conn)
 	struct owner *before = owner_of(&r->conns, tunnel, false), *o;
 
 	if (before)
-		HASH_DEL(r->conns, before);
+		table_remove(&r->conns, &by_id, before);
 	o = owner_of(&r->conns, tunnel, true);
 	if (o) {
 		o->tunnel = tunnel;
@@ -420,9 +407,9 @@ void routes_child_gone(struct routes *r, uint64_t child)
 
 static void settle_tunnel(struct routes *r, uint32_t tunnel)
 {
-	struct owner *o, *next;
+	struct owner *o;
 
-	HASH_ITER (hh, r->children, o, next) {
+	TABLE_EACH (&r->children, &by_id, o) {
 		if (o->tunnel == tunnel)
 			settle_claims_of(r, o);
 	}
@@ -430,31 +417,25 @@ static void settle_tunnel(struct routes *r, uint32_t tunnel)
 
 void routes_link(struct routes *r, uint32_t tunnel, int ifindex)
 {
-	struct via *v;
+	struct via *v = table_find(&r->vias, &by_tunnel, &tunnel);
 
-	HASH_FIND(hh, r->vias, &tunnel, sizeof(tunnel), v);
-	if (!v && ifindex) {
-		v = calloc(1, sizeof(*v));
-		if (!v)
-			return;
-		v->tunnel = tunnel;
-		HASH_ADD(hh, r->vias, tunnel, sizeof(v->tunnel), v);
-	}
+	if (!v && ifindex)
+		v = table_make(&r->vias, &by_tunnel, sizeof(*v), &tunnel);
 	if (!v || v->ifindex == ifindex)
 		return;
 	v->ifindex = ifindex;
 	settle_tunnel(r, tunnel);
 	if (ifindex == 0) {
-		HASH_DEL(r->vias, v);
+		table_remove(&r->vias, &by_tunnel, v);
 		free(v);
 	}
 }
 
 void routes_restore(struct routes *r, uint32_t tunnel)
 {
-	struct place *p, *next;
+	struct place *p;
 
-	HASH_ITER (hh, r->places, p, next) {
+	TABLE_EACH (&r->places, &by_key, p) {
 		const struct claim *c = r->on ? best(r, p) : NULL;
 
 		if (!c || c->kind != CLAIM_VIA || c->tunnel != tunnel)
@@ -500,9 +481,9 @@ static void set_rules(struct routes *r, bool add)
 
 static void settle_all(struct routes *r)
 {
-	struct place *p, *next;
+	struct place *p;
 
-	HASH_ITER (hh, r->places, p, next)
+	TABLE_EACH (&r->places, &by_key, p)
 		settle(r, p);
 }
 
@@ -530,9 +511,9 @@ bool routes_on(const struct routes *r)
 
 bool routes_has(const struct routes *r, const struct netlink_route *route)
 {
-	const struct place *p, *next;
+	const struct place *p;
 
-	HASH_ITER (hh, r->places, p, next) {
+	TABLE_EACH (&r->places, &by_key, p) {
 		if (p->installed && prefix_equal(&p->key.dst, &route->dst) &&
 		    p->key.metric == route->metric && p->as.table == route->table &&
 		    p->as.blackhole == route->blackhole && p->as.throws == route->throws &&
@@ -564,9 +545,9 @@ struct routes *routes_new(const struct routes_host *host)
 /* Without the kernel being told: they stay as they are. */
 static void forget_kept(struct routes *r)
 {
-	struct place *p, *next;
+	struct place *p;
 
-	HASH_ITER (hh, r->places, p, next) {
+	TABLE_EACH (&r->places, &by_key, p) {
 		if (!p->as.ifindex)
 			p->installed = false;
 	}
@@ -575,25 +556,30 @@ static void forget_kept(struct routes *r)
 
 void routes_free(struct routes *r, bool keep)
 {
-	struct owner *o, *next;
-	struct via *v, *next_via;
+	struct owner *o;
+	struct via *v;
 
 	if (!r)
 		return;
-	HASH_ITER (hh, r->vias, v, next_via) { /* what was beneath a route comes to light */
+	while ((v = table_first(&r->vias,
+				&by_tunnel))) { /* what was beneath a route comes to light */
 		v->ifindex = 0;
 		settle_tunnel(r, v->tunnel);
-		HASH_DEL(r->vias, v);
+		table_remove(&r->vias, &by_tunnel, v);
 		free(v);
 	}
 	if (keep)
 		forget_kept(r);
 	set_rules(r, false);
 	r->on = false;
-	HASH_ITER (hh, r->children, o, next)
+	while ((o = table_first(&r->children, &by_id)))
 		owner_drop(r, &r->children, o->id);
-	HASH_ITER (hh, r->conns, o, next)
+	while ((o = table_first(&r->conns, &by_id)))
 		owner_drop(r, &r->conns, o->id);
 	unclaim_all(r, &r->outside, false);
+	table_free(&r->vias);
+	table_free(&r->children);
+	table_free(&r->conns);
+	table_free(&r->places);
 	free(r);
 }

@@ -52,11 +52,13 @@ static void forget(struct tunnels *t, struct tunnel *tunnel)
 	free(tunnel);
 }
 
+static const struct table_shape by_id = TABLE_SHAPE(struct tunnel_child, in_ids, id);
+
 static void child_free(struct tunnels *t, struct tunnel_child *child)
 {
 	DL_DELETE(child->tunnel->children, child);
 	child->tunnel->draining -= child->draining;
-	HASH_DEL(t->children, child);
+	table_remove(&t->children, &by_id, child);
 	free(child);
 }
 
@@ -67,10 +69,11 @@ void tunnels_free(struct tunnels *t)
 
 	if (!t)
 		return;
-	HASH_ITER (hh, t->children, child, next_child) {
-		HASH_DEL(t->children, child);
+	for (child = table_first(&t->children, &by_id); child; child = next_child) {
+		next_child = table_next(&t->children, &by_id, child);
 		free(child);
 	}
+	table_free(&t->children);
 	HASH_ITER (hh, t->by_id, tunnel, next)
 		forget(t, tunnel);
 	tunnels_restored(t);
@@ -392,10 +395,7 @@ static void child_count(struct tunnels *t, struct tunnel_child *child, bool outb
 
 static struct tunnel_child *child_of(const struct tunnels *t, uint64_t id)
 {
-	struct tunnel_child *child;
-
-	HASH_FIND(hh, t->children, &id, sizeof(id), child);
-	return child;
+	return table_find(&t->children, &by_id, &id);
 }
 
 bool tunnels_child_install(struct tunnels *t, const struct child_sa *sa)
@@ -410,16 +410,14 @@ bool tunnels_child_install(struct tunnels *t, const struct child_sa *sa)
 		       tunnel ? t->ops->last_error(t->plane) : "its tunnel is gone");
 		return false;
 	}
-	child = calloc(1, sizeof(*child));
+	child = table_make(&t->children, &by_id, sizeof(*child), &sa->id);
 	if (!child) {
 		t->ops->child_remove(t->plane, sa->id);
 		return false;
 	}
-	child->id = sa->id;
 	child->tunnel = tunnel;
 	DL_APPEND(tunnel->children, child);
 	child_count(t, child, sa->outbound);
-	HASH_ADD(hh, t->children, id, sizeof(child->id), child);
 	return true;
 }
 

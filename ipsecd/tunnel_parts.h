@@ -4,6 +4,7 @@
 #define DETOUR_TUNNEL_PARTS_H
 
 #include "ipsecd/tunnel.h"
+#include "lib/table.h"
 
 #include <uthash.h>
 #include <utlist.h>
@@ -32,7 +33,7 @@ struct tunnel_child {
 	struct tunnel *tunnel;
 	bool outbound, draining;
 	struct tunnel_child *prev, *next; /* of the tunnel */
-	UT_hash_handle hh;
+	struct table_link in_ids;
 };
 
 /* What a former process had for a conn. */
@@ -51,7 +52,7 @@ struct tunnels {
 	struct tunnel *by_ifindex;
 	struct tunnel *by_id, *by_conn; /* condemned tunnels are in the first only */
 	struct tunnel *touched, *condemned;
-	struct tunnel_child *children;
+	struct table children;		  /* by id */
 	struct tunnel_expected *expected; /* by conn */
 	uint32_t last_id;
 	bool restoring;

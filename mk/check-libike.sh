@@ -14,7 +14,7 @@ libc="$libc|v?snprintf|inet_(pton|ntop)|__ctype_(b|toupper|tolower)_loc|__errno_
 libc="$libc|__isoc(99|23)_(sscanf|strtoull?)|__(memcpy|memmove|memset|vsnprintf|snprintf|strcpy|stpcpy|strncpy|explicit_bzero)_chk"
 runtime='__stack_chk_fail|__(asan|ubsan|sancov|sanitizer)_[a-z0-9_]+|_GLOBAL_OFFSET_TABLE_'
 # lib/ as far as it is pure.
-lib='(buf|reader|addr|endpoint|prefix|words)_[a-z0-9_]+|buf_over|log_to|log_to_v|log_limit_pass'
+lib='(buf|reader|addr|endpoint|prefix|table|words)_[a-z0-9_]+|buf_over|log_to|log_to_v|log_limit_pass'
 allowed="^($libc|$runtime|$lib)\$"
 
 defined=$(nm --defined-only "$archive" 2>/dev/null | awk 'NF == 3 {print $3}' | sort -u)

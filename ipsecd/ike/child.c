@@ -68,10 +68,12 @@ struct child *child_alloc(struct ike_engine *e)
 	return c;
 }
 
+static const struct table_shape by_id = TABLE_SHAPE(struct child, in_ids, id);
+static const struct table_shape by_spi_in = TABLE_SHAPE(struct child, in_spis, spi_in);
+
 static bool link_by_id(struct ike_engine *e, struct ike_sa *sa, struct child *c)
 {
-	HASH_ADD(hh, e->children, id, sizeof(c->id), c);
-	if (!c->hh.tbl)
+	if (!table_add(&e->children, &by_id, c))
 		return false;
 	c->sa = sa;
 	sa->n_children++;
@@ -86,6 +88,13 @@ bool child_link(struct ike_engine *e, struct ike_sa *sa, struct child *c)
 		return false;
 	child_set_spi_in(e, c, c->spi_in);
 	return true;
+}
+
+void child_unlink(struct ike_engine *e, struct child *c)
+{
+	if (table_remove(&e->children, &by_id, c))
+		e->counters.child_sas--;
+	table_remove(&e->children_spi, &by_spi_in, c);
 }
 
 void child_set_config(struct child *c, struct conn_version *version,
@@ -123,7 +132,7 @@ struct child *child_new(struct ike_engine *e, struct ike_sa *sa, const struct ch
 void child_set_spi_in(struct ike_engine *e, struct child *c, uint32_t spi)
 {
 	c->spi_in = spi;
-	HASH_ADD(hh_spi, e->children_spi, spi_in, sizeof(c->spi_in), c);
+	table_add(&e->children_spi, &by_spi_in, c);
 }
 
 const char *child_state_name(enum child_state s)
@@ -397,12 +406,9 @@ void child_end(struct ike_engine *e, struct child *c, enum ike_reason reason, co
 		return;
 	duplicates_child_stops(e, c);
 	child_set_state(e, c, CHILD_ENDED, detail ? detail : ike_reason_text(reason));
-	HASH_DEL(e->children, c);
-	if (c->hh_spi.tbl)
-		HASH_DELETE(hh_spi, e->children_spi, c);
+	child_unlink(e, c);
 	DL_DELETE(c->sa->children, c);
 	c->sa->n_children--;
-	e->counters.child_sas--;
 	timers_cancel(e, c);
 	if (c->in_plane)
 		output_child_remove(e, c);
@@ -434,19 +440,20 @@ void child_free(struct ike_engine *e, struct child *c)
 
 void child_forget(struct ike_engine *e, struct child *c)
 {
-	HASH_DEL(e->children, c);
+	child_unlink(e, c);
 	DL_DELETE(c->sa->children, c);
 	c->sa->n_children--;
-	e->counters.child_sas--;
 	child_free(e, c);
 }
 
 struct child *child_by_id(const struct ike_engine *e, uint64_t id)
 {
-	struct child *c;
+	return table_find(&e->children, &by_id, &id);
+}
 
-	HASH_FIND(hh, e->children, &id, sizeof(id), c);
-	return c;
+struct child *child_by_spi_in(const struct ike_engine *e, uint32_t spi)
+{
+	return table_find(&e->children_spi, &by_spi_in, &spi);
 }
 
 struct child *child_by_spi_out(const struct ike_sa *sa, uint32_t spi)

@@ -10,6 +10,7 @@
 #include "ipsecd/ike/secrets.h"
 #include "ipsecd/ike/timer.h"
 #include "ipsecd/ike/who.h"
+#include "lib/table.h"
 
 struct ike_sa;
 struct child;
@@ -45,13 +46,13 @@ struct ike_engine {
 	bool resources_told; /* that the plane has none */
 	bool underived;	     /* a half-open IKE_SA may wait for ike_engine_idle to make its keys */
 
-	struct ike_sa *sas_by_spi;   /* uthash hh_spi: our own SPI */
+	struct table sas_by_spi;     /* in_spis: our own SPI */
 	struct half_open *half_open; /* uthash: peer's SPI and address, before IKE_AUTH */
 	uint16_t half_open_from[IKE_ADDR_SLOTS]; /* how many of them by address, hashed */
 	struct ike_sa *sas;			 /* utlist, in order of creation */
 	struct who who;				 /* by identities */
-	struct child *children;			 /* uthash hh: child_sa.id */
-	struct child *children_spi;		 /* uthash hh_spi: spi_in */
+	struct table children;			 /* in_ids: child_sa.id */
+	struct table children_spi;		 /* in_spis: spi_in */
 	struct conn_entry *conns;		 /* utlist, in order of loading */
 	struct conn_entry *conns_by_name;	 /* uthash hh */
 	struct conn_index conns_by_peer;

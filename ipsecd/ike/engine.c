@@ -54,25 +54,21 @@ uint64_t engine_new_ike_spi(struct ike_engine *e)
 /* RFC 4303 2.1: 0 is local use and 1..255 are reserved. */
 uint32_t engine_new_child_spi(struct ike_engine *e)
 {
-	struct child *c;
 	uint32_t spi;
 
-	do {
+	do
 		engine_random(e, &spi, sizeof(spi));
-		HASH_FIND(hh_spi, e->children_spi, &spi, sizeof(spi), c);
-	} while (spi < 256 || c);
+	while (spi < 256 || child_by_spi_in(e, spi));
 	return spi;
 }
 
 uint32_t engine_new_resource_spi(struct ike_engine *e, uint32_t resource)
 {
-	struct child *c;
 	uint32_t spi;
 
-	do {
+	do
 		spi = (engine_new_child_spi(e) & ~0xffu) | ((resource - 1) & 0xff);
-		HASH_FIND(hh_spi, e->children_spi, &spi, sizeof(spi), c);
-	} while (c);
+	while (child_by_spi_in(e, spi));
 	return spi;
 }
 
@@ -163,9 +159,9 @@ void ike_engine_free(struct ike_engine *e)
 		return;
 	outputs_free(e);
 	free_dead(e, true);
-	HASH_CLEAR(hh_spi, e->sas_by_spi);
-	HASH_CLEAR(hh, e->children);
-	HASH_CLEAR(hh_spi, e->children_spi);
+	table_free(&e->sas_by_spi);
+	table_free(&e->children);
+	table_free(&e->children_spi);
 	DL_FOREACH_SAFE (e->sas, sa, next)
 		ike_sa_discard(e, sa);
 	conns_free(e);
@@ -213,7 +209,7 @@ void ike_engine_expire(struct ike_engine *e, mono_time now)
 	engine_input_begin(e, now);
 	while ((t = timer_first(&e->timers)) && t->at <= e->now) {
 		timer_cancel(&e->timers, t);
-		t->fire(e, t->owner);
+		t->fire(e, timer_owner(t));
 	}
 	engine_input_end(e);
 }

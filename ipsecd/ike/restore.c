@@ -96,10 +96,7 @@ static const char *bind_children(struct ike_sa *sa)
 
 static bool child_clashes(const struct ike_engine *e, const struct child *c)
 {
-	struct child *other;
-
-	HASH_FIND(hh_spi, e->children_spi, &c->spi_in, sizeof(c->spi_in), other);
-	return other || child_by_id(e, c->id);
+	return child_by_spi_in(e, c->spi_in) || child_by_id(e, c->id);
 }
 
 static const char *link_children(struct ike_engine *e, struct ike_sa *sa)
@@ -142,14 +139,8 @@ static void unlink_sa(struct ike_engine *e, struct ike_sa *sa)
 {
 	struct child *c;
 
-	DL_FOREACH (sa->children, c) {
-		if (c->hh.tbl) {
-			HASH_DEL(e->children, c);
-			e->counters.child_sas--;
-		}
-		if (c->hh_spi.tbl)
-			HASH_DELETE(hh_spi, e->children_spi, c);
-	}
+	DL_FOREACH (sa->children, c)
+		child_unlink(e, c);
 	if (sa->entry && sa->entry->attempt == sa)
 		sa->entry->attempt = NULL;
 	ike_sa_unlink(e, sa);

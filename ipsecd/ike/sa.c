@@ -92,10 +92,11 @@ struct ike_sa *ike_sa_alloc(struct ike_engine *e)
 	return sa;
 }
 
+static const struct table_shape by_own_spi = TABLE_SHAPE(struct ike_sa, in_spis, own_spi);
+
 bool ike_sa_link(struct ike_engine *e, struct ike_sa *sa)
 {
-	HASH_ADD(hh_spi, e->sas_by_spi, own_spi, sizeof(sa->own_spi), sa);
-	if (!sa->hh_spi.tbl)
+	if (!table_add(&e->sas_by_spi, &by_own_spi, sa))
 		return false;
 	DL_APPEND(e->sas, sa);
 	e->counters.ike_sas++;
@@ -260,9 +261,8 @@ static void half_open_set(struct ike_engine *e, struct ike_sa *sa, bool half_ope
 void ike_sa_unlink(struct ike_engine *e, struct ike_sa *sa)
 {
 	half_open_set(e, sa, false);
-	if (!sa->hh_spi.tbl)
+	if (!table_remove(&e->sas_by_spi, &by_own_spi, sa))
 		return;
-	HASH_DELETE(hh_spi, e->sas_by_spi, sa);
 	DL_DELETE(e->sas, sa);
 	e->counters.ike_sas--;
 }
@@ -493,7 +493,7 @@ void ike_sa_end(struct ike_engine *e, struct ike_sa *sa, enum ike_reason reason,
 	/* First out of the tables and timers: nothing below can find it again. */
 	ike_sa_set_state(e, sa, IKE_SA_ENDED, detail ? detail : ike_reason_text(reason));
 	sa->end_reason = reason;
-	HASH_DELETE(hh_spi, e->sas_by_spi, sa);
+	table_remove(&e->sas_by_spi, &by_own_spi, sa);
 	DL_DELETE(e->sas, sa);
 	e->counters.ike_sas--;
 	timers_cancel(e, sa);
@@ -553,10 +553,7 @@ void ike_sa_discard(struct ike_engine *e, struct ike_sa *sa)
 
 struct ike_sa *ike_sa_by_spi(const struct ike_engine *e, uint64_t own_spi)
 {
-	struct ike_sa *sa;
-
-	HASH_FIND(hh_spi, e->sas_by_spi, &own_spi, sizeof(own_spi), sa);
-	return sa;
+	return table_find(&e->sas_by_spi, &by_own_spi, &own_spi);
 }
 
 bool ike_sa_usable(const struct ike_sa *sa)

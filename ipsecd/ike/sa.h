@@ -10,6 +10,7 @@
 #include "ipsecd/ike/core.h"
 #include "ipsecd/ike/kept.h"
 #include "lib/hash.h"
+#include "lib/table.h"
 
 #include <utlist.h>
 
@@ -106,7 +107,7 @@ struct sa_sync {
 struct ike_sa {
 	struct ike_sa *prev, *next; /* engine's list */
 	struct ike_sa *dead_next;   /* ended, not yet freed */
-	UT_hash_handle hh_spi;
+	struct table_link in_spis;
 	struct half_open *half_open; /* in the table of those; also while a refused one lingers */
 	uint32_t id;		     /* unique, small */
 	enum ike_sa_state state;
@@ -197,7 +198,7 @@ struct child_kept {
 struct child {
 	struct child *prev, *next; /* of sa->children */
 	struct child *dead_next;   /* ended, not yet freed */
-	UT_hash_handle hh, hh_spi;
+	struct table_link in_ids, in_spis;
 	struct ike_sa *sa;
 	uint64_t id;	 /* child_sa.id */
 	uint32_t unique; /* for people */
@@ -324,6 +325,8 @@ const char *ike_sa_conn_name(const struct ike_sa *sa); /* "" when unknown */
 /* As ike_sa_alloc and ike_sa_link; by id and spi_in. The caller has it in sa->children. */
 struct child *child_alloc(struct ike_engine *e);
 bool child_link(struct ike_engine *e, struct ike_sa *sa, struct child *c);
+/* Out of both tables, as far as it is in them. */
+void child_unlink(struct ike_engine *e, struct child *c);
 #define CHILD_TIMERS 3
 void child_timers(struct child *c, struct timer *out[CHILD_TIMERS]);
 /* The config that c works by; its version is kept. */
@@ -368,6 +371,7 @@ void child_announce(struct ike_engine *e, struct child *c, struct child *old);
 void child_end(struct ike_engine *e, struct child *c, enum ike_reason reason, const char *detail);
 void child_free(struct ike_engine *e, struct child *c);
 struct child *child_by_id(const struct ike_engine *e, uint64_t id);
+struct child *child_by_spi_in(const struct ike_engine *e, uint32_t spi);
 /* The child of sa whose outbound SPI is `spi`: what DELETE and REKEY_SA from the peer name
  * (RFC 7296 1.3.3, 1.4.1). */
 struct child *child_by_spi_out(const struct ike_sa *sa, uint32_t spi);

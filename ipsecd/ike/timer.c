@@ -6,7 +6,7 @@
 static void place(struct timer_heap *h, size_t slot, struct timer *t)
 {
 	h->slots[slot] = t;
-	t->slot = slot;
+	t->slot = (uint32_t)slot;
 }
 
 static void sift_up(struct timer_heap *h, size_t slot)
@@ -75,6 +75,8 @@ bool timer_heap_reserve(struct timer_heap *h, size_t n)
 {
 	size_t want = h->reserved + n + 1;
 
+	if (want > UINT32_MAX)
+		return false;
 	if (want > h->cap) {
 		size_t cap = want * 2;
 		struct timer **slots = realloc(h->slots, cap * sizeof(*slots));

@@ -8,16 +8,18 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct ike_engine;
 
 typedef void timer_fire(struct ike_engine *e, void *owner);
 
+/* Small: an idle SA pair has eleven of them. */
 struct timer {
 	mono_time at;
-	size_t slot; /* 1-based place in the heap; 0: not armed */
 	timer_fire *fire;
-	void *owner;
+	uint32_t slot;	 /* 1-based place in the heap; 0: not armed */
+	uint32_t offset; /* of it in its owner */
 };
 
 struct timer_heap {
@@ -25,9 +27,15 @@ struct timer_heap {
 	size_t n, cap, reserved;
 };
 
+/* t is part of *owner. */
 static inline void timer_init(struct timer *t, timer_fire *fire, void *owner)
 {
-	*t = (struct timer){.fire = fire, .owner = owner};
+	*t = (struct timer){.fire = fire, .offset = (uint32_t)((char *)t - (char *)owner)};
+}
+
+static inline void *timer_owner(struct timer *t)
+{
+	return (char *)t - t->offset;
 }
 
 static inline bool timer_armed(const struct timer *t)

@@ -7,6 +7,9 @@
 #include "ipsecd/remote/remote.h"
 #include "lib/hash.h"
 #include "lib/sparse.h"
+#include "lib/table.h"
+
+#include <utlist.h>
 
 /* `round`: the turn of the loop in which the plane was asked; what it said then holds for the whole
  * turn, so that a list of a thousand does not ask a thousand times. */
@@ -34,7 +37,8 @@ struct far_child {
 	unsigned round;
 	bool have_stats;
 	struct dataplane_child_stats stats;
-	UT_hash_handle hh;
+	struct far_child *prev, *next; /* in order of installation */
+	struct table_link in_ids;
 };
 
 struct far_addr {
@@ -75,7 +79,8 @@ struct remote {
 	struct ipc_link *link;
 	int patience_ms;
 	struct far_tunnel *tunnels;
-	struct far_child *children;
+	struct far_child *children; /* utlist */
+	struct table children_by_id;
 	struct far_addr *addrs;
 	struct ipc_device bound; /* of the sockets */
 	bool bind_told;		 /* that: sockets that a plane takes over may have another one */

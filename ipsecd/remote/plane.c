@@ -12,17 +12,17 @@ static struct far_tunnel *tunnel_of(const struct remote *r, uint32_t id)
 	return t;
 }
 
+static const struct table_shape by_id = TABLE_SHAPE(struct far_child, in_ids, id);
+
 static struct far_child *child_of(const struct remote *r, uint64_t id)
 {
-	struct far_child *c;
-
-	HASH_FIND(hh, r->children, &id, sizeof(id), c);
-	return c;
+	return table_find(&r->children_by_id, &by_id, &id);
 }
 
 static void forget_child(struct remote *r, struct far_child *c)
 {
-	HASH_DEL(r->children, c);
+	table_remove(&r->children_by_id, &by_id, c);
+	DL_DELETE(r->children, c);
 	sparse_free(c->sa);
 	free(c);
 }
@@ -32,7 +32,7 @@ static void forget_tunnel(struct remote *r, struct far_tunnel *t)
 {
 	struct far_child *c, *next;
 
-	HASH_ITER (hh, r->children, c, next) {
+	DL_FOREACH_SAFE (r->children, c, next) {
 		if (c->tunnel == t->id)
 			forget_child(r, c);
 	}
@@ -45,8 +45,9 @@ void far_free(struct remote *r)
 	struct far_child *c, *next_child;
 	struct far_tunnel *t, *next;
 
-	HASH_ITER (hh, r->children, c, next_child)
+	DL_FOREACH_SAFE (r->children, c, next_child)
 		forget_child(r, c);
+	table_free(&r->children_by_id);
 	HASH_ITER (hh, r->tunnels, t, next) {
 		HASH_DEL(r->tunnels, t);
 		free(t);
@@ -335,10 +336,10 @@ static enum dataplane_error far_child_install(struct dataplane *d, const struct 
 	if (c)
 		forget_child(r, c);
 	c = calloc(1, sizeof(*c));
-	if (c && note_install(c, sa, !gone))
-		HASH_ADD(hh, r->children, id, sizeof(c->id), c);
-	if (c && c->hh.tbl)
+	if (c && note_install(c, sa, !gone) && table_add(&r->children_by_id, &by_id, c)) {
+		DL_APPEND(r->children, c);
 		return DATAPLANE_OK;
+	}
 	if (c)
 		sparse_free(c->sa);
 	free(c);
@@ -417,11 +418,11 @@ static void ask_stats(struct remote *r, struct far_child *wanted)
 	struct span answer;
 
 	ids[n++] = wanted->id;
-	for (struct far_child *c = wanted->hh.next; c && n < most; c = c->hh.next) {
+	for (struct far_child *c = wanted->next; c && n < most; c = c->next) {
 		if (c->round != round)
 			ids[n++] = c->id;
 	}
-	for (struct far_child *c = r->children; c != wanted && n < most; c = c->hh.next) {
+	for (struct far_child *c = r->children; c != wanted && n < most; c = c->next) {
 		if (c->round != round)
 			ids[n++] = c->id;
 	}

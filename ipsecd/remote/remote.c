@@ -231,7 +231,7 @@ static void again(struct remote *r, struct changes *changes)
 		again_tunnel(r, t, changes);
 		got_on(r);
 	}
-	HASH_ITER (hh, r->children, c, next_child) {
+	DL_FOREACH_SAFE (r->children, c, next_child) {
 		again_child(r, c, changes);
 		got_on(r);
 	}
@@ -248,7 +248,7 @@ static void again(struct remote *r, struct changes *changes)
 
 static bool put_all_again(struct remote *r)
 {
-	struct changes changes = {.room = HASH_COUNT(r->tunnels) + HASH_COUNT(r->children)};
+	struct changes changes = {.room = HASH_COUNT(r->tunnels) + r->children_by_id.n};
 
 	if (changes.room == 0 && !r->addrs && !r->changes && !r->bind_told)
 		return true;
@@ -257,8 +257,8 @@ static bool put_all_again(struct remote *r)
 		return false;
 	again(r, &changes);
 	log_to(r->host.log, LOG_LEVEL_NOTICE, "tun", "",
-	       "the new plane's process has its %u tunnels and %u CHILD_SAs; %zu differ",
-	       HASH_COUNT(r->tunnels), HASH_COUNT(r->children), changes.n);
+	       "the new plane's process has its %u tunnels and %zu CHILD_SAs; %zu differ",
+	       HASH_COUNT(r->tunnels), r->children_by_id.n, changes.n);
 	tell(r, &changes);
 	free(changes.list);
 	return true;

@@ -1,6 +1,6 @@
 /* The store: which record is a key's, and batches. How they lie in memory is store_log.c. */
 #include "ipsecd/state/store_log.h"
-#include "lib/hash.h"
+#include "lib/table.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +14,7 @@ struct name {
 enum pending { PENDING_NOTHING, PENDING_PUT, PENDING_REMOVE };
 
 struct entry {
-	UT_hash_handle hh;
+	struct table_link in_index;
 	struct name name;
 	bool there; /* committed, */
 	size_t at;  /* and where */
@@ -23,9 +23,11 @@ struct entry {
 	struct entry *prev, *next;
 };
 
+static const struct table_shape by_name = TABLE_SHAPE(struct entry, in_index, name);
+
 struct store {
 	struct store_log log;
-	struct entry *index;
+	struct table index;
 	struct entry *batch; /* those that are pending, by prev and next */
 	bool failed;	     /* the batch */
 	size_t live, records;
@@ -37,32 +39,21 @@ struct store {
 static struct entry *find(const struct store *s, struct store_key key)
 {
 	struct name name = {.kind = key.kind, .id = key.id};
-	struct entry *e;
 
-	HASH_FIND(hh, s->index, &name, sizeof(name), e);
-	return e;
+	return table_find(&s->index, &by_name, &name);
 }
 
 static struct entry *find_or_add(struct store *s, struct store_key key)
 {
+	const struct name name = {.kind = key.kind, .id = key.id};
 	struct entry *e = find(s, key);
 
-	if (e)
-		return e;
-	e = calloc(1, sizeof(*e));
-	if (!e)
-		return NULL;
-	e->name = (struct name){.kind = key.kind, .id = key.id};
-	HASH_ADD(hh, s->index, name, sizeof(e->name), e);
-	if (e->hh.tbl)
-		return e;
-	free(e);
-	return NULL;
+	return e ? e : table_make(&s->index, &by_name, sizeof(*e), &name);
 }
 
 static void drop(struct store *s, struct entry *e)
 {
-	HASH_DEL(s->index, e);
+	table_remove(&s->index, &by_name, e);
 	free(e);
 }
 
@@ -128,7 +119,7 @@ static void finish(struct store *s)
 		else if (!r->removes)
 			s->live += store_log_size(r->len);
 	}
-	s->records = HASH_COUNT(s->index);
+	s->records = s->index.n;
 	store_log_cleanse(&s->log);
 }
 
@@ -166,8 +157,11 @@ void store_close(struct store *s)
 
 	if (!s)
 		return;
-	HASH_ITER (hh, s->index, e, next)
-		drop(s, e);
+	for (e = table_first(&s->index, &by_name); e; e = next) {
+		next = table_next(&s->index, &by_name, e);
+		free(e);
+	}
+	table_free(&s->index);
 	free(s);
 }
 
@@ -221,11 +215,12 @@ static void copy_batch(struct store *s, struct store_log *to)
 static bool copy_log(struct store *s, size_t more)
 {
 	struct store_log to;
+	struct entry *e;
 	size_t committed;
 
 	if (!store_log_prepare(&s->log, s->live + size_of_batch(s) + more, &to))
 		return false;
-	for (struct entry *e = s->index; e; e = e->hh.next) {
+	TABLE_EACH (&s->index, &by_name, e) {
 		if (e->there)
 			e->at = store_log_append(&to, key_of(e), value_at(s, e->at), false);
 	}
@@ -383,12 +378,13 @@ static int by_key(const void *a, const void *b)
 bool store_each(const struct store *s, uint32_t from, uint32_t to,
 		bool (*cb)(void *ctx, struct store_key key, struct span value), void *ctx)
 {
-	const struct entry **order = calloc(HASH_COUNT(s->index) + 1, sizeof(*order));
+	const struct entry **order = calloc(s->index.n + 1, sizeof(*order));
 	bool ok = order != NULL;
+	const struct entry *e;
 	size_t n = 0;
 
-	for (const struct entry *e = s->index; ok && e; e = e->hh.next) {
-		if (e->there && e->name.kind >= from && e->name.kind <= to)
+	TABLE_EACH (&s->index, &by_name, e) {
+		if (ok && e->there && e->name.kind >= from && e->name.kind <= to)
 			order[n++] = e;
 	}
 	if (ok)

@@ -1,5 +1,5 @@
 SIM_SRC := $(wildcard tests/sim/sim*.c) tests/support/crypto_null.c $(IKE_SRC) $(WIRE_SRC) $(MODEL_SRC) $(POOL_SRC) \
-	lib/addr.c lib/buf.c lib/log.c lib/words.c
+	lib/addr.c lib/buf.c lib/log.c lib/table.c lib/words.c
 TEST_test_sim_exchanges := tests/sim/test_sim_exchanges.c $(SIM_SRC) $(CRYPTO_SRC)
 LIBS_test_sim_exchanges := -lcrypto
 TEST_test_sim_collisions := tests/sim/test_sim_collisions.c $(SIM_SRC)

@@ -34,7 +34,7 @@ static void test_model(void **state)
 	(void)state;
 	assert_true(timer_heap_reserve(&h, TIMERS));
 	for (unsigned i = 0; i < TIMERS; i++)
-		timer_init(&timers[i], NULL, NULL);
+		timer_init(&timers[i], NULL, &timers[i]);
 	assert_null(timer_first(&h));
 	for (unsigned round = 0; round < 20000; round++) {
 		struct timer *t = &timers[next_random() % TIMERS];

@@ -113,7 +113,7 @@ static void run(struct fixture *f)
 	while ((t = timer_first(&f->e.timers))) {
 		f->e.now = t->at;
 		timer_cancel(&f->e.timers, t);
-		t->fire(&f->e, t->owner);
+		t->fire(&f->e, timer_owner(t));
 	}
 }
 

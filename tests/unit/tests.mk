@@ -14,7 +14,7 @@ FORWARD_SRC := $(addprefix ipsecd/dataplane/,forward.c forward_out.c forward_in.
 	batch.c match.c held.c cut.c coalesce.c checksum.c area.c area_slot.c sadb.c esp.c replay.c inner.c outer.c mtu.c counters.c)
 TEST_test_tunnel := tests/unit/test_tunnel.c ipsecd/tunnel.c ipsecd/tunnel_ahead.c ipsecd/tunnel_device.c ipsecd/dataplane/fake.c \
 	$(FORWARD_SRC) tests/support/crypto_null.c \
-	$(MODEL_SRC) lib/addr.c lib/buf.c lib/log.c lib/words.c
+	$(MODEL_SRC) lib/addr.c lib/buf.c lib/log.c lib/table.c lib/words.c
 TEST_test_plane := tests/unit/test_plane.c ipsecd/plane.c ipsecd/offer.c $(MODEL_SRC) lib/addr.c lib/log.c lib/words.c
 TEST_test_backoff := tests/unit/test_backoff.c ipsecd/backoff.c
 TEST_test_keep := tests/unit/test_keep.c ipsecd/keep.c
@@ -26,7 +26,7 @@ TEST_test_updown := tests/unit/test_updown.c ipsecd/updown.c ipsecd/updown_env.c
 	lib/addr.c lib/words.c
 TEST_test_pool := tests/unit/test_pool.c $(POOL_SRC) ipsecd/model/vip.c ipsecd/model/id.c lib/addr.c lib/words.c
 TEST_test_route_claims := tests/unit/test_route_claims.c ipsecd/routes.c ipsecd/model/ts.c \
-	lib/addr.c lib/log.c
+	lib/addr.c lib/log.c lib/table.c
 TEST_test_area := tests/unit/test_area.c $(addprefix ipsecd/dataplane/,area.c area_slot.c area_map.c replay.c) lib/addr.c lib/private_memory.c
 TEST_test_held := tests/unit/test_held.c ipsecd/dataplane/held.c lib/addr.c
 TEST_test_replay := tests/unit/test_replay.c ipsecd/dataplane/replay.c
@@ -115,6 +115,7 @@ TEST_test_natd := tests/unit/test_natd.c ipsecd/ike/natd.c $(WIRE_SRC) ipsecd/mo
 	ipsecd/model/id.c lib/addr.c lib/buf.c lib/words.c $(CRYPTO_SRC)
 LIBS_test_natd := -lcrypto
 TEST_test_secrets := tests/unit/test_secrets.c ipsecd/ike/secrets.c ipsecd/model/secret.c ipsecd/model/id.c lib/addr.c lib/buf.c
+TEST_test_table := tests/unit/test_table.c lib/table.c
 TEST_test_timer := tests/unit/test_timer.c ipsecd/ike/timer.c
 TEST_test_window := tests/unit/test_window.c ipsecd/ike/window.c ipsecd/ike/timer.c
 TEST_test_transitions := tests/unit/test_transitions.c ipsecd/ike/transitions.c $(WIRE_SRC) \
@@ -145,7 +146,7 @@ TEST_test_bfd_session := tests/unit/test_bfd_session.c routed-bridge/bfd_session
 TEST_test_bfd_pair := tests/unit/test_bfd_pair.c $(addprefix routed-bridge/bfd_,table.c session.c due.c packet.c) \
 	lib/addr.c lib/buf.c
 TEST_test_store := tests/unit/test_store.c ipsecd/state/store.c ipsecd/state/store_log.c \
-	ipsecd/state/memfd.c lib/crc32c.c lib/private_memory.c
+	ipsecd/state/memfd.c lib/crc32c.c lib/private_memory.c lib/table.c
 TEST_test_conn_codec := tests/unit/test_conn_codec.c tests/support/conn_dump.c $(CONFIG_SRC) $(MODEL_SRC) $(CODEC_SRC) \
 	lib/addr.c lib/buf.c lib/words.c
 TEST_test_helper := tests/unit/test_helper.c $(addprefix ipsecd/,helper_role.c helper_load.c helper_client.c vault.c approve.c \
@@ -157,6 +158,6 @@ LIBS_test_ipc_link := -lev -lpthread
 TEST_test_ipc_check := tests/unit/test_ipc_check.c tests/support/ipc_samples.c ipsecd/ipc/check.c \
 	ipsecd/ipc/check_child.c ipsecd/ipc/describe.c $(MODEL_SRC) lib/addr.c lib/words.c
 TEST_test_publish := tests/unit/test_publish.c ipsecd/publish.c ipsecd/publish_body.c ipsecd/updown_env.c $(STATE_SRC) lib/private_memory.c $(MODEL_SRC) $(CODEC_SRC) \
-	lib/addr.c lib/buf.c lib/crc32c.c lib/log.c lib/words.c
+	lib/addr.c lib/buf.c lib/crc32c.c lib/log.c lib/table.c lib/words.c
 TEST_test_helper_body := tests/unit/test_helper_body.c ipsecd/ipc/helper_body.c ipsecd/approve.c ipsecd/vault.c ipsecd/loaded.c \
-	$(STATE_SRC) lib/private_memory.c $(CONFIG_SRC) $(MODEL_SRC) $(CODEC_SRC) lib/addr.c lib/buf.c lib/crc32c.c lib/words.c
+	$(STATE_SRC) lib/private_memory.c $(CONFIG_SRC) $(MODEL_SRC) $(CODEC_SRC) lib/addr.c lib/buf.c lib/crc32c.c lib/table.c lib/words.c
