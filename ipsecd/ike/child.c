@@ -180,8 +180,42 @@ static uint32_t life_seconds(const struct child_config *config)
 	return s < UINT32_MAX ? (uint32_t)s : UINT32_MAX;
 }
 
-static void describe(const struct child *c, const struct child_kept *kept, struct child_sa *out)
+struct child_told child_told(const struct child *c)
 {
+	const struct child_config *config = c->config;
+	struct child_told asked;
+
+	if (c->told)
+		return *c->told;
+	asked = (struct child_told){
+		.replay_window = config->replay_window,
+		.life_bytes = config->life_bytes,
+		.life_packets = config->life_packets,
+		.rekey_bytes = config->rekey_bytes,
+		.rekey_packets = config->rekey_packets,
+		.life_seconds = life_seconds(config),
+		.flags = config->flags,
+	};
+	if (c->no_tfc)
+		asked.flags.tfc_pad = 0;
+	asked.flags.aggfrag = aggfrag_agreed(c);
+	return asked;
+}
+
+void child_remember_told(struct child *c)
+{
+	const struct child_told told = child_told(c);
+
+	if (!c->told)
+		c->told = malloc(sizeof(told));
+	if (c->told)
+		*c->told = told;
+}
+
+static void describe(const struct child *c, struct child_sa *out)
+{
+	const struct child_told told = child_told(c);
+
 	*out = (struct child_sa){
 		.id = c->id,
 		.tunnel = c->tunnel,
@@ -195,27 +229,26 @@ static void describe(const struct child *c, const struct child_kept *kept, struc
 		.udp_encap = c->udp_encap,
 		.outbound = c->outbound,
 		.resource = c->resource,
-		.replay_window = kept->replay_window,
+		.replay_window = told.replay_window,
 		.local = c->local,
 		.remote = c->remote,
-		.life_bytes = kept->life_bytes,
-		.life_packets = kept->life_packets,
-		.rekey_bytes = kept->rekey_bytes,
-		.rekey_packets = kept->rekey_packets,
-		.life_seconds = kept->life_seconds,
-		.flags = kept->flags,
+		.life_bytes = told.life_bytes,
+		.life_packets = told.life_packets,
+		.rekey_bytes = told.rekey_bytes,
+		.rekey_packets = told.rekey_packets,
+		.life_seconds = told.life_seconds,
+		.flags = told.flags,
 	};
 	ts_list_copy(&out->local_ts, c->local_ts);
 	ts_list_copy(&out->remote_ts, c->remote_ts);
 }
 
-static void put_install(struct ike_engine *e, const struct child *c, const struct child_kept *kept,
-			const struct child_keys *in, const struct child_keys *out_keys,
-			bool resumed)
+static void put_install(struct ike_engine *e, const struct child *c, const struct child_keys *in,
+			const struct child_keys *out_keys, bool resumed)
 {
 	struct child_sa out;
 
-	describe(c, kept, &out);
+	describe(c, &out);
 	out.in = *in;
 	out.out = *out_keys;
 	output_child_install(e, &out, resumed);
@@ -227,29 +260,10 @@ void child_install_again(struct ike_engine *e, struct child *c)
 	struct child_keys in, out;
 
 	c->resumed = true;
-	kept_child_keys_get(c->kept->keys, &in, &out);
-	put_install(e, c, c->kept, &in, &out, true);
+	kept_child_keys_get(c->keys, &in, &out);
+	put_install(e, c, &in, &out, true);
 	explicit_bzero(&in, sizeof(in));
 	explicit_bzero(&out, sizeof(out));
-}
-
-static struct child_kept asked(const struct child *c)
-{
-	const struct child_config *config = c->config;
-	struct child_kept kept = {
-		.replay_window = config->replay_window,
-		.life_bytes = config->life_bytes,
-		.life_packets = config->life_packets,
-		.rekey_bytes = config->rekey_bytes,
-		.rekey_packets = config->rekey_packets,
-		.life_seconds = life_seconds(config),
-		.flags = config->flags,
-	};
-
-	if (c->no_tfc)
-		kept.flags.tfc_pad = 0;
-	kept.flags.aggfrag = aggfrag_agreed(c);
-	return kept;
 }
 
 bool child_keep(const struct ike_engine *e, struct child *c, const struct child_sa *negotiated)
@@ -259,21 +273,14 @@ bool child_keep(const struct ike_engine *e, struct child *c, const struct child_
 		return false;
 	if (!e->publisher)
 		return true;
-	c->kept = calloc(1, sizeof(*c->kept));
-	return c->kept && kept_child_keys(&c->kept->keys, &negotiated->in, &negotiated->out);
+	return kept_child_keys(&c->keys, &negotiated->in, &negotiated->out);
 }
 
 void child_install(struct ike_engine *e, struct child *c, const struct child_sa *keys,
 		   bool outbound, const char *cause)
 {
-	struct child_kept kept = asked(c);
-
 	c->outbound = outbound;
-	put_install(e, c, &kept, &keys->in, &keys->out, false);
-	if (c->kept) {
-		kept.keys = c->kept->keys;
-		*c->kept = kept;
-	}
+	put_install(e, c, &keys->in, &keys->out, false);
 	if (outbound)
 		conns_child_sends(e, c->sa->entry, c->config->name);
 	c->in_plane = true;
@@ -428,9 +435,8 @@ void child_free(struct ike_engine *e, struct child *c)
 	timers_cancel(e, c);
 	conn_version_unref(c->version);
 	timer_heap_release(&e->timers, CHILD_TIMERS);
-	if (c->kept)
-		kept_child_keys_free(c->kept->keys);
-	free(c->kept);
+	kept_child_keys_free(c->keys);
+	free(c->told);
 	kept_ts(&c->local_ts, NULL);
 	kept_ts(&c->remote_ts, NULL);
 	message_copy_clear(&c->lowest_nonce);

@@ -278,6 +278,8 @@ static void adopt_children(struct ike_engine *e, struct ike_sa *sa)
 			continue;
 		}
 		rekey = !child_config_same_keying(config, c->config);
+		if (rekey)
+			child_remember_told(c);
 		child_set_config(c, sa->version, config);
 		if (!resources_shed(e, c) && rekey && child_usable(c))
 			exchange_enqueue(e, sa, &rekey_child_ops, c->id, NULL, 0);

@@ -67,6 +67,10 @@ static const char *bind_child(struct ike_sa *sa, struct child *c, struct conn_ve
 	if (config && child_config_digest_traffic(config) == c->traffic) {
 		child_set_config(c, sa->version, config);
 		c->rekeys = c->keying != keying;
+		if (!c->rekeys) { /* it is what config asks */
+			free(c->told);
+			c->told = NULL;
+		}
 		return NULL;
 	}
 	if (!*ghost) {

@@ -186,9 +186,8 @@ struct ike_sa {
 	uint64_t attached; /* its place in entry->sas */
 };
 
-/* What the data plane was told, beside what a child itself has: for another install. */
-struct child_kept {
-	struct kept_child_keys *keys;
+/* What the data plane is told, beside what a child itself has. */
+struct child_told {
 	uint16_t replay_window;
 	uint64_t life_bytes, life_packets, rekey_bytes, rekey_packets;
 	uint32_t life_seconds;
@@ -232,8 +231,9 @@ struct child {
 	struct message_copy lowest_nonce; /* simultaneous CHILD rekey (collide.c) */
 
 	/* state.h */
-	struct child_kept *kept;  /* NULL unless it is published */
-	uint64_t traffic, keying; /* digests of config */
+	struct kept_child_keys *keys; /* for another install; NULL unless it is published */
+	struct child_told *told;      /* not as config asks now; NULL: as that asks */
+	uint64_t traffic, keying;     /* digests of config */
 	/* Read from a record, while the conn is not known. */
 	char *config_name;
 	bool tunnel_of_conn;
@@ -332,6 +332,10 @@ void child_timers(struct child *c, struct timer *out[CHILD_TIMERS]);
 /* The config that c works by; its version is kept. */
 void child_set_config(struct child *c, struct conn_version *version,
 		      const struct child_config *config);
+/* What the data plane was told, or is to be. */
+struct child_told child_told(const struct child *c);
+/* Config will ask otherwise. Without memory a new plane is told what that asks. */
+void child_remember_told(struct child *c);
 /* CHILD_INSTALL of c once more, by another process. */
 void child_install_again(struct ike_engine *e, struct child *c);
 

@@ -1,6 +1,8 @@
 /* CHILD_SAs in the record of their IKE_SA, with all that a data plane wants. */
 #include "ipsecd/ike/state.h"
 
+#include <stdlib.h>
+
 static void keys(struct codec *c, struct child_keys *k)
 {
 	codec_key(c, k->encr, &k->encr_len, sizeof(k->encr));
@@ -25,41 +27,46 @@ static void flags(struct codec *c, struct child_flags *f)
 	codec_u32(c, &f->set_mark_in_mask);
 }
 
-static void kept_keys_fields(struct codec *c, struct child_kept *k)
+static void both_keys(struct codec *c, struct child *child)
 {
 	struct child_keys in, out;
 
-	kept_child_keys_get(k->keys, &in, &out);
+	kept_child_keys_get(child->keys, &in, &out);
 	keys(c, &in);
 	keys(c, &out);
 	if (codec_reads(c) && (in.encr_len != out.encr_len || in.integ_len != out.integ_len))
 		codec_fault(c, "keys of a CHILD_SA of two lengths");
-	else if (codec_reads(c) && !kept_child_keys(&k->keys, &in, &out))
+	else if (codec_reads(c) && !kept_child_keys(&child->keys, &in, &out))
 		codec_fault(c, "out of memory");
 	explicit_bzero(&in, sizeof(in));
 	explicit_bzero(&out, sizeof(out));
 }
 
-static void kept(struct codec *c, struct child *child)
+static void told_fields(struct codec *c, struct child_told *t)
 {
-	static struct child_kept nothing;
-	struct child_kept *k;
+	codec_u16(c, &t->replay_window);
+	codec_u64(c, &t->life_bytes);
+	codec_u64(c, &t->life_packets);
+	codec_u64(c, &t->rekey_bytes);
+	codec_u64(c, &t->rekey_packets);
+	codec_u32(c, &t->life_seconds);
+	flags(c, &t->flags);
+}
 
-	if (codec_reads(c))
-		child->kept = calloc(1, sizeof(*child->kept));
-	if (codec_reads(c) && !child->kept) {
-		codec_fault(c, "out of memory");
+static void told(struct codec *c, struct child *child)
+{
+	struct child_told t = {0};
+
+	if (!codec_reads(c))
+		t = child_told(child);
+	told_fields(c, &t);
+	if (!codec_reads(c))
 		return;
-	}
-	k = child->kept ? child->kept : &nothing; /* refused by who reads it */
-	kept_keys_fields(c, k);
-	codec_u16(c, &k->replay_window);
-	codec_u64(c, &k->life_bytes);
-	codec_u64(c, &k->life_packets);
-	codec_u64(c, &k->rekey_bytes);
-	codec_u64(c, &k->rekey_packets);
-	codec_u32(c, &k->life_seconds);
-	flags(c, &k->flags);
+	child->told = malloc(sizeof(t));
+	if (child->told)
+		*child->told = t;
+	else
+		codec_fault(c, "out of memory");
 }
 
 /* Of its config, or as read while that is not known. */
@@ -158,7 +165,8 @@ static void fields(struct codec *c, const struct ike_sa *sa, struct child *child
 	codec_endpoint(c, &child->remote);
 	times(c, child);
 	fate(c, child);
-	kept(c, child);
+	both_keys(c, child);
+	told(c, child);
 }
 
 void state_children(struct codec *c, struct ike_engine *e, struct ike_sa *sa)
@@ -197,7 +205,7 @@ static void aggfrag_params(struct codec *c, struct aggfrag_params *p)
 
 void state_children_later(struct codec *c, struct ike_sa *sa)
 {
-	struct aggfrag_params nothing = {0};
+	struct child_told t = {0};
 	struct child *child;
 
 	DL_FOREACH (sa->children, child) {
@@ -206,7 +214,11 @@ void state_children_later(struct codec *c, struct ike_sa *sa)
 		if (!child->aggfrag)
 			continue;
 		codec_bool(c, &child->aggfrag_whole);
-		aggfrag_params(c, child->kept ? &child->kept->flags.aggfrag : &nothing);
+		if (!codec_reads(c))
+			t = child_told(child);
+		aggfrag_params(c, &t.flags.aggfrag);
+		if (child->told)
+			child->told->flags.aggfrag = t.flags.aggfrag;
 	}
 }
 
@@ -222,7 +234,7 @@ const char *state_child_fault(const struct child *c)
 		return "a CHILD_SA without id or SPI";
 	if (!c->suite.encr)
 		return "a CHILD_SA without algorithms";
-	if (!keys_fit(c->kept->keys, &c->suite))
+	if (!keys_fit(c->keys, &c->suite))
 		return "keys of a CHILD_SA that do not fit the algorithms";
 	if (!c->local_ts->n || !c->remote_ts->n)
 		return "a CHILD_SA without selectors";
