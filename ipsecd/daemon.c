@@ -376,6 +376,7 @@ static bool open_plane(struct daemon *d)
 	const struct means_host host = {.event = on_plane_event,
 					.ike = on_ike,
 					.send_failed = on_send_failed,
+					.child = shell_child,
 					.alive = on_alive,
 					.ctx = d,
 					.log = d->log,

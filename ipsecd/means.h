@@ -21,6 +21,9 @@ struct means_host {
 	 * send, perhaps later. */
 	void (*send_failed)(void *ctx, const struct endpoint *local, const struct endpoint *remote,
 			    int error, bool esp);
+	/* An installed CHILD_SA as it is now, for a new plane; its keys are cleansed by who asks.
+	 * false: it is not known. */
+	bool (*child)(void *ctx, uint64_t id, struct child_sa *out);
 	/* Between two of many calls in a row; or NULL. */
 	void (*alive)(void *ctx);
 	void *ctx;

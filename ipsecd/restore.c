@@ -298,3 +298,12 @@ bool restore_run(struct daemon *d, bool *again)
 	d->restoring = false;
 	return false;
 }
+
+/* ---- for a new plane ---- */
+
+bool shell_child(void *ctx, uint64_t id, struct child_sa *out)
+{
+	const struct daemon *d = ctx;
+
+	return d->engine && ike_engine_child(d->engine, id, out);
+}

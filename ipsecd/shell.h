@@ -105,6 +105,9 @@ void shell_alive(const struct daemon *d);
 /* Carries out what the engine has, settles links, arms the timer: after every input. */
 void shell_pump(struct daemon *d);
 
+/* restore.c: means_host.child. */
+bool shell_child(void *ctx, uint64_t id, struct child_sa *out);
+
 /* shell_time.c: calls the engine when its time has come, or when there is nothing else to do. _arm
  * behind every input. */
 void shell_time_open(struct daemon *d);

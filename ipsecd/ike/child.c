@@ -255,6 +255,17 @@ static void put_install(struct ike_engine *e, const struct child *c, const struc
 	child_sa_cleanse(&out);
 }
 
+bool ike_engine_child(const struct ike_engine *e, uint64_t id, struct child_sa *out)
+{
+	const struct child *c = child_by_id(e, id);
+
+	if (!c || !c->in_plane || !c->keys)
+		return false;
+	describe(c, out);
+	kept_child_keys_get(c->keys, &out->in, &out->out);
+	return true;
+}
+
 void child_install_again(struct ike_engine *e, struct child *c)
 {
 	struct child_keys in, out;

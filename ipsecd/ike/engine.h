@@ -394,6 +394,9 @@ void ike_engine_each_sa(const struct ike_engine *e,
 			void (*cb)(void *ctx, const struct ike_sa_info *ike,
 				   const struct ike_child_info *child),
 			void *ctx);
+/* A CHILD_SA of the data plane's, as a new plane has to be told of it. Its keys are for the caller
+ * to cleanse. false: there is none, or its keys are not kept (ike_settings.publish). */
+bool ike_engine_child(const struct ike_engine *e, uint64_t id, struct child_sa *out);
 /* Loaded conns in order of loading; NULL behind the last. */
 const struct conn *ike_engine_conn(const struct ike_engine *e, unsigned n);
 const struct conn *ike_engine_conn_named(const struct ike_engine *e, const char *name);

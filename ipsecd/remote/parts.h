@@ -6,7 +6,6 @@
 #include "ipsecd/ipc/plane.h"
 #include "ipsecd/remote/remote.h"
 #include "lib/hash.h"
-#include "lib/sparse.h"
 #include "lib/table.h"
 
 #include <utlist.h>
@@ -23,19 +22,18 @@ struct far_tunnel {
 	UT_hash_handle hh;
 };
 
+/* What it is, the host knows. */
 struct far_child {
 	uint64_t id;
-	struct sparse *sa; /* struct child_sa as it was installed, for another plane; see far_sa */
 	uint32_t tunnel;
-	bool outbound, udp_encap; /* as updated, and what is to be skipped: */
-	uint64_t skip_out;
-	struct endpoint local, remote;
+	bool resumed; /* as it was installed */
 	/* A plane has had it, and may have used its numbers. One that was asked and died without an
 	 * answer has not, unless it is in its area, where the next one finds it: the slot is
 	 * there before the first packet is sealed. */
 	bool answered;
-	unsigned round;
 	bool have_stats;
+	unsigned round;
+	uint64_t skip_out; /* not done by any plane yet */
 	struct dataplane_child_stats stats;
 	struct far_child *prev, *next; /* in order of installation */
 	struct table_link in_ids;
@@ -118,8 +116,6 @@ void far_drop_link(struct remote *r); /* fine inside of its callbacks */
 extern const struct dataplane_ops far_ops;
 bool far_make(struct remote *r, uint32_t verb, const void *body, size_t len, struct far_tunnel *t,
 	      int *error);
-/* What is installed in a plane now, without `resumed`; the caller cleanses it. */
-void far_sa(const struct far_child *c, struct child_sa *out);
 int far_install(struct remote *r, const struct child_sa *sa, bool *gone);
 void far_free(struct remote *r);
 

@@ -23,7 +23,6 @@ static void forget_child(struct remote *r, struct far_child *c)
 {
 	table_remove(&r->children_by_id, &by_id, c);
 	DL_DELETE(r->children, c);
-	sparse_free(c->sa);
 	free(c);
 }
 
@@ -282,39 +281,12 @@ int far_install(struct remote *r, const struct child_sa *sa, bool *gone)
 	return error;
 }
 
-static void note_update(struct far_child *c, const struct child_sa *sa)
+static void note_install(struct far_child *c, const struct child_sa *sa, bool answered)
 {
-	c->outbound = sa->outbound;
-	c->udp_encap = sa->udp_encap;
-	c->local = sa->local;
-	c->remote = sa->remote;
-}
-
-void far_sa(const struct far_child *c, struct child_sa *out)
-{
-	sparse_get(c->sa, out, sizeof(*out));
-	out->outbound = c->outbound;
-	out->udp_encap = c->udp_encap;
-	out->local = c->local;
-	out->remote = c->remote;
-	out->skip_out = c->skip_out;
-}
-
-/* false: out of memory, and what was there stays. */
-static bool note_install(struct far_child *c, const struct child_sa *sa, bool answered)
-{
-	struct sparse *kept = sparse_new(sa, sizeof(*sa));
-
-	if (!kept)
-		return false;
-	sparse_free(c->sa);
-	c->sa = kept;
-	c->id = sa->id;
 	c->tunnel = sa->tunnel;
+	c->resumed = sa->resumed;
 	c->answered |= answered;
 	c->skip_out = sa->skip_out;
-	note_update(c, sa);
-	return true;
 }
 
 static enum dataplane_error far_child_install(struct dataplane *d, const struct child_sa *sa)
@@ -331,18 +303,15 @@ static enum dataplane_error far_child_install(struct dataplane *d, const struct 
 		return plane_error(r, error);
 	stale(r, sa->tunnel);
 	c = child_of(r, sa->id);
-	if (c && note_install(c, sa, !gone))
-		return DATAPLANE_OK;
-	if (c)
-		forget_child(r, c);
-	c = calloc(1, sizeof(*c));
-	if (c && note_install(c, sa, !gone) && table_add(&r->children_by_id, &by_id, c)) {
-		DL_APPEND(r->children, c);
+	if (!c) {
+		c = table_make(&r->children_by_id, &by_id, sizeof(*c), &sa->id);
+		if (c)
+			DL_APPEND(r->children, c);
+	}
+	if (c) {
+		note_install(c, sa, !gone);
 		return DATAPLANE_OK;
 	}
-	if (c)
-		sparse_free(c->sa);
-	free(c);
 	far_done(r, IPC_CHILD_REMOVE, &sa->id, sizeof(sa->id), &error);
 	return say(r, DATAPLANE_NO_MEMORY, "out of memory");
 }
@@ -372,10 +341,8 @@ static enum dataplane_error far_child_update(struct dataplane *d, const struct c
 		return say(r, DATAPLANE_NOT_FOUND, "no such CHILD_SA");
 	if (gone)
 		skip_later(c, sa->skip_out);
-	if (error == DATAPLANE_OK && c) {
-		note_update(c, sa);
+	if (error == DATAPLANE_OK && c)
 		stale(r, c->tunnel);
-	}
 	return plane_error(r, error);
 }
 

@@ -166,8 +166,14 @@ static void again_child(struct remote *r, struct far_child *c, struct changes *c
 	bool gone;
 	int error;
 
-	far_sa(c, &sa);
-	sa.resumed |= c->answered;
+	if (!r->host.child(r->host.ctx, c->id, &sa)) {
+		log_to(r->host.log, LOG_LEVEL_ERROR, "tun", "",
+		       "the new plane can't have a CHILD_SA that is not known any more");
+		note(changes, 0, c->id);
+		return;
+	}
+	sa.skip_out = c->skip_out;
+	sa.resumed = c->resumed || c->answered;
 	error = far_install(r, &sa, &gone);
 	if (!gone && error == DATAPLANE_OK) {
 		c->answered = true;
