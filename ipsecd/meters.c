@@ -13,25 +13,23 @@ const struct table_shape meters_by_id = TABLE_SHAPE(struct meter_child, in_ids, 
 struct meter *meters_of(struct meters *m, const char *conn)
 {
 	struct meter *t;
+	size_t len;
 
 	HASH_FIND_STR(m->tunnels, conn, t);
 	if (t || !ike_engine_conn_named(m->host.control.engine, conn))
 		return t;
-	t = calloc(1, sizeof(*t));
-	if (t)
-		t->conn = strdup(conn);
-	if (!t || !t->conn) {
-		free(t);
+	len = strlen(conn);
+	t = calloc(1, sizeof(*t) + len + 1);
+	if (!t)
 		return NULL;
-	}
-	HASH_ADD_KEYPTR(hh, m->tunnels, t->conn, strlen(t->conn), t);
+	memcpy(t->conn, conn, len);
+	HASH_ADD_KEYPTR(hh, m->tunnels, t->conn, len, t);
 	return t;
 }
 
 void meters_forget(struct meters *m, struct meter *t)
 {
 	HASH_DEL(m->tunnels, t);
-	free(t->conn);
 	free(t);
 }
 

@@ -30,7 +30,6 @@ struct meter_look {
 /* One of a conn, from its first event or the first look at it until the conn and its last
  * CHILD_SA are gone. */
 struct meter {
-	char *conn;
 	UT_hash_handle hh;
 	unsigned n_children; /* in the plane */
 	uint64_t rekeys_ike, rekeys_child, failures, link_up, link_down;
@@ -38,6 +37,7 @@ struct meter {
 	struct meter_traffic ended; /* of CHILD_SAs that are gone */
 	struct meter_traffic shown; /* the last sum: it never falls */
 	struct meter_look *look;    /* NULL: nobody looks now, or the conn is gone */
+	char conn[];		    /* its name */
 };
 
 /* A CHILD_SA in the plane. */

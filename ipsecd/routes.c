@@ -32,17 +32,17 @@ struct place_key {
 /* What stands at a place; with its key it is a route. */
 struct standing {
 	struct addr source;
+	bool blackhole, throws;
 	int ifindex;
 	uint32_t table;
-	bool blackhole, throws;
 };
 
 struct place {
 	struct place_key key;
 	struct claim *claims;
+	struct standing as;
 	bool installed;
 	bool sourceless; /* the kernel refused its source */
-	struct standing as;
 	struct table_link in_places;
 };
 

@@ -97,11 +97,32 @@ void child_unlink(struct ike_engine *e, struct child *c)
 	table_remove(&e->children_spi, &by_spi_in, c);
 }
 
+/* Of before; NULL: there was none. */
+static void share_ts(const struct ts_list **own, const struct ts_list *before,
+		     const struct ts_list *config)
+{
+	if (!*own || !ts_list_equal(*own, config))
+		return;
+	if (*own != before)
+		kept_ts(own, NULL);
+	*own = config;
+}
+
+static void free_ts(const struct ts_list **own, const struct ts_list *config)
+{
+	if (*own != config)
+		kept_ts(own, NULL);
+	*own = NULL;
+}
+
 void child_set_config(struct child *c, struct conn_version *version,
 		      const struct child_config *config)
 {
+	const struct child_config *before = c->config;
 	struct conn_version *old = c->version;
 
+	share_ts(&c->local_ts, before ? &before->local_ts : NULL, &config->local_ts);
+	share_ts(&c->remote_ts, before ? &before->remote_ts : NULL, &config->remote_ts);
 	c->config = config;
 	c->version = conn_version_ref(version);
 	conn_version_unref(old);
@@ -282,6 +303,8 @@ bool child_keep(const struct ike_engine *e, struct child *c, const struct child_
 	if (!kept_ts(&c->local_ts, &negotiated->local_ts) ||
 	    !kept_ts(&c->remote_ts, &negotiated->remote_ts))
 		return false;
+	share_ts(&c->local_ts, NULL, &c->config->local_ts);
+	share_ts(&c->remote_ts, NULL, &c->config->remote_ts);
 	if (!e->publisher)
 		return true;
 	return kept_child_keys(&c->keys, &negotiated->in, &negotiated->out);
@@ -444,13 +467,13 @@ void child_end(struct ike_engine *e, struct child *c, enum ike_reason reason, co
 void child_free(struct ike_engine *e, struct child *c)
 {
 	timers_cancel(e, c);
-	conn_version_unref(c->version);
 	timer_heap_release(&e->timers, CHILD_TIMERS);
 	kept_child_keys_free(c->keys);
 	free(c->told);
-	kept_ts(&c->local_ts, NULL);
-	kept_ts(&c->remote_ts, NULL);
+	free_ts(&c->local_ts, c->config ? &c->config->local_ts : NULL);
+	free_ts(&c->remote_ts, c->config ? &c->config->remote_ts : NULL);
 	message_copy_clear(&c->lowest_nonce);
+	conn_version_unref(c->version);
 	free(c->config_name);
 	free(c);
 }

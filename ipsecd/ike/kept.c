@@ -28,10 +28,10 @@ bool kept_id(struct id **to, const struct id *id)
 	return ok;
 }
 
-bool kept_ts(struct ts_list **to, const struct ts_list *list)
+bool kept_ts(const struct ts_list **to, const struct ts_list *list)
 {
 	size_t n = list ? offsetof(struct ts_list, ts) + list->n * sizeof(list->ts[0]) : 0;
-	void *kept = *to;
+	void *kept = (void *)(uintptr_t)*to;
 	bool ok = put(&kept, list, n);
 
 	*to = kept;

@@ -10,7 +10,7 @@
 /* Each takes a copy in place of the one before; NULL or ID_ANY: none. false: out of memory, that
  * one stays. What is behind the pointers ends with its last entry: never copy it by value. */
 bool kept_id(struct id **to, const struct id *id);
-bool kept_ts(struct ts_list **to, const struct ts_list *list);
+bool kept_ts(const struct ts_list **to, const struct ts_list *list);
 
 /* SK_* of an IKE_SA (RFC 7296 2.14), one behind the other. */
 enum sk_kind { SK_D, SK_AI, SK_AR, SK_EI, SK_ER, SK_PI, SK_PR, SK_KINDS };

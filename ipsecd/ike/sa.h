@@ -52,12 +52,11 @@ struct message_copy {
 /* The initiator half of the window (RFC 7296 2.1, 2.3): one request in flight. */
 struct window_tx {
 	uint32_t next_id;
-	bool in_flight;
-	unsigned sent; /* transmissions of this request so far */
-	mono_time first_sent;
-	struct message_copy request;
+	unsigned sent;	   /* transmissions of this request so far */
 	unsigned hastened; /* transmissions before intervals began anew (window_hasten) */
-	mono_time last_sent;
+	bool in_flight;
+	mono_time first_sent, last_sent;
+	struct message_copy request;
 	struct timer timer;
 };
 
@@ -77,8 +76,8 @@ struct sa_vips {
 /* That the peer can't be reached (suspect.h). */
 struct sa_suspicion {
 	enum ike_suspicion what; /* NOTHING: none */
+	uint32_t proof;		 /* an answer to this message id or a later one ends it */
 	mono_time since;
-	uint32_t proof;		    /* an answer to this message id or a later one ends it */
 	mono_time pause, not_again; /* after false ones: until then no hints of others */
 };
 
@@ -111,8 +110,24 @@ struct ike_sa {
 	struct half_open *half_open; /* in the table of those; also while a refused one lingers */
 	uint32_t id;		     /* unique, small */
 	enum ike_sa_state state;
+	enum ike_reason end_reason; /* of a delete that is to come, queued or in flight */
+	unsigned n_children;
+	uint32_t last_id; /* of the newest IKE_SA when this one was established */
+	/* Side by side: there are many of them, and many SAs. */
 	bool initiator;	     /* original initiator of this IKE_SA: its SPI is spi_i */
 	bool auth_initiator; /* we began its IKE_AUTH; stays so when it is rekeyed */
+	bool nat_local, nat_remote, nat_faked;
+	bool peer_authenticated;
+	bool run_marked;
+	bool redundant;	  /* not the one that stays */
+	bool superseded;  /* ... because a later one takes its place (duplicates.c) */
+	bool silent;	  /* ... and the peer has forgotten it: no DELETE */
+	bool inherits;	  /* we have just been started, and the plane goes on */
+	bool announced;	  /* people know it as up: its end is an event */
+	bool touched;	  /* state.h */
+	bool unpublished; /* there was no memory for its record: the one kept is marked as older */
+	bool iv_ahead;	  /* restored: IVs go on beyond what a former process may have used */
+	bool outdated;	  /* restored, and its conn is another one: to be deleted */
 	uint64_t spi_i, spi_r;
 	uint64_t own_spi;			/* hash key: the one of the two that is ours */
 	struct ike_sa *entry_prev, *entry_next; /* in its list */
@@ -122,10 +137,8 @@ struct ike_sa {
 	struct ike_path path;
 	struct id *local_id, *remote_id; /* kept.h; read by sa_local_id, sa_remote_id; */
 	struct who_place who;		 /* ... and this is to be told: who_file */
-	bool nat_local, nat_remote, nat_faked;
-	bool peer_authenticated;
-	struct sa_vips *vips; /* NULL: none; read by sa_vips */
-	uint64_t lease;	      /* query number of what the pools keep for the peer; 0: nothing */
+	struct sa_vips *vips;		 /* NULL: none; read by sa_vips */
+	uint64_t lease; /* query number of what the pools keep for the peer; 0: nothing */
 
 	struct suite suite;
 	struct kept_keys *keys; /* NULL: none yet */
@@ -141,10 +154,8 @@ struct ike_sa {
 	struct task *tasks;		 /* waiting, in order */
 	struct task *running;		 /* whose request is in flight */
 	struct ike_sa *run_next;	 /* engine's list of queues to be run */
-	bool run_marked;
 
 	struct child *children;
-	unsigned n_children;
 
 	mono_time created, established, last_heard;
 	mono_time rekey_at, expires_at;		/* 0: not planned */
@@ -155,15 +166,8 @@ struct ike_sa {
 	struct timer keepalive_timer;
 	struct timer reauth_timer;
 
-	enum ike_reason end_reason;   /* of a delete that is to come, queued or in flight */
 	uint64_t successor;	      /* REKEYED: own_spi of the IKE_SA that replaced it */
-	bool redundant;		      /* not the one that stays */
-	bool superseded;	      /* ... because a later one takes its place (duplicates.c) */
-	bool silent;		      /* ... and the peer has forgotten it: no DELETE */
-	bool inherits;		      /* we have just been started, and the plane goes on */
 	uint64_t reauth_of;	      /* own_spi of the IKE_SA that this attempt is to replace */
-	bool announced;		      /* people know it as up: its end is an event */
-	uint32_t last_id;	      /* of the newest IKE_SA when this one was established */
 	uint64_t tag;		      /* a command waits for its end; 0 */
 	struct timer redundant_timer; /* duplicates.c */
 	mono_time superseded_until;   /* patience with it, if not all of its work is taken over */
@@ -179,10 +183,6 @@ struct ike_sa {
 
 	/* state.h */
 	struct ike_sa *touched_prev, *touched_next;
-	bool touched;
-	bool unpublished;  /* there was no memory for its record: the one kept is marked as older */
-	bool iv_ahead;	   /* restored: IVs go on beyond what a former process may have used */
-	bool outdated;	   /* restored, and its conn is another one: to be deleted */
 	uint64_t attached; /* its place in entry->sas */
 };
 
@@ -202,14 +202,10 @@ struct child {
 	uint64_t id;	 /* child_sa.id */
 	uint32_t unique; /* for people */
 	enum child_state state;
-	const struct child_config *config; /* inside version->conn */
-	struct conn_version *version;	   /* counted */
-	bool initiator;			   /* we sent the request that made it */
-	uint32_t spi_in, spi_out, reqid, tunnel;
-	struct suite suite;
-	struct ts_list *local_ts, *remote_ts; /* kept.h; never NULL once it is negotiated */
+	enum ike_reason end_reason;
+	uint32_t resource; /* resources.h; 0: the general one of its name */
+	bool initiator;	   /* we sent the request that made it */
 	bool udp_encap;
-	uint32_t resource;     /* resources.h; 0: the general one of its name */
 	bool resources_agreed; /* general: the peer makes CHILD_SAs for resources, too */
 	bool resources_full;   /* general: it makes no more of them */
 	bool no_tfc;	       /* the peer does not take padding (RFC 7296 1.3.1) */
@@ -217,15 +213,23 @@ struct child {
 	bool aggfrag_whole;    /* and the peer does not take packets in pieces */
 	bool outbound;	       /* we send on it */
 	bool in_plane;	       /* an install went out and no remove yet */
+	bool redundant;	       /* lost a rekey collision */
+	bool announced;	       /* people know it as up: its end is an event */
+	bool tunnel_of_conn;   /* read from a record, while the conn is not known */
+	bool resumed;	       /* its install was given anew to a plane that may lack it */
+	bool outdated, rekeys; /* restored, and configured otherwise now */
+	const struct child_config *config; /* inside version->conn */
+	struct conn_version *version;	   /* counted */
+	uint32_t spi_in, spi_out, reqid, tunnel;
+	struct suite suite;
+	/* Never NULL once it is negotiated; those of config where they are equal, else kept.h */
+	const struct ts_list *local_ts, *remote_ts;
 	struct endpoint local, remote;
 	mono_time installed, rekey_at, expires_at;
 	struct timer rekey_timer, expire_timer, linger_timer;
-	enum ike_reason end_reason;
 	uint64_t asked_by;    /* 1 + id of the peer's CREATE_CHILD_SA request for it; 0: none */
 	uint64_t replaces;    /* handle of the CHILD_SA this one rekeys, 0: none */
 	uint64_t replaced_by; /* handle, 0: none */
-	bool redundant;	      /* lost a rekey collision */
-	bool announced;	      /* people know it as up: its end is an event */
 	uint64_t tag;	      /* a command waits for its end; 0 */
 
 	struct message_copy lowest_nonce; /* simultaneous CHILD rekey (collide.c) */
@@ -236,9 +240,6 @@ struct child {
 	uint64_t traffic, keying;     /* digests of config */
 	/* Read from a record, while the conn is not known. */
 	char *config_name;
-	bool tunnel_of_conn;
-	bool resumed;	       /* its install was given anew to a plane that may lack it */
-	bool outdated, rekeys; /* restored, and configured otherwise now */
 };
 
 /* ---- IKE_SA ---- */
@@ -329,7 +330,7 @@ bool child_link(struct ike_engine *e, struct ike_sa *sa, struct child *c);
 void child_unlink(struct ike_engine *e, struct child *c);
 #define CHILD_TIMERS 3
 void child_timers(struct child *c, struct timer *out[CHILD_TIMERS]);
-/* The config that c works by; its version is kept. */
+/* The config that c works by; its version is kept. It is for the same traffic as the one before. */
 void child_set_config(struct child *c, struct conn_version *version,
 		      const struct child_config *config);
 /* What the data plane was told, or is to be. */

@@ -121,7 +121,7 @@ static void fate(struct codec *c, struct child *child)
 	state_short(c, &child->lowest_nonce, IKE_NONCE_MAX, "a nonce is too long");
 }
 
-static void selectors(struct codec *c, struct ts_list **list)
+static void selectors(struct codec *c, const struct ts_list **list)
 {
 	struct ts_list l = {0};
 

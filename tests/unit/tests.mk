@@ -124,7 +124,6 @@ TEST_test_conn_index := tests/unit/test_conn_index.c ipsecd/ike/conn_index.c lib
 TEST_test_source := tests/unit/test_source.c ipsecd/net/source.c $(NETLINK_SRC) lib/addr.c
 LIBS_test_source := -lmnl
 TEST_test_background := tests/unit/test_background.c ipsecd/background.c
-TEST_test_sparse := tests/unit/test_sparse.c lib/sparse.c
 TEST_test_private_memory := tests/unit/test_private_memory.c lib/private_memory.c
 TEST_test_notify := tests/unit/test_notify.c lib/notify.c lib/mono.c
 LIBS_test_notify := -lsystemd
