@@ -22,6 +22,7 @@ static void settings(void *ctx, const struct settings *settings)
 	publish_settings(d->publish, settings);
 	publish_reloading(d->publish, true); /* more of the files' follows */
 	network_bind(d, settings->bind_device);
+	network_workers(d, settings->workers);
 	early_set(d->early, settings->early_detection);
 	ike_engine_early_detection(d->engine, settings->early_detection);
 	ike_engine_quick_crash(d->engine, settings->quick_crash_detection,
@@ -523,6 +524,7 @@ struct control_host commands_control_host(struct daemon *d)
 		.plane = d->ops->name,
 		.plane_why = d->means->why,
 		.plane_offloads = d->means->offloads,
+		.plane_workers = &d->means->workers,
 		.now = now,
 		.tunnel = tunnel,
 		.child_stats = child_stats,

@@ -39,6 +39,9 @@ struct means_act {
 	void (*net_counters)(struct means *m, struct udp_counters *out);
 	/* The sockets, to a device or VRF (udp_bind): 0 or -errno. */
 	int (*bind)(struct means *m, const char *device);
+	/* So many threads are to carry packets (0: as many as there can be): sets means.workers
+	 * to how many there are. */
+	void (*workers)(struct means *m, unsigned wanted);
 	/* 0 or -errno, as netlink_route_add and the others. A route's nexthops, MTU and
 	 * `exclusive` are not looked at. */
 	int (*route)(struct means *m, const struct netlink_route *r, bool add);
@@ -53,8 +56,10 @@ struct means {
 	const struct means_act *act;
 	const struct dataplane_ops *ops;
 	struct dataplane *plane;
-	char why[512];	    /* why this plane */
-	char offloads[128]; /* what the kernel does for its ESP; "": nothing */
+	char why[512];	       /* why this plane */
+	char offloads[128];    /* what the kernel does for its ESP; "": nothing */
+	unsigned workers;      /* threads that carry packets; 0: none of ours does */
+	unsigned workers_most; /* that there can be */
 };
 
 /* Opens the plane and the sockets. `plane`: auto, kernel or userspace. NULL: `why`, and what

@@ -68,14 +68,14 @@ static void on_esp(void *ctx, const struct endpoint *local, const struct endpoin
 {
 	struct local *l = ctx;
 
-	l->means.ops->esp_input(l->means.plane, local, remote, tos, packets, len, size, now);
+	l->means.ops->esp_input(l->means.plane, 0, local, remote, tos, packets, len, size, now);
 }
 
 static void on_esp_end(void *ctx, mono_time now)
 {
 	struct local *l = ctx;
 
-	l->means.ops->esp_flush(l->means.plane, now);
+	l->means.ops->esp_flush(l->means.plane, 0, now);
 }
 
 static void on_too_big(void *ctx, const struct addr *to, uint32_t mtu)
@@ -112,6 +112,13 @@ static void act_net_counters(struct means *m, struct udp_counters *out)
 static int act_bind(struct means *m, const char *device)
 {
 	return udp_bind(local_of(m)->udp, device) ? 0 : -errno;
+}
+
+/* The thread that does packets here does everything. */
+static void act_workers(struct means *m, unsigned wanted)
+{
+	(void)wanted;
+	m->workers = m->workers_most = m->ops->add_worker ? 1 : 0;
 }
 
 static int act_route(struct means *m, const struct netlink_route *r, bool add)
@@ -163,6 +170,7 @@ static const struct means_act acts = {
 	.send_keepalive = act_send_keepalive,
 	.net_counters = act_net_counters,
 	.bind = act_bind,
+	.workers = act_workers,
 	.route = act_route,
 	.rule = act_rule,
 	.address = act_address,

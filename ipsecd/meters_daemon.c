@@ -11,6 +11,10 @@ static void write_build(const struct meters *m, struct metrics *out)
 		       "1; the version, the data plane in use and why it is this one.");
 	metrics_uint(out, 1, "version", DETOUR_VERSION, "plane", m->host.control.plane, "plane_why",
 		     m->host.control.plane_why, NULL);
+	if (m->host.control.plane_workers)
+		metrics_gauge(out, "ipsecd_workers",
+			      "Threads that carry packets; 0: the kernel does.",
+			      *m->host.control.plane_workers);
 }
 
 /* ---- IKE ---- */

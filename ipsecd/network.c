@@ -61,6 +61,35 @@ void network_bind(struct daemon *d, const char *device)
 	bind_to(d);
 }
 
+/* ---- threads that carry packets ---- */
+
+void network_workers(struct daemon *d, unsigned wanted)
+{
+	struct means *m = d->means;
+	unsigned most, n;
+
+	m->act->workers(m, wanted);
+	n = m->workers;
+	most = m->workers_most;
+	if (wanted <= 1 && n <= 1)
+		return;
+	if (n == 0)
+		log_to(d->log, LOG_LEVEL_WARN, "cfg", "",
+		       "workers has no effect with the %s data plane", m->ops->name);
+	else if (d->setup.open_helper == NULL)
+		log_to(d->log, LOG_LEVEL_WARN, "cfg", "",
+		       "workers has no effect in a single process: one thread does everything");
+	else if (wanted > most)
+		log_to(d->log, LOG_LEVEL_WARN, "cfg", "",
+		       "workers=%u: this machine has %u processors, and %u threads carry packets",
+		       wanted, most, n);
+	else if ((wanted ? wanted : most) != n)
+		log_to(d->log, LOG_LEVEL_WARN, "cfg", "",
+		       "workers=%u: %u threads carry packets until ipsecd is started anew; a "
+		       "reload does not end any",
+		       wanted ? wanted : most, n);
+}
+
 /* No attempt waits for the end of its pause when the machine has an address or a cable more. */
 static void on_changed(void *ctx)
 {

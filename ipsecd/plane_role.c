@@ -6,6 +6,7 @@
 #include "ipsecd/flush.h"
 #include "ipsecd/plane.h"
 #include "ipsecd/plane_server.h"
+#include "ipsecd/plane_workers.h"
 #include "ipsecd/role.h"
 #include "lib/netlink.h"
 
@@ -35,6 +36,7 @@ struct plane_process {
 	struct dataplane *plane;
 	struct plane_server *server;
 	struct udp *udp;
+	struct plane_workers *workers;
 	struct area_map area; /* .area NULL: nothing outlives us */
 	struct netlink *netlink;
 	int guard;	/* flush_guard(); -1: none */
@@ -80,14 +82,14 @@ static void on_esp(void *ctx, const struct endpoint *local, const struct endpoin
 {
 	struct plane_process *p = ctx;
 
-	p->ops->esp_input(p->plane, local, remote, tos, packets, len, size, now);
+	p->ops->esp_input(p->plane, 0, local, remote, tos, packets, len, size, now);
 }
 
 static void on_esp_end(void *ctx, mono_time now)
 {
 	struct plane_process *p = ctx;
 
-	p->ops->esp_flush(p->plane, now);
+	p->ops->esp_flush(p->plane, 0, now);
 }
 
 static void on_too_big(void *ctx, const struct addr *to, uint32_t mtu)
@@ -96,6 +98,23 @@ static void on_too_big(void *ctx, const struct addr *to, uint32_t mtu)
 
 	if (p->ops->path_changed)
 		p->ops->path_changed(p->plane, to, mtu);
+}
+
+static void on_send_failed(void *ctx, const struct endpoint *from, const struct endpoint *to,
+			   int error)
+{
+	struct plane_process *p = ctx;
+
+	plane_server_send_failed(p->server, from, to, error, true);
+}
+
+static unsigned set_workers(void *ctx, unsigned wanted, unsigned *most)
+{
+	struct plane_process *p = ctx;
+	unsigned n = plane_workers_set(p->workers, wanted);
+
+	*most = n ? plane_workers_most() : 0;
+	return n;
 }
 
 static void on_tick(struct ev_loop *loop, ev_timer *w, int revents)
@@ -278,8 +297,12 @@ static bool open_plane(struct plane_process *p, char *why, size_t size)
 
 static bool open_server(struct plane_process *p, char *why, size_t size)
 {
-	struct plane_server_host host = {
-		.ops = p->ops, .why = p->why, .log = log_default(), .loop = p->loop};
+	struct plane_server_host host = {.ops = p->ops,
+					 .why = p->why,
+					 .log = log_default(),
+					 .loop = p->loop,
+					 .workers = set_workers,
+					 .ctx = p};
 	struct memfd memory;
 
 	p->netlink = host.netlink = netlink_open();
@@ -318,6 +341,24 @@ static bool open_sockets(struct plane_process *p, char *why, size_t size)
 	return p->udp != NULL;
 }
 
+/* Who it becomes may not open what they share with what is open now. */
+static void prepare_workers(struct plane_process *p)
+{
+	const struct plane_workers_host host = {.ops = p->ops,
+						.plane = p->plane,
+						.udp = p->udp,
+						.loop = p->loop,
+						.ike = on_ike,
+						.too_big = on_too_big,
+						.send_failed = on_send_failed,
+						.ctx = p,
+						.log = log_default()};
+
+	if (p->ops->add_worker)
+		p->workers = plane_workers_new();
+	plane_workers_use(p->workers, &host);
+}
+
 static bool start(void *ctx, char *why, size_t size)
 {
 	struct plane_process *p = ctx;
@@ -333,6 +374,7 @@ static bool start(void *ctx, char *why, size_t size)
 	open_area(p);
 	if (!open_server(p, why, size) || !open_plane(p, why, size) || !open_sockets(p, why, size))
 		return false;
+	prepare_workers(p);
 	plane_server_use(p->server, p->plane, p->udp);
 	if (p->early_link >= 0)
 		plane_server_link(p->server, p->early_link);
@@ -364,10 +406,12 @@ static void on_link(void *ctx, const char *peer, int fd)
 static void close_all(struct plane_process *p)
 {
 	ev_timer_stop(p->loop, &p->tick);
+	plane_workers_halt(p->workers);
 	if (p->plane)
 		p->ops->close(p->plane);
 	area_map_close(&p->area);
 	udp_close(p->udp);
+	plane_workers_free(p->workers);
 	plane_server_free(p->server);
 	netlink_close(p->netlink);
 }

@@ -411,6 +411,17 @@ static void on_bind(struct plane_server *s, const struct ipc_message *m)
 	answer(s, m, &d, sizeof(d));
 }
 
+static void on_workers(struct plane_server *s, const struct ipc_message *m)
+{
+	struct ipc_workers w;
+	unsigned most = 0;
+
+	memcpy(&w, m->body.ptr, sizeof(w));
+	w.threads = s->host.workers ? s->host.workers(s->host.ctx, w.threads, &most) : 0;
+	w.most = most;
+	answer(s, m, &w, sizeof(w));
+}
+
 /* ---- the link ---- */
 
 static void (*const handlers[])(struct plane_server *s, const struct ipc_message *m) = {
@@ -434,6 +445,7 @@ static void (*const handlers[])(struct plane_server *s, const struct ipc_message
 	[IPC_RULE] = on_rule,
 	[IPC_ADDRESS] = on_address,
 	[IPC_BIND] = on_bind,
+	[IPC_WORKERS] = on_workers,
 };
 
 static void on_message(void *ctx, struct ipc_link *link, struct ipc_message *m)

@@ -22,6 +22,9 @@ struct plane_server_host {
 	const struct log_sink *log;
 	struct ev_loop *loop;
 	unsigned most_tunnels, most_children; /* 0: as in plane_served.h */
+	/* plane_workers_set, and _most; NULL: one thread does packets, or none. */
+	unsigned (*workers)(void *ctx, unsigned wanted, unsigned *most);
+	void *ctx;
 };
 
 struct plane_server *plane_server_new(const struct plane_server_host *host); /* NULL: no memory */

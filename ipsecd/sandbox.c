@@ -157,8 +157,9 @@ static bool confine(struct entering *e, const struct sandbox_user *user)
 		root = sandbox_chroot(root_why);
 	if (!no_new_privileges(e) || !become_user(e, user))
 		return false;
-	keep_memory_private();		     /* another user id made it dumpable again */
-	if (e->what->role != SANDBOX_HELPER) /* which has a process read the files */
+	keep_memory_private(); /* another user id made it dumpable again */
+	/* helper has a process read the files, plane may have threads (sandbox_calls.c). */
+	if (e->what->role == SANDBOX_IKE)
 		lower(RLIMIT_NPROC, 0);
 	return close_files(e, root, root_why) &&
 	       took(e, "seccomp", sandbox_seccomp(e->what, why), why);

@@ -1,6 +1,6 @@
-/* Which system calls each role may make. What is not here is refused and told: execve, threads,
- * ptrace, process_vm_*, kill of others, mount, unshare, setuid, bpf, io_uring, keyctl, memory that
- * can be run, and all that is invented later. */
+/* Which system calls each role may make. What is not here is refused and told: execve, threads (but
+ * plane's), ptrace, process_vm_*, kill of others, mount, unshare, setuid, bpf, io_uring, keyctl,
+ * memory that can be run, and all that is invented later. */
 #include "ipsecd/sandbox_parts.h"
 
 #include <fcntl.h>
@@ -112,6 +112,10 @@ static const struct sandbox_call calls[] = {
 	MASKED("clone", H, 0, ~(CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | 0xffull), 0),
 	EQUAL("prctl", H, 0, PR_SET_PDEATHSIG),
 	SELF("tgkill", ALL, 0), /* abort() */
+	/* Threads (workers=), as pthread_create makes them, and nothing else. */
+	EQUAL("clone", P, 0,
+	      CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM |
+		      CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID),
 
 	/* No connection by the first data that is sent. */
 	MASKED("sendmsg", ALL, 2, MSG_FASTOPEN, 0),

@@ -129,6 +129,7 @@ void network_resolved(void *ctx, uint64_t query, unsigned n, const struct addr *
 		      const char *why);
 /* The sockets are that device's, or that VRF's; "": of the default VRF. */
 void network_bind(struct daemon *d, const char *device);
+void network_workers(struct daemon *d, unsigned wanted); /* 0: as many as there can be */
 
 /* commands.c: fills in the callbacks of the modules that give us commands. */
 struct control_host commands_control_host(struct daemon *d);

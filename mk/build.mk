@@ -22,6 +22,9 @@ SHELL_SRC     := $(call sources,ipsecd)
 CTL_SRC       := $(call sources,ipsecd/ctl)
 BRIDGE_SRC    := $(call sources,routed-bridge)
 TOPOLOGY_SRC  := $(call sources,topology)
+# Threads beside the main one, where packets are ours.
+THREADS_SRC   := lib/worker.c lib/grace.c lib/mailbox.c
+THREADS_LIBS  := -lurcu-qsbr -lurcu-common
 LABS_SRC      := $(call sources,labs)
 
 ALL_SRC := $(LIB_SRC) $(MODEL_SRC) $(CODEC_SRC) $(WIRE_SRC) $(CRYPTO_SRC) $(IKE_SRC) $(DATAPLANE_SRC) $(POOL_SRC) $(IPC_SRC) $(STATE_SRC) $(REMOTE_SRC) \
@@ -64,7 +67,7 @@ ROLE_SRC := ipsecd/plane_role.c ipsecd/ike_role.c ipsecd/helper_role.c
 IPSECD_SRC := $(SHELL_SRC) $(NET_SRC) $(POOL_SRC) $(IPC_SRC) $(STATE_SRC) $(REMOTE_SRC) $(CONTROL_SRC) $(CONFIG_SRC) $(CRYPTO_SRC) \
 	$(filter-out ipsecd/dataplane/fake.c,$(DATAPLANE_SRC))
 
-IPSECD_LIBS := -lcrypto -lnftnl -lmnl -lev -lcares -lmicrohttpd -lseccomp -lcap-ng -lsystemd
+IPSECD_LIBS := -lcrypto -lnftnl -lmnl -lev $(THREADS_LIBS) -lcares -lmicrohttpd -lseccomp -lcap-ng -lsystemd
 
 $(BIN)/ipsecd: $(call objects,$(IPSECD_SRC)) \
 		$(BUILD)/libike.a $(BUILD)/libdetour.a

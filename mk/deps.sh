@@ -14,7 +14,7 @@ packages_of() {
 	case $1 in
 	build) echo gcc make pkg-config libc6-dev linux-libc-dev libssl-dev libmnl-dev libnftnl-dev \
 		libev-dev libmicrohttpd-dev uthash-dev libc-ares-dev libcyaml-dev libyaml-dev libjansson-dev \
-		libseccomp-dev libcap-ng-dev libsystemd-dev ;;
+		libseccomp-dev libcap-ng-dev libsystemd-dev liburcu-dev ;;
 	lab)   echo frr iproute2 iputils-ping procps python3 python3-yaml ;;
 	uml)   echo user-mode-linux kmod ;;
 	test)  echo libcmocka-dev clang clang-format libclang-rt-dev universal-ctags git \

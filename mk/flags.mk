@@ -26,6 +26,13 @@ BASE_CFLAGS := $(filter-out -D_FORTIFY_SOURCE=2,$(BASE_CFLAGS)) -O1 -fno-omit-fr
 BASE_LDFLAGS += -fsanitize=address,undefined
 endif
 
+# TSAN=1: ThreadSanitizer, likewise.
+ifeq ($(TSAN),1)
+override BUILD := $(BUILD)/tsan
+BASE_CFLAGS := $(filter-out -D_FORTIFY_SOURCE=2,$(BASE_CFLAGS)) -O1 -fno-omit-frame-pointer -fsanitize=thread
+BASE_LDFLAGS += -fsanitize=thread
+endif
+
 ALL_CFLAGS = $(BASE_CFLAGS) $(CFLAGS)
 ALL_LDFLAGS = $(BASE_LDFLAGS) $(LDFLAGS)
 

@@ -20,7 +20,7 @@ $(BUILD)/tests/$(1): $(call objects,$(TEST_$(1)))
 endef
 $(foreach t,$(BUILT_TESTS),$(eval $(call unit_test,$(t))))
 
-.PHONY: check check-kernel test test-san unit interop
+.PHONY: check check-kernel test test-san test-tsan tsan tsan-build unit interop
 unit: $(addprefix $(BUILD)/tests/,$(BUILT_TESTS))
 
 test: unit ## unit tests, simulations and contract tests (needs libcmocka-dev)
@@ -28,6 +28,16 @@ test: unit ## unit tests, simulations and contract tests (needs libcmocka-dev)
 
 test-san: ## the same under AddressSanitizer and UBSan
 	@$(MAKE) --no-print-directory SAN=1 test
+
+TSAN_TESTS := test_lanes
+
+tsan-build: $(addprefix $(BUILD)/tests/,$(TSAN_TESTS))
+
+tsan: tsan-build
+	@tests/run-units $(BUILD)/tests $(TSAN_TESTS)
+
+test-tsan: ## what several threads do at once, under ThreadSanitizer
+	@$(MAKE) --no-print-directory TSAN=1 tsan
 
 interop: all $(BUILD)/bench/bmp_table ## against strongSwan, swanctl, FRR and attackers in network namespaces (root)
 	@$(MAKE) --no-print-directory SAN=1 all

@@ -240,6 +240,7 @@ static const struct keyword keywords[] = {
 	SETUP("early-detection", KEYWORD_EARLY_DETECTION),
 	SETUP("quick-crash-detection", KEYWORD_QUICK_CRASH_DETECTION),
 	SETUP("bind-device", KEYWORD_BIND_DEVICE),
+	SETUP("workers", KEYWORD_WORKERS),
 	SETUP_ONLY("strictcrlpolicy", "no", NO_CERTIFICATES),
 	SETUP_ONLY("cachecrls", "no", NO_CERTIFICATES),
 	SETUP_ONLY("crl-strict", "no", NO_CERTIFICATES),

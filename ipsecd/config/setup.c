@@ -126,6 +126,16 @@ static void metrics(const struct sections *s, struct settings *out, struct confi
 			       setting_name(set), set->value);
 }
 
+static void workers(const struct sections *s, struct settings *out, struct config_errors *errors)
+{
+	const struct setting *set = given(s, KEYWORD_WORKERS);
+
+	if (set && strcmp(set->value, "auto") == 0)
+		out->workers = 0;
+	else
+		number(s, KEYWORD_WORKERS, 1, SETTINGS_WORKERS_MAX, &out->workers, errors);
+}
+
 void setup_read(const struct sections *s, struct setup *out, struct settings *settings,
 		struct config_errors *errors)
 {
@@ -147,4 +157,5 @@ void setup_read(const struct sections *s, struct setup *out, struct settings *se
 	flag(s, KEYWORD_EARLY_DETECTION, &settings->early_detection, errors);
 	flag(s, KEYWORD_QUICK_CRASH_DETECTION, &settings->quick_crash_detection, errors);
 	device(s, KEYWORD_BIND_DEVICE, settings->bind_device, errors);
+	workers(s, settings, errors);
 }

@@ -72,6 +72,7 @@ struct control_host {
 	const struct log_sink *log;
 	const char *plane, *plane_why; /* the data plane's name, and why it is this one */
 	const char *plane_offloads;    /* what the kernel does for its ESP; "": nothing */
+	const unsigned *plane_workers; /* threads that carry packets; 0: none of ours */
 
 	mono_time (*now)(void *ctx);
 	bool (*tunnel)(void *ctx, const char *conn, struct control_tunnel *out);

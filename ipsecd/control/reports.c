@@ -142,6 +142,8 @@ void command_stats(struct client *c, struct span body)
 	vici_put(&b, "name", c->control->host.plane);
 	vici_put(&b, "why", c->control->host.plane_why);
 	vici_put(&b, "offloads", c->control->host.plane_offloads);
+	if (c->control->host.plane_workers)
+		vici_put_format(&b, "workers", "%u", *c->control->host.plane_workers);
 	vici_put_section_end(&b);
 	vici_put_list(&b, "plugins");
 	vici_put_item(&b, "openssl");

@@ -38,11 +38,18 @@ struct sa_live {
 	struct replay replay;
 };
 
-/* The next sequence number, which nobody else gets, also when we die right behind it
- * (RFC 4303 3.3.3). */
-static inline uint64_t sa_live_next(struct sa_live *l)
+/* The next sequence number, of `most` that there are; which nobody else gets, no other thread and,
+ * when we die right behind it, no other process. 0: there is none left (RFC 4303 3.3.3). */
+static inline uint64_t sa_live_next(struct sa_live *l, uint64_t most)
 {
-	return __atomic_add_fetch(&l->seq_out, 1, __ATOMIC_SEQ_CST);
+	uint64_t last = __atomic_load_n(&l->seq_out, __ATOMIC_RELAXED);
+
+	do {
+		if (last >= most)
+			return 0;
+	} while (!__atomic_compare_exchange_n(&l->seq_out, &last, last + 1, true, __ATOMIC_SEQ_CST,
+					      __ATOMIC_RELAXED));
+	return last + 1;
 }
 
 struct area_tunnel {

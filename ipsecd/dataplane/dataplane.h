@@ -24,6 +24,7 @@
 #include "lib/log.h"
 
 struct ev_loop;
+struct worker;
 struct dataplane;
 struct sa_area;
 struct crypto_ops;
@@ -89,6 +90,14 @@ struct dataplane_host {
 	int (*kept_tun)(void *ctx, const char *name);
 	void (*keep_tun)(void *ctx, const char *name, int fd);
 	void (*drop_tun)(void *ctx, const char *name);
+};
+
+/* A thread that does packets beside the main one, and how its ESP is sent: as by dataplane_host's
+ * send_esp, in that thread. */
+struct dataplane_worker {
+	struct worker *worker;
+	void (*send_esp)(void *ctx, struct esp_run *runs, size_t n);
+	void *ctx;
 };
 
 enum dataplane_error {
@@ -224,13 +233,19 @@ struct dataplane_ops {
 	/* ESP packets that came in UDP or, with ports of 0, bare (from the SPI on), in this order:
 	 * one behind another, each `size` bytes but the last, which may be shorter, with `tos` in
 	 * their outer headers. They may be decrypted in place, and are the plane's until esp_flush.
-	 * An SA takes both, whichever it sends (RFC 7296 2.23). */
-	void (*esp_input)(struct dataplane *d, const struct endpoint *local,
+	 * An SA takes both, whichever it sends (RFC 7296 2.23). `lane`: 0 in the main thread, else
+	 * the number of the worker that calls. */
+	void (*esp_input)(struct dataplane *d, unsigned lane, const struct endpoint *local,
 			  const struct endpoint *remote, uint8_t tos, uint8_t *packets, size_t len,
 			  size_t size, mono_time now);
 	/* Behind one or more esp_input: all that came by them is in the devices, and what there is
 	 * to tell of it is told. */
-	void (*esp_flush)(struct dataplane *d, mono_time now);
+	void (*esp_flush)(struct dataplane *d, unsigned lane, mono_time now);
+	/* One thread more does packets, until the plane is closed: it has the next number, of which
+	 * the first one's is 1, and gets a queue of each device that can have another one. It
+	 * stands still (worker_pause) during the call, and while the plane is closed. NULL: packets
+	 * are not this process's, or one thread's. false: last_error. */
+	bool (*add_worker)(struct dataplane *d, const struct dataplane_worker *worker);
 	/* IKE went to or came from this endpoint: its ESP of the next moment may be of a CHILD_SA
 	 * that is installed but behind it (held.h). NULL: that is no matter here. */
 	void (*ike_passed)(struct dataplane *d, const struct endpoint *remote, mono_time now);

@@ -418,16 +418,18 @@ static bool fake_child_stats(struct dataplane *d, uint64_t child, struct datapla
 
 /* ---- packets and events ---- */
 
-static void fake_esp_input(struct dataplane *d, const struct endpoint *local,
+static void fake_esp_input(struct dataplane *d, unsigned lane, const struct endpoint *local,
 			   const struct endpoint *remote, uint8_t tos, uint8_t *packets, size_t len,
 			   size_t size, mono_time now)
 {
+	(void)lane;
 	d->now = now;
 	forward_input(&d->forward.lane, local, remote, tos, packets, len, size, now);
 }
 
-static void fake_esp_flush(struct dataplane *d, mono_time now)
+static void fake_esp_flush(struct dataplane *d, unsigned lane, mono_time now)
 {
+	(void)lane;
 	forward_flush(&d->forward.lane, now);
 }
 

@@ -7,29 +7,54 @@
  * Events are collected while packets are handled and told in forward_report, because
  * the listener may install and remove SAs from inside the call. forward_tick
  * reports by itself; after forward_output and forward_input it is forward_flush, once a
- * batch. */
+ * batch.
+ *
+ * All verbs are the main thread's, whose lane is the first one. Packets may be other lanes', too,
+ * of threads of their own (lane.h): what is in the way of that is forward_threads. */
 #ifndef DETOUR_FORWARD_H
 #define DETOUR_FORWARD_H
 
 #include "ipsecd/dataplane/held.h"
 #include "ipsecd/dataplane/lane.h"
 
+#include <pthread.h>
+
+#define FORWARD_WINDOW_LOCKS 64
+
 struct forward_tunnel {
 	uint32_t id;
 	const char *name;	/* the device's, and for log lines; borrowed */
-	struct sa *newest;	/* its SAs, newest first */
+	struct sa *newest;	/* its SAs, newest first: sa_next */
 	struct area_slot *slot; /* NULL: not kept yet */
 	bool claimed;		/* by whoever speaks to the plane now (dataplane_ops.settled) */
 	mono_time acquired;	/* when ACQUIRE was reported last; 0: never */
-	bool acquire_due;
-	bool flags_told;   /* that it can't do all that was configured */
-	unsigned may_join; /* COALESCE_*: what its device takes in super-packets */
-	struct forward_tunnel *acquire_prev, *acquire_next; /* lane.acquires */
+	bool acquire_due;	/* lanes set it, atomically */
+	bool acquire_listed;	/* in forward.acquires, not only noted */
+	bool flags_told;	/* that it can't do all that was configured */
+	unsigned may_join;	/* COALESCE_*: what its device takes in super-packets */
+	struct forward_tunnel *acquire_prev, *acquire_next; /* forward.wanting, forward.acquires */
 	UT_hash_handle hh, hh_name;
+};
+
+/* What the owner of other lanes' threads does. All NULL: there are none. */
+struct forward_threads {
+	/* The other lanes stand still, between two packets, until it is called with false. May be
+	 * nested. */
+	void (*hold)(struct forward *f, bool on);
+	/* release(f, object) when no other lane can have it any more; in the main thread. */
+	void (*defer)(struct forward *f, void *object,
+		      void (*release)(struct forward *f, void *object));
+	/* From another lane: an ESP packet with an SPI that there is none for, for the first lane,
+	 * which may keep it (held.h). */
+	void (*pass)(struct forward *f, const struct endpoint *local, const struct endpoint *remote,
+		     uint8_t tos, const uint8_t *packet, size_t len);
+	/* From another lane: there is something to report. */
+	void (*wake)(struct forward *f);
 };
 
 struct forward {
 	struct dataplane_host host;
+	struct forward_threads threads;
 	/* Hands an inner packet or super-packet to the tunnel's device, as coalesce_out; false: it
 	 * did not take it. */
 	bool (*deliver)(struct forward_tunnel *t, const struct iovec *iov, size_t n);
@@ -39,7 +64,12 @@ struct forward {
 	struct forward_tunnel *tunnels, *tunnels_by_name;
 	struct held held; /* packets whose SPI nobody knows yet */
 	char error[192];  /* the words for the last error that a verb returned */
-	struct lane lane;
+	struct lane lane; /* the first */
+	/* What lanes noted, the latest first; and, with that, what is to be told, in its order, by
+	 * the first lane. */
+	struct sa *noted, *due;
+	struct forward_tunnel *wanting, *acquires;
+	pthread_mutex_t windows[FORWARD_WINDOW_LOCKS]; /* by SA, hashed */
 };
 
 /* As the device gave it: behind its vnet header, which is zeroes where there was none. */
@@ -62,6 +92,10 @@ void forward_init(struct forward *f, const struct dataplane_host *host,
 		  bool (*deliver)(struct forward_tunnel *t, const struct iovec *iov, size_t n));
 /* Nothing may be in it any more but what is left to the next process in the host's area. */
 void forward_release(struct forward *f);
+/* A lane beside the first one: sends by send_esp(ctx). */
+void forward_lane_init(struct forward *f, struct lane *l, unsigned number,
+		       void (*send_esp)(void *ctx, struct esp_run *runs, size_t n), void *ctx);
+void forward_lane_release(struct lane *l); /* what it allocated */
 /* Sets the words and gives `e` back. */
 enum dataplane_error forward_fail(struct forward *f, enum dataplane_error e, const char *format,
 				  ...) __attribute__((format(printf, 3, 4)));
@@ -109,6 +143,23 @@ void forward_settled(struct forward *f);
 /* After each packet, and where an SA was taken over. */
 void forward_check_limits(struct lane *l, struct sa *sa);
 void forward_note(struct lane *l, struct sa *sa, enum sa_due what);
+/* The same for an ACQUIRE of the tunnel, if it is not noted already. */
+void forward_note_acquire(struct lane *l, struct forward_tunnel *t);
+/* What lanes noted comes into the lists. */
+void forward_collect(struct forward *f);
+/* They are told of no more. */
+void forward_forget_sa(struct forward *f, struct sa *sa);
+void forward_forget_tunnel(struct forward *f, struct forward_tunnel *t);
+/* Around what other lanes must not see half done. */
+void forward_hold(struct forward *f, bool on);
+/* release(f, object) once no other lane can have it any more; now, where there is none. */
+void forward_defer(struct forward *f, void *object,
+		   void (*release)(struct forward *f, void *object));
+/* Gives contexts up of directions that have had no packet since `since`. */
+void forward_drop_idle(struct forward *f, mono_time since);
+/* Around an SA's window, where lanes share. */
+void forward_window_lock(struct lane *l, const struct sa *sa);
+void forward_window_unlock(struct lane *l, const struct sa *sa);
 
 /* From the device to the network: cut, sealed and put into the lane's batch, which is sent when it
  * is full and by forward_flush. */
@@ -134,9 +185,10 @@ void forward_flush(struct lane *l, mono_time now);
 void forward_send(struct lane *l);
 /* Where the next ESP packet is sealed. */
 uint8_t *forward_place(struct lane *l, size_t len);
-bool forward_seal(struct lane *l, struct sa *sa, uint8_t *inner, size_t len, uint8_t next_header);
-/* AGGFRAG by the clock: constant rates, and what waits for lost payloads. It is wanted at
- * lane.aggfrag_due; forward_flush comes behind it. */
+bool forward_seal(struct lane *l, struct sa *sa, uint64_t seq, uint8_t *inner, size_t len,
+		  uint8_t next_header);
+/* AGGFRAG by the clock: constant rates, and what waits for lost payloads. The first lane does it
+ * for all, at its aggfrag_due; forward_flush comes behind it. */
 void forward_aggfrag_run(struct lane *l, mono_time now);
 /* coalesce_out of the lanes. */
 void forward_deliver(void *lane, void *tunnel, const struct iovec *iov, size_t n);

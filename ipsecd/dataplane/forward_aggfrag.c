@@ -18,6 +18,37 @@ static const struct aggfrag_params *params(const struct sa *sa)
 	return &sa->child.flags.aggfrag;
 }
 
+/* ---- one lane at a time ---- */
+
+/* Payloads take their numbers in the order of what is in them, and have to leave in it. */
+static void enter(struct lane *l, struct sa_aggfrag *a)
+{
+	if (l->shared)
+		pthread_mutex_lock(&a->lock);
+}
+
+/* What was sealed leaves before another lane seals more. With a rate all is sealed by the first. */
+static void leave(struct lane *l, struct sa_aggfrag *a)
+{
+	if (!l->shared)
+		return;
+	if (a->sealed && !a->rate.interval)
+		forward_send(l);
+	a->sealed = false;
+	pthread_mutex_unlock(&a->lock);
+}
+
+/* The first lane sends while it is in, and may be told then that the path has become narrower. */
+static void lock_init(struct sa_aggfrag *a)
+{
+	pthread_mutexattr_t recursive;
+
+	pthread_mutexattr_init(&recursive);
+	pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
+	pthread_mutex_init(&a->lock, &recursive);
+	pthread_mutexattr_destroy(&recursive);
+}
+
 /* ---- life ---- */
 
 static void time_it(struct lane *l, struct sa_aggfrag *a, mono_time due)
@@ -46,6 +77,7 @@ bool forward_aggfrag_new(struct sa *sa)
 
 	if (!a)
 		return false;
+	lock_init(a);
 	a->sa = sa;
 	a->pack.whole = p->dont_frag;
 	aggfrag_open_init(&a->open, p->reorder_window, drop * (MONO_MS / 1000));
@@ -64,10 +96,13 @@ uint16_t forward_aggfrag_path(struct sa *sa, uint16_t path)
 	uint16_t size = dataplane_inner_mtu(packet, c->remote.addr.family, c->udp_encap, c->encr_id,
 					    c->encr_key_bits, c->integ_id);
 
-	a->size = size < least ? least : size;
+	size = size < least ? least : size;
+	pthread_mutex_lock(&a->lock);
+	a->size = size;
 	aggfrag_rate_set(&a->rate, p, packet);
 	a->limit = aggfrag_rate_queue(&a->rate, p, a->size);
-	return p->dont_frag ? (uint16_t)(a->size - AGGFRAG_HEADER_LEN) : INNER_MTU;
+	pthread_mutex_unlock(&a->lock);
+	return p->dont_frag ? (uint16_t)(size - AGGFRAG_HEADER_LEN) : INNER_MTU;
 }
 
 /* ---- outward ---- */
@@ -82,17 +117,19 @@ static bool emit(struct lane *l, struct sa_aggfrag *a, bool fill, mono_time now)
 	       padded = len < sa->pad_to && sa->pad_to <= a->size ? sa->pad_to : len,
 	       total = esp_length(&sa->out, padded);
 	uint8_t *at = forward_place(l, total) + ESP_HEADER_LEN + sa->out.iv_len;
+	uint64_t seq = SA_GET(sa->expired_out) ? 0 : sa_live_next(sa->live, sa_seq_hard(sa));
 
-	if (sa->expired_out) {
+	if (!seq) {
 		l->drops[DROP_EXPIRED]++;
 		return false;
 	}
 	aggfrag_pack_take(&a->pack, at, padded, fill || padded > len, &data);
-	if (forward_seal(l, sa, at, padded, ESP_NEXT_AGGFRAG)) {
+	if (forward_seal(l, sa, seq, at, padded, ESP_NEXT_AGGFRAG)) {
 		batch_add(&l->out, sa, 0, df, total, data);
-		stats->bytes_out += data;
-		stats->packets_out++;
-		stats->last_out = now;
+		a->sealed = true;
+		lane_count(l, &stats->bytes_out, data);
+		lane_count(l, &stats->packets_out, 1);
+		SA_SET(stats->last_out, now);
 		l->drops[AGGFRAG_PADS] += data == 0;
 	} else {
 		l->drops[DROP_SEND]++;
@@ -136,9 +173,8 @@ static void waits_no_more(struct lane *l, struct sa_aggfrag *a)
 	DL_DELETE2(l->aggfrag_waiting, a, wait_prev, wait_next);
 }
 
-void forward_aggfrag_output(struct lane *l, struct sa *sa, struct cut *cut, mono_time now)
+static void pack(struct lane *l, struct sa_aggfrag *a, struct cut *cut, mono_time now)
 {
-	struct sa_aggfrag *a = sa->aggfrag;
 	size_t len;
 
 	while ((len = cut_peek(cut)) != 0) {
@@ -159,13 +195,22 @@ void forward_aggfrag_output(struct lane *l, struct sa *sa, struct cut *cut, mono
 		wait_for_more(l, a);
 }
 
+void forward_aggfrag_output(struct lane *l, struct sa *sa, struct cut *cut, mono_time now)
+{
+	enter(l, sa->aggfrag);
+	pack(l, sa->aggfrag, cut, now);
+	leave(l, sa->aggfrag);
+}
+
 void forward_aggfrag_flush(struct lane *l, mono_time now)
 {
 	while (l->aggfrag_waiting) {
 		struct sa_aggfrag *a = l->aggfrag_waiting;
 
+		enter(l, a);
 		waits_no_more(l, a);
 		emit_all(l, a, 0, now);
+		leave(l, a);
 	}
 }
 
@@ -194,7 +239,7 @@ static bool leads(const struct sa *sa)
 /* A packet that has begun to leave ends by the same SA (RFC 9347 2.2.3), out of turn. */
 static void hand_over(struct lane *l, struct sa_aggfrag *from, struct sa_aggfrag *to)
 {
-	mono_time now = from->sa->live->stats.last_out;
+	mono_time now = SA_GET(from->sa->live->stats.last_out);
 
 	l->drops[DROP_QUEUE] += aggfrag_pack_move(&from->pack, &to->pack, to->limit);
 	while (from->pack.used && emit(l, from, from->rate.interval != 0, now))
@@ -235,6 +280,7 @@ void forward_aggfrag_remove(struct lane *l, struct sa *sa)
 	untime(l, a);
 	aggfrag_pack_free(&a->pack);
 	aggfrag_open_free(&a->open);
+	pthread_mutex_destroy(&a->lock);
 	free(a);
 	sa->aggfrag = NULL;
 }
@@ -297,6 +343,32 @@ static void count(struct lane *l, struct sa_aggfrag *a)
 	a->missed = a->rate.missed;
 }
 
+/* Something waits until the first lane's clock delivers it, or more comes by this lane: what was
+ * delivered before it goes up before it, and the first lane hears of it with forward_flush. */
+static void hold_back(struct lane *l, struct sa_aggfrag *a)
+{
+	mono_time due = aggfrag_open_due(&a->open);
+
+	if (l->shared)
+		coalesce_flush(&l->up);
+	if (!l->number) {
+		time_it(l, a, due);
+	} else if (a->noted != due) {
+		a->noted = due;
+		forward_note(l, a->sa, DUE_AGGFRAG);
+	}
+}
+
+void forward_aggfrag_noted(struct lane *l, struct sa *sa)
+{
+	struct sa_aggfrag *a = sa->aggfrag;
+
+	enter(l, a);
+	if (a->open.n_held)
+		time_it(l, a, aggfrag_open_due(&a->open));
+	leave(l, a);
+}
+
 /* RFC 9347 2.3: an SA carries AGGFRAG or IP, never both. Whatever came has a number, which the
  * payloads behind it need not wait for. */
 void forward_aggfrag_input(struct lane *l, struct sa *sa, const struct forward_origin *at,
@@ -307,6 +379,7 @@ void forward_aggfrag_input(struct lane *l, struct sa *sa, const struct forward_o
 	struct sa_aggfrag *a = sa->aggfrag;
 	uint8_t nothing[AGGFRAG_HEADER_LEN] = {0};
 
+	enter(l, a);
 	if (payload->next_header == ESP_NEXT_AGGFRAG) {
 		aggfrag_open_input(&a->open, at->seq, payload->data, payload->len, now, take_inner,
 				   &in);
@@ -317,7 +390,8 @@ void forward_aggfrag_input(struct lane *l, struct sa *sa, const struct forward_o
 	}
 	count(l, a);
 	if (a->open.n_held)
-		time_it(l, a, aggfrag_open_due(&a->open));
+		hold_back(l, a);
+	leave(l, a);
 }
 
 /* ---- the clock ---- */
@@ -345,6 +419,8 @@ static mono_time open_due(struct lane *l, struct sa_aggfrag *a, mono_time now)
 			     .now = now};
 	mono_time due = aggfrag_open_expire(&a->open, now, take_inner, &in);
 
+	if (l->shared) /* before more comes by another lane */
+		coalesce_flush(&l->up);
 	count(l, a);
 	return due;
 }
@@ -355,10 +431,14 @@ void forward_aggfrag_run(struct lane *l, mono_time now)
 	struct sa_aggfrag *a, *tmp;
 
 	DL_FOREACH_SAFE2 (l->aggfrag_timed, a, tmp, time_next) {
-		mono_time sends = send_due(l, a, now), opens = open_due(l, a, now);
+		mono_time sends, opens;
 
+		enter(l, a);
+		sends = send_due(l, a, now);
+		opens = open_due(l, a, now);
 		if (opens == MONO_NEVER && !a->rate.interval)
 			untime(l, a);
+		leave(l, a);
 		next = sends < next ? sends : next;
 		next = opens < next ? opens : next;
 	}

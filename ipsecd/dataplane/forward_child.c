@@ -9,16 +9,28 @@
 
 #define PATH_MTU 1500
 
+static void free_memory(struct forward *f, void *memory)
+{
+	(void)f;
+	free(memory);
+}
+
+static void retire(void *ctx, void *memory)
+{
+	forward_defer(ctx, memory, free_memory);
+}
+
 void forward_init(struct forward *f, const struct dataplane_host *host,
 		  bool (*deliver)(struct forward_tunnel *t, const struct iovec *iov, size_t n))
 {
 	memset(f, 0, sizeof(*f));
 	f->host = *host;
 	f->deliver = deliver;
-	f->lane.forward = f;
-	f->lane.drop_log.burst = 5;
-	f->lane.aggfrag_due = MONO_NEVER;
-	coalesce_init(&f->lane.up, forward_deliver, &f->lane);
+	forward_lane_init(f, &f->lane, 0, f->host.send_esp, f->host.ctx);
+	for (unsigned i = 0; i < FORWARD_WINDOW_LOCKS; i++)
+		pthread_mutex_init(&f->windows[i], NULL);
+	f->sadb.retire = retire;
+	f->sadb.ctx = f;
 	f->own_area = !host->area;
 	f->area = f->own_area ? area_open(NULL, f->error, sizeof(f->error)) : host->area;
 }
@@ -26,8 +38,10 @@ void forward_init(struct forward *f, const struct dataplane_host *host,
 void forward_release(struct forward *f)
 {
 	held_free(&f->held);
-	free(f->lane.up_copies);
-	f->lane.up_copies = NULL;
+	forward_lane_release(&f->lane);
+	sadb_release(&f->sadb);
+	for (unsigned i = 0; i < FORWARD_WINDOW_LOCKS; i++)
+		pthread_mutex_destroy(&f->windows[i]);
 	if (f->own_area)
 		area_close(f->area);
 	f->area = NULL;
@@ -60,22 +74,33 @@ enum dataplane_error forward_tunnel_add(struct forward *f, struct forward_tunnel
 	return forward_fail(f, DATAPLANE_NO_MEMORY, "out of memory");
 }
 
+/* A lane that had it until now may have noted something of it. */
+static void release_sa(struct forward *f, void *object)
+{
+	struct sa *sa = object;
+
+	forward_forget_sa(f, sa);
+	sa_free(sa);
+}
+
 void forward_sa_remove(struct forward *f, struct sa *sa)
 {
-	forward_aggfrag_remove(&f->lane, sa);
-	if (sa->due)
-		DL_DELETE2(f->lane.due, sa, due_prev, due_next);
-	DL_DELETE2(sa->tunnel->newest, sa, tunnel_prev, tunnel_next);
+	sa_list_remove(&sa->tunnel->newest, sa);
 	sadb_remove(&f->sadb, sa);
-	sa_free(sa);
+	sadb_changed(&f->sadb);
+	if (sa->aggfrag) { /* the others are between two packets, and don't find it any more */
+		forward_hold(f, true);
+		forward_aggfrag_remove(&f->lane, sa);
+		forward_hold(f, false);
+	}
+	forward_defer(f, sa, release_sa);
 }
 
 void forward_tunnel_remove(struct forward *f, struct forward_tunnel *t)
 {
 	while (t->newest)
 		forward_sa_remove(f, t->newest);
-	if (t->acquire_due)
-		DL_DELETE2(f->lane.acquires, t, acquire_prev, acquire_next);
+	forward_forget_tunnel(f, t);
 	area_slot_free(t->slot);
 	HASH_DELETE(hh, f->tunnels, t);
 	HASH_DELETE(hh_name, f->tunnels_by_name, t);
@@ -192,14 +217,20 @@ static enum dataplane_error insert(struct forward *f, struct sa *sa, struct forw
 		slot = area_child_put(f->area, t->slot, child, NULL);
 	if (slot)
 		sa_attach(sa, slot, left != NULL);
-	if (!slot || !sadb_insert(&f->sadb, sa))
-		return forward_fail(f, DATAPLANE_NO_MEMORY, "out of memory");
 	sa->tunnel = t;
 	sa->claimed = !left;
 	sa->pad_to = pad_to(&sa->child);
-	say_unsupported(f, t, &child->flags);
-	DL_PREPEND2(t->newest, sa, tunnel_prev, tunnel_next);
+	/* Other lanes have it from here on. */
+	if (!slot || !sadb_insert(&f->sadb, sa))
+		return forward_fail(f, DATAPLANE_NO_MEMORY, "out of memory");
+	if (sa->aggfrag) /* none packs for it before it has what its predecessor leaves */
+		forward_hold(f, true);
+	sa_list_add(&t->newest, sa);
+	sadb_changed(&f->sadb);
 	forward_aggfrag_outbound(&f->lane, sa);
+	if (sa->aggfrag)
+		forward_hold(f, false);
+	say_unsupported(f, t, &child->flags);
 	return DATAPLANE_OK;
 }
 
@@ -246,12 +277,14 @@ enum dataplane_error forward_child_update(struct forward *f, const struct child_
 		return forward_fail(f, DATAPLANE_UNSUPPORTED,
 				    "the outer addresses are not of one family");
 	sa->claimed = true;
-	f->sadb.generation++;
+	forward_hold(f, true);
 	sa->child.outbound = child->outbound;
 	sa_set_path(sa, child);
 	sa->pad_to = pad_to(&sa->child);
-	area_child_set(sa->slot, child);
+	sadb_changed(&f->sadb);
 	forward_aggfrag_outbound(&f->lane, sa);
+	forward_hold(f, false);
+	area_child_set(sa->slot, child);
 	if (child->skip_out) {
 		sa_skip(sa, child->skip_out);
 		forward_check_limits(&f->lane, sa);
@@ -270,12 +303,26 @@ enum dataplane_error forward_child_remove(struct forward *f, uint64_t id)
 	return DATAPLANE_OK;
 }
 
+static struct dataplane_child_stats stats_of(const struct dataplane_child_stats *s)
+{
+	return (struct dataplane_child_stats){
+		.bytes_in = SA_GET(s->bytes_in),
+		.packets_in = SA_GET(s->packets_in),
+		.bytes_out = SA_GET(s->bytes_out),
+		.packets_out = SA_GET(s->packets_out),
+		.drop_replay = SA_GET(s->drop_replay),
+		.drop_icv = SA_GET(s->drop_icv),
+		.last_in = SA_GET(s->last_in),
+		.last_out = SA_GET(s->last_out),
+	};
+}
+
 bool forward_child_stats(const struct forward *f, uint64_t id, struct dataplane_child_stats *out)
 {
 	const struct sa *sa = sadb_by_id(&f->sadb, id);
 
 	if (!sa)
 		return false;
-	*out = sa->live->stats;
+	*out = stats_of(&sa->live->stats);
 	return true;
 }

@@ -30,8 +30,8 @@ static void drop_in(struct lane *l, enum dataplane_counter c, const struct sa *s
 static void heard_from(struct lane *l, struct sa *sa, const struct endpoint *remote, bool newer,
 		       mono_time now)
 {
-	sa->heard = true;
-	sa->live->stats.last_in = now;
+	SA_SET(sa->heard, true);
+	SA_SET(sa->live->stats.last_in, now);
 	if (!sa->child.outbound && !sa->used_reported) {
 		sa->used_reported = true;
 		forward_note(l, sa, DUE_USED_NEW);
@@ -51,7 +51,7 @@ static void heard_from(struct lane *l, struct sa *sa, const struct endpoint *rem
 
 static bool accepts(struct lane *l, struct sa *sa, struct span packet, const struct inner *inner)
 {
-	uint64_t generation = l->forward->sadb.generation;
+	uint64_t generation = sadb_generation(&l->forward->sadb);
 	struct match_flow *flow = match_find(&l->match_in, sa, inner);
 	struct inner answered;
 
@@ -142,6 +142,7 @@ static void unknown(struct lane *l, const struct endpoint *local, const struct e
 	host->event(host->ctx, &event);
 }
 
+/* Counted and told by the first lane, which may keep it first. */
 static void drop_unknown(struct lane *l, const struct endpoint *local,
 			 const struct endpoint *remote, const uint8_t *packet, mono_time now)
 {
@@ -149,6 +150,55 @@ static void drop_unknown(struct lane *l, const struct endpoint *local,
 
 	drop_in(l, DROP_UNKNOWN_SPI, NULL, spi, be32_get(packet + 4), remote, "no such SPI", now);
 	unknown(l, local, remote, spi, now);
+}
+
+static void no_sa(struct lane *l, const struct endpoint *local, const struct endpoint *remote,
+		  uint8_t tos, const uint8_t *packet, size_t len, mono_time now)
+{
+	struct forward *f = l->forward;
+
+	if (l->number)
+		f->threads.pass(f, local, remote, tos, packet, len);
+	else if (!held_add(&f->held, local, remote, tos, packet, len, now))
+		drop_unknown(l, local, remote, packet, now);
+}
+
+static void drop_replay(struct lane *l, struct sa *sa, uint32_t low, const struct endpoint *remote,
+			mono_time now)
+{
+	lane_count(l, &sa->live->stats.drop_replay, 1);
+	drop_in(l, DROP_REPLAY, sa, sa->child.spi_in, low, remote, "seen before, or too old", now);
+}
+
+/* Its whole sequence number, and whether it may still be accepted. */
+static bool in_window(struct lane *l, const struct sa *sa, uint32_t low, uint64_t *seq)
+{
+	const struct replay *r = &sa->live->replay;
+	bool good;
+
+	forward_window_lock(l, sa);
+	*seq = replay_infer(r, low);
+	good = replay_check(r, *seq);
+	forward_window_unlock(l, sa);
+	return good;
+}
+
+/* It is authentic. Another lane may have had the same one meanwhile. */
+static bool take_number(struct lane *l, struct sa *sa, uint64_t seq, const struct endpoint *remote,
+			mono_time now)
+{
+	struct replay *r = &sa->live->replay;
+	bool good, newer;
+
+	forward_window_lock(l, sa);
+	good = !l->shared || replay_check(r, seq);
+	if (good) {
+		newer = seq > r->top;
+		replay_commit(r, seq);
+		heard_from(l, sa, remote, newer, now);
+	}
+	forward_window_unlock(l, sa);
+	return good;
 }
 
 /* RFC 4303 3.4.3, 3.4.4: window, ICV, window again, in this order. An inbound SA is its SPI (RFC
@@ -161,26 +211,22 @@ static void input(struct lane *l, const struct endpoint *local, const struct end
 	struct esp_payload payload;
 	enum esp_error e;
 	uint64_t seq;
-	bool newer;
 
 	if (!sa) {
-		if (!held_add(&l->forward->held, local, remote, tos, packet, len, now))
-			drop_unknown(l, local, remote, packet, now);
+		no_sa(l, local, remote, tos, packet, len, now);
 		return;
 	}
-	seq = replay_infer(&sa->live->replay, low);
-	if (!replay_check(&sa->live->replay, seq)) {
-		sa->live->stats.drop_replay++;
-		drop_in(l, DROP_REPLAY, sa, spi, low, remote, "seen before, or too old", now);
+	if (!in_window(l, sa, low, &seq)) {
+		drop_replay(l, sa, low, remote, now);
 		return;
 	}
-	if (sa->expired_in) {
+	if (SA_GET(sa->expired_in)) {
 		drop_in(l, DROP_EXPIRED, sa, spi, seq, remote, "the SA has reached its limit", now);
 		return;
 	}
 	e = esp_open(&sa->in, l->number, seq, packet, len, &payload);
 	if (e == ESP_ICV) {
-		sa->live->stats.drop_icv++;
+		lane_count(l, &sa->live->stats.drop_icv, 1);
 		drop_in(l, DROP_ICV, sa, spi, seq, remote, esp_strerror(e), now);
 		return;
 	}
@@ -192,11 +238,12 @@ static void input(struct lane *l, const struct endpoint *local, const struct end
 		drop_in(l, DROP_MALFORMED, sa, spi, seq, remote, esp_strerror(e), now);
 		return;
 	}
-	newer = seq > sa->live->replay.top;
-	replay_commit(&sa->live->replay, seq);
-	heard_from(l, sa, remote, newer, now);
-	sa->live->stats.packets_in++;
-	sa->live->stats.bytes_in += e == ESP_OK ? payload.len : 0;
+	if (!take_number(l, sa, seq, remote, now)) {
+		drop_replay(l, sa, low, remote, now);
+		return;
+	}
+	lane_count(l, &sa->live->stats.packets_in, 1);
+	lane_count(l, &sa->live->stats.bytes_in, e == ESP_OK ? payload.len : 0);
 	forward_check_limits(l, sa);
 	if (e != ESP_OK)
 		drop_in(l, DROP_MALFORMED, sa, spi, seq, remote, esp_strerror(e), now);

@@ -7,7 +7,6 @@
 #include "lib/buf.h"
 
 #include <netinet/in.h>
-#include <utlist.h>
 
 #define ACQUIRE_INTERVAL MONO_S
 
@@ -22,11 +21,12 @@ static bool is_chatter(const struct inner *packet)
 static void want_sa(struct lane *l, struct forward_tunnel *t, const struct inner *packet,
 		    mono_time now)
 {
-	if (t->acquire_due || (t->acquired && now - t->acquired < ACQUIRE_INTERVAL) ||
+	mono_time acquired = SA_GET(t->acquired);
+
+	if (SA_GET(t->acquire_due) || (acquired && now - acquired < ACQUIRE_INTERVAL) ||
 	    is_chatter(packet))
 		return;
-	t->acquire_due = true;
-	DL_APPEND2(l->acquires, t, acquire_prev, acquire_next);
+	forward_note_acquire(l, t);
 }
 
 /* ---- sending ---- */
@@ -38,19 +38,18 @@ static void take_back(struct lane *l, const struct batch_cost *cost, unsigned lo
 	struct dataplane_child_stats *s = &cost->sa->live->stats;
 	unsigned packets = lost && lost < cost->packets ? lost : cost->packets;
 
-	s->bytes_out -= cost->bytes * packets / cost->packets;
-	s->packets_out -= packets;
+	lane_count(l, &s->bytes_out, -(cost->bytes * packets / cost->packets));
+	lane_count(l, &s->packets_out, -(uint64_t)packets);
 	l->drops[DROP_SEND] += packets;
 }
 
 void forward_send(struct lane *l)
 {
-	const struct dataplane_host *host = &l->forward->host;
 	struct batch *b = &l->out;
 
 	if (b->n == 0)
 		return;
-	host->send_esp(host->ctx, b->runs, b->n);
+	l->send_esp(l->send_ctx, b->runs, b->n);
 	for (unsigned i = 0; i < b->n; i++)
 		if (!b->runs[i].sent)
 			take_back(l, &b->costs[i], b->runs[i].lost);
@@ -61,12 +60,11 @@ void forward_send(struct lane *l)
 
 /* RFC 4303 3.3.3, RFC 4106 3.1: a number is used once, whatever becomes of the packet;
  * counters make the IVs of AEADs unique. RFC 3602 3: those of CBC are unpredictable. */
-static inline bool seal(struct lane *l, struct sa *sa, uint8_t *inner, size_t len,
+static inline bool seal(struct lane *l, struct sa *sa, uint64_t seq, uint8_t *inner, size_t len,
 			uint8_t next_header)
 {
 	const struct dataplane_host *host = &l->forward->host;
 	uint8_t iv[ALGORITHM_IV_MAX];
-	uint64_t seq = sa_live_next(sa->live);
 
 	if (sa->out.aead)
 		be64_set(iv, seq);
@@ -90,9 +88,10 @@ uint8_t *forward_place(struct lane *l, size_t len)
 	return place(l, len);
 }
 
-bool forward_seal(struct lane *l, struct sa *sa, uint8_t *inner, size_t len, uint8_t next_header)
+bool forward_seal(struct lane *l, struct sa *sa, uint64_t seq, uint8_t *inner, size_t len,
+		  uint8_t next_header)
 {
-	return seal(l, sa, inner, len, next_header);
+	return seal(l, sa, seq, inner, len, next_header);
 }
 
 /* The next packet of the cut is sealed where it leaves from. */
@@ -104,19 +103,22 @@ static void send_next(struct lane *l, struct sa *sa, struct cut *cut, uint8_t ne
 	struct dataplane_child_stats *stats = &sa->live->stats;
 	uint8_t *packet = place(l, total) + ESP_HEADER_LEN + sa->out.iv_len;
 	struct outer outer;
+	uint64_t seq = 0;
 
 	cut_next(cut, packet, len);
 	outer = outer_of(&sa->child.flags, packet);
-	if (sa->expired_out) {
+	if (!SA_GET(sa->expired_out))
+		seq = sa_live_next(sa->live, sa_seq_hard(sa));
+	if (!seq) {
 		l->drops[DROP_EXPIRED]++;
 		return;
 	}
 	memset(packet + len, 0, padded - len); /* the inner header says where it begins */
-	if (seal(l, sa, packet, padded, next_header)) {
+	if (seal(l, sa, seq, packet, padded, next_header)) {
 		batch_add(&l->out, sa, outer.tos, outer.df, total, len);
-		stats->bytes_out += len;
-		stats->packets_out++;
-		stats->last_out = now;
+		lane_count(l, &stats->bytes_out, len);
+		lane_count(l, &stats->packets_out, 1);
+		SA_SET(stats->last_out, now);
 	} else {
 		l->drops[DROP_SEND]++;
 	}
@@ -140,18 +142,18 @@ static void send_all(struct lane *l, struct sa *sa, struct cut *cut, const struc
 static struct sa *select_sa(struct lane *l, struct forward_tunnel *t, struct span packet,
 			    const struct inner *inner, bool *any)
 {
-	uint64_t generation = l->forward->sadb.generation;
+	uint64_t generation = sadb_generation(&l->forward->sadb);
 	struct match_flow *flow = match_find(&l->match_out, t, inner);
 	struct inner answered;
 	struct sa *sa;
 
 	if (match_found(flow, generation, t, inner))
 		return flow->sa;
-	sa = sa_select(t->newest, LANE_RESOURCE, inner, any);
+	sa = sa_select(sa_next(&t->newest), lane_resource(l), inner, any);
 	if (sa)
 		match_keep(flow, generation, t, inner, sa);
 	else if (*any && inner_answers(packet, inner, &answered)) /* RFC 4301 6.2 */
-		sa = sa_select(t->newest, LANE_RESOURCE, &answered, any);
+		sa = sa_select(sa_next(&t->newest), lane_resource(l), &answered, any);
 	return sa;
 }
 

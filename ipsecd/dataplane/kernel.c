@@ -110,10 +110,11 @@ static bool kernel_ike_socket(struct dataplane *d, int fd, uint8_t family, bool 
 }
 
 /* The kernel takes all ESP from the socket; what comes this way is too short to be any. */
-static void kernel_esp_input(struct dataplane *d, const struct endpoint *local,
+static void kernel_esp_input(struct dataplane *d, unsigned lane, const struct endpoint *local,
 			     const struct endpoint *remote, uint8_t tos, uint8_t *packets,
 			     size_t len, size_t size, mono_time now)
 {
+	(void)lane;
 	(void)local;
 	(void)remote;
 	(void)tos;
@@ -122,9 +123,10 @@ static void kernel_esp_input(struct dataplane *d, const struct endpoint *local,
 	d->drops_own[DROP_MALFORMED] += len > size ? (len + size - 1) / size : 1;
 }
 
-static void kernel_esp_flush(struct dataplane *d, mono_time now)
+static void kernel_esp_flush(struct dataplane *d, unsigned lane, mono_time now)
 {
 	(void)d;
+	(void)lane;
 	(void)now;
 }
 

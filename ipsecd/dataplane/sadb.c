@@ -1,11 +1,10 @@
-/* Security associations: owns their ciphers, windows and counters, and the two hash
+/* Security associations: owns their ciphers, windows and counters, and the two
  * tables. Must not know of tunnels' devices, of time or of who is told what.
  * RFC 4301 4.4.2 and 5, RFC 4303 3.3.3. */
 #include "ipsecd/dataplane/sadb.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <utlist.h>
 
 #define SPI_RESERVED_MAX 255 /* RFC 4303 2.1 */
 
@@ -22,10 +21,12 @@ uint64_t sa_seq_soft(const struct sa *sa)
 
 void sa_skip(struct sa *sa, uint64_t n)
 {
-	uint64_t used = __atomic_load_n(&sa->live->seq_out, __ATOMIC_SEQ_CST);
-	uint64_t left = used < sa_seq_hard(sa) ? sa_seq_hard(sa) - used : 0;
+	uint64_t used = __atomic_load_n(&sa->live->seq_out, __ATOMIC_RELAXED), left;
 
-	__atomic_add_fetch(&sa->live->seq_out, n < left ? n : left, __ATOMIC_SEQ_CST);
+	do
+		left = used < sa_seq_hard(sa) ? sa_seq_hard(sa) - used : 0;
+	while (!__atomic_compare_exchange_n(&sa->live->seq_out, &used, used + (n < left ? n : left),
+					    false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
 }
 
 static bool check(const struct child_sa *c, const struct crypto_ops *crypto, char *why, size_t size)
@@ -155,20 +156,36 @@ void sa_attach(struct sa *sa, struct area_slot *slot, bool resumed)
 	sa->used_reported = sa->live->used_reported != 0;
 }
 
-static void drop_ciphers(struct esp *e)
+/* A lane may make another one meanwhile. */
+static size_t take_ciphers(struct esp *e, struct crypto_cipher **out)
 {
-	struct crypto_cipher *c;
+	size_t n = 0;
 
-	while ((c = esp_take_cipher(e)))
-		e->crypto->cipher_free(c);
+	while (n < ESP_LANES && (out[n] = esp_take_cipher(e)))
+		n++;
+	return n;
 }
 
-void sa_drop_idle(struct sa *sa, mono_time since)
+static bool idle(const struct esp *e, const mono_time *last, mono_time since)
 {
-	if ((sa->in.cipher || sa->in.ciphers) && sa->live->stats.last_in < since)
-		drop_ciphers(&sa->in);
-	if ((sa->out.cipher || sa->out.ciphers) && sa->live->stats.last_out < since)
-		drop_ciphers(&sa->out);
+	return (SA_GET(e->cipher) || SA_GET(e->ciphers)) && SA_GET(*last) < since;
+}
+
+bool sa_is_idle(const struct sa *sa, mono_time since)
+{
+	return idle(&sa->in, &sa->live->stats.last_in, since) ||
+	       idle(&sa->out, &sa->live->stats.last_out, since);
+}
+
+size_t sa_take_idle(struct sa *sa, mono_time since, struct crypto_cipher **out)
+{
+	size_t n = 0;
+
+	if (idle(&sa->in, &sa->live->stats.last_in, since))
+		n += take_ciphers(&sa->in, out);
+	if (idle(&sa->out, &sa->live->stats.last_out, since))
+		n += take_ciphers(&sa->out, out + n);
+	return n;
 }
 
 void sa_free(struct sa *sa)
@@ -181,24 +198,123 @@ void sa_free(struct sa *sa)
 	free(sa);
 }
 
+/* ---- by SPI ---- */
+
+#define SPIS_LEAST 16
+
+struct sadb_spis {
+	uint32_t mask;
+	uint32_t used; /* slots that were ever used */
+	struct sa *slots[];
+};
+
+static struct sa gone; /* a slot whose SA went: what lies behind it is still found */
+
+static uint32_t place_of(const struct sadb_spis *t, uint32_t spi)
+{
+	return (spi * 0x9e3779b1u) >> 7 & t->mask;
+}
+
+static struct sa *slot_get(const struct sadb_spis *t, uint32_t i)
+{
+	return __atomic_load_n(&t->slots[i], __ATOMIC_ACQUIRE);
+}
+
+static void spis_put(struct sadb_spis *t, struct sa *sa)
+{
+	uint32_t i = place_of(t, sa->child.spi_in);
+
+	while (slot_get(t, i))
+		i = (i + 1) & t->mask;
+	t->used++;
+	__atomic_store_n(&t->slots[i], sa, __ATOMIC_RELEASE);
+}
+
+/* Twice as long as it has to be, or longer, so that a lookup finds an empty slot soon. */
+static struct sadb_spis *spis_new(size_t n)
+{
+	size_t size = SPIS_LEAST;
+	struct sadb_spis *t;
+
+	while (size < 2 * n)
+		size *= 2;
+	t = calloc(1, sizeof(*t) + size * sizeof(struct sa *));
+	if (t)
+		t->mask = (uint32_t)size - 1;
+	return t;
+}
+
+static void retire(struct sadb *db, void *memory)
+{
+	if (db->retire && memory)
+		db->retire(db->ctx, memory);
+	else
+		free(memory);
+}
+
+/* Room for one more. */
+static bool spis_grow(struct sadb *db)
+{
+	struct sadb_spis *old = db->spis, *t;
+
+	if (old && (uint64_t)(old->used + 1) * 4 <= ((uint64_t)old->mask + 1) * 3)
+		return true;
+	t = spis_new(2 * (size_t)HASH_CNT(by_id, db->by_id) + 1);
+	if (!t)
+		return false;
+	for (uint32_t i = 0; old && i <= old->mask; i++)
+		if (old->slots[i] && old->slots[i] != &gone)
+			spis_put(t, old->slots[i]);
+	__atomic_store_n(&db->spis, t, __ATOMIC_RELEASE);
+	retire(db, old);
+	return true;
+}
+
+struct sa *sadb_by_spi(const struct sadb *db, uint32_t spi)
+{
+	const struct sadb_spis *t = __atomic_load_n(&db->spis, __ATOMIC_ACQUIRE);
+	struct sa *sa;
+
+	if (!t)
+		return NULL;
+	for (uint32_t i = place_of(t, spi); (sa = slot_get(t, i)); i = (i + 1) & t->mask)
+		if (sa != &gone && sa->child.spi_in == spi)
+			return sa;
+	return NULL;
+}
+
+static void spis_remove(struct sadb_spis *t, const struct sa *sa)
+{
+	uint32_t i = place_of(t, sa->child.spi_in);
+
+	while (t->slots[i] != sa)
+		i = (i + 1) & t->mask;
+	__atomic_store_n(&t->slots[i], &gone, __ATOMIC_RELEASE);
+}
+
+/* ---- the tables ---- */
+
 bool sadb_insert(struct sadb *db, struct sa *sa)
 {
-	db->generation++;
+	if (!spis_grow(db))
+		return false;
 	HASH_ADD(by_id, db->by_id, child.id, sizeof(sa->child.id), sa);
 	if (!sa->by_id.tbl)
 		return false;
-	HASH_ADD(by_spi, db->by_spi, child.spi_in, sizeof(sa->child.spi_in), sa);
-	if (sa->by_spi.tbl)
-		return true;
-	HASH_DELETE(by_id, db->by_id, sa);
-	return false;
+	spis_put(db->spis, sa);
+	return true;
 }
 
 void sadb_remove(struct sadb *db, struct sa *sa)
 {
-	db->generation++;
 	HASH_DELETE(by_id, db->by_id, sa);
-	HASH_DELETE(by_spi, db->by_spi, sa);
+	spis_remove(db->spis, sa);
+}
+
+void sadb_release(struct sadb *db)
+{
+	free(db->spis);
+	db->spis = NULL;
 }
 
 struct sa *sadb_by_id(const struct sadb *db, uint64_t id)
@@ -209,13 +325,26 @@ struct sa *sadb_by_id(const struct sadb *db, uint64_t id)
 	return sa;
 }
 
-struct sa *sadb_by_spi(const struct sadb *db, uint32_t spi)
+void sa_list_add(struct sa **newest, struct sa *sa)
 {
-	struct sa *sa;
-
-	HASH_FIND(by_spi, db->by_spi, &spi, sizeof(spi), sa);
-	return sa;
+	sa->tunnel_prev = NULL;
+	sa->tunnel_next = *newest;
+	if (*newest)
+		(*newest)->tunnel_prev = sa;
+	__atomic_store_n(newest, sa, __ATOMIC_RELEASE);
 }
+
+/* Who is at it just now goes on from it. */
+void sa_list_remove(struct sa **newest, struct sa *sa)
+{
+	struct sa **link = sa->tunnel_prev ? &sa->tunnel_prev->tunnel_next : newest;
+
+	__atomic_store_n(link, sa->tunnel_next, __ATOMIC_RELEASE);
+	if (sa->tunnel_next)
+		sa->tunnel_next->tunnel_prev = sa->tunnel_prev;
+}
+
+/* ---- selectors ---- */
 
 /* RFC 4301 7.1: without its ports a fragment takes an SA for any port, or one for such. */
 static bool matches(const struct ts *ts, unsigned n, const struct addr *a,
@@ -238,7 +367,7 @@ struct sa *sa_select(struct sa *newest, uint32_t resource, const struct inner *p
 	struct sa *sa, *general = NULL, *other = NULL;
 
 	*any = false;
-	DL_FOREACH2 (newest, sa, tunnel_next) {
+	for (sa = newest; sa; sa = sa_next(&sa->tunnel_next)) {
 		uint32_t of = sa->child.resource;
 
 		if (!sa->child.outbound)

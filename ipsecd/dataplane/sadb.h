@@ -9,11 +9,22 @@
 #include "ipsecd/dataplane/inner.h"
 #include "lib/hash.h"
 
+#define SA_CIPHERS (2 * ESP_LANES)
+
 struct forward_tunnel;
 struct sa_aggfrag;
 
-/* Events that wait to be reported; bit numbers of sa.due. */
-enum sa_due { DUE_SOFT, DUE_HARD, DUE_USED_NEW, DUE_PEER_MOVED, DUE_ALIVE, DUE_KINDS };
+/* Events that wait to be reported, and, of other lanes, what the first one is to see to; bit
+ * numbers of sa.due. */
+enum sa_due {
+	DUE_SOFT,
+	DUE_HARD,
+	DUE_USED_NEW,
+	DUE_PEER_MOVED,
+	DUE_ALIVE,
+	DUE_AGGFRAG, /* payloads wait for one that is missing */
+	DUE_KINDS
+};
 
 /* What is read of its child_sa; selectors are where they lie in its slot. */
 struct sa_child {
@@ -44,14 +55,24 @@ struct sa {
 	unsigned due;			      /* 1 << enum sa_due */
 	mono_time alive_reported;	      /* 0: never */
 	mono_time moved_reported;	      /* 0: never */
-	struct sa *due_prev, *due_next;	      /* forward.due */
-	struct sa *tunnel_prev, *tunnel_next; /* forward_tunnel.newest */
-	UT_hash_handle by_id, by_spi;
+	bool listed;			      /* in forward.due, not only noted */
+	struct sa *due_prev, *due_next;	      /* forward.noted, forward.due */
+	struct sa *tunnel_prev, *tunnel_next; /* forward_tunnel.newest: sa_next */
+	UT_hash_handle by_id;
 };
 
+/* By inbound SPI: open addressing, so that lanes read while the first one changes it. */
+struct sadb_spis;
+
+/* One thread changes it; others may look SPIs up, and walk lists of SAs, at the same time: what
+ * they have found they have until the end of their RCU section (lib/grace.h). */
 struct sadb {
-	struct sa *by_id, *by_spi;
-	uint64_t generation; /* changes with whatever may change a lookup by selectors */
+	struct sa *by_id;
+	struct sadb_spis *spis;
+	uint64_t generation; /* changes behind whatever may change a lookup by selectors */
+	/* Memory that a lookup may still be in. NULL: there is none at the same time. */
+	void (*retire)(void *ctx, void *memory);
+	void *ctx;
 };
 
 /* Sequence number at which a rekey is asked for, and the last that may be sent:
@@ -70,14 +91,41 @@ void sa_set_path(struct sa *sa, const struct child_sa *path);
 /* It lives in this slot of that child_sa, which is its own from here on: at its beginning, or,
  * `resumed`, where another process left it. Packets may pass from here on. */
 void sa_attach(struct sa *sa, struct area_slot *slot, bool resumed);
-/* Gives the contexts of a direction up that has had no packet since `since`. */
-void sa_drop_idle(struct sa *sa, mono_time since);
+bool sa_is_idle(const struct sa *sa, mono_time since); /* there is something to give up */
+/* Takes the contexts of directions that have had no packet since `since`: how many, of at most
+ * SA_CIPHERS. They are the caller's to free once no lane can be using them. */
+size_t sa_take_idle(struct sa *sa, mono_time since, struct crypto_cipher **out);
 void sa_free(struct sa *sa);
 
 bool sadb_insert(struct sadb *db, struct sa *sa); /* false: out of memory */
 void sadb_remove(struct sadb *db, struct sa *sa); /* does not free */
 struct sa *sadb_by_id(const struct sadb *db, uint64_t id);
 struct sa *sadb_by_spi(const struct sadb *db, uint32_t spi);
+void sadb_release(struct sadb *db); /* it is empty */
+
+/* Lookups by selectors are to be made anew. */
+static inline void sadb_changed(struct sadb *db)
+{
+	__atomic_store_n(&db->generation, db->generation + 1, __ATOMIC_RELEASE);
+}
+
+static inline uint64_t sadb_generation(const struct sadb *db)
+{
+	return __atomic_load_n(&db->generation, __ATOMIC_ACQUIRE);
+}
+
+/* A tunnel's SAs, newest first. */
+void sa_list_add(struct sa **newest, struct sa *sa);
+void sa_list_remove(struct sa **newest, struct sa *sa);
+
+static inline struct sa *sa_next(struct sa *const *link)
+{
+	return __atomic_load_n(link, __ATOMIC_ACQUIRE);
+}
+
+/* What lanes write and read at the same time, where the order does not matter. */
+#define SA_GET(where)	     __atomic_load_n(&(where), __ATOMIC_RELAXED)
+#define SA_SET(where, value) __atomic_store_n(&(where), value, __ATOMIC_RELAXED)
 
 /* The newest of the list that sends and whose selectors match, rather one for this resource (RFC
  * 9611; child_sa.resource) than a general one, and that rather than one for another; *any tells

@@ -1,6 +1,6 @@
-/* The TUN device: owns its descriptor and what is set on the link besides. The interface is
- * IFF_TUN | IFF_NO_PI | IFF_VNET_HDR, one packet or super-packet a read or write; what of that a
- * kernel lacks is left out, step by step. */
+/* The TUN device: owns its descriptors and what is set on the link besides. The interface is
+ * IFF_TUN | IFF_NO_PI | IFF_VNET_HDR, and IFF_MULTI_QUEUE where that is asked for, one packet or
+ * super-packet a read or write; what of that a kernel lacks is left out, step by step. */
 #include "ipsecd/dataplane/tun.h"
 
 #include "ipsecd/dataplane/vnet.h"
@@ -58,13 +58,17 @@ static int set_interface(int fd, struct ifreq *request, short flags)
 }
 
 /* errno; 0: `fd` is the device. */
-static int create_device(int fd, const char *name, bool *vnet)
+static int create_device(int fd, const char *name, bool *several, bool *vnet)
 {
 	struct ifreq request = {0};
-	int e;
+	int e = EINVAL;
 
 	memcpy(request.ifr_name, name, IF_NAMESIZE);
-	e = set_interface(fd, &request, IFF_VNET_HDR);
+	if (*several)
+		e = set_interface(fd, &request, IFF_VNET_HDR | IFF_MULTI_QUEUE);
+	*several = e == 0;
+	if (e == EINVAL)
+		e = set_interface(fd, &request, IFF_VNET_HDR);
 	*vnet = e == 0;
 	if (e == EINVAL)
 		e = set_interface(fd, &request, 0);
@@ -74,17 +78,25 @@ static int create_device(int fd, const char *name, bool *vnet)
 	return e;
 }
 
-int tun_open(struct tun *t, struct netlink *nl, const char *name)
+static int open_descriptor(void)
+{
+	int fd = open(TUN_DEVICE, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+int tun_open(struct tun *t, struct netlink *nl, const char *name, bool several)
 {
 	bool vnet;
 	int e;
 
-	*t = (struct tun){.fd = -1};
+	*t = (struct tun){.fd = -1, .up = -1, .several = several};
 	snprintf(t->name, sizeof(t->name), "%s", name);
-	t->fd = open(TUN_DEVICE, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	t->fd = open_descriptor();
 	if (t->fd < 0)
-		return -errno;
-	e = -create_device(t->fd, t->name, &vnet);
+		return t->fd;
+	t->up = t->fd;
+	e = -create_device(t->fd, t->name, &t->several, &vnet);
 	if (e == 0 && vnet)
 		negotiate(t);
 	if (e == 0) {
@@ -101,7 +113,7 @@ int tun_adopt(struct tun *t, struct netlink *nl, const char *name, int fd)
 	struct ifreq request = {0};
 	int e = 0;
 
-	*t = (struct tun){.fd = fd};
+	*t = (struct tun){.fd = fd, .up = fd};
 	snprintf(t->name, sizeof(t->name), "%s", name);
 	if (ioctl(fd, TUNGETIFF, &request) != 0)
 		e = errno == EBADFD ? -ENODEV : -errno;
@@ -113,6 +125,7 @@ int tun_adopt(struct tun *t, struct netlink *nl, const char *name, int fd)
 		tun_close(t);
 		return e;
 	}
+	t->several = (request.ifr_flags & IFF_MULTI_QUEUE) != 0;
 	if (request.ifr_flags & IFF_VNET_HDR)
 		negotiate(t);
 	return 0;
@@ -120,9 +133,70 @@ int tun_adopt(struct tun *t, struct netlink *nl, const char *name, int fd)
 
 void tun_close(struct tun *t)
 {
+	if (t->up >= 0 && t->up != t->fd)
+		close(t->up);
 	if (t->fd >= 0)
 		close(t->fd);
-	t->fd = -1;
+	t->fd = t->up = -1;
+}
+
+/* ---- queues ---- */
+
+/* By the name that the device has now, and with the flags that it has: the kernel takes them over
+ * for the whole device. */
+static int join(const struct tun *t, int fd)
+{
+	struct ifreq request = {0};
+
+	if (ioctl(t->fd, TUNGETIFF, &request) != 0)
+		return errno == EBADFD ? -ENODEV : -errno;
+	request.ifr_flags &= IFF_TUN | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE;
+	return ioctl(fd, TUNSETIFF, &request) == 0 ? 0 : -errno;
+}
+
+/* A device that was removed in this moment would have been made anew. */
+static int is_same(const struct tun *t, struct netlink *nl, int fd)
+{
+	struct ifreq request = {0};
+
+	if (ioctl(fd, TUNGETIFF, &request) != 0)
+		return -errno;
+	return netlink_ifindex(nl, request.ifr_name) == t->ifindex ? 0 : -ENODEV;
+}
+
+int tun_queue(const struct tun *t, struct netlink *nl)
+{
+	int fd, e;
+
+	if (!t->several)
+		return -EOPNOTSUPP;
+	fd = open_descriptor();
+	if (fd < 0)
+		return fd;
+	e = join(t, fd);
+	if (e == 0)
+		e = is_same(t, nl, fd);
+	if (e == 0)
+		return fd;
+	close(fd);
+	return e;
+}
+
+int tun_write_apart(struct tun *t, struct netlink *nl)
+{
+	struct ifreq request = {.ifr_flags = IFF_DETACH_QUEUE};
+	int fd = tun_queue(t, nl);
+
+	if (fd < 0)
+		return fd;
+	if (ioctl(fd, TUNSETQUEUE, &request) != 0) {
+		int error = errno;
+
+		close(fd);
+		return -error;
+	}
+	t->up = fd;
+	return 0;
 }
 
 /* ---- packets ---- */
@@ -132,12 +206,12 @@ size_t tun_head(const struct tun *t)
 	return t->offloads & OFFLOAD_VNET ? sizeof(struct virtio_net_hdr) : 0;
 }
 
-int tun_read(const struct tun *t, uint8_t *out, size_t size)
+int tun_read(int fd, uint8_t *out, size_t size)
 {
 	ssize_t n;
 
 	do
-		n = read(t->fd, out, size);
+		n = read(fd, out, size);
 	while (n < 0 && errno == EINTR);
 	return n < 0 ? -errno : (int)n;
 }
@@ -148,7 +222,7 @@ bool tun_write(const struct tun *t, const struct iovec *iov, size_t n)
 	ssize_t written;
 
 	do
-		written = writev(t->fd, iov + skip, (int)(n - skip));
+		written = writev(t->up, iov + skip, (int)(n - skip));
 	while (written < 0 && errno == EINTR);
 	return written > 0; /* a TUN takes all or nothing */
 }

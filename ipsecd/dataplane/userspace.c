@@ -21,9 +21,11 @@ static struct tunnel *tunnel_find(const struct dataplane *d, uint32_t id)
 static void tunnel_free(struct dataplane *d, struct tunnel *t)
 {
 	userspace_device_forget(t);
+	forward_hold(&d->forward, true);
 	userspace_device_detach(t);
-	fq_forget(d->queue, t);
+	userspace_lanes_forget(d, t);
 	forward_tunnel_remove(&d->forward, &t->forward);
+	forward_hold(&d->forward, false);
 	free(t);
 }
 
@@ -112,7 +114,8 @@ static struct dataplane *userspace_open(const struct dataplane_host *host)
 	forward_init(&d->forward, host, userspace_write);
 	d->netlink = netlink_open();
 	d->mss = mss_open(host->log);
-	if (!userspace_packets_open(d) || !d->netlink || !d->mss || !userspace_changes_open(d)) {
+	userspace_packets_open(d);
+	if (!userspace_lanes_open(d) || !d->netlink || !d->mss || !userspace_changes_open(d)) {
 		log_to(host->log, LOG_LEVEL_ERROR, "knl", "", "opening the plane: %s",
 		       strerror(errno));
 		userspace_close(d);
@@ -130,6 +133,7 @@ static void userspace_close(struct dataplane *d)
 		tunnel_free(d, (struct tunnel *)d->forward.tunnels);
 	ev_io_stop(d->forward.host.loop, &d->changes);
 	userspace_packets_close(d);
+	userspace_lanes_close(d);
 	mss_close(d->mss);
 	netlink_monitor_close(d->monitor);
 	netlink_close(d->netlink);
@@ -261,12 +265,17 @@ static bool userspace_tunnel_info(struct dataplane *d, uint32_t id,
 static enum dataplane_error userspace_child_install(struct dataplane *d,
 						    const struct child_sa *child)
 {
-	enum dataplane_error e = forward_child_install(&d->forward, child);
+	enum dataplane_error e;
 
-	if (e != DATAPLANE_OK)
-		return e;
-	userspace_device_mtu_follows(tunnel_find(d, child->tunnel));
-	userspace_pass_held(d, child->spi_in);
+	/* What came before it passes before what comes by other lanes. */
+	forward_hold(&d->forward, true);
+	userspace_take_passed(d);
+	e = forward_child_install(&d->forward, child);
+	if (e == DATAPLANE_OK)
+		userspace_pass_held(d, child->spi_in);
+	forward_hold(&d->forward, false);
+	if (e == DATAPLANE_OK)
+		userspace_device_mtu_follows(tunnel_find(d, child->tunnel));
 	userspace_set_clock(d);
 	return e;
 }
@@ -311,6 +320,7 @@ static void userspace_tick(struct dataplane *d, mono_time now)
 	struct tunnel *t, *next;
 
 	forward_tick(&d->forward, now);
+	userspace_set_clock(d);
 	mss_tick(d->mss);
 	HASH_ITER (by_ifindex, d->by_ifindex, t, next)
 		userspace_device_tick(t, now, &announce);
@@ -391,6 +401,7 @@ const struct dataplane_ops dataplane_userspace = {
 	.child_stats = userspace_child_stats,
 	.esp_input = userspace_esp_input,
 	.esp_flush = userspace_esp_flush,
+	.add_worker = userspace_add_worker,
 	.ike_passed = userspace_ike_passed,
 	.path_changed = userspace_path_changed,
 	.tick = userspace_tick,

@@ -2,6 +2,7 @@
  *
  *	userspace.c          the table of verbs, opening and closing, the tick
  *	userspace_packets.c  packets between devices, queue and packet paths
+ *	userspace_lane.c     the lanes: what each thread has, and how the first one gets in between
  *	userspace_device.c   a tunnel's TUN device: made, taken over, its MTU and addresses,
  *			     what others do to it */
 #ifndef DETOUR_USERSPACE_H
@@ -11,11 +12,33 @@
 #include "ipsecd/dataplane/forward.h"
 #include "ipsecd/dataplane/fq.h"
 #include "ipsecd/dataplane/tun.h"
+#include "lib/worker.h"
 
 #include <ev.h>
 
 struct mss;
 struct netlink_monitor;
+struct grace;
+struct mailbox;
+
+/* One thread's: the main one's, or a worker's. */
+struct userspace_lane {
+	struct dataplane *plane;
+	struct lane *lane;
+	struct worker *worker; /* NULL: the main thread's */
+	struct ev_loop *loop;
+	struct fq *queue;
+	ev_timer more; /* something waits in the queue */
+};
+
+/* A queue of a tunnel's device, which one lane reads. */
+struct tunnel_queue {
+	struct tunnel *tunnel;
+	struct userspace_lane *lane;
+	int fd;
+	ev_io readable;
+	struct tunnel_queue *next;
+};
 
 struct tunnel {
 	struct forward_tunnel forward; /* first: forward hands it back */
@@ -30,7 +53,8 @@ struct tunnel {
 	uint16_t path;	   /* the narrowest of its SAs, when it was looked up last; 0: never */
 	mono_time path_at; /* then */
 	unsigned announce; /* ticks in which the addresses are told again */
-	ev_io readable;
+	struct tunnel_queue queue; /* the first lane's: its descriptor is tun.fd */
+	struct tunnel_queue *more; /* the other lanes' */
 	UT_hash_handle by_ifindex;
 };
 
@@ -43,10 +67,15 @@ struct dataplane {
 	bool blind;    /* the monitor has failed: what others do is not seen any more */
 	ev_timer held; /* packets that wait for their SA, and what those that had it brought */
 	struct tunnel *by_ifindex, *dirty;
-	struct fq *queue;
-	ev_timer more;	    /* something waits in the queue */
-	ev_timer clock;	    /* lane.aggfrag_due, */
+	ev_timer clock;	    /* forward.lane.aggfrag_due, */
 	mono_time clock_at; /* as it is set */
+	struct userspace_lane first, *lanes[WORKERS_MAX];
+	unsigned n_lanes;
+	/* With other lanes: what they no longer see, what they pass on, and that they noted
+	 * something. */
+	struct grace *grace;
+	struct mailbox *passed;
+	ev_async noted;
 	uint64_t counters[DATAPLANE_COUNTERS];
 };
 
@@ -75,19 +104,34 @@ void userspace_device_path_changed(struct tunnel *t, uint32_t mtu);
 void userspace_device_tick(struct tunnel *t, mono_time now, unsigned *announce);
 bool userspace_changes_open(struct dataplane *d);
 
+/* ---- userspace_lane.c ---- */
+
+bool userspace_lanes_open(struct dataplane *d); /* the first one; false: out of memory */
+void userspace_lanes_close(struct dataplane *d);
+bool userspace_add_worker(struct dataplane *d, const struct dataplane_worker *worker);
+/* Its queues are read from now on, by lanes that there are; and no more. */
+void userspace_queues_open(struct tunnel *t);
+void userspace_queues_close(struct tunnel *t);
+/* What waits of it is dropped. */
+void userspace_lanes_forget(struct dataplane *d, const struct tunnel *t);
+/* What other lanes have passed on so far comes to the first one now. */
+void userspace_take_passed(struct dataplane *d);
+
 /* ---- userspace_packets.c ---- */
 
-bool userspace_packets_open(struct dataplane *d); /* false: out of memory */
+void userspace_packets_open(struct dataplane *d);
 void userspace_packets_close(struct dataplane *d);
-void userspace_readable(struct ev_loop *loop, ev_io *w, int revents); /* tunnel.readable */
+void userspace_readable(struct ev_loop *loop, ev_io *w, int revents); /* tunnel_queue.readable */
+void userspace_more(struct ev_loop *loop, ev_timer *w, int revents);  /* userspace_lane.more */
 bool userspace_write(struct forward_tunnel *f, const struct iovec *iov, size_t n);
 /* A CHILD_SA with this SPI is there: what came before it passes. */
 void userspace_pass_held(struct dataplane *d, uint32_t spi);
-void userspace_esp_input(struct dataplane *d, const struct endpoint *local,
+void userspace_esp_input(struct dataplane *d, unsigned lane, const struct endpoint *local,
 			 const struct endpoint *remote, uint8_t tos, uint8_t *packets, size_t len,
 			 size_t size, mono_time now);
-void userspace_esp_flush(struct dataplane *d, mono_time now);
-/* CHILD_SAs were installed, changed or removed: what they do by the clock. */
+void userspace_esp_flush(struct dataplane *d, unsigned lane, mono_time now);
+/* CHILD_SAs were installed, changed or removed, or told of: what the first lane does by the clock.
+ */
 void userspace_set_clock(struct dataplane *d);
 const uint64_t *userspace_counters(struct dataplane *d);
 

@@ -175,6 +175,7 @@ static void device_attach(struct tunnel *t)
 {
 	struct dataplane *d = t->plane;
 
+	forward_hold(&d->forward, true);
 	t->present = true;
 	t->info.ifindex = t->tun.ifindex;
 	t->info.offloads = t->tun.offloads;
@@ -182,9 +183,8 @@ static void device_attach(struct tunnel *t)
 	if (t->tun.offloads & OFFLOAD_USO)
 		t->forward.may_join |= COALESCE_UDP;
 	HASH_ADD(by_ifindex, d->by_ifindex, tun.ifindex, sizeof(t->tun.ifindex), t);
-	ev_io_init(&t->readable, userspace_readable, t->tun.fd, EV_READ);
-	t->readable.data = t;
-	ev_io_start(d->forward.host.loop, &t->readable);
+	userspace_queues_open(t);
+	forward_hold(&d->forward, false);
 }
 
 void userspace_device_detach(struct tunnel *t)
@@ -193,17 +193,19 @@ void userspace_device_detach(struct tunnel *t)
 
 	if (!t->present)
 		return;
+	forward_hold(&d->forward, true);
 	t->present = false;
 	t->info.admin_up = false;
 	t->info.as_made = false;
 	t->info.ifindex = 0;
 	t->info.offloads = 0;
-	ev_io_stop(d->forward.host.loop, &t->readable);
+	userspace_queues_close(t);
 	HASH_DELETE(by_ifindex, d->by_ifindex, t);
 	mss_clear(d->mss, t->config.name);
 	if (d->forward.host.drop_tun)
 		d->forward.host.drop_tun(d->forward.host.ctx, t->config.name);
 	tun_close(&t->tun);
+	forward_hold(&d->forward, false);
 }
 
 static enum dataplane_error fill(struct tunnel *t)
@@ -249,7 +251,7 @@ static int device_open(struct tunnel *t)
 			tun_close(&t->tun);
 		return e;
 	}
-	e = tun_open(&t->tun, nl, t->config.name);
+	e = tun_open(&t->tun, nl, t->config.name, t->plane->n_lanes > 1);
 	if (e == 0 && host->keep_tun)
 		host->keep_tun(host->ctx, t->config.name, t->tun.fd);
 	return e;

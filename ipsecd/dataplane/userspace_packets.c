@@ -18,66 +18,74 @@ static bool is_odd_packet(int error)
 }
 
 /* From the device to the queue. false: it has no more now. */
-static bool take(struct tunnel *t, mono_time now)
+static bool take(struct tunnel_queue *tq, mono_time now)
 {
-	size_t head = tun_head(&t->tun);
-	struct dataplane *d = t->plane;
+	size_t head = tun_head(&tq->tunnel->tun);
+	struct userspace_lane *l = tq->lane;
 	int len = 0;
 
 	for (unsigned n = 0; n < READS; n++) {
-		if (fq_full(d->queue))
+		if (fq_full(l->queue))
 			return true;
-		len = tun_read(&t->tun, fq_slot(d->queue), FQ_SLOT);
+		len = tun_read(tq->fd, fq_slot(l->queue), FQ_SLOT);
 		if (is_odd_packet(len)) {
-			d->forward.lane.drops[DROP_DEVICE]++;
+			l->lane->drops[DROP_DEVICE]++;
 			continue;
 		}
 		if (len <= (int)head)
 			break;
-		fq_push(d->queue, t, head, (size_t)len, now);
+		fq_push(l->queue, tq->tunnel, head, (size_t)len, now);
 	}
 	/* It is gone; the monitor tells the rest. */
 	if (len < 0 && len != -EAGAIN && !is_odd_packet(len))
-		ev_io_stop(d->forward.host.loop, &t->readable);
+		ev_io_stop(l->loop, &tq->readable);
 	return len > 0;
 }
 
-static void output(struct dataplane *d, const struct fq_packet *q, mono_time now)
+static void output(struct userspace_lane *l, const struct fq_packet *q, mono_time now)
 {
 	struct forward_packet p = {
 		.data = q->bytes + q->head, .len = q->len - q->head, .congested = q->congested};
 	struct tunnel *t = q->owner;
 
 	memcpy(&p.vnet, q->bytes, q->head);
-	forward_output(&d->forward.lane, &t->forward, &p, now);
+	forward_output(l->lane, &t->forward, &p, now);
 }
 
 /* From the queue to the network. false: it is empty now. */
-static bool give(struct dataplane *d, mono_time now)
+static bool give(struct userspace_lane *l, mono_time now)
 {
 	struct fq_packet q;
 
 	for (size_t done = 0; done < WORK; done += q.len) {
-		if (!fq_pop(d->queue, now, &q))
+		if (!fq_pop(l->queue, now, &q))
 			return false;
-		output(d, &q, now);
+		output(l, &q, now);
 	}
 	return true;
 }
 
-/* What a wakeup leaves in the queue is gone on with as soon as others had their turn. */
-static void go_on(struct dataplane *d)
+/* The end of a lane's wakeup. The first one's may have been told of what is to be done later. */
+static void flush(struct userspace_lane *l, mono_time now)
 {
-	if (ev_is_active(&d->more))
+	forward_flush(l->lane, now);
+	if (!l->lane->number)
+		userspace_set_clock(l->plane);
+}
+
+/* What a wakeup leaves in the queue is gone on with as soon as others had their turn. */
+static void go_on(struct userspace_lane *l)
+{
+	if (ev_is_active(&l->more))
 		return;
-	ev_timer_set(&d->more, 0., 0.);
-	ev_timer_start(d->forward.host.loop, &d->more);
+	ev_timer_set(&l->more, 0., 0.);
+	ev_timer_start(l->loop, &l->more);
 }
 
 void userspace_readable(struct ev_loop *loop, ev_io *w, int revents)
 {
-	struct tunnel *t = w->data;
-	struct dataplane *d = t->plane;
+	struct tunnel_queue *tq = w->data;
+	struct userspace_lane *l = tq->lane;
 	bool reads = true, waits = true;
 	mono_time now = 0;
 
@@ -86,24 +94,24 @@ void userspace_readable(struct ev_loop *loop, ev_io *w, int revents)
 	for (unsigned turn = 0; turn < TURNS && (reads || waits); turn++) {
 		now = mono_now();
 		if (reads)
-			reads = take(t, now);
-		waits = give(d, now);
+			reads = take(tq, now);
+		waits = give(l, now);
 	}
 	if (waits)
-		go_on(d);
-	forward_flush(&d->forward.lane, now);
+		go_on(l);
+	flush(l, now);
 }
 
-static void on_more(struct ev_loop *loop, ev_timer *w, int revents)
+void userspace_more(struct ev_loop *loop, ev_timer *w, int revents)
 {
-	struct dataplane *d = w->data;
+	struct userspace_lane *l = w->data;
 	mono_time now = mono_now();
 
 	(void)loop;
 	(void)revents;
-	if (give(d, now))
-		go_on(d);
-	forward_flush(&d->forward.lane, now);
+	if (give(l, now))
+		go_on(l);
+	flush(l, now);
 }
 
 /* ---- inward ---- */
@@ -130,6 +138,7 @@ static void on_held(struct ev_loop *loop, ev_timer *w, int revents)
 	(void)loop;
 	(void)revents;
 	forward_report(&d->forward, now);
+	userspace_set_clock(d);
 	if (due != MONO_NEVER)
 		wake_in(d, due - now);
 }
@@ -142,19 +151,18 @@ void userspace_pass_held(struct dataplane *d, uint32_t spi)
 	wake_in(d, 0); /* to report: here the listener is amid its call */
 }
 
-void userspace_esp_input(struct dataplane *d, const struct endpoint *local,
+void userspace_esp_input(struct dataplane *d, unsigned lane, const struct endpoint *local,
 			 const struct endpoint *remote, uint8_t tos, uint8_t *packets, size_t len,
 			 size_t size, mono_time now)
 {
-	forward_input(&d->forward.lane, local, remote, tos, packets, len, size, now);
-	if (d->forward.held.n && !ev_is_active(&d->held))
+	forward_input(d->lanes[lane]->lane, local, remote, tos, packets, len, size, now);
+	if (lane == 0 && d->forward.held.n && !ev_is_active(&d->held))
 		wake_in(d, HELD_TIME);
 }
 
-void userspace_esp_flush(struct dataplane *d, mono_time now)
+void userspace_esp_flush(struct dataplane *d, unsigned lane, mono_time now)
 {
-	forward_flush(&d->forward.lane, now);
-	userspace_set_clock(d);
+	flush(d->lanes[lane], now);
 }
 
 /* ---- by the clock ---- */
@@ -180,40 +188,36 @@ static void on_clock(struct ev_loop *loop, ev_timer *w, int revents)
 	(void)loop;
 	(void)revents;
 	forward_aggfrag_run(&d->forward.lane, now);
-	forward_flush(&d->forward.lane, now);
-	userspace_set_clock(d);
+	flush(&d->first, now);
 }
 
 /* ---- life ---- */
 
-bool userspace_packets_open(struct dataplane *d)
+void userspace_packets_open(struct dataplane *d)
 {
-	const struct dataplane_host *host = &d->forward.host;
-	uint64_t seed;
-
 	ev_timer_init(&d->held, on_held, 0., 0.);
-	ev_timer_init(&d->more, on_more, 0., 0.);
 	ev_timer_init(&d->clock, on_clock, 0., 0.);
-	d->held.data = d->more.data = d->clock.data = d;
-	host->random(host->ctx, &seed, sizeof(seed));
-	d->queue = fq_new(seed);
-	return d->queue != NULL;
+	d->held.data = d->clock.data = d;
 }
 
 void userspace_packets_close(struct dataplane *d)
 {
 	ev_timer_stop(d->forward.host.loop, &d->held);
-	ev_timer_stop(d->forward.host.loop, &d->more);
 	ev_timer_stop(d->forward.host.loop, &d->clock);
-	fq_free(d->queue);
 }
 
 const uint64_t *userspace_counters(struct dataplane *d)
 {
 	struct fq_counts c;
 
-	fq_count(d->queue, &c);
-	memcpy(d->counters, d->forward.lane.drops, sizeof(d->counters));
-	d->counters[DROP_QUEUE] += c.full;
+	memset(d->counters, 0, sizeof(d->counters));
+	forward_hold(&d->forward, true);
+	for (unsigned i = 0; i < d->n_lanes; i++) {
+		for (unsigned n = 0; n < DATAPLANE_COUNTERS; n++)
+			d->counters[n] += d->lanes[i]->lane->drops[n];
+		fq_count(d->lanes[i]->queue, &c);
+		d->counters[DROP_QUEUE] += c.full;
+	}
+	forward_hold(&d->forward, false);
 	return d->counters;
 }

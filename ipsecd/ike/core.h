@@ -111,5 +111,9 @@ uint32_t engine_new_child_spi(struct ike_engine *e);
 /* Of one for a resource: its last byte is the plane's lane, so that this one's packets come to it.
  */
 uint32_t engine_new_resource_spi(struct ike_engine *e, uint32_t resource);
+/* The same, of engine_new_child_spi, for who follows `old`: with its lowest byte, by which a plane
+ * of several threads knows which one has its packets (net/udp.h): the flows of both keep their
+ * order. */
+uint32_t engine_successor_spi(const struct ike_engine *e, uint32_t spi, const struct child *old);
 
 #endif

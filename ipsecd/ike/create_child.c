@@ -30,14 +30,17 @@ const struct algorithm_ke *create_child_group(const struct task *t,
 }
 
 bool create_child_put_offer(struct exchange *x, const struct child_config *config,
-			    const struct algorithm_ke *used, uint32_t resource)
+			    const struct child *old, uint32_t resource)
 {
+	const struct algorithm_ke *used = old ? old->suite.ke : NULL;
 	struct task *t = x->task;
 	struct ts_list local, remote;
 
 	if (!task_new_secrets(x->e, t, create_child_group(t, &config->proposals, used)))
 		return false;
 	t->spi = resource ? engine_new_resource_spi(x->e, resource) : engine_new_child_spi(x->e);
+	if (old)
+		t->spi = engine_successor_spi(x->e, t->spi, old);
 	t->gone_spi = 0;
 	child_setup_put_sa(x->e, x->out, config, t->spi, false);
 	wire_put_nonce(x->out, span_of(t->nonce, sizeof(t->nonce)));
@@ -349,6 +352,8 @@ struct child *create_child_answer(struct exchange *x, const struct child_config 
 		refuse_offer(x, &offer);
 		return NULL;
 	}
+	if (old)
+		offer.spi_in = engine_successor_spi(x->e, offer.spi_in, old);
 	if (offer.suite.ke && !create_child_answer_ke(x, offer.suite.ke, public_value, shared))
 		return NULL;
 	offer.resource = general ? resources_free(x->e, general) : old ? old->resource : 0;

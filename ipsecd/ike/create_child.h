@@ -13,10 +13,11 @@ const struct algorithm_ke *create_child_group(const struct task *t,
 
 /* ---- initiator ---- */
 
-/* SA Ni [KEi] TSi TSr [N(SA_RESOURCE_INFO)] of a request for `config`; makes the secrets and the
- * SPI of x->task. false: crypto failed, nothing was written. */
+/* SA Ni [KEi] TSi TSr [N(SA_RESOURCE_INFO)] of a request for `config`, in the place of `old` or
+ * (NULL) beside all others; makes the secrets and the SPI of x->task. false: crypto failed, nothing
+ * was written. */
 bool create_child_put_offer(struct exchange *x, const struct child_config *config,
-			    const struct algorithm_ke *used, uint32_t resource);
+			    const struct child *old, uint32_t resource);
 
 enum refusal {
 	REFUSAL_NONE,  /* not refused */

@@ -72,6 +72,15 @@ uint32_t engine_new_resource_spi(struct ike_engine *e, uint32_t resource)
 	return spi;
 }
 
+uint32_t engine_successor_spi(const struct ike_engine *e, uint32_t spi, const struct child *old)
+{
+	uint32_t like = (spi & ~0xffu) | (old->spi_in & 0xff);
+	struct child *c;
+
+	HASH_FIND(hh_spi, e->children_spi, &like, sizeof(like), c);
+	return c || like < 256 ? spi : like;
+}
+
 /* ---- life ---- */
 
 static void set_default(mono_time *v, mono_time value)

@@ -154,7 +154,7 @@ static bool create_rekey_child_request(struct exchange *x)
 	be32_set(spi, c->spi_in);
 	wire_put_notify(x->out, PROTOCOL_ESP, NOTIFY_REKEY_SA, span_of(spi, sizeof(spi)),
 			span_of(NULL, 0));
-	if (!create_child_put_offer(x, config, c->suite.ke, c->resource))
+	if (!create_child_put_offer(x, config, c, c->resource))
 		return false;
 	child_set_state(x->e, c, CHILD_REKEYING, "our rekey is sent");
 	return true;

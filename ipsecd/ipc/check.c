@@ -292,6 +292,14 @@ static const char *check_plane(struct span body)
 	return NULL;
 }
 
+static const char *check_workers(struct span body)
+{
+	struct ipc_workers b;
+
+	memcpy(&b, body.ptr, sizeof(b));
+	return b.threads > IPC_WORKERS_MAX || b.most > IPC_WORKERS_MAX ? "so many workers" : NULL;
+}
+
 /* ---- the tables ---- */
 
 /* `size` is exact, or the least where bytes follow, or of each of at most `max` elements. */
@@ -340,6 +348,7 @@ static const struct shape requests[] = {
 	[IPC_RULE] = ONE(struct ipc_rule, check_rule),
 	[IPC_ADDRESS] = ONE(struct ipc_address, check_address),
 	[IPC_BIND] = ONE(struct ipc_device, check_device),
+	[IPC_WORKERS] = ONE(struct ipc_workers, check_workers),
 	[IPC_EVENT] = ONE(struct dataplane_event, check_event),
 	[IPC_IKE] = WITH_BYTES(struct ipc_path, check_received),
 	[IPC_SEND_FAILED] = ONE(struct ipc_send_failed, check_send_failed),
@@ -362,6 +371,7 @@ static const struct shape answers[IPC_PLANE_END] = {
 	[IPC_RULE] = ONE(struct ipc_done, check_done),
 	[IPC_ADDRESS] = ONE(struct ipc_done, check_done),
 	[IPC_BIND] = ONE(struct ipc_done, check_done),
+	[IPC_WORKERS] = ONE(struct ipc_workers, check_workers),
 };
 
 static const char *check_list(const struct shape *s, struct span body)
@@ -423,6 +433,7 @@ const char *ipc_plane_verb_name(uint32_t verb)
 		[IPC_RULE] = "rule",
 		[IPC_ADDRESS] = "address",
 		[IPC_BIND] = "bind",
+		[IPC_WORKERS] = "workers",
 		[IPC_EVENT] = "event",
 		[IPC_IKE] = "ike",
 		[IPC_SEND_FAILED] = "send-failed",

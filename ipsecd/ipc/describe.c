@@ -166,6 +166,7 @@ static const struct {
 	[IPC_RULE] = {sizeof(struct ipc_rule), rule},
 	[IPC_ADDRESS] = {sizeof(struct ipc_address), address},
 	[IPC_BIND] = {sizeof(struct ipc_device), device},
+	[IPC_WORKERS] = {sizeof(struct ipc_workers), number},
 };
 
 const char *ipc_describe(uint32_t verb, struct span body, char *text, size_t size)

@@ -35,6 +35,8 @@
  *                   |                        |              | that was not added by this way (one
  *                   |                        |              | that was there is not added)
  * BIND              | ipc_device             | ipc_done     | what is no name
+ * WORKERS           | ipc_workers            | ipc_workers  | more than there can be anywhere; what
+ *                   |                        |              | would end threads is not done
  *
  * EVENT             | struct dataplane_event |
  * IKE               | ipc_path + datagram    | (as received, without the marker of port 4500)
@@ -147,6 +149,14 @@ struct ipc_rule {
 
 struct ipc_device {
 	char device[IF_NAMESIZE]; /* "": none */
+};
+
+#define IPC_WORKERS_MAX 16
+
+struct ipc_workers {
+	uint32_t threads; /* wanted (0: as many as there can be); those that there are (0: this
+			     plane can have none) */
+	uint32_t most;	  /* answer: that there can be */
 };
 
 struct ipc_address {

@@ -53,6 +53,7 @@ enum ipc_verb {
 	IPC_RULE,    /* call */
 	IPC_ADDRESS, /* call */
 	IPC_BIND,    /* call */
+	IPC_WORKERS, /* call */
 	IPC_PLANE_END,
 
 	/* ---- plane -> ike ---- */

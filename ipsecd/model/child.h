@@ -54,7 +54,7 @@ struct child_sa {
 	 * made, must not be used again with its keys. */
 	bool resumed;
 	uint32_t resource; /* RFC 9611: whose packets it is for, from 1 on (1: of userspace's one
-			      lane, LANE_RESOURCE); 0: anybody's */
+			      lane, lane_resource); 0: anybody's */
 	uint16_t replay_window;		     /* packets; 0: no replay check */
 	struct endpoint local, remote;	     /* outer; the ports matter with udp_encap */
 	uint64_t life_bytes, life_packets;   /* hard limits, 0: none */

@@ -40,6 +40,7 @@ static void code_settings(struct fields *c, struct settings *s)
 	fields_require(c, fields_ok(c) && is_device(s->bind_device), "bind-device");
 	s->keep_on_stop =
 		(uint32_t)fields_number(c, s->keep_on_stop, 4, KEEP_ON_STOP_MAX, "keep-on-stop");
+	s->workers = (uint32_t)fields_number(c, s->workers, 4, SETTINGS_WORKERS_MAX, "workers");
 }
 
 struct codec_result settings_encode(const struct settings *s, struct buf *out)

@@ -20,14 +20,19 @@ struct settings {
 	struct endpoint metrics;		 /* where they are served; family 0: nowhere */
 	char bind_device[IF_NAMESIZE]; /* of IKE's sockets: a VRF, or a device; "": none */
 	uint32_t keep_on_stop;	       /* seconds that SAs and devices outlive a SIGTERM; 0: none */
+	uint32_t
+		workers; /* threads that carry packets in the userspace plane; 0: one a processor */
 	bool early_detection; /* ICMP, the underlay's links and the like raise suspicions; yes */
 	bool quick_crash_detection; /* RFC 6290; yes */
 };
+
+#define SETTINGS_WORKERS_MAX 16
 
 #define SETTINGS_DEFAULT                              \
 	((struct settings){.routing_table = 220,      \
 			   .routing_table_prio = 220, \
 			   .updown_timeout = 30,      \
+			   .workers = 1,              \
 			   .early_detection = true,   \
 			   .quick_crash_detection = true})
 

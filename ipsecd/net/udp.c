@@ -94,7 +94,7 @@ static void set_esp_options(struct udp_socket *s)
 
 /* ---- life ---- */
 
-static bool bind_socket(int fd, int family, uint16_t port)
+bool udp_bind_port(int fd, int family, uint16_t port)
 {
 	struct endpoint any = {.addr.family = (uint8_t)family, .port = port};
 	struct sockaddr_storage name;
@@ -131,7 +131,7 @@ static bool socket_open(struct udp *u, int family, uint16_t port, char *why, siz
 		return true;
 	if (fd < 0 || !udp_socket_family(fd, family) ||
 	    (family == AF_INET6 && !set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1)) ||
-	    !bind_socket(fd, family, port)) {
+	    !udp_bind_port(fd, family, port)) {
 		int error = errno;
 
 		snprintf(why, size, "UDP port %u (%s): %s%s", port,
@@ -148,18 +148,27 @@ static bool socket_open(struct udp *u, int family, uint16_t port, char *why, siz
 	return true;
 }
 
-struct udp *udp_open(struct ev_loop *loop, const struct udp_host *host, char *why, size_t size)
+struct udp *udp_new(struct ev_loop *loop, const struct udp_host *host)
 {
 	struct udp *u = calloc(1, sizeof(*u));
+
+	if (!u)
+		return NULL;
+	u->loop = loop;
+	u->refusal_log.burst = 5;
+	u->host = *host;
+	udp_inbox_init(&u->inbox);
+	return u;
+}
+
+struct udp *udp_open(struct ev_loop *loop, const struct udp_host *host, char *why, size_t size)
+{
+	struct udp *u = udp_new(loop, host);
 
 	if (!u) {
 		snprintf(why, size, "out of memory");
 		return NULL;
 	}
-	u->loop = loop;
-	u->refusal_log.burst = 5;
-	u->host = *host;
-	udp_inbox_init(&u->inbox);
 	for (size_t f = 0; f < 2; f++) {
 		for (size_t p = 0; p < 2; p++) {
 			if (!socket_open(u, families[f], ports[p], why, size)) {
@@ -181,8 +190,8 @@ struct udp *udp_open(struct ev_loop *loop, const struct udp_host *host, char *wh
 
 bool udp_bind(struct udp *u, const char *device)
 {
-	bool ok = true;
-	int error = 0;
+	bool ok = udp_bind_joined(u, device);
+	int error = errno;
 
 	for (unsigned i = 0; i < u->n_sockets; i++) {
 		if (setsockopt(u->sockets[i].fd, SOL_SOCKET, SO_BINDTODEVICE, device,
@@ -201,16 +210,23 @@ void udp_close(struct udp *u)
 
 	if (!u)
 		return;
+	udp_part(u);
+	if (u->worker)
+		worker_pause(u->worker);
 	for (unsigned i = 0; i < u->n_sockets; i++) {
 		ev_io_stop(u->loop, &u->sockets[i].watcher);
 		close(u->sockets[i].fd);
 	}
+	if (u->worker)
+		worker_resume(u->worker);
+	if (u->first)
+		udp_left(u->first);
 	free(u);
 	errno = error;
 }
 
 /* What the kernel dropped because a queue was full. */
-static uint64_t overflowed(const struct udp *u)
+uint64_t udp_overflowed(const struct udp *u)
 {
 	uint32_t about[SK_MEMINFO_VARS];
 	uint64_t n = 0;
@@ -227,8 +243,9 @@ static uint64_t overflowed(const struct udp *u)
 
 const struct udp_counters *udp_counters(struct udp *u)
 {
-	u->counters.overflowed = overflowed(u);
-	return &u->counters;
+	u->counters.overflowed = udp_overflowed(u);
+	udp_sum(u);
+	return &u->sum;
 }
 
 const char *udp_offloads(const struct udp *u)

@@ -26,6 +26,7 @@
 
 struct ev_loop;
 struct udp;
+struct worker;
 
 struct udp_host {
 	/* A datagram without marker; `local.port` says which socket it came by. Valid during the
@@ -75,9 +76,23 @@ struct udp_run {
  * IPv6 here) is not an error. */
 struct udp *udp_open(struct ev_loop *loop, const struct udp_host *host, char *why, size_t size);
 void udp_close(struct udp *u);
+#define UDP_SPARE 4 /* UDP and raw, of both families */
+
+/* A socket beside each of the NAT-T port's, for a worker (lib/worker.h) that does ESP too: of all
+ * ESP that comes it gets what has an SPI whose lowest byte, modulo the number of sockets there are
+ * for a family, is its number: the first is 0. IKE and bare ESP come to the first one, but for a
+ * moment in which sockets come or go. `spare`: descriptors of udp_spare, taken. The host's
+ * functions are called by the worker. It is closed with `first`, or before it the last one first.
+ * NULL: errno and `why`. */
+struct udp *udp_join(struct udp *first, struct worker *worker, const struct udp_host *host,
+		     int spare[UDP_SPARE], char *why, size_t size);
+/* Sockets that are not bound to anything yet: the kernel lets only sockets of one user share a
+ * port, and who opens them now may be another one later. -1 where there is no such family, or (raw
+ * ones) no privilege. */
+void udp_spare(int spare[UDP_SPARE]);
 /* All packets go out of this device and come in by it, or by a device in it where it is a VRF;
  * "": by any of the default VRF. false: errno of a socket that refused; others may be bound. A
- * device that is made anew is another one. */
+ * device that is made anew is another one. With those that joined. */
 bool udp_bind(struct udp *u, const char *device);
 
 /* Sends from local to remote; on the NAT-T port the marker is put before it. */
@@ -86,7 +101,7 @@ bool udp_send_ike(struct udp *u, const struct endpoint *local, const struct endp
 bool udp_send_keepalive(struct udp *u, const struct endpoint *local, const struct endpoint *remote);
 /* ESP, in this order. One run's failure costs no other. */
 void udp_send_runs(struct udp *u, struct udp_run *runs, size_t n);
-const struct udp_counters *udp_counters(struct udp *u); /* as of now */
+const struct udp_counters *udp_counters(struct udp *u); /* as of now, with those that joined */
 /* What the kernel does for ESP here: "UDP_SEGMENT, UDP_GRO", one of them, or "". */
 const char *udp_offloads(const struct udp *u);
 /* The sockets themselves (port 0: of bare ESP), for whoever sets options on them. */

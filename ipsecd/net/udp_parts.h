@@ -2,12 +2,15 @@
  *
  *	udp.c           the sockets: opened or taken over, their options, closed
  *	udp_bare.c      likewise the raw ones of bare ESP, and what these receive
+ *	udp_join.c      sockets of workers beside them
  *	udp_receive.c   datagrams by the batch, merged ones cut (udp_frame.c), ICMP errors
  *	udp_send.c      single datagrams, and runs of ESP by UDP_SEGMENT and sendmmsg */
 #ifndef DETOUR_UDP_PARTS_H
 #define DETOUR_UDP_PARTS_H
 
 #include "ipsecd/net/udp.h"
+
+#include "lib/worker.h"
 
 #include <ev.h>
 #include <netinet/in.h>
@@ -60,8 +63,13 @@ struct udp {
 	struct udp_counters counters;
 	struct udp_socket sockets[6];
 	unsigned n_sockets;
-	bool esp_pending;  /* since esp_end */
-	unsigned refusals; /* so many were noted */
+	struct worker *worker; /* whose loop it is; NULL: it is the first */
+	struct udp *first;     /* that it has joined; NULL: none */
+	struct udp *joined[WORKERS_MAX];
+	unsigned n_joined;
+	struct udp_counters sum; /* with those that joined */
+	bool esp_pending;	 /* since esp_end */
+	unsigned refusals;	 /* so many were noted */
 	struct log_limit refusal_log;
 	mono_time told_since; /* of ICMP messages to the host: so many since then */
 	unsigned told;
@@ -71,6 +79,10 @@ struct udp {
 
 /* ---- udp.c ---- */
 
+/* Without sockets. NULL: out of memory. */
+struct udp *udp_new(struct ev_loop *loop, const struct udp_host *host);
+bool udp_bind_port(int fd, int family, uint16_t port);
+uint64_t udp_overflowed(const struct udp *u);
 /* Of what the socket sends from now on (IPv4): DONT, no DF; DO, DF, and refused where the path is
  * known not to hold it; WANT, in fragments there. WANT alone would not do: the kernel then sets DF
  * on messages that are whole no longer than the path, not on a run that it cuts. */
@@ -80,7 +92,7 @@ void udp_socket_discover(struct udp_socket *s, int how);
 void udp_socket_queues(int fd, int in);
 /* Own addresses of what comes, fragments. */
 bool udp_socket_family(int fd, int family);
-/* Of the socket that will be the next one. */
+/* The next one: takes the descriptor, whose datagrams are read from now on. */
 void udp_socket_add(struct udp *u, int fd, int family, uint16_t port);
 /* DSCP and ECN of what comes, and ICMP errors. */
 void udp_socket_headers(const struct udp_socket *s, bool on);
@@ -92,6 +104,13 @@ void udp_bare_open(struct udp *u);
 void udp_bare_options(struct udp_socket *s);
 /* The ESP packet in what such a socket received; NULL: there is none. */
 uint8_t *udp_bare_packet(int family, uint8_t *data, size_t *len);
+
+/* ---- udp_join.c ---- */
+
+void udp_part(struct udp *first); /* closes what joined */
+void udp_left(struct udp *first); /* the last one that joined is closed */
+bool udp_bind_joined(const struct udp *first, const char *device);
+void udp_sum(struct udp *first); /* the counters, into first->sum */
 
 /* ---- udp_receive.c ---- */
 

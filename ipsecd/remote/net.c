@@ -81,6 +81,27 @@ static int act_bind(struct means *m, const char *device)
 	return gone ? 0 : e;
 }
 
+void far_workers(struct remote *r)
+{
+	struct ipc_workers now;
+	struct span answer;
+
+	if (!far_call(r, IPC_WORKERS, &r->workers, sizeof(r->workers), sizeof(now), &answer))
+		return;
+	memcpy(&now, answer.ptr, sizeof(now));
+	r->means.workers = now.threads;
+	r->means.workers_most = now.most;
+}
+
+static void act_workers(struct means *m, unsigned wanted)
+{
+	struct remote *r = remote_of(m);
+
+	r->workers = (struct ipc_workers){.threads = wanted};
+	r->workers_set = true;
+	far_workers(r);
+}
+
 static int wait_for_plane(struct remote *r, uint32_t verb, const void *body, size_t len)
 {
 	struct far_change *c = r->n_changes < FAR_CHANGES_MAX ? calloc(1, sizeof(*c)) : NULL;
@@ -236,6 +257,7 @@ const struct means_act far_acts = {
 	.send_keepalive = act_send_keepalive,
 	.net_counters = act_net_counters,
 	.bind = act_bind,
+	.workers = act_workers,
 	.route = act_route,
 	.rule = act_rule,
 	.address = act_address,

@@ -80,8 +80,10 @@ struct remote {
 	struct far_child *children; /* utlist */
 	struct table children_by_id;
 	struct far_addr *addrs;
-	struct ipc_device bound; /* of the sockets */
-	bool bind_told;		 /* that: sockets that a plane takes over may have another one */
+	struct ipc_device bound;    /* of the sockets */
+	bool bind_told;		    /* that: sockets that a plane takes over may have another one */
+	struct ipc_workers workers; /* as asked */
+	bool workers_set;
 	struct far_change *changes;
 	unsigned n_changes;
 	bool settled;
@@ -122,6 +124,7 @@ void far_free(struct remote *r);
 /* net.c */
 extern const struct means_act far_acts;
 int far_bind(struct remote *r, bool *gone);
+void far_workers(struct remote *r);
 /* Those that waited; the ones behind a plane's new death go on waiting. */
 void far_changes(struct remote *r);
 int far_address(struct remote *r, const char *device, const struct prefix *p, bool add, bool *gone);

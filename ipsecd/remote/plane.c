@@ -464,11 +464,12 @@ static const char *far_last_error(struct dataplane *d)
 }
 
 /* ESP is the plane's at once, and its time too. */
-static void far_esp_input(struct dataplane *d, const struct endpoint *local,
+static void far_esp_input(struct dataplane *d, unsigned lane, const struct endpoint *local,
 			  const struct endpoint *remote, uint8_t tos, uint8_t *packets, size_t len,
 			  size_t size, mono_time now)
 {
 	(void)d;
+	(void)lane;
 	(void)local;
 	(void)remote;
 	(void)tos;
@@ -478,9 +479,10 @@ static void far_esp_input(struct dataplane *d, const struct endpoint *local,
 	(void)now;
 }
 
-static void far_esp_flush(struct dataplane *d, mono_time now)
+static void far_esp_flush(struct dataplane *d, unsigned lane, mono_time now)
 {
 	(void)d;
+	(void)lane;
 	(void)now;
 }
 

@@ -233,6 +233,8 @@ static void again(struct remote *r, struct changes *changes)
 
 	if (r->bind_told)
 		far_bind(r, &gone);
+	if (r->workers_set) /* before devices are made */
+		far_workers(r);
 	HASH_ITER (hh, r->tunnels, t, next) {
 		again_tunnel(r, t, changes);
 		got_on(r);
@@ -256,7 +258,7 @@ static bool put_all_again(struct remote *r)
 {
 	struct changes changes = {.room = HASH_COUNT(r->tunnels) + r->children_by_id.n};
 
-	if (changes.room == 0 && !r->addrs && !r->changes && !r->bind_told)
+	if (changes.room == 0 && !r->addrs && !r->changes && !r->bind_told && !r->workers_set)
 		return true;
 	changes.list = calloc(changes.room + 1, sizeof(*changes.list));
 	if (!changes.list)

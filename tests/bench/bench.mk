@@ -1,10 +1,10 @@
 # Programs for measuring; not tests, not installed.
-BENCH_TUNNEL_SRC := tests/bench/bench_tunnel.c ipsecd/esp_udp.c $(filter ipsecd/net/udp%,$(NET_SRC)) $(DATAPLANE_SRC) $(CRYPTO_SRC) \
+BENCH_TUNNEL_SRC := tests/bench/bench_tunnel.c ipsecd/esp_udp.c $(filter ipsecd/net/udp%,$(NET_SRC)) $(DATAPLANE_SRC) $(CRYPTO_SRC) $(THREADS_SRC) \
 	ipsecd/model/algorithm.c ipsecd/model/ts.c ipsecd/model/tunnel_config.c lib/addr.c lib/buf.c lib/log.c lib/mono.c lib/private_memory.c \
 	$(NETLINK_SRC)
 
 $(BUILD)/bench/bench_tunnel: $(call objects,$(BENCH_TUNNEL_SRC))
-	$(call link,-lcrypto -lnftnl -lmnl -lev)
+	$(call link,-lcrypto -lnftnl -lmnl -lev $(THREADS_LIBS))
 
 $(BUILD)/bench/bench_segments: $(call objects,tests/bench/bench_segments.c tests/support/packets.c \
 		$(addprefix ipsecd/dataplane/,cut.c coalesce.c checksum.c fq.c inner.c) lib/addr.c lib/buf.c)

@@ -34,14 +34,14 @@ static void take_esp(void *ctx, const struct endpoint *local, const struct endpo
 {
 	struct shell *s = ctx;
 
-	dataplane_userspace.esp_input(s->plane, local, remote, tos, packets, len, size, now);
+	dataplane_userspace.esp_input(s->plane, 0, local, remote, tos, packets, len, size, now);
 }
 
 static void end_esp(void *ctx, mono_time now)
 {
 	struct shell *s = ctx;
 
-	dataplane_userspace.esp_flush(s->plane, now);
+	dataplane_userspace.esp_flush(s->plane, 0, now);
 }
 
 static void ignore_ike(void *ctx, const struct endpoint *local, const struct endpoint *remote,

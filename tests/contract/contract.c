@@ -255,8 +255,8 @@ void input(struct world *w, struct side *to, const struct packet *p)
 
 	assert_non_null(copy);
 	memcpy(copy, p->data, p->len);
-	contract->ops->esp_input(to->plane, &p->to, &p->from, 0, copy, p->len, p->len, w->now);
-	contract->ops->esp_flush(to->plane, w->now);
+	contract->ops->esp_input(to->plane, 0, &p->to, &p->from, 0, copy, p->len, p->len, w->now);
+	contract->ops->esp_flush(to->plane, 0, w->now);
 	free(copy);
 }
 

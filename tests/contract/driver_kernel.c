@@ -93,7 +93,7 @@ static enum dataplane_error tunnel_remove(struct dataplane *d, uint32_t id)
 	return e;
 }
 
-static void esp_input(struct dataplane *d, const struct endpoint *local,
+static void esp_input(struct dataplane *d, unsigned lane, const struct endpoint *local,
 		      const struct endpoint *remote, uint8_t tos, uint8_t *packet, size_t len,
 		      size_t size, mono_time now)
 {
@@ -101,6 +101,7 @@ static void esp_input(struct dataplane *d, const struct endpoint *local,
 
 	assert_int_equal(size, len);
 	(void)tos;
+	(void)lane;
 	(void)now;
 	site_input(x, local, remote, span_of(packet, len));
 	site_pump(x);

@@ -58,19 +58,21 @@ static void far_close(struct dataplane *d)
 	*f = (struct far){0};
 }
 
-static void far_input(struct dataplane *d, const struct endpoint *local,
+static void far_input(struct dataplane *d, unsigned lane, const struct endpoint *local,
 		      const struct endpoint *remote, uint8_t tos, uint8_t *packet, size_t len,
 		      size_t size, mono_time now)
 {
 	(void)tos;
+	(void)lane;
 	assert_int_equal(size, len);
 	plane_child_input(far_of(d)->child, local, remote, span_of(packet, len), now);
 }
 
 /* Done with the packet, in the process itself. */
-static void far_flush(struct dataplane *d, mono_time now)
+static void far_flush(struct dataplane *d, unsigned lane, mono_time now)
 {
 	(void)d;
+	(void)lane;
 	(void)now;
 }
 

@@ -136,8 +136,8 @@ static void read_socket(struct site *x)
 	ssize_t n;
 
 	while ((n = recv(x->udp, buf, sizeof(buf), 0)) >= 0)
-		dataplane_kernel.esp_input(x->plane, &nobody, &nobody, 0, buf, (size_t)n, (size_t)n,
-					   mono_now());
+		dataplane_kernel.esp_input(x->plane, 0, &nobody, &nobody, 0, buf, (size_t)n,
+					   (size_t)n, mono_now());
 }
 
 void site_pump(struct site *x)

@@ -131,8 +131,8 @@ static void on_wire(struct ev_loop *loop, ev_io *w, int revents)
 	}
 	if (len == 0)
 		return;
-	dataplane_userspace.esp_input(w->data, &own, &peer, 0, packets, len, size, mono_now());
-	dataplane_userspace.esp_flush(w->data, mono_now());
+	dataplane_userspace.esp_input(w->data, 0, &own, &peer, 0, packets, len, size, mono_now());
+	dataplane_userspace.esp_flush(w->data, 0, mono_now());
 }
 
 static void claim(struct dataplane *d)

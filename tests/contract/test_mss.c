@@ -62,7 +62,7 @@ static void open_device(struct tun *t, const char *name, const char *net4, const
 	struct netlink *nl = kernel_netlink();
 	const char *const nets[] = {net4, net6};
 
-	assert_int_equal(tun_open(t, nl, name), 0);
+	assert_int_equal(tun_open(t, nl, name, false), 0);
 	device_sysctl_set("ipv6", name, "disable_ipv6", "0");
 	device_sysctl_set("ipv4", name, "rp_filter", "0");
 	assert_int_equal(netlink_link_set_up(nl, t->ifindex, true), 0);
@@ -153,7 +153,7 @@ static uint16_t received_mss(const struct tun *t, bool ipv6)
 
 		if (poll(&fd, 1, 10000) != 1)
 			fail_msg("nothing was forwarded to %s", t->name);
-		len = tun_read(t, read, sizeof(read)) - (int)tun_head(t);
+		len = tun_read(t->fd, read, sizeof(read)) - (int)tun_head(t);
 		if (len == (int)(head + TCP) && p[ipv6 ? 6 : 9] == IPPROTO_TCP)
 			return be16_get(p + head + 22);
 	}

@@ -1,9 +1,10 @@
 # Instructions of a handshake and of packets (tests/count/run).
 COUNT_SRC := tests/count/count.c $(DATAPLANE_SRC) $(IKE_SRC) $(WIRE_SRC) $(CRYPTO_SRC) \
-	$(MODEL_SRC) lib/addr.c lib/buf.c lib/log.c lib/mono.c lib/table.c lib/words.c lib/private_memory.c $(NETLINK_SRC)
+	$(MODEL_SRC) lib/addr.c lib/buf.c lib/log.c lib/mono.c lib/table.c lib/words.c lib/private_memory.c \
+	$(THREADS_SRC) $(NETLINK_SRC)
 
 $(BUILD)/tests/count: $(call objects,$(COUNT_SRC))
-	$(call link,-lcrypto -lnftnl -lmnl -lev -lpthread)
+	$(call link,-lcrypto -lnftnl -lmnl -lev -lpthread $(THREADS_LIBS))
 
 -include $(OBJ)/tests/count/count.d
 

@@ -41,7 +41,7 @@ static void see_child(void *ctx, struct area_slot *s)
 	if (c.local_ts.n > TS_LIST_MAX || c.in.encr_len > sizeof(c.in.encr))
 		abort();
 	replay_resume(&area_child_live(s)->replay, c.replay_window, false);
-	replay_commit(&area_child_live(s)->replay, sa_live_next(area_child_live(s)));
+	replay_commit(&area_child_live(s)->replay, sa_live_next(area_child_live(s), UINT32_MAX));
 	if (c.id & 1)
 		area_slot_free(s);
 }

@@ -107,8 +107,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memcpy(copy, packet.ptr, packet.len);
 	if (early)
 		ops->ike_passed(d, &c.remote, 1);
-	ops->esp_input(d, &c.local, &c.remote, 0, copy, packet.len, packet.len, 1);
-	ops->esp_flush(d, 1);
+	ops->esp_input(d, 0, &c.local, &c.remote, 0, copy, packet.len, packet.len, 1);
+	ops->esp_flush(d, 0, 1);
 	free(copy);
 	if (early && ops->child_install(d, &c))
 		abort();

@@ -148,6 +148,8 @@ void settings_dump(const struct settings *s, FILE *out)
 		fprintf(out, " metrics=%s", endpoint_format_url(&s->metrics, text));
 	if (s->keep_on_stop)
 		fprintf(out, " keep=%us", s->keep_on_stop);
+	if (s->workers != 1)
+		fprintf(out, " workers=%u", s->workers);
 	fputs("\n", out);
 }
 

@@ -70,8 +70,8 @@ static void inside_input(struct inside *x, const struct ipc_message *m)
 
 	memcpy(&head, m->body.ptr, sizeof(head));
 	memcpy(packet, m->body.ptr + sizeof(head), len);
-	x->ops->esp_input(x->plane, &head.local, &head.remote, 0, packet, len, len, head.now);
-	x->ops->esp_flush(x->plane, head.now);
+	x->ops->esp_input(x->plane, 0, &head.local, &head.remote, 0, packet, len, len, head.now);
+	x->ops->esp_flush(x->plane, 0, head.now);
 	free(packet);
 }
 

@@ -428,6 +428,7 @@ static void test_settings(void **state)
 	snprintf(s.install_virtual_ip_on, sizeof(s.install_virtual_ip_on), "lo");
 	snprintf(s.bind_device, sizeof(s.bind_device), "vrf-outside");
 	s.keep_on_stop = 30;
+	s.workers = 4;
 	s.quick_crash_detection = false;
 	assert_true(endpoint_parse("[::1]:9433", &s.metrics));
 	assert_int_equal(settings_encode(&s, &b).error, CODEC_OK);
@@ -439,6 +440,7 @@ static void test_settings(void **state)
 	assert_string_equal(copy.install_virtual_ip_on, "lo");
 	assert_string_equal(copy.bind_device, "vrf-outside");
 	assert_int_equal(copy.keep_on_stop, 30);
+	assert_int_equal(copy.workers, 4);
 	assert_false(copy.quick_crash_detection);
 	assert_true(endpoint_equal(&s.metrics, &copy.metrics));
 	for (size_t n = 0; n < bytes.len; n++)

@@ -334,9 +334,9 @@ static void resources_first(void **state)
 
 	for (uint64_t id = 1; id <= 4; id++)
 		install(t, id, false);
-	set_resource(t, 2, LANE_RESOURCE);
-	set_resource(t, 3, LANE_RESOURCE + 1);
-	set_resource(t, 4, LANE_RESOURCE);
+	set_resource(t, 2, lane_resource(&t->f.lane));
+	set_resource(t, 3, lane_resource(&t->f.lane) + 1);
+	set_resource(t, 4, lane_resource(&t->f.lane));
 	transmit(t, 1);
 	assert_int_equal(sadb_by_id(&t->f.sadb, 4)->live->stats.packets_out, 1); /* the newest */
 	forward_child_remove(&t->f, 4);

@@ -158,13 +158,18 @@ static void give_super(uint16_t port, size_t payload, unsigned n, mono_time now)
 	forward_output(&here.f.lane, &here.tunnel, &p, now);
 }
 
-static void come_to(struct end *e, unsigned from, unsigned to, mono_time now)
+static void come_by(struct lane *l, unsigned from, unsigned to, mono_time now)
 {
 	const struct endpoint peer = {.addr.family = AF_INET, .port = 4500};
 
 	for (unsigned i = from; i < to; i++)
-		forward_input(&e->f.lane, &peer, &peer, 3 /* CE */, wire.bytes[i], wire.len[i],
-			      wire.len[i], now);
+		forward_input(l, &peer, &peer, 3 /* CE */, wire.bytes[i], wire.len[i], wire.len[i],
+			      now);
+}
+
+static void come_to(struct end *e, unsigned from, unsigned to, mono_time now)
+{
+	come_by(&e->f.lane, from, to, now);
 	forward_flush(&e->f.lane, now);
 }
 
@@ -317,6 +322,53 @@ static void test_waits_for_lost_ones(void **state)
 	end();
 }
 
+static unsigned woken;
+
+static void wake(struct forward *f)
+{
+	assert_ptr_equal(f, &there.f);
+	woken++;
+}
+
+/* What another lane waits for comes to the clock of the first one, and what is older is delivered
+ * before that. */
+static void test_another_lane_waits(void **state)
+{
+	struct lane second = {.forward = NULL};
+
+	(void)state;
+	woken = 0;
+	begin((struct aggfrag_params){.drop_time = 20000});
+	forward_lane_init(&there.f, &second, 1, take_sent, NULL);
+	there.f.lane.shared = true;
+	there.f.threads.wake = wake;
+	there.tunnel.may_join = COALESCE_UDP; /* so that they wait for more */
+	for (uint16_t port = 1; port < 6; port++) {
+		give(port, 10, 1);
+		forward_flush(&here.f.lane, 1);
+	}
+	come_by(&second, 0, 1, MONO_S);
+	assert_int_equal(delivered, 0);
+	come_by(&second, 2, 4, MONO_S);
+	assert_int_equal(delivered, 1);
+	assert_int_equal(woken, 0);
+	forward_flush(&second, MONO_S);
+	assert_int_equal(woken, 1);
+	assert_int_equal(there.f.lane.aggfrag_due, MONO_NEVER);
+	forward_report(&there.f, MONO_S);
+	assert_int_equal(there.f.lane.aggfrag_due, MONO_S + 20 * MONO_MS);
+	come_by(&second, 4, 5, MONO_S + MONO_MS); /* it waits for the same one */
+	forward_flush(&second, MONO_S + MONO_MS);
+	assert_int_equal(woken, 1);
+	forward_aggfrag_run(&there.f.lane, MONO_S + 20 * MONO_MS);
+	assert_int_equal(delivered, 4);
+	for (unsigned i = 1; i < delivered; i++)
+		assert_int_equal(ports[i], i + 2);
+	assert_int_equal(there.f.lane.drops[AGGFRAG_GAPS] + second.drops[AGGFRAG_GAPS], 1);
+	forward_lane_release(&second);
+	end();
+}
+
 /* ---- with one ---- */
 
 static const struct aggfrag_params steady = {
@@ -431,6 +483,7 @@ int main(void)
 		cmocka_unit_test(test_rekey_under_rate),
 		cmocka_unit_test(test_rekey_of_an_idle_one),
 		cmocka_unit_test(test_begins_anew),
+		cmocka_unit_test(test_another_lane_waits),
 	};
 
 	return cmocka_run_group_tests_name("forward_aggfrag", tests, NULL, NULL);

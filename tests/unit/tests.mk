@@ -9,7 +9,7 @@ TEST_test_conn_digest := tests/unit/test_conn_digest.c $(MODEL_SRC) lib/addr.c l
 TEST_test_proposal := tests/unit/test_proposal.c ipsecd/model/proposal.c ipsecd/model/proposal_words.c \
 	ipsecd/model/algorithm.c
 # A plane that does ESP itself, without devices.
-FORWARD_SRC := $(addprefix ipsecd/dataplane/,forward.c forward_out.c forward_in.c forward_child.c forward_restore.c \
+FORWARD_SRC := $(addprefix ipsecd/dataplane/,forward.c forward_lane.c forward_out.c forward_in.c forward_child.c forward_restore.c \
 	forward_aggfrag.c aggfrag_pack.c aggfrag_open.c aggfrag_rate.c \
 	batch.c match.c held.c cut.c coalesce.c checksum.c area.c area_slot.c sadb.c esp.c replay.c inner.c outer.c mtu.c counters.c)
 TEST_test_tunnel := tests/unit/test_tunnel.c ipsecd/tunnel.c ipsecd/tunnel_ahead.c ipsecd/tunnel_device.c ipsecd/dataplane/fake.c \
@@ -58,6 +58,9 @@ LIBS_test_xfrm_event := -lmnl
 TEST_test_load_conn := tests/unit/test_load_conn.c $(addprefix ipsecd/control/,load_conn.c load_child.c load_values.c load_device.c load_iptfs.c) $(MODEL_SRC) lib/vici_codec.c lib/buf.c lib/addr.c lib/words.c
 TEST_test_forward := tests/unit/test_forward.c tests/support/crypto_null.c $(FORWARD_SRC) ipsecd/model/algorithm.c ipsecd/model/ts.c lib/addr.c lib/buf.c lib/log.c
 TEST_test_forward_aggfrag := tests/unit/test_forward_aggfrag.c tests/support/packets.c tests/support/crypto_null.c $(FORWARD_SRC) ipsecd/model/algorithm.c ipsecd/model/ts.c lib/addr.c lib/buf.c lib/log.c
+TEST_test_lanes := tests/unit/test_lanes.c tests/support/crypto_null.c $(FORWARD_SRC) $(THREADS_SRC) ipsecd/model/algorithm.c ipsecd/model/ts.c \
+	lib/addr.c lib/buf.c lib/log.c
+LIBS_test_lanes := -lev $(THREADS_LIBS)
 TEST_test_forward_super := tests/unit/test_forward_super.c tests/support/packets.c tests/support/crypto_null.c $(FORWARD_SRC) ipsecd/model/algorithm.c ipsecd/model/ts.c lib/addr.c lib/buf.c lib/log.c
 TEST_test_config := tests/unit/test_config.c tests/support/conn_dump.c $(CONFIG_SRC) $(MODEL_SRC) \
 	lib/addr.c lib/buf.c lib/words.c
@@ -151,7 +154,7 @@ TEST_test_conn_codec := tests/unit/test_conn_codec.c tests/support/conn_dump.c $
 TEST_test_helper := tests/unit/test_helper.c $(addprefix ipsecd/,helper_role.c helper_load.c helper_client.c vault.c approve.c \
 	loaded.c reload.c script.c script_desk.c role.c) $(filter ipsecd/sandbox%,$(SHELL_SRC)) $(filter ipsecd/net/%,$(NET_SRC)) $(IPC_SRC) $(STATE_SRC) \
 	$(CONFIG_SRC) $(IKE_SRC) $(WIRE_SRC) $(MODEL_SRC) $(CODEC_SRC) $(CRYPTO_SRC) $(LIB_SRC)
-LIBS_test_helper := -lcrypto -lmnl -lev -lcares -lmicrohttpd -lsystemd -lseccomp -lcap-ng
+LIBS_test_helper := -lcrypto -lmnl -lev $(THREADS_LIBS) -lcares -lmicrohttpd -lsystemd -lseccomp -lcap-ng
 TEST_test_ipc_link := tests/unit/test_ipc_link.c ipsecd/ipc/link.c lib/mono.c
 LIBS_test_ipc_link := -lev -lpthread
 TEST_test_ipc_check := tests/unit/test_ipc_check.c tests/support/ipc_samples.c ipsecd/ipc/check.c \
