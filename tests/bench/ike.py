@@ -150,7 +150,7 @@ class ManyPeers(Ipsecd):
 
     def memory(self, role):
         """KiB that are its alone, those that it shares with who comes after it among them."""
-        pid = self.roles()[role]
+        pid = self.role(role)
         return rigs.memory(pid, "RssAnon") + rigs.memory(pid, "RssShmem")
 
 

@@ -173,7 +173,7 @@ class Ours(Peers):
 
     def planes(self):
         """The process that carries packets, of each gateway."""
-        return [peer.roles()["plane"] for peer in self.peers]
+        return [peer.role("plane") for peer in self.peers]
 
 
 class OursBare(Ours):
@@ -185,6 +185,19 @@ class OursBare(Ours):
     def start(self):
         self.ends = [change(end, extra=("encapsulation=no",)) for end in self.ends]
         super().start()
+
+
+class OursWorkers(Ours):
+    """The same with two threads for packets: only where it is asked for."""
+
+    name, label = "ipsecd_workers", "ipsecd, 2 workers"
+    by_default = False
+
+    @staticmethod
+    def make(space, folder):
+        peer = quiet_ipsecd(space, folder)
+        peer.setup = "workers=2"
+        return peer
 
 
 class StrongSwan(Peers):
@@ -252,7 +265,7 @@ class WireGuardNew(WireGuard):
     binary = os.environ.get("WIREGUARD_GO_NEW", "")
 
 
-RIGS = [Veth, Ours, OursBare, BareOffload, BareOne, StrongSwan, OpenVpn, WireGuard]
+RIGS = [Veth, Ours, OursBare, OursWorkers, BareOffload, BareOne, StrongSwan, OpenVpn, WireGuard]
 if WireGuardNew.binary:
     RIGS.append(WireGuardNew)
 

@@ -58,7 +58,7 @@ def reload_secret(pair, name):
     check("AUTHENTICATION_FAILED" in pair.ours.try_initiate(name), "another secret at our end")
     pair.theirs.load([theirs if t.name == name else t for _, t in pair.tunnels])
     with pair.up(name, pair.ours):
-        check_equal(memory_has(pair.ours.roles()["ike"], [ours.secret]), set(), "secrets in ike")
+        check_equal(memory_has(pair.ours.role("ike"), [ours.secret]), set(), "secrets in ike")
     with open(pair.ours.path("ipsec.conf"), encoding="utf-8") as file:
         good = file.read()
     mark = pair.ours.log_mark()
@@ -139,7 +139,7 @@ def foreign_script(pair, name):
     pair.ours.initiate(name)
     line = pair.ours.wait_log("is not run", mark)
     check("'/tmp/evil'" in line and "/etc/swanctl" in line, line)
-    check_equal(memory_has(pair.ours.roles()["ike"], [end.secret]), set(), "secrets in ike")
+    check_equal(memory_has(pair.ours.role("ike"), [end.secret]), set(), "secrets in ike")
     pair.theirs.terminate(name)
     pair.both_down(name)
 

@@ -59,7 +59,7 @@ def unnoticed(pair, but=()):
         reconnect(ours)
         until("all processes", lambda: len(ours.roles()) == 3)
         for role, pid in pids.items():
-            check(role in but or ours.roles()[role] == pid, f"{role} is another one")
+            check(role in but or ours.role(role) == pid, f"{role} is another one")
         for role in but:
             kill_role(ours, role)
         reconnect(ours)
@@ -281,7 +281,7 @@ def broken_words(pair):
             ("helper", b"x" * 40, 0, "the link to ike is closed: it sent what is no message"),
             ("supervisor", b"x" * 40, 0, "ike: its link is broken: it sent what is no message")):
         with unnoticed(pair, ("ike",)):
-            mark, old = ours.log_mark(), ours.roles()["ike"]
+            mark, old = ours.log_mark(), ours.role("ike")
             fd = links_of_ike(ours)[to]
             with suppress(Ended), Owner(ours, "ike").owned() as owned:  # the supervisor is quick
                 owned.send(fd, data, [0] * n_fds)
@@ -365,7 +365,7 @@ def keys_of_ike(pair):
 
 
 def keys_of_plane(pair):
-    names = owner.descriptors(pair.ours.roles()["plane"]).values()
+    names = owner.descriptors(pair.ours.role("plane")).values()
     check(not [n for n in names if "vault" in n or "engine" in n], f"descriptors of plane: {sorted(names)}")
 
 
@@ -378,7 +378,7 @@ def calls_of_plane(pair):
     plane = Owner(ours, "plane")
     refused = [(f"read {path}", "openat", (HERE, text(path), os.O_RDONLY, 0), errno.EACCES, None)
                for path in ("/etc/shadow", "/etc/passwd", ours.path("ipsec.secrets"), "/",
-                            f"/proc/{ours.roles()['ike']}/mem", f"/proc/{ours.daemon.child.pid}/environ")]
+                            f"/proc/{ours.role('ike')}/mem", f"/proc/{ours.daemon.child.pid}/environ")]
     refused.append(("a setting that is not the network's", "openat",
                     (HERE, text("/proc/sys/kernel/core_pattern"), os.O_WRONLY, 0), errno.EACCES, None))
     # With workers= it has threads, which the C library then makes by clone.

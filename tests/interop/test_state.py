@@ -194,7 +194,7 @@ pools {
 
 def kill_ike(pair):
     place = pair.ours.log_mark()
-    os.kill(pair.ours.roles()["ike"], signal.SIGKILL)
+    os.kill(pair.ours.role("ike"), signal.SIGKILL)
     pair.ours.wait_log(GOING_ON, place)
     pair.ours.connect()
 

@@ -4,7 +4,6 @@ no IV is used twice, processes are killed and replaced as with one, and who has 
 with who has two. The same where they put their packets into the same payloads (iptfs=)."""
 import os
 import select
-import signal
 import socket
 import struct
 import sys
@@ -16,7 +15,7 @@ from tests.support.killing import SPLIT, Ivs, reconnect  # noqa: E402
 from tests.support.pair import OursWithOurs, Pair, one_of_each  # noqa: E402
 from tests.support.poll import until  # noqa: E402
 from tests.support.rekeying import child_spis, rekey_child, rekey_ike, settled  # noqa: E402
-from tests.support.replacing import NAME, all_roles, survives, takeover, upgrade  # noqa: E402
+from tests.support.replacing import NAME, kill_role, survives, takeover, upgrade  # noqa: E402
 from tests.support.suite import Suite, check, check_equal  # noqa: E402
 from tests.support.tunnel import tunnel  # noqa: E402
 
@@ -39,7 +38,7 @@ def come_up(pair):
 
 
 def threads(peer):
-    return len(os.listdir(f"/proc/{peer.roles()['plane']}/task"))
+    return len(os.listdir(f"/proc/{peer.role('plane')}/task"))
 
 
 def has_two(pair):
@@ -193,11 +192,8 @@ def one_for_each(pair):
 # ---- the rest of life ----
 
 def killed(pair, times=3):
-
     for _ in range(times):
-        old = pair.ours.roles()["plane"]
-        os.kill(old, signal.SIGKILL)
-        until("a new plane", lambda: all_roles(pair.ours) and pair.ours.roles()["plane"] != old)
+        kill_role(pair.ours, "plane")
         reconnect(pair.ours)
         one_of_each(pair.ours, NAME)
         until("its threads", lambda: threads(pair.ours) >= 2)

@@ -66,6 +66,10 @@ class Ipsecd(Peer):
         return {text.removeprefix(TITLE): pid for text, pid in titles.items()
                 if text.startswith(TITLE)}
 
+    def role(self, name):
+        """The process of this role, once it is there."""
+        return until(f"the {name}", lambda: self.roles().get(name))
+
     def start(self, ends=()):
         self.write_ends(ends)
         self._launch()

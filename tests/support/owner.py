@@ -131,7 +131,7 @@ class Owner:
         self.refusals = 0
 
     def pid(self):
-        return self.peer.roles()[self.word]
+        return self.peer.role(self.word)
 
     def owned(self):
         return Owned(self.pid())

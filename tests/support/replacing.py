@@ -24,7 +24,7 @@ def all_roles(peer):
 
 def kill_role(peer, role):
     """kill -9; another process has taken its place when this returns. The number of the one before."""
-    old = until(f"the {role} of before", lambda: peer.roles().get(role))
+    old = peer.role(role)
     os.kill(old, signal.SIGKILL)
     until(f"another {role}", lambda: all_roles(peer) and peer.roles().get(role, old) != old)
     return old
