@@ -40,8 +40,9 @@ struct means_act {
 	/* The sockets, to a device or VRF (udp_bind): 0 or -errno. */
 	int (*bind)(struct means *m, const char *device);
 	/* So many threads are to carry packets (0: as many as there can be): sets means.workers
-	 * to how many there are. */
-	void (*workers)(struct means *m, unsigned wanted);
+	 * to how many there are. false: not known, whoever has them is away; the next one gets it.
+	 */
+	bool (*workers)(struct means *m, unsigned wanted);
 	/* 0 or -errno, as netlink_route_add and the others. A route's nexthops, MTU and
 	 * `exclusive` are not looked at. */
 	int (*route)(struct means *m, const struct netlink_route *r, bool add);

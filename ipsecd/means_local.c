@@ -115,10 +115,11 @@ static int act_bind(struct means *m, const char *device)
 }
 
 /* The thread that does packets here does everything. */
-static void act_workers(struct means *m, unsigned wanted)
+static bool act_workers(struct means *m, unsigned wanted)
 {
 	(void)wanted;
 	m->workers = m->workers_most = m->ops->add_worker ? 1 : 0;
+	return true;
 }
 
 static int act_route(struct means *m, const struct netlink_route *r, bool add)

@@ -40,14 +40,20 @@ static void bind_to(struct daemon *d)
 	if (ok && d->bind_failed)
 		log_to(d->log, LOG_LEVEL_NOTICE, "net", d->bind_device,
 		       "the sockets are bound to it");
-	if (!ok) {
+	if (e == -EBUSY) {
+		if (!d->bind_failed)
+			log_to(d->log, LOG_LEVEL_ERROR, "net", d->bind_device,
+			       "bind-device: several threads carry packets (workers), whose "
+			       "sockets "
+			       "can't be bound anew: not in force until ipsecd is started anew");
+	} else if (!ok) {
 		if (!d->bind_failed)
 			log_to(d->log, LOG_LEVEL_ERROR, "net", d->bind_device,
 			       "bind-device: %s; no packet leaves or comes in until it is there",
 			       strerror(-e));
 		d->means->act->bind(d->means, NOWHERE);
 	}
-	d->bind_failed = !ok;
+	d->bind_failed = e == -EBUSY || !ok;
 }
 
 void network_bind(struct daemon *d, const char *device)
@@ -66,11 +72,19 @@ void network_bind(struct daemon *d, const char *device)
 void network_workers(struct daemon *d, unsigned wanted)
 {
 	struct means *m = d->means;
+	bool bound = d->bind_device[0] && wanted != 1;
 	unsigned most, n;
 
-	m->act->workers(m, wanted);
+	if (bound)
+		wanted = 1;
+	if (!m->act->workers(m, wanted))
+		return;
 	n = m->workers;
 	most = m->workers_most;
+	if (bound)
+		log_to(d->log, LOG_LEVEL_WARN, "cfg", "",
+		       "workers has no effect with bind-device: a socket that is bound to a device "
+		       "shares its port no more");
 	if (wanted <= 1 && n <= 1)
 		return;
 	if (n == 0)
@@ -85,9 +99,10 @@ void network_workers(struct daemon *d, unsigned wanted)
 		       wanted, most, n);
 	else if ((wanted ? wanted : most) != n)
 		log_to(d->log, LOG_LEVEL_WARN, "cfg", "",
-		       "workers=%u: %u threads carry packets until ipsecd is started anew; a "
-		       "reload does not end any",
-		       wanted ? wanted : most, n);
+		       "workers=%u: %u threads carry packets until ipsecd is started anew%s",
+		       wanted ? wanted : most, n,
+		       n > wanted && wanted ? "; a reload does not end any"
+					    : "; why is logged above");
 }
 
 /* No attempt waits for the end of its pause when the machine has an address or a cable more. */

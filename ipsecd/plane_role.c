@@ -113,7 +113,7 @@ static unsigned set_workers(void *ctx, unsigned wanted, unsigned *most)
 	struct plane_process *p = ctx;
 	unsigned n = plane_workers_set(p->workers, wanted);
 
-	*most = n ? plane_workers_most() : 0;
+	*most = n ? plane_workers_most(p->workers) : 0;
 	return n;
 }
 
@@ -412,6 +412,7 @@ static void close_all(struct plane_process *p)
 	area_map_close(&p->area);
 	udp_close(p->udp);
 	plane_workers_free(p->workers);
+	p->workers = NULL;
 	plane_server_free(p->server);
 	netlink_close(p->netlink);
 }
@@ -432,6 +433,10 @@ int plane_run(const struct options *options)
 		.options = options, .loop = ev_default_loop(0), .guard = -1, .early_link = -1};
 	const struct role_host host = {.start = start, .link = on_link, .stop = on_stop, .ctx = &p};
 
+	int status;
+
 	p.role = p.loop ? role_begin(options, p.loop) : NULL;
-	return p.role ? role_run(p.role, &host) : 1;
+	status = p.role ? role_run(p.role, &host) : 1;
+	plane_workers_halt(p.workers); /* libraries clean up at exit what they use */
+	return status;
 }

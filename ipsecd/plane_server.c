@@ -402,23 +402,21 @@ static void on_address(struct plane_server *s, const struct ipc_message *m)
 static void on_bind(struct plane_server *s, const struct ipc_message *m)
 {
 	struct ipc_device q;
-	struct ipc_done d;
-	bool ok;
+	struct ipc_done d = {0};
 
 	memcpy(&q, m->body.ptr, sizeof(q));
-	ok = !s->udp || udp_bind(s->udp, q.device);
-	d = done_of(ok ? 0 : -errno, strerror(errno));
+	if (s->udp && !udp_bind(s->udp, q.device))
+		d = done_of(-errno, strerror(errno));
 	answer(s, m, &d, sizeof(d));
 }
 
 static void on_workers(struct plane_server *s, const struct ipc_message *m)
 {
 	struct ipc_workers w;
-	unsigned most = 0;
 
 	memcpy(&w, m->body.ptr, sizeof(w));
-	w.threads = s->host.workers ? s->host.workers(s->host.ctx, w.threads, &most) : 0;
-	w.most = most;
+	w.most = 0;
+	w.threads = s->host.workers ? s->host.workers(s->host.ctx, w.threads, &w.most) : 0;
 	answer(s, m, &w, sizeof(w));
 }
 

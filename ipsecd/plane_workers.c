@@ -5,6 +5,7 @@
 #include "lib/worker.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -34,7 +35,8 @@ struct hand {
 struct plane_workers {
 	struct plane_workers_host host;
 	struct mailbox *mail;
-	unsigned n; /* threads, with the main one */
+	unsigned n;    /* threads, with the main one */
+	unsigned most; /* as the processors were before the sandbox, which hides them */
 	struct hand hands[WORKERS_MAX];
 	int spare[WORKERS_MAX][UDP_SPARE]; /* sockets */
 };
@@ -124,24 +126,34 @@ static void take_mail(void *ctx, unsigned kind, struct span body)
 
 /* ---- starting ---- */
 
-unsigned plane_workers_most(void)
+/* Those that we may run on. */
+static unsigned processors(void)
 {
-	long n = sysconf(_SC_NPROCESSORS_ONLN);
+	cpu_set_t set;
+	int n;
 
+	if (sched_getaffinity(0, sizeof(set), &set) < 0) /* there are more than it holds */
+		return WORKERS_MAX;
+	n = CPU_COUNT(&set);
 	return n < 1 ? 1 : n > WORKERS_MAX ? WORKERS_MAX : (unsigned)n;
+}
+
+unsigned plane_workers_most(const struct plane_workers *p)
+{
+	return p->most;
 }
 
 struct plane_workers *plane_workers_new(void)
 {
 	struct plane_workers *p = calloc(1, sizeof(*p));
-	unsigned most = plane_workers_most();
 
 	if (!p)
 		return NULL;
 	p->n = 1;
+	p->most = processors();
 	for (unsigned i = 0; i < WORKERS_MAX; i++)
 		memset(p->spare[i], 0xff, sizeof(p->spare[i])); /* -1 */
-	for (unsigned i = 1; i < most; i++)
+	for (unsigned i = 1; i < p->most; i++)
 		udp_spare(p->spare[i]);
 	return p;
 }
@@ -216,12 +228,10 @@ static void start(struct plane_workers *p, unsigned wanted)
 
 unsigned plane_workers_set(struct plane_workers *p, unsigned wanted)
 {
-	unsigned most = plane_workers_most();
-
 	if (!p || !p->host.ops || !p->host.ops->add_worker)
 		return 0;
-	if (wanted == 0 || wanted > most)
-		wanted = most;
+	if (wanted == 0 || wanted > p->most)
+		wanted = p->most;
 	if (p->n == 1 && wanted > 1 && !p->mail)
 		start(p, wanted);
 	return p->n;

@@ -33,7 +33,7 @@ void plane_workers_use(struct plane_workers *p, const struct plane_workers_host 
  * until the process ends. p NULL allowed. */
 unsigned plane_workers_set(struct plane_workers *p, unsigned wanted);
 /* How many there can be here. */
-unsigned plane_workers_most(void);
+unsigned plane_workers_most(const struct plane_workers *p);
 /* They stand still: the plane and the sockets may be closed. NULL allowed. */
 void plane_workers_halt(struct plane_workers *p);
 /* Once these are closed. */

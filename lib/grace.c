@@ -144,6 +144,7 @@ struct grace *grace_new(struct ev_loop *loop)
 	ev_async_start(loop, &g->due);
 	ev_unref(loop); /* it keeps no loop running */
 	grace_reader_begins();
+	urcu_qsbr_get_default_call_rcu_data(); /* its thread: it ends the process without one */
 	return g;
 }
 

@@ -71,6 +71,7 @@ struct dataplane {
 	mono_time clock_at; /* as it is set */
 	struct userspace_lane first, *lanes[WORKERS_MAX];
 	unsigned n_lanes;
+	bool queues_short; /* was said */
 	/* With other lanes: what they no longer see, what they pass on, and that they noted
 	 * something. */
 	struct grace *grace;

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define PASSED_MOST ((size_t)1 << 20) /* bytes: what may be held, and its heads */
@@ -123,12 +124,26 @@ static void read_queue(struct tunnel_queue *q, struct tunnel *t, struct userspac
 	ev_io_start(l->loop, &q->readable);
 }
 
+/* Half of the descriptors are left to devices that are still to come, each of which needs one: the
+ * lowest that is free is what a new one gets. */
+static int queue_of(struct tunnel *t)
+{
+	struct dataplane *d = t->plane;
+	struct rlimit limit;
+	int fd = tun_queue(&t->tun, d->netlink);
+
+	if (fd < 0 || getrlimit(RLIMIT_NOFILE, &limit) < 0 || (rlim_t)fd < limit.rlim_cur / 2)
+		return fd;
+	close(fd);
+	return -EMFILE;
+}
+
 /* The lane stands still. A device that can't have one more does with those that it has. */
 static void add_queue(struct tunnel *t, struct userspace_lane *l)
 {
 	struct dataplane *d = t->plane;
 	struct tunnel_queue *q = calloc(1, sizeof(*q));
-	int fd = q ? tun_queue(&t->tun, d->netlink) : -ENOMEM;
+	int fd = q ? queue_of(t) : -ENOMEM;
 
 	if (fd >= 0) {
 		read_queue(q, t, l, fd);
@@ -137,9 +152,11 @@ static void add_queue(struct tunnel *t, struct userspace_lane *l)
 		return;
 	}
 	free(q);
-	log_to(d->forward.host.log, LOG_LEVEL_WARN, "knl", t->config.name,
-	       "no queue for worker %u: %s; the others have its packets", l->lane->number,
-	       strerror(-fd));
+	if (!d->queues_short || fd != -EMFILE)
+		log_to(d->forward.host.log, LOG_LEVEL_WARN, "knl", t->config.name,
+		       "no queue for worker %u: %s; the others have its packets%s", l->lane->number,
+		       strerror(-fd), fd == -EMFILE ? ", and those of further devices" : "");
+	d->queues_short |= fd == -EMFILE;
 }
 
 static void write_apart(struct tunnel *t)

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <linux/sock_diag.h>
 #include <netinet/udp.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -188,13 +189,27 @@ struct udp *udp_open(struct ev_loop *loop, const struct udp_host *host, char *wh
 	return u;
 }
 
+bool udp_socket_bound(int fd, const char *device)
+{
+	char now[IF_NAMESIZE] = "";
+	socklen_t len = sizeof(now);
+
+	return getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, now, &len) == 0 &&
+	       strncmp(now, device, sizeof(now)) == 0;
+}
+
 bool udp_bind(struct udp *u, const char *device)
 {
-	bool ok = udp_bind_joined(u, device);
-	int error = errno;
+	bool ok = true;
+	int error = 0;
 
+	if (u->n_joined && !udp_socket_bound(u->sockets[0].fd, device)) {
+		errno = EBUSY;
+		return false;
+	}
 	for (unsigned i = 0; i < u->n_sockets; i++) {
-		if (setsockopt(u->sockets[i].fd, SOL_SOCKET, SO_BINDTODEVICE, device,
+		if (udp_socket_bound(u->sockets[i].fd, device) ||
+		    setsockopt(u->sockets[i].fd, SOL_SOCKET, SO_BINDTODEVICE, device,
 			       (socklen_t)strlen(device)) == 0)
 			continue;
 		ok = false;

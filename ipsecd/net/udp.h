@@ -76,23 +76,23 @@ struct udp_run {
  * IPv6 here) is not an error. */
 struct udp *udp_open(struct ev_loop *loop, const struct udp_host *host, char *why, size_t size);
 void udp_close(struct udp *u);
-#define UDP_SPARE 4 /* UDP and raw, of both families */
+#define UDP_SPARE 2 /* of both families */
 
 /* A socket beside each of the NAT-T port's, for a worker (lib/worker.h) that does ESP too: of all
  * ESP that comes it gets what has an SPI whose lowest byte, modulo the number of sockets there are
  * for a family, is its number: the first is 0. IKE and bare ESP come to the first one, but for a
  * moment in which sockets come or go. `spare`: descriptors of udp_spare, taken. The host's
- * functions are called by the worker. It is closed with `first`, or before it the last one first.
- * NULL: errno and `why`. */
+ * functions are called by the worker. Not where they are bound to a device. It is closed with
+ * `first`, or before it the last one first. NULL: errno and `why`. */
 struct udp *udp_join(struct udp *first, struct worker *worker, const struct udp_host *host,
 		     int spare[UDP_SPARE], char *why, size_t size);
 /* Sockets that are not bound to anything yet: the kernel lets only sockets of one user share a
- * port, and who opens them now may be another one later. -1 where there is no such family, or (raw
- * ones) no privilege. */
+ * port, and who opens them now may be another one later. -1 where there is no such family. */
 void udp_spare(int spare[UDP_SPARE]);
 /* All packets go out of this device and come in by it, or by a device in it where it is a VRF;
  * "": by any of the default VRF. false: errno of a socket that refused; others may be bound. A
- * device that is made anew is another one. With those that joined. */
+ * device that is made anew is another one. EBUSY: others have joined, and the kernel takes a socket
+ * that is bound anew out of those that share a port. */
 bool udp_bind(struct udp *u, const char *device);
 
 /* Sends from local to remote; on the NAT-T port the marker is put before it. */

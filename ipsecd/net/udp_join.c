@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <linux/filter.h>
-#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -40,21 +39,7 @@ static bool set(int fd, int level, int option, int value)
 void udp_spare(int spare[UDP_SPARE])
 {
 	for (unsigned i = 0; i < UDP_SPARE; i++)
-		spare[i] = i < 2 ? socket(families[i], SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)
-				 : socket(families[i - 2], SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK,
-					  IPPROTO_ESP);
-}
-
-/* Sockets of one port share it only while they are bound to the same device. */
-static bool bind_device_of(int fd, int other)
-{
-	char device[IF_NAMESIZE] = "";
-	socklen_t len = sizeof(device);
-
-	if (getsockopt(other, SOL_SOCKET, SO_BINDTODEVICE, device, &len) < 0 || !device[0])
-		return true;
-	return setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device,
-			  (socklen_t)strnlen(device, sizeof(device))) == 0;
+		spare[i] = socket(families[i], SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 }
 
 static bool join(const struct udp_socket *s, int fd)
@@ -62,13 +47,13 @@ static bool join(const struct udp_socket *s, int fd)
 	return set(s->fd, SOL_SOCKET, SO_REUSEPORT, 1) && set(fd, SOL_SOCKET, SO_REUSEPORT, 1) &&
 	       udp_socket_family(fd, s->family) &&
 	       (s->family != AF_INET6 || set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1)) &&
-	       bind_device_of(fd, s->fd) && udp_bind_port(fd, s->family, s->port);
+	       udp_bind_port(fd, s->family, s->port);
 }
 
 static bool share(struct udp *u, const struct udp_socket *s, int *fd)
 {
 	if (*fd < 0) {
-		errno = EAFNOSUPPORT;
+		errno = EMFILE; /* of before the sandbox, where it was the first that had none */
 		return false;
 	}
 	if (!join(s, *fd))
@@ -78,23 +63,44 @@ static bool share(struct udp *u, const struct udp_socket *s, int *fd)
 	return steer(s->fd, u->first->n_joined + 2);
 }
 
-/* Each raw socket has a copy of all bare ESP: of this one nobody wants it, it only sends. */
-static void add_bare(struct udp *u, const struct udp_socket *s, int *fd)
+/* Each raw socket has a copy of all bare ESP, from its first moment on: of this one nobody wants
+ * it, it only sends. */
+static bool hear_nothing(int fd)
 {
 	struct sock_filter nothing = BPF_STMT(BPF_RET | BPF_K, 0);
 	struct sock_fprog all = {.len = 1, .filter = &nothing};
+	uint8_t byte;
 
-	if (*fd < 0 || setsockopt(*fd, SOL_SOCKET, SO_ATTACH_FILTER, &all, sizeof(all)) < 0 ||
-	    !udp_socket_family(*fd, s->family) || !bind_device_of(*fd, s->fd))
+	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &all, sizeof(all)) < 0)
+		return false;
+	while (recv(fd, &byte, sizeof(byte), 0) >= 0)
+		;
+	return true;
+}
+
+static void add_bare(struct udp *u, const struct udp_socket *s)
+{
+	int fd = socket(s->family, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_ESP);
+
+	if (fd >= 0 && hear_nothing(fd) && udp_socket_family(fd, s->family)) {
+		udp_socket_add(u, fd, s->family, s->port);
 		return;
-	udp_socket_add(u, *fd, s->family, s->port);
-	*fd = -1;
+	}
+	log_to(u->host.log, LOG_LEVEL_WARN, "net", "",
+	       "raw socket for ESP of one more worker: %s; bare ESP of its flows is lost",
+	       strerror(errno));
+	if (fd >= 0)
+		close(fd);
 }
 
 static bool join_all(struct udp *u, int spare[UDP_SPARE])
 {
 	const struct udp *first = u->first;
 
+	if (!udp_socket_bound(first->sockets[0].fd, "")) {
+		errno = EBUSY;
+		return false;
+	}
 	for (unsigned i = 0; i < first->n_sockets; i++) {
 		const struct udp_socket *s = &first->sockets[i];
 		unsigned v6 = s->family == AF_INET6;
@@ -102,7 +108,7 @@ static bool join_all(struct udp *u, int spare[UDP_SPARE])
 		if (s->port == UDP_PORT_NATT && !share(u, s, &spare[v6]))
 			return false;
 		if (s->port == 0)
-			add_bare(u, s, &spare[2 + v6]);
+			add_bare(u, s);
 	}
 	return true;
 }
@@ -159,21 +165,6 @@ void udp_left(struct udp *first)
 	for (unsigned i = 0; i < first->n_sockets; i++)
 		if (first->sockets[i].port == UDP_PORT_NATT)
 			steer(first->sockets[i].fd, first->n_joined + 1);
-}
-
-bool udp_bind_joined(const struct udp *first, const char *device)
-{
-	bool ok = true;
-	int error = 0;
-
-	for (unsigned i = 0; i < first->n_joined; i++) {
-		if (udp_bind(first->joined[i], device))
-			continue;
-		ok = false;
-		error = errno;
-	}
-	errno = error;
-	return ok;
 }
 
 static void add(struct udp_counters *sum, const struct udp_counters *c)

@@ -83,6 +83,8 @@ struct udp {
 struct udp *udp_new(struct ev_loop *loop, const struct udp_host *host);
 bool udp_bind_port(int fd, int family, uint16_t port);
 uint64_t udp_overflowed(const struct udp *u);
+/* To this device itself, not to one that had its name before; "": to none. */
+bool udp_socket_bound(int fd, const char *device);
 /* Of what the socket sends from now on (IPv4): DONT, no DF; DO, DF, and refused where the path is
  * known not to hold it; WANT, in fragments there. WANT alone would not do: the kernel then sets DF
  * on messages that are whole no longer than the path, not on a run that it cuts. */
@@ -109,8 +111,7 @@ uint8_t *udp_bare_packet(int family, uint8_t *data, size_t *len);
 
 void udp_part(struct udp *first); /* closes what joined */
 void udp_left(struct udp *first); /* the last one that joined is closed */
-bool udp_bind_joined(const struct udp *first, const char *device);
-void udp_sum(struct udp *first); /* the counters, into first->sum */
+void udp_sum(struct udp *first);  /* the counters, into first->sum */
 
 /* ---- udp_receive.c ---- */
 

@@ -81,25 +81,26 @@ static int act_bind(struct means *m, const char *device)
 	return gone ? 0 : e;
 }
 
-void far_workers(struct remote *r)
+bool far_workers(struct remote *r)
 {
 	struct ipc_workers now;
 	struct span answer;
 
 	if (!far_call(r, IPC_WORKERS, &r->workers, sizeof(r->workers), sizeof(now), &answer))
-		return;
+		return false;
 	memcpy(&now, answer.ptr, sizeof(now));
 	r->means.workers = now.threads;
 	r->means.workers_most = now.most;
+	return true;
 }
 
-static void act_workers(struct means *m, unsigned wanted)
+static bool act_workers(struct means *m, unsigned wanted)
 {
 	struct remote *r = remote_of(m);
 
 	r->workers = (struct ipc_workers){.threads = wanted};
 	r->workers_set = true;
-	far_workers(r);
+	return far_workers(r);
 }
 
 static int wait_for_plane(struct remote *r, uint32_t verb, const void *body, size_t len)

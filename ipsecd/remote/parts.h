@@ -124,7 +124,7 @@ void far_free(struct remote *r);
 /* net.c */
 extern const struct means_act far_acts;
 int far_bind(struct remote *r, bool *gone);
-void far_workers(struct remote *r);
+bool far_workers(struct remote *r);
 /* Those that waited; the ones behind a plane's new death go on waiting. */
 void far_changes(struct remote *r);
 int far_address(struct remote *r, const char *device, const struct prefix *p, bool add, bool *gone);

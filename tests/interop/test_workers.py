@@ -211,6 +211,26 @@ def reloaded(pair):
     pair.ping(NAME)
 
 
+def bound_meanwhile(pair):
+    """The workers' sockets can't be bound: said once, and all goes on as it was."""
+    mark = pair.ours.log_mark()
+    pair.ours.setup = f"{SETUP}\n    bind-device=eth0"
+    pair.ours.load(pair.ours.ends)
+    pair.ours.wait_log("bind-device: several threads carry packets (workers)", mark)
+    has_two(pair)
+    in_order(pair)
+    pair.ours.setup = SETUP
+    pair.ours.load(pair.ours.ends)
+    has_two(pair)
+
+
+def bound_before(pair):
+    """One thread, which bare ESP and ESP in UDP come to."""
+    check_equal(threads(pair.ours), 1, "threads of plane")
+    check("workers has no effect with bind-device" in pair.ours.log(0), "that is said")
+    pair.ping(NAME)
+
+
 def main():
     suite = Suite("workers")
     with Workers([tunnel(NAME, 1, extra=WIDE)], ipsecd_options=SPLIT, setup=SETUP) as pair:
@@ -222,6 +242,7 @@ def main():
         suite.case("the IKE_SA is rekeyed", rekey_ike, pair, NAME, (pair.ours,), logs=logs)
         suite.case("TCP", pair.transfer, NAME, 8 << 20, logs=logs)
         suite.case("reload", reloaded, pair, logs=logs)
+        suite.case("a reload that binds to a device", bound_meanwhile, pair, logs=logs)
         suite.case("kill -9 of plane", survives, pair, lambda: killed(pair), 50, logs=logs)
         suite.case("upgrade", survives, pair, lambda: upgrade(pair.ours), 50, logs=logs)
         suite.case("takeover", survives, pair, lambda: takeover(pair.ours), 50)
@@ -245,6 +266,15 @@ def main():
         suite.case("a CHILD_SA for each thread", one_for_each, pair, logs=logs)
         suite.case("a CHILD_SA for each thread: flows keep their order", in_order, pair, has_one_for_each,
                    logs=logs)
+    with Workers([tunnel(NAME, 1, extra=WIDE)], ipsecd_options=SPLIT,
+                 setup=f"{SETUP}\n    bind-device=eth0") as pair:
+        come_up(pair)
+        suite.case("bound to a device", bound_before, pair, logs=(pair.ours, pair.theirs))
+    with Workers([tunnel(NAME, 1, extra=WIDE + ("encapsulation=no",))], ipsecd_options=SPLIT, setup=SETUP) as pair:
+        logs = (pair.ours, pair.theirs)
+        come_up(pair)
+        suite.case("bare ESP: flows keep their order", in_order, pair, logs=logs)
+        suite.case("bare ESP: TCP", pair.transfer, NAME, 8 << 20, logs=logs)
     with Pair([tunnel(NAME, 1)], ipsecd_options=SPLIT, setup=SETUP) as pair:
         logs = (pair.ours, pair.theirs)
         come_up(pair)
