@@ -1,6 +1,7 @@
 /* Plane's other threads: owns them, their sockets' hosts, and the way of what they only pass on. */
 #include "ipsecd/plane_workers.h"
 #include "ipsecd/esp_udp.h"
+#include "lib/log_mail.h"
 #include "lib/mailbox.h"
 #include "lib/worker.h"
 
@@ -35,6 +36,7 @@ struct hand {
 struct plane_workers {
 	struct plane_workers_host host;
 	struct mailbox *mail;
+	struct log_mail *lines;
 	unsigned n;    /* threads, with the main one */
 	unsigned most; /* as the processors were before the sandbox, which hides them */
 	struct hand hands[WORKERS_MAX];
@@ -43,27 +45,31 @@ struct plane_workers {
 
 /* ---- in a worker: what it passes on ---- */
 
-static void pass_on(const struct hand *h, enum mail kind, const void *head, size_t len,
+/* false: without room it is lost, as on a network. */
+static bool pass_on(const struct hand *h, enum mail kind, const void *head, size_t len,
 		    struct span body)
 {
 	const struct span parts[] = {span_of(head, len), body};
 
-	mailbox_put(h->all->mail, kind, parts, 2); /* without room it is lost, as on a network */
+	return mailbox_put(h->all->mail, kind, parts, 2);
 }
 
 static void on_ike(void *ctx, const struct endpoint *local, const struct endpoint *remote,
 		   struct span datagram, mono_time now)
 {
 	struct mail_path path = {.local = *local, .remote = *remote};
+	const struct hand *h = ctx;
 
 	(void)now;
-	pass_on(ctx, MAIL_IKE, &path, sizeof(path), datagram);
+	if (!pass_on(h, MAIL_IKE, &path, sizeof(path), datagram))
+		udp_lost(h->udp);
 }
 
 static void on_too_big(void *ctx, const struct addr *to, uint32_t mtu)
 {
 	struct mail_mtu m = {.to = *to, .mtu = mtu};
 
+	/* The next packet brings another one. */
 	pass_on(ctx, MAIL_TOO_BIG, &m, sizeof(m), span_of(NULL, 0));
 }
 
@@ -167,8 +173,10 @@ void plane_workers_use(struct plane_workers *p, const struct plane_workers_host 
 static bool join_plane(const struct hand *h, char *why, size_t size)
 {
 	const struct plane_workers_host *host = &h->all->host;
-	const struct dataplane_worker lane = {
-		.worker = h->worker, .send_esp = send_esp, .ctx = (void *)(uintptr_t)h};
+	const struct dataplane_worker lane = {.worker = h->worker,
+					      .send_esp = send_esp,
+					      .ctx = (void *)(uintptr_t)h,
+					      .log = log_mail_sink(h->all->lines)};
 
 	if (host->ops->add_worker(host->plane, &lane))
 		return true;
@@ -184,7 +192,7 @@ static bool join(struct hand *h, char *why, size_t size)
 				      .esp_end = on_esp_end,
 				      .too_big = on_too_big,
 				      .ctx = h,
-				      .log = h->all->host.log,
+				      .log = log_mail_sink(h->all->lines),
 				      .esp_here = true};
 	bool ok = false;
 
@@ -219,7 +227,8 @@ static void start(struct plane_workers *p, unsigned wanted)
 	char why[192] = "out of memory";
 
 	p->mail = mailbox_new(p->host.loop, MAIL_MOST, take_mail, p);
-	while (p->mail && p->n < wanted && start_one(p, why, sizeof(why)))
+	p->lines = log_mail_new(p->host.loop, p->host.log);
+	while (p->mail && p->lines && p->n < wanted && start_one(p, why, sizeof(why)))
 		p->n++;
 	if (p->n < wanted)
 		log_to(p->host.log, LOG_LEVEL_ERROR, "tun", "",
@@ -262,6 +271,7 @@ void plane_workers_free(struct plane_workers *p)
 		worker_stop(p->hands[i].worker);
 	}
 	mailbox_free(p->mail);
+	log_mail_free(p->lines);
 	close_spare(p);
 	free(p);
 }

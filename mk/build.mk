@@ -23,7 +23,7 @@ CTL_SRC       := $(call sources,ipsecd/ctl)
 BRIDGE_SRC    := $(call sources,routed-bridge)
 TOPOLOGY_SRC  := $(call sources,topology)
 # Threads beside the main one, where packets are ours.
-THREADS_SRC   := lib/worker.c lib/grace.c lib/mailbox.c
+THREADS_SRC   := lib/worker.c lib/grace.c lib/mailbox.c lib/log_mail.c
 THREADS_LIBS  := -lurcu-qsbr -lurcu-common
 LABS_SRC      := $(call sources,labs)
 

@@ -29,7 +29,7 @@ test: unit ## unit tests, simulations and contract tests (needs libcmocka-dev)
 test-san: ## the same under AddressSanitizer and UBSan
 	@$(MAKE) --no-print-directory SAN=1 test
 
-TSAN_TESTS := test_lanes
+TSAN_TESTS := test_lanes test_log_mail
 
 tsan-build: $(addprefix $(BUILD)/tests/,$(TSAN_TESTS))
 

@@ -98,6 +98,7 @@ struct dataplane_worker {
 	struct worker *worker;
 	void (*send_esp)(void *ctx, struct esp_run *runs, size_t n);
 	void *ctx;
+	const struct log_sink *log; /* for its thread */
 };
 
 enum dataplane_error {

@@ -45,8 +45,8 @@ struct forward_threads {
 	void (*defer)(struct forward *f, void *object,
 		      void (*release)(struct forward *f, void *object));
 	/* From another lane: an ESP packet with an SPI that there is none for, for the first lane,
-	 * which may keep it (held.h). */
-	void (*pass)(struct forward *f, const struct endpoint *local, const struct endpoint *remote,
+	 * which may keep it (held.h). false: there is no room for it. */
+	bool (*pass)(struct forward *f, const struct endpoint *local, const struct endpoint *remote,
 		     uint8_t tos, const uint8_t *packet, size_t len);
 	/* From another lane: there is something to report. */
 	void (*wake)(struct forward *f);

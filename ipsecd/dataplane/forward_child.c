@@ -27,6 +27,7 @@ void forward_init(struct forward *f, const struct dataplane_host *host,
 	f->host = *host;
 	f->deliver = deliver;
 	forward_lane_init(f, &f->lane, 0, f->host.send_esp, f->host.ctx);
+	f->lane.log = f->host.log;
 	for (unsigned i = 0; i < FORWARD_WINDOW_LOCKS; i++)
 		pthread_mutex_init(&f->windows[i], NULL);
 	f->sadb.retire = retire;

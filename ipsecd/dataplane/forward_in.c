@@ -10,11 +10,11 @@
 #define MOVED_INTERVAL	 MONO_S
 #define UNKNOWN_INTERVAL (200 * MONO_MS)
 
-/* Counts, and says so in at most five lines a second: what comes in may be hostile. */
+/* Counts, and says so in at most five lines a second of a lane: what comes in may be hostile. */
 static void drop_in(struct lane *l, enum dataplane_counter c, const struct sa *sa, uint32_t spi,
 		    uint64_t seq, const struct endpoint *remote, const char *why, mono_time now)
 {
-	const struct log_sink *log = l->forward->host.log;
+	const struct log_sink *log = l->log;
 	char from[ENDPOINT_TEXT];
 
 	l->drops[c]++;
@@ -158,7 +158,7 @@ static void no_sa(struct lane *l, const struct endpoint *local, const struct end
 	struct forward *f = l->forward;
 
 	if (l->number)
-		f->threads.pass(f, local, remote, tos, packet, len);
+		l->drops[DROP_UNKNOWN_SPI] += !f->threads.pass(f, local, remote, tos, packet, len);
 	else if (!held_add(&f->held, local, remote, tos, packet, len, now))
 		drop_unknown(l, local, remote, packet, now);
 }

@@ -30,6 +30,7 @@ struct lane {
 	bool shared;						     /* there are others */
 	void (*send_esp)(void *ctx, struct esp_run *runs, size_t n); /* as dataplane_host's */
 	void *send_ctx;
+	const struct log_sink *log; /* for its thread; may be NULL */
 	struct log_limit drop_log;
 	mono_time unknown_told[LANE_SENDERS]; /* by the sender's address, hashed */
 	struct match match_out, match_in;     /* by tunnel, by SA */

@@ -65,13 +65,13 @@ struct passed {
 };
 
 /* Without room it is lost, as it would be in a moment. */
-static void pass(struct forward *f, const struct endpoint *local, const struct endpoint *remote,
+static bool pass(struct forward *f, const struct endpoint *local, const struct endpoint *remote,
 		 uint8_t tos, const uint8_t *packet, size_t len)
 {
 	struct passed head = {.local = *local, .remote = *remote, .tos = tos};
 	const struct span parts[] = {span_of(&head, sizeof(head)), span_of(packet, len)};
 
-	mailbox_put(plane_of(f)->passed, 0, parts, 2);
+	return mailbox_put(plane_of(f)->passed, 0, parts, 2);
 }
 
 static void wake(struct forward *f)
@@ -247,6 +247,7 @@ static struct userspace_lane *lane_new(struct dataplane *d, const struct datapla
 	if (l && lane && lane_open(l, d, lane, worker_loop(w->worker))) {
 		l->worker = w->worker;
 		forward_lane_init(&d->forward, lane, d->n_lanes, w->send_esp, w->ctx);
+		lane->log = w->log;
 		return l;
 	}
 	if (l)

@@ -57,7 +57,8 @@ struct udp_counters {
 	uint64_t truncated;		      /* longer than any datagram may be: dropped */
 	uint64_t runt;	     /* shorter than the non-ESP marker on the NAT-T port: dropped */
 	uint64_t keepalives; /* received */
-	uint64_t overflowed; /* dropped by the kernel, because a socket's queue was full */
+	uint64_t overflowed; /* dropped, because a socket's queue (the kernel) or the host had no
+			      room */
 	uint64_t too_big;    /* ICMP messages that say so */
 };
 
@@ -101,6 +102,9 @@ bool udp_send_ike(struct udp *u, const struct endpoint *local, const struct endp
 bool udp_send_keepalive(struct udp *u, const struct endpoint *local, const struct endpoint *remote);
 /* ESP, in this order. One run's failure costs no other. */
 void udp_send_runs(struct udp *u, struct udp_run *runs, size_t n);
+/* By the host, in the thread of `u`: a datagram that it was given found no room with it. It counts
+ * as overflowed. */
+void udp_lost(struct udp *u);
 const struct udp_counters *udp_counters(struct udp *u); /* as of now, with those that joined */
 /* What the kernel does for ESP here: "UDP_SEGMENT, UDP_GRO", one of them, or "". */
 const char *udp_offloads(const struct udp *u);

@@ -151,6 +151,11 @@ struct udp *udp_join(struct udp *first, struct worker *worker, const struct udp_
 	return u;
 }
 
+void udp_lost(struct udp *u)
+{
+	u->counters.overflowed++;
+}
+
 /* ---- with all that joined ---- */
 
 void udp_part(struct udp *first)

@@ -108,7 +108,7 @@ static void defer(struct forward *f, void *object, void (*with)(struct forward *
 	grace_defer(site_of(f)->grace, d, release);
 }
 
-static void pass(struct forward *f, const struct endpoint *local, const struct endpoint *remote,
+static bool pass(struct forward *f, const struct endpoint *local, const struct endpoint *remote,
 		 uint8_t tos, const uint8_t *packet, size_t len)
 {
 	(void)local;
@@ -117,6 +117,7 @@ static void pass(struct forward *f, const struct endpoint *local, const struct e
 	(void)packet;
 	(void)len;
 	__atomic_fetch_add(&site_of(f)->passed, 1, __ATOMIC_RELAXED);
+	return true;
 }
 
 static void wake(struct forward *f)

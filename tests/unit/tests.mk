@@ -58,6 +58,8 @@ LIBS_test_xfrm_event := -lmnl
 TEST_test_load_conn := tests/unit/test_load_conn.c $(addprefix ipsecd/control/,load_conn.c load_child.c load_values.c load_device.c load_iptfs.c) $(MODEL_SRC) lib/vici_codec.c lib/buf.c lib/addr.c lib/words.c
 TEST_test_forward := tests/unit/test_forward.c tests/support/crypto_null.c $(FORWARD_SRC) ipsecd/model/algorithm.c ipsecd/model/ts.c lib/addr.c lib/buf.c lib/log.c
 TEST_test_forward_aggfrag := tests/unit/test_forward_aggfrag.c tests/support/packets.c tests/support/crypto_null.c $(FORWARD_SRC) ipsecd/model/algorithm.c ipsecd/model/ts.c lib/addr.c lib/buf.c lib/log.c
+TEST_test_log_mail := tests/unit/test_log_mail.c lib/log_mail.c lib/mailbox.c lib/log.c
+LIBS_test_log_mail := -lev
 TEST_test_lanes := tests/unit/test_lanes.c tests/support/crypto_null.c $(FORWARD_SRC) $(THREADS_SRC) ipsecd/model/algorithm.c ipsecd/model/ts.c \
 	lib/addr.c lib/buf.c lib/log.c
 LIBS_test_lanes := -lev $(THREADS_LIBS)
