@@ -236,17 +236,23 @@ static bool leads(const struct sa *sa)
 	return true;
 }
 
-/* A packet that has begun to leave ends by the same SA (RFC 9347 2.2.3), out of turn. */
+static mono_time last_out(const struct sa_aggfrag *a)
+{
+	return SA_GET(a->sa->live->stats.last_out);
+}
+
+/* A packet that has begun to leave ends by the same SA (RFC 9347 2.2.3), out of turn. What it
+ * leaves may be another lane's, which does not come back to it. */
 static void hand_over(struct lane *l, struct sa_aggfrag *from, struct sa_aggfrag *to)
 {
-	mono_time now = SA_GET(from->sa->live->stats.last_out);
+	mono_time now = last_out(from);
 
 	l->drops[DROP_QUEUE] += aggfrag_pack_move(&from->pack, &to->pack, to->limit);
 	while (from->pack.used && emit(l, from, from->rate.interval != 0, now))
 		;
-	if (to->pack.used && !to->rate.interval)
-		wait_for_more(l, to);
 	waits_no_more(l, from);
+	if (!to->rate.interval)
+		emit_all(l, to, 0, last_out(to) > now ? last_out(to) : now);
 }
 
 void forward_aggfrag_outbound(struct lane *l, struct sa *sa)

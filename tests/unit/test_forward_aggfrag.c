@@ -276,6 +276,27 @@ static void test_what_has_room_leaves(void **state)
 	end();
 }
 
+/* What waits in a payload when a successor comes leaves by that at once: who packed it may be
+ * another lane, which does not come back to it. */
+static void test_a_successor_sends_what_waits(void **state)
+{
+	static const struct aggfrag_params plain = {.mode = AGGFRAG_YES};
+
+	(void)state;
+	begin(plain);
+	give(1, 100, MONO_S);
+	assert_int_equal(wire.n, 0);
+	install(&there, 2, 0x2001, 0x1001, plain);
+	install(&here, 2, 0x1001, 0x2001, plain);
+	assert_int_equal(wire.n, 1);
+	assert_int_equal(wire.spi[0], 0x2001);
+	forward_flush(&here.f.lane, MONO_S);
+	assert_int_equal(wire.n, 1);
+	come_to(&there, 0, 1, MONO_S);
+	assert_int_equal(delivered, 1);
+	end();
+}
+
 /* RFC 9347 2.3: of an SA with AGGFRAG no plain packet passes, and the other way round. */
 static void test_plain_is_refused(void **state)
 {
@@ -477,6 +498,7 @@ int main(void)
 		cmocka_unit_test(test_path),
 		cmocka_unit_test(test_queue_is_for_a_rate),
 		cmocka_unit_test(test_what_has_room_leaves),
+		cmocka_unit_test(test_a_successor_sends_what_waits),
 		cmocka_unit_test(test_plain_is_refused),
 		cmocka_unit_test(test_waits_for_lost_ones),
 		cmocka_unit_test(test_constant_rate),
