@@ -21,8 +21,8 @@ static struct tunnel *tunnel_find(const struct dataplane *d, uint32_t id)
 static void tunnel_free(struct dataplane *d, struct tunnel *t)
 {
 	userspace_device_forget(t);
-	forward_hold(&d->forward, true);
 	userspace_device_detach(t);
+	forward_hold(&d->forward, true);
 	userspace_lanes_forget(d, t);
 	forward_tunnel_remove(&d->forward, &t->forward);
 	forward_hold(&d->forward, false);
@@ -143,18 +143,26 @@ static void userspace_close(struct dataplane *d)
 
 /* ---- the verbs ---- */
 
+/* Lanes have the name for their log. */
+static void set_config(struct tunnel *t, const struct tunnel_config *config)
+{
+	forward_hold(&t->plane->forward, true);
+	t->config = *config;
+	forward_hold(&t->plane->forward, false);
+}
+
 static enum dataplane_error apply_update(struct tunnel *t, const struct tunnel_config *config)
 {
 	struct tunnel_config old = t->config;
 	enum dataplane_error e;
 	int error;
 
-	t->config = *config;
+	set_config(t, config);
 	if (!t->present)
 		return userspace_device_create(t);
 	e = userspace_device_set_addrs(t, &old, config);
 	if (e != DATAPLANE_OK) {
-		t->config = old;
+		set_config(t, &old);
 		return e;
 	}
 	userspace_device_announce(t); /* also those that somebody removed */

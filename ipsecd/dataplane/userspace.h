@@ -110,8 +110,11 @@ bool userspace_changes_open(struct dataplane *d);
 bool userspace_lanes_open(struct dataplane *d); /* the first one; false: out of memory */
 void userspace_lanes_close(struct dataplane *d);
 bool userspace_add_worker(struct dataplane *d, const struct dataplane_worker *worker);
-/* Its queues are read from now on, by lanes that there are; and no more. */
+/* The queues of a device, for each lane that there is: opened before anybody has it; read from now
+ * on, and no more, while the lanes stand still; closed behind that. */
 void userspace_queues_open(struct tunnel *t);
+void userspace_queues_read(struct tunnel *t);
+void userspace_queues_stop(struct tunnel *t);
 void userspace_queues_close(struct tunnel *t);
 /* What waits of it is dropped. */
 void userspace_lanes_forget(struct dataplane *d, const struct tunnel *t);

@@ -175,6 +175,7 @@ static void device_attach(struct tunnel *t)
 {
 	struct dataplane *d = t->plane;
 
+	userspace_queues_open(t);
 	forward_hold(&d->forward, true);
 	t->present = true;
 	t->info.ifindex = t->tun.ifindex;
@@ -183,7 +184,7 @@ static void device_attach(struct tunnel *t)
 	if (t->tun.offloads & OFFLOAD_USO)
 		t->forward.may_join |= COALESCE_UDP;
 	HASH_ADD(by_ifindex, d->by_ifindex, tun.ifindex, sizeof(t->tun.ifindex), t);
-	userspace_queues_open(t);
+	userspace_queues_read(t);
 	forward_hold(&d->forward, false);
 }
 
@@ -195,6 +196,8 @@ void userspace_device_detach(struct tunnel *t)
 		return;
 	forward_hold(&d->forward, true);
 	t->present = false;
+	userspace_queues_stop(t);
+	forward_hold(&d->forward, false);
 	t->info.admin_up = false;
 	t->info.as_made = false;
 	t->info.ifindex = 0;
@@ -205,7 +208,6 @@ void userspace_device_detach(struct tunnel *t)
 	if (d->forward.host.drop_tun)
 		d->forward.host.drop_tun(d->forward.host.ctx, t->config.name);
 	tun_close(&t->tun);
-	forward_hold(&d->forward, false);
 }
 
 static enum dataplane_error fill(struct tunnel *t)

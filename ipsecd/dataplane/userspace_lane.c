@@ -114,14 +114,23 @@ static void on_noted(struct ev_loop *loop, ev_async *w, int revents)
 
 /* ---- queues of devices ---- */
 
-static void read_queue(struct tunnel_queue *q, struct tunnel *t, struct userspace_lane *l, int fd)
+static void init_queue(struct tunnel_queue *q, struct tunnel *t, struct userspace_lane *l, int fd)
 {
 	q->tunnel = t;
 	q->lane = l;
 	q->fd = fd;
 	ev_io_init(&q->readable, userspace_readable, fd, EV_READ);
 	q->readable.data = q;
-	ev_io_start(l->loop, &q->readable);
+}
+
+static void start(struct tunnel_queue *q)
+{
+	ev_io_start(q->lane->loop, &q->readable);
+}
+
+static void stop(struct tunnel_queue *q)
+{
+	ev_io_stop(q->lane->loop, &q->readable);
 }
 
 /* Half of the descriptors are left to devices that are still to come, each of which needs one: the
@@ -138,18 +147,18 @@ static int queue_of(struct tunnel *t)
 	return -EMFILE;
 }
 
-/* The lane stands still. A device that can't have one more does with those that it has. */
-static void add_queue(struct tunnel *t, struct userspace_lane *l)
+/* Not read yet. A device that can't have one more does with those that it has. */
+static struct tunnel_queue *add_queue(struct tunnel *t, struct userspace_lane *l)
 {
 	struct dataplane *d = t->plane;
 	struct tunnel_queue *q = calloc(1, sizeof(*q));
 	int fd = q ? queue_of(t) : -ENOMEM;
 
 	if (fd >= 0) {
-		read_queue(q, t, l, fd);
+		init_queue(q, t, l, fd);
 		q->next = t->more;
 		t->more = q;
-		return;
+		return q;
 	}
 	free(q);
 	if (!d->queues_short || fd != -EMFILE)
@@ -157,6 +166,7 @@ static void add_queue(struct tunnel *t, struct userspace_lane *l)
 		       "no queue for worker %u: %s; the others have its packets%s", l->lane->number,
 		       strerror(-fd), fd == -EMFILE ? ", and those of further devices" : "");
 	d->queues_short |= fd == -EMFILE;
+	return NULL;
 }
 
 static void write_apart(struct tunnel *t)
@@ -172,23 +182,33 @@ void userspace_queues_open(struct tunnel *t)
 {
 	struct dataplane *d = t->plane;
 
-	read_queue(&t->queue, t, &d->first, t->tun.fd);
+	init_queue(&t->queue, t, &d->first, t->tun.fd);
 	if (d->n_lanes == 1 || !t->tun.several)
 		return;
-	forward_hold(&d->forward, true);
 	write_apart(t);
 	for (unsigned i = 1; i < d->n_lanes; i++)
 		add_queue(t, d->lanes[i]);
-	forward_hold(&d->forward, false);
+}
+
+void userspace_queues_read(struct tunnel *t)
+{
+	start(&t->queue);
+	for (struct tunnel_queue *q = t->more; q; q = q->next)
+		start(q);
+}
+
+void userspace_queues_stop(struct tunnel *t)
+{
+	stop(&t->queue);
+	for (struct tunnel_queue *q = t->more; q; q = q->next)
+		stop(q);
 }
 
 void userspace_queues_close(struct tunnel *t)
 {
 	struct tunnel_queue *q;
 
-	ev_io_stop(t->plane->first.loop, &t->queue.readable);
 	while ((q = t->more)) {
-		ev_io_stop(q->lane->loop, &q->readable);
 		close(q->fd);
 		t->more = q->next;
 		free(q);
@@ -282,6 +302,7 @@ bool userspace_add_worker(struct dataplane *d, const struct dataplane_worker *wo
 {
 	struct userspace_lane *l = NULL;
 	struct tunnel *t, *next;
+	struct tunnel_queue *q;
 
 	if (d->n_lanes < WORKERS_MAX && d->n_lanes < ESP_LANES && open_ways(d))
 		l = lane_new(d, worker);
@@ -295,7 +316,9 @@ bool userspace_add_worker(struct dataplane *d, const struct dataplane_worker *wo
 		if (!t->tun.several)
 			continue;
 		write_apart(t);
-		add_queue(t, l);
+		q = add_queue(t, l);
+		if (q)
+			start(q);
 	}
 	forward_hold(&d->forward, false);
 	d->lanes[d->n_lanes++] = l;
