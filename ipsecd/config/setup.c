@@ -128,12 +128,23 @@ static void metrics(const struct sections *s, struct settings *out, struct confi
 
 static void workers(const struct sections *s, struct settings *out, struct config_errors *errors)
 {
+	static const char *const words[] = {"auto", NULL};
 	const struct setting *set = given(s, KEYWORD_WORKERS);
+	char expected[64];
+	uint64_t n;
 
-	if (set && strcmp(set->value, "auto") == 0)
+	if (!set)
+		return;
+	if (strcmp(set->value, words[0]) == 0) {
 		out->workers = 0;
-	else
-		number(s, KEYWORD_WORKERS, 1, SETTINGS_WORKERS_MAX, &out->workers, errors);
+	} else if (words_parse_number(set->value, SETTINGS_WORKERS_MAX, &n) && n >= 1) {
+		out->workers = (uint32_t)n;
+	} else {
+		snprintf(expected, sizeof(expected), "a number from 1 to %u, or auto%s",
+			 SETTINGS_WORKERS_MAX,
+			 words_nearest(set->value, words) ? "; did you mean 'auto'?" : "");
+		value_error(errors, set, expected);
+	}
 }
 
 void setup_read(const struct sections *s, struct setup *out, struct settings *settings,

@@ -9,7 +9,7 @@
 #include "ipsecd/model/secret.h"
 #include "ipsecd/model/settings.h"
 
-#define CONN_CODEC_VERSION 3 /* of all that is written here */
+#define CONN_CODEC_VERSION 4 /* of all that is written here */
 
 /* Behind what is in the buffer already. CODEC_NO_ROOM: a larger one is needed. */
 struct codec_result conn_encode(const struct conn *conn, struct buf *out);
