@@ -19,10 +19,18 @@
 
 #include <cmocka.h>
 
-#define LANES	      4 /* with the main thread's */
-#define FLOWS	      3 /* of each */
-#define BURST	      20
-#define ROUNDS	      60
+#define LANES 4 /* with the main thread's */
+#define FLOWS 3 /* of each */
+#define BURST 20
+#ifdef __SANITIZE_THREAD__
+#define ROUNDS 30
+#define SHORT  5 /* of what is tried with AGGFRAG */
+#define WAITED 2500
+#else
+#define ROUNDS 60
+#define SHORT  10
+#define WAITED 5000
+#endif
 #define SPARE	      40	/* other SAs that come and go in a round */
 #define NUMBERS	      (1 << 20) /* of an SA that are looked at */
 #define PACKET	      60
@@ -531,7 +539,7 @@ static void lanes_pack_at_once(void **state)
 	struct site *s = *state;
 
 	s->aggfrag = (struct aggfrag_params){.mode = AGGFRAG_YES};
-	s->rounds = 10;
+	s->rounds = SHORT;
 	s->packets = 1000;
 	run(s);
 	nothing_torn(s);
@@ -544,7 +552,7 @@ static void lanes_pack_for_a_clock(void **state)
 
 	s->aggfrag = (struct aggfrag_params){
 		.mode = AGGFRAG_YES, .rate = 20000, .max_queue = AGGFRAG_QUEUE_MAX};
-	s->rounds = 10;
+	s->rounds = SHORT;
 	s->packets = 1000;
 	run(s);
 	nothing_torn(s);
@@ -559,13 +567,13 @@ static void lanes_open_what_waited(void **state)
 	s->aggfrag = (struct aggfrag_params){.mode = AGGFRAG_YES};
 	s->lose = 16;
 	begin(s);
-	while (packets_of(s, 1) < 5000) {
+	while (packets_of(s, 1) < WAITED) {
 		let_pass(s, 5 * MONO_MS);
 		look_around(s);
 	}
 	end(s);
 	let_pass(s, MONO_S);
-	assert_true(counted(s, FAR, AGGFRAG_GAPS) >= 5000 / 16 / 2);
+	assert_true(counted(s, FAR, AGGFRAG_GAPS) >= WAITED / 16 / 2);
 	assert_int_equal(counted(s, FAR, AGGFRAG_LATES), 0);
 	assert_int_equal(counted(s, FAR, DROP_AGGFRAG), 0);
 	assert_int_equal(s->unordered, 0);
