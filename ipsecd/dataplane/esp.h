@@ -4,8 +4,7 @@
  * numbers and IVs are given, windows and limits are the caller's.
  *
  * A cipher's context is many times as long as its key: it is made for the first packet, and may be
- * taken away from who was idle for a while. One lane alone uses it; the packet paths have one lane
- * (lane.h), and the contexts of more are here for when they have.
+ * taken away from who was idle for a while. One lane (lane.h) alone uses it: each has its own.
  *
  *	SPI | sequence (low 32 bits) | IV | inner packet, padding, pad length, next header | ICV */
 #ifndef DETOUR_ESP_H
