@@ -19,7 +19,7 @@ from tests.support.replacing import NAME, kill_role, survives, takeover, upgrade
 from tests.support.suite import Suite, check, check_equal  # noqa: E402
 from tests.support.tunnel import tunnel  # noqa: E402
 
-FLOWS, REKEYS, WIDE = 8, 4, ("replay-window=4096",)
+FLOWS, REKEYS, FORGED, WIDE = 8, 4, 50, ("replay-window=4096",)
 UDP_SEGMENT, PART, PARTS = 103, 200, 20
 SETUP = "workers=2"
 
@@ -189,6 +189,33 @@ def one_for_each(pair):
                 {0, 1}, "lowest bytes of their SPIs")
 
 
+def forged(pair, name):
+    """Packets that are not the peer's, at a worker's socket: it opens them, and tells of them by the main thread's log."""
+    def spi():
+        (one,) = child_spis(pair.ours, name)
+        return int(one[0], 16)
+    for _ in range(40):
+        if spi() & 1:
+            break
+        pair.take_down(name)
+        pair.ours.initiate(name)
+        pair.both_up(name)
+    check(spi() & 1, f"SPI {spi():#x} is of the second thread")
+    at, start = spi(), 1 << 20
+    ours, theirs = pair.end(name, pair.ours), pair.end(name, pair.theirs)
+    before, mark = pair.ours.counters()["esp-drop-icv"], pair.ours.log_mark()
+    with netns.udp_socket(pair.theirs.namespace, theirs.local) as sock:
+        def send(n):
+            for number in range(n):
+                sock.sendto(struct.pack("!II", at, start + number) + os.urandom(88), (ours.local, 4500))
+        send(FORGED)
+        until("they are counted", lambda: pair.ours.counters()["esp-drop-icv"] == before + FORGED)
+        # Five lines a second of each thread: those of this second may be used up.
+        told = f"SPI 0x{at:08x}, sequence number {start}: "
+        until("it is told", lambda: send(1) or told in pair.ours.log(mark))
+    pair.ping(name)
+
+
 # ---- the rest of life ----
 
 def killed(pair, times=3):
@@ -275,6 +302,15 @@ def main():
         come_up(pair)
         suite.case("bare ESP: flows keep their order", in_order, pair, logs=logs)
         suite.case("bare ESP: TCP", pair.transfer, NAME, 8 << 20, logs=logs)
+    with Workers([tunnel(NAME, 1, extra=WIDE), tunnel("six", 2, outer=6, extra=WIDE)], ipsecd_options=SPLIT,
+                 setup=SETUP) as pair:
+        logs = (pair.ours, pair.theirs)
+        come_up(pair)
+        pair.ours.initiate("six")
+        pair.both_up("six")
+        suite.case("IPv6 outside: TCP", pair.transfer, "six", 8 << 20, logs=logs)
+        for name in (NAME, "six"):
+            suite.case(f"forged packets at a worker: {name}", forged, pair, name, logs=logs)
     with Pair([tunnel(NAME, 1)], ipsecd_options=SPLIT, setup=SETUP) as pair:
         logs = (pair.ours, pair.theirs)
         come_up(pair)
