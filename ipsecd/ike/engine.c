@@ -75,10 +75,8 @@ uint32_t engine_new_resource_spi(struct ike_engine *e, uint32_t resource)
 uint32_t engine_successor_spi(const struct ike_engine *e, uint32_t spi, const struct child *old)
 {
 	uint32_t like = (spi & ~0xffu) | (old->spi_in & 0xff);
-	struct child *c;
 
-	HASH_FIND(hh_spi, e->children_spi, &like, sizeof(like), c);
-	return c || like < 256 ? spi : like;
+	return like < 256 || child_by_spi_in(e, like) ? spi : like;
 }
 
 /* ---- life ---- */
