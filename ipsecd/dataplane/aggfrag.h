@@ -42,6 +42,11 @@ size_t aggfrag_pack_take(struct aggfrag_pack *p, uint8_t *out, size_t size, bool
 /* Of uncut packets the one that is next: it is longer than a payload, and can't leave. */
 bool aggfrag_pack_stuck(const struct aggfrag_pack *p, size_t size);
 void aggfrag_pack_drop(struct aggfrag_pack *p); /* that one */
+/* The first that waits, where none has begun to leave; empty: none waits. Valid until it is
+ * dropped. */
+struct span aggfrag_pack_first(const struct aggfrag_pack *p);
+/* How many wait, one that has begun to leave included. */
+unsigned aggfrag_pack_count(const struct aggfrag_pack *p);
 /* Those that have not begun to leave go behind those of `to`, as far as they fit. Returns how many
  * did not. What is left is the rest of the one that has. */
 unsigned aggfrag_pack_move(struct aggfrag_pack *p, struct aggfrag_pack *to, size_t limit);

@@ -131,6 +131,22 @@ void aggfrag_pack_drop(struct aggfrag_pack *p)
 	p->used -= len;
 }
 
+struct span aggfrag_pack_first(const struct aggfrag_pack *p)
+{
+	const uint8_t *packet = p->bytes + p->head;
+
+	return p->used ? span_of(packet, packet_len(packet)) : span_of(NULL, 0);
+}
+
+unsigned aggfrag_pack_count(const struct aggfrag_pack *p)
+{
+	unsigned n = p->rest != 0;
+
+	for (size_t at = p->rest; at < p->used; n++)
+		at += packet_len(p->bytes + p->head + at);
+	return n;
+}
+
 unsigned aggfrag_pack_move(struct aggfrag_pack *p, struct aggfrag_pack *to, size_t limit)
 {
 	unsigned lost = 0;

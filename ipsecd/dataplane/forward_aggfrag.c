@@ -107,7 +107,7 @@ uint16_t forward_aggfrag_path(struct sa *sa, uint16_t path)
 
 /* ---- outward ---- */
 
-/* RFC 9347 2.2.5: the outer header has nothing of inner packets. */
+/* RFC 9347 2.2.5: the outer header has nothing of inner packets. false: the SA is at its limit. */
 static bool emit(struct lane *l, struct sa_aggfrag *a, bool fill, mono_time now)
 {
 	struct sa *sa = a->sa;
@@ -119,10 +119,8 @@ static bool emit(struct lane *l, struct sa_aggfrag *a, bool fill, mono_time now)
 	uint8_t *at = forward_place(l, total) + ESP_HEADER_LEN + sa->out.iv_len;
 	uint64_t seq = SA_GET(sa->expired_out) ? 0 : sa_live_next(sa->live, sa_seq_hard(sa));
 
-	if (!seq) {
-		l->drops[DROP_EXPIRED]++;
+	if (!seq)
 		return false;
-	}
 	aggfrag_pack_take(&a->pack, at, padded, fill || padded > len, &data);
 	if (forward_seal(l, sa, seq, at, padded, ESP_NEXT_AGGFRAG)) {
 		batch_add(&l->out, sa, 0, df, total, data);
@@ -138,6 +136,12 @@ static bool emit(struct lane *l, struct sa_aggfrag *a, bool fill, mono_time now)
 	return true;
 }
 
+static void drop_all(struct lane *l, struct sa_aggfrag *a, enum dataplane_counter why)
+{
+	l->drops[why] += aggfrag_pack_count(&a->pack);
+	aggfrag_pack_free(&a->pack);
+}
+
 static void drop_stuck(struct lane *l, struct sa_aggfrag *a)
 {
 	while (aggfrag_pack_stuck(&a->pack, a->size)) {
@@ -151,7 +155,7 @@ static void emit_all(struct lane *l, struct sa_aggfrag *a, size_t left, mono_tim
 {
 	for (drop_stuck(l, a); a->pack.used > left; drop_stuck(l, a)) {
 		if (!emit(l, a, false, now)) {
-			aggfrag_pack_free(&a->pack);
+			drop_all(l, a, DROP_EXPIRED);
 			return;
 		}
 	}
@@ -241,37 +245,64 @@ static mono_time last_out(const struct sa_aggfrag *a)
 	return SA_GET(a->sa->live->stats.last_out);
 }
 
-/* A packet that has begun to leave ends by the same SA (RFC 9347 2.2.3), out of turn. What it
- * leaves may be another lane's, which does not come back to it. */
+/* A packet that has begun to leave ends by the same SA (RFC 9347 2.2.3), out of turn. */
+static void move(struct lane *l, struct sa_aggfrag *from, struct aggfrag_pack *to, size_t limit)
+{
+	mono_time now = last_out(from);
+
+	l->drops[DROP_QUEUE] += aggfrag_pack_move(&from->pack, to, limit);
+	while (from->pack.used && emit(l, from, from->rate.interval != 0, now))
+		;
+	drop_all(l, from, DROP_EXPIRED);
+	waits_no_more(l, from);
+}
+
+/* What it leaves may be another lane's, which does not come back to it. */
 static void hand_over(struct lane *l, struct sa_aggfrag *from, struct sa_aggfrag *to)
 {
 	mono_time now = last_out(from);
 
-	l->drops[DROP_QUEUE] += aggfrag_pack_move(&from->pack, &to->pack, to->limit);
-	while (from->pack.used && emit(l, from, from->rate.interval != 0, now))
-		;
-	waits_no_more(l, from);
+	move(l, from, &to->pack, to->limit);
 	if (!to->rate.interval)
 		emit_all(l, to, 0, last_out(to) > now ? last_out(to) : now);
+}
+
+/* What replaces it carries IP: there is no AGGFRAG with the peer any more. */
+static void hand_over_plain(struct lane *l, struct sa_aggfrag *from)
+{
+	mono_time now = last_out(from);
+	struct aggfrag_pack waiting = {.whole = true};
+	struct span packet;
+
+	move(l, from, &waiting, SIZE_MAX);
+	while ((packet = aggfrag_pack_first(&waiting)).len != 0) {
+		const struct forward_packet p = {.data = packet.ptr, .len = packet.len};
+
+		forward_output(l, from->sa->tunnel, &p, now);
+		aggfrag_pack_drop(&waiting);
+	}
+	aggfrag_pack_free(&waiting);
 }
 
 void forward_aggfrag_outbound(struct lane *l, struct sa *sa)
 {
 	struct sa *s;
 
-	if (!sa->aggfrag)
-		return;
-	if (sa->aggfrag->rate.interval)
+	if (sa->aggfrag && sa->aggfrag->rate.interval)
 		time_it(l, sa->aggfrag, 0);
 	if (!leads(sa))
 		return;
 	DL_FOREACH2 (sa->tunnel->newest, s, tunnel_next) {
 		if (!s->aggfrag || !replaces(sa, s))
 			continue;
-		if (s->aggfrag->rate.next > sa->aggfrag->rate.next)
+		if (sa->aggfrag && s->aggfrag->rate.next > sa->aggfrag->rate.next)
 			sa->aggfrag->rate.next = s->aggfrag->rate.next;
-		if (s->aggfrag->pack.used)
+		if (!s->aggfrag->pack.used)
+			continue;
+		if (sa->aggfrag)
 			hand_over(l, s->aggfrag, sa->aggfrag);
+		else
+			hand_over_plain(l, s->aggfrag);
 	}
 	forward_send(l);
 }
@@ -284,7 +315,7 @@ void forward_aggfrag_remove(struct lane *l, struct sa *sa)
 		return;
 	waits_no_more(l, a);
 	untime(l, a);
-	aggfrag_pack_free(&a->pack);
+	drop_all(l, a, DROP_QUEUE);
 	aggfrag_open_free(&a->open);
 	pthread_mutex_destroy(&a->lock);
 	free(a);
@@ -411,7 +442,7 @@ static mono_time send_due(struct lane *l, struct sa_aggfrag *a, mono_time now)
 	for (due = aggfrag_rate_due(&a->rate, now); due; due--) {
 		drop_stuck(l, a);
 		if (!emit(l, a, true, now))
-			aggfrag_pack_free(&a->pack);
+			drop_all(l, a, DROP_EXPIRED);
 	}
 	count(l, a);
 	return a->rate.next;

@@ -209,6 +209,7 @@ static enum dataplane_error insert(struct forward *f, struct sa *sa, struct forw
 				   struct area_slot *left, const struct child_sa *child)
 {
 	struct area_slot *slot = left;
+	bool hold;
 
 	if (child->flags.aggfrag.mode != AGGFRAG_NO && !forward_aggfrag_new(sa)) {
 		area_slot_free(left);
@@ -224,12 +225,14 @@ static enum dataplane_error insert(struct forward *f, struct sa *sa, struct forw
 	/* Other lanes have it from here on. */
 	if (!slot || !sadb_insert(&f->sadb, sa))
 		return forward_fail(f, DATAPLANE_NO_MEMORY, "out of memory");
-	if (sa->aggfrag) /* none packs for it before it has what its predecessor leaves */
+	/* None packs for it before it has what its predecessor leaves. */
+	hold = sa->aggfrag || forward_tunnel_aggfrag(t);
+	if (hold)
 		forward_hold(f, true);
 	sa_list_add(&t->newest, sa);
 	sadb_changed(&f->sadb);
 	forward_aggfrag_outbound(&f->lane, sa);
-	if (sa->aggfrag)
+	if (hold)
 		forward_hold(f, false);
 	say_unsupported(f, t, &child->flags);
 	return DATAPLANE_OK;

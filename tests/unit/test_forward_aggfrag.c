@@ -27,6 +27,7 @@ static struct {
 	uint8_t *bytes[WIRE];
 } wire;
 static unsigned delivered;
+static uint8_t outer_tos = 3; /* CE */
 static uint16_t ports[4096];
 
 static void take_sent(void *ctx, struct esp_run *runs, size_t n)
@@ -163,7 +164,7 @@ static void come_by(struct lane *l, unsigned from, unsigned to, mono_time now)
 	const struct endpoint peer = {.addr.family = AF_INET, .port = 4500};
 
 	for (unsigned i = from; i < to; i++)
-		forward_input(l, &peer, &peer, 3 /* CE */, wire.bytes[i], wire.len[i], wire.len[i],
+		forward_input(l, &peer, &peer, outer_tos, wire.bytes[i], wire.len[i], wire.len[i],
 			      now);
 }
 
@@ -471,6 +472,51 @@ static void test_rekey_of_an_idle_one(void **state)
 	end();
 }
 
+/* The new CHILD_SA has no AGGFRAG: what waits leaves by it, in its order, but for the packet that
+ * has begun. */
+static void test_rekey_without(void **state)
+{
+	unsigned old = 0;
+
+	(void)state;
+	begin(steady);
+	for (uint16_t port = 1; port < 11; port++)
+		give(port, 1472, MONO_S);
+	run(MONO_S, MONO_S + 11 * MONO_MS);
+	assert_int_equal(wire.n, 2);
+	install(&there, 2, 0x2001, 0x1001, (struct aggfrag_params){0});
+	install(&here, 2, 0x1001, 0x2001, (struct aggfrag_params){0});
+	run(MONO_S + 11 * MONO_MS, 2 * MONO_S);
+	give(11, 1472, 2 * MONO_S);
+	run(2 * MONO_S, 3 * MONO_S);
+	forward_child_remove(&here.f, 1);
+	for (unsigned i = 0; i < wire.n; i++)
+		old += wire.spi[i] == 0x2000;
+	assert_int_equal(wire.n - old, 9);
+	outer_tos = 0;
+	come_to(&there, 0, wire.n, 3 * MONO_S);
+	outer_tos = 3;
+	assert_int_equal(delivered, 11);
+	for (unsigned i = 0; i < delivered; i++)
+		assert_int_equal(ports[i], i + 1);
+	for (unsigned i = 0; i < DROP_COUNTERS; i++)
+		assert_int_equal(here.f.lane.drops[i] + there.f.lane.drops[i], 0);
+	end();
+}
+
+/* Nobody goes on with it: what waits is counted. */
+static void test_goes_with_what_waits(void **state)
+{
+	(void)state;
+	begin(steady);
+	for (uint16_t port = 1; port < 11; port++)
+		give(port, 1472, MONO_S);
+	run(MONO_S, MONO_S + 11 * MONO_MS); /* one packet, and a part of the second */
+	assert_int_equal(forward_child_remove(&here.f, 1), DATAPLANE_OK);
+	assert_int_equal(here.f.lane.drops[DROP_QUEUE], 9);
+	end();
+}
+
 /* The plane was killed: CHILD_SAs go on with new streams, and the peer finds them. */
 static void test_begins_anew(void **state)
 {
@@ -504,6 +550,8 @@ int main(void)
 		cmocka_unit_test(test_constant_rate),
 		cmocka_unit_test(test_rekey_under_rate),
 		cmocka_unit_test(test_rekey_of_an_idle_one),
+		cmocka_unit_test(test_rekey_without),
+		cmocka_unit_test(test_goes_with_what_waits),
 		cmocka_unit_test(test_begins_anew),
 		cmocka_unit_test(test_another_lane_waits),
 	};
