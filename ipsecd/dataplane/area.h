@@ -29,6 +29,9 @@ struct sa_live {
 	/* Last number used; advanced before a packet is sealed with it. The kernel plane: while
 	 * `remaking`, the number from which the outbound state goes on. */
 	_Alignas(AREA_CACHE_LINE) uint64_t seq_out;
+	/* What limits in bytes count: to so many the cipher was applied, padding, AGGFRAG's headers
+	 * and what was not sent in the end included. The kernel plane has its own count. */
+	uint64_t ciphered_in, ciphered_out;
 	/* The kernel plane: what states have counted that are no more. */
 	_Alignas(AREA_CACHE_LINE) struct dataplane_child_stats stats;
 	/* These were told, and are told no more. */

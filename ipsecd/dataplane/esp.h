@@ -68,6 +68,12 @@ struct crypto_cipher *esp_take_cipher(struct esp *e);
 
 /* Length of the ESP packet around `len` bytes. */
 size_t esp_length(const struct esp *e, size_t len);
+/* To so many bytes of an ESP packet of `len` the cipher is applied: RFC 4301 4.4.2.1. */
+static inline size_t esp_ciphered(const struct esp *e, size_t len)
+{
+	return len - ESP_HEADER_LEN - e->iv_len - e->icv_len;
+}
+
 /* Seals `inner` (len bytes) where it lies: ESP_HEADROOM bytes before it and
  * ESP_TAILROOM behind it are the caller's to be overwritten. iv has iv_len bytes. The
  * result begins at inner - iv_len - 8; it is empty when there was no cipher, or it failed. */

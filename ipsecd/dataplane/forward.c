@@ -23,14 +23,15 @@ static bool first(bool *flag)
 void forward_check_limits(struct lane *l, struct sa *sa)
 {
 	const struct dataplane_child_stats *s = &sa->live->stats;
+	const struct sa_live *live = sa->live;
 	const struct sa_child *c = &sa->child;
 
-	uint64_t used = SA_GET(sa->live->seq_out);
+	uint64_t used = SA_GET(live->seq_out);
 	bool out, in;
 
-	out = reached(&s->bytes_out, c->life_bytes) || reached(&s->packets_out, c->life_packets) ||
-	      used >= sa_seq_hard(sa);
-	in = reached(&s->bytes_in, c->life_bytes) || reached(&s->packets_in, c->life_packets);
+	out = reached(&live->ciphered_out, c->life_bytes) ||
+	      reached(&s->packets_out, c->life_packets) || used >= sa_seq_hard(sa);
+	in = reached(&live->ciphered_in, c->life_bytes) || reached(&s->packets_in, c->life_packets);
 	if (out != SA_GET(sa->expired_out))
 		SA_SET(sa->expired_out, out);
 	if (in != SA_GET(sa->expired_in))
@@ -39,7 +40,8 @@ void forward_check_limits(struct lane *l, struct sa *sa)
 		forward_note(l, sa, DUE_HARD);
 	if (SA_GET(sa->soft_reported))
 		return;
-	if ((reached(&s->bytes_out, c->rekey_bytes) || reached(&s->bytes_in, c->rekey_bytes) ||
+	if ((reached(&live->ciphered_out, c->rekey_bytes) ||
+	     reached(&live->ciphered_in, c->rekey_bytes) ||
 	     reached(&s->packets_out, c->rekey_packets) ||
 	     reached(&s->packets_in, c->rekey_packets) || used >= sa_seq_soft(sa)) &&
 	    first(&sa->soft_reported))

@@ -122,6 +122,7 @@ static bool emit(struct lane *l, struct sa_aggfrag *a, bool fill, mono_time now)
 	if (!seq)
 		return false;
 	aggfrag_pack_take(&a->pack, at, padded, fill || padded > len, &data);
+	lane_count(l, &sa->live->ciphered_out, esp_ciphered(&sa->out, total));
 	if (forward_seal(l, sa, seq, at, padded, ESP_NEXT_AGGFRAG)) {
 		batch_add(&l->out, sa, 0, df, total, data);
 		a->sealed = true;

@@ -80,6 +80,7 @@ static inline void deliver_inner(struct lane *l, struct sa *sa, const struct for
 		refuse(l, DROP_MALFORMED, sa, at, inner_strerror(e), now);
 		return;
 	}
+	lane_count(l, &sa->live->stats.bytes_in, inner.len);
 	if (!accepts(l, sa, span_of(packet, inner.len), &inner)) {
 		refuse(l, DROP_SELECTOR_IN, sa, at,
 		       inner.opaque ? "outside the CHILD_SA's traffic selectors, or a fragment "
@@ -243,7 +244,7 @@ static void input(struct lane *l, const struct endpoint *local, const struct end
 		return;
 	}
 	lane_count(l, &sa->live->stats.packets_in, 1);
-	lane_count(l, &sa->live->stats.bytes_in, e == ESP_OK ? payload.len : 0);
+	lane_count(l, &sa->live->ciphered_in, esp_ciphered(&sa->in, len));
 	forward_check_limits(l, sa);
 	if (e != ESP_OK)
 		drop_in(l, DROP_MALFORMED, sa, spi, seq, remote, esp_strerror(e), now);

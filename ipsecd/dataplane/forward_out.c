@@ -114,6 +114,7 @@ static void send_next(struct lane *l, struct sa *sa, struct cut *cut, uint8_t ne
 		return;
 	}
 	memset(packet + len, 0, padded - len); /* the inner header says where it begins */
+	lane_count(l, &sa->live->ciphered_out, esp_ciphered(&sa->out, total));
 	if (seal(l, sa, seq, packet, padded, next_header)) {
 		batch_add(&l->out, sa, outer.tos, outer.df, total, len);
 		lane_count(l, &stats->bytes_out, len);

@@ -78,6 +78,15 @@ struct forward_tunnel *forward_tunnel_claim(struct forward *f, uint32_t id, cons
 
 /* ---- restoring ---- */
 
+/* A build before this one did not count so. */
+static void begin_count(struct sa_live *l)
+{
+	if (!l->ciphered_in)
+		l->ciphered_in = l->stats.bytes_in;
+	if (!l->ciphered_out)
+		l->ciphered_out = l->stats.bytes_out;
+}
+
 static void restore_child(void *ctx, struct area_slot *slot)
 {
 	struct forward *f = ctx;
@@ -88,11 +97,15 @@ static void restore_child(void *ctx, struct area_slot *slot)
 	area_child_get(slot, &child, NULL);
 	e = forward_child_add(f, &child, slot);
 	t = forward_tunnel_find(f, child.tunnel);
-	if (e == DATAPLANE_OK)
-		forward_check_limits(&f->lane, sadb_by_id(&f->sadb, child.id));
-	else
+	if (e == DATAPLANE_OK) {
+		struct sa *sa = sadb_by_id(&f->sadb, child.id);
+
+		begin_count(sa->live);
+		forward_check_limits(&f->lane, sa);
+	} else {
 		log_to(f->host.log, LOG_LEVEL_ERROR, "esp", t ? t->name : "",
 		       "a CHILD_SA of the former process can't go on: %s", f->error);
+	}
 	child_sa_cleanse(&child);
 }
 

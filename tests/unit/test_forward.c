@@ -311,6 +311,8 @@ static void short_packets_are_padded(void **state)
 		sa = sadb_by_id(&t->f.sadb, id);
 		transmit(t, 1);
 		assert_int_equal(sa->live->stats.bytes_out, 100);
+		/* RFC 4301 4.4.2.1: with padding and trailer */
+		assert_int_equal(sa->live->ciphered_out, sa->pad_to / 4 * 4 + 4);
 		assert_int_equal(sa->pad_to, id == 2 ? 500 : 1438);
 		if (id == 2)
 			assert_int_equal(t->last_len, plain);

@@ -425,6 +425,34 @@ static void test_constant_rate(void **state)
 	come_to(&there, 0, wire.n, 3 * MONO_S);
 	assert_int_equal(delivered, 13);
 	assert_int_equal(here.tunnel.newest->live->stats.bytes_out, 13 * 1500);
+	assert_int_equal(there.tunnel.newest->live->stats.bytes_in, 13 * 1500);
+	end();
+}
+
+/* RFC 4301 4.4.2.1: limits in bytes are of what the cipher is applied to, padding and headers of
+ * payloads included, at both ends. */
+static void test_limits_count_what_is_enciphered(void **state)
+{
+	struct child_sa c = child(2, 0x1001, 0x2001, steady);
+	size_t each;
+
+	(void)state;
+	begin(steady);
+	install(&there, 2, 0x2001, 0x1001, steady);
+	c.life_bytes = 9000;
+	assert_int_equal(forward_child_install(&here.f, &c), DATAPLANE_OK);
+	run(MONO_S, 2 * MONO_S); /* with nothing in them */
+	each = wire.len[0] - ESP_HEADER_LEN - 8 /* IV */ - 16 /* ICV */;
+	assert_int_equal(wire.n, (9000 + each - 1) / each);
+	assert_int_equal(here.tunnel.newest->live->ciphered_out, wire.n * each);
+	assert_int_equal(here.tunnel.newest->live->stats.bytes_out, 0);
+	for (uint16_t port = 1; port < 4; port++)
+		give(port, 1472, 2 * MONO_S);
+	run(2 * MONO_S, 3 * MONO_S);
+	assert_int_equal(here.f.lane.drops[DROP_EXPIRED], 3);
+	come_to(&there, 0, wire.n, 3 * MONO_S);
+	assert_int_equal(there.tunnel.newest->live->ciphered_in, wire.n * each);
+	assert_int_equal(there.tunnel.newest->live->stats.bytes_in, 0);
 	end();
 }
 
@@ -550,6 +578,7 @@ int main(void)
 		cmocka_unit_test(test_constant_rate),
 		cmocka_unit_test(test_rekey_under_rate),
 		cmocka_unit_test(test_rekey_of_an_idle_one),
+		cmocka_unit_test(test_limits_count_what_is_enciphered),
 		cmocka_unit_test(test_rekey_without),
 		cmocka_unit_test(test_goes_with_what_waits),
 		cmocka_unit_test(test_begins_anew),
