@@ -166,15 +166,18 @@ static void wait_for_more(struct lane *l, struct sa_aggfrag *a)
 {
 	if (a->waits)
 		return;
-	a->waits = true;
+	a->waits = l;
 	DL_APPEND2(l->aggfrag_waiting, a, wait_prev, wait_next);
 }
 
-static void waits_no_more(struct lane *l, struct sa_aggfrag *a)
+/* By the lane itself, or by the first one while it stands still. */
+static void waits_no_more(struct sa_aggfrag *a)
 {
-	if (!a->waits)
+	struct lane *l = a->waits;
+
+	if (!l)
 		return;
-	a->waits = false;
+	a->waits = NULL;
 	DL_DELETE2(l->aggfrag_waiting, a, wait_prev, wait_next);
 }
 
@@ -213,7 +216,7 @@ void forward_aggfrag_flush(struct lane *l, mono_time now)
 		struct sa_aggfrag *a = l->aggfrag_waiting;
 
 		enter(l, a);
-		waits_no_more(l, a);
+		waits_no_more(a);
 		emit_all(l, a, 0, now);
 		leave(l, a);
 	}
@@ -255,7 +258,7 @@ static void move(struct lane *l, struct sa_aggfrag *from, struct aggfrag_pack *t
 	while (from->pack.used && emit(l, from, from->rate.interval != 0, now))
 		;
 	drop_all(l, from, DROP_EXPIRED);
-	waits_no_more(l, from);
+	waits_no_more(from);
 }
 
 /* What it leaves may be another lane's, which does not come back to it. */
@@ -314,7 +317,7 @@ void forward_aggfrag_remove(struct lane *l, struct sa *sa)
 
 	if (!a)
 		return;
-	waits_no_more(l, a);
+	waits_no_more(a);
 	untime(l, a);
 	drop_all(l, a, DROP_QUEUE);
 	aggfrag_open_free(&a->open);

@@ -19,10 +19,10 @@ struct sa_aggfrag {
 	size_t limit;			 /* bytes that may wait */
 	uint64_t counts[AGGFRAG_COUNTS]; /* of `open`, as far as the lane's counters have them */
 	uint64_t missed;		 /* likewise, of `rate` */
-	bool waits;	 /* in aggfrag_waiting of a lane, with whose forward_flush it leaves */
-	bool timed;	 /* in lane.aggfrag_timed */
-	bool sealed;	 /* something is in a lane's batch */
-	mono_time noted; /* what waits `open` for: the first lane hears of it; 0: of none yet */
+	struct lane *waits; /* whose aggfrag_waiting has it, and whose forward_flush sends it */
+	bool timed;	    /* in lane.aggfrag_timed */
+	bool sealed;	    /* something is in a lane's batch */
+	mono_time noted;    /* what waits `open` for: the first lane hears of it; 0: of none yet */
 	struct sa_aggfrag *wait_prev, *wait_next, *time_prev, *time_next;
 };
 
