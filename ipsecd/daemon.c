@@ -557,6 +557,7 @@ void shell_close(struct daemon *d)
 	early_free(d->early);
 	drains_free(d->drains);
 	ike_engine_free(d->engine);
+	d->engine = NULL;
 	pools_free(d->pools);
 	tunnels_free(d->tunnels);
 	if (d->means)

@@ -255,9 +255,11 @@ static void remove_leftovers(struct effects *e)
 	const struct leftovers_host host = leftovers(e);
 	unsigned n = leftovers_remove_routes(&host);
 
-	if (n)
-		log_to(e->host.log, LOG_LEVEL_NOTICE, "net", "",
-		       "%u routes of a former process removed", n);
+	if (!n)
+		return;
+	log_to(e->host.log, LOG_LEVEL_NOTICE, "net", "", "%u routes of a former process removed",
+	       n);
+	routes_settle(e->routes); /* those had taken the room of ours, if they were too many */
 }
 
 void effects_link(struct effects *e, const struct tunnel_view *view, bool up)

@@ -45,7 +45,8 @@ static void bind_to(struct daemon *d)
 			log_to(d->log, LOG_LEVEL_ERROR, "net", d->bind_device,
 			       "bind-device: several threads carry packets (workers), whose "
 			       "sockets "
-			       "can't be bound anew: not in force until ipsecd is started anew");
+			       "can't be bound anew: not in force until ipsecd, or its plane, is "
+			       "started anew");
 	} else if (!ok) {
 		if (!d->bind_failed)
 			log_to(d->log, LOG_LEVEL_ERROR, "net", d->bind_device,
@@ -81,10 +82,13 @@ void network_workers(struct daemon *d, unsigned wanted)
 		return;
 	n = m->workers;
 	most = m->workers_most;
-	if (bound)
-		log_to(d->log, LOG_LEVEL_WARN, "cfg", "",
-		       "workers has no effect with bind-device: a socket that is bound to a device "
-		       "shares its port no more");
+	if (bound && n) { /* several: network_bind has said so */
+		if (n == 1)
+			log_to(d->log, LOG_LEVEL_WARN, "cfg", "",
+			       "workers has no effect with bind-device: a socket that is bound to "
+			       "a device shares its port no more");
+		return;
+	}
 	if (wanted <= 1 && n <= 1)
 		return;
 	if (n == 0)

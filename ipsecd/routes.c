@@ -479,7 +479,7 @@ static void set_rules(struct routes *r, bool add)
 	}
 }
 
-static void settle_all(struct routes *r)
+void routes_settle(struct routes *r)
 {
 	struct place *p;
 
@@ -495,12 +495,12 @@ void routes_configure(struct routes *r, const struct settings *s)
 	set_rules(r, false);
 	if (r->table != s->routing_table) {
 		r->on = false;
-		settle_all(r);
+		routes_settle(r);
 	}
 	r->on = s->install_routes;
 	r->table = s->routing_table;
 	r->priority = s->routing_table_prio;
-	settle_all(r);
+	routes_settle(r);
 	set_rules(r, true);
 }
 

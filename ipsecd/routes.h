@@ -59,5 +59,7 @@ bool routes_has(const struct routes *r, const struct netlink_route *route);
 bool routes_has_rule(const struct routes *r, const struct netlink_rule *rule);
 /* Those of a former process are gone: they may have taken the place of ours. */
 void routes_restore_rules(struct routes *r);
+/* Those that could not be set when they were to be. */
+void routes_settle(struct routes *r);
 
 #endif

@@ -6,6 +6,7 @@
 #include "lib/mailbox.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -137,14 +138,15 @@ static void stop(struct tunnel_queue *q)
  * lowest that is free is what a new one gets. */
 static int queue_of(struct tunnel *t)
 {
-	struct dataplane *d = t->plane;
 	struct rlimit limit;
-	int fd = tun_queue(&t->tun, d->netlink);
+	int next = fcntl(t->tun.fd, F_DUPFD_CLOEXEC, 0);
 
-	if (fd < 0 || getrlimit(RLIMIT_NOFILE, &limit) < 0 || (rlim_t)fd < limit.rlim_cur / 2)
-		return fd;
-	close(fd);
-	return -EMFILE;
+	if (next < 0)
+		return -errno;
+	close(next);
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && (rlim_t)next >= limit.rlim_cur / 2)
+		return -EMFILE;
+	return tun_queue(&t->tun, t->plane->netlink);
 }
 
 /* Not read yet. A device that can't have one more does with those that it has. */
@@ -185,9 +187,10 @@ void userspace_queues_open(struct tunnel *t)
 	init_queue(&t->queue, t, &d->first, t->tun.fd);
 	if (d->n_lanes == 1 || !t->tun.several)
 		return;
-	write_apart(t);
 	for (unsigned i = 1; i < d->n_lanes; i++)
 		add_queue(t, d->lanes[i]);
+	if (t->more)
+		write_apart(t);
 }
 
 void userspace_queues_read(struct tunnel *t)
@@ -315,10 +318,11 @@ bool userspace_add_worker(struct dataplane *d, const struct dataplane_worker *wo
 	HASH_ITER (by_ifindex, d->by_ifindex, t, next) {
 		if (!t->tun.several)
 			continue;
-		write_apart(t);
 		q = add_queue(t, l);
-		if (q)
-			start(q);
+		if (!q)
+			continue;
+		write_apart(t);
+		start(q);
 	}
 	forward_hold(&d->forward, false);
 	d->lanes[d->n_lanes++] = l;

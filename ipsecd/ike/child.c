@@ -233,6 +233,26 @@ void child_remember_told(struct child *c)
 		*c->told = told;
 }
 
+static bool told_equal(const struct child_told *a, const struct child_told *b)
+{
+	return a->replay_window == b->replay_window && a->life_bytes == b->life_bytes &&
+	       a->life_packets == b->life_packets && a->rekey_bytes == b->rekey_bytes &&
+	       a->rekey_packets == b->rekey_packets && a->life_seconds == b->life_seconds &&
+	       child_flags_equal(&a->flags, &b->flags);
+}
+
+void child_forget_told(struct child *c)
+{
+	struct child_told *told = c->told, asked;
+
+	c->told = NULL;
+	asked = child_told(c);
+	if (told && !told_equal(told, &asked))
+		c->told = told;
+	else
+		free(told);
+}
+
 static void describe(const struct child *c, struct child_sa *out)
 {
 	const struct child_told told = child_told(c);

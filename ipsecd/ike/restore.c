@@ -67,10 +67,8 @@ static const char *bind_child(struct ike_sa *sa, struct child *c, struct conn_ve
 	if (config && child_config_digest_traffic(config) == c->traffic) {
 		child_set_config(c, sa->version, config);
 		c->rekeys = c->keying != keying;
-		if (!c->rekeys) { /* it is what config asks */
-			free(c->told);
-			c->told = NULL;
-		}
+		/* A reload before may have asked otherwise, and its rekey was to come. */
+		child_forget_told(c);
 		return NULL;
 	}
 	if (!*ghost) {

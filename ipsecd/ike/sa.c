@@ -215,7 +215,15 @@ bool ike_sa_half_open_full(const struct ike_engine *e, const struct addr *remote
 
 bool ike_sa_half_open_from(const struct ike_engine *e, const struct addr *remote)
 {
-	return e->half_open_from[half_open_slot(remote)] > 0;
+	const struct half_open *h = e->half_open;
+
+	if (!e->half_open_from[half_open_slot(remote)])
+		return false;
+	for (; h; h = h->hh.next)
+		if (h->sa->state == IKE_SA_HALF_OPEN &&
+		    addr_equal(&h->sa->path.remote.addr, remote))
+			return true;
+	return false;
 }
 
 /* Without memory it works, but nobody finds it for a retransmission. */

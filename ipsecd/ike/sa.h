@@ -314,7 +314,7 @@ struct ike_sa *ike_sa_half_open(const struct ike_engine *e, uint64_t spi_i,
 				const struct endpoint *remote);
 /* No more of them are taken, all in all or from this address. */
 bool ike_sa_half_open_full(const struct ike_engine *e, const struct addr *remote);
-/* May be true for an address whose hash is that of another one. */
+/* Somebody there is just beginning. */
 bool ike_sa_half_open_from(const struct ike_engine *e, const struct addr *remote);
 /* ESTABLISHED or REKEYING: may carry new exchanges. */
 bool ike_sa_usable(const struct ike_sa *sa);
@@ -337,6 +337,8 @@ void child_set_config(struct child *c, struct conn_version *version,
 struct child_told child_told(const struct child *c);
 /* Config will ask otherwise. Without memory a new plane is told what that asks. */
 void child_remember_told(struct child *c);
+/* What was told is not kept where it is what config asks. */
+void child_forget_told(struct child *c);
 /* CHILD_INSTALL of c once more, by another process. */
 void child_install_again(struct ike_engine *e, struct child *c);
 

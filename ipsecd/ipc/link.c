@@ -466,10 +466,14 @@ static bool was_early(struct ipc_link *l, uint32_t serial, struct ipc_message *a
 	return true;
 }
 
+static mono_time patience(int timeout_ms)
+{
+	return timeout_ms < 0 ? MONO_NEVER : mono_now() + (mono_time)timeout_ms * MONO_MS;
+}
+
 bool ipc_await(struct ipc_link *l, uint32_t serial, int timeout_ms, struct ipc_message *answer)
 {
-	mono_time until =
-		timeout_ms < 0 ? MONO_NEVER : mono_now() + (mono_time)timeout_ms * MONO_MS;
+	mono_time until = patience(timeout_ms);
 	struct header h;
 
 	if (!serial || was_early(l, serial, answer))
@@ -478,8 +482,10 @@ bool ipc_await(struct ipc_link *l, uint32_t serial, int timeout_ms, struct ipc_m
 		*answer = (struct ipc_message){0};
 		switch (get(l, &h, answer->fds, &answer->n_fds)) {
 		case 1:
-			if (!take_answer(l, &h, serial, answer->fds, answer->n_fds))
+			if (!take_answer(l, &h, serial, answer->fds, answer->n_fds)) {
+				until = patience(timeout_ms); /* it is at work */
 				continue;
+			}
 			answer->verb = h.verb;
 			answer->serial = h.serial;
 			answer->body = (struct span){l->body, l->body_len};

@@ -61,7 +61,8 @@ bool ipc_send(struct ipc_link *l, uint32_t verb, uint32_t serial, const struct s
 /* The same for what may be lost: false as well when the socket is full. */
 bool ipc_offer(struct ipc_link *l, uint32_t verb, const struct span *parts, unsigned n_parts);
 /* Sends and waits for the answer, whose body is valid until the next call on this link; its
- * descriptors are the caller's. false: the link is closed or `timeout_ms` (-1: never) is over. */
+ * descriptors are the caller's. false: the link is closed, or for `timeout_ms` (-1: for ever)
+ * nothing at all came by it. */
 bool ipc_call(struct ipc_link *l, uint32_t verb, const struct span *parts, unsigned n_parts,
 	      const int *fds, unsigned n_fds, int timeout_ms, struct ipc_message *answer);
 /* A call in two halves, between which others may be made, but before the loop turns: an answer

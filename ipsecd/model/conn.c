@@ -274,7 +274,7 @@ bool child_config_same_traffic(const struct child_config *a, const struct child_
 	       ts_list_equal(&a->remote_ts, &b->remote_ts) && a->reqid == b->reqid;
 }
 
-static bool flags_equal(const struct child_flags *a, const struct child_flags *b)
+bool child_flags_equal(const struct child_flags *a, const struct child_flags *b)
 {
 	return a->df == b->df && a->dscp == b->dscp && a->no_ecn == b->no_ecn &&
 	       a->offload == b->offload && a->tfc_pad == b->tfc_pad &&
@@ -290,7 +290,7 @@ bool child_config_same_keying(const struct child_config *a, const struct child_c
 	       a->rand_time == b->rand_time && a->life_bytes == b->life_bytes &&
 	       a->rekey_bytes == b->rekey_bytes && a->life_packets == b->life_packets &&
 	       a->rekey_packets == b->rekey_packets && a->replay_window == b->replay_window &&
-	       a->resources == b->resources && flags_equal(&a->flags, &b->flags);
+	       a->resources == b->resources && child_flags_equal(&a->flags, &b->flags);
 }
 
 static bool strings_equal(const char *a, const char *b)

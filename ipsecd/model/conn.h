@@ -175,6 +175,7 @@ enum conn_difference conn_compare(const struct conn *a, const struct conn *b);
 bool child_config_equal(const struct child_config *a, const struct child_config *b);
 /* The same packets may pass; and: keys are made and kept in the same way. */
 bool child_config_same_traffic(const struct child_config *a, const struct child_config *b);
+bool child_flags_equal(const struct child_flags *a, const struct child_flags *b);
 bool child_config_same_keying(const struct child_config *a, const struct child_config *b);
 
 /* Numbers that are equal where the comparisons above find nothing: conn_digest for CONN_SAME,

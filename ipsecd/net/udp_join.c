@@ -84,6 +84,8 @@ static void add_bare(struct udp *u, const struct udp_socket *s)
 
 	if (fd >= 0 && hear_nothing(fd) && udp_socket_family(fd, s->family)) {
 		udp_socket_add(u, fd, s->family, s->port);
+		/* ICMP errors come to the first one, too. */
+		udp_socket_headers(&u->sockets[u->n_sockets - 1], false);
 		return;
 	}
 	log_to(u->host.log, LOG_LEVEL_WARN, "net", "",

@@ -157,6 +157,25 @@ static void test_child_of_other_keying(void **state)
 	sim_free(s);
 }
 
+/* A reload, and nobody is there any more before its rekey: the plane has what it was told. */
+static void test_other_keying_and_killed(void **state)
+{
+	struct sim *s = pair_up(7);
+	struct child_sa now;
+
+	(void)state;
+	sim_load(s, 0, other_keying(s, 0, ike_engine_conn(s->nodes[0].engine, 0)), 1);
+	kill_node(s, 0, MONO_MS);
+	sim_run(s, 2 * MONO_MS);
+	assert_true(ike_engine_child(s->nodes[0].engine, sim_newest_child(s, 0)->sa.id, &now));
+	assert_int_equal(now.replay_window, sim_newest_child(s, 0)->sa.replay_window);
+	child_sa_cleanse(&now);
+	sim_run(s, 20 * MONO_S);
+	assert_agreed(s, 1);
+	assert_int_equal(sim_newest_child(s, 0)->sa.replay_window, 128);
+	sim_free(s);
+}
+
 static void test_conn_of_other_policy(void **state)
 {
 	struct sim *s = back_with(5, other_policy);
@@ -706,6 +725,7 @@ int main(void)
 		cmocka_unit_test(test_conn_differs),
 		cmocka_unit_test(test_child_of_other_traffic),
 		cmocka_unit_test(test_child_of_other_keying),
+		cmocka_unit_test(test_other_keying_and_killed),
 		cmocka_unit_test(test_conn_of_other_policy),
 		cmocka_unit_test(test_child_is_new),
 		cmocka_unit_test(test_plane_lost_it),
