@@ -44,9 +44,8 @@ static void bind_to(struct daemon *d)
 		if (!d->bind_failed)
 			log_to(d->log, LOG_LEVEL_ERROR, "net", d->bind_device,
 			       "bind-device: several threads carry packets (workers), whose "
-			       "sockets "
-			       "can't be bound anew: not in force until ipsecd, or its plane, is "
-			       "started anew");
+			       "sockets can't be bound anew: not in force until ipsecd, or its "
+			       "plane, is started anew");
 	} else if (!ok) {
 		if (!d->bind_failed)
 			log_to(d->log, LOG_LEVEL_ERROR, "net", d->bind_device,
