@@ -98,6 +98,10 @@ def start_triangle(a, b, c):
     until("all sessions are established", lambda: a.bird.established("site_b", "site_c") and
           b.bird.established("site_a", "site_c"), 30)
     ways(a, b, "tun-ab", "tun-ba")
+    # Until C has told of them, a tunnel that ends leaves nothing to move to.
+    for site, other in ((a, "b"), (b, "a")):
+        until(f"{site.name} knows the way over C", lambda site=site, other=other: site.bird.path(
+            "site_c", f"10.{NUMBER[other]}.0.0/24"))
 
 
 def traffic_moves_over_the_third_site():

@@ -24,6 +24,10 @@ class Bird:
     def established(self, *sessions):
         return all("Established" in self.ask("show protocols", name) for name in sessions)
 
+    def path(self, session, prefix):
+        """Whether the session's peer has told of a path to that prefix."""
+        return prefix in self.ask("show route", prefix, "protocol", session)
+
     def stop(self):
         self.daemon.kill(signal.SIGTERM)
         self.daemon.stop()
