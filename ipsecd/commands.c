@@ -374,12 +374,23 @@ static void read_again(struct daemon *d, enum log_level level, const char *why)
 {
 	mono_time at = mono_now();
 
-	if (at < d->read_again || d->stopping)
+	d->unread = NULL;
+	if (d->stopping)
 		return;
+	if (at < d->read_again) {
+		d->unread = why;
+		return;
+	}
 	d->read_again = at + READ_AGAIN;
 	log_to(d->log, level, "cfg", "", "%s: the configuration is read again", why);
 	reload_doubt(d->reload); /* also of what the helper counts as unchanged */
 	reload_run(d->reload, 0);
+}
+
+void commands_tick(struct daemon *d)
+{
+	if (d->unread)
+		read_again(d, LOG_LEVEL_INFO, d->unread);
 }
 
 /* Those of vici clients are theirs to load again. */

@@ -277,6 +277,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *w, int revents)
 	(void)revents;
 	d->ops->tick(d->plane, mono_now());
 	early_tick(d->early);
+	commands_tick(d);
 	notify_send("WATCHDOG=1");
 }
 

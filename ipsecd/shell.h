@@ -64,6 +64,7 @@ struct daemon {
 	struct helper_client *helper;  /* NULL: one process */
 	struct resolver *resolver;     /* NULL: the helper's */
 	mono_time read_again; /* when the files may be read again because the helper lost them */
+	const char *unread;   /* why they are to be read again then; NULL: they are not */
 	struct changes *changes;
 	bool moved; /* the machine's addresses are others than when the files were read */
 	struct tunnels *tunnels;
@@ -135,6 +136,7 @@ void network_workers(struct daemon *d, unsigned wanted); /* 0: as many as there 
 struct control_host commands_control_host(struct daemon *d);
 struct reload_host commands_reload_host(struct daemon *d);
 struct helper_client_host commands_helper_host(struct daemon *d);
+void commands_tick(struct daemon *d);
 struct drains_host commands_drains_host(struct daemon *d);
 /* commands_pools.c, for commands_control_host */
 bool commands_pool(void *ctx, unsigned n, struct control_pool *out);
