@@ -3,6 +3,7 @@
 -include tests/fuzz/fuzz.mk
 
 FUZZERS := $(patsubst FUZZ_%,%,$(filter FUZZ_%,$(.VARIABLES)))
+SEEDS := $(patsubst SEED_%,%,$(filter SEED_%,$(.VARIABLES)))
 FUZZ_CC ?= clang
 FUZZ_OBJ := $(BUILD)/fuzz/obj
 FUZZ_SAN := -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
@@ -23,8 +24,16 @@ $(BUILD)/fuzz/$(1): $(patsubst %.c,$(FUZZ_OBJ)/%.o,$(FUZZ_$(1)))
 endef
 $(foreach f,$(FUZZERS),$(eval $(call fuzzer,$(f))))
 
+define seeder
+$(BUILD)/fuzz/seed_$(1): $(patsubst %.c,$(FUZZ_OBJ)/%.o,$(SEED_$(1)))
+	$$(if $$(Q),@echo "  SEED    $$@")
+	$$(Q)$$(FUZZ_CC) $$(subst =fuzzer,=fuzzer-no-link,$$(FUZZ_SAN)) -o $$@ $$^ $(FUZZLIBS_fuzz_$(1))
+-include $(patsubst %.c,$(FUZZ_OBJ)/%.d,$(SEED_$(1)))
+endef
+$(foreach s,$(SEEDS),$(eval $(call seeder,$(s))))
+
 .PHONY: fuzz fuzz-build
-fuzz-build: $(addprefix $(BUILD)/fuzz/,$(FUZZERS))
+fuzz-build: $(addprefix $(BUILD)/fuzz/,$(FUZZERS) $(addprefix seed_,$(SEEDS)))
 
 fuzz: fuzz-build ## replay the corpus, fuzz every parser for T seconds each (T=20), or RUNS= inputs
 	@tests/run-fuzz $(BUILD)/fuzz $(if $(RUNS),$(RUNS)x,$(T)) $(FUZZERS)

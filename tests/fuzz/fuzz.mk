@@ -44,3 +44,9 @@ FUZZ_fuzz_helper := tests/fuzz/fuzz_helper.c ipsecd/ipc/helper_body.c ipsecd/loa
 	lib/addr.c lib/buf.c lib/words.c
 FUZZ_fuzz_cut := tests/fuzz/fuzz_cut.c tests/support/packets.c ipsecd/dataplane/cut.c ipsecd/dataplane/checksum.c
 FUZZ_fuzz_coalesce := tests/fuzz/fuzz_coalesce.c tests/support/packets.c $(addprefix ipsecd/dataplane/,coalesce.c cut.c checksum.c)
+
+# SEED_name: a program that writes what fuzz_name begins with besides its corpus, where the format has a
+# version of its own.
+SEED_state := tests/fuzz/seed_state.c tests/fuzz/seed.c $(SIM_SRC)
+SEED_conn_codec := tests/fuzz/seed_conn_codec.c tests/fuzz/seed.c ipsecd/publish_body.c ipsecd/updown_env.c $(CONFIG_SRC) $(MODEL_SRC) \
+	$(CODEC_SRC) lib/addr.c lib/buf.c lib/words.c
