@@ -102,6 +102,7 @@ def start_triangle(a, b, c):
     for site, other in ((a, "b"), (b, "a")):
         until(f"{site.name} knows the way over C", lambda site=site, other=other: site.bird.path(
             "site_c", f"10.{NUMBER[other]}.0.0/24"))
+    until("C has its own ways", lambda: (c.way("a"), c.way("b")) == ("tun-ca", "tun-cb"))
 
 
 def traffic_moves_over_the_third_site():

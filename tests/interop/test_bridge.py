@@ -246,8 +246,8 @@ def daemon_restart():
         with s.untouched():
             s.vici.stop()
             s.wait_log("closed the connection")
-            s.vici.start()
             listings = s.vici.listings
+            s.vici.start()
             until("it lists again", lambda: s.vici.listings > listings)
         s.vici.stop()
         s.vici.children.clear()

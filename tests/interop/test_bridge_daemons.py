@@ -8,6 +8,8 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
 from tests.support.bridge import Site  # noqa: E402
 from tests.support.pair import Pair  # noqa: E402
+from tests.support.poll import until  # noqa: E402
+from tests.support.rekeying import child_spis, ike_spis, settled  # noqa: E402
 from tests.support.suite import Suite, check  # noqa: E402
 from tests.support.tunnel import tunnel  # noqa: E402
 
@@ -61,11 +63,14 @@ def rekeys_touch_nothing(ends):
     ends.wait_installed()
     with ends.ours.untouched(), ends.theirs.untouched():
         for peer, site in ((ends.pair.ours, ends.theirs), (ends.pair.theirs, ends.ours)):
-            for rekey in (peer.rekey_child, peer.rekey_ike):
-                seen = site.log().count("child-rekey,")
+            for rekey, spis in ((peer.rekey_child, child_spis), (peer.rekey_ike, ike_spis)):
+                seen, before = site.log().count("child-rekey,"), spis(peer, NAME)
                 rekey(NAME)
                 if rekey == peer.rekey_child:
                     site.wait_log("child-rekey,", seen + 1, 10)
+                # Another exchange into the midst of it would be refused, and tried again much later.
+                until("new SPIs", lambda s=spis, p=peer, b=before: not b & s(p, NAME), 15)
+                settled(ends.pair, NAME)
     ends.pair.ours.terminate(NAME)
     ends.wait_gone()
 

@@ -52,7 +52,7 @@ def text_and_build(pair):
     check_equal(seen["ipsecd_build_info"],
                 [({"version": version, "plane": plane["name"], "plane_why": plane["why"]}, 1)],
                 "build")
-    pid = int(pair.ours.namespace.run("ip", "netns", "pids", pair.ours.namespace.name).split()[0])
+    pid = pair.ours.roles().get("ike", pair.ours.daemon.child.pid)  # who makes the text
     with open(f"/proc/{pid}/status", encoding="ascii") as file:
         rss = next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmRSS"))
     shown = seen.value("process_resident_memory_bytes")
@@ -130,22 +130,35 @@ def shown(seen):
             for word, name in WORDS.items()}
 
 
+def ping_exactly(pair, count):
+    """With -w, as pair.ping() has it, ping sends one more when an answer is late."""
+    ours = pair.end("a", pair.ours)
+    pair.ours.namespace.run("ping", "-n", "-c", str(count), "-i", "0.02", "-I",
+                            ours.inside[0].split("/")[0], ours.ping[0], check=False)
+
+
 def traffic(pair):
     """The same as list-sas; and what a replaced CHILD_SA carried stays in the sum."""
     pair.ping("a", 20)
     pair.transfer("a", 300000)
-    before = traffic_of(pair)
+    before = {}
+
+    def has_settled(m):
+        """The stream's last acknowledgements may have been on their way at the last look."""
+        nonlocal before
+        last, before = before, traffic_of(pair)
+        return last == before == shown(m)
+
+    seen = wait(pair, "its traffic", has_settled)
     check(before["packets-in"] >= 20 and before["bytes-out"] > 300000, f"traffic: {before}")
-    seen = wait(pair, "its traffic", lambda m: shown(m) == before)
     check_equal(seen.value("ipsecd_tunnel_rekeys_total", conn="a", sa="child"), 0, "rekeys")
     pair.ours.rekey_child("a")
     until("one CHILD_SA is left", lambda: [
         len(sa["child-sas"]) for sa in pair.ours.sas("a")] == [1], 20)
     check(traffic_of(pair)["packets-out"] < before["packets-out"], "a new CHILD_SA counts anew")
-    pair.ping("a", 7)
-    seen = wait(pair, "7 packets more", lambda m: shown(m)["packets-out"] ==
-                before["packets-out"] + 7)
-    check_equal(shown(seen)["packets-in"], before["packets-in"] + 7, "packets in")
+    ping_exactly(pair, 7)
+    seen = wait(pair, "7 packets more", lambda m: all(
+        shown(m)[word] == before[word] + 7 for word in ("packets-out", "packets-in")))
     check_equal(seen.value("ipsecd_tunnel_rekeys_total", conn="a", sa="child"), 1, "rekeys")
     pair.ours.rekey_ike("a")
     wait(pair, "the IKE_SA's rekey",
@@ -161,16 +174,16 @@ def counters(pair):
             sock.sendto(b"\xde\xad\xbe\xef" + bytes([0, 0, 0, number]) + bytes(60),
                         ("172.16.1.1", 4500))
         sock.sendto(os.urandom(60), ("172.16.1.1", 500))
-    drops = "ipsecd_esp_drops_total"
-    seen = wait(pair, "5 unknown SPIs", lambda m: m.value(drops, reason="unknown-spi") ==
-                before.value(drops, reason="unknown-spi") + 5)
+    drops, refused = "ipsecd_esp_drops_total", "ipsecd_ike_drops_total"
+    seen = wait(pair, "5 unknown SPIs and the random datagram", lambda m: m.value(
+        drops, reason="unknown-spi") == before.value(drops, reason="unknown-spi") + 5 and
+        sum(v for _, v in m[refused]) > sum(v for _, v in before[refused]))
     told = pair.ours.counters()
     for labels, value in seen[drops]:
         check_equal(value, told[f"esp-drop-{labels['reason']}"], f"ESP {labels}")
-    for labels, value in seen["ipsecd_ike_drops_total"]:
+    for labels, value in seen[refused]:
         check_equal(value, told[f"drop-{labels['reason']}"], f"IKE {labels}")
     check_equal(seen.value("ipsecd_esp_held_total"), told["esp-held"], "ESP before its CHILD_SA")
-    check(sum(v for _, v in seen["ipsecd_ike_drops_total"]) >= 1, "the random datagram")
     check_equal(seen.value("ipsecd_ike_messages_total", exchange="CREATE_CHILD_SA",
                            direction="out", kind="request"), told["create-child-out-req"],
                 "CREATE_CHILD_SA")

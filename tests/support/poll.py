@@ -12,14 +12,16 @@ class Timeout(AssertionError):
 
 def until(what, condition, timeout=10.0, interval=0.02):
     """Calls condition() until it returns something true, and returns that. The time in which the
-    machine stood still does not count."""
+    machine stood still does not count, and the last look begins when the time is up: one that
+    took long says what was so before."""
     timeout *= SLOWNESS
     deadline = time.monotonic() + timeout
     while True:
+        last = time.monotonic() > deadline
         value = condition()
         if value:
             return value
-        if time.monotonic() > deadline:
+        if last:
             raise Timeout(f"not within {timeout:g} s: {what}")
         before = time.monotonic()
         time.sleep(interval)
