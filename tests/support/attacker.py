@@ -28,15 +28,15 @@ class Capture:
     """The UDP datagrams that pass a device, while the `with` block runs, in .seen."""
 
     def __init__(self, namespace, device):
-        self.sock = netns.socket_of(namespace, socket.AF_PACKET, socket.SOCK_DGRAM,
-                                    socket.htons(ETH_P_ALL))
+        # Without a protocol until it is bound: it would take what passes other devices.
+        self.sock = netns.socket_of(namespace, socket.AF_PACKET, socket.SOCK_DGRAM, 0)
         self.sock.bind((device, ETH_P_ALL))
         self.seen = []
         self.ending = threading.Event()
         self.thread = threading.Thread(target=self._run, daemon=True)
 
     def _run(self):
-        while not self.ending.is_set():
+        while not self.ending.is_set() or select.select([self.sock], [], [], 0)[0]:
             if select.select([self.sock], [], [], 0.1)[0]:
                 datagram = udp_of(self.sock.recv(65536))
                 if datagram:

@@ -36,8 +36,8 @@ class Ivs:
     SPI. AES-GCM loses all with a repetition."""
 
     def __init__(self, namespace, device):
-        self.sock = netns.socket_of(namespace, socket.AF_PACKET, socket.SOCK_DGRAM,
-                                    socket.htons(ETH_P_ALL))
+        # Without a protocol until it is bound: it would take what passes other devices.
+        self.sock = netns.socket_of(namespace, socket.AF_PACKET, socket.SOCK_DGRAM, 0)
         self.sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 24)
         self.sock.bind((device, ETH_P_ALL))  # of ETH_P_IP alone it would see what comes in
         self.seen, self.repeated, self.ending = set(), [], threading.Event()

@@ -44,8 +44,8 @@ class Sniffer:
     resolution. On a tunnel device all is clear: .clear says which packets went by."""
 
     def __init__(self, namespace, device):
-        self.sock = netns.socket_of(namespace, socket.AF_PACKET, socket.SOCK_DGRAM,
-                                    socket.htons(ETH_P_ALL))
+        # Without a protocol until it is bound: it would take what passes other devices.
+        self.sock = netns.socket_of(namespace, socket.AF_PACKET, socket.SOCK_DGRAM, 0)
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
         self.sock.bind((device, ETH_P_ALL))
         self.device = device
