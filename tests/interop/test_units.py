@@ -35,7 +35,7 @@ systemd-sysusers
 systemd-tmpfiles --create /usr/lib/tmpfiles.d/detour.conf
 cat >/etc/ipsec.conf <<end
 config setup
-  keep-on-stop=4s
+  keep-on-stop=10s
 conn a-b
   left=127.0.0.1
   right=127.0.0.2
@@ -69,7 +69,7 @@ systemctl reload ipsecd routed-bridge
 echo "reloaded: $(state ipsecd) $(state routed-bridge)"
 for i in $(seq 300); do
 	line=$(systemctl show -p StatusText --value routed-bridge)
-	case $line in *tunnels*) break ;; esac
+	case $line in *"of 1 tunnels"*) break ;; esac
 	sleep 0.1
 done
 echo "status: $line"

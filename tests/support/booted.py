@@ -40,7 +40,7 @@ cat root/result
 """
 
 
-def run(files, script, timeout=120):
+def run(files, script, timeout=240):
     """Boots, runs the bash script as root, and returns what it printed. `files`: a folder that is
     laid over the root."""
     with tempfile.TemporaryDirectory(prefix="booted-") as outer:
