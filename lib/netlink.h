@@ -65,6 +65,8 @@ struct nlmsghdr *netlink_build_start(void *buf, size_t size, size_t extra, uint1
 				     uint16_t flags);
 struct nlmsghdr *netlink_build_link_change(void *buf, size_t size, int ifindex,
 					   const struct netlink_link_change *change);
+/* The root qdisc of a link, in the place of whichever it has. */
+struct nlmsghdr *netlink_build_qdisc(void *buf, size_t size, int ifindex, const char *kind);
 /* By ifindex, or by name when ifindex is 0; both empty: a dump of all. */
 struct nlmsghdr *netlink_build_link_get(void *buf, size_t size, int ifindex, const char *name);
 /* add: replaces one that is there already; IPv6 without duplicate address detection. */

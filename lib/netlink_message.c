@@ -6,6 +6,7 @@
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/ip.h>
+#include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 
 struct nlmsghdr *netlink_build_start(void *buf, size_t size, size_t extra, uint16_t type,
@@ -64,6 +65,21 @@ struct nlmsghdr *netlink_build_link_change(void *buf, size_t size, int ifindex,
 	    !mnl_attr_put_u8_check(h, size, IFLA_OPERSTATE, change->operstate))
 		return NULL;
 	return !change->set_ipv4 || put_ipv4(h, size, change) ? h : NULL;
+}
+
+struct nlmsghdr *netlink_build_qdisc(void *buf, size_t size, int ifindex, const char *kind)
+{
+	struct nlmsghdr *h = netlink_build_start(buf, size, sizeof(struct tcmsg), RTM_NEWQDISC,
+						 NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE);
+	struct tcmsg *tc;
+
+	if (!h)
+		return NULL;
+	tc = mnl_nlmsg_get_payload(h);
+	tc->tcm_family = AF_UNSPEC;
+	tc->tcm_ifindex = ifindex;
+	tc->tcm_parent = TC_H_ROOT;
+	return mnl_attr_put_strz_check(h, size, TCA_KIND, kind) ? h : NULL;
 }
 
 struct nlmsghdr *netlink_build_link_get(void *buf, size_t size, int ifindex, const char *name)

@@ -2,6 +2,7 @@
  * devices of the kernel. Keeps no state. */
 #include "ipsecd/dataplane/device.h"
 
+#include "ipsecd/dataplane/tun.h"
 #include "lib/log.h"
 #include "lib/netlink_route.h"
 
@@ -225,59 +226,86 @@ static void add_first(struct batch *b, int ifindex)
 	    netlink_build_link_change(b->buf + b->len, sizeof(b->buf) - b->len, ifindex, &change));
 }
 
-static void add_rest(struct batch *b, int ifindex, const struct tunnel_config *config, uint16_t mtu)
+static struct netlink_link_change set_up(uint16_t mtu)
 {
-	const struct netlink_link_change up = {
+	return (struct netlink_link_change){
 		.set_up = true, .up = true, .set_mtu = true, .mtu = mtu};
-
-	for (unsigned i = 0; i < config->n_addrs; i++)
-		add(b, netlink_build_addr(b->buf + b->len, sizeof(b->buf) - b->len, ifindex,
-					  &config->addrs[i], true));
-	add(b, netlink_build_link_change(b->buf + b->len, sizeof(b->buf) - b->len, ifindex, &up));
 }
 
-static int send_batch(struct netlink *nl, struct batch *b, unsigned *refused)
+/* A TUN never tells its qdisc to wait: what its ring has no room for is dropped. So a qdisc holds
+ * nothing, and costs time and memory, with several queues for 256 of them. It is asked for before
+ * the device is up for the first time, for then the kernel makes the system's default. */
+static void add_qdisc(struct batch *b, int ifindex)
 {
-	*refused = UINT_MAX; /* none of them alone */
-	return b->full ? -EMSGSIZE : netlink_batch_at(nl, b->buf, b->len, refused);
+	add(b, netlink_build_qdisc(b->buf + b->len, sizeof(b->buf) - b->len, ifindex, "noqueue"));
+}
+
+static void add_rest(struct batch *b, const struct tun *tun, const struct tunnel_config *config,
+		     uint16_t mtu)
+{
+	const struct netlink_link_change up = set_up(mtu);
+
+	for (unsigned i = 0; i < config->n_addrs; i++)
+		add(b, netlink_build_addr(b->buf + b->len, sizeof(b->buf) - b->len, tun->ifindex,
+					  &config->addrs[i], true));
+	if (tun->made) /* an operator may have chosen one for it since */
+		add_qdisc(b, tun->ifindex);
+	add(b,
+	    netlink_build_link_change(b->buf + b->len, sizeof(b->buf) - b->len, tun->ifindex, &up));
+}
+
+static int send_batch(struct netlink *nl, struct batch *b, unsigned *at)
+{
+	*at = UINT_MAX; /* none of them alone */
+	return b->full ? -EMSGSIZE : netlink_batch_at(nl, b->buf, b->len, at);
 }
 
 /* For a kernel that does not know the first message as a whole. What came behind it was carried out
  * all the same, and is sent again, to know that it was. */
-static int fill_in_parts(struct netlink *nl, int ifindex, const struct tunnel_config *config,
-			 uint16_t mtu, unsigned *refused)
+static int fill_in_parts(struct netlink *nl, const struct tun *tun,
+			 const struct tunnel_config *config, uint16_t mtu, unsigned *at)
 {
 	struct batch b;
 	int e;
 
 	device_set_settings(config->name);
-	e = device_set_link(nl, ifindex, false);
-	*refused = UINT_MAX;
+	e = device_set_link(nl, tun->ifindex, false);
+	*at = UINT_MAX;
 	if (e)
 		return e;
 	batch_init(&b);
-	add_rest(&b, ifindex, config, mtu);
-	return send_batch(nl, &b, refused);
+	add_rest(&b, tun, config, mtu);
+	return send_batch(nl, &b, at);
 }
 
-int device_fill(struct netlink *nl, int ifindex, const struct tunnel_config *config, uint16_t mtu,
-		const struct prefix **at)
+/* Only the first refusal is told: what is behind the qdisc is asked for again. */
+static int without_qdisc(struct netlink *nl, int ifindex, uint16_t mtu)
+{
+	const struct netlink_link_change up = set_up(mtu);
+
+	return netlink_link_change(nl, ifindex, &up);
+}
+
+int device_fill(struct netlink *nl, const struct tun *tun, const struct tunnel_config *config,
+		uint16_t mtu, struct device_refused *refused)
 {
 	struct batch b;
-	unsigned refused;
+	unsigned at;
 	int e;
 
 	batch_init(&b);
 	set_tun_settings(config->name);
-	add_first(&b, ifindex);
-	add_rest(&b, ifindex, config, mtu);
-	e = send_batch(nl, &b, &refused);
-	if (e && refused == 0)
-		e = fill_in_parts(nl, ifindex, config, mtu, &refused);
+	add_first(&b, tun->ifindex);
+	add_rest(&b, tun, config, mtu);
+	e = send_batch(nl, &b, &at);
+	if (e && at == 0)
+		e = fill_in_parts(nl, tun, config, mtu, &at);
 	else
-		refused--; /* the first is no address */
-	*at = e && refused < config->n_addrs ? &config->addrs[refused] : NULL;
-	return e;
+		at--; /* the first is no address */
+	*refused = (struct device_refused){
+		.addr = e && at < config->n_addrs ? &config->addrs[at] : NULL,
+		.qdisc = e && tun->made && at == config->n_addrs ? e : 0};
+	return refused->qdisc ? without_qdisc(nl, tun->ifindex, mtu) : e;
 }
 
 uint16_t device_path_mtu(struct netlink *nl, const struct addr *local, const struct addr *remote)

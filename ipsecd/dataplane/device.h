@@ -10,6 +10,7 @@
 struct log_sink;
 struct netlink;
 struct netlink_addr;
+struct tun;
 
 #define DEVICE_PATH_MTU	      1500
 #define DEVICE_MTU_NO_SA      1390 /* the least of all suites: IPv6 outside, AES-CBC, HMAC-SHA2-512 */
@@ -33,11 +34,15 @@ bool device_addr_changed(struct netlink *nl, const struct tunnel_config *config,
 uint16_t device_path_mtu(struct netlink *nl, const struct addr *local, const struct addr *remote);
 /* linkmode DORMANT, and operstate UP or DORMANT. */
 int device_set_link(struct netlink *nl, int ifindex, bool up);
+struct device_refused {
+	const struct prefix *addr; /* NULL: none of them, but the rest */
+	int qdisc;		   /* -errno; it works without, but slower */
+};
+
 /* Gives a new TUN device its settings, then, with one call into the kernel, the link of a tunnel
- * without SAs, its addresses and MTU, and sets it up. *at: the address that was refused, or NULL
- * if it was the rest. */
-int device_fill(struct netlink *nl, int ifindex, const struct tunnel_config *config, uint16_t mtu,
-		const struct prefix **at);
+ * without SAs, its addresses, a qdisc if it was made just now, and its MTU, and sets it up. */
+int device_fill(struct netlink *nl, const struct tun *tun, const struct tunnel_config *config,
+		uint16_t mtu, struct device_refused *refused);
 
 /* One value under /proc/sys/net/FAMILY/conf/DEVICE. A kernel without this knob, or /proc/sys
  * read-only in a container, is no reason to go without the device: false, and no more. */

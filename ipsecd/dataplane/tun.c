@@ -103,6 +103,7 @@ int tun_open(struct tun *t, struct netlink *nl, const char *name, bool several)
 		t->ifindex = netlink_ifindex(nl, t->name);
 		e = t->ifindex < 0 ? t->ifindex : 0;
 	}
+	t->made = e == 0;
 	if (e)
 		tun_close(t);
 	return e == -EBUSY ? -EEXIST : e;

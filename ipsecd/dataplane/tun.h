@@ -14,6 +14,7 @@ struct tun {
 	int fd;	      /* -1: closed; of a device of several queues the first one */
 	int up;	      /* where is written: `fd`, or a queue of its own */
 	bool several; /* it may have more than one queue */
+	bool made;    /* by tun_open */
 	int ifindex;
 	unsigned offloads; /* enum dataplane_offload */
 	char name[IF_NAMESIZE];

@@ -64,8 +64,9 @@ struct dataplane {
 	struct netlink_monitor *monitor;
 	struct mss *mss;
 	ev_io changes;
-	bool blind;    /* the monitor has failed: what others do is not seen any more */
-	ev_timer held; /* packets that wait for their SA, and what those that had it brought */
+	bool blind;	    /* the monitor has failed: what others do is not seen any more */
+	bool qdisc_refused; /* and said so */
+	ev_timer held;	    /* packets that wait for their SA, and what those that had it brought */
 	struct tunnel *by_ifindex, *dirty;
 	ev_timer clock;	    /* forward.lane.aggfrag_due, */
 	mono_time clock_at; /* as it is set */

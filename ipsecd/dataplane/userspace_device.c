@@ -210,16 +210,30 @@ void userspace_device_detach(struct tunnel *t)
 	tun_close(&t->tun);
 }
 
+/* Once for all devices: it is the kernel that has none. */
+static void qdisc_refused(struct tunnel *t, int error)
+{
+	struct dataplane *d = t->plane;
+
+	if (error == 0 || d->qdisc_refused)
+		return;
+	d->qdisc_refused = true;
+	log_to(d->forward.host.log, LOG_LEVEL_INFO, "knl", t->config.name,
+	       "no qdisc \"noqueue\" for TUN devices (%s): they have the system's default",
+	       strerror(-error));
+}
+
 static enum dataplane_error fill(struct tunnel *t)
 {
 	struct dataplane *d = t->plane;
 	uint16_t mtu = wanted_mtu(t);
-	const struct prefix *at;
+	struct device_refused refused;
 	char what[32];
-	int error = device_fill(d->netlink, t->tun.ifindex, &t->config, mtu, &at);
+	int error = device_fill(d->netlink, &t->tun, &t->config, mtu, &refused);
 
-	if (error && at)
-		return address_failed(t, at, error);
+	if (error && refused.addr)
+		return address_failed(t, refused.addr, error);
+	qdisc_refused(t, refused.qdisc);
 	snprintf(what, sizeof(what), "setting it up, MTU %u", mtu);
 	if (error)
 		return userspace_failed(d, t, what, error);

@@ -3,6 +3,7 @@
 #include "tests/contract/contract.h"
 #include "tests/contract/kernel.h"
 #include "ipsecd/crypto/crypto.h"
+#include "ipsecd/dataplane/device.h"
 #include "ipsecd/dataplane/mss_nft.h"
 #include "ipsecd/dataplane/tun.h"
 #include "tests/support/esp_runs.h"
@@ -10,7 +11,10 @@
 #include <errno.h>
 #include <ev.h>
 #include <fcntl.h>
+#include <libmnl/libmnl.h>
 #include <linux/if.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -50,7 +54,7 @@ static void take_event(void *ctx, const struct dataplane_event *event)
 	h->n_changed++;
 }
 
-static unsigned n_addrs_lost; /* times that the plane said so */
+static unsigned n_addrs_lost, n_qdisc_told; /* times that the plane said so */
 
 static void log_write(void *ctx, enum log_level level, const char *subsystem, const char *name,
 		      const char *text)
@@ -58,6 +62,7 @@ static void log_write(void *ctx, enum log_level level, const char *subsystem, co
 	(void)ctx;
 	(void)level;
 	(void)subsystem;
+	n_qdisc_told += strstr(text, "noqueue") != NULL;
 	n_addrs_lost += !strcmp(name, "dp-t") && strstr(text, "somebody removed the address");
 }
 
@@ -302,7 +307,7 @@ static void knob(const char *path, const char *want)
 	assert_string_equal(text, want);
 }
 
-static void device_settings(void **state)
+static void settings_of_the_device(void **state)
 {
 	struct tunnel_config c = config("dp-t", 0, NULL);
 	struct owner h;
@@ -316,6 +321,96 @@ static void device_settings(void **state)
 	knob("/proc/sys/net/ipv6/conf/dp-t/accept_ra", "0\n");
 	knob("/proc/sys/net/ipv6/conf/dp-t/keep_addr_on_down", "1\n");
 	ops->close(h.plane);
+}
+
+static void take_qdisc(void *ctx, const struct nlmsghdr *answer)
+{
+	const struct nlattr *attr;
+
+	mnl_attr_for_each(attr, answer, sizeof(struct ifinfomsg))
+	{
+		if (mnl_attr_get_type(attr) == IFLA_QDISC)
+			snprintf(ctx, IFNAMSIZ, "%s", mnl_attr_get_str(attr));
+	}
+}
+
+static void expect_qdisc(const char *device, const char *want)
+{
+	uint8_t buf[256] __attribute__((aligned(8)));
+	char got[IFNAMSIZ] = "";
+
+	assert_int_equal(netlink_query(kernel_netlink(),
+				       netlink_build_link_get(buf, sizeof(buf), 0, device),
+				       take_qdisc, got),
+			 0);
+	assert_string_equal(got, want);
+}
+
+static const char *asked_qdisc = "noqueue";
+
+struct nlmsghdr *__real_netlink_build_qdisc(void *b, size_t size, int ifindex, const char *kind);
+struct nlmsghdr *__wrap_netlink_build_qdisc(void *b, size_t size, int ifindex, const char *kind);
+
+struct nlmsghdr *__wrap_netlink_build_qdisc(void *b, size_t size, int ifindex, const char *kind)
+{
+	assert_string_equal(kind, "noqueue");
+	return __real_netlink_build_qdisc(b, size, ifindex, asked_qdisc);
+}
+
+static void a_new_device_has_no_qdisc(void **state)
+{
+	const char *const addrs[] = {"10.9.1.1/30"};
+	struct tunnel_config c = config("dp-t", 1, addrs);
+	struct owner h;
+
+	(void)state;
+	open_plane(&h);
+	create(&h, 1, &c);
+	expect_qdisc("dp-t", "noqueue");
+	ops->close(h.plane);
+}
+
+static void an_operators_qdisc_stays(void **state)
+{
+	struct tunnel_config c = config("dp-t", 0, NULL);
+	struct netlink *nl = kernel_netlink();
+	struct device_refused refused;
+	struct tun made, adopted;
+
+	(void)state;
+	assert_int_equal(tun_open(&made, nl, "dp-t", false), 0);
+	assert_int_equal(device_fill(nl, &made, &c, 1300, &refused), 0);
+	assert_int_equal(system("tc qdisc replace dev dp-t root pfifo"), 0);
+	assert_int_equal(tun_adopt(&adopted, nl, "dp-t", made.fd), 0);
+	assert_int_equal(device_fill(nl, &adopted, &c, 1400, &refused), 0);
+	expect_qdisc("dp-t", "pfifo");
+	assert_int_equal(kernel_link("dp-t").mtu, 1400);
+	tun_close(&adopted);
+}
+
+/* Of two devices one line in the log. */
+static void without_that_qdisc_a_device_is_whole(void **state)
+{
+	const char *const addrs[] = {"10.9.1.1/30"};
+	const char *const bad[] = {"10.9.2.1/30", "fd00:9::1/64"}; /* IPv6 is off here */
+	struct tunnel_config c = config("dp-t", 1, addrs), other = config("dp-u", 0, NULL);
+	struct owner h;
+
+	(void)state;
+	asked_qdisc = "none";
+	n_qdisc_told = 0;
+	open_plane(&h);
+	create(&h, 1, &c);
+	create(&h, 2, &other);
+	expect_addrs("dp-t", 1, addrs);
+	assert_true(kernel_link("dp-t").flags & IFF_UP);
+	assert_int_equal(kernel_link("dp-t").mtu, 1390);
+	assert_int_equal(n_qdisc_told, 1);
+	c = config("dp-v", 2, bad);
+	assert_int_equal(ops->tunnel_create(h.plane, 3, &c), DATAPLANE_SYSTEM);
+	assert_non_null(strstr(ops->last_error(h.plane), "fd00:9::1/64"));
+	ops->close(h.plane);
+	asked_qdisc = "noqueue";
 }
 
 /* ---- link state ---- */
@@ -599,7 +694,10 @@ int main(void)
 		cmocka_unit_test(a_refused_address_changes_nothing),
 		cmocka_unit_test(a_foreign_device_is_left_alone),
 		cmocka_unit_test(closing_removes_the_devices),
-		cmocka_unit_test(device_settings),
+		cmocka_unit_test(settings_of_the_device),
+		cmocka_unit_test(a_new_device_has_no_qdisc),
+		cmocka_unit_test(an_operators_qdisc_stays),
+		cmocka_unit_test(without_that_qdisc_a_device_is_whole),
 		cmocka_unit_test(what_a_routing_daemon_sees),
 		cmocka_unit_test(operstate_is_put_right),
 		cmocka_unit_test(a_removed_device_is_told_and_made_again),

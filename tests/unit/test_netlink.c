@@ -6,6 +6,7 @@
 #include <linux/if.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
+#include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -53,6 +54,23 @@ static void link_change_touches_no_more(void **state)
 	(void)state;
 	assert_int_equal(ifi->ifi_change, 0);
 	assert_int_equal(h->nlmsg_len, NLMSG_HDRLEN + sizeof(*ifi) + 8);
+}
+
+static void qdisc(void **state)
+{
+	struct nlmsghdr *h = netlink_build_qdisc(buf, sizeof(buf), 7, "noqueue");
+	const struct tcmsg *tc = mnl_nlmsg_get_payload(h);
+	const struct nlattr *kind = mnl_nlmsg_get_payload_offset(h, sizeof(*tc));
+
+	(void)state;
+	assert_int_equal(h->nlmsg_type, RTM_NEWQDISC);
+	assert_int_equal(h->nlmsg_flags, NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE);
+	assert_int_equal(tc->tcm_ifindex, 7);
+	assert_int_equal(tc->tcm_parent, TC_H_ROOT);
+	assert_int_equal(tc->tcm_handle, 0);
+	assert_int_equal(mnl_attr_get_type(kind), TCA_KIND);
+	assert_string_equal(mnl_attr_get_str(kind), "noqueue");
+	assert_null(netlink_build_qdisc(buf, h->nlmsg_len - 1, 7, "noqueue"));
 }
 
 static void link_get(void **state)
@@ -138,9 +156,13 @@ static void hostile_messages(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(link_change),	      cmocka_unit_test(link_change_touches_no_more),
-		cmocka_unit_test(link_get),	      cmocka_unit_test(addresses),
-		cmocka_unit_test(too_small_a_buffer), cmocka_unit_test(hostile_messages),
+		cmocka_unit_test(link_change),
+		cmocka_unit_test(link_change_touches_no_more),
+		cmocka_unit_test(qdisc),
+		cmocka_unit_test(link_get),
+		cmocka_unit_test(addresses),
+		cmocka_unit_test(too_small_a_buffer),
+		cmocka_unit_test(hostile_messages),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
