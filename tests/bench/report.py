@@ -94,9 +94,9 @@ def lists(result):
         found[f"ike_cpu_ms_at_{FEW}"] = [b["few"] for b in blocks]
         found[f"ike_cpu_ms_at_{MANY}"] = [b["many"] for b in blocks]
         found[f"ike_cpu_{MANY}_vs_{FEW}"] = [b["many"] / b["few"] for b in blocks]
-        found["ike_kib_per_sa"] = [engine["kib_per_sa"]]
-    if "plane_kib_per_sa" in result["responders"]:
-        found["plane_kib_per_sa"] = [result["responders"]["plane_kib_per_sa"]]
+    for key in ("ike_kib_per_sa", "plane_kib_per_sa"):
+        if key in result["responders"]:
+            found[key] = [result["responders"][key]]
     if result["many_peers"]:
         found[f"start_{PEERS}_s"] = [result["many_peers"]["start_s"]]
         found["reload_one_ms"] = result["many_peers"]["reload_ms"]
