@@ -197,21 +197,30 @@ class Heard:
         with open(self.path, "wb") as file:
             self.process = subprocess.Popen(["ip", "-n", self.space.name, "-o", "monitor", "link", "address"],
                                             stdout=file)
+        until("ip monitor hears", lambda: self.raise_fence() and "10.99." in self.text(), interval=0.1)
         return self
 
     def __exit__(self, *_):
         self.process.terminate()
         self.process.wait()
 
+    def raise_fence(self):
+        """An address that is told of behind all before now."""
+        self.fence += 1
+        mark = f"10.99.{self.fence >> 8}.{self.fence & 255}/32"
+        self.space.ip("address", "add", mark, "dev", "lo")
+        return mark
+
+    def text(self):
+        with open(self.path, encoding="ascii", errors="replace") as file:
+            return file.read()
+
     def lines(self):
         """All before now: an address of ours is the last one."""
-        self.fence += 1
-        mark = f"10.99.99.{self.fence}"
-        self.space.ip("address", "add", mark + "/32", "dev", "lo")
+        mark = self.raise_fence()
 
         def read():
-            with open(self.path, encoding="ascii", errors="replace") as file:
-                lines = file.read().splitlines()
+            lines = self.text().splitlines()
             return lines if any(mark in line for line in lines) else None
         return [line for line in until("the fence is heard", read) if " lo " not in line]
 

@@ -23,6 +23,7 @@ from tests.support.attacker import Attacker, Capture, corpus, flips, truncations
 from tests.support.ipsecd import ROOT, Ipsecd  # noqa: E402
 from tests.support.pair import Pair  # noqa: E402
 from tests.support.poll import until  # noqa: E402
+from tests.support.rekeying import settled  # noqa: E402
 from tests.support.suite import Suite, check, check_equal  # noqa: E402
 from tests.support.tunnel import change, tunnel  # noqa: E402
 from tests.support.vici import Vici, encode  # noqa: E402
@@ -425,8 +426,10 @@ def capture(rig):
         rig.ping("t1", 60)
         for rekey in (rig.ours.rekey_child, rig.ours.rekey_ike, rig.theirs.rekey_child,
                       rig.theirs.rekey_ike, rig.theirs.rekey_child, rig.theirs.rekey_child):
+            before = rig.spis()
             rekey("t1")
-            until("one IKE_SA", lambda: len(rig.spis()) == 1 and len(rig.spis()[0][-1]) == 1)
+            until("another SA", lambda before=before: before != rig.spis())
+            settled(rig, "t1")
         rig.ping("t1", 60)
     rig.captured = seen.seen
     ike_of(rig)

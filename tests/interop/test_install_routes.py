@@ -8,6 +8,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
 from tests.support.pair import Pair, one_of_each  # noqa: E402
 from tests.support.poll import until  # noqa: E402
+from tests.support.rekeying import rekeyed  # noqa: E402
 from tests.support.suite import Suite, check, check_equal  # noqa: E402
 from tests.support.tunnel import change, tunnel  # noqa: E402
 
@@ -60,8 +61,8 @@ def up_and_down(pair, table, name):
             table.wait(network, f"dev {end.device}", "src " + inside.split("/")[0])
         before = table.routes(), table.routes("-6")
         with pair.pinging(name) as pinging:
-            for rekey in (pair.ours.rekey_child, pair.theirs.rekey_child):
-                rekey(name)
+            for start in (pair.ours.rekey_child, pair.theirs.rekey_child):
+                rekeyed(pair, name, start)
                 one_of_each(pair.ours, name)
         pinging.check_no_loss()
         check_equal((table.routes(), table.routes("-6")), before, "routes after rekeys")

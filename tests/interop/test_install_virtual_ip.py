@@ -29,7 +29,7 @@ def virtual(pair, device):
 
 def ping(pair, source, count=3):
     """From a virtual address, as only that lies inside the selectors."""
-    output = pair.namespaces[0].run("ping", "-n", "-c", str(count), "-i", "0.02", "-w", "4",
+    output = pair.namespaces[0].run("ping", "-n", "-c", str(count), "-i", "0.02", "-w", "10",
                                     "-I", source.split("/")[0],
                                     pair.end(NAME, pair.ours).ping[0], check=False)
     check(set(range(1, count + 1)) <= answered(output), f"ping: {output}")

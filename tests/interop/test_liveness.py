@@ -54,10 +54,10 @@ def cut_path(pair, name):
         ours = time.monotonic() - start
         until("their side calls us dead", lambda: not pair.theirs.children(name), WITHIN)
         theirs = time.monotonic() - start
+        check(not pair.ours.children(name), "no CHILD_SA is left")
     finally:
         pair.theirs.namespace.nft_clear()
     print(f"      ours after {ours:.1f} s, theirs after {theirs:.1f} s")
-    check(not pair.ours.children(name), "no CHILD_SA is left")
     established(pair, name)
 
 
@@ -68,7 +68,7 @@ def killed_peer(pair, name):
     try:
         until("our side calls the peer dead and the device dormant",
               lambda: pair.ours.operstate("tun1") == "DORMANT", WITHIN)
-        check("does not answer" in pair.ours.log(mark), "the log says what happened")
+        pair.ours.wait_log("does not answer", mark)
     finally:
         pair.theirs.start(pair.theirs.ends)
     established(pair, name)

@@ -311,7 +311,7 @@ def jumbo(pair, name):
         namespace.ip("link", "set", OUTSIDE, "mtu", "9000")
     pair.ours.initiate(name)
     pair.both_up(name)
-    check_equal(mtu_of(pair, name), 8938, "the device's MTU")
+    until("the device's MTU is 8938", lambda: mtu_of(pair, name) == 8938)
     for setting in ("all on", "cable without", "none"):
         with Sizes(pair.namespaces[0], OUTSIDE) as seen:
             with_offloads(pair, name, setting)

@@ -19,7 +19,7 @@ from tests.support.owned import Ended  # noqa: E402
 from tests.support.owner import DGRAM, FASTOPEN, HERE, INET, RAW, STREAM, Owner, framed, text, unix  # noqa: E402
 from tests.support.pair import OursWithOurs, one_of_each  # noqa: E402
 from tests.support.poll import until  # noqa: E402
-from tests.support.process import common_links, memory_has  # noqa: E402
+from tests.support.process import common_links, descriptors, memory_has  # noqa: E402
 from tests.support.rekeying import child_spis  # noqa: E402
 from tests.support.replacing import kill_role  # noqa: E402
 from tests.support.sniffer import LinkWatch  # noqa: E402
@@ -137,7 +137,7 @@ def calls_of_ike(pair):
     with unnoticed(pair, ("ike",)):
         mark = ours.log_mark()
         with ike.owned() as owned:
-            memfd = next(fd for fd, name in owner.descriptors(owned.pid).items() if "memfd:" in name)
+            memfd = next(fd for fd, name in descriptors(owned.pid).items() if "memfd:" in name)
             tries, tcp = connections(owned)
             n = ike.attack(
                 owner.files(secret_files(ours)) + owner.programs(memfd)
@@ -356,7 +356,7 @@ def keys_of_ike(pair):
     check_equal(memory_has(roles["helper"], [secret]), {secret}, "the secret in helper")
     for role in ("ike", "plane"):
         check_equal(memory_has(roles[role], [secret]), set(), f"the secret in {role}")
-    names = owner.descriptors(roles["ike"]).values()
+    names = descriptors(roles["ike"]).values()
     check(not [n for n in names if "vault" in n or "net/tun" in n or n.startswith("/")
                and not n.startswith(("/dev/null", "/memfd:", f"/proc/{roles['ike']}/stat"))], f"descriptors of ike: {sorted(names)}")
     with Owner(ours, "ike").owned() as owned:
@@ -365,7 +365,7 @@ def keys_of_ike(pair):
 
 
 def keys_of_plane(pair):
-    names = owner.descriptors(pair.ours.role("plane")).values()
+    names = descriptors(pair.ours.role("plane")).values()
     check(not [n for n in names if "vault" in n or "engine" in n], f"descriptors of plane: {sorted(names)}")
 
 

@@ -8,6 +8,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
 from tests.support.pair import Pair  # noqa: E402
+from tests.support.poll import until  # noqa: E402
 from tests.support.suite import Suite, check, check_equal  # noqa: E402
 from tests.support.tunnel import change, tunnel  # noqa: E402
 
@@ -22,13 +23,12 @@ def refused(pair, name, initiator, notify, words):
     `words`: what we have and, where the protocol tells it to us, what they offered."""
     marks = {peer: peer.log_mark() for peer in (pair.ours, pair.theirs)}
     initiator.try_initiate(name)
-    pair.ours.wait_log(notify, marks[pair.ours])
-    theirs = pair.theirs.log(marks[pair.theirs])
-    check(any(word in theirs for word in THEIR_NAMES[notify]), f"charon's log names {notify}")
-    lines = [line for line in pair.ours.log(marks[pair.ours]).splitlines()
-             if notify in line and name in line and all(word in line for word in words)]
-    check(lines, f"one line of our log names {notify} and {', '.join(words)}")
-    print(f"      {lines[0]}")
+    until(f"charon's log names {notify}", lambda: any(
+        word in pair.theirs.log(marks[pair.theirs]) for word in THEIR_NAMES[notify]))
+    line = until(f"one line of our log names {notify} and {', '.join(words)}", lambda: next(
+        (line for line in pair.ours.log(marks[pair.ours]).splitlines()
+         if notify in line and name in line and all(word in line for word in words)), None))
+    print(f"      {line}")
     for peer in (pair.ours, pair.theirs):
         check(not peer.children(name), f"{peer.kind} has no CHILD_SA of '{name}'")
     # Where only the CHILD_SA was refused, the IKE SA is there (RFC 7296 1.3). What was

@@ -6,6 +6,7 @@ import random
 import select
 import signal
 import sys
+from contextlib import suppress
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
 from tests.support.killing import SPLIT, reconnect  # noqa: E402
@@ -38,7 +39,8 @@ def kill_at_once(peer, times=40):
         pid = peer.roles().get("ike")
         if pid and pid not in killed:
             select.select([], [], [], chance.uniform(0.002, 0.02))
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
             killed.add(pid)
     until("a new ike", lambda: all_roles(peer) and peer.roles().get("ike", min(killed)) not in killed)
     reconnect(peer)

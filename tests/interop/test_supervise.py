@@ -15,7 +15,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
 from tests.support.poll import until  # noqa: E402
-from tests.support.process import Daemon, children, title  # noqa: E402
+from tests.support.process import Daemon, children, descriptors, title  # noqa: E402
 from tests.support.service_manager import ServiceManager  # noqa: E402
 from tests.support.suite import Suite, check, check_equal  # noqa: E402
 
@@ -84,11 +84,16 @@ class Supervisor:
             options.setdefault(name, []).extend([] if word == name else [word])
         return options
 
+    def signal_role(self, name, sig):
+        """The pid of whom it was sent to. Never 0, which would be our own process group."""
+        pid = until(f"the {name}", lambda: self.role(name))
+        os.kill(pid, sig)
+        return pid
+
     def kill_role(self, name, sig=signal.SIGKILL):
         """Returns when the next one works."""
         mark = self.daemon.log_mark()
-        old = self.role(name)
-        os.kill(old, sig)
+        old = self.signal_role(name, sig)
         self.wait(f"{name}] state", mark)
         until(f"a new {name}", lambda: self.role(name) not in (0, old))
         return mark
@@ -195,7 +200,7 @@ def the_dead_come_back(folder):
 
 
 def fds_of(pid):
-    return sorted(os.readlink(f"/proc/{pid}/fd/{fd}").split(":")[0] for fd in os.listdir(f"/proc/{pid}/fd"))
+    return sorted(name.split(":")[0] for name in descriptors(pid).values())
 
 
 @in_folder
@@ -303,7 +308,7 @@ class Hung:
         for folder, name in zip(self.folders, ROLES):
             s = Supervisor(folder, "--restart-pause", "0")
             self.all.append((s, name, s.running().roles()))
-            os.kill(s.role(name), signal.SIGSTOP)
+            s.signal_role(name, signal.SIGSTOP)
         return self
 
     def __exit__(self, *exception):

@@ -13,7 +13,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../
 from tests.support.ipsecd import BINARY, Ipsecd  # noqa: E402
 from tests.support.pair import Pair  # noqa: E402
 from tests.support.poll import until  # noqa: E402
-from tests.support.rekeying import child_spis, ike_spis, settled  # noqa: E402
+from tests.support.rekeying import ike_spis, rekeyed, settled  # noqa: E402
 from tests.support.suite import Suite, check, check_equal  # noqa: E402
 from tests.support.tunnel import change, tunnel  # noqa: E402
 
@@ -90,10 +90,7 @@ def works(pair, name):
     settled(pair, name, 60)
     pair.ping(name)
     for peer in (pair.ours, pair.theirs):
-        before = child_spis(pair.ours, name)
-        peer.rekey_child(name)
-        until("new SPIs", lambda before=before: not before & child_spis(pair.ours, name), 15)
-        settled(pair, name)
+        rekeyed(pair, name, peer.rekey_child)
     pair.ping(name)
 
 
@@ -115,8 +112,7 @@ def older(pair, name):
     with pair.up(name, pair.theirs):
         memory = Memory(pair, name)
         for peer in (pair.ours, pair.theirs, pair.ours):
-            peer.rekey_child(name)
-            settled(pair, name)
+            rekeyed(pair, name, peer.rekey_child)
         memory.goes_on()
         synchronised(pair, name, memory.ikes)
 
@@ -127,8 +123,7 @@ def older_twice(pair, name):
         for _ in range(2):
             memory = Memory(pair, name)
             for _ in range(3):
-                pair.ours.rekey_child(name)
-                settled(pair, name)
+                rekeyed(pair, name, pair.ours.rekey_child)
             memory.goes_on()
             synchronised(pair, name, memory.ikes)
 
@@ -138,8 +133,7 @@ def without(pair, name):
     with pair.up(name, pair.ours):
         memory = Memory(pair, name)
         for peer in (pair.theirs, pair.ours, pair.theirs):
-            peer.rekey_child(name)
-            settled(pair, name)
+            rekeyed(pair, name, peer.rekey_child)
         memory.goes_on()
         works(pair, name)
         check_equal(counter(pair.ours, "sync-asked"), 0, "requests for message IDs")

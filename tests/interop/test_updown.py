@@ -8,6 +8,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
 from tests.support.pair import Pair, one_of_each  # noqa: E402
 from tests.support.poll import until  # noqa: E402
+from tests.support.rekeying import child_spis, ike_spis, rekeyed  # noqa: E402
 from tests.support.suite import Suite, check, check_equal  # noqa: E402
 from tests.support.tunnel import change, tunnel  # noqa: E402
 
@@ -68,8 +69,9 @@ def up_rekey_down(pair, scripts, name):
     check_equal(scripts.value(name, "PLUTO_INTERFACE"), "eth0", "PLUTO_INTERFACE")
     check_equal(scripts.value(name, "PLUTO_VIRT_INTERFACE"), end.device, "PLUTO_VIRT_INTERFACE")
     unique = scripts.value(name, "PLUTO_UNIQUEID")
-    for rekey in (pair.ours.rekey_child, pair.theirs.rekey_child, pair.ours.rekey_ike):
-        rekey(name)
+    for start, spis in ((pair.ours.rekey_child, child_spis), (pair.theirs.rekey_child, child_spis),
+                        (pair.ours.rekey_ike, ike_spis)):
+        rekeyed(pair, name, start, spis)
         one_of_each(pair.ours, name)
         pair.ping(name)
     check_equal(scripts.verbs(name), both, "runs after rekeys")

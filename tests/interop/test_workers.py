@@ -172,7 +172,7 @@ def has_one_for_each(pair, name):
 def one_for_each(pair):
     """RFC 9611: each thread sends by the CHILD_SA that is for it alone."""
     has_one_for_each(pair, NAME)
-    flows = [Flow(pair, n) for n in range(FLOWS)]
+    flows = [Flow(pair, n) for n in range(4 * FLOWS)]  # the kernel's choice of a queue is a hash, with a seed
 
     def used():
         for flow in flows:

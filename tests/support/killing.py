@@ -7,6 +7,7 @@ import signal
 import socket
 import struct
 import threading
+from contextlib import suppress
 
 from . import netns
 from .poll import until
@@ -24,11 +25,20 @@ ETH_P_IP, ETH_P_ALL = 0x0800, 0x0003
 IVS = struct.Struct("!I4x8s")  # SPI, IV
 
 
-def reconnect(peer):
-    """A vici client whose ike was killed begins anew, as swanctl would."""
+def _answers(peer):
     if peer.control:
         peer.control.close()
     peer.connect()
+    try:
+        return peer.control.request("version")
+    except OSError:
+        return None
+
+
+def reconnect(peer):
+    """A vici client whose ike was killed begins anew, as swanctl would; with one that answers: who is
+    started while plane is away ends once more."""
+    until(f"the ike of {peer.kind} answers", lambda: _answers(peer))
 
 
 class Ivs:
@@ -107,7 +117,6 @@ class Killer:
     def __init__(self, pair, seed, victims, apart=False):
         self.pair, self.random = pair, random.Random(seed)
         self.victims, self.apart = victims, apart
-        self.kills = 0
         self.threads = []
         self.told = None  # what the script of OTHER was told at our end, if it has one
 
@@ -137,8 +146,8 @@ class Killer:
         old = until(f"the {role} of before", lambda: victim.roles().get(role))
         self._begin()
         select.select([], [], [], self.random.uniform(0, WITHIN))
-        os.kill(old, signal.SIGKILL)
-        self.kills += 1
+        with suppress(ProcessLookupError):  # it may end by itself: without plane, say
+            os.kill(old, signal.SIGKILL)
         until(f"another {role}", lambda: victim.roles().get(role, old) != old)
         for peer in (self.pair.ours, self.pair.theirs):
             if peer in self.victims:

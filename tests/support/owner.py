@@ -11,6 +11,7 @@ from collections import Counter
 
 from .owned import NUMBERS, Owned
 from .poll import until
+from .process import descriptors
 from .suite import check, check_equal
 
 HERE = -100  # AT_FDCWD
@@ -159,11 +160,6 @@ class Owner:
               lambda: sum(self._told(mark).values()) >= sum(wanted.values()))
         check_equal(self._told(mark), wanted, f"{self.word}: lines of the log")
         return len(tries)
-
-
-def descriptors(pid):
-    """What it has open: by number, as the kernel names it."""
-    return {int(fd): os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
 
 
 def socket_kinds(owned):

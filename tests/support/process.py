@@ -5,6 +5,7 @@ import re
 import signal
 import socket
 import subprocess
+from contextlib import suppress
 
 from .poll import until
 
@@ -29,10 +30,18 @@ def title(pid):
         return ""
 
 
+def descriptors(pid):
+    """What it has open: by number, as the kernel names it. What it closes meanwhile is not among them."""
+    names = {}
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        with suppress(FileNotFoundError):
+            names[int(fd)] = os.readlink(f"/proc/{pid}/fd/{fd}")
+    return names
+
+
 def _sockets(pid):
     """{inode: descriptor} of its sockets."""
-    links = {fd: os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
-    return {link[len("socket:["):-1]: int(fd) for fd, link in links.items()
+    return {link[len("socket:["):-1]: fd for fd, link in descriptors(pid).items()
             if link.startswith("socket:[")}
 
 

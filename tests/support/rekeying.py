@@ -23,6 +23,14 @@ def settled(pair, name, wait=15):
     until("one CHILD_SA and one IKE SA, the same on both sides", same, wait)
 
 
+def rekeyed(pair, name, start, spis=child_spis):
+    """start() begins a rekeying, which an end may do somewhat later: done when this returns."""
+    before = spis(pair.ours, name)
+    start(name)
+    until("new SPIs", lambda: not before & spis(pair.ours, name), 15)
+    settled(pair, name)
+
+
 def rekey(pair, name, spis, start, peers, allowed=0, times=3):
     """Rekeys some times in a row; `spis` reads what must change, `start` begins it. `allowed`:
     pings that a peer may lose, where it is known to."""

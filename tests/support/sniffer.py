@@ -11,6 +11,7 @@ ETH_P_ALL = 3
 IPV4, IPV6, ARP = 0x0800, 0x86DD, 0x0806
 ICMP, TCP, UDP, ESP, ICMPV6 = 1, 6, 17, 50, 58
 IKE_PORTS = {500, 4500}
+SO_RCVBUFFORCE = 33  # asm/socket.h
 
 
 def describe(protocol, packet):
@@ -46,7 +47,7 @@ class Sniffer:
     def __init__(self, namespace, device):
         # Without a protocol until it is bound: it would take what passes other devices.
         self.sock = netns.socket_of(namespace, socket.AF_PACKET, socket.SOCK_DGRAM, 0)
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+        self.sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 24)
         self.sock.bind((device, ETH_P_ALL))
         self.device = device
         self.seen = Counter()
