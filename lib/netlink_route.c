@@ -114,6 +114,21 @@ int netlink_route_list(struct netlink *nl, uint8_t family,
 			     &list);
 }
 
+int netlink_route_list_of(struct netlink *nl, uint8_t family, uint32_t table, uint8_t protocol,
+			  void (*cb)(void *ctx, const struct netlink_route *route), void *ctx)
+{
+	uint8_t buf[SMALL] __attribute__((aligned(8)));
+	struct route_list list = {.cb = cb, .ctx = ctx};
+	struct nlmsghdr *h = netlink_build_route_dump(buf, sizeof(buf), family);
+	int e;
+
+	if (!h || !mnl_attr_put_u32_check(h, sizeof(buf), RTA_TABLE, table))
+		return -EMSGSIZE;
+	((struct rtmsg *)mnl_nlmsg_get_payload(h))->rtm_protocol = protocol;
+	e = netlink_query(nl, h, take_each, &list);
+	return e == -ENOENT ? 0 : e; /* no such table */
+}
+
 struct rule_list {
 	void (*cb)(void *ctx, const struct netlink_rule *rule);
 	void *ctx;

@@ -19,7 +19,7 @@ struct netlink_route {
 	struct prefix dst;
 	struct addr source;  /* preferred; family 0: none */
 	struct addr gateway; /* parsed only; may be of the other family */
-	uint8_t n_nexthops;  /* built only; instead of ifindex */
+	uint8_t n_nexthops;  /* instead of ifindex; parsed where it has several */
 	struct netlink_nexthop nexthops[NETLINK_NEXTHOPS_MAX];
 	int ifindex; /* 0: none (blackhole, throws) */
 	uint32_t table, metric;
@@ -62,6 +62,10 @@ int netlink_route_by(struct netlink *nl, const struct addr *dst, int ifindex,
 uint32_t netlink_path_mtu(struct netlink *nl, const struct addr *dst, const struct addr *src);
 int netlink_route_list(struct netlink *nl, uint8_t family,
 		       void (*cb)(void *ctx, const struct netlink_route *route), void *ctx);
+
+/* Those of one table and protocol alone; needs netlink_set_strict. */
+int netlink_route_list_of(struct netlink *nl, uint8_t family, uint32_t table, uint8_t protocol,
+			  void (*cb)(void *ctx, const struct netlink_route *route), void *ctx);
 
 int netlink_rule_list(struct netlink *nl, uint8_t family,
 		      void (*cb)(void *ctx, const struct netlink_rule *rule), void *ctx);

@@ -230,6 +230,47 @@ static void take_via(struct span bytes, struct addr *out)
 		take_addr(span_of(bytes.ptr + sizeof(uint16_t), bytes.len - sizeof(uint16_t)), out);
 }
 
+static void take_nexthop(struct netlink_nexthop *out, const struct rtnexthop *nh, struct span attrs)
+{
+	const void *first = attrs.ptr;
+	const struct nlattr *attr;
+
+	*out = (struct netlink_nexthop){
+		.ifindex = nh->rtnh_ifindex,
+		.weight = (uint16_t)(nh->rtnh_hops + 1),
+		.onlink = nh->rtnh_flags & RTNH_F_ONLINK,
+	};
+	mnl_attr_for_each_payload(first, attrs.len)
+	{
+		struct span bytes =
+			span_of(mnl_attr_get_payload(attr), mnl_attr_get_payload_len(attr));
+
+		if (mnl_attr_get_type(attr) == RTA_GATEWAY)
+			take_addr(bytes, &out->gateway);
+		else if (mnl_attr_get_type(attr) == RTA_VIA)
+			take_via(bytes, &out->gateway);
+	}
+}
+
+/* Each nexthop is a struct rtnexthop with its attributes behind it. */
+static void take_multipath(struct netlink_route *out, struct span in)
+{
+	struct rtnexthop nh;
+	size_t len;
+
+	while (in.len >= sizeof(nh) && out->n_nexthops < NETLINK_NEXTHOPS_MAX) {
+		memcpy(&nh, in.ptr, sizeof(nh));
+		if (nh.rtnh_len < sizeof(nh) || nh.rtnh_len > in.len)
+			return;
+		take_nexthop(&out->nexthops[out->n_nexthops++], &nh,
+			     span_of(in.ptr + sizeof(nh), nh.rtnh_len - sizeof(nh)));
+		len = (size_t)RTNH_ALIGN(nh.rtnh_len);
+		if (len >= in.len)
+			return;
+		in = span_of(in.ptr + len, in.len - len);
+	}
+}
+
 static void take_route_attr(struct netlink_route *out, const struct nlattr *attr)
 {
 	struct span bytes = span_of(mnl_attr_get_payload(attr), mnl_attr_get_payload_len(attr));
@@ -257,6 +298,9 @@ static void take_route_attr(struct netlink_route *out, const struct nlattr *attr
 		return;
 	case RTA_PRIORITY:
 		take_u32(attr, &out->metric);
+		return;
+	case RTA_MULTIPATH:
+		take_multipath(out, bytes);
 		return;
 	case RTA_METRICS:
 		take_metrics(attr, &out->mtu);

@@ -52,6 +52,7 @@ static void release(struct bridge *b)
 	bridge_verdicts_forget(b);
 	bridge_settings_end(b);
 	bridge_silent_end(b);
+	bridge_fib_end(b);
 	bridge_describe_end(b); /* closes b->netlink, which the others use */
 	for (unsigned i = 0; i < b->n_sessions; i++)
 		zebra_free(b->sessions[i]);
@@ -100,6 +101,7 @@ struct bridge *bridge_new(struct ev_loop *loop, const struct log_sink *log,
 		return NULL;
 	}
 	bridge_kernel_init(b);
+	bridge_fib_init(b);
 	bridge_fit_sessions(b, true);
 	bridge_repair_fit(b, NULL);
 	bridge_bfd_fit(b);

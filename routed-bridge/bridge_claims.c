@@ -46,6 +46,7 @@ void bridge_settle(struct bridge *b)
 		z = bridge_session(b, a.route.type, a.route.instance);
 		if (!z)
 			continue;
+		bridge_fib_told(b, &a);
 		if (a.kind == ROUTE_ACTION_ADD)
 			zebra_route_add(z, &a.route);
 		else

@@ -3,6 +3,7 @@
 #include "lib/metrics_http.h"
 #include "routed-bridge/bfd_link.h"
 #include "routed-bridge/bridge_watch.h"
+#include "routed-bridge/fib_check.h"
 #include "routed-bridge/repair.h"
 
 #define TUNNELS_MAX 5000 /* in detail; sums have all */
@@ -100,6 +101,7 @@ static void write_tunnel_routes(const struct bridge_watch *w, struct metrics *ou
 static void write_routes(const struct bridge *b, struct metrics *out)
 {
 	struct routes_count n = routes_count(b->routes);
+	struct fib_check_count fib = bridge_fib_count(b);
 
 	metrics_gauge(
 		out, "routed_bridge_routes_in_kernel",
@@ -113,6 +115,13 @@ static void write_routes(const struct bridge *b, struct metrics *out)
 		      "Those for which zebra prefers another protocol's route.", n.shadowed);
 	metrics_gauge(out, "routed_bridge_routes_failed",
 		      "Those that zebra could not install; they are tried again.", n.failed);
+	metrics_gauge(out, "routed_bridge_routes_lacking",
+		      "Installed ones of whose nexthops the kernel lacks one, told again in vain.",
+		      fib.lacking);
+	metrics_counter(
+		out, "routed_bridge_routes_renewed_total",
+		"Routes told again with other weights, as the kernel lacked one of their nexthops.",
+		fib.renewed);
 }
 
 /* ---- sessions ---- */

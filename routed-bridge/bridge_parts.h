@@ -46,6 +46,7 @@ struct bridge {
 	struct bridge_watch *watch;   /* NULL: out of memory */
 	struct bridge_settings *settings;
 	struct bridge_silent *silent; /* NULL: out of memory */
+	struct bridge_fib *fib;	      /* NULL: out of memory */
 	struct turn_device *turn_devices;
 	struct turn_settings *turn_settings; /* NULL: none was needed yet */
 	struct bridge_paths *paths_source;   /* BMP, or questions to bgpd */
@@ -187,6 +188,18 @@ void bridge_silent_fit(struct bridge *b);
 void bridge_silent_end(struct bridge *b);
 /* What zebra was told more than once without an answer: does it have it? */
 void bridge_silent_ask(struct bridge *b);
+
+/* ---- bridge_fib.c ---- */
+
+struct fib_check_count;
+
+void bridge_fib_init(struct bridge *b);
+void bridge_fib_end(struct bridge *b);
+/* What zebra is told, and what it says of it. */
+void bridge_fib_told(struct bridge *b, const struct route_action *a);
+void bridge_fib_note(struct bridge *b, const struct zebra *z, const struct zapi_notify *notify);
+void bridge_fib_session(struct bridge *b, enum zapi_route_type type, uint16_t instance);
+struct fib_check_count bridge_fib_count(const struct bridge *b);
 
 /* ---- bridge_settings.c ---- */
 

@@ -2,6 +2,7 @@
  * socket. docs/routed-bridge.md describes it: members are added, never renamed. */
 #include "routed-bridge/bfd_link.h"
 #include "routed-bridge/bridge_watch.h"
+#include "routed-bridge/fib_check.h"
 #include "routed-bridge/repair.h"
 
 #include <jansson.h>
@@ -209,13 +210,15 @@ static void put_route(void *list, const struct route_view *v)
 static json_t *routes(const struct bridge *b)
 {
 	struct routes_count n = routes_count(b->routes);
+	struct fib_check_count fib = bridge_fib_count(b);
 	json_t *list = json_array();
 
 	routes_each(b->routes, put_route, list);
-	return json_pack("{s:s,s:i,s:i,s:i,s:i,s:o}", "in",
+	return json_pack("{s:s,s:i,s:i,s:i,s:i,s:i,s:I,s:o}", "in",
 			 bridge_kernel_writes(b) ? "kernel" : "zebra", "wanted", (int)n.wanted,
 			 "installed", (int)n.installed, "shadowed", (int)n.shadowed, "failed",
-			 (int)n.failed, "table", list);
+			 (int)n.failed, "lacking", (int)fib.lacking, "renewed",
+			 (json_int_t)fib.renewed, "table", list);
 }
 
 static void put_warning(void *list, const char *line)

@@ -1,6 +1,7 @@
 /* Tunnels as they are seen from outside: since when, how often, with how many routes; the two
  * doors through which that is asked, the control socket and the metrics' port. */
 #include "routed-bridge/bridge_watch.h"
+#include "routed-bridge/fib_check.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -174,11 +175,17 @@ void bridge_watch_warnings(const struct bridge_watch *w, void (*cb)(void *ctx, c
 {
 	const struct complaint c = {cb, ctx};
 	struct routes_count n = routes_count(w->b->routes);
+	unsigned lacking = bridge_fib_count(w->b).lacking;
 
 	warn_of_sessions(w->b, &c);
 	warn_of_repair(w->b->config, &c);
 	if (n.failed)
 		warn(&c, "zebra could not install %u routes; they are tried again", n.failed);
+	if (lacking)
+		warn(&c,
+		     "%u routes lack a nexthop in the kernel, though zebra has confirmed them and "
+		     "was told again",
+		     lacking);
 	for (const struct watched_tunnel *t = w->tunnels; t; t = t->hh.next) {
 		if (!t->loaded)
 			warn(&c, "%s: the file names it, and the IKE daemon has no such connection",

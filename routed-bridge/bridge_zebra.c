@@ -97,6 +97,7 @@ static void on_zebra_lost(void *ctx, struct zebra *z)
 	uint16_t instance;
 
 	zebra_type(z, &type, &instance);
+	bridge_fib_session(b, type, instance);
 	routes_session(b->routes, type, instance, false);
 	if (z != b->sessions[0] || bridge_kernel_writes(b))
 		return;
@@ -176,6 +177,7 @@ static void on_zebra_notify(void *ctx, struct zebra *z, const struct zapi_notify
 	if (n.table == interfaces_vrf_table(b->interfaces, n.vrf))
 		n.table = 0;
 	routes_notify(b->routes, type, instance, &n, mono_now());
+	bridge_fib_note(b, z, &n);
 	bridge_confirmed(b);
 }
 
@@ -198,6 +200,7 @@ static void close_session(struct bridge *b, unsigned n)
 	zebra_type(b->sessions[n], &type, &instance);
 	zebra_free(b->sessions[n]);
 	b->n_sessions--;
+	bridge_fib_session(b, type, instance);
 	memmove(&b->sessions[n], &b->sessions[n + 1], (b->n_sessions - n) * sizeof(b->sessions[0]));
 	routes_session(b->routes, type, instance, false);
 }

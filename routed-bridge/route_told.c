@@ -87,10 +87,12 @@ void route_told_follow(struct route_told *told, const struct route_told *last)
 		if (!has_device(&last->route, &r->nexthops[i]))
 			return;
 	}
-	if (r->n_nexthops < last->route.n_nexthops)
+	if (r->n_nexthops < last->route.n_nexthops) {
 		zapi_route_vary(r, &last->route);
-	else
+	} else {
 		r->variant = last->route.variant;
+		r->renewed = last->route.renewed;
+	}
 }
 
 static bool same_nexthop(const struct zapi_nexthop *a, const struct zapi_nexthop *b)

@@ -57,7 +57,8 @@ struct route {
 	struct route_told told; /* unless ABSENT: what zebra was told last */
 	unsigned attempts;	/* since it was last in order */
 	mono_time retry_at;
-	bool resend;
+	bool resend, renew;
+	unsigned renewal;
 	bool queued;
 	struct route *prev, *next; /* in the queue */
 	char cause[96];		   /* of the next change */
@@ -432,6 +433,18 @@ void routes_shadowed(struct routes *r, const struct zapi_route *route)
 		set_state(r, e, SHADOWED, "zebra has it, and prefers another protocol's route");
 }
 
+void routes_renew(struct routes *r, const struct zapi_route *route, unsigned renewal)
+{
+	struct key k = key_of(route);
+	struct route *e = find_route(r, &k);
+
+	if (!e || e->state != INSTALLED || !e->claims)
+		return;
+	e->renewal = renewal;
+	e->renew = e->resend = true;
+	enqueue(r, e, "the kernel lacks a nexthop");
+}
+
 void routes_expire(struct routes *r, mono_time now)
 {
 	struct route *e, *next;
@@ -518,6 +531,9 @@ static bool route_step(struct routes *r, struct route *e, struct route_action *o
 	tell_of(e, &next);
 	if (e->state != ABSENT)
 		route_told_follow(&next, &e->told);
+	if (e->state != ABSENT && e->renew)
+		zapi_route_renew(&next.route, &e->told.route, e->renewal);
+	e->renew = false;
 	/* The same name on a new device: zebra would take the ADD for a repetition. */
 	if (e->state != ABSENT && route_told_remade(&e->told, &next)) {
 		tell_delete(r, e, out);

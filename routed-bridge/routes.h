@@ -51,6 +51,9 @@ void routes_notify(struct routes *r, enum zapi_route_type type, uint16_t instanc
 /* zebra says, when it is asked, that it has the route and has selected another protocol's. It
  * does not say so by itself where its choice did not change: a route that comes late. */
 void routes_shadowed(struct routes *r, const struct zapi_route *route);
+/* zebra has confirmed the route, and the kernel lacks a nexthop of it: it is told again, as this
+ * renewal (zapi_route_renew). */
+void routes_renew(struct routes *r, const struct zapi_route *route, unsigned renewal);
 /* Makes failed and unanswered routes due again. */
 void routes_expire(struct routes *r, mono_time now);
 mono_time routes_deadline(const struct routes *r); /* MONO_NEVER if none */

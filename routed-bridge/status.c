@@ -248,9 +248,11 @@ static void print_routes(const json_t *all, FILE *out)
 	struct table t = {0};
 	size_t i;
 
-	fprintf(out, "\nroutes in %s: wanted %lld, installed %lld, shadowed %lld, failed %lld\n",
+	fprintf(out,
+		"\nroutes in %s: wanted %lld, installed %lld, shadowed %lld, failed %lld, "
+		"lacking %lld\n",
 		text(routes, "in"), number(routes, "wanted"), number(routes, "installed"),
-		number(routes, "shadowed"), number(routes, "failed"));
+		number(routes, "shadowed"), number(routes, "failed"), number(routes, "lacking"));
 	if (!json_array_size(json_object_get(routes, "table")))
 		return;
 	ROW(&t, "PREFIX", "STATE", "TUNNEL", "INTERFACE", "TYPE", "DISTANCE", "METRIC", "TAG");

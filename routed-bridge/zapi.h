@@ -107,6 +107,7 @@ struct zapi_route {
 	uint32_t mtu;	 /* 0: none */
 	uint32_t table;	 /* 0: the VRF's */
 	uint8_t variant; /* zapi_route_vary */
+	bool renewed;	 /* zapi_route_renew: every release gets its variant */
 };
 
 /* HELLO, and what asks for ROUTE_NOTIFY_OWNER where HELLO itself cannot. */
@@ -122,6 +123,12 @@ void zapi_encode_route_add(struct buf *b, const struct zapi_version *v,
  * nexthop that that had not, the variant of its weights that zebra takes for others. They mean
  * the same but for a 254th. Without effect in other releases. */
 void zapi_route_vary(struct zapi_route *route, const struct zapi_route *last);
+
+#define ZAPI_RENEWALS 16
+
+/* For a zebra that has the group of `last` wrong: the variant that this renewal (any number) has of
+ * the weights of `route`, another than that of `last`. They mean the same but for some 254ths. */
+void zapi_route_renew(struct zapi_route *route, const struct zapi_route *last, unsigned renewal);
 /* Looks at type, instance, VRF, table and prefix alone. */
 void zapi_encode_route_delete(struct buf *b, const struct zapi_version *v,
 			      const struct zapi_route *route);

@@ -117,11 +117,21 @@ static void put_nexthop(struct buf *b, const struct zapi_version *v, const struc
 #define WEIGHT_SCALE 254 /* what zebra makes of the largest one, unless all are 1 */
 #define VARIANTS     3
 
+/* All but a largest one may change: zebra scales by that. */
+static unsigned changeable(const struct zapi_route *r, const uint32_t *weights)
+{
+	unsigned largest = 0;
+
+	while (weights[largest] < WEIGHT_SCALE)
+		largest++;
+	return largest == r->n_nexthops - 1u ? largest - 1 : r->n_nexthops - 1u;
+}
+
 /* The weights of a variant as zebra sees them: 0 those that are wanted, 1 scaled even where all
- * are 1, 2 the last one changed a little. */
+ * are 1, from 2 on one of them changed a little, more each time. */
 static void weigh(const struct zapi_route *r, unsigned variant, uint32_t *out)
 {
-	uint32_t max = 1;
+	uint32_t max = 1, by = variant - 1, *changed;
 
 	for (unsigned i = 0; i < r->n_nexthops; i++) {
 		out[i] = r->nexthops[i].weight ? r->nexthops[i].weight : 1;
@@ -131,16 +141,19 @@ static void weigh(const struct zapi_route *r, unsigned variant, uint32_t *out)
 		return;
 	for (unsigned i = 0; i < r->n_nexthops; i++)
 		out[i] = out[i] * WEIGHT_SCALE / max ? out[i] * WEIGHT_SCALE / max : 1;
-	if (variant == 2 && r->n_nexthops > 1)
-		out[r->n_nexthops - 1] += out[r->n_nexthops - 1] > 1 ? -1u : 1u;
+	if (variant < 2 || r->n_nexthops < 2)
+		return;
+	changed = &out[changeable(r, out)];
+	*changed = *changed > by ? *changed - by : *changed + by;
 }
 
-static bool is_other(const struct zapi_route *a, unsigned variant, const struct zapi_route *b)
+static bool is_other(const struct zapi_route *a, unsigned variant, const struct zapi_route *b,
+		     unsigned its_variant)
 {
 	uint32_t mine[ZAPI_NEXTHOPS_MAX], its[ZAPI_NEXTHOPS_MAX];
 
 	weigh(a, variant, mine);
-	weigh(b, b->variant, its);
+	weigh(b, its_variant, its);
 	for (unsigned i = 0; i < a->n_nexthops; i++) {
 		for (unsigned k = 0; k < b->n_nexthops; k++) {
 			if (a->nexthops[i].ifindex == b->nexthops[k].ifindex && mine[i] != its[k])
@@ -153,8 +166,21 @@ static bool is_other(const struct zapi_route *a, unsigned variant, const struct 
 void zapi_route_vary(struct zapi_route *route, const struct zapi_route *last)
 {
 	route->variant = 0;
-	while (!is_other(route, route->variant, last) && route->variant < VARIANTS - 1)
+	while (!is_other(route, route->variant, last, last->variant) &&
+	       route->variant < VARIANTS - 1)
 		route->variant++;
+}
+
+/* Whether the zebra was given that of `last` depends on its release. */
+void zapi_route_renew(struct zapi_route *route, const struct zapi_route *last, unsigned renewal)
+{
+	route->renewed = true;
+	for (unsigned i = 0; i < ZAPI_RENEWALS; i++) {
+		route->variant = (uint8_t)(1 + (renewal + i) % ZAPI_RENEWALS);
+		if (is_other(route, route->variant, last, last->variant) &&
+		    is_other(route, route->variant, last, 0))
+			return;
+	}
 }
 
 void zapi_encode_route_add(struct buf *b, const struct zapi_version *v,
@@ -165,7 +191,7 @@ void zapi_encode_route_add(struct buf *b, const struct zapi_version *v,
 	size_t at = message_start(b, v->command[ZAPI_ROUTE_ADD], route->vrf);
 	uint32_t present = ROUTE_HAS_NEXTHOP | ROUTE_HAS_METRIC;
 
-	if (route->variant && v->keeps_nexthops) {
+	if (route->variant && (v->keeps_nexthops || route->renewed)) {
 		weigh(given, given->variant, weights);
 		for (unsigned i = 0; i < route->n_nexthops; i++)
 			route->nexthops[i].weight = weights[i];

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """What routes of routed-bridge may be: over several tunnels with weights, in tables, with an MTU,
 to virtual IPs; with the real zebra, and in the kernel without it.
-SEED=n takes another order of restarts, SEED=random any. 1147265532 fails: zebra takes up a group of
-nexthops again that the kernel has taken one from (docs/frr.md, Use both ways at once)."""
+SEED=n takes another order of restarts, SEED=random any; in that of each run zebra 8.4 takes up a group
+of nexthops again that the kernel has taken one from."""
 import os
 import random
 import signal
@@ -170,12 +170,28 @@ def device_under_another_name():
             wait_nexthops(s, {"tun-ab1": 1, "tun-ab2": 1, "tun-ab3": 1})
 
 
+def a_kept_group_of_nexthops():
+    """zebra 8.4 keeps a group that nobody uses, the kernel takes the device that goes down from it,
+    and zebra takes it up again as if it were whole. Each round breaks the groups of the ones before."""
+    everywhere = {"tun-ab1": 1, "tun-ab2": 1, "tun-ab3": 1}
+    with Site("a", config=PARALLEL.format("", "", "", "")) as s:
+        start_parallel(s, True)
+        wait_nexthops(s, everywhere)
+        for n, child, again in ((1, 11, 21), (1, 21, 31), (2, 12, 22), (1, 31, 41)):
+            s.vici.child_down(child)
+            wait_nexthops(s, {device: 1 for device in everywhere if device != f"tun-ab{n}"})
+            s.ns.batch([f"link set dev tun-ab{n} {word}" for word in ("down", "up")])
+            s.vici.child_up(f"a-b{n}", again)
+            wait_nexthops(s, everywhere)
+        s.wait_log("wanted 2, installed 2, shadowed 0")
+
+
 class Disorder:
     """Three parallel tunnels, and everything that can restart or flap does."""
 
     def __init__(self, site, zebra):
         self.site = site
-        seed = os.environ.get("SEED", "3966911049")
+        seed = os.environ.get("SEED", "1147265532")
         seed = random.randrange(1 << 32) if seed == "random" else int(seed)
         print(f"      SEED={seed}")
         self.rng = random.Random(seed)
@@ -259,7 +275,7 @@ def any_order_of_restarts_without_zebra():
 
 CASES = (any_order_of_restarts_with_zebra, any_order_of_restarts_without_zebra, parallel_tunnels_with_zebra, parallel_tunnels_without_zebra, routes_in_a_table_with_zebra,
          routes_in_a_table_without_zebra, virtual_ips, flaps_faster_than_zebra,
-         device_under_another_name)
+         device_under_another_name, a_kept_group_of_nexthops)
 
 
 def main():

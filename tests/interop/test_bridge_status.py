@@ -130,7 +130,7 @@ def agree(site):
     seen = metrics.until_metrics("both routes", site.ns, PORT, lambda m: m.value(
         "routed_bridge_routes_installed") == 2)
     found = document(site)
-    for word in ("wanted", "installed", "shadowed", "failed"):
+    for word in ("wanted", "installed", "shadowed", "failed", "lacking"):
         check_equal(seen.value(f"routed_bridge_routes_{word}"), found["routes"][word], word)
     for t in found["tunnels"]:
         for word in ("up", "expected", "operative", "child_sas"):

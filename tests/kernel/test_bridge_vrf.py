@@ -66,6 +66,30 @@ def device_in_a_vrf(zebra):
             check(not s.frr.json("zebra", "show ip route vrf red nhrp json"), "zebra's VRF")
 
 
+def several_devices_in_a_vrf():
+    """zebra 8.4 takes up a group of nexthops again that the kernel has taken one from."""
+    with Site("a", config=PLAIN + PLAIN.replace("a-b", "a-c")) as s:
+        start(s, True)
+        s.tun("tun-ac", "10.9.0.2/31").up()
+        s.vici.conn("a-c", "tun-ac")
+        for device in ("tun-ab", "tun-ac"):
+            s.ns.ip("link", "set", "dev", device, "master", "red")
+        s.up()
+        s.vici.child_up("a-c", 7)
+        wait_both(s)
+        s.vici.child_down(7)
+        until("one is left", lambda: "dev tun-ac" not in table(s, 1001) + table(s, 1001, PREFIX6), 30)
+        s.ns.batch(["link set dev tun-ac down", "link set dev tun-ac up"])
+        s.vici.child_up("a-c", 8)
+        wait_both(s)
+
+
+def wait_both(site):
+    for prefix in (PREFIX, PREFIX6):
+        until(f"{prefix} over both", lambda p=prefix: all(
+            f"dev {device}" in table(site, 1001, p) for device in ("tun-ab", "tun-ac")), 30)
+
+
 def device_in_a_vrf_with_zebra():
     device_in_a_vrf(True)
 
@@ -118,7 +142,7 @@ def restarts_with_a_vrf():
 
 CASES = (device_in_a_vrf_with_zebra, device_in_a_vrf_without_zebra,
          routes_in_a_named_vrf_with_zebra, routes_in_a_named_vrf_without_zebra,
-         restarts_with_a_vrf)
+         restarts_with_a_vrf, several_devices_in_a_vrf)
 
 
 def main():

@@ -275,6 +275,63 @@ static void the_metrics_of_a_route(void **state)
 	cut(h);
 }
 
+static void several_nexthops(void **state)
+{
+	static const char *const gateways[][2] = {{"0.0.0.0/0", ""},
+						  {"10.1.0.0/16", "192.0.2.1"},
+						  {"10.1.0.0/16", "fe80::1"},
+						  {"fd00::/8", "fe80::1"}};
+
+	(void)state;
+	for (unsigned i = 0; i < 4 * (NETLINK_NEXTHOPS_MAX - 1); i++) {
+		struct netlink_route r = route_of(gateways[i % 4][0]), back;
+
+		r.ifindex = 0;
+		r.n_nexthops = (uint8_t)(2 + i / 4);
+		for (unsigned k = 0; k < r.n_nexthops; k++) {
+			r.nexthops[k] =
+				(struct netlink_nexthop){.ifindex = (int)k + 1,
+							 .weight = (uint16_t)(k ? 256 - k : 1),
+							 .onlink = k & 1};
+			if (k && gateways[i % 4][1][0])
+				r.nexthops[k].gateway = addr_of(gateways[i % 4][1]);
+		}
+		assert_true(netlink_parse_route(netlink_build_route(buf, sizeof(buf), &r, true),
+						&back));
+		assert_int_equal(back.n_nexthops, r.n_nexthops);
+		assert_int_equal(back.ifindex, 0);
+		for (unsigned k = 0; k < r.n_nexthops; k++) {
+			assert_int_equal(back.nexthops[k].ifindex, r.nexthops[k].ifindex);
+			assert_int_equal(back.nexthops[k].weight, r.nexthops[k].weight);
+			assert_int_equal(back.nexthops[k].onlink, r.nexthops[k].onlink);
+			assert_true(addr_equal(&back.nexthops[k].gateway, &r.nexthops[k].gateway));
+		}
+	}
+}
+
+/* Of more than there is room for the first; of one that does not fit what was before. */
+static void more_nexthops_than_fit(void **state)
+{
+	struct rtnexthop hops[NETLINK_NEXTHOPS_MAX + 2] = {{0}};
+	struct netlink_route r = route_of("10.1.0.0/16"), back;
+	struct nlmsghdr *h = netlink_build_route(buf, sizeof(buf), &r, true);
+
+	(void)state;
+	for (unsigned i = 0; i < NETLINK_NEXTHOPS_MAX + 2; i++)
+		hops[i] =
+			(struct rtnexthop){.rtnh_len = sizeof(hops[i]), .rtnh_ifindex = (int)i + 1};
+	mnl_attr_put(h, RTA_MULTIPATH, sizeof(hops), hops);
+	assert_true(netlink_parse_route(h, &back));
+	assert_int_equal(back.n_nexthops, NETLINK_NEXTHOPS_MAX);
+	for (unsigned len = 0; len < 20; len++) {
+		h = netlink_build_route(buf, sizeof(buf), &r, true);
+		hops[2].rtnh_len = (uint16_t)(len < 10 ? len % 8 : 200);
+		mnl_attr_put(h, RTA_MULTIPATH, 3 * sizeof(hops[0]) - (len & 1), hops);
+		assert_true(netlink_parse_route(h, &back));
+		assert_int_equal(back.n_nexthops, 2);
+	}
+}
+
 static void rules(void **state)
 {
 	(void)state;
@@ -338,6 +395,8 @@ int main(void)
 		cmocka_unit_test(host_bits_of_a_route_are_left_out),
 		cmocka_unit_test(a_route_towards_an_address),
 		cmocka_unit_test(the_metrics_of_a_route),
+		cmocka_unit_test(several_nexthops),
+		cmocka_unit_test(more_nexthops_than_fit),
 		cmocka_unit_test(rules),
 		cmocka_unit_test(hostile_messages),
 	};

@@ -19,7 +19,8 @@ static size_t put_action(char *text, size_t size, bool more, const struct route_
 				    prefix_format(&a->route.prefix, prefix));
 
 	if (a->route.variant)
-		n += (size_t)snprintf(text + n, size - n, "~%u", a->route.variant);
+		n += (size_t)snprintf(text + n, size - n, "%c%u", a->route.renewed ? '!' : '~',
+				      a->route.variant);
 	if (a->route.table)
 		n += (size_t)snprintf(text + n, size - n, "#%u", a->route.table);
 	for (unsigned i = 0; i < a->route.n_nexthops; i++) {
@@ -32,8 +33,8 @@ static size_t put_action(char *text, size_t size, bool more, const struct route_
 	return n;
 }
 
-/* "+10.2.0.0/24~2#100@7*1,8*3 -...": all that is to be told now; variant, table and weights
- * if any. */
+/* "+10.2.0.0/24~2#100@7*1,8*3 -...": all that is to be told now; variant (! of a renewal), table
+ * and weights if any. */
 static const char *told(struct routes *r, mono_time now)
 {
 	static char text[512];
@@ -203,12 +204,55 @@ static void what_loses_a_nexthop_gets_other_weights(void **state)
 	routes_free(r);
 }
 
+static void what_the_kernel_lacks_is_told_again(void **state)
+{
+	struct routes *r = table_up();
+	struct route_claim c[] = {claim("10.2.0.0/24", "tun-1", 1),
+				  claim("10.2.0.0/24", "tun-2", 2),
+				  claim("10.2.0.0/24", "tun-3", 3)};
+
+	(void)state;
+	routes_renew(r, &c[0].route, 1); /* nobody's */
+	routes_set(r, "a", &c[0], 1, "up");
+	routes_set(r, "b", &c[1], 1, "up");
+	assert_string_equal(told(r, 0), "+10.2.0.0/24@1,2");
+	routes_renew(r, &c[0].route, 1); /* zebra has not confirmed it */
+	assert_string_equal(told(r, 0), "");
+	note(r, "10.2.0.0/24", ZAPI_NOTE_INSTALLED, 0);
+	routes_renew(r, &c[0].route, 1);
+	assert_string_equal(told(r, 0), "+10.2.0.0/24!2@1,2");
+	assert_int_equal(routes_count(r).installed, 0);
+	assert_string_equal(told(r, 0), "");
+	/* No answer: the same once more. */
+	routes_expire(r, 6 * MONO_S);
+	assert_string_equal(told(r, 6 * MONO_S), "+10.2.0.0/24!2@1,2");
+	note(r, "10.2.0.0/24", ZAPI_NOTE_INSTALLED, 6 * MONO_S);
+	routes_set(r, "b", &c[1], 1, "nothing new");
+	assert_string_equal(told(r, 6 * MONO_S), "");
+	/* The number of the one that it has: the next. */
+	routes_renew(r, &c[0].route, 1);
+	assert_string_equal(told(r, 6 * MONO_S), "+10.2.0.0/24!3@1,2");
+	routes_set(r, "c", &c[2], 1, "up");
+	assert_string_equal(told(r, 6 * MONO_S), "+10.2.0.0/24@1,2,3");
+	note(r, "10.2.0.0/24", ZAPI_NOTE_INSTALLED, 6 * MONO_S);
+	routes_renew(r, &c[0].route, 0);
+	assert_string_equal(told(r, 6 * MONO_S), "+10.2.0.0/24!1@1,2,3");
+	note(r, "10.2.0.0/24", ZAPI_NOTE_INSTALLED, 6 * MONO_S);
+	/* Withdrawn before it could be told. */
+	routes_renew(r, &c[0].route, 2);
+	for (unsigned i = 0; i < 3; i++)
+		routes_set(r, (const char *[]){"a", "b", "c"}[i], NULL, 0, "down");
+	assert_string_equal(told(r, 6 * MONO_S), "-10.2.0.0/24!1@1,2,3");
+	routes_free(r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(equal_claims_are_one_route),
 		cmocka_unit_test(several_of_ipv6_have_gateways),
 		cmocka_unit_test(what_loses_a_nexthop_gets_other_weights),
+		cmocka_unit_test(what_the_kernel_lacks_is_told_again),
 		cmocka_unit_test(too_many_equal_claims),
 		cmocka_unit_test(one_of_several_is_made_anew),
 		cmocka_unit_test(tables_and_vrfs_are_apart),

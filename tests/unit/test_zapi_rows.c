@@ -250,13 +250,81 @@ static void ecmp_that_lost_a_nexthop(void **state)
 		 "000700000000010400000008000000000000000300000000"},
 		{10, 2,
 		 "0043fe060000000000090d000000000000000000050102080a00020000000001040000"
-		 "00070000000000000054000000000104000000080000000000"
-		 "0000fd00000000"},
+		 "00070000000000000053000000000104000000080000000000"
+		 "0000fe00000000"},
 		{0},
 	};
 
 	(void)state;
 	check(write_variant, table);
+}
+
+static void write_renewal(struct buf *b, const struct zapi_version *v)
+{
+	struct zapi_route r = route_to("10.0.0.0/8"), last;
+
+	r.n_nexthops = 2;
+	r.nexthops[0].ifindex = 7;
+	r.nexthops[1].ifindex = 8;
+	last = r;
+	zapi_route_renew(&r, &last, 4);
+	zapi_encode_route_add(b, v, &r);
+}
+
+/* Where zebra has a group of nexthops that the kernel has not. */
+static void ecmp_that_is_renewed(void **state)
+{
+	static const struct since table[] = {
+		{8, 2,
+		 "003bfe060000000000080c000000000000000000050102080a00020000000001040000"
+		 "0007000000fe000000000104000000080000"
+		 "00fa00000000"},
+		{10, 0,
+		 "003bfe060000000000090d000000000000000000050102080a00020000000001040000"
+		 "0007000000fe000000000104000000080000"
+		 "00fa00000000"},
+		{10, 1,
+		 "0043fe060000000000090d000000000000000000050102080a00020000000001040000"
+		 "000700000000000000fe000000000104000000080000000000"
+		 "0000fa00000000"},
+		{0},
+	};
+
+	(void)state;
+	check(write_renewal, table);
+}
+
+/* For zebra, which scales by the largest, all are other ones than the one before, and those of
+ * equal weights than all. */
+static void renewals_are_others(void **state)
+{
+	static const uint32_t weights[][3] = {
+		{1, 1, 0},   {1, 1, 1},	  {0, 0, 0},	   {1, 5, 0},	{5, 1, 0},
+		{1, 255, 0}, {255, 1, 1}, {200, 201, 202}, {2, 2, 254}, {254, 254, 254}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(weights) / sizeof(weights[0]); i++) {
+		struct zapi_route r = route_to("10.0.0.0/8"), last;
+		uint8_t bytes[ZAPI_RENEWALS + 1][256];
+		size_t len[ZAPI_RENEWALS + 1];
+
+		r.n_nexthops = i == 0 || (i > 2 && i < 6) ? 2 : 3;
+		for (unsigned k = 0; k < r.n_nexthops; k++)
+			r.nexthops[k] =
+				(struct zapi_nexthop){.ifindex = k + 1, .weight = weights[i][k]};
+		for (unsigned n = 0; n <= ZAPI_RENEWALS; n++) {
+			struct buf b = buf_over(bytes[n], sizeof(bytes[n]));
+
+			if (n)
+				zapi_route_renew(&r, &last, n - 1);
+			zapi_encode_route_add(&b, zapi_version_find(8, 4), &r);
+			len[n] = b.len;
+			last = r;
+			for (unsigned k = i < 3 ? 0 : n ? n - 1 : 0; k < n; k++)
+				assert_false(len[k] == len[n] &&
+					     memcmp(bytes[k], bytes[n], len[n]) == 0);
+		}
+	}
 }
 
 static void write_blackhole(struct buf *b, const struct zapi_version *v)
@@ -587,6 +655,8 @@ int main(void)
 		cmocka_unit_test(routes_over_gateways),
 		cmocka_unit_test(ecmp_with_weights),
 		cmocka_unit_test(ecmp_that_lost_a_nexthop),
+		cmocka_unit_test(ecmp_that_is_renewed),
+		cmocka_unit_test(renewals_are_others),
 		cmocka_unit_test(blackhole),
 		cmocka_unit_test(attributes_and_vrf),
 		cmocka_unit_test(capabilities),

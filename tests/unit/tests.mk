@@ -79,6 +79,7 @@ TEST_test_route_told := tests/unit/test_route_told.c $(addprefix routed-bridge/,
 TEST_test_kernel_routes := tests/unit/test_kernel_routes.c routed-bridge/kernel_routes.c \
 	$(addprefix lib/,netlink.c netlink_link.c netlink_message.c netlink_route.c netlink_route_message.c addr.c log.c)
 LIBS_test_kernel_routes := -lmnl
+TEST_test_fib_check := tests/unit/test_fib_check.c routed-bridge/fib_check.c lib/addr.c
 TEST_test_zapi_rows := tests/unit/test_zapi_rows.c routed-bridge/zapi_version.c routed-bridge/zapi_encode.c \
 	routed-bridge/zapi_parse.c lib/addr.c lib/buf.c
 TEST_test_routes := tests/unit/test_routes.c $(addprefix routed-bridge/,routes.c route_told.c interfaces.c zapi_encode.c) \
