@@ -126,6 +126,35 @@ static struct bfd_peer *find_key(const struct bfd_table *t, const struct bfd_key
 	return p;
 }
 
+/* A bfdd that has just begun gives a session of one hop without its device when zebra has not
+ * told it of any yet, and never again with it. Then the addresses have to do. */
+static bool fits_without_device(const struct bfd_peer *p, const struct bfd_key *key)
+{
+	return !key->ifname[0] && !key->multihop && !p->key.multihop &&
+	       addr_equal(&p->key.peer, &key->peer) && addr_equal(&p->key.local, &key->local);
+}
+
+/* The session that waits for such a bfdd; NULL: none, or more than one could be meant. */
+static struct bfd_peer *find_waiting(const struct bfd_table *t, const struct bfd_key *key)
+{
+	struct bfd_peer *found = NULL;
+
+	for (struct bfd_peer *p = bfd_table_first(t); p; p = bfd_table_next(p)) {
+		if (p->owner != BFD_NO_OWNER || !fits_without_device(p, key))
+			continue;
+		if (found)
+			return NULL;
+		found = p;
+	}
+	return found;
+}
+
+static bool is_meant(const struct bfd_peer *p, const struct bfd_key *key, int owner)
+{
+	return memcmp(&p->key, key, sizeof(*key)) == 0 ||
+	       (p->owner == owner && fits_without_device(p, key));
+}
+
 static bool index_discriminator(struct bfd_table *t, struct bfd_peer *p)
 {
 	HASH_ADD(by_discriminator, t->by_discriminator, session.set.discriminator,
@@ -233,9 +262,15 @@ enum bfd_put bfd_table_put(struct bfd_table *t, const struct bfddp_session *from
 	struct bfd_peer *p = bfd_table_find(t, set.discriminator);
 	enum bfd_put put = BFD_PUT_CHANGED;
 
-	if (p && memcmp(&p->key, &key, sizeof(key)) != 0 && !evict(t, p, now))
-		return BFD_PUT_NO_MEMORY;
-	p = find_key(t, &key);
+	if (p && !is_meant(p, &key, owner)) {
+		if (!evict(t, p, now))
+			return BFD_PUT_NO_MEMORY;
+		p = NULL;
+	}
+	if (!p)
+		p = find_key(t, &key);
+	if (!p)
+		p = find_waiting(t, &key);
 	if (!p) {
 		p = add(t, from, now);
 		put = BFD_PUT_NEW;

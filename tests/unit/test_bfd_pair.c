@@ -551,6 +551,53 @@ static void another_bfdd_takes_over(void **state)
 	}
 }
 
+/* It gives them before it knows the devices, and what it says later is as short. */
+static void another_bfdd_knows_no_devices(void **state)
+{
+	struct bfddp_session s;
+	struct bfd_peer *p;
+
+	(void)state;
+	begin(1, SESSIONS, 10000);
+	run_for(3 * MONO_S);
+	bfd_table_orphan(net.end[0].table, 1, net.now);
+	for (unsigned i = 0; i < SESSIONS; i++) {
+		s = session(0, i, 10000);
+		s.discriminator = 100 + (i + 1) % SESSIONS;
+		memset(s.ifname, 0, sizeof(s.ifname));
+		assert_int_equal(bfd_table_put(net.end[0].table, &s, 2, net.now, &p),
+				 BFD_PUT_TAKEN_OVER);
+		assert_ptr_equal(p, peer_of(0, i)); /* with its device */
+		assert_int_equal(bfd_table_put(net.end[0].table, &s, 2, net.now, &p), BFD_PUT_SAME);
+	}
+	s.multiplier = 5;
+	assert_int_equal(bfd_table_put(net.end[0].table, &s, 2, net.now, &p), BFD_PUT_CHANGED);
+	run_for(40 * MONO_S);
+	assert_null(bfd_table_lost(net.end[0].table, net.now));
+	settled(SESSIONS, 10000);
+	assert_int_equal(bfd_table_stats(net.end[0].table)->sessions, SESSIONS);
+	end();
+}
+
+/* Two devices with the same addresses: neither is guessed. */
+static void no_device_is_guessed(void **state)
+{
+	struct bfddp_session s = session(0, 0, 10000), other = s;
+	struct bfd_peer *p;
+
+	(void)state;
+	begin(1, 1, 10000);
+	other.discriminator = 7;
+	snprintf(other.ifname, sizeof(other.ifname), "tun9");
+	put(0, &other);
+	bfd_table_orphan(net.end[0].table, 1, net.now);
+	s.discriminator = 8;
+	memset(s.ifname, 0, sizeof(s.ifname));
+	assert_int_equal(bfd_table_put(net.end[0].table, &s, 2, net.now, &p), BFD_PUT_NEW);
+	assert_int_equal(bfd_table_stats(net.end[0].table)->sessions, 3);
+	end();
+}
+
 static void orphans_end(void **state)
 {
 	struct bfd_peer *p;
@@ -664,6 +711,8 @@ int main(void)
 		cmocka_unit_test(admin_down_is_told),
 		cmocka_unit_test(intervals_change_while_up),
 		cmocka_unit_test(another_bfdd_takes_over),
+		cmocka_unit_test(another_bfdd_knows_no_devices),
+		cmocka_unit_test(no_device_is_guessed),
 		cmocka_unit_test(orphans_end),
 		cmocka_unit_test(strangers_are_refused),
 		cmocka_unit_test(multihop_has_its_own_limit),
