@@ -29,6 +29,15 @@ def repair_came_first(monitor, start, prefix=lan("b")):
     check(ours - start < 2, f"the repair took {ours - start:.2f} s")
 
 
+def announce_down(t):
+    """The word first, the device's state once it was acted upon: bgpd, which acts by the latter,
+    would be first where a busy machine lets the bridge wait."""
+    t.announce("ab", False)
+    for site, other, link in (("a", "b", "ac"), ("b", "a", "bc")):
+        t.routers[site].wait_over(lan(other), link, REPAIR)
+    t.state("ab", "dormant")
+
+
 def announced():
     """Packets still pass while the devices are DORMANT: none is lost, either way."""
     with Triangle() as t:
@@ -38,8 +47,7 @@ def announced():
         try:
             with t.probe() as seen:
                 start = time.time()
-                t.announce("ab", False)
-                t.state("ab", "dormant")
+                announce_down(t)
                 repair_came_first(monitors[0], start)
                 until("B's, too", lambda: monitors[1].first(lan("a"), "proto bgp", "tun-bc"), 20)
                 check(monitors[1].first(lan("a"), f"proto {REPAIR}"), "B has repaired, too")
@@ -68,8 +76,7 @@ def dead_at_once():
                 start = time.time()
                 t.cut("ab")
                 cut = time.time()
-                t.announce("ab", False)
-                t.state("ab", "dormant")
+                announce_down(t)
                 repair_came_first(monitor, cut)
                 a.wait_no_repair()
                 a.wait_over(lan("b"), "ac")
