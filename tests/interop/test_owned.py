@@ -293,6 +293,7 @@ def broken_words(pair):
 def many_words(pair):
     """They are refused as fast as they come, and not told as often."""
     ours = pair.ours
+    Second().step()  # the lines of this one may be used up by the case before
     bad = {link: framed(verb, body) for link, what, verb, _, body, _ in hostile(ours)
            if what in ("a rule before all others", "a message of 4 GB", "what a supervisor says")}
     check_equal(sorted(bad), ["helper", "plane", "supervisor"], "samples")
@@ -312,6 +313,7 @@ def many_words(pair):
 def many_rules(pair):
     """Each packet of this machine passes by them: there are a few, and the next ike takes them away."""
     ours = pair.ours
+    Second().step()
     with unnoticed(pair, ("ike",)):
         mark, fds, begun = ours.log_mark(), links_of_ike(ours), time.monotonic()
         with Owner(ours, "ike").owned() as owned:
