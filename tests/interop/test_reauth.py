@@ -109,8 +109,8 @@ def with_charon(suite, make_before_break):
     tunnels = [tunnel("commanded", 1),
                (change(timed[0], ike_rekey=3, extra=("reauth=yes",)), timed[1]),
                # charon begins its over_time before the end that it is told, at once if that is less.
-               (change(wanted[0], ike_rekey=6, extra=("reauth=yes",)),
-                change(wanted[1], extra=("over_time = 2s",)))]
+               (change(wanted[0], ike_rekey=8, extra=("reauth=yes",)),
+                change(wanted[1], extra=("over_time = 4s",)))]
     settings = "delete_rekeyed_delay = 1\n    make_before_break = " + \
         ("yes" if make_before_break else "no")
     with Pair(tunnels, charon_settings=settings) as pair:

@@ -35,7 +35,6 @@ LIFETIMES = """margintime={margin}s
     lifetime={child}s
     ikelifetime={ike}s"""
 MARGIN = 10  # more than a machine stands still
-REAUTH_MARGIN = 2  # the other end is told the lifetime, and acts by it
 
 
 class Ipsecd(Peer):
@@ -113,9 +112,8 @@ class Ipsecd(Peer):
         if end.mark:
             extra.append(f"mark={end.mark}")
         if end.child_rekey or end.ike_rekey:
-            margin = REAUTH_MARGIN if "reauth=yes" in end.extra else MARGIN
-            extra.append(LIFETIMES.format(margin=margin, child=(end.child_rekey or 3600) + margin,
-                                          ike=(end.ike_rekey or 3600) + margin))
+            extra.append(LIFETIMES.format(margin=MARGIN, child=(end.child_rekey or 3600) + MARGIN,
+                                          ike=(end.ike_rekey or 3600) + MARGIN))
         return CONN.format(end=end, inside=",".join(end.inside), extra="\n    ".join(extra))
 
     def _settle(self, clients=()):
