@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #define DEADLINE 60.
+#define HANGS	 2. /* seconds: a shell has said its first words by then */
 
 struct fixture {
 	struct scripts *scripts;
@@ -217,7 +218,7 @@ static void killed_when_it_hangs(void **ctx)
 {
 	struct fixture *f = *ctx;
 
-	put(f, 1, "echo waiting; sleep 1000 & echo $! >$DIR/out; wait", 0.3);
+	put(f, 1, "echo waiting; sleep 1000 & echo $! >$DIR/out; wait", HANGS);
 	put(f, 1, gone_soon, 30);
 	run(f);
 	assert_said(f, "killed: waiting\n");
@@ -229,7 +230,7 @@ static void killed_though_it_ignores(void **ctx)
 {
 	struct fixture *f = *ctx;
 
-	put(f, 1, "trap '' TERM; sleep 1000 & echo $! >$DIR/out; while :; do sleep 1; done", 0.2);
+	put(f, 1, "trap '' TERM; sleep 1000 & echo $! >$DIR/out; while :; do sleep 1; done", HANGS);
 	put(f, 1, "echo next", 30);
 	run(f);
 	assert_said(f, "was killed");
