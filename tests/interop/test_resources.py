@@ -12,6 +12,7 @@ from tests.support.ipsecd import BINARY, OPTIONS  # noqa: E402
 from tests.support.killing import reconnect  # noqa: E402
 from tests.support.pair import OursWithOurs, Pair  # noqa: E402
 from tests.support.poll import until  # noqa: E402
+from tests.support.rekeying import ike_spis  # noqa: E402
 from tests.support.replacing import LOST_WITH_PLANE, kill_role  # noqa: E402
 from tests.support.suite import Suite, check, check_equal  # noqa: E402
 from tests.support.tunnel import change, tunnel  # noqa: E402
@@ -49,8 +50,10 @@ def rekeyed(pair, name):
             peer.rekey_child(name)
             until("all are rekeyed", lambda: not before & {c["spi-in"] for c in pair.ours.children(name)})
             wait(pair, name, wanted)
-            before = {c["spi-in"] for c in pair.ours.children(name)}
+            before, ikes = {c["spi-in"] for c in pair.ours.children(name)}, ike_spis(peer, name)
             peer.rekey_ike(name)
+            until("a new IKE_SA alone, at both ends", lambda p=peer, i=ikes: not i & ike_spis(p, name) and
+                  len(ike_spis(p, name)) == 1 and ike_spis(pair.ours, name) == ike_spis(pair.theirs, name))
             wait(pair, name, wanted)
     pinging.check_no_loss()
 

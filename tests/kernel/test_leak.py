@@ -11,7 +11,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../
 from tests.support import netns  # noqa: E402
 from tests.support.kernel_pair import KernelPair, vti_tunnel  # noqa: E402
 from tests.support.poll import until  # noqa: E402
-from tests.support.rekeying import child_spis, ike_spis  # noqa: E402
+from tests.support.rekeying import ike_spis, rekeyed  # noqa: E402
 from tests.support.sniffer import Sniffer  # noqa: E402
 from tests.support.suite import Suite, check  # noqa: E402
 
@@ -73,10 +73,8 @@ def up_and_clear_inside(pair):
 def rekeys(pair):
     with Traffic(pair):
         for peer in (pair.ours, pair.theirs):
-            for spis, rekey in ((child_spis, peer.rekey_child), (ike_spis, peer.rekey_ike)):
-                before = spis(pair.ours, NAME)
-                rekey(NAME)
-                until("new SPIs", lambda s=spis, b=before: not b & s(pair.ours, NAME), 15)
+            rekeyed(pair, NAME, peer.rekey_child)
+            rekeyed(pair, NAME, peer.rekey_ike, ike_spis)
 
 
 def down_and_up(pair):

@@ -146,8 +146,8 @@ def removed(pair):
     ends = pair.ours.ends
     pair.ours.load(())
     until("no device", lambda: not pair.ours.link(DEVICE))
-    check_equal(states(pair.namespaces[0]), 0, "states")
-    check_equal(pair.namespaces[0].ip("xfrm", "policy").count("dir "), 0, "policies")
+    until("no states", lambda: states(pair.namespaces[0]) == 0)
+    until("no policies", lambda: pair.namespaces[0].ip("xfrm", "policy").count("dir ") == 0)
     pair.ours.load(ends)
     established(pair)
 

@@ -11,7 +11,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../
 from tests.support import netns  # noqa: E402
 from tests.support.ipsecd import IpsecdOf  # noqa: E402
 from tests.support.poll import until  # noqa: E402
-from tests.support.rekeying import child_spis, ike_spis  # noqa: E402
+from tests.support.rekeying import child_spis, ike_spis, sent_too_early  # noqa: E402
 from tests.support.routers import Internet, Site  # noqa: E402
 from tests.support.sniffer import Sniffer  # noqa: E402
 from tests.support.strongswan import KernelCharon  # noqa: E402
@@ -121,6 +121,7 @@ secrets {{
 '''
 SO_MARK = 36
 NAME = "vpngw"
+INTERVAL = 0.02  # of pings
 
 
 def fill(text):
@@ -204,7 +205,7 @@ class Client:
         return shown.split("inet ")[1].split("/")[0].split(" ")[0]
 
     def pinging(self):
-        return Pinging(self.ns, self.source(), BEHIND, "0.02")
+        return Pinging(self.ns, self.source(), BEHIND, str(INTERVAL))
 
     def traffic(self):
         with Sniffer(self.net.middle, "to-client") as way, self.pinging() as pinging:
@@ -212,14 +213,14 @@ class Client:
         pinging.check_no_loss()
         check(not way.clear, f"in clear on the way: {way.clear[:3]}")
 
-    def changes(self, what, spis, peer, borne=0):
-        before = spis(self.daemon, NAME)
+    def changes(self, what, spis, peer, borne=lambda log: 0):
+        before, mark = spis(self.daemon, NAME), self.daemon.log_mark()
         with self.pinging() as pinging:
             what(peer)
             until("new SPIs", lambda: not before & spis(self.daemon, NAME), 15)
             said = pinging.said().count("ttl=")
             until("pings go on", lambda: pinging.said().count("ttl=") > said + 20)
-        pinging.check_no_loss(borne)
+        pinging.check_no_loss(borne(self.daemon.log(mark)))
         check_equal(self.scripts_devices(), [self.device], "the script's device")
         check_equal(self.daemon.operstate(self.device), "UP", "its state")
 
@@ -231,8 +232,8 @@ class Client:
     def reauthentication(self):
         """charon sends by its new CHILD_SA before its answer is with us, and the kernel drops what
         has no state yet (tests/kernel/test_life.py)."""
-        self.changes(lambda p: p.control.request("rekey", {"ike": NAME, "reauth": "yes"}),
-                     ike_spis, self.daemon, 1 if self.gateway.kind == "charon" else 0)
+        self.changes(lambda p: p.control.request("rekey", {"ike": NAME, "reauth": "yes"}), ike_spis, self.daemon,
+                     lambda log: sent_too_early(log, INTERVAL) if self.gateway.kind == "charon" else 0)
 
     def down(self):
         """down-client removes it by the name that the first run gave it."""

@@ -31,6 +31,24 @@ def rekeyed(pair, name, start, spis=child_spis):
     settled(pair, name)
 
 
+def _moment(line):
+    hours, minutes, seconds = line.split()[0].split(":")
+    return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+
+
+def sent_too_early(log, interval):
+    """How many packets, one each `interval`, a charon may have sent by new CHILD_SAs that our kernel had
+    not yet: between our IKE_AUTH and the moment when its answer was carried out. One each time at least."""
+    count, asked = 0, None
+    for line in log.splitlines():
+        if "INIT_SENT -> AUTH_SENT" in line:
+            asked = _moment(line)
+        elif asked is not None and "CREATED -> INSTALLED: negotiated" in line:
+            count += 1 + int((_moment(line) - asked) % 86400 / interval)
+            asked = None
+    return count
+
+
 def rekey(pair, name, spis, start, peers, allowed=0, times=3):
     """Rekeys some times in a row; `spis` reads what must change, `start` begins it. `allowed`:
     pings that a peer may lose, where it is known to."""
