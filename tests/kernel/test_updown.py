@@ -13,6 +13,7 @@ from tests.support.suite import Suite, check, check_equal  # noqa: E402
 from tests.support.tunnel import change  # noqa: E402
 
 COUNT = 12
+PATIENT, SHORT = "updown-timeout=30s", "updown-timeout=3s"  # one emulated processor runs eight at once
 # Begins and ends are told apart, so that two that overlap are seen.
 SCRIPT = """#!/bin/sh
 log={folder}/$PLUTO_CONNECTION
@@ -68,10 +69,16 @@ def all_at_once(pair):
     check_equal(len(ids), COUNT, f"different PLUTO_UNIQUEIDs: {ids}")
 
 
+def time_limit(pair, setup):
+    pair.ours.setup = setup
+    pair.ours.load(pair.ours.ends)
+
+
 def slow_script(pair):
     """One that hangs: the other tunnels, and this one's packets, don't wait for it; it is ended
     at the time limit, and that is said."""
     name = names()[0]
+    time_limit(pair, SHORT)
     write_script(pair, "exec sleep 1000")
     pair.theirs.terminate(name)
     pair.ours.wait_down(name)
@@ -82,6 +89,7 @@ def slow_script(pair):
     pair.ping(names()[1])
     line = pair.ours.wait_log("took longer than", mark, 15)
     print(f"      {line}")
+    time_limit(pair, PATIENT)
 
 
 def failing_script(pair):
@@ -130,7 +138,7 @@ class Scripted(KernelPair):
 
     def __init__(self):
         super().__init__([vti_tunnel(name, n) for n, name in enumerate(names(), 1)],
-                         theirs=Ipsecd, setup="updown-timeout=3s")
+                         theirs=Ipsecd, setup=PATIENT)
         script = (f"leftupdown={os.path.join(self.folder, 'script')}",)
         self.tunnels = [(change(ours, extra=script), theirs) for ours, theirs in self.tunnels]
         write_script(self, "sleep 0.1")
