@@ -274,8 +274,9 @@ class Pinging:
     def unread(self):
         """Answers that came and found no room: on a busy machine ping is late, and while it is it
         sends without reading."""
-        fds = f"/proc/{self.child.pid}/fd"
-        inodes = {inode_of(f"{fds}/{fd}") for fd in os.listdir(fds)}
+        fds, inodes = f"/proc/{self.child.pid}/fd", set()
+        with suppress(FileNotFoundError):  # it has ended
+            inodes = {inode_of(f"{fds}/{fd}") for fd in os.listdir(fds)}
         return sum(drops for inode, drops in socket_drops(self.child.pid) if inode in inodes)
 
     def __exit__(self, kind, *_exception):
