@@ -139,6 +139,8 @@ static struct bfd_peer *find_waiting(const struct bfd_table *t, const struct bfd
 {
 	struct bfd_peer *found = NULL;
 
+	if (key->ifname[0] || key->multihop)
+		return NULL; /* nearly all of them: without a look at each that there is */
 	for (struct bfd_peer *p = bfd_table_first(t); p; p = bfd_table_next(p)) {
 		if (p->owner != BFD_NO_OWNER || !fits_without_device(p, key))
 			continue;
