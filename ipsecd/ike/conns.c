@@ -286,6 +286,15 @@ static void adopt_children(struct ike_engine *e, struct ike_sa *sa)
 	}
 }
 
+/* Lifetimes that run stay as they were planned: the next IKE_SA has the new ones. */
+static void adopt_liveness(struct ike_engine *e, struct ike_sa *sa, const struct conn *old)
+{
+	if (sa->conn->dpd_delay == old->dpd_delay || !ike_sa_usable(sa) || sa->silent)
+		return;
+	timer_cancel(&e->timers, &sa->dpd_timer);
+	liveness_arm(e, sa);
+}
+
 static void adopt_version(struct ike_engine *e, struct conn_entry *entry)
 {
 	struct ike_sa *sa;
@@ -298,6 +307,7 @@ static void adopt_version(struct ike_engine *e, struct conn_entry *entry)
 		sa_touch(e, sa);
 		sa->version = conn_version_ref(entry->version);
 		sa->conn = sa->version->conn;
+		adopt_liveness(e, sa, old->conn);
 		conn_version_unref(old);
 		adopt_children(e, sa);
 	}

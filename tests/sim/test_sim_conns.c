@@ -178,6 +178,45 @@ static void test_reload_conn_changed(void **state)
 	sim_free(s);
 }
 
+static struct conn *checked_every(struct sim *s, mono_time delay)
+{
+	struct conn *c = again(s);
+
+	c->dpd_delay = delay;
+	return c;
+}
+
+/* Seconds until node 0 knows that its peer is dead, by a delay it was told while the SA was up. */
+static unsigned dead_after(mono_time before, mono_time delay)
+{
+	struct sim *s = sim_new(6, 2, &crypto_null, NULL);
+	struct conn *peer = sim_conn(s, 1, 0, 0);
+	unsigned n = 0;
+
+	peer->dpd_delay = 0;
+	sim_load(s, 0, checked_every(s, before), 1);
+	sim_load(s, 1, peer, 1);
+	sim_run(s, 2 * MONO_S);
+	assert_agreed(s, 1);
+	sim_load(s, 0, checked_every(s, delay), 1);
+	s->links[0][1].cut = s->links[1][0].cut = true;
+	for (; n < 600 && !events(s, 0, IKE_EVENT_IKE_DOWN); n++)
+		sim_run(s, MONO_S);
+	sim_free(s);
+	return n;
+}
+
+static void test_reload_liveness(void **state)
+{
+	unsigned n = dead_after(5 * MONO_S, 5 * MONO_S);
+
+	(void)state;
+	assert_in_range(n, 5, 60);
+	assert_in_range(dead_after(0, 5 * MONO_S), n - 2, n + 2);
+	assert_in_range(dead_after(1800 * MONO_S, 5 * MONO_S), n - 2, n + 2);
+	assert_int_equal(dead_after(5 * MONO_S, 0), 600);
+}
+
 static void test_unload(void **state)
 {
 	struct sim *s = sim_established(5);
@@ -642,6 +681,7 @@ int main(void)
 		cmocka_unit_test(test_reload_child_changed),
 		cmocka_unit_test(test_reload_rekeys),
 		cmocka_unit_test(test_reload_conn_changed),
+		cmocka_unit_test(test_reload_liveness),
 		cmocka_unit_test(test_unload),
 		cmocka_unit_test(test_no_answer),
 		cmocka_unit_test(test_retry_now),
