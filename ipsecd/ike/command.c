@@ -2,6 +2,7 @@
  * accounting of what a command waits for. */
 #include "ipsecd/ike/command.h"
 #include "ipsecd/ike/duplicates.h"
+#include "ipsecd/ike/informational.h"
 #include "ipsecd/ike/output.h"
 #include "ipsecd/ike/peers.h"
 
@@ -144,6 +145,27 @@ static enum hold hold_of(const struct ike_command *c)
 	return c->hold ? HOLD_PEER : HOLD_OWN;
 }
 
+/* The peer still has it, and no delete of ours runs. */
+static bool has_at_peer(const struct child *c)
+{
+	const struct task *running = c->sa->running;
+
+	return ike_sa_usable(c->sa) && c->in_plane && c->state != CHILD_DELETED &&
+	       !(running && running->ops == &delete_child_ops && running->child == c->id);
+}
+
+/* The peer is told, but nobody waits for its answer. */
+static void end_child_now(struct ike_engine *e, struct child *c)
+{
+	bool tell = has_at_peer(c);
+	struct ike_sa *sa = c->sa;
+	uint32_t spi_in = c->spi_in;
+
+	child_end(e, c, IKE_REASON_COMMAND, NULL);
+	if (tell)
+		delete_child_at_peer(e, sa, spi_in);
+}
+
 static void terminate_child(struct ike_engine *e, struct child *c, const struct ike_command *cmd)
 {
 	if (!cmd->reset_retry && c->sa->entry)
@@ -152,7 +174,7 @@ static void terminate_child(struct ike_engine *e, struct child *c, const struct 
 	if (cmd->tag && !c->tag && command_expect(e, cmd->tag))
 		c->tag = cmd->tag;
 	if (cmd->force)
-		child_end(e, c, IKE_REASON_COMMAND, NULL);
+		end_child_now(e, c);
 	else
 		child_delete(e, c, IKE_REASON_COMMAND);
 }

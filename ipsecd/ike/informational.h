@@ -4,8 +4,8 @@
 
 #include "ipsecd/ike/exchange.h"
 
-/* Has the peer delete a CHILD_SA that it made and we did not take; we know it by the SPI that we
- * had offered, and have no record of it. */
+/* Has the peer delete a CHILD_SA that it made and we did not take, or that a command ended here
+ * at once; we know it by the SPI that we had offered, and have no record of it. */
 void delete_child_at_peer(struct ike_engine *e, struct ike_sa *sa, uint32_t spi_in);
 
 #endif

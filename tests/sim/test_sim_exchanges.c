@@ -305,6 +305,27 @@ static void test_delete_ike_by_force(void **state)
 	sim_free(s);
 }
 
+static void test_delete_child_by_force(void **state)
+{
+	struct ike_command c = {.kind = IKE_COMMAND_TERMINATE,
+				.tag = 1000,
+				.select = {.ike = "to1-0", .child = "net"},
+				.force = true};
+	struct sim *s = sim_established(18);
+	const char *error;
+
+	(void)state;
+	assert_true(ike_engine_command(s->nodes[0].engine, &c, &error, s->now));
+	sim_drain(s, 0);
+	assert_true(sim_done(s, 0, 1000)->ok);
+	assert_int_equal(sim_look(s, 0, NULL).children, 0);
+	sim_run(s, MONO_S);
+	assert_int_equal(sim_look(s, 1, NULL).children, 0);
+	assert_int_equal(sim_look(s, 1, NULL).ike, 1);
+	assert_int_equal(s->nodes[1].events[IKE_EVENT_CHILD_DOWN], 1);
+	sim_free(s);
+}
+
 /* What is taken down isn't started again by its own end, though it is auto=start there;
  * the peer may bring it up, unless it is held down. */
 static void test_terminate_and_hold(void **state)
@@ -723,6 +744,7 @@ int main(void)
 		cmocka_unit_test(test_delete_child),
 		cmocka_unit_test(test_delete_ike),
 		cmocka_unit_test(test_delete_ike_by_force),
+		cmocka_unit_test(test_delete_child_by_force),
 		cmocka_unit_test(test_terminate_and_hold),
 		cmocka_unit_test(test_dead_peer),
 		cmocka_unit_test(test_traffic_replaces_liveness_checks),
