@@ -579,6 +579,22 @@ static void test_further_child(void **state)
 	sim_free(s);
 }
 
+/* As docs/vici.md has it: the connection alone means the children that are to be started. */
+static void test_initiate_without_child(void **state)
+{
+	struct sim *s = two_children(39, "aes128gcm16", "192.168.1.0/24");
+	uint64_t tag;
+
+	(void)state;
+	sim_command(s, 0, IKE_COMMAND_TERMINATE, "to1-0", NULL);
+	sim_run(s, 5 * MONO_S);
+	tag = sim_command(s, 0, IKE_COMMAND_INITIATE, "to1-0", NULL);
+	sim_run(s, 5 * MONO_S);
+	assert_true(sim_done(s, 0, tag)->ok);
+	assert_agreed(s, 1);
+	sim_free(s);
+}
+
 static void refused_child(uint64_t seed, const char *esp_b, const char *ts_b,
 			  enum ike_reason reason)
 {
@@ -786,6 +802,7 @@ int main(void)
 		cmocka_unit_test(test_nat),
 		cmocka_unit_test(test_encap_default),
 		cmocka_unit_test(test_nat_configured_port),
+		cmocka_unit_test(test_initiate_without_child),
 		cmocka_unit_test(test_further_child),
 		cmocka_unit_test(test_refused_child),
 		cmocka_unit_test(test_install_failed),
