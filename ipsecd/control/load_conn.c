@@ -337,16 +337,30 @@ static bool load_conn_section(struct load *l, struct vici_iter *it, struct span 
 
 /* ---- the connection ---- */
 
-/* over_time is 10 % of rekey_time and rand_time is over_time unless given. */
+/* The first of both that comes; 0: none does. */
+static mono_time soonest(const struct conn *c)
+{
+	if (!c->rekey_time || !c->reauth_time)
+		return c->rekey_time + c->reauth_time;
+	return c->rekey_time < c->reauth_time ? c->rekey_time : c->reauth_time;
+}
+
+/* As swanctl.conf(5) has it: reauth_time alone means no rekeying beside it, over_time is 10 % of
+ * the longer one, and rand_time is over_time, but here not more than half of what comes first. */
 static void fill_times(struct load *l)
 {
 	struct conn *c = l->conn;
 
+	if (c->reauth_time && !load_seen(l, conn_keys, "rekey_time"))
+		c->rekey_time = 0;
 	if (!load_seen(l, conn_keys, "over_time"))
 		c->over_time =
 			(c->rekey_time > c->reauth_time ? c->rekey_time : c->reauth_time) / 10;
-	if (!load_seen(l, conn_keys, "rand_time"))
-		c->rand_time = c->over_time;
+	if (load_seen(l, conn_keys, "rand_time"))
+		return;
+	c->rand_time = c->over_time;
+	if (c->rand_time > soonest(c) / 2)
+		c->rand_time = soonest(c) / 2;
 }
 
 static bool check_conn(struct load *l)

@@ -528,6 +528,32 @@ static void test_shapes(void **state)
 }
 
 /* No prefix of a request's bytes crashes or leaks, checked or not. */
+static void times(const char *given, uint64_t rekey, uint64_t over, uint64_t spread)
+{
+	char text[512];
+	struct conn *c;
+
+	snprintf(text, sizeof(text), "gw {\n" AUTH "%s\n}\n", given);
+	c = accept_conn(text);
+	assert_int_equal(c->rekey_time / MONO_S, rekey);
+	assert_int_equal(c->over_time / MONO_S, over);
+	assert_int_equal(c->rand_time / MONO_S, spread);
+	conn_free(c);
+}
+
+static void test_times_left_out(void **state)
+{
+	(void)state;
+	times("", 14400, 1440, 1440);
+	times("reauth_time = 1d", 0, 8640, 8640);
+	times("reauth_time = 48h", 0, 17280, 17280);
+	times("reauth_time = 0", 14400, 1440, 1440);
+	times("rekey_time = 1h\nreauth_time = 24h", 3600, 8640, 1800);
+	times("rekey_time = 1h\nover_time = 2h", 3600, 7200, 1800);
+	times("rekey_time = 1h\nreauth_time = 24h\nrand_time = 5m", 3600, 8640, 300);
+	times("rekey_time = 0", 0, 0, 0);
+}
+
 static void test_truncated(void **state)
 {
 	struct span whole = build("gw {\n" AUTH "remote_addrs = [a.b, 192.0.2.1]\n"
@@ -549,7 +575,8 @@ int main(void)
 		cmocka_unit_test(test_unknown),	       cmocka_unit_test(test_bad_values),
 		cmocka_unit_test(test_proposals),      cmocka_unit_test(test_later),
 		cmocka_unit_test(test_authentication), cmocka_unit_test(test_device_conflicts),
-		cmocka_unit_test(test_shapes),	       cmocka_unit_test(test_truncated),
+		cmocka_unit_test(test_shapes),	       cmocka_unit_test(test_times_left_out),
+		cmocka_unit_test(test_truncated),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
