@@ -93,11 +93,14 @@ struct search {
 static void look_at_tunnel(void *ctx, const struct tunnel_view *tunnel)
 {
 	struct search *s = ctx;
+	const struct bridge_section *section = bridge_config_match(s->bridge->config, tunnel->conn);
 	const char *interface =
-		bridge_interface_of(bridge_config_match(s->bridge->config, tunnel->conn),
-				    tunnel->conn, tunnel->interface);
+		section ? bridge_interface_of(section, tunnel->conn, tunnel->interface)
+			: tunnel->interface;
 
-	s->found = s->found || (tunnel->up && strcmp(interface, s->ifname) != 0);
+	/* Without a device it is no way for anything that is routed. */
+	if (tunnel->up && interface[0] && strcmp(interface, s->ifname) != 0)
+		s->found = true;
 }
 
 /* A failure there moves nothing elsewhere. BGP's paths tell; where they are not known, nothing

@@ -140,6 +140,8 @@ LIBS_test_vti := -lmnl
 TEST_test_metrics := tests/unit/test_metrics.c tests/support/metrics_check.c lib/metrics.c lib/metrics_process.c
 TEST_test_metrics_quality := tests/unit/test_metrics_quality.c tests/support/metrics_check.c lib/metrics.c \
 	routed-bridge/bridge_metrics_quality.c
+TEST_test_bridge_bfd := tests/unit/test_bridge_bfd.c routed-bridge/bridge_bfd.c lib/addr.c lib/log.c
+LIBS_test_bridge_bfd := -lev
 TEST_test_metrics_http := tests/unit/test_metrics_http.c lib/metrics.c lib/metrics_http.c lib/addr.c lib/log.c lib/mono.c
 LIBS_test_metrics_http := -lmicrohttpd -lev
 TEST_test_bfd_packet := tests/unit/test_bfd_packet.c routed-bridge/bfd_packet.c lib/buf.c
