@@ -1,4 +1,5 @@
 #include "routed-bridge/bfd_client.h"
+#include "lib/mono.h"
 
 #include <errno.h>
 #include <ev.h>
@@ -8,9 +9,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define RETRY	    0.05 /* seconds */
-#define SPAWN_AGAIN 2.0	 /* seconds for a process to be there */
-#define LINGER	    "15" /* seconds that it waits for the next bridge */
+#define RETRY	    0.05	 /* seconds */
+#define MISTRUST    2.0		 /* seconds until the other user's process may have ended */
+#define SPAWN_AGAIN (2 * MONO_S) /* for a process to be there */
+#define LINGER	    "15"	 /* seconds that it waits for the next bridge */
 
 struct bfd_client {
 	const struct bfd_client_host *host;
@@ -20,7 +22,7 @@ struct bfd_client {
 	bool complained;
 	ev_io io;
 	ev_timer retry;
-	double spawned; /* when */
+	mono_time spawned; /* when; 0: never, or it is to be done anew at once */
 };
 
 /* ---- the process ---- */
@@ -52,7 +54,7 @@ static void spawn(struct bfd_client *c)
 {
 	pid_t child;
 
-	c->spawned = ev_now(c->host->loop);
+	c->spawned = mono_now();
 	child = fork();
 	if (child == 0)
 		become_plane(c);
@@ -100,7 +102,7 @@ static void on_hello(struct bfd_client *c, uint32_t version)
 	       "BFD of another version of routed-bridge runs: it is ended and started anew");
 	ask_to_stop(c);
 	disconnect(c);
-	c->spawned = 0.;
+	c->spawned = 0;
 	retry_in(c, RETRY);
 }
 
@@ -155,11 +157,11 @@ static void on_retry(struct ev_loop *loop, ev_timer *timer, int events)
 			       "until it ends");
 		c->complained = true;
 		close(fd);
-		retry_in(c, SPAWN_AGAIN);
+		retry_in(c, MISTRUST);
 		return;
 	}
 	if (fd < 0) {
-		if (ev_now(loop) - c->spawned > SPAWN_AGAIN)
+		if (!c->spawned || mono_now() - c->spawned > SPAWN_AGAIN)
 			spawn(c);
 		retry_in(c, RETRY);
 		return;

@@ -146,6 +146,8 @@ TEST_test_metrics_http := tests/unit/test_metrics_http.c lib/metrics.c lib/metri
 LIBS_test_metrics_http := -lmicrohttpd -lev
 TEST_test_bfd_packet := tests/unit/test_bfd_packet.c routed-bridge/bfd_packet.c lib/buf.c
 TEST_test_bfddp := tests/unit/test_bfddp.c routed-bridge/bfddp.c lib/addr.c lib/buf.c
+TEST_test_bfd_client := tests/unit/test_bfd_client.c routed-bridge/bfd_client.c lib/log.c
+LIBS_test_bfd_client := -lev
 TEST_test_bfd_reports := tests/unit/test_bfd_reports.c \
 	$(addprefix routed-bridge/bfd_,reports.c link.c loop.c table.c session.c due.c packet.c) \
 	lib/addr.c lib/buf.c lib/log.c lib/mono.c
