@@ -69,13 +69,16 @@ const char *bridge_interface_of(const struct bridge_section *section, const char
 	return named[0] ? named : conn;
 }
 
+uint32_t bridge_table_of(const struct bridge *b, const struct bridge_options *o, uint32_t vrf)
+{
+	return o->table == interfaces_vrf_table(b->interfaces, vrf) ? 0 : o->table;
+}
+
 /* What all routes of a tunnel have in common. */
 static struct route_claim claim_form(const struct bridge *b, const struct bridge_options *o,
 				     const struct interface *i, uint32_t vrf)
 {
 	bool kernel = bridge_kernel_writes(b);
-	/* The VRF's own table needs no mention, and zebra's confirmations do not tell. */
-	bool own_table = o->table == interfaces_vrf_table(b->interfaces, vrf);
 	struct route_claim c = {
 		.route =
 			{
@@ -90,7 +93,7 @@ static struct route_claim claim_form(const struct bridge *b, const struct bridge
 				.metric = o->metric,
 				.tag = o->tag,
 				.mtu = o->mtu,
-				.table = own_table ? 0 : o->table,
+				.table = bridge_table_of(b, o, vrf),
 			},
 		.generation = i->generation,
 	};

@@ -74,7 +74,7 @@ static void take_only_vrf(void *ctx, const struct netlink_link *link)
 		take_vrf(k->b, link);
 }
 
-static void list_links(struct bridge_kernel *k)
+static bool list_links(struct bridge_kernel *k)
 {
 	int e = netlink_link_list(k->netlink, take_only_vrf, k);
 
@@ -83,16 +83,21 @@ static void list_links(struct bridge_kernel *k)
 	if (e < 0)
 		log_to(k->b->log, LOG_LEVEL_ERROR, "kernel", "", "devices: %s",
 		       netlink_strerror(k->netlink, e));
+	return e == 0;
 }
 
-/* The kernel may have taken routes away meanwhile: all are written anew. */
+/* The kernel may have taken routes away meanwhile: all are written anew, but for those of devices
+ * that went, of which the list says nothing. */
 static void on_lost(void *ctx)
 {
 	struct bridge_kernel *k = ctx;
 
 	log_to(k->b->log, LOG_LEVEL_NOTICE, "kernel", "", "events were lost: looking anew");
-	interfaces_forget(k->b->interfaces);
-	list_links(k);
+	interfaces_doubt(k->b->interfaces);
+	if (list_links(k))
+		interfaces_forget_doubted(k->b->interfaces);
+	tunnels_touch(k->b->tunnels, "events were lost");
+	bridge_reconcile(k->b);
 	routes_session(k->b->routes, BRIDGE_KERNEL_TYPE, 0, true);
 	bridge_settle(k->b);
 }

@@ -59,6 +59,9 @@ struct bridge {
  * named like the connection. */
 const char *bridge_interface_of(const struct bridge_section *section, const char *conn,
 				const char *named);
+/* The table of a section's routes as claims have it: the VRF's own is 0, for it needs no mention,
+ * and zebra's confirmations do not tell. */
+uint32_t bridge_table_of(const struct bridge *b, const struct bridge_options *o, uint32_t vrf);
 /* Looks at every tunnel that changed, then settles. */
 void bridge_reconcile(struct bridge *b);
 /* Tells zebra what the route table has to say. */

@@ -61,10 +61,10 @@ static void on_sweep(struct ev_loop *loop, ev_timer *timer, int events)
 					   .instance = s->options.instance};
 		struct zebra *z = bridge_session(b, route.type, route.instance);
 
-		route.table = s->options.table;
 		if (s->options.vrf[0] &&
 		    !interfaces_vrf_find(b->interfaces, s->options.vrf, &route.vrf))
 			continue;
+		route.table = bridge_table_of(b, &s->options, route.vrf);
 		for (size_t k = 0; z && k < s->n_prefixes; k++) {
 			route.prefix = s->prefixes[k];
 			if (!routes_claimed(b->routes, &route))

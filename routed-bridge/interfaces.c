@@ -9,6 +9,7 @@
 struct entry {
 	struct interface interface;
 	bool blind_told;
+	bool doubted; /* until it is told of again */
 	UT_hash_handle hh;
 };
 
@@ -84,6 +85,7 @@ const struct interface *interfaces_update(struct interfaces *t, enum zapi_comman
 
 	if (!e)
 		return NULL;
+	e->doubted = false;
 	next = e->interface;
 	next.present = command != ZAPI_INTERFACE_DELETE;
 	next.ifindex = report->ifindex;
@@ -99,13 +101,36 @@ const struct interface *interfaces_update(struct interfaces *t, enum zapi_comman
 	return &e->interface;
 }
 
+static void forget(struct entry *e)
+{
+	e->interface.present = false;
+	e->interface.operative = false;
+	e->doubted = false;
+}
+
 void interfaces_forget(struct interfaces *t)
 {
 	struct entry *e, *next;
 
+	HASH_ITER (hh, t->by_name, e, next)
+		forget(e);
+}
+
+void interfaces_doubt(struct interfaces *t)
+{
+	struct entry *e, *next;
+
+	HASH_ITER (hh, t->by_name, e, next)
+		e->doubted = true;
+}
+
+void interfaces_forget_doubted(struct interfaces *t)
+{
+	struct entry *e, *next;
+
 	HASH_ITER (hh, t->by_name, e, next) {
-		e->interface.present = false;
-		e->interface.operative = false;
+		if (e->doubted)
+			forget(e);
 	}
 }
 
