@@ -14,6 +14,7 @@ struct repair_down {
 		struct addr peer;
 		uint32_t ifindex;
 	} key;
+	struct path_peer_key peer; /* who went */
 	UT_hash_handle hh;
 };
 
@@ -43,16 +44,45 @@ static struct repair_down *find(const struct repair *r, const struct repair_down
 	return d;
 }
 
-static void set(struct repair *r, const struct repair_down_key *k, bool down)
+static void put(struct repair *r, const struct repair_down_key *k, const struct path_peer_key *peer)
 {
-	struct repair_down *d = find(r, k);
+	struct repair_down *d = find(r, k) ? NULL : calloc(1, sizeof(*d));
 
-	if (d && !down) {
+	if (!d)
+		return;
+	d->key = *k;
+	d->peer = *peer;
+	HASH_ADD(hh, r->down, key, sizeof(d->key), d);
+}
+
+static bool is_peer(const struct path_peer_key *a, const struct path_peer_key *b)
+{
+	return a->distinguisher == b->distinguisher && a->id == b->id &&
+	       addr_equal(&a->addr, &b->addr);
+}
+
+static bool is_among(const struct repair_down_key *k, const struct repair_down_key *keys,
+		     unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		if (memcmp(k, &keys[i], sizeof(*k)) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Also under the device that it was lost on: it may come back on another (one that was made
+ * anew), or on one that is not told from others by its address any more. */
+static void clear(struct repair *r, const struct repair_down_key *keys, unsigned n,
+		  const struct path_peer_key *peer)
+{
+	struct repair_down *d, *next;
+
+	HASH_ITER (hh, r->down, d, next) {
+		if (!is_peer(&d->peer, peer) && !is_among(&d->key, keys, n))
+			continue;
 		HASH_DEL(r->down, d);
 		free(d);
-	} else if (!d && down && (d = calloc(1, sizeof(*d)))) {
-		d->key = *k;
-		HASH_ADD(hh, r->down, key, sizeof(d->key), d);
 	}
 }
 
@@ -75,10 +105,8 @@ static bool group_has(const struct repair_group *g, const struct repair_down_key
 	for (unsigned i = 0; i < g->hops.n; i++) {
 		struct repair_down_key k = by_hop(&g->hops.hop[i]);
 
-		for (unsigned at = 0; at < n; at++) {
-			if (memcmp(&k, &keys[at], sizeof(k)) == 0)
-				return true;
-		}
+		if (is_among(&k, keys, n))
+			return true;
 	}
 	return false;
 }
@@ -112,10 +140,13 @@ void repair_peer(struct repair *r, const struct path_peer *peer, mono_time now)
 		keys[n++] = by_address(&peer->key.addr);
 	if (l && peer->key.addr.family == AF_INET6)
 		keys[n++] = by_device(l->ifindex);
+	if (peer->up) {
+		clear(r, keys, n, &peer->key);
+		return;
+	}
 	for (unsigned i = 0; i < n; i++)
-		set(r, &keys[i], !peer->up);
-	if (!peer->up)
-		evaluate_groups_of(r, keys, n, now);
+		put(r, &keys[i], &peer->key);
+	evaluate_groups_of(r, keys, n, now);
 }
 
 void repair_peers_forget(struct repair *r)

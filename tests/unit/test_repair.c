@@ -521,6 +521,47 @@ static void unnumbered_neighbours(void **state)
 	site_free(s);
 }
 
+static void unnumbered_up(struct site *s, const struct path_peer *peer, const char *to)
+{
+	struct path_attrs a = {.as_path = via_b, .n_as = 1, .as_length = 1};
+	struct prefix p = prefix(to);
+
+	a.nexthop_local = peer->key.addr;
+	assert_true(paths_peer_up(s->paths, peer));
+	assert_true(paths_announce(s->paths, &peer->key, &p, &a));
+	take_changes(s);
+}
+
+/* It was lost on a device of its own; when it is back, another one has our address, too (vti
+ * devices with one outer address do), or the device was made anew. */
+static void an_unnumbered_neighbour_comes_back(void **state)
+{
+	struct site *s = site();
+	const struct zapi_address own = {.ifindex = AB, .prefix = {address("fe80::5"), 64}};
+	const struct zapi_address same = {.ifindex = AD, .prefix = own.prefix};
+	const struct path_peer peer = {.key = {.id = 9, .addr = address("fe80::1")},
+				       .local = own.prefix.addr,
+				       .as = 65002,
+				       .local_as = OUR_AS};
+
+	(void)state;
+	repair_address(s->plan, &own, true);
+	unnumbered_up(s, &peer, "2001:db8:2::/48");
+	announce(s, AC, "2001:db8:2::/48", via_c_b);
+	best(s, AB, "2001:db8:2::/48");
+	assert_string_equal(told(s), "");
+	paths_peer_down(s->paths, &peer.key, "hold timer");
+	take_changes(s);
+	assert_string_equal(told(s), "+2001:db8:2::/48@2");
+	best(s, AC, "2001:db8:2::/48");
+	assert_string_equal(told(s), "-2001:db8:2::/48");
+	repair_address(s->plan, &same, true);
+	unnumbered_up(s, &peer, "2001:db8:2::/48");
+	best(s, AB, "2001:db8:2::/48");
+	assert_string_equal(told(s), "");
+	site_free(s);
+}
+
 static void a_neighbour_behind_a_host_route(void **state)
 {
 	static const char loopback[] = "10.0.0.3/32";
@@ -957,6 +998,7 @@ int main(void)
 		cmocka_unit_test(a_route_that_went_is_not_waited_for_long),
 		cmocka_unit_test(what_is_left_of_several_ways),
 		cmocka_unit_test(unnumbered_neighbours),
+		cmocka_unit_test(an_unnumbered_neighbour_comes_back),
 		cmocka_unit_test(a_neighbour_behind_a_host_route),
 		cmocka_unit_test(nothing_else_is_given_a_second),
 		cmocka_unit_test(refused_ones_are_tried_again),
