@@ -14,6 +14,7 @@
 struct watched {
 	struct bfd_link_session now; /* its patience: what was told */
 	bool listed;
+	bool untold; /* what patience its process has is not known */
 	UT_hash_handle hh;
 };
 
@@ -127,8 +128,11 @@ static void fit_patience(struct bridge_bfd *f, struct watched *w)
 	if (hold && w->now.state == BFD_UP && w->now.ifname[0] && !w->now.multihop &&
 	    is_last_way(f, w->now.ifname))
 		wanted = hold;
-	if (wanted == w->now.patience ||
+	if ((wanted == w->now.patience && !w->untold) ||
 	    !bfd_client_patience(f->client, w->now.discriminator, wanted))
+		return;
+	w->untold = false;
+	if (wanted == w->now.patience)
 		return;
 	w->now.patience = wanted;
 	log_to(f->bridge->log, LOG_LEVEL_DEBUG, "bfd", w->now.ifname,
@@ -230,7 +234,7 @@ static struct watched *find(struct bridge_bfd *f, const struct bfd_link_session 
 			continue;
 		HASH_DEL(f->sessions, w);
 		w->now.discriminator = s->discriminator;
-		w->now.patience = 0; /* told again, to the one that it is by now */
+		w->untold = true; /* told again, to the one that it is by now */
 		return put(f, w);
 	}
 	return NULL;
@@ -285,7 +289,7 @@ static void on_begin(void *ctx)
 	struct bridge_bfd *f = ctx;
 
 	for (struct watched *w = f->sessions; w; w = w->hh.next) {
-		w->listed = false;
+		w->listed = w->untold = false;
 		w->now.patience = 0;
 	}
 }

@@ -161,10 +161,29 @@ static void connection_without_section(void **state)
 	assert_int_equal(told_patience, 0);
 }
 
+/* Another bfdd: the session has another number, and its process has kept its patience. */
+static void session_of_another_bfdd(void **state)
+{
+	struct bfd_link_session again = up(2);
+
+	(void)state;
+	begin_with(up(1));
+	assert_int_equal(told_patience, 500000);
+	host->session(host->ctx, &again);
+	views[n_views++] = (struct tunnel_view){.conn = "A-C", .interface = "tun-c", .up = true};
+	look();
+	assert_int_equal(told, 2);
+	assert_int_equal(told_discriminator, 2);
+	assert_int_equal(told_patience, 0);
+	look();
+	assert_int_equal(told, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(connection_without_section, begin, end),
+		cmocka_unit_test_setup_teardown(session_of_another_bfdd, begin, end),
 	};
 
 	return cmocka_run_group_tests_name("bridge_bfd", tests, NULL, NULL);
