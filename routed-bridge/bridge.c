@@ -57,7 +57,7 @@ static void release(struct bridge *b)
 	for (unsigned i = 0; i < b->n_sessions; i++)
 		zebra_free(b->sessions[i]);
 	vici_free(b->vici);
-	ev_timer_stop(b->loop, &b->retry);
+	bridge_claims_end(b);
 	ev_timer_stop(b->loop, &b->vici_hold);
 	ev_timer_stop(b->loop, &b->sweep);
 	routes_free(b->routes);

@@ -5,6 +5,7 @@
  * link-updown that announces the link's end is turned into ROUTE_DELETEs before the next
  * event is read. */
 #include "routed-bridge/bridge_parts.h"
+#include "lib/hash.h"
 
 #include <stdlib.h>
 
@@ -147,19 +148,58 @@ static struct route_claim *claims_of(const struct bridge *b, const struct bridge
 	return claims;
 }
 
+/* A tunnel is suspected on the device that it had then: the file may give it another. */
+struct suspicion {
+	char interface[IF_NAMESIZE];
+	UT_hash_handle hh;
+	char conn[]; /* the key */
+};
+
+static void forget_suspicion(struct bridge *b, struct suspicion *s)
+{
+	HASH_DEL(b->suspicions, s);
+	free(s);
+}
+
 /* Claims stay: the tunnel is up as far as anybody knows, and a false alarm ends in a round
  * trip. */
 static void suspicion_begins(struct bridge *b, const struct tunnel_view *tunnel, const char *name)
 {
-	if (tunnel->suspicion == SUSPICION_BEGUN)
-		bridge_tunnel_dead(b, name, WITNESS_SUSPICION, tunnel->suspicion_reason);
+	size_t len = strlen(tunnel->conn);
+	struct suspicion *s;
+
+	if (tunnel->suspicion != SUSPICION_BEGUN || strlen(name) >= sizeof(s->interface))
+		return;
+	HASH_FIND(hh, b->suspicions, tunnel->conn, len, s);
+	if (s)
+		return;
+	s = calloc(1, sizeof(*s) + len + 1);
+	if (s) {
+		memcpy(s->conn, tunnel->conn, len);
+		memcpy(s->interface, name, strlen(name));
+		HASH_ADD_KEYPTR(hh, b->suspicions, s->conn, len, s);
+	}
+	if (!s || !s->hh.tbl) {
+		free(s);
+		log_to(b->log, LOG_LEVEL_ERROR, "tunnel", tunnel->conn,
+		       "out of memory: its suspicion is not heeded");
+		return;
+	}
+	bridge_tunnel_dead(b, s->interface, WITNESS_SUSPICION, tunnel->suspicion_reason);
 }
 
 /* Behind what else is said of the tunnel: a verdict takes the suspicion's place without a gap. */
-static void suspicion_ends(struct bridge *b, const struct tunnel_view *tunnel, const char *name)
+static void suspicion_ends(struct bridge *b, const struct tunnel_view *tunnel)
 {
-	if (tunnel->suspicion == SUSPICION_OVER)
-		bridge_tunnel_alive(b, name, WITNESS_SUSPICION, tunnel->suspicion_reason);
+	struct suspicion *s;
+
+	if (tunnel->suspicion != SUSPICION_OVER)
+		return;
+	HASH_FIND(hh, b->suspicions, tunnel->conn, strlen(tunnel->conn), s);
+	if (!s)
+		return;
+	bridge_tunnel_alive(b, s->interface, WITNESS_SUSPICION, tunnel->suspicion_reason);
+	forget_suspicion(b, s);
 }
 
 static void reconcile(struct bridge *b, const struct tunnel_view *tunnel, const char *cause)
@@ -188,7 +228,7 @@ static void reconcile(struct bridge *b, const struct tunnel_view *tunnel, const 
 	if (s)
 		bridge_describe(b, tunnel, name);
 	bridge_repair_tunnel(b, tunnel, name);
-	suspicion_ends(b, tunnel, name);
+	suspicion_ends(b, tunnel);
 	bridge_watch_tunnel(b, tunnel);
 }
 
@@ -228,4 +268,11 @@ void bridge_claims_init(struct bridge *b)
 {
 	ev_timer_init(&b->retry, on_retry, 0., 0.);
 	b->retry.data = b;
+}
+
+void bridge_claims_end(struct bridge *b)
+{
+	ev_timer_stop(b->loop, &b->retry);
+	while (b->suspicions)
+		forget_suspicion(b, b->suspicions);
 }

@@ -33,6 +33,7 @@ struct bridge {
 	ev_timer vici_hold; /* runs while the daemon is away */
 	ev_timer sweep;	    /* leftovers of an earlier zebra */
 	struct routes_count last_count;
+	struct suspicion *suspicions; /* of connections (bridge_claims.c) */
 	bool tunnels_known;	      /* a list was complete, or is waited for no longer */
 	bool kernel_refused;	      /* was said */
 	struct bridge_kernel *kernel; /* NULL: no route is in the kernel by us */
@@ -69,6 +70,7 @@ void bridge_settle(struct bridge *b);
 /* Confirmations came: says so when the books balance, and plans the next retry. */
 void bridge_confirmed(struct bridge *b);
 void bridge_claims_init(struct bridge *b);
+void bridge_claims_end(struct bridge *b);
 
 /* ---- bridge_vici.c ---- */
 

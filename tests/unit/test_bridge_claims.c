@@ -410,7 +410,7 @@ static int end(void **state)
 	for (unsigned i = 0; i < bridge.n_sessions; i++)
 		zebra_free(bridge.sessions[i]);
 	bridge_kernel_end(&bridge);
-	ev_timer_stop(bridge.loop, &bridge.retry);
+	bridge_claims_end(&bridge);
 	ev_timer_stop(bridge.loop, &bridge.sweep);
 	routes_free(bridge.routes);
 	interfaces_free(bridge.interfaces);
@@ -489,11 +489,33 @@ static void device_went_unnoticed(void **state)
 	assert_int_equal(routes_count(bridge.routes).wanted, 1);
 }
 
+static void suspect(enum suspicion_news news)
+{
+	list[0].view.suspicion = news;
+	list[0].changed = true;
+	bridge_reconcile(&bridge);
+}
+
+/* Whom the suspicion was raised about is rid of it, whatever the tunnel's device is by now. */
+static void suspicion_outlives_a_reload(void **state)
+{
+	(void)state;
+	zebra_comes("conn A\n prefix 10.2.0.0/24\n");
+	suspect(SUSPICION_BEGUN);
+	bridge_config_free(bridge.config);
+	bridge.config = parse("conn A\n interface tun-b\n prefix 10.2.0.0/24\n");
+	suspect(SUSPICION_OVER);
+	suspect(SUSPICION_BEGUN);
+	suspect(SUSPICION_OVER);
+	assert_string_equal(suspected, "+tun-a -tun-a +tun-b -tun-b ");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(sweep_leaves_the_own_table, begin, end),
 		cmocka_unit_test_setup_teardown(device_went_unnoticed, begin, end),
+		cmocka_unit_test_setup_teardown(suspicion_outlives_a_reload, begin, end),
 	};
 
 	return cmocka_run_group_tests_name("bridge_claims", tests, NULL, NULL);
