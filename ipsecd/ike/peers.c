@@ -154,7 +154,8 @@ void peers_report_failure(struct ike_engine *e, struct conn_entry *entry, struct
 		entry->attempt = NULL;
 	entry->reason = reason;
 	snprintf(entry->detail, sizeof(entry->detail), "%s", detail ? detail : "");
-	entry->tries++;
+	if (!peers_usable_sa(entry)) /* keyingtries: not those that would replace one that is up */
+		entry->tries++;
 	output_event_failed(e, entry->name, sa, reason, detail);
 	conns_end_waiters(e, entry, NULL, true, false, reason, detail);
 	if (!peers_usable_sa(entry))

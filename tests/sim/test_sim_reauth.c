@@ -257,6 +257,38 @@ static void test_refused_for_ever(void **state)
 	sim_free(s);
 }
 
+/* keyingtries counts attempts while there is nothing: what would have replaced the old one is
+ * none, and when that goes all of them are left. */
+static void test_refused_is_no_keying_try(void **state)
+{
+	struct sim *s = sim_new(22, 2, &crypto_null, NULL);
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		struct conn *conn = conn_of(s, i, 1);
+
+		conn->reauth = i == 0;
+		conn->rekey_time = 100 * MONO_S;
+		conn->over_time = 60 * MONO_S;
+		conn->rand_time = 0;
+		conn->keying_tries = 3;
+		if (i == 0)
+			conn->children[0].start_action = ACTION_START;
+		sim_load(s, i, conn, 1);
+	}
+	sim_run(s, 2 * MONO_S);
+	load_secret(s, 1, "another one");
+	sim_run(s, 148 * MONO_S);
+	assert_true(s->nodes[0].events[IKE_EVENT_FAILED] >= 3);
+	assert_int_equal(s->nodes[0].events[IKE_EVENT_IKE_DOWN], 0);
+	load_secret(s, 1, "the simulation's secret");
+	sim_command(s, 1, IKE_COMMAND_TERMINATE, "to0-0", NULL);
+	sim_run(s, MONO_S / 10);
+	assert_int_equal(s->nodes[0].events[IKE_EVENT_IKE_DOWN], 1);
+	assert_agreed_within(s, 1, 30 * MONO_S);
+	sim_free(s);
+}
+
 /* A command is told why it can't be. */
 static void test_not_possible(void **state)
 {
@@ -457,6 +489,7 @@ int main(void)
 		cmocka_unit_test(test_both_want_it),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_refused_for_ever),
+		cmocka_unit_test(test_refused_is_no_keying_try),
 		cmocka_unit_test(test_not_possible),
 		cmocka_unit_test(test_every_unique),
 		cmocka_unit_test(test_reauths_lose_nothing),
