@@ -55,6 +55,10 @@ static void on_sweep(struct ev_loop *loop, ev_timer *timer, int events)
 
 	(void)events;
 	ev_timer_stop(loop, timer);
+	if (!bridge_kernel_writes(b) && interfaces_forget_doubted(b->interfaces)) {
+		tunnels_touch(b->tunnels, "zebra does not have its device any more");
+		bridge_reconcile(b);
+	}
 	for (size_t i = 0; i < b->config->n_sections; i++) {
 		const struct bridge_section *s = &b->config->sections[i];
 		struct zapi_route route = {.type = s->options.type,
@@ -242,9 +246,14 @@ void bridge_fit_sessions(struct bridge *b, bool keep)
 		open_session(b, &b->config->sections[i].options);
 	if (b->n_sessions == 0 || watched)
 		return;
-	/* Another session watches the interfaces from here on. */
-	if (!bridge_kernel_writes(b))
+	/* Another session watches the interfaces from here on. One that is ready is told of all of
+	 * them at once, and what it is not told of until the sweep is gone. */
+	if (!bridge_kernel_writes(b) && keep && zebra_ready(b->sessions[0])) {
+		interfaces_doubt(b->interfaces);
+		ev_timer_again(b->loop, &b->sweep);
+	} else if (!bridge_kernel_writes(b)) {
 		interfaces_forget(b->interfaces);
+	}
 	zebra_subscribe(b->sessions[0]);
 }
 

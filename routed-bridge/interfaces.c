@@ -124,14 +124,18 @@ void interfaces_doubt(struct interfaces *t)
 		e->doubted = true;
 }
 
-void interfaces_forget_doubted(struct interfaces *t)
+bool interfaces_forget_doubted(struct interfaces *t)
 {
 	struct entry *e, *next;
+	bool any = false;
 
 	HASH_ITER (hh, t->by_name, e, next) {
-		if (e->doubted)
-			forget(e);
+		if (!e->doubted)
+			continue;
+		any = any || e->interface.present;
+		forget(e);
 	}
+	return any;
 }
 
 bool interfaces_blind_news(struct interfaces *t, const char *name)

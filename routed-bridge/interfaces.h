@@ -36,9 +36,10 @@ const char *interfaces_vrf_name(const struct interfaces *t, uint32_t id);
 uint32_t interfaces_vrf_table(const struct interfaces *t, uint32_t id);
 /* Zebra is gone: nothing is known. */
 void interfaces_forget(struct interfaces *t);
-/* All are about to be told of again; those that were not are gone: interfaces_forget_doubted. */
+/* All are about to be told of again; those that were not are gone: interfaces_forget_doubted,
+ * true if there were any. */
 void interfaces_doubt(struct interfaces *t);
-void interfaces_forget_doubted(struct interfaces *t);
+bool interfaces_forget_doubted(struct interfaces *t);
 /* Whether zebra ignores the state of this interface's link ("no link-detect") and nobody was told:
  * true once each time that it is found so. */
 bool interfaces_blind_news(struct interfaces *t, const char *name);

@@ -465,6 +465,27 @@ static void sweep_leaves_the_own_table(void **state)
 	expect("-10.3.0.0/24@0");
 }
 
+/* The type of the first section goes, and with it the session that watches the devices. */
+static void watch_moves_to_another_session(void **state)
+{
+	(void)state;
+	zebra_comes("conn A\n type nhrp\n prefix 10.2.0.0/24\n"
+		    "conn B\n type table 100\n prefix 10.3.0.0/24\n");
+	expect("+10.2.0.0/24@7 +10.3.0.0/24@8");
+	bridge_config_free(bridge.config);
+	bridge.config = parse("conn B\n type table 100\n prefix 10.3.0.0/24\n");
+	bridge_fit_sessions(&bridge, true);
+	assert_true(bridge.sessions[0]->subscribed);
+	tunnels_touch(bridge.tunnels, "the configuration changed");
+	bridge_reconcile(&bridge);
+	device("tun-b", 8);
+	expect("");
+	sweep_is_due();
+	expect("");
+	assert_false(interfaces_find(bridge.interfaces, "tun-a")->present);
+	assert_true(interfaces_find(bridge.interfaces, "tun-b")->present);
+}
+
 static struct netlink_link link_of(const char *name, int ifindex)
 {
 	struct netlink_link l = {.ifindex = ifindex, .flags = IFF_UP | IFF_RUNNING};
@@ -514,6 +535,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(sweep_leaves_the_own_table, begin, end),
+		cmocka_unit_test_setup_teardown(watch_moves_to_another_session, begin, end),
 		cmocka_unit_test_setup_teardown(device_went_unnoticed, begin, end),
 		cmocka_unit_test_setup_teardown(suspicion_outlives_a_reload, begin, end),
 	};
