@@ -113,11 +113,18 @@ static bool orient(const struct options *o, const struct recall *recall, struct 
 	return errors->n_errors == 0;
 }
 
+/* Connections from a file want secrets: that their default file is not there, too, is said. */
 static bool read_files(const struct options *o, struct recall *recall, struct config *config,
 		       struct config_errors *errors)
 {
-	return config_load_recall(path(o->config, o->config_given),
-				  path(o->secrets, o->secrets_given), recall, config, errors) &&
+	const char *conf = path(o->config, o->config_given);
+	const char *secrets = path(o->secrets, o->secrets_given || conf);
+	const struct config_pos at = {.file = o->config};
+
+	if (!conf)
+		config_note(errors, &at,
+			    "there is no such file: only vici clients bring connections");
+	return config_load_recall(conf, secrets, recall, config, errors) &&
 	       orient(o, recall, config, errors);
 }
 

@@ -174,15 +174,26 @@ static bool has_secret(const struct config *config, unsigned n)
 	return false;
 }
 
+/* As secrets are looked up: by its identity, else by its address. */
+static const char *end_text(const struct id *id, const struct host *host, char text[ID_TEXT])
+{
+	if (id->type != ID_ANY || host->kind != HOST_ADDR)
+		return id_format(id, text);
+	return addr_format(&host->addr, text);
+}
+
 static void check_secrets(const struct config *config, struct config_errors *errors)
 {
 	for (unsigned i = 0; i < config->n_conns; i++) {
 		const struct conn *c = config->conns[i].conn;
 		struct config_pos at = {.file = c->source};
+		char local[ID_TEXT], remote[ID_TEXT];
 
 		if (!has_secret(config, i))
-			config_warning(errors, &at, "conn %s: no secret fits its two ends",
-				       c->name);
+			config_warning(errors, &at,
+				       "conn %s: no secret fits its two ends, %.150s and %.150s",
+				       c->name, end_text(&c->local_id, &c->local[0], local),
+				       end_text(&c->remote_id, &c->remote[0], remote));
 	}
 }
 

@@ -252,7 +252,10 @@ static void test_load(void **state)
 	write_file(secrets, "192.0.2.1 192.0.2.2 : PSK \"x\"\n", 0640);
 	check_load(conf, secrets, true, "use 600");
 	write_file(secrets, "192.0.2.1 192.0.2.3 : PSK \"x\"\n", 0600);
-	check_load(conf, secrets, true, "no secret fits");
+	check_load(conf, secrets, true, "no secret fits its two ends, 192.0.2.1 and 192.0.2.2");
+	write_file(conf, "conn a\n auto=add\n left=192.0.2.1\n leftid=@a\n right=b.example\n",
+		   0644);
+	check_load(conf, secrets, true, "no secret fits its two ends, a and b.example");
 	remove(conf);
 	remove(secrets);
 	remove(dir);
