@@ -1,5 +1,5 @@
 /* ipsecctl up, down, rekey: a name of a connection or of a child becomes requests for
- * the daemon, one after the other. */
+ * the daemon, one after the other. And reload, of all connections. */
 #include "ipsecd/ctl/ctl.h"
 
 #include <stdio.h>
@@ -148,4 +148,14 @@ int command_down(struct ctl *c)
 int command_rekey(struct ctl *c)
 {
 	return run(c, rekey);
+}
+
+int command_reload(struct ctl *c)
+{
+	const struct span none = {0};
+	struct span response;
+	int status =
+		ctl_call(c, "reload-settings", none, c->timeout_s * 1000 + GRACE_MS, &response);
+
+	return status ? status : ctl_success(response, "reload");
 }

@@ -64,6 +64,8 @@ int model_read(struct ctl *c, json_t **out);
 int model_read_stats(struct ctl *c, json_t **out);
 /* The conn of that name, or NULL after an error with the nearest name. */
 json_t *model_find(json_t *conns, const char *name);
+/* The IKE_SA is being deleted: there until the peer has answered, and no use any more. */
+bool model_is_ending(const json_t *sa);
 
 /* ---- commands ---- */
 
@@ -71,6 +73,7 @@ int command_status(struct ctl *c);
 int command_up(struct ctl *c);
 int command_down(struct ctl *c);
 int command_rekey(struct ctl *c);
+int command_reload(struct ctl *c);
 int command_monitor(struct ctl *c);
 int command_log(struct ctl *c);
 int command_pools(struct ctl *c);

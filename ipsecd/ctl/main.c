@@ -47,7 +47,7 @@ static const struct {
 	{"down", command_down, 1, 1, true},	   {"rekey", command_rekey, 1, 1, true},
 	{"monitor", command_monitor, 0, 0, true},  {"log", command_log, 0, 0, true},
 	{"pools", command_pools, 0, 1, true},	   {"check", command_check, 0, 1, false},
-	{"upgrade", command_upgrade, 0, 1, false},
+	{"upgrade", command_upgrade, 0, 1, false}, {"reload", command_reload, 0, 0, true},
 };
 
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -58,6 +58,7 @@ static const char usage[] =
 	"  up NAME           bring a connection up (or one child of it)\n"
 	"  down NAME         take it down: routes move first, then the SAs are deleted\n"
 	"  rekey NAME        new keys for the CHILD_SAs and the IKE_SA\n"
+	"  reload            read the configuration files again, by difference (as SIGHUP does)\n"
 	"  monitor           SAs and links coming and going, until interrupted\n"
 	"  log               the daemon's log, until interrupted\n"
 	"  pools [NAME]      address pools and their leases\n"
@@ -71,7 +72,7 @@ static const char usage[] =
 	"  --reauth          rekey: a new IKE_SA with a new authentication, and new CHILD_SAs\n"
 	"  --force           down: the SAs are deleted at once, packets under way are lost;\n"
 	"                    upgrade: also to one that can't read what the running one knows\n"
-	"  --timeout S       up, down, rekey, upgrade: seconds to wait for the result\n"
+	"  --timeout S       up, down, rekey, reload, upgrade: seconds to wait for the result\n"
 	"                    (default 30)\n"
 	"  --verbose         up, down: the daemon's log meanwhile\n"
 	"  --version         show the version\n"

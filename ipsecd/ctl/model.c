@@ -86,14 +86,37 @@ static bool has_installed(const json_t *conn)
 	return false;
 }
 
+bool model_is_ending(const json_t *sa)
+{
+	return strcmp(json_text(sa, "state"), "DELETING") == 0;
+}
+
+static bool is_connecting(const json_t *sa)
+{
+	return strcmp(json_text(sa, "state"), "CONNECTING") == 0 ||
+	       strcmp(json_text(sa, "state"), "CREATED") == 0;
+}
+
+/* Of the IKE_SAs, those that are ending (a peer refused them, say) count for neither. */
 static bool has_established(const json_t *conn)
 {
 	json_t *sa;
 	size_t i;
 
 	json_array_foreach (json_object_get(conn, "sas"), i, sa) {
-		if (strcmp(json_text(sa, "state"), "CONNECTING") != 0 &&
-		    strcmp(json_text(sa, "state"), "CREATED") != 0)
+		if (!is_connecting(sa) && !model_is_ending(sa))
+			return true;
+	}
+	return false;
+}
+
+static bool has_connecting(const json_t *conn)
+{
+	json_t *sa;
+	size_t i;
+
+	json_array_foreach (json_object_get(conn, "sas"), i, sa) {
+		if (is_connecting(sa))
 			return true;
 	}
 	return false;
@@ -112,7 +135,7 @@ static const char *state_of(const json_t *conn)
 		return strcmp(json_text(config, "shutdown"), "yes") == 0 ? "down" : "up";
 	if (has_established(conn))
 		return "established";
-	if (json_array_size(json_object_get(conn, "sas")) > 0)
+	if (has_connecting(conn))
 		return "connecting";
 	return json_object_get(config, "next-attempt") ? "waiting" : "down";
 }

@@ -55,6 +55,15 @@ static json_int_t sooner(json_int_t a, json_int_t b)
 	return a < 0 || (b >= 0 && b < a) ? b : a;
 }
 
+static void add_ike(struct sums *s, const json_t *sa)
+{
+	json_int_t age = json_number(sa, "established", -1);
+
+	s->ikes++;
+	s->age = age > s->age ? age : s->age;
+	s->rekey = sooner(s->rekey, json_number(sa, "rekey-time", -1));
+}
+
 static struct sums add_up(const json_t *conn)
 {
 	struct sums s = {.age = -1, .rekey = -1};
@@ -63,11 +72,8 @@ static struct sums add_up(const json_t *conn)
 	size_t i;
 
 	json_array_foreach (json_object_get(conn, "sas"), i, sa) {
-		json_int_t age = json_number(sa, "established", -1);
-
-		s.ikes++;
-		s.age = age > s.age ? age : s.age;
-		s.rekey = sooner(s.rekey, json_number(sa, "rekey-time", -1));
+		if (!model_is_ending(sa))
+			add_ike(&s, sa);
 		json_object_foreach (json_object_get(sa, "child-sas"), key, child) {
 			s.in += json_number(child, "bytes-in", 0);
 			s.out += json_number(child, "bytes-out", 0);
@@ -321,6 +327,43 @@ static int print_json(json_t *conns, const json_t *only, json_t *stats)
 	return failed ? ctl_error("can't write") : CTL_OK;
 }
 
+/* "AES_GCM_16_256/PRF_HMAC_SHA2_256/CURVE_25519" */
+static void print_suite(const json_t *sa)
+{
+	static const char *const keys[] = {"integ-alg", "prf-alg", "dh-group"};
+	json_int_t bits = json_number(sa, "encr-keysize", 0);
+
+	printf("    %s", json_text(sa, "encr-alg"));
+	if (bits)
+		printf("_%" JSON_INTEGER_FORMAT, bits);
+	for (unsigned i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		if (*json_text(sa, keys[i]))
+			printf("/%s", json_text(sa, keys[i]));
+	}
+	putchar('\n');
+}
+
+static void print_end(const json_t *sa, const char *side)
+{
+	char host[24], port[24], id[24];
+
+	snprintf(host, sizeof(host), "%s-host", side);
+	snprintf(port, sizeof(port), "%s-port", side);
+	snprintf(id, sizeof(id), "%s-id", side);
+	printf("%s %s[%" JSON_INTEGER_FORMAT "] (%s)", side, json_text(sa, host),
+	       json_number(sa, port, 0), json_text(sa, id));
+}
+
+static void print_selectors(const json_t *child, const char *key)
+{
+	json_t *ts;
+	size_t i;
+
+	json_array_foreach (json_object_get(child, key), i, ts) {
+		printf(" %s", json_string_value(ts));
+	}
+}
+
 static void print_children(json_t *sa)
 {
 	json_t *child;
@@ -337,6 +380,12 @@ static void print_children(json_t *sa)
 		if (resource)
 			printf(", for resource %" JSON_INTEGER_FORMAT, resource);
 		putchar('\n');
+		print_suite(child);
+		printf("    local");
+		print_selectors(child, "local-ts");
+		printf(", remote");
+		print_selectors(child, "remote-ts");
+		putchar('\n');
 	}
 }
 
@@ -350,12 +399,20 @@ static void print_sas(const json_t *conn)
 		bool ids = json_text(sa, "message-id-sync")[0];
 		bool counters = json_text(sa, "replay-counter-sync")[0];
 
+		if (model_is_ending(sa))
+			continue;
 		printf("IKE SA #%" JSON_INTEGER_FORMAT ": synchronisation of %s (RFC 6311)\n",
 		       json_number(sa, "uniqueid", 0),
 		       ids && counters ? "message IDs and replay counters was negotiated"
 		       : ids	       ? "message IDs was negotiated"
 		       : counters      ? "replay counters was negotiated"
 				       : "message IDs was not negotiated");
+		print_suite(sa);
+		printf("    ");
+		print_end(sa, "local");
+		printf(", ");
+		print_end(sa, "remote");
+		putchar('\n');
 		print_children(sa);
 	}
 }

@@ -37,6 +37,16 @@ def shown(peer, name):
     return next(c for c in everything["connections"] if c["name"] == name)
 
 
+def negotiated(pair, sa, child):
+    """What the table has no column for follows it."""
+    output = ipsecctl(pair.ours, "status", "a")
+    check(f"SPI {child['spi-in']} in, {child['spi-out']} out" in output, output)
+    check(f"/{sa['prf-alg']}/{sa['dh-group']}\n" in output, output)
+    check(f"local 172.16.1.1[{sa['local-port']}] ({sa['local-id']}), "
+          f"remote 172.16.2.1[{sa['remote-port']}] ({sa['remote-id']})\n" in output, output)
+    check(f"    local {child['local-ts'][0]}, remote {child['remote-ts'][0]}\n" in output, output)
+
+
 def life(pair):
     """down, up, rekeyed, down: in the table, as JSON and as exit statuses."""
     check_equal(row(pair.ours, "a", DOWN)[:6], ["a", "down", "172.16.2.1", "tun1", "dormant",
@@ -60,6 +70,7 @@ def life(pair):
     check_equal(before["state"], "up", "state")
     child = next(iter(before["sas"][0]["child-sas"].values()))
     check(child["bytes-in"] > 0 and child["packets-out"] > 0, f"traffic is counted: {child}")
+    negotiated(pair, before["sas"][0], child)
     ipsecctl(pair.ours, "up", "a")  # there is nothing to do, and that is success
     ipsecctl(pair.ours, "rekey", "a")  # it begins
     until("a new IKE_SA instead of the old one", lambda: [
@@ -180,6 +191,21 @@ def log(pair):
     watched(pair, ["log"], act)
 
 
+def reload(pair):
+    """As SIGHUP, but it waits, and fails with errors in the files."""
+    good = pair.ours.path("ipsec.conf")
+    with open(good, encoding="utf-8") as file:
+        text = file.read()
+    mark = pair.ours.log_mark()
+    ipsecctl(pair.ours, "reload")
+    check("configuration in force" in pair.ours.log(mark), "it waits until that is in force")
+    pair.ours.write("ipsec.conf", text + "conn x\n  lft=%any\n")
+    error = ipsecctl(pair.ours, "reload", status=FAILED)
+    check("reload: errors in the configuration files, see the log" in error, error)
+    pair.ours.write("ipsec.conf", text)
+    ipsecctl(pair.ours, "reload")
+
+
 def checking(pair):
     good, bad = pair.ours.path("ipsec.conf"), pair.ours.write("bad.conf", "conn x\n  lft=%any\n")
     ipsecctl(pair.ours, "check", good)
@@ -204,7 +230,8 @@ def main():
     broken = (change(ours, ike="aes256-sha512-modp4096"), theirs)
     with Pair([tunnel("a", 1), broken]) as pair:
         # charon first: what an operator of ours took down stays down for the peer, too.
-        for function in (charon, life, shut_down, reason, mistakes, monitor, log, checking):
+        for function in (charon, life, shut_down, reason, mistakes, monitor, log, reload,
+                         checking):
             suite.case(function.__name__, function, pair, logs=(pair.ours,))
     return suite.finish()
 
