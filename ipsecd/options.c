@@ -141,7 +141,7 @@ static int take(int option, struct options *o)
 		o->plane = optarg;
 		if (listed(optarg, planes))
 			return -1;
-		usage_unknown("ipsecd", "plane", optarg, planes);
+		usage_not_one_of("ipsecd", "plane", optarg, planes);
 		return 2;
 	case OPT_FOREGROUND:
 		o->foreground = true;
@@ -149,7 +149,7 @@ static int take(int option, struct options *o)
 	case OPT_LOG_LEVEL:
 		if (log_parse_level(optarg, &o->log_level))
 			return -1;
-		usage_unknown("ipsecd", "log level", optarg, log_level_words());
+		usage_not_one_of("ipsecd", "log level", optarg, log_level_words());
 		return 2;
 	case OPT_CHECK:
 		o->check = true;
@@ -175,7 +175,7 @@ static int take(int option, struct options *o)
 	case OPT_SANDBOX:
 		if (sandbox_parse_mode(optarg, &o->sandbox))
 			return -1;
-		usage_unknown("ipsecd", "sandbox mode", optarg, sandbox_mode_words());
+		usage_not_one_of("ipsecd", "sandbox mode", optarg, sandbox_mode_words());
 		return 2;
 	case OPT_RESTART_PAUSE:
 		return take_pause(optarg, o);

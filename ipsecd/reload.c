@@ -148,6 +148,11 @@ bool reload_files_recall(const struct options *o, struct recall *recall, bool *h
 	return *holds;
 }
 
+static const char *plural(unsigned n)
+{
+	return n == 1 ? "" : "s";
+}
+
 int reload_check(const struct options *options)
 {
 	struct config_errors errors = {0};
@@ -156,8 +161,9 @@ int reload_check(const struct options *options)
 
 	config_errors_print(&errors, stderr);
 	if (ok)
-		printf("%s: %u connections, %u secrets, no errors\n", options->config,
-		       config.n_conns, config.n_secrets);
+		printf("%s: %u connection%s, %u secret%s, no errors\n", options->config,
+		       config.n_conns, plural(config.n_conns), config.n_secrets,
+		       plural(config.n_secrets));
 	config_errors_free(&errors);
 	config_free(&config);
 	return ok ? 0 : 2;
@@ -386,7 +392,7 @@ const struct reload_counters *reload_counters(const struct reload *r)
 static void apply(struct reload *r, struct config *config)
 {
 	bool first = !r->conns;
-	unsigned refused;
+	unsigned refused, conns, secrets;
 
 	mark_unseen(r->conns);
 	if (!config->secrets_unchanged)
@@ -403,9 +409,11 @@ static void apply(struct reload *r, struct config *config)
 	unload_conns(r); /* first: a new conn may want the device of one that is gone */
 	refused = load_conns(r, config);
 	unload_secrets(r);
+	conns = HASH_COUNT(r->conns) - refused;
+	secrets = HASH_COUNT(r->secrets);
 	log_to(r->host.log, LOG_LEVEL_NOTICE, "cfg", "",
-	       "configuration in force: %u connections, %u secrets from files%s",
-	       HASH_COUNT(r->conns) - refused, HASH_COUNT(r->secrets),
+	       "configuration in force: %u connection%s, %u secret%s from files%s", conns,
+	       plural(conns), secrets, plural(secrets),
 	       refused ? "; not all connections could be loaded, see above" : "");
 }
 
@@ -459,8 +467,8 @@ void reload_read(struct reload *r, bool ok, struct config *config, struct config
 		apply(r, config);
 	else
 		log_to(r->host.log, LOG_LEVEL_ERROR, "cfg", "",
-		       "configuration not loaded: %u errors; nothing was changed",
-		       errors->n_errors);
+		       "configuration not loaded: %u error%s; nothing was changed",
+		       errors->n_errors, plural(errors->n_errors));
 	config_errors_free(errors);
 	config_free(config);
 	finish(r, ok, "errors in the configuration files, see the log; nothing was changed");

@@ -8,6 +8,19 @@
 #define OPTIONS_MAX 32
 #define OPTION_SIZE 64
 
+void usage_not_one_of(const char *program, const char *what, const char *word,
+		      const char *const *known)
+{
+	const char *before = "expected ";
+
+	fprintf(stderr, "%s: %s '%s' is not known; ", program, what, word);
+	for (unsigned i = 0; known[i]; i++) {
+		fprintf(stderr, "%s%s", before, known[i]);
+		before = known[i + 1] && known[i + 2] ? ", " : " or ";
+	}
+	fputc('\n', stderr);
+}
+
 void usage_unknown(const char *program, const char *what, const char *word,
 		   const char *const *known)
 {

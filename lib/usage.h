@@ -8,6 +8,9 @@ struct option;
 /* "PROGRAM: WHAT 'WORD' is not known; did you mean 'NEAREST'?" of a NULL-terminated list. */
 void usage_unknown(const char *program, const char *what, const char *word,
 		   const char *const *known);
+/* "PROGRAM: WHAT 'WORD' is not known; expected A, B or C": of a list that is short. */
+void usage_not_one_of(const char *program, const char *what, const char *word,
+		      const char *const *known);
 /* Why getopt_long gave `complaint` ('?' or ':'). The program has long options alone, set
  * opterr to 0 and passed ":" for the short ones. */
 void usage_bad_option(const char *program, int complaint, char *const *argv,

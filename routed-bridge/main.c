@@ -141,12 +141,12 @@ static void read_option(struct program *p, int option)
 		break;
 	case 'l':
 		if (!log_parse_level(optarg, &p->level)) {
-			usage_unknown("routed-bridge", "log level", optarg, log_level_words());
+			usage_not_one_of("routed-bridge", "log level", optarg, log_level_words());
 			exit(2);
 		}
 		break;
 	case 'v':
-		puts("routed-bridge " DETOUR_VERSION);
+		puts("routed-bridge " DETOUR_VERSION " (Detour)");
 		exit(0);
 	case 'h':
 		fputs(usage, stdout);

@@ -217,7 +217,7 @@ int main(int argc, char **argv)
 	const char *command = argc > 1 ? argv[1] : "";
 
 	if (strcmp(command, "--help") == 0 || strcmp(command, "--version") == 0) {
-		fputs(command[2] == 'h' ? help : "topology " DETOUR_VERSION "\n", stdout);
+		fputs(command[2] == 'h' ? help : "topology " DETOUR_VERSION " (Detour)\n", stdout);
 		return 0;
 	}
 	if (strcmp(command, "check") == 0)

@@ -128,7 +128,7 @@ static int take_option(struct ctl *c, int option, char **argv)
 		c->verbose = true;
 		return -1;
 	case OPT_VERSION:
-		printf("ipsecctl (Detour) %s\n", DETOUR_VERSION);
+		puts("ipsecctl " DETOUR_VERSION " (Detour)");
 		return CTL_OK;
 	case OPT_HELP:
 		fputs(usage, stdout);

@@ -242,10 +242,12 @@ static void take_nat_view(struct ike_engine *e, struct ike_sa *sa, const struct 
 	sa->nat_faked = v.supported && fakes_nat(e, sa->conn);
 	if ((v.nat_local || v.nat_remote || sa->nat_faked) &&
 	    (sa->initiator || log_limit_pass(&e->drop_log, e->now)))
-		ike_log(e, sa, LOG_LEVEL_INFO, "NAT: %s%s%s",
-			v.nat_local ? "we are behind one " : "",
-			v.nat_remote ? "the peer is behind one " : "",
-			sa->nat_faked ? "claimed by us" : "");
+		ike_log(e, sa, LOG_LEVEL_INFO, "NAT: %s%s%s%s%s",
+			v.nat_local ? "we are behind one" : "",
+			v.nat_local && v.nat_remote ? " and " : "",
+			v.nat_remote ? "the peer is behind one" : "",
+			sa->nat_faked && (v.nat_local || v.nat_remote) ? "; " : "",
+			sa->nat_faked ? "we claim one, so that ESP goes in UDP" : "");
 }
 
 /* RFC 7296 2.23: with a NAT, the initiator goes on on port 4500. Our port 500's socket knows no

@@ -165,7 +165,7 @@ def booted_case(folder):
                  "stopped: inactive inactive", "success\n\nsuccess",
                  "ike has open: /dev/null /memfd:engine (deleted) /proc/",
                  "ipsecd-clean-up.timer\ndevice gone", "device gone\ninactive",
-                 "/run/charon.vici  connected for", "1 secrets from files"):
+                 "/run/charon.vici  connected for", "1 secret from files"):
         check(line in said, f"no line '{line}' in:\n{said}")
     held = re.sub(r"/proc/\d+/stat", "/proc/N/stat", said.split("ike has open: ")[1].split("\n")[0])
     check_equal(set(held.split()), {"/dev/null", "/memfd:engine", "(deleted)", "/proc/N/stat", "pipe",
