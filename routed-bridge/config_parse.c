@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #define DISTANCE	10
+#define EXPECTED_WORDS	10 /* longer lists are not shown */
 
 #define DEFAULT_VICI	"/var/run/charon.vici"
 #define DEFAULT_ZSERV	"/var/run/frr/zserv.api"
@@ -60,10 +61,28 @@ bool config_number(struct config_parser *p, unsigned word, uint64_t min, uint64_
 	return false;
 }
 
+/* "; expected a, b or c" of a short list, "" of a long one. */
+static const char *expected(const char *const *list, char *text, size_t size)
+{
+	size_t n = 0, at;
+
+	while (list[n])
+		n++;
+	text[0] = '\0';
+	for (size_t i = 0; i < n && n <= EXPECTED_WORDS; i++) {
+		const char *before = i == 0 ? "; expected " : i + 1 < n ? ", " : " or ";
+
+		at = strlen(text);
+		snprintf(text + at, size - at, "%s%s", before, list[i]);
+	}
+	return text;
+}
+
 bool config_known_word(struct config_parser *p, const struct config_word *w,
 		       const char *const *list, const char *what, unsigned *out)
 {
 	const char *near;
+	char text[160];
 
 	for (unsigned i = 0; list[i]; i++) {
 		if (strcmp(list[i], w->text) == 0) {
@@ -76,7 +95,8 @@ bool config_known_word(struct config_parser *p, const struct config_word *w,
 		config_complain(p, w->column, "unknown %s '%s'; did you mean '%s'?", what, w->text,
 				near);
 	else
-		config_complain(p, w->column, "unknown %s '%s'", what, w->text);
+		config_complain(p, w->column, "unknown %s '%s'%s", what, w->text,
+				expected(list, text, sizeof(text)));
 	return false;
 }
 
