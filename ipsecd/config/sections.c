@@ -120,7 +120,12 @@ static void start_conn(struct reading *r, const struct lexer_line *l, const char
 		r->current = r->out->defaults;
 		return;
 	}
-	if (!name_allowed(name) || name[0] == '%') {
+	if (name[0] == '%') {
+		config_error(r->errors, &at, "conn %s: of names with %% there is '%%default' alone",
+			     config_quote(span_str(name), quote));
+		return;
+	}
+	if (!name_allowed(name)) {
 		config_error(r->errors, &at, "expected the name of the connection: conn NAME");
 		return;
 	}
@@ -141,9 +146,11 @@ static void start_conn(struct reading *r, const struct lexer_line *l, const char
 static void start_setup(struct reading *r, const struct lexer_line *l, const char *name)
 {
 	struct config_pos at = place_of(r, l, &l->key);
+	char quote[CONFIG_QUOTE];
 
 	if (strcmp(name, "setup") != 0) {
-		config_error(r->errors, &at, "expected 'config setup'");
+		config_error(r->errors, &at, "expected 'config setup', found 'config %s'",
+			     config_quote(span_str(name), quote));
 		return;
 	}
 	pass(r, l, RECALL_SETUP, name);
@@ -271,8 +278,9 @@ static void unknown_keyword(struct reading *r, const struct lexer_line *l, const
 	bool setup = r->current->scope == SCOPE_SETUP;
 
 	if (elsewhere)
-		config_error(r->errors, &at, "%s does not belong into a %s section", word,
-			     setup ? "'config setup'" : "conn");
+		config_error(r->errors, &at, "%s does not belong into a %s section, but into %s",
+			     word, setup ? "'config setup'" : "conn",
+			     setup ? "conn" : "'config setup'");
 	else if (nearest)
 		config_error(r->errors, &at, "unknown keyword '%s'; did you mean '%s'?", word,
 			     nearest);
@@ -294,6 +302,13 @@ static void setting(struct reading *r, const struct lexer_line *l)
 			     "ca or include at the start of a line");
 	if (!r->current)
 		return;
+	if (!l->assigned && (is_word(&l->key, "conn") || is_word(&l->key, "config"))) {
+		config_error(
+			r->errors, &at,
+			"'%s' starts a section only at the head of a line; here it is indented",
+			word);
+		return;
+	}
 	if (!l->assigned || !l->key.text.len) {
 		config_error(r->errors, &at, "expected keyword=value, found '%s'", word);
 		return;

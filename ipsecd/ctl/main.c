@@ -178,6 +178,7 @@ int main(int argc, char **argv)
 		return CTL_USAGE;
 	}
 	if (optind == argc) {
+		ctl_error("a command is missing");
 		fputs(usage, stderr);
 		return CTL_USAGE;
 	}

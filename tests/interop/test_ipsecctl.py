@@ -131,6 +131,7 @@ def mistakes(pair):
     check("there is no connection 'brokn', did you mean 'broken'?" in error, error)
     error = ipsecctl(pair.ours, "stat", status=USAGE)
     check("command 'stat' is not known" in error, error)
+    check("a command is missing" in ipsecctl(pair.ours, status=USAGE), "no command")
     error = ipsecctl(pair.ours, "up", status=USAGE)
     check("the connection's name is missing" in error, error)
     error = ipsecctl(pair.ours, "--jsn", "status", status=USAGE)
