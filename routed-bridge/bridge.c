@@ -35,6 +35,7 @@ void bridge_reload(struct bridge *b, struct bridge_config *config)
 	bridge_settings_look(b);
 	bridge_watch_fit(b);
 	bridge_paths_fit(b, old);
+	bridge_describe_fit(b, old);
 	bridge_config_free(old);
 	tunnels_touch(b->tunnels, "the configuration changed");
 	bridge_reconcile(b);

@@ -63,6 +63,39 @@ static void take_away(void *ctx, const char *conn, const char *named)
 		set_alias(b, bridge_interface_of(s, conn, named), "");
 }
 
+struct described {
+	struct bridge *bridge;
+	const struct bridge_config *before;
+};
+
+/* The device that a file would have described for that connection; NULL: none. */
+static const char *described_by(const struct bridge_config *config, const char *conn,
+				const char *named)
+{
+	const struct bridge_section *s =
+		config->describe ? bridge_config_match(config, conn) : NULL;
+
+	return s ? bridge_interface_of(s, conn, named) : NULL;
+}
+
+static void take_outdated(void *ctx, const char *conn, const char *named)
+{
+	const struct described *d = ctx;
+	const char *was = described_by(d->before, conn, named);
+	const char *is = described_by(d->bridge->config, conn, named);
+
+	if (was && (!is || strcmp(was, is) != 0))
+		set_alias(d->bridge, was, "");
+}
+
+void bridge_describe_fit(struct bridge *b, const struct bridge_config *before)
+{
+	struct described d = {b, before};
+
+	if (!b->describe_refused)
+		tunnels_each(b->tunnels, take_outdated, &d);
+}
+
 void bridge_describe_end(struct bridge *b)
 {
 	if (b->config->describe)

@@ -111,6 +111,9 @@ void bridge_kernel_end(struct bridge *b);
 /* ---- bridge_describe.c ---- */
 
 void bridge_describe(struct bridge *b, const struct tunnel_view *tunnel, const char *interface);
+/* Another file: takes away those that are not of a connection's device any more. What the devices
+ * are now is described as their tunnels are touched. */
+void bridge_describe_fit(struct bridge *b, const struct bridge_config *before);
 /* Takes the descriptions away. */
 void bridge_describe_end(struct bridge *b);
 

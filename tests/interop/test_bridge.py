@@ -55,6 +55,15 @@ def devices_are_described():
         until("described as down", lambda: "(192.0.2.2): down, " in shown(s))
         check("down" in s.frr.vty("zebra", "show interface description"), "in the short list")
         check("to the branch" in s.ns.ip("link", "show", "tun-ac"), "an operator's alias")
+        s.reload("describe no\n" + CONFIG)
+        until("no longer described", lambda: "alias" not in s.ns.ip("link", "show", "tun-ab"))
+        s.reload(CONFIG)
+        until("described again", lambda: "tunnel a-b" in s.ns.ip("link", "show", "tun-ab"))
+        s.reload(CONFIG.replace("conn a-b", "conn a-c"))
+        until("not of a connection without a section",
+              lambda: "alias" not in s.ns.ip("link", "show", "tun-ab"))
+        s.reload(CONFIG)
+        until("and again", lambda: "tunnel a-b" in s.ns.ip("link", "show", "tun-ab"))
         s.stop_bridge()
         until("no description is left", lambda: "alias" not in s.ns.ip("link", "show", "tun-ab"))
 
