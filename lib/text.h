@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 /* `before`: the character that stands before it; 0: none. */
 static inline bool text_is_control(char before, char c)
@@ -42,6 +43,25 @@ static inline void text_clean(char *out, size_t size, const void *text, size_t l
 		before = c;
 	}
 	out[n] = '\0';
+}
+
+/* All of a sentence, or what `out` has room for, to the end of a word, with "..." for the rest.
+ * size: 4 at least. */
+static inline void text_fit(char *out, size_t size, const char *text)
+{
+	size_t n = strlen(text);
+
+	if (n < size) {
+		memcpy(out, text, n + 1);
+		return;
+	}
+	n = size - sizeof("...");
+	while (n && !strchr(" ,/", text[n]))
+		n--;
+	if (!n) /* one long word */
+		n = size - sizeof("...");
+	memcpy(out, text, n);
+	memcpy(out + n, "...", sizeof("..."));
 }
 
 #endif

@@ -5,6 +5,7 @@
 #include "ipsecd/ike/informational.h"
 #include "ipsecd/ike/output.h"
 #include "ipsecd/ike/peers.h"
+#include "lib/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,7 +47,7 @@ void command_progress(struct ike_engine *e, uint64_t tag, bool ok, enum ike_reas
 	if (!ok && w->ok) {
 		w->ok = false;
 		w->reason = reason;
-		snprintf(w->detail, sizeof(w->detail), "%s", detail ? detail : "");
+		text_fit(w->detail, sizeof(w->detail), detail ? detail : "");
 	}
 	if (--w->left > 0)
 		return;

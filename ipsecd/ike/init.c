@@ -277,13 +277,13 @@ static void consume_choice(struct exchange *x)
 {
 	const struct wire_message *m = x->in;
 	struct ike_sa *sa = x->sa;
-	char theirs[PROPOSAL_TEXT], detail[IKE_DETAIL];
+	char theirs[PROPOSAL_TEXT], detail[IKE_WORDS];
 	enum derived derived;
 	struct suite suite;
 
 	if (m->sa.n != 1 || !proposal_accept(&sa->conn->proposals, &m->sa.p[0], false, &suite) ||
 	    suite.ke != sa->init->ke_alg || m->ke.group != suite.ke->id) {
-		snprintf(detail, sizeof(detail), "peer chose %.90s, which we did not offer",
+		snprintf(detail, sizeof(detail), "peer chose %.360s, which we did not offer",
 			 proposal_list_format(&m->sa, theirs, sizeof(theirs)));
 		peers_attempt_failed(x->e, sa, IKE_REASON_NO_PROPOSAL, detail);
 		return;

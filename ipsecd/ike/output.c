@@ -3,6 +3,7 @@
  * kept until the queue was drained. Key material is cleansed with its entry. */
 #include "ipsecd/ike/output.h"
 #include "ipsecd/ike/info.h"
+#include "lib/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -176,7 +177,7 @@ static struct ike_output *event(struct ike_engine *e, enum ike_event_kind kind,
 	o->out.event = kind;
 	o->out.reason = reason;
 	if (detail)
-		snprintf(o->out.reason_detail, sizeof(o->out.reason_detail), "%s", detail);
+		text_fit(o->out.reason_detail, sizeof(o->out.reason_detail), detail);
 	return &o->out;
 }
 

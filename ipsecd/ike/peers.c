@@ -4,6 +4,7 @@
 #include "ipsecd/ike/exchange.h"
 #include "ipsecd/ike/init.h"
 #include "ipsecd/ike/output.h"
+#include "lib/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -153,7 +154,7 @@ void peers_report_failure(struct ike_engine *e, struct conn_entry *entry, struct
 	if (entry->attempt == sa)
 		entry->attempt = NULL;
 	entry->reason = reason;
-	snprintf(entry->detail, sizeof(entry->detail), "%s", detail ? detail : "");
+	text_fit(entry->detail, sizeof(entry->detail), detail ? detail : "");
 	if (!peers_usable_sa(entry)) /* keyingtries: not those that would replace one that is up */
 		entry->tries++;
 	output_event_failed(e, entry->name, sa, reason, detail);
@@ -498,7 +499,7 @@ void peers_sa_gone(struct ike_engine *e, struct ike_sa *sa, enum ike_reason reas
 	if (sa->announced && peers_idle(entry) && may_start(e, entry)) {
 		entry_touch(e, entry);
 		entry->reason = reason;
-		snprintf(entry->detail, sizeof(entry->detail), "%s", detail ? detail : "");
+		text_fit(entry->detail, sizeof(entry->detail), detail ? detail : "");
 		entry->wanted = comes_again(entry, sa->conn, reason);
 		if (at_once(entry, reason))
 			plan_retry(e, entry, 0);
@@ -532,7 +533,7 @@ void peers_child_failed(struct ike_engine *e, struct ike_sa *sa, const char *chi
 		ike_reason_text(reason), detail && *detail ? ": " : "", detail ? detail : "");
 	entry_touch(e, entry);
 	entry->reason = reason;
-	snprintf(entry->detail, sizeof(entry->detail), "%s", detail ? detail : "");
+	text_fit(entry->detail, sizeof(entry->detail), detail ? detail : "");
 	output_event_failed(e, entry->name, sa, reason, detail);
 	conns_end_waiters(e, entry, child, false, false, reason, detail);
 	plan_retry(e, entry, next_back_off(e, entry));

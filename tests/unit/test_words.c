@@ -121,12 +121,32 @@ static void test_clean_text(void **state)
 	assert_string_equal(in_place, "a?b\xc2?31m");
 }
 
+static void fits(const char *text, const char *want)
+{
+	char out[13];
+
+	memset(out, 'x', sizeof(out));
+	text_fit(out, 12, text);
+	assert_string_equal(out, want);
+	assert_int_equal(out[12], 'x');
+}
+
+static void test_fit_text(void **state)
+{
+	(void)state;
+	fits("", "");
+	fits("eleven long", "eleven long");
+	fits("twelve is so", "twelve...");
+	fits("twelve, that", "twelve,...");
+	fits("onelongword of many", "onelongw...");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_clean_text), cmocka_unit_test(test_durations),
 		cmocka_unit_test(test_numbers),	   cmocka_unit_test(test_sizes),
-		cmocka_unit_test(test_nearest),
+		cmocka_unit_test(test_nearest),	   cmocka_unit_test(test_fit_text),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
