@@ -321,10 +321,12 @@ static void replace_version(struct ike_engine *e, struct conn_entry *entry, stru
 	entry->version = v;
 	conn_index_remove(&e->conns_by_peer, entry->links);
 	conn_index_add(&e->conns_by_peer, entry, v->conn, entry->links);
-	if (difference == CONN_DIFFERS)
+	if (difference == CONN_DIFFERS) {
+		entry->query = 0; /* what is answered is the peer of before */
 		delete_sas(e, entry);
-	else
+	} else {
 		adopt_version(e, entry);
+	}
 	conn_version_unref(old);
 }
 

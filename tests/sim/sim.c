@@ -461,6 +461,9 @@ static void answer_query(struct sim_node *n, const struct ike_output *o)
 {
 	struct ike_answer answer = {0};
 
+	n->asked = o->query;
+	if (strcmp(o->name, SIM_UNANSWERED) == 0)
+		return;
 	if (addr_parse(o->name, &answer.addrs[0]))
 		answer.n = 1;
 	answer.local = sim_addr(n->index, 0);

@@ -20,6 +20,7 @@
 #define SIM_NODES_MAX	12
 #define SIM_TUNNELS_MAX 8
 #define SIM_TAGS_MAX	64
+#define SIM_UNANSWERED	"never.answered" /* a peer's name */
 #define SIM_EVENTS	(IKE_EVENT_SHUTDOWN_DONE + 1)
 
 /* One direction between two nodes; chances are per mille. */
@@ -92,6 +93,7 @@ struct sim_node {
 	struct sim_nat nat;
 	struct pool_backend *pools; /* made with the first query */
 	struct sim_lease *leases;   /* uthash by number */
+	uint64_t asked;		    /* the last query for a name */
 	mono_time lease_delay;	    /* MONO_NEVER: the pools do not answer */
 	bool no_leases;		    /* they have no address for anybody */
 	unsigned lease_queries, lease_releases;

@@ -383,6 +383,9 @@ bool sim_repeated(struct sim_node *n, const struct ike_output *o)
 		if (vips_repeated(n, o))
 			return true;
 		break;
+	case IKE_OUTPUT_QUERY_RESOLVE:
+		n->asked = o->query;
+		return true;
 	case IKE_OUTPUT_QUERY_LEASE:
 		return true;
 	default:

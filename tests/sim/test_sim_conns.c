@@ -321,6 +321,27 @@ static void test_name_fails(void **state)
 	sim_free(s);
 }
 
+/* Another file has another peer meanwhile: that one is begun with at once, and the answer for the
+ * one before says nothing of it. */
+static void test_name_of_before(void **state)
+{
+	struct sim *s = sim_new(12, 2, &crypto_null, NULL);
+	const struct ike_answer unknown = {.n = 0};
+	struct conn *c = again(s);
+
+	(void)state;
+	c->remote[0] = (struct host){.kind = HOST_NAME, .name = strdup(SIM_UNANSWERED)};
+	sim_load(s, 1, sim_conn(s, 1, 0, 0), 1);
+	sim_load(s, 0, c, 1);
+	sim_run(s, MONO_S);
+	sim_load(s, 0, again(s), 1);
+	ike_engine_answer(s->nodes[0].engine, s->nodes[0].asked, &unknown, s->now);
+	sim_run(s, MONO_S);
+	assert_agreed(s, 1);
+	assert_int_equal(events(s, 0, IKE_EVENT_FAILED), 0);
+	sim_free(s);
+}
+
 static void test_no_address(void **state)
 {
 	struct sim *s = sim_new(11, 2, &crypto_null, NULL);
@@ -688,6 +709,7 @@ int main(void)
 		cmocka_unit_test(test_keying_tries),
 		cmocka_unit_test(test_name),
 		cmocka_unit_test(test_name_fails),
+		cmocka_unit_test(test_name_of_before),
 		cmocka_unit_test(test_no_address),
 		cmocka_unit_test(test_comes_again),
 		cmocka_unit_test(test_taken_down_at_once),
