@@ -438,15 +438,16 @@ static bool open_engine(struct daemon *d)
 				    .psk_mac = d->helper ? helper_client_mac : NULL,
 				    .psk_ready = d->helper ? helper_client_ready : NULL,
 				    .psk_ctx = d->helper};
-	const struct ike_settings settings = {.encap_default = d->ops->encap_better,
-					      .resources = processors(),
-					      .resources_none = !d->ops->resources,
-					      .skips_numbers = true,
-					      .aggfrag = d->ops->aggfrag,
-					      .publish = d->publish != NULL};
+	struct ike_settings settings = {.encap_default = d->ops->encap_better,
+					.resources = processors(),
+					.resources_none = !d->ops->resources,
+					.skips_numbers = true,
+					.aggfrag = d->ops->aggfrag,
+					.publish = d->publish != NULL};
 	const struct drains_host host = commands_drains_host(d);
 	struct pools_host pools = {.ctx = d, .answer = on_lease, .log = d->log};
 
+	crypto_random(NULL, &settings.half_open_seed, sizeof(settings.half_open_seed));
 	pools.engine = d->engine = ike_engine_new(&env, &settings);
 	d->pools = d->engine ? pools_new(&pools) : NULL;
 	if (d->pools)

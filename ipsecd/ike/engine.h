@@ -42,6 +42,7 @@ struct ike_settings {
 		cookie_threshold; /* half-open responder SAs above which COOKIEs are asked; 0: 32 */
 	unsigned half_open_max;	  /* beyond it, or a 32nd of it from one address, IKE_SA_INIT is
 				     dropped; 0: 4096 */
+	uint32_t half_open_seed; /* random: which addresses are counted as one is not to be known */
 	mono_time half_open_timeout;	/* a responder's SA without IKE_AUTH; 0: 30 s */
 	mono_time keepalive_interval;	/* NAT keepalives (RFC 3948 2.3); 0: 20 s */
 	mono_time retry_min, retry_max; /* back-off of lost or refused peers; 0: 1 s, 60 s */

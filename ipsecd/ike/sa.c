@@ -199,10 +199,11 @@ struct ike_sa *ike_sa_half_open(const struct ike_engine *e, uint64_t spi_i,
 	return h ? h->sa : NULL;
 }
 
-/* One peer, or one IPv6 network of the size that a host has, may not take all places. */
-static unsigned half_open_slot(const struct addr *a)
+/* One peer, or one IPv6 network of the size that a host has, may not take all places. Who could
+ * compute which addresses have a place together would shut out one peer from all of the others. */
+static unsigned half_open_slot(const struct ike_engine *e, const struct addr *a)
 {
-	return addr_hash(a, 8, a->family) % IKE_ADDR_SLOTS;
+	return addr_hash(a, 8, e->settings.half_open_seed ^ a->family) % IKE_ADDR_SLOTS;
 }
 
 bool ike_sa_half_open_full(const struct ike_engine *e, const struct addr *remote)
@@ -210,14 +211,14 @@ bool ike_sa_half_open_full(const struct ike_engine *e, const struct addr *remote
 	unsigned max = e->settings.half_open_max;
 
 	return e->counters.half_open >= max ||
-	       e->half_open_from[half_open_slot(remote)] >= (max + 31) / 32;
+	       e->half_open_from[half_open_slot(e, remote)] >= (max + 31) / 32;
 }
 
 bool ike_sa_half_open_from(const struct ike_engine *e, const struct addr *remote)
 {
 	const struct half_open *h = e->half_open;
 
-	if (!e->half_open_from[half_open_slot(remote)])
+	if (!e->half_open_from[half_open_slot(e, remote)])
 		return false;
 	for (; h; h = h->hh.next)
 		if (h->sa->state == IKE_SA_HALF_OPEN &&
@@ -242,7 +243,7 @@ static void half_open_add(struct ike_engine *e, struct ike_sa *sa, const uint8_t
 		return;
 	}
 	sa->half_open = h;
-	h->slot = half_open_slot(remote);
+	h->slot = half_open_slot(e, remote);
 	e->half_open_from[h->slot]++;
 	e->counters.half_open = HASH_COUNT(e->half_open);
 }
