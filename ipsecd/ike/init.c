@@ -250,16 +250,13 @@ static void take_nat_view(struct ike_engine *e, struct ike_sa *sa, const struct 
 			sa->nat_faked ? "we claim one, so that ESP goes in UDP" : "");
 }
 
-/* RFC 7296 2.23: with a NAT, the initiator goes on on port 4500. Our port 500's socket knows no
- * marker, so that we leave it in any case; a port of the peer's that was configured is one that
- * is forwarded to it, and stays. */
+/* RFC 7296 2.23: with a NAT, the initiator goes on on port 4500. */
 static void float_ports(struct ike_sa *sa)
 {
 	if (!sa->nat_local && !sa->nat_remote && !sa->nat_faked)
 		return;
 	sa->path.local.port = PORT_NATT;
-	if (sa->path.remote.port == PORT_IKE)
-		sa->path.remote.port = PORT_NATT;
+	sa->path.remote.port = PORT_NATT;
 }
 
 /* Our request is repeated, and so is this answer. */

@@ -494,40 +494,6 @@ static void test_encap_default(void **state)
 	}
 }
 
-static void keep_port(void *ctx, const struct ike_sa_info *ike, const struct ike_child_info *child)
-{
-	struct ike_path *path = ctx;
-
-	if (!child)
-		*path = ike->path;
-}
-
-/* A port that the peer's NAT forwards to it stays; ours leaves 500, where there is no marker. */
-static void test_nat_configured_port(void **state)
-{
-	static const uint16_t local[] = {500, 4500};
-
-	(void)state;
-	for (unsigned k = 0; k < 2; k++) {
-		struct sim *s = sim_new(32 + k, 2, &crypto_null, NULL);
-		struct conn *conn = sim_conn(s, 0, 1, 0);
-		struct ike_path path = {0};
-
-		conn->local_port = local[k];
-		conn->remote_port = 10500;
-		conn->encap = ENCAP_YES;
-		sim_load(s, 0, conn, 1);
-		sim_load(s, 1, sim_conn(s, 1, 0, 0), 1);
-		sim_command(s, 0, IKE_COMMAND_INITIATE, "to1-0", "net");
-		sim_run(s, 2 * MONO_S);
-		assert_agreed(s, 1);
-		ike_engine_each_sa(s->nodes[0].engine, keep_port, &path);
-		assert_int_equal(path.local.port, 4500);
-		assert_int_equal(path.remote.port, 10500);
-		sim_free(s);
-	}
-}
-
 /* Both conns get a child more; esp_b: its proposals at node 1, ts_b: node 1's idea of its
  * remote selector. */
 static struct sim *two_children(uint64_t seed, const char *esp_b, const char *ts_b)
@@ -801,7 +767,6 @@ int main(void)
 		cmocka_unit_test(test_lost_answers),
 		cmocka_unit_test(test_nat),
 		cmocka_unit_test(test_encap_default),
-		cmocka_unit_test(test_nat_configured_port),
 		cmocka_unit_test(test_initiate_without_child),
 		cmocka_unit_test(test_further_child),
 		cmocka_unit_test(test_refused_child),
