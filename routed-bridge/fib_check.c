@@ -217,6 +217,9 @@ void fib_check_seen(struct fib_check *f, const struct fib_place *place,
 
 	if (!e)
 		return;
+	/* net.ipv4.nexthop_compat_mode=0: it is there, and more is not said. */
+	if (!route->ifindex && !route->n_nexthops)
+		e->seen = ~0u;
 	mark(e, route->ifindex);
 	for (unsigned i = 0; i < route->n_nexthops; i++)
 		mark(e, route->nexthops[i].ifindex);

@@ -64,7 +64,8 @@ int model_read(struct ctl *c, json_t **out);
 int model_read_stats(struct ctl *c, json_t **out);
 /* The conn of that name, or NULL after an error with the nearest name. */
 json_t *model_find(json_t *conns, const char *name);
-/* The IKE_SA is being deleted: there until the peer has answered, and no use any more. */
+/* The IKE_SA is being deleted, with no CHILD_SA left: there until the peer has answered, and no use
+ * any more. */
 bool model_is_ending(const json_t *sa);
 
 /* ---- commands ---- */

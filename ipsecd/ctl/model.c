@@ -88,7 +88,8 @@ static bool has_installed(const json_t *conn)
 
 bool model_is_ending(const json_t *sa)
 {
-	return strcmp(json_text(sa, "state"), "DELETING") == 0;
+	return strcmp(json_text(sa, "state"), "DELETING") == 0 &&
+	       json_object_size(json_object_get(sa, "child-sas")) == 0;
 }
 
 static bool is_connecting(const json_t *sa)

@@ -333,6 +333,8 @@ static void print_suite(const json_t *sa)
 	static const char *const keys[] = {"integ-alg", "prf-alg", "dh-group"};
 	json_int_t bits = json_number(sa, "encr-keysize", 0);
 
+	if (!*json_text(sa, "encr-alg"))
+		return; /* not chosen yet */
 	printf("    %s", json_text(sa, "encr-alg"));
 	if (bits)
 		printf("_%" JSON_INTEGER_FORMAT, bits);

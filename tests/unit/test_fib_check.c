@@ -69,7 +69,7 @@ static void look(struct fib_check *f, const char *devices, bool complete, char *
 }
 
 /* "+12" told over 1 and 2, "-" withdrawn, "x" the session went; "i", "b", "f" zebra's notes;
- * "=12" the kernel has it so, "=" not at all, "?" cannot say. */
+ * "=12" the kernel has it so, "=0" without saying how, "=" not at all, "?" cannot say. */
 static void step(struct fib_check *f, const char *word, char *said)
 {
 	static const struct {
@@ -109,6 +109,7 @@ static void what_is_told_again(void **state)
 		{"one is not there yet", "+12 i =1 =12 =1", ".._"},
 		{"none is", "+12 i = =", ".r1"},
 		{"not even the route", "+12 i =3 =3", ".r1"},
+		{"by its object's number alone", "+12 i =0 =0", "._"},
 		{"there are more than ours", "+12 i =123", "."},
 		{"told again, it is there", "+12 i =1 =1 +12 i =12 =", ".r2._"},
 		{"news in between", "+12 i =1 i =1 =1", "..r2"},

@@ -527,7 +527,6 @@ static void test_shapes(void **state)
 	assert_string_equal(why, "encap: the value contains a NUL");
 }
 
-/* No prefix of a request's bytes crashes or leaks, checked or not. */
 static void times(const char *given, uint64_t rekey, uint64_t over, uint64_t spread)
 {
 	char text[512];
@@ -554,6 +553,7 @@ static void test_times_left_out(void **state)
 	times("rekey_time = 0", 0, 0, 0);
 }
 
+/* No prefix of a request's bytes crashes or leaks, checked or not. */
 static void test_truncated(void **state)
 {
 	struct span whole = build("gw {\n" AUTH "remote_addrs = [a.b, 192.0.2.1]\n"
