@@ -7,18 +7,15 @@
 
 #define OPTIONS_MAX 32
 #define OPTION_SIZE 64
+#define WORDS_SIZE  160
 
 void usage_not_one_of(const char *program, const char *what, const char *word,
 		      const char *const *known)
 {
-	const char *before = "expected ";
+	char text[WORDS_SIZE];
 
-	fprintf(stderr, "%s: %s '%s' is not known; ", program, what, word);
-	for (unsigned i = 0; known[i]; i++) {
-		fprintf(stderr, "%s%s", before, known[i]);
-		before = known[i + 1] && known[i + 2] ? ", " : " or ";
-	}
-	fputc('\n', stderr);
+	fprintf(stderr, "%s: %s '%s' is not known; expected %s\n", program, what, word,
+		words_choice(known, text, sizeof(text)));
 }
 
 void usage_unknown(const char *program, const char *what, const char *word,

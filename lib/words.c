@@ -2,6 +2,7 @@
 #include "lib/words.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
 
@@ -52,6 +53,20 @@ const char *words_nearest(const char *word, const char *const *list)
 		}
 	}
 	return found;
+}
+
+const char *words_choice(const char *const *list, char *text, size_t size)
+{
+	const char *before = "";
+
+	text[0] = '\0';
+	for (unsigned i = 0; list[i]; i++) {
+		size_t at = strlen(text);
+
+		snprintf(text + at, size - at, "%s%s", before, list[i]);
+		before = list[i + 1] && list[i + 2] ? ", " : " or ";
+	}
+	return text;
 }
 
 /* A number at the head of the text; the unit that follows is given back, NULL when there

@@ -8,6 +8,8 @@
 /* The word of the NULL-terminated list that is nearest to `word` (edit distance
  * at most a third of its length, at least 1), or NULL when none is near. */
 const char *words_nearest(const char *word, const char *const *list);
+/* "a, b or c" of the NULL-terminated list, as much as there is room for; returns `text`. */
+const char *words_choice(const char *const *list, char *text, size_t size);
 /* "30", "30s", "5m", "3h", "1d", "200ms"; a lone number is in seconds. At most 10000
  * days, so that a time from now never overflows. */
 bool words_parse_duration(const char *text, mono_time *out);

@@ -61,21 +61,13 @@ bool config_number(struct config_parser *p, unsigned word, uint64_t min, uint64_
 	return false;
 }
 
-/* "; expected a, b or c" of a short list, "" of a long one. */
-static const char *expected(const char *const *list, char *text, size_t size)
+static bool is_short(const char *const *list)
 {
-	size_t n = 0, at;
+	size_t n = 0;
 
 	while (list[n])
 		n++;
-	text[0] = '\0';
-	for (size_t i = 0; i < n && n <= EXPECTED_WORDS; i++) {
-		const char *before = i == 0 ? "; expected " : i + 1 < n ? ", " : " or ";
-
-		at = strlen(text);
-		snprintf(text + at, size - at, "%s%s", before, list[i]);
-	}
-	return text;
+	return n <= EXPECTED_WORDS;
 }
 
 bool config_known_word(struct config_parser *p, const struct config_word *w,
@@ -94,9 +86,11 @@ bool config_known_word(struct config_parser *p, const struct config_word *w,
 	if (near)
 		config_complain(p, w->column, "unknown %s '%s'; did you mean '%s'?", what, w->text,
 				near);
+	else if (is_short(list))
+		config_complain(p, w->column, "unknown %s '%s'; expected %s", what, w->text,
+				words_choice(list, text, sizeof(text)));
 	else
-		config_complain(p, w->column, "unknown %s '%s'%s", what, w->text,
-				expected(list, text, sizeof(text)));
+		config_complain(p, w->column, "unknown %s '%s'", what, w->text);
 	return false;
 }
 

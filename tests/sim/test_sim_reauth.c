@@ -229,12 +229,10 @@ static void test_refused(void **state)
 	sim_free(s);
 }
 
-/* For ever: the IKE_SA ends at its hard end, and the conn is tried as any that is lost. */
-static void test_refused_for_ever(void **state)
+/* One end reauthenticates each 100 s, and the other one has another secret once both are up. tries:
+ * keyingtries, 0: the default. */
+static void refuse(struct sim *s, uint32_t tries)
 {
-	struct sim *s = sim_new(21, 2, &crypto_null, NULL);
-
-	(void)state;
 	for (unsigned i = 0; i < 2; i++) {
 		struct conn *conn = conn_of(s, i, 1);
 
@@ -242,12 +240,23 @@ static void test_refused_for_ever(void **state)
 		conn->rekey_time = 100 * MONO_S;
 		conn->over_time = 60 * MONO_S;
 		conn->rand_time = 0;
+		if (tries)
+			conn->keying_tries = tries;
 		if (i == 0)
 			conn->children[0].start_action = ACTION_START;
 		sim_load(s, i, conn, 1);
 	}
 	sim_run(s, 2 * MONO_S);
 	load_secret(s, 1, "another one");
+}
+
+/* For ever: the IKE_SA ends at its hard end, and the conn is tried as any that is lost. */
+static void test_refused_for_ever(void **state)
+{
+	struct sim *s = sim_new(21, 2, &crypto_null, NULL);
+
+	(void)state;
+	refuse(s, 0);
 	sim_run(s, 170 * MONO_S);
 	assert_holds(s);
 	assert_true(s->nodes[0].events[IKE_EVENT_FAILED] >= 3);
@@ -264,20 +273,7 @@ static void test_refused_is_no_keying_try(void **state)
 	struct sim *s = sim_new(22, 2, &crypto_null, NULL);
 
 	(void)state;
-	for (unsigned i = 0; i < 2; i++) {
-		struct conn *conn = conn_of(s, i, 1);
-
-		conn->reauth = i == 0;
-		conn->rekey_time = 100 * MONO_S;
-		conn->over_time = 60 * MONO_S;
-		conn->rand_time = 0;
-		conn->keying_tries = 3;
-		if (i == 0)
-			conn->children[0].start_action = ACTION_START;
-		sim_load(s, i, conn, 1);
-	}
-	sim_run(s, 2 * MONO_S);
-	load_secret(s, 1, "another one");
+	refuse(s, 3);
 	sim_run(s, 148 * MONO_S);
 	assert_true(s->nodes[0].events[IKE_EVENT_FAILED] >= 3);
 	assert_int_equal(s->nodes[0].events[IKE_EVENT_IKE_DOWN], 0);

@@ -39,7 +39,7 @@ def descriptors(pid):
     return names
 
 
-def _sockets(pid):
+def sockets(pid):
     """{inode: descriptor} of its sockets."""
     return {link[len("socket:["):-1]: fd for fd, link in descriptors(pid).items()
             if link.startswith("socket:[")}
@@ -47,7 +47,7 @@ def _sockets(pid):
 
 def common_links(namespace, one, other):
     """Descriptors of `one` that are sockets to the other."""
-    ours, theirs = _sockets(one), _sockets(other)
+    ours, theirs = sockets(one), sockets(other)
     shown = subprocess.run(namespace.argv("ss", "-xanH"), check=True, text=True,
                            stdout=subprocess.PIPE).stdout
     return [ours[words[5]] for words in map(str.split, shown.splitlines())

@@ -121,6 +121,20 @@ static void test_clean_text(void **state)
 	assert_string_equal(in_place, "a?b\xc2?31m");
 }
 
+static void test_choice(void **state)
+{
+	static const char *const none[] = {NULL}, *const one[] = {"a", NULL};
+	static const char *const two[] = {"a", "b", NULL}, *const three[] = {"a", "b", "c", NULL};
+	char text[32], small[8];
+
+	(void)state;
+	assert_string_equal(words_choice(none, text, sizeof(text)), "");
+	assert_string_equal(words_choice(one, text, sizeof(text)), "a");
+	assert_string_equal(words_choice(two, text, sizeof(text)), "a or b");
+	assert_string_equal(words_choice(three, text, sizeof(text)), "a, b or c");
+	assert_string_equal(words_choice(three, small, sizeof(small)), "a, b or");
+}
+
 static void fits(const char *text, const char *want)
 {
 	char out[13];
@@ -147,6 +161,7 @@ int main(void)
 		cmocka_unit_test(test_clean_text), cmocka_unit_test(test_durations),
 		cmocka_unit_test(test_numbers),	   cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_nearest),	   cmocka_unit_test(test_fit_text),
+		cmocka_unit_test(test_choice),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
