@@ -440,7 +440,7 @@ static bool open_engine(struct daemon *d)
 				    .psk_ctx = d->helper};
 	struct ike_settings settings = {.encap_default = d->ops->encap_better,
 					.resources = processors(),
-					.resources_none = !d->ops->resources,
+					.resources_none = !d->ops->resources(d->plane),
 					.skips_numbers = true,
 					.aggfrag = d->ops->aggfrag,
 					.publish = d->publish != NULL};

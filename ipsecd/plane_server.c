@@ -117,7 +117,7 @@ static void on_hello(struct plane_server *s, const struct ipc_message *m)
 	snprintf(p.why, sizeof(p.why), "%s", s->host.why);
 	snprintf(p.offloads, sizeof(p.offloads), "%s", s->udp ? udp_offloads(s->udp) : "");
 	p.encap_better = ops->encap_better;
-	p.resources = ops->resources;
+	p.resources = ops->resources(s->plane);
 	p.plain = ops->plain;
 	p.persistent = ops->persistent;
 	p.aggfrag = ops->aggfrag;

@@ -173,7 +173,6 @@ struct dataplane_ops {
 	const char *name;  /* "userspace", "kernel", "fake" */
 	bool encap_better; /* ESP is faster in UDP: the engine claims a NAT (RFC 7296 2.23)
 			      where the configuration leaves it the choice */
-	bool resources;	   /* CHILD_SAs may be for one resource alone (child_sa.resource) */
 	bool plain;	   /* marks, interface ids and kinds of devices do nothing */
 	bool aggfrag;	   /* child_sa.flags.aggfrag is done (RFC 9347) */
 	bool persistent;   /* devices outlive the process; removed by tunnel_remove and flush */
@@ -198,6 +197,8 @@ struct dataplane_ops {
 	 * NULL: all that crypto.h has. */
 	bool (*supports)(struct dataplane *d, uint16_t encr_id, uint16_t key_bits,
 			 uint16_t integ_id, bool esn);
+	/* May CHILD_SAs be for one resource alone (child_sa.resource)? Never NULL. */
+	bool (*resources)(struct dataplane *d);
 	/* A UDP socket of IKE: its own datagrams pass the plane's policies, and ESP that comes
 	 * by it (natt) is the plane's at once where a kernel does that. NULL: nothing to do.
 	 * false: last_error. */

@@ -513,11 +513,17 @@ void fake_set_admin(struct dataplane *d, uint32_t id, bool up)
 	fake_event(d, &event);
 }
 
+static bool fake_resources(struct dataplane *d)
+{
+	(void)d;
+	return true;
+}
+
 const struct dataplane_ops dataplane_fake = {
 	.name = "fake",
 	.encap_better = true,
 	.aggfrag = true,
-	.resources = true,
+	.resources = fake_resources,
 	.probe = fake_probe,
 	.open = fake_open,
 	.close = fake_close,

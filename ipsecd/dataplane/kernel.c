@@ -66,6 +66,7 @@ static bool open_sockets(struct dataplane *d)
 		log_to(d->host.log, LOG_LEVEL_ERROR, "knl", "", "netlink: %s", strerror(errno));
 		return false;
 	}
+	d->processors = kernel_processors(d->xfrm);
 	e = kernel_found_load(d);
 	if (e)
 		log_to(d->host.log, LOG_LEVEL_ERROR, "knl", "", "states and policies: %s",
@@ -184,6 +185,7 @@ const struct dataplane_ops dataplane_kernel = {
 	.unsettle = kernel_unsettle,
 	.settled = settled,
 	.supports = kernel_supports,
+	.resources = kernel_resources,
 	.ike_socket = kernel_ike_socket,
 	.tunnel_create = kernel_tunnel_create,
 	.tunnel_update = kernel_tunnel_update,

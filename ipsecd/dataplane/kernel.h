@@ -7,6 +7,7 @@
  *	kernel_device.c   a tunnel's device: obtaining it, addresses, MTU, endpoints
  *	kernel_link.c     what others do to devices
  *	kernel_child.c    CHILD_SAs: verbs and states
+ *	kernel_lead.c     which CHILD_SA's policies lead to those for single processors
  *	kernel_state.c    the table of states
  *	kernel_offload.c  states whose cryptography the network card does
  *	kernel_policy.c   which policies there have to be, and setting them
@@ -16,7 +17,9 @@
  *	kernel_probe.c    what this kernel can do
  *
  * Reqids are ours alone: REQID_BASE for base policies, then two numbers a CHILD_SA, so that a
- * policy's template names one state; the last bit is the direction. */
+ * policy's template names one state; the last bit is the direction. But the outbound state of a
+ * CHILD_SA for one processor (RFC 9611) has the reqid of the general one that leads it: the
+ * template names them all, and the kernel takes that of the processor it is on, if there is one. */
 #ifndef DETOUR_KERNEL_H
 #define DETOUR_KERNEL_H
 
@@ -90,7 +93,9 @@ struct kernel_child {
 	struct sa_live *live; /* in the slot */
 	bool claimed;
 	struct direction in, out;
-	bool waits; /* outbound off, the inbound state's soft limit tells its first packet */
+	uint32_t leader; /* number of the general one whose policies may lead here; 0: its own do */
+	bool reached;	 /* policies have led to its outbound state: it may have sent */
+	bool waits;	 /* outbound off, the inbound state's soft limit tells its first packet */
 	bool soft_reported, hard_reported, used_reported;
 	uint64_t heard;		  /* inbound packets when ALIVE was told last */
 	mono_time alive_reported; /* 0: never */
@@ -197,10 +202,12 @@ struct dataplane {
 	struct kernel_key *keys;
 	uint32_t last_number;
 	uint32_t larval_spi;
-	unsigned round;	 /* of looks at all states */
-	bool resync;	 /* events were lost */
-	bool telling;	 /* the host is being told: it may call us */
-	char error[256]; /* the words for the last error that a verb returned */
+	unsigned processors; /* of which each may have states of its own; 0: this kernel has none
+				such */
+	unsigned round;	     /* of looks at all states */
+	bool resync;	     /* events were lost */
+	bool telling;	     /* the host is being told: it may call us */
+	char error[256];     /* the words for the last error that a verb returned */
 };
 
 /* Sets the words and gives `e` back. */
@@ -281,10 +288,26 @@ enum dataplane_error kernel_child_add_again(struct kernel_child *c, bool outboun
 /* Where the state that is there has another address than the CHILD_SA. */
 enum dataplane_error kernel_child_readdress(struct kernel_child *c);
 bool kernel_child_read(struct kernel_child *c, mono_time now); /* both states' counters */
+/* Its outbound state is made again, as one that another policy leads to. */
+enum dataplane_error kernel_child_requid(struct kernel_child *c);
 /* Tags of the tunnel changed: its states are made again. */
 enum dataplane_error kernel_child_retag(struct kernel_child *c);
 void kernel_child_used(struct kernel_child *c);
 struct kernel_child *kernel_child_by_spi(const struct dataplane *d, uint32_t spi);
+
+/* ---- kernel_lead.c ---- */
+
+/* Each CHILD_SA for one processor is led by the newest general one that sends and has the same
+ * selectors, or, without one, by nobody, as a general one is. Before policies are settled, as they
+ * may lead to those without one, and behind that, as they lead to the others no longer. */
+void kernel_lead(struct kernel_tunnel *t);
+void kernel_led(struct kernel_tunnel *t);
+/* One that has no states yet. */
+void kernel_lead_first(struct kernel_child *c);
+/* The processor whose packets alone its outbound state is for, as in struct xfrm_state. */
+uint32_t kernel_lead_cpu(const struct kernel_child *c);
+/* A state of a former process with this reqid was its outbound one. */
+void kernel_lead_restored(struct kernel_child *c, uint32_t reqid);
 
 /* ---- kernel_state.c ---- */
 
@@ -339,9 +362,10 @@ void kernel_found_free(struct dataplane *d);
  * what still sends is judged. */
 void kernel_inherit_claim(struct dataplane *d, struct kernel_tunnel *t);
 void kernel_inherit(struct kernel_tunnel *t);
-/* The state with this reqid is no inheritance: forgotten, but in the kernel. false: there is
- * none. */
-bool kernel_found_take(struct kernel_tunnel *t, uint32_t reqid, struct state_key *key);
+/* The state of this CHILD_SA's direction, by the number it had, is no inheritance: forgotten, but
+ * in the kernel. 0: there is none, else its reqid. */
+uint32_t kernel_found_take(struct kernel_tunnel *t, const struct child_sa *sa, uint32_t number,
+			   bool outbound, struct state_key *key);
 void kernel_disinherit(struct kernel_tunnel *t);
 void kernel_inherited_gone(struct dataplane *d, struct kernel_state *s); /* the kernel ended it */
 void kernel_found_check(struct dataplane *d); /* those that the last look did not meet */
@@ -363,8 +387,13 @@ void kernel_claims_settled(struct dataplane *d);
 /* ---- kernel_probe.c ---- */
 
 bool kernel_probe(char *why, size_t size);
+/* Not OK: it can't be installed, and the words are set. */
+enum dataplane_error kernel_child_check(struct dataplane *d, const struct child_sa *c);
 bool kernel_supports(struct dataplane *d, uint16_t encr_id, uint16_t key_bits, uint16_t integ_id,
 		     bool esn);
 void kernel_abilities_free(struct dataplane *d);
+/* As dataplane.processors. */
+unsigned kernel_processors(struct netlink *xfrm);
+bool kernel_resources(struct dataplane *d);
 
 #endif

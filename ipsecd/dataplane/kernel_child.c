@@ -9,8 +9,7 @@
 #include <stdlib.h>
 #include <utlist.h>
 
-#define SPI_RESERVED_MAX 255 /* RFC 4303 2.1 */
-#define LIFE_MARGIN	 30  /* seconds; the engine acts before */
+#define LIFE_MARGIN 30 /* seconds; the engine acts before */
 
 /* ---- one direction ---- */
 
@@ -72,6 +71,7 @@ static struct xfrm_state state_of(const struct kernel_child *c, const struct dir
 		.dport = dst->port,
 		.sequence = sequence,
 		.inbound = inbound,
+		.cpu = inbound ? 0 : kernel_lead_cpu(c),
 		.flags = sa->flags,
 	};
 
@@ -196,7 +196,9 @@ static enum dataplane_error direction_remake(struct kernel_child *c, struct dire
 	uint64_t sequence;
 
 	direction_read(c, x, mono_now());
-	sequence = x == &c->in ? x->last.received : x->last.sequence + SEQUENCE_MARGIN;
+	sequence = x == &c->in ? x->last.received : x->last.sequence;
+	if (x == &c->out && c->reached)
+		sequence += SEQUENCE_MARGIN;
 	sequence = skip < UINT64_MAX - sequence ? sequence + skip : UINT64_MAX;
 	remaking(c, x, sequence);
 	direction_remove(c, x);
@@ -212,6 +214,17 @@ static enum dataplane_error direction_remake(struct kernel_child *c, struct dire
 	return add_again(c, x, sequence);
 }
 
+enum dataplane_error kernel_child_requid(struct kernel_child *c)
+{
+	enum dataplane_error e = DATAPLANE_OK;
+
+	if (c->out.state.tracked)
+		e = direction_remake(c, &c->out, 0);
+	if (e != DATAPLANE_OK)
+		kernel_child_note(c->tunnel->plane, c, DUE_HARD);
+	return e;
+}
+
 enum dataplane_error kernel_child_add_again(struct kernel_child *c, bool outbound)
 {
 	uint64_t sequence = outbound ? c->live->seq_out + SEQUENCE_MARGIN : c->live->replay.top;
@@ -219,7 +232,7 @@ enum dataplane_error kernel_child_add_again(struct kernel_child *c, bool outboun
 	return add_again(c, outbound ? &c->out : &c->in, sequence);
 }
 
-static enum dataplane_error remake(struct kernel_child *c)
+enum dataplane_error kernel_child_readdress(struct kernel_child *c)
 {
 	enum dataplane_error e = direction_remake(c, &c->in, 0);
 
@@ -231,39 +244,6 @@ static enum dataplane_error remake(struct kernel_child *c)
 }
 
 /* ---- what may be installed ---- */
-
-static bool keys_fit(const struct child_sa *c, const struct child_keys *k)
-{
-	const struct algorithm_encr *encr = algorithm_encr(c->encr_id, c->encr_key_bits);
-	const struct algorithm_integ *integ = algorithm_integ(c->integ_id);
-
-	if (k->encr_len != encr->key_len + encr->salt_len)
-		return false;
-	return encr->icv_len ? true : integ && k->integ_len == integ->key_len;
-}
-
-static enum dataplane_error check(struct dataplane *d, const struct child_sa *c)
-{
-	enum dataplane_error no = DATAPLANE_UNSUPPORTED;
-	char text[32];
-
-	if (c->spi_in <= SPI_RESERVED_MAX || c->spi_out <= SPI_RESERVED_MAX)
-		return kernel_fail(d, no, "SPI %u is reserved (RFC 4303 2.1)",
-				   c->spi_in <= SPI_RESERVED_MAX ? c->spi_in : c->spi_out);
-	if (!algorithm_encr(c->encr_id, c->encr_key_bits) || !xfrm_encr_name(c->encr_id))
-		return kernel_fail(
-			d, no, "no cipher %s here",
-			algorithm_format(TRANSFORM_ENCR, c->encr_id, c->encr_key_bits, text));
-	if (c->integ_id != INTEG_NONE &&
-	    (!algorithm_integ(c->integ_id) || !xfrm_integ_name(c->integ_id)))
-		return kernel_fail(d, no, "no integrity algorithm %s here",
-				   algorithm_format(TRANSFORM_INTEG, c->integ_id, 0, text));
-	if (c->local.addr.family != c->remote.addr.family || c->local.addr.family == 0)
-		return kernel_fail(d, no, "the outer addresses are not of one family");
-	if (!keys_fit(c, &c->in) || !keys_fit(c, &c->out))
-		return kernel_fail(d, no, "the keys do not fit the algorithms");
-	return DATAPLANE_OK;
-}
 
 struct kernel_child *kernel_child_find(const struct dataplane *d, uint64_t id)
 {
@@ -303,7 +283,7 @@ static enum dataplane_error check_free(struct dataplane *d, const struct child_s
 	if (kernel_child_by_spi(d, child->spi_in))
 		return kernel_fail(d, DATAPLANE_EXISTS, "inbound SPI 0x%08x is in use",
 				   child->spi_in);
-	return check(d, child);
+	return kernel_child_check(d, child);
 }
 
 /* ---- the verbs ---- */
@@ -381,6 +361,7 @@ struct kernel_child *kernel_child_new(struct dataplane *d, const struct child_sa
 	c->sa = *child;
 	c->tunnel = t;
 	c->claimed = !left;
+	c->reached = left != NULL; /* the former process's policies are there */
 	c->number = numbers ? numbers->reqid : next_number(d);
 	c->priority = numbers ? numbers->priority : --t->last_priority;
 	c->in.state.child = c->out.state.child = c;
@@ -398,8 +379,11 @@ struct kernel_child *kernel_child_new(struct dataplane *d, const struct child_sa
 static enum dataplane_error child_settle(struct kernel_child *c)
 {
 	struct kernel_tunnel *t = c->tunnel;
-	int e = kernel_policy_settle(t, &c->sa);
+	int e;
 
+	kernel_lead(t);
+	e = kernel_policy_settle(t, &c->sa);
+	kernel_led(t);
 	if (e)
 		return kernel_fail(t->plane, DATAPLANE_SYSTEM, "%s: policy: %s", t->config.name,
 				   netlink_strerror(t->plane->xfrm, e));
@@ -413,6 +397,7 @@ static enum dataplane_error child_setup(struct kernel_child *c)
 {
 	enum dataplane_error e = kernel_tunnel_follow(c->tunnel);
 
+	kernel_lead_first(c);
 	if (e == DATAPLANE_OK)
 		e = direction_add(c, &c->in, 0);
 	if (e == DATAPLANE_OK)
@@ -455,7 +440,9 @@ void kernel_child_free(struct dataplane *d, struct kernel_child *c)
 
 	DL_DELETE(t->newest, c);
 	kernel_child_unnote(d, c);
+	kernel_lead(t);
 	kernel_policy_settle(t, &c->sa);
+	kernel_led(t);
 	direction_remove(c, &c->out);
 	direction_remove(c, &c->in);
 	HASH_DELETE(by_id, d->children, c);
@@ -487,7 +474,7 @@ static enum dataplane_error move(struct kernel_child *c, const struct child_sa *
 		c->sa.local = old.local;
 		c->sa.remote = old.remote;
 	} else if (other) {
-		e = remake(c);
+		e = kernel_child_readdress(c);
 	} else if (ports) {
 		e = direction_update(c, &c->in);
 		if (e == DATAPLANE_OK)
@@ -549,14 +536,9 @@ enum dataplane_error kernel_child_remove(struct dataplane *d, uint64_t id)
 
 enum dataplane_error kernel_child_retag(struct kernel_child *c)
 {
-	enum dataplane_error e = remake(c);
+	enum dataplane_error e = kernel_child_readdress(c);
 
 	return e == DATAPLANE_OK ? child_settle(c) : e;
-}
-
-enum dataplane_error kernel_child_readdress(struct kernel_child *c)
-{
-	return remake(c);
 }
 
 bool kernel_child_read(struct kernel_child *c, mono_time now)

@@ -213,24 +213,38 @@ void kernel_inherit_claim(struct dataplane *d, struct kernel_tunnel *t)
 	t->inherited_in = claim(d, t, &t->in); /* NULL where it is the same tag */
 }
 
-static bool take_from(struct dataplane *d, struct found *f, uint32_t reqid, struct state_key *key)
+/* An outbound state for one processor may have another's reqid; then it is told by its SPI. */
+static bool is_of(const struct kernel_state *s, const struct child_sa *sa, uint32_t reqid,
+		  bool outbound)
 {
-	struct kernel_state *s;
-
-	for (s = f ? f->states : NULL; s; s = s->next) {
-		if (s->reqid != reqid)
-			continue;
-		memcpy(key, &s->key, sizeof(*key)); /* with its padding: it is hashed */
-		state_free(d, s);
-		return true;
-	}
-	return false;
+	return s->outbound == outbound && s->key.spi == (outbound ? sa->spi_out : sa->spi_in) &&
+	       (s->reqid == reqid || (outbound && sa->resource));
 }
 
-bool kernel_found_take(struct kernel_tunnel *t, uint32_t reqid, struct state_key *key)
+static uint32_t take_from(struct dataplane *d, struct found *f, const struct child_sa *sa,
+			  uint32_t reqid, bool outbound, struct state_key *key)
 {
-	return take_from(t->plane, t->inherited, reqid, key) ||
-	       take_from(t->plane, t->inherited_in, reqid, key);
+	struct kernel_state *s;
+	uint32_t found;
+
+	for (s = f ? f->states : NULL; s; s = s->next) {
+		if (!is_of(s, sa, reqid, outbound))
+			continue;
+		memcpy(key, &s->key, sizeof(*key)); /* with its padding: it is hashed */
+		found = s->reqid;
+		state_free(d, s);
+		return found;
+	}
+	return 0;
+}
+
+uint32_t kernel_found_take(struct kernel_tunnel *t, const struct child_sa *sa, uint32_t number,
+			   bool outbound, struct state_key *key)
+{
+	uint32_t reqid = REQID_BASE | number << 1 | outbound;
+	uint32_t found = take_from(t->plane, t->inherited, sa, reqid, outbound, key);
+
+	return found ? found : take_from(t->plane, t->inherited_in, sa, reqid, outbound, key);
 }
 
 /* Those that lead to CHILD_SAs that go on. */

@@ -187,7 +187,7 @@ static int settle_inbound(struct kernel_tunnel *t, struct kernel_policy *p,
 static int settle_pair(void *ctx, const struct xfrm_sel *sel)
 {
 	struct kernel_tunnel *t = ctx;
-	const struct kernel_child *c, *any = NULL, *sender = NULL;
+	struct kernel_child *c, *any = NULL, *sender = NULL;
 	struct xfrm_policy out = {0};
 	struct kernel_policy *p = obtain(t, sel);
 	int e;
@@ -199,15 +199,17 @@ static int settle_pair(void *ctx, const struct xfrm_sel *sel)
 			continue;
 		if (!any)
 			any = c;
-		if (c->sa.outbound && !sender)
+		if (c->sa.outbound && !c->leader && !sender)
 			sender = c;
 	}
-	if (sender)
+	if (sender) {
 		out = outbound(sender, sel);
-	else if (p->left.priority && t->info.inherited)
+		sender->reached = true;
+	} else if (p->left.priority && t->info.inherited) {
 		out = p->left;
-	else if (p->base)
+	} else if (p->base) {
 		out = base_policy(t, sel);
+	}
 	e = settle_inbound(t, p, any);
 	if (e == 0)
 		e = apply(t, &p->out, &out);

@@ -9,9 +9,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#define PROBE_SPI  0x4400ffffu
-#define PROBE_KEY  0x44fffffeu
-#define PROBE_NAME "ike-probe-"
+#define SPI_RESERVED_MAX 255 /* RFC 4303 2.1 */
+
+#define PROBE_SPI	 0x4400ffffu
+#define PROBE_KEY	 0x44fffffeu
+#define PROBE_NAME	 "ike-probe-"
 
 /* ---- devices ---- */
 
@@ -77,30 +79,37 @@ static bool devices_work(struct netlink *nl, char *why, size_t size)
 
 /* ---- algorithms ---- */
 
-static int try_state(struct netlink *nl, uint16_t encr_id, uint16_t key_bits, uint16_t integ_id,
-		     bool esn, uint8_t family)
+/* Its keys are zeroes. */
+static struct xfrm_state probe_state(uint16_t encr_id, uint16_t key_bits, uint16_t integ_id)
 {
 	static const uint8_t zero[CHILD_KEY_MAX];
 	const struct algorithm_encr *encr = algorithm_encr(encr_id, key_bits);
 	const struct algorithm_integ *integ = algorithm_integ(integ_id);
-	struct xfrm_state s = {
+
+	return (struct xfrm_state){
 		.spi = PROBE_SPI,
 		.reqid = REQID_BASE,
-		.src = {family, {240, 255, 255, 1}},
-		.dst = {family, {240, 255, 255, 2}},
+		.src = {AF_INET, {240, 255, 255, 1}},
+		.dst = {AF_INET, {240, 255, 255, 2}},
 		.tag.mark = {PROBE_KEY, UINT32_MAX},
 		.encr_id = encr_id,
 		.key_bits = key_bits,
 		.integ_id = integ_id,
-		.esn = esn,
+		.encr_key = span_of(zero, encr ? (size_t)encr->key_len + encr->salt_len : 0),
+		.integ_key = span_of(zero, integ ? integ->key_len : 0),
 		.replay_window = 64,
 	};
+}
+
+static int try_state(struct netlink *nl, uint16_t encr_id, uint16_t key_bits, uint16_t integ_id,
+		     bool esn)
+{
+	struct xfrm_state s = probe_state(encr_id, key_bits, integ_id);
 	int e;
 
-	if (!encr)
+	if (!algorithm_encr(encr_id, key_bits))
 		return -ENOSYS;
-	s.encr_key = span_of(zero, (size_t)encr->key_len + encr->salt_len);
-	s.integ_key = span_of(zero, integ ? integ->key_len : 0);
+	s.esn = esn;
 	e = xfrm_state_add(nl, &s);
 	if (e == 0 || e == -EEXIST)
 		xfrm_state_remove(nl, &s.dst, s.spi, &s.tag);
@@ -116,9 +125,9 @@ static bool esp_works(char *why, size_t size)
 		snprintf(why, size, "the kernel has no XFRM (xfrm_user): %s", strerror(errno));
 		return false;
 	}
-	e = try_state(nl, ENCR_AES_GCM_16, 128, 0, false, AF_INET);
+	e = try_state(nl, ENCR_AES_GCM_16, 128, 0, false);
 	if (e == -ENOSYS)
-		e = try_state(nl, ENCR_AES_CBC, 128, INTEG_HMAC_SHA2_256_128, false, AF_INET);
+		e = try_state(nl, ENCR_AES_CBC, 128, INTEG_HMAC_SHA2_256_128, false);
 	if (e)
 		snprintf(why, size, "the kernel has no ESP (esp4): %s", netlink_strerror(nl, e));
 	netlink_close(nl);
@@ -159,7 +168,7 @@ bool kernel_supports(struct dataplane *d, uint16_t encr_id, uint16_t key_bits, u
 	HASH_FIND(hh, d->abilities, &key, sizeof(key), a);
 	if (a)
 		return a->works;
-	e = try_state(d->xfrm, encr_id, key_bits, integ_id, esn, AF_INET);
+	e = try_state(d->xfrm, encr_id, key_bits, integ_id, esn);
 	a = calloc(1, sizeof(*a));
 	if (!a)
 		return e == 0;
@@ -169,6 +178,63 @@ bool kernel_supports(struct dataplane *d, uint16_t encr_id, uint16_t key_bits, u
 	if (!a->hh.tbl)
 		free(a);
 	return e == 0;
+}
+
+/* ---- what may be installed ---- */
+
+static bool keys_fit(const struct child_sa *c, const struct child_keys *k)
+{
+	const struct algorithm_encr *encr = algorithm_encr(c->encr_id, c->encr_key_bits);
+	const struct algorithm_integ *integ = algorithm_integ(c->integ_id);
+
+	if (k->encr_len != encr->key_len + encr->salt_len)
+		return false;
+	return encr->icv_len ? true : integ && k->integ_len == integ->key_len;
+}
+
+enum dataplane_error kernel_child_check(struct dataplane *d, const struct child_sa *c)
+{
+	enum dataplane_error no = DATAPLANE_UNSUPPORTED;
+	char text[32];
+
+	if (c->spi_in <= SPI_RESERVED_MAX || c->spi_out <= SPI_RESERVED_MAX)
+		return kernel_fail(d, no, "SPI %u is reserved (RFC 4303 2.1)",
+				   c->spi_in <= SPI_RESERVED_MAX ? c->spi_in : c->spi_out);
+	if (!algorithm_encr(c->encr_id, c->encr_key_bits) || !xfrm_encr_name(c->encr_id))
+		return kernel_fail(
+			d, no, "no cipher %s here",
+			algorithm_format(TRANSFORM_ENCR, c->encr_id, c->encr_key_bits, text));
+	if (c->integ_id != INTEG_NONE &&
+	    (!algorithm_integ(c->integ_id) || !xfrm_integ_name(c->integ_id)))
+		return kernel_fail(d, no, "no integrity algorithm %s here",
+				   algorithm_format(TRANSFORM_INTEG, c->integ_id, 0, text));
+	if (c->local.addr.family != c->remote.addr.family || c->local.addr.family == 0)
+		return kernel_fail(d, no, "the outer addresses are not of one family");
+	if (!keys_fit(c, &c->in) || !keys_fit(c, &c->out))
+		return kernel_fail(d, no, "the keys do not fit the algorithms");
+	return DATAPLANE_OK;
+}
+
+/* ---- processors ---- */
+
+/* An older kernel passes over the attribute, and has a state for all processors then. */
+unsigned kernel_processors(struct netlink *xfrm)
+{
+	struct xfrm_state s = probe_state(ENCR_AES_GCM_16, 128, 0);
+	struct xfrm_state_info is = {0};
+	long n = sysconf(_SC_NPROCESSORS_CONF);
+
+	s.cpu = 1;
+	if (xfrm_state_add(xfrm, &s) != 0)
+		return 0;
+	xfrm_state_read(xfrm, &s.dst, s.spi, &s.tag, &is);
+	xfrm_state_remove(xfrm, &s.dst, s.spi, &s.tag);
+	return is.cpu == s.cpu && n > 0 ? (unsigned)n : 0;
+}
+
+bool kernel_resources(struct dataplane *d)
+{
+	return d->processors > 0;
 }
 
 void kernel_abilities_free(struct dataplane *d)

@@ -119,12 +119,13 @@ static void restore_tunnel(void *ctx, struct area_slot *slot)
 }
 
 /* Killed before both states were there: nothing has been sent, and it will be asked for again. */
-static void forget_child(struct dataplane *d, struct kernel_tunnel *t, uint32_t number)
+static void forget_child(struct dataplane *d, struct kernel_tunnel *t, const struct child_sa *sa,
+			 uint32_t number)
 {
 	struct state_key key;
 
 	for (unsigned out = 0; out < 2; out++)
-		if (kernel_found_take(t, REQID_BASE | number << 1 | out, &key))
+		if (kernel_found_take(t, sa, number, out, &key))
 			xfrm_state_remove(d->xfrm, &key.dst, key.spi, &key.tag);
 }
 
@@ -134,8 +135,11 @@ static bool restore_state(struct kernel_child *c, struct direction *x)
 	struct dataplane *d = c->tunnel->plane;
 	bool outbound = x == &c->out;
 	struct state_key key;
+	uint32_t reqid = kernel_found_take(c->tunnel, &c->sa, c->number, outbound, &key);
 
-	if (kernel_found_take(c->tunnel, x->state.reqid, &key)) {
+	if (reqid) {
+		if (outbound)
+			kernel_lead_restored(c, reqid);
 		c->live->remaking &= outbound ? (uint8_t)~LIVE_OUT : (uint8_t)~LIVE_IN;
 		return kernel_state_track(d, &x->state, &key.dst, key.spi, &key.tag);
 	}
@@ -177,7 +181,7 @@ static void restore_child(void *ctx, struct area_slot *slot)
 	t = kernel_tunnel_find(d, sa.tunnel);
 	if (!t || !area_child_live(slot)->installed) {
 		if (t)
-			forget_child(d, t, numbers.reqid);
+			forget_child(d, t, &sa, numbers.reqid);
 		area_slot_free(slot);
 	} else {
 		c = kernel_child_new(d, &sa, &numbers, slot);
@@ -195,11 +199,14 @@ static void restore_child(void *ctx, struct area_slot *slot)
 static int restore_policies(struct kernel_tunnel *t)
 {
 	struct kernel_child *c;
-	int e = kernel_policy_base(t);
+	int e;
 
+	kernel_lead(t);
+	e = kernel_policy_base(t);
 	DL_FOREACH (t->newest, c)
 		if (e == 0)
 			e = kernel_policy_settle(t, &c->sa);
+	kernel_led(t);
 	return e;
 }
 

@@ -386,10 +386,16 @@ static const char *userspace_last_error(struct dataplane *d)
 	return d->forward.error;
 }
 
+static bool userspace_resources(struct dataplane *d)
+{
+	(void)d;
+	return true;
+}
+
 const struct dataplane_ops dataplane_userspace = {
 	.name = "userspace",
 	.encap_better = true,
-	.resources = true,
+	.resources = userspace_resources,
 	.plain = true,
 	.aggfrag = true,
 	.probe = tun_probe,

@@ -8,6 +8,11 @@
 #include <libmnl/libmnl.h>
 #include <linux/xfrm.h>
 
+/* What the headers of Linux 6.1 do not have yet; one byte (6.10), a processor's number (6.13). */
+#define XFRM_ATTR_SA_DIR  33
+#define XFRM_ATTR_SA_PCPU 35
+#define XFRM_ATTR_DIR_OUT 2
+
 /* Family 0 is zeroes. */
 void xfrm_put_addr(const struct addr *a, xfrm_address_t *out);
 /* The whole address; family 0 for zeroes where `any` says that they mean none. */

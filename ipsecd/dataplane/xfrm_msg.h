@@ -53,6 +53,9 @@ struct xfrm_state {
 	uint64_t sequence; /* outbound: the last number used so far; 0 for a new SA. Inbound: the
 			      highest received so far; it and all before count as received */
 	bool inbound;	   /* which of the flags are meant; not parsed */
+	uint32_t
+		cpu; /* outbound, RFC 9611: for packets that leave on this processor alone, from 1
+			(the kernel's 0) on; 0: on any. Since Linux 6.13, older ones pass it over */
 	struct child_flags flags;
 };
 
@@ -74,7 +77,8 @@ struct xfrm_state_info {
 	uint64_t sequence; /* outbound: last used */
 	uint64_t received; /* inbound: highest so far */
 	bool esn;
-	int offload; /* ifindex of the device that does its cryptography; 0: none */
+	int offload;  /* ifindex of the device that does its cryptography; 0: none */
+	uint32_t cpu; /* as in struct xfrm_state */
 };
 
 struct xfrm_policy {

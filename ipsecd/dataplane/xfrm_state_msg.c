@@ -135,6 +135,8 @@ static unsigned window_of(const struct xfrm_state *s)
 {
 	unsigned window = s->replay_window < XFRM_WINDOW_MAX ? s->replay_window : XFRM_WINDOW_MAX;
 
+	if (s->cpu) /* the kernel refuses one where it is told the direction */
+		return 0;
 	if (!s->inbound)
 		return s->esn ? WINDOW_OUT : 0;
 	/* What is behind the window is taken for the next 2^32: none at all can't be. */
@@ -229,6 +231,13 @@ static bool put_offload(struct nlmsghdr *h, size_t size, const struct xfrm_state
 	       mnl_attr_put_check(h, size, XFRMA_OFFLOAD_DEV, sizeof(o), &o);
 }
 
+/* The kernel takes a processor only together with the direction. */
+static bool put_cpu(struct nlmsghdr *h, size_t size, const struct xfrm_state *s)
+{
+	return !s->cpu || (mnl_attr_put_u8_check(h, size, XFRM_ATTR_SA_DIR, XFRM_ATTR_DIR_OUT) &&
+			   mnl_attr_put_u32_check(h, size, XFRM_ATTR_SA_PCPU, s->cpu - 1));
+}
+
 /* ---- building ---- */
 
 static uint64_t limit(uint64_t n)
@@ -276,7 +285,7 @@ struct nlmsghdr *xfrm_build_state_add(void *buf, size_t size, const struct xfrm_
 	put_state(s, mnl_nlmsg_get_payload(h));
 	return put_algorithms(h, size, s) && put_replay(h, size, s) && put_encap(h, size, s) &&
 			       xfrm_put_tag(h, size, &s->tag) && put_flags(h, size, s) &&
-			       (update || put_offload(h, size, s))
+			       put_cpu(h, size, s) && (update || put_offload(h, size, s))
 		       ? h
 		       : NULL;
 }

@@ -93,6 +93,10 @@ void xfrm_take_state_attr(const struct nlattr *attr, struct xfrm_state_info *out
 			memcpy(&offload, mnl_attr_get_payload(attr), sizeof(offload));
 		out->offload = offload.ifindex;
 		return;
+	case XFRM_ATTR_SA_PCPU:
+		if (mnl_attr_get_payload_len(attr) == sizeof(out->cpu))
+			out->cpu = mnl_attr_get_u32(attr) + 1;
+		return;
 	case XFRMA_LASTUSED:
 		if (mnl_attr_get_payload_len(attr) == sizeof(out->last_time))
 			out->last_time = mnl_attr_get_u64(attr);
@@ -199,6 +203,9 @@ static void take_flag_attr(const struct nlattr *attr, struct xfrm_state *out)
 		return;
 	case XFRMA_OFFLOAD_DEV:
 		out->flags.offload = CHILD_OFFLOAD_YES;
+		return;
+	case XFRM_ATTR_SA_PCPU:
+		out->cpu = n + 1;
 		return;
 	default:
 		xfrm_take_tag(attr, &out->tag);

@@ -14,7 +14,8 @@ static bool has_resources(struct ike_engine *e, const struct child_config *confi
 	if (!e->resources_told)
 		ike_log(e, NULL, LOG_LEVEL_WARN,
 			"per-resource-sas has no effect: this data plane can't give a CHILD_SA to "
-			"one resource; there is the general one alone");
+			"one resource (the kernel's can since Linux 6.13); there is the general "
+			"one alone");
 	e->resources_told = true;
 	return false;
 }

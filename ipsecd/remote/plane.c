@@ -429,6 +429,11 @@ static bool same_suite(const struct ipc_suite *a, const struct ipc_suite *b)
 	       a->integ_id == b->integ_id && a->esn == b->esn;
 }
 
+static bool far_resources(struct dataplane *d)
+{
+	return d->remote->hello.resources;
+}
+
 /* What a kernel can do does not change while we run. */
 static bool far_supports(struct dataplane *d, uint16_t encr_id, uint16_t key_bits,
 			 uint16_t integ_id, bool esn)
@@ -496,6 +501,7 @@ static void far_tick(struct dataplane *d, mono_time now)
 const struct dataplane_ops far_ops = {
 	.settled = far_settled,
 	.supports = far_supports,
+	.resources = far_resources,
 	.tunnel_prepare = far_tunnel_prepare,
 	.tunnel_create = far_tunnel_create,
 	.tunnel_update = far_tunnel_update,

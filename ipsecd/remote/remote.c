@@ -111,7 +111,6 @@ static bool greet(struct remote *r, bool *other, char *why, size_t size)
 	r->hello = p;
 	r->ops.name = r->hello.name;
 	r->ops.encap_better = p.encap_better;
-	r->ops.resources = p.resources;
 	r->ops.plain = p.plain;
 	r->ops.persistent = p.persistent;
 	r->ops.aggfrag = p.aggfrag;

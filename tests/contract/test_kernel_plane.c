@@ -13,7 +13,9 @@
 #include <linux/if.h>
 #include <linux/xfrm.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <stdio.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -1153,6 +1155,136 @@ static void first_packets_are_no_limit(void **state)
 	wait_for(f, DATAPLANE_CHILD_SOFT_EXPIRE, 1);
 }
 
+/* ---- CHILD_SAs for single processors (RFC 9611) ---- */
+
+static void update(struct fixture *f, struct child_sa *c, bool outbound)
+{
+	c->outbound = outbound;
+	if (ops->child_update(f->d, c) != DATAPLANE_OK)
+		fail_msg("child_update: %s", ops->last_error(f->d));
+}
+
+/* The SPI that the next packet leaves by, from this processor; its number. */
+static uint32_t leaves_by(struct fixture *f, uint32_t *number)
+{
+	static unsigned n;
+	const struct packet *p = &f->side.sent[f->side.n_sent];
+	unsigned before = f->side.n_sent;
+	uint8_t memory[PACKET_MAX];
+	int tap = kernel_tap("dp-a");
+
+	kernel_inject(tap, "dp-a", udp_packet(memory, AF_INET, ++n, 100, false));
+	site_pump(&f->site);
+	close(tap);
+	assert_int_equal(f->side.n_sent, before + 1);
+	*number = be32_get(p->data + 4);
+	return be32_get(p->data);
+}
+
+static void must_leave_by(struct fixture *f, const struct child_sa *c)
+{
+	uint32_t number;
+
+	assert_int_equal(leaves_by(f, &number), c->spi_out);
+}
+
+static struct child_sa child_for(unsigned n, uint32_t processor)
+{
+	struct child_sa c = child_of(n, 1);
+
+	c.resource = processor;
+	return c;
+}
+
+/* 6.13 and later */
+static bool kernel_knows_processors(void)
+{
+	struct utsname u;
+	unsigned major, minor;
+
+	assert_int_equal(uname(&u), 0);
+	assert_int_equal(sscanf(u.release, "%u.%u", &major, &minor), 2);
+	return major > 6 || (major == 6 && minor >= 13);
+}
+
+static void begin_processors(struct fixture *f, struct child_sa *general)
+{
+	struct tunnel_config c = config_of("dp-a");
+	cpu_set_t first;
+
+	CPU_ZERO(&first);
+	CPU_SET(0, &first);
+	assert_int_equal(sched_setaffinity(0, sizeof(first), &first), 0);
+	create(f, 1, &c);
+	*general = child_of(1, 1);
+	must_install(f, general);
+	site_route(&f->site, "10.2.0.0/16", info_of(f, 1).ifindex);
+}
+
+/* A kernel that knows nothing of processors says so, and never sends by what is for one. */
+static void by_the_state_of_the_processor(void **state)
+{
+	struct fixture *f = *state;
+	struct child_sa general, mine = child_for(2, 1), nobodys = child_for(3, 5000);
+	uint32_t number;
+
+	begin_processors(f, &general);
+	assert_int_equal(ops->resources(f->d), kernel_knows_processors());
+	must_install(f, &nobodys);
+	must_leave_by(f, &general);
+	mine.outbound = false; /* the peer may not have it yet */
+	must_install(f, &mine);
+	must_leave_by(f, &general);
+	update(f, &mine, true);
+	if (!kernel_knows_processors()) {
+		must_leave_by(f, &general);
+		assert_int_equal(states(f).ours, 6);
+		return;
+	}
+	assert_int_equal(leaves_by(f, &number), mine.spi_out);
+	assert_int_equal(number, 1);
+	assert_int_equal(ops->child_remove(f->d, mine.id), DATAPLANE_OK);
+	must_leave_by(f, &general);
+	assert_int_equal(states(f).ours, 4);
+}
+
+/* At no time is there nothing to send by, and no number is used twice. */
+static void the_general_one_goes_and_comes(void **state)
+{
+	struct fixture *f = *state;
+	struct child_sa general, mine = child_for(2, 1), next = child_of(3, 1),
+				 last = child_of(4, 1);
+	uint32_t first, number;
+
+	begin_processors(f, &general);
+	if (!ops->resources(f->d)) {
+		assert_false(kernel_knows_processors());
+		return;
+	}
+	must_install(f, &mine);
+	assert_int_equal(leaves_by(f, &first), mine.spi_out);
+	next.outbound = false; /* rekeyed */
+	must_install(f, &next);
+	must_leave_by(f, &mine);
+	update(f, &next, true);
+	assert_int_equal(leaves_by(f, &number), mine.spi_out);
+	assert_true(number > first + 1);
+	update(f, &general, false);
+	assert_int_equal(ops->child_remove(f->d, general.id), DATAPLANE_OK);
+	first = number;
+	assert_int_equal(leaves_by(f, &number), mine.spi_out);
+	assert_int_equal(number, first + 1);
+	/* Alone it is for every processor's packets. */
+	assert_int_equal(ops->child_remove(f->d, next.id), DATAPLANE_OK);
+	assert_int_equal(states(f).last_out.cpu, 0);
+	must_leave_by(f, &mine);
+	must_install(f, &last);
+	must_leave_by(f, &mine);
+	assert_int_equal(ops->child_remove(f->d, mine.id), DATAPLANE_OK);
+	must_leave_by(f, &last);
+	assert_int_equal(f->side.n_events, 0);
+}
+
 static void acquires_come_again(void **state)
 {
 	struct fixture *f = *state;
@@ -1256,6 +1388,8 @@ int main(void)
 		CASE(sequence_numbers_go_on),
 		CASE(replays_are_known_after_a_move),
 		CASE(first_packets_are_no_limit),
+		CASE(by_the_state_of_the_processor),
+		CASE(the_general_one_goes_and_comes),
 		CASE(acquires_come_again),
 		CASE(selectors_hold_behind_the_device),
 	};

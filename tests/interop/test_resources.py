@@ -9,24 +9,12 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
 from tests.support import netns  # noqa: E402
 from tests.support.ipsecd import BINARY, OPTIONS  # noqa: E402
-from tests.support.killing import reconnect  # noqa: E402
 from tests.support.pair import OursWithOurs, Pair  # noqa: E402
-from tests.support.poll import until  # noqa: E402
-from tests.support.rekeying import ike_spis  # noqa: E402
-from tests.support.replacing import LOST_WITH_PLANE, kill_role  # noqa: E402
+from tests.support.per_resource import killed, rekeyed, resources, wait  # noqa: E402
 from tests.support.suite import Suite, check, check_equal  # noqa: E402
 from tests.support.tunnel import change, tunnel  # noqa: E402
 
 IPSECCTL = os.path.join(os.path.dirname(BINARY), "ipsecctl")
-
-
-def resources(peer, name):
-    return sorted(int(child.get("resource", 0)) for child in peer.children(name))
-
-
-def wait(pair, name, wanted):
-    for peer in (pair.ours, pair.theirs):
-        until(f"{peer.kind}: CHILD_SAs of '{name}' for {wanted}", lambda p=peer: resources(p, name) == wanted)
 
 
 def as_many(pair, name, wanted):
@@ -40,36 +28,6 @@ def as_many(pair, name, wanted):
     for peer in (pair.ours, pair.theirs) if len(wanted) > 1 else ():
         first = next(c for c in peer.children(name) if c.get("resource") == "1")
         check(int(first["bytes-out"]) > 1 << 18, f"{peer.kind}: {first}")
-
-
-def rekeyed(pair, name):
-    wanted = resources(pair.ours, name)
-    before = {c["spi-in"] for c in pair.ours.children(name)}
-    with pair.pinging(name) as pinging:
-        for peer in (pair.ours, pair.theirs):
-            peer.rekey_child(name)
-            until("all are rekeyed", lambda: not before & {c["spi-in"] for c in pair.ours.children(name)})
-            wait(pair, name, wanted)
-            before, ikes = {c["spi-in"] for c in pair.ours.children(name)}, ike_spis(peer, name)
-            peer.rekey_ike(name)
-            until("a new IKE_SA alone, at both ends", lambda p=peer, i=ikes: not i & ike_spis(p, name) and
-                  len(ike_spis(p, name)) == 1 and ike_spis(pair.ours, name) == ike_spis(pair.theirs, name))
-            wait(pair, name, wanted)
-    pinging.check_no_loss()
-
-
-def killed(pair, name, role):
-    """At both ends. What a plane had in hand is gone."""
-    wanted = resources(pair.ours, name)
-    spis = {c["spi-in"] for c in pair.ours.children(name)}
-    with pair.pinging(name) as pinging:
-        for peer in (pair.ours, pair.theirs):
-            kill_role(peer, role)
-            reconnect(peer)
-            pinging.go_on(20)
-    pinging.check_no_loss(2 * LOST_WITH_PLANE if role == "plane" else 0)
-    wait(pair, name, wanted)
-    check_equal({c["spi-in"] for c in pair.ours.children(name)}, spis, "the same ones")
 
 
 def general_alone(pair, name, initiator):

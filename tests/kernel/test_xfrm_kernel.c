@@ -107,6 +107,43 @@ static void states_are_as_asked(void **state)
 	}
 }
 
+/* Of an outbound state for the first processor: what the kernel says. */
+static uint32_t processor_of(const struct xfrm_state *s)
+{
+	struct xfrm_state_info info;
+	struct one_state one;
+
+	assert_int_equal(state_get(s, &one), 0);
+	assert_true(xfrm_parse_state((const struct nlmsghdr *)one.message, &info));
+	return info.cpu;
+}
+
+/* Whatever else it has. Before Linux 6.13 it is for any, and needs a window with ESN. */
+static void states_are_for_a_processor(void **state)
+{
+	unsigned n = 0;
+	int knows = -1;
+
+	(void)state;
+	for (unsigned i = 0; i < STATES; i++) {
+		struct xfrm_state s = sample_state(i * (SAMPLE_STATES / STATES + 1));
+
+		if (s.inbound || (knows != 1 && s.esn))
+			continue;
+		s.cpu = 1;
+		if (request(xfrm_build_state_add(buf, sizeof(buf), &s, false)) != 0)
+			fail_msg("sample %u", s.spi & 0xffff);
+		knows = knows < 0 ? processor_of(&s) != 0 : knows;
+		assert_int_equal(processor_of(&s), knows);
+		assert_int_equal(request(xfrm_build_state_add(buf, sizeof(buf), &s, true)), 0);
+		assert_int_equal(processor_of(&s), knows);
+		assert_int_equal(state_del(&s), 0);
+		n++;
+	}
+	assert_true(n > 0);
+	print_message("%u states, for %s\n", n, knows ? "one processor" : "any processor");
+}
+
 /* Without its mark a state is not found: another's of the same SPI is not ours. */
 static void states_are_told_apart_by_mark(void **state)
 {
@@ -569,6 +606,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(states_are_as_asked),
+		cmocka_unit_test(states_are_for_a_processor),
 		cmocka_unit_test(states_are_told_apart_by_mark),
 		cmocka_unit_test(a_state_moves),
 		cmocka_unit_test(a_dump_of_many_states),

@@ -62,6 +62,52 @@ static void offloaded_states(void **state)
 	}
 }
 
+static struct nlattr *attr_of(const struct nlmsghdr *h, uint16_t type)
+{
+	struct nlattr *attr;
+
+	mnl_attr_for_each(attr, h, sizeof(struct xfrm_usersa_info))
+	{
+		if (mnl_attr_get_type(attr) == type)
+			return attr;
+	}
+	return NULL;
+}
+
+/* For one processor: the kernel wants the direction then, and no window. */
+static void states_for_a_processor(void **state)
+{
+	enum { DIR = 33, PCPU = 35 };
+	struct xfrm_replay_state_esn esn;
+	struct xfrm_state_info info;
+	struct nlmsghdr *h;
+
+	(void)state;
+	for (unsigned n = 0; n < SAMPLE_STATES; n++) {
+		struct xfrm_state s = sample_state(n), back;
+
+		h = xfrm_build_state_add(buf, sizeof(buf), &s, false);
+		assert_null(attr_of(h, DIR));
+		assert_null(attr_of(h, PCPU));
+		if (s.inbound)
+			continue;
+		s.cpu = 4;
+		h = xfrm_build_state_add(buf, sizeof(buf), &s, n % 2);
+		assert_non_null(h);
+		assert_int_equal(mnl_attr_get_u8(attr_of(h, DIR)), 2);
+		assert_int_equal(mnl_attr_get_u32(attr_of(h, PCPU)), 3);
+		if (attr_of(h, XFRMA_REPLAY_ESN_VAL)) {
+			memcpy(&esn, mnl_attr_get_payload(attr_of(h, XFRMA_REPLAY_ESN_VAL)),
+			       sizeof(esn));
+			assert_int_equal(esn.replay_window, 0);
+		}
+		assert_true(xfrm_parse_state(h, &info));
+		assert_int_equal(info.cpu, 4);
+		assert_true(xfrm_parse_state_keys(h, &back));
+		assert_int_equal(back.cpu, 4);
+	}
+}
+
 /* What the kernel says of it: the device. */
 static void offload_device(void **state)
 {
@@ -327,6 +373,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(states),
 		cmocka_unit_test(offloaded_states),
+		cmocka_unit_test(states_for_a_processor),
 		cmocka_unit_test(offload_device),
 		cmocka_unit_test(a_state_fits_exactly),
 		cmocka_unit_test(a_state_in_bytes),
