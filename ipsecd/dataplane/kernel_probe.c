@@ -79,37 +79,30 @@ static bool devices_work(struct netlink *nl, char *why, size_t size)
 
 /* ---- algorithms ---- */
 
-/* Its keys are zeroes. */
-static struct xfrm_state probe_state(uint16_t encr_id, uint16_t key_bits, uint16_t integ_id)
+static int try_state(struct netlink *nl, uint16_t encr_id, uint16_t key_bits, uint16_t integ_id,
+		     bool esn, uint8_t family)
 {
 	static const uint8_t zero[CHILD_KEY_MAX];
 	const struct algorithm_encr *encr = algorithm_encr(encr_id, key_bits);
 	const struct algorithm_integ *integ = algorithm_integ(integ_id);
-
-	return (struct xfrm_state){
+	struct xfrm_state s = {
 		.spi = PROBE_SPI,
 		.reqid = REQID_BASE,
-		.src = {AF_INET, {240, 255, 255, 1}},
-		.dst = {AF_INET, {240, 255, 255, 2}},
+		.src = {family, {240, 255, 255, 1}},
+		.dst = {family, {240, 255, 255, 2}},
 		.tag.mark = {PROBE_KEY, UINT32_MAX},
 		.encr_id = encr_id,
 		.key_bits = key_bits,
 		.integ_id = integ_id,
-		.encr_key = span_of(zero, encr ? (size_t)encr->key_len + encr->salt_len : 0),
-		.integ_key = span_of(zero, integ ? integ->key_len : 0),
+		.esn = esn,
 		.replay_window = 64,
 	};
-}
-
-static int try_state(struct netlink *nl, uint16_t encr_id, uint16_t key_bits, uint16_t integ_id,
-		     bool esn)
-{
-	struct xfrm_state s = probe_state(encr_id, key_bits, integ_id);
 	int e;
 
-	if (!algorithm_encr(encr_id, key_bits))
+	if (!encr)
 		return -ENOSYS;
-	s.esn = esn;
+	s.encr_key = span_of(zero, (size_t)encr->key_len + encr->salt_len);
+	s.integ_key = span_of(zero, integ ? integ->key_len : 0);
 	e = xfrm_state_add(nl, &s);
 	if (e == 0 || e == -EEXIST)
 		xfrm_state_remove(nl, &s.dst, s.spi, &s.tag);
@@ -125,9 +118,9 @@ static bool esp_works(char *why, size_t size)
 		snprintf(why, size, "the kernel has no XFRM (xfrm_user): %s", strerror(errno));
 		return false;
 	}
-	e = try_state(nl, ENCR_AES_GCM_16, 128, 0, false);
+	e = try_state(nl, ENCR_AES_GCM_16, 128, 0, false, AF_INET);
 	if (e == -ENOSYS)
-		e = try_state(nl, ENCR_AES_CBC, 128, INTEG_HMAC_SHA2_256_128, false);
+		e = try_state(nl, ENCR_AES_CBC, 128, INTEG_HMAC_SHA2_256_128, false, AF_INET);
 	if (e)
 		snprintf(why, size, "the kernel has no ESP (esp4): %s", netlink_strerror(nl, e));
 	netlink_close(nl);
@@ -168,7 +161,7 @@ bool kernel_supports(struct dataplane *d, uint16_t encr_id, uint16_t key_bits, u
 	HASH_FIND(hh, d->abilities, &key, sizeof(key), a);
 	if (a)
 		return a->works;
-	e = try_state(d->xfrm, encr_id, key_bits, integ_id, esn);
+	e = try_state(d->xfrm, encr_id, key_bits, integ_id, esn, AF_INET);
 	a = calloc(1, sizeof(*a));
 	if (!a)
 		return e == 0;
@@ -217,19 +210,11 @@ enum dataplane_error kernel_child_check(struct dataplane *d, const struct child_
 
 /* ---- processors ---- */
 
-/* An older kernel passes over the attribute, and has a state for all processors then. */
 unsigned kernel_processors(struct netlink *xfrm)
 {
-	struct xfrm_state s = probe_state(ENCR_AES_GCM_16, 128, 0);
-	struct xfrm_state_info is = {0};
-	long n = sysconf(_SC_NPROCESSORS_CONF);
+	long n = xfrm_has_cpus(xfrm) ? sysconf(_SC_NPROCESSORS_CONF) : 0;
 
-	s.cpu = 1;
-	if (xfrm_state_add(xfrm, &s) != 0)
-		return 0;
-	xfrm_state_read(xfrm, &s.dst, s.spi, &s.tag, &is);
-	xfrm_state_remove(xfrm, &s.dst, s.spi, &s.tag);
-	return is.cpu == s.cpu && n > 0 ? (unsigned)n : 0;
+	return n > 0 ? (unsigned)n : 0;
 }
 
 bool kernel_resources(struct dataplane *d)

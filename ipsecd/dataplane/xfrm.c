@@ -53,6 +53,13 @@ int xfrm_state_remove(struct netlink *nl, const struct addr *dst, uint32_t spi,
 	return netlink_request(nl, xfrm_build_state_del(buf, sizeof(buf), &s));
 }
 
+bool xfrm_has_cpus(struct netlink *nl)
+{
+	MESSAGE(buf);
+
+	return netlink_request(nl, xfrm_build_cpu_trial(buf, sizeof(buf))) == -EINVAL;
+}
+
 struct state_list {
 	void (*cb)(void *ctx, const struct xfrm_state_info *s);
 	void *ctx;

@@ -20,6 +20,8 @@ int xfrm_state_read(struct netlink *nl, const struct addr *dst, uint32_t spi,
 		    const struct xfrm_tag *tag, struct xfrm_state_info *out);
 int xfrm_state_list(struct netlink *nl, void (*cb)(void *ctx, const struct xfrm_state_info *s),
 		    void *ctx);
+/* May outbound states be for one processor? Tried with nothing made. */
+bool xfrm_has_cpus(struct netlink *nl);
 /* Ends the state that an acquire left, so that the next packet makes an acquire again. */
 int xfrm_larval_remove(struct netlink *nl, const struct xfrm_policy *acquired, uint32_t spi);
 

@@ -118,6 +118,9 @@ struct xfrm_event {
  * to a kernel: an algorithm it has no name for, a key of a wrong size, mixed families. */
 struct nlmsghdr *xfrm_build_state_add(void *buf, size_t size, const struct xfrm_state *s,
 				      bool update);
+/* A state that no kernel takes: one that knows processors refuses it with EINVAL, as its direction
+ * is missing, an older one has no algorithm of its name (ENOSYS). */
+struct nlmsghdr *xfrm_build_cpu_trial(void *buf, size_t size);
 struct nlmsghdr *xfrm_build_state_del(void *buf, size_t size, const struct xfrm_state_info *s);
 struct nlmsghdr *xfrm_build_state_get(void *buf, size_t size, const struct addr *dst, uint32_t spi,
 				      const struct xfrm_tag *tag);

@@ -290,6 +290,23 @@ struct nlmsghdr *xfrm_build_state_add(void *buf, size_t size, const struct xfrm_
 		       : NULL;
 }
 
+struct nlmsghdr *xfrm_build_cpu_trial(void *buf, size_t size)
+{
+	const struct xfrm_state s = {.spi = UINT32_MAX,
+				     .src = {AF_INET, {240, 255, 255, 1}},
+				     .dst = {AF_INET, {240, 255, 255, 2}}};
+	struct nlmsghdr *h = netlink_build_start(buf, size, sizeof(struct xfrm_usersa_info),
+						 XFRM_MSG_NEWSA, NLM_F_ACK);
+
+	if (!h)
+		return NULL;
+	put_state(&s, mnl_nlmsg_get_payload(h));
+	return put_aead(h, size, "none", span_of(NULL, 0), 16) &&
+			       mnl_attr_put_u32_check(h, size, XFRM_ATTR_SA_PCPU, 0)
+		       ? h
+		       : NULL;
+}
+
 static struct nlmsghdr *build_id(void *buf, size_t size, uint16_t type, const struct addr *dst,
 				 uint32_t spi, uint8_t protocol, const struct xfrm_tag *tag)
 {

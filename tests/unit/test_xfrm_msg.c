@@ -108,6 +108,25 @@ static void states_for_a_processor(void **state)
 	}
 }
 
+/* Complete but for the direction and an algorithm that there is. */
+static void the_trial_of_a_processor(void **state)
+{
+	struct xfrm_state_info info;
+	struct xfrm_algo_aead a;
+	struct nlmsghdr *h = xfrm_build_cpu_trial(buf, sizeof(buf));
+
+	(void)state;
+	assert_int_equal(h->nlmsg_type, XFRM_MSG_NEWSA);
+	assert_true(xfrm_parse_state(h, &info));
+	assert_int_equal(info.cpu, 1);
+	assert_null(attr_of(h, 33));
+	memcpy(&a, mnl_attr_get_payload(attr_of(h, XFRMA_ALG_AEAD)), sizeof(a));
+	assert_string_equal(a.alg_name, "none");
+	assert_int_equal(a.alg_key_len, 0);
+	for (uint32_t len = 0; len < h->nlmsg_len; len++)
+		assert_null(xfrm_build_cpu_trial(buf, len));
+}
+
 /* What the kernel says of it: the device. */
 static void offload_device(void **state)
 {
@@ -374,6 +393,7 @@ int main(void)
 		cmocka_unit_test(states),
 		cmocka_unit_test(offloaded_states),
 		cmocka_unit_test(states_for_a_processor),
+		cmocka_unit_test(the_trial_of_a_processor),
 		cmocka_unit_test(offload_device),
 		cmocka_unit_test(a_state_fits_exactly),
 		cmocka_unit_test(a_state_in_bytes),
