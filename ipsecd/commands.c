@@ -131,6 +131,20 @@ static bool mend_conn(void *ctx, const struct conn *conn, char *why, size_t size
 	return ok;
 }
 
+static bool mend_begin(void *ctx)
+{
+	const struct daemon *d = ctx;
+
+	return tunnels_mend_begin(d->tunnels);
+}
+
+static void mend_end(void *ctx, bool all)
+{
+	const struct daemon *d = ctx;
+
+	tunnels_mend_end(d->tunnels, all);
+}
+
 static bool unload_conn(void *ctx, const char *name, const char **error)
 {
 	struct ike_command c = {.kind = IKE_COMMAND_UNLOAD_CONN, .name = name};
@@ -147,88 +161,6 @@ static bool unload_conn(void *ctx, const char *name, const char **error)
 		return false;
 	meters_conn_gone(d->meters, name);
 	pools_review(d->pools);
-	return true;
-}
-
-/* ---- secrets ---- */
-
-static const struct secret *find_secret(const struct daemon *d, const char *unique)
-{
-	const struct secret *s;
-
-	for (unsigned i = 0; (s = ike_engine_secret(d->engine, i)); i++) {
-		if (strcmp(s->unique, unique) == 0)
-			return s;
-	}
-	return NULL;
-}
-
-/* The helper's number of a loaded secret, 0: there is none. */
-static uint64_t held_under(const struct daemon *d, const char *unique)
-{
-	const struct secret *s = d->helper ? find_secret(d, unique) : NULL;
-
-	return s ? s->held : 0;
-}
-
-/* Known to the next process before anything comes of it; one that the engine refuses is none. */
-static bool load_secret(void *ctx, struct secret *secret, const char **error)
-{
-	struct ike_command c = {.kind = IKE_COMMAND_LOAD_SECRET, .secret = secret};
-	char *unique = strdup(secret->unique);
-	const struct secret *before;
-	struct daemon *d = ctx;
-	bool ok;
-
-	publish_secret(d->publish, secret);
-	ok = shell_command(d, &c, error);
-	before = ok || !unique ? NULL : find_secret(d, unique);
-	if (before)
-		publish_secret(d->publish, before);
-	else if (!ok && unique)
-		publish_secret_gone(d->publish, unique);
-	free(unique);
-	if (!ok)
-		shell_publish(d);
-	return ok;
-}
-
-/* A client's secret is here for as long as it takes to give it away. */
-static bool load_client_secret(void *ctx, struct secret *secret, const char **error)
-{
-	struct daemon *d = ctx;
-	uint64_t before = held_under(d, secret->unique), held;
-
-	if (d->helper && !helper_client_hold(d->helper, secret, error)) {
-		secret_free(secret);
-		return false;
-	}
-	held = secret->held;
-	if (!load_secret(d, secret, error))
-		return false;
-	if (before && before != held)
-		helper_client_forget(d->helper, before);
-	return true;
-}
-
-static bool unload_secret(void *ctx, const char *unique, const char **error)
-{
-	struct ike_command c = {.kind = IKE_COMMAND_UNLOAD_SECRET, .name = unique};
-	struct daemon *d = ctx;
-
-	publish_secret_gone(d->publish, unique);
-	return shell_command(d, &c, error);
-}
-
-static bool unload_client_secret(void *ctx, const char *unique, const char **error)
-{
-	struct daemon *d = ctx;
-	uint64_t held = held_under(d, unique);
-
-	if (!unload_secret(d, unique, error))
-		return false;
-	if (held)
-		helper_client_forget(d->helper, held);
 	return true;
 }
 
@@ -359,17 +291,6 @@ static void files_unread(void *ctx, const char *why)
 	reload_unread(d->reload, why);
 }
 
-static bool any_held(const struct daemon *d)
-{
-	const struct secret *s;
-
-	for (unsigned i = 0; (s = ike_engine_secret(d->engine, i)); i++) {
-		if (s->held)
-			return true;
-	}
-	return false;
-}
-
 static void read_again(struct daemon *d, enum log_level level, const char *why)
 {
 	mono_time at = mono_now();
@@ -398,7 +319,7 @@ static void secret_forgotten(void *ctx)
 {
 	struct daemon *d = ctx;
 
-	if (any_held(d))
+	if (commands_holds_secrets(d))
 		read_again(d, LOG_LEVEL_WARN, "the helper lost secrets");
 }
 
@@ -547,8 +468,8 @@ struct control_host commands_control_host(struct daemon *d)
 		.terminate = terminate,
 		.load_conn = load_conn,
 		.unload_conn = unload_conn,
-		.load_secret = load_client_secret,
-		.unload_secret = unload_client_secret,
+		.load_secret = commands_load_client_secret,
+		.unload_secret = commands_unload_client_secret,
 		.reload = reload,
 		.pool = commands_pool,
 		.leases = commands_leases,
@@ -567,8 +488,10 @@ struct reload_host commands_reload_host(struct daemon *d)
 		.load_conn = load_conn,
 		.unload_conn = unload_conn,
 		.mend_conn = mend_conn,
-		.load_secret = load_secret,
-		.unload_secret = unload_secret,
+		.mend_begin = mend_begin,
+		.mend_end = mend_end,
+		.load_secret = commands_load_secret,
+		.unload_secret = commands_unload_secret,
 		.read = d->helper ? read_files : NULL,
 		.done = reloaded,
 		.ctx = d,

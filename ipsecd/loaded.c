@@ -1,5 +1,6 @@
 /* Head, messages, settings, connections (with the sum of their text), those that are as they were
- * (by name and sum), secrets; each encoded thing behind its length. */
+ * (their number and sum), names of those that are gone, secrets; each encoded thing behind its
+ * length. */
 #include "ipsecd/loaded.h"
 #include "ipsecd/model/conn_codec.h"
 #include "lib/text.h"
@@ -12,12 +13,12 @@
 #include <unistd.h>
 
 #define MAGIC	   0x64746366u /* "dtcf" */
-#define VERSION	   2
+#define VERSION	   3
 #define FIRST_SIZE ((size_t)1 << 20)
 #define CONN_GUESS                                                                    \
 	((size_t)1 << 10) /* more than most take; what is not written takes no memory \
 			   */
-#define ITEM_MIN     4	  /* bytes that each thing takes at least */
+#define ITEM_MIN     2	  /* bytes that each thing takes at least */
 #define MESSAGE_TEXT 4096
 #define CONNS_MAX    1000000u
 #define SEALS	     (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
@@ -78,10 +79,10 @@ static void put_config(struct buf *b, const struct config *c)
 		end_item(b, at, conn_encode(c->conns[i].conn, b));
 	}
 	buf_put_u32(b, c->n_unchanged);
-	for (unsigned i = 0; i < c->n_unchanged; i++) {
-		put_string(b, c->unchanged[i].name);
-		buf_put_u64(b, c->unchanged[i].digest);
-	}
+	buf_put_u64(b, c->unchanged_sum);
+	buf_put_u32(b, c->n_gone);
+	for (unsigned i = 0; i < c->n_gone; i++)
+		put_string(b, c->gone[i]);
 	buf_put_u8(b, c->secrets_unchanged);
 	buf_put_u32(b, c->n_secrets);
 	for (unsigned i = 0; i < c->n_secrets && !b->overflow; i++) {
@@ -175,24 +176,34 @@ static const char *get_conns(struct reader *r, struct config *c)
 	return NULL;
 }
 
-static const char *get_unchanged(struct reader *r, struct config *c)
+static const char *get_gone(struct reader *r, struct config *c)
 {
 	uint32_t n = reader_u32(r);
 
 	if (!count_fits(r, n))
-		return "the number of unchanged connections";
-	c->unchanged = calloc(n + 1u, sizeof(*c->unchanged));
-	if (!c->unchanged)
+		return "the number of connections that are gone";
+	c->gone = calloc(n + 1u, sizeof(*c->gone));
+	if (!c->gone)
 		return "out of memory";
-	for (; c->n_unchanged < n; c->n_unchanged++) {
-		char *name = get_string(r);
-
-		if (!name)
-			return "the name of an unchanged connection";
-		c->unchanged[c->n_unchanged] = (struct config_unchanged){name, reader_u64(r)};
+	for (; c->n_gone < n; c->n_gone++) {
+		c->gone[c->n_gone] = get_string(r);
+		if (!c->gone[c->n_gone])
+			return "the name of a connection that is gone";
 	}
-	c->secrets_unchanged = reader_u8(r);
 	return NULL;
+}
+
+static const char *get_unchanged(struct reader *r, struct config *c)
+{
+	const char *wrong;
+
+	c->n_unchanged = reader_u32(r);
+	c->unchanged_sum = reader_u64(r);
+	wrong = get_gone(r, c);
+	c->secrets_unchanged = reader_u8(r);
+	if (c->n_unchanged > CONNS_MAX)
+		wrong = "the number of unchanged connections";
+	return wrong;
 }
 
 /* Those of the files alone: a number of the helper's, and a name that no vici client can use. */

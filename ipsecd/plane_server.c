@@ -177,14 +177,7 @@ static void on_tunnel_disinherit(struct plane_server *s, const struct ipc_messag
 	served_disinherit(&s->served, tunnel);
 }
 
-/* What is told again as long as it is so: an ike that is busy has no need of all of them, and would
- * lose its link by them. */
-static bool comes_again(enum dataplane_event_kind kind)
-{
-	return kind == DATAPLANE_CHILD_ALIVE || kind == DATAPLANE_CHILD_PEER_MOVED ||
-	       kind == DATAPLANE_ACQUIRE || kind == DATAPLANE_ESP_UNKNOWN;
-}
-
+/* An ike that is busy has no need of all that come again, and would lose its link by them. */
 static void send_event(struct plane_server *s, const struct dataplane_event *e)
 {
 	struct dataplane_event copy;
@@ -199,7 +192,7 @@ static void send_event(struct plane_server *s, const struct dataplane_event *e)
 	copy.spi = e->spi;
 	copy.admin_up = e->admin_up;
 	copy.present = e->present;
-	if (s->link && (ipc_backlog(s->link) < EVENTS_WAIT_MAX || !comes_again(e->kind)))
+	if (s->link && (ipc_backlog(s->link) < EVENTS_WAIT_MAX || !ipc_event_comes_again(e->kind)))
 		ipc_send(s->link, IPC_EVENT, 0, &part, 1, NULL, 0);
 }
 
@@ -303,6 +296,14 @@ static void on_counters(struct plane_server *s, const struct ipc_message *m)
 	if (s->udp)
 		memcpy(c.net, udp_counters(s->udp), sizeof(c.net));
 	answer(s, m, &c, sizeof(c));
+}
+
+static void on_changes(struct plane_server *s, const struct ipc_message *m)
+{
+	const struct dataplane_ops *ops = s->host.ops;
+	uint64_t n = ops->changes ? ops->changes(s->plane) : 0;
+
+	answer(s, m, &n, sizeof(n));
 }
 
 /* ---- requests: the network ---- */
@@ -444,6 +445,7 @@ static void (*const handlers[])(struct plane_server *s, const struct ipc_message
 	[IPC_ADDRESS] = on_address,
 	[IPC_BIND] = on_bind,
 	[IPC_WORKERS] = on_workers,
+	[IPC_CHANGES] = on_changes,
 };
 
 static void on_message(void *ctx, struct ipc_link *link, struct ipc_message *m)

@@ -5,25 +5,17 @@
  * and checked before the first change. */
 #include "ipsecd/reload.h"
 #include "ipsecd/config/recall.h"
+#include "ipsecd/known.h"
 #include "ipsecd/net/source.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <time.h>
 #include <sys/stat.h>
-#include <uthash.h>
 #include <utlist.h>
 
 /* Devices are made by another process meanwhile; their number bounds what waits between us. */
 #define AHEAD 1024
-
-/* A name that the files gave at the last run. `seen`: this run gives it, too. */
-struct known {
-	char *name;
-	bool seen;
-	uint64_t digest; /* of the text that its conn was loaded from, 0: not known */
-	UT_hash_handle hh;
-};
 
 /* Somebody who asked for a reload. */
 struct asked {
@@ -38,7 +30,7 @@ struct reload {
 	struct asked *asked;
 	bool reading;
 	bool current; /* the last reading is in force: the next may leave out what did not change */
-	struct known *conns, *secrets;
+	struct known_set conns, secrets;
 	uint64_t names; /* counts their changes */
 	struct reload_counters counters;
 };
@@ -189,38 +181,19 @@ static void report(const struct reload *r, const struct config_errors *errors)
 /* ---- what was known ---- */
 
 /* NULL when out of memory. */
-static struct known *remember(struct reload *r, struct known **set, const char *name)
+static struct known *remember(struct reload *r, struct known_set *set, const char *name)
 {
-	struct known *k;
+	bool new;
+	struct known *k = known_add(set, name, &new);
 
-	HASH_FIND_STR(*set, name, k);
-	if (!k) {
-		k = calloc(1, sizeof(*k));
-		if (k)
-			k->name = strdup(name);
-		if (!k || !k->name) {
-			free(k);
-			return NULL;
-		}
-		HASH_ADD_KEYPTR(hh, *set, k->name, strlen(k->name), k);
-		r->names++;
-	}
-	k->seen = true;
+	r->names += k && new;
 	return k;
 }
 
-static void forget(struct reload *r, struct known **set, struct known *k)
+static void forget(struct reload *r, struct known_set *set, struct known *k)
 {
 	r->names++;
-	HASH_DEL(*set, k);
-	free(k->name);
-	free(k);
-}
-
-static void mark_unseen(struct known *set)
-{
-	for (struct known *k = set; k; k = k->hh.next)
-		k->seen = false;
+	known_remove(set, k);
 }
 
 /* ---- the difference ---- */
@@ -252,12 +225,14 @@ static bool load_secrets(struct reload *r, struct config *config)
 }
 
 /* Nothing is done to a device that is as it should be. */
-static void mend(const struct reload *r, const struct conn *conn)
+static bool mend(const struct reload *r, const struct conn *conn)
 {
 	char why[256];
 
-	if (!r->host.mend_conn(r->host.ctx, conn, why, sizeof(why)))
-		log_to(r->host.log, LOG_LEVEL_ERROR, "cfg", conn->name, "its device: %s", why);
+	if (r->host.mend_conn(r->host.ctx, conn, why, sizeof(why)))
+		return true;
+	log_to(r->host.log, LOG_LEVEL_ERROR, "cfg", conn->name, "its device: %s", why);
+	return false;
 }
 
 static void expect(struct reload *r, struct config *config, unsigned from, unsigned to)
@@ -285,7 +260,7 @@ static unsigned load_conns(struct reload *r, struct config *config)
 		expect(r, config, i + AHEAD, i + AHEAD + 1);
 		if (!k)
 			continue;
-		k->digest = 0;
+		known_digest(&r->conns, k, 0);
 		if (!r->host.prepare_conn(r->host.ctx, conn, why, sizeof(why))) {
 			log_to(r->host.log, LOG_LEVEL_ERROR, "cfg", k->name, "not loaded: %s", why);
 			refused++;
@@ -293,12 +268,12 @@ static unsigned load_conns(struct reload *r, struct config *config)
 		}
 		if (old && conn_compare(old, conn) == CONN_SAME) {
 			mend(r, old);
-			k->digest = config->conns[i].digest;
+			known_digest(&r->conns, k, config->conns[i].digest);
 			continue;
 		}
 		config->conns[i].conn = NULL;
 		if (r->host.load_conn(r->host.ctx, conn, why, sizeof(why))) {
-			k->digest = config->conns[i].digest;
+			known_digest(&r->conns, k, config->conns[i].digest);
 		} else {
 			log_to(r->host.log, LOG_LEVEL_ERROR, "cfg", k->name, "not loaded: %s", why);
 			refused++;
@@ -309,54 +284,70 @@ static unsigned load_conns(struct reload *r, struct config *config)
 	return refused;
 }
 
-/* Of what another process left out: whether it is all here, from the same text. */
+/* Another process left out what did not change since it read it last. */
+static bool is_partial(const struct config *c)
+{
+	return c->n_unchanged || c->secrets_unchanged;
+}
+
+/* ... and that is here, from the same texts. */
 static bool has_unchanged(const struct reload *r, const struct config *config)
 {
-	for (unsigned i = 0; i < config->n_unchanged; i++) {
-		const struct config_unchanged *u = &config->unchanged[i];
-		const struct known *k;
-
-		HASH_FIND_STR(r->conns, u->name, k);
-		if (!k || !k->digest || k->digest != u->digest ||
-		    !ike_engine_conn_named(r->host.engine, u->name))
-			return false;
-	}
-	return r->current || (!config->n_unchanged && !config->secrets_unchanged);
+	return !is_partial(config) || (r->current && known_covers(&r->conns, config));
 }
 
+/* What is left out stays as it is; so it is with its devices, where others changed them. */
 static void keep_conns(struct reload *r, const struct config *config)
 {
-	for (unsigned i = 0; i < config->n_unchanged; i++) {
-		const char *name = config->unchanged[i].name;
+	const struct reload_host *host = &r->host;
+	bool all = true;
 
-		remember(r, &r->conns, name);
-		mend(r, ike_engine_conn_named(r->host.engine, name));
+	if (!is_partial(config) || (host->mend_begin && !host->mend_begin(host->ctx)))
+		return;
+	for (const struct known *k = r->conns.all; k; k = k->hh.next) {
+		if (!known_given(&r->conns, k))
+			all = mend(r, ike_engine_conn_named(host->engine, k->name)) && all;
+	}
+	if (host->mend_end)
+		host->mend_end(host->ctx, all);
+}
+
+static void unload(struct reload *r, struct known *k)
+{
+	const char *error = "";
+
+	if (ike_engine_conn_named(r->host.engine, k->name) &&
+	    !r->host.unload_conn(r->host.ctx, k->name, &error))
+		log_to(r->host.log, LOG_LEVEL_ERROR, "cfg", k->name, "not unloaded: %s", error);
+	forget(r, &r->conns, k);
+}
+
+static void unload_conns(struct reload *r, const struct config *config)
+{
+	struct known *k, *next;
+
+	for (unsigned i = 0; i < config->n_gone; i++) {
+		k = known_find(&r->conns, config->gone[i]);
+		if (k)
+			unload(r, k);
+	}
+	if (is_partial(config))
+		return;
+	HASH_ITER (hh, r->conns.all, k, next) {
+		if (!known_given(&r->conns, k))
+			unload(r, k);
 	}
 }
 
-static void unload_conns(struct reload *r)
+static void unload_secrets(struct reload *r, const struct config *config)
 {
 	struct known *k, *next;
 	const char *error = "";
 
-	HASH_ITER (hh, r->conns, k, next) {
-		if (k->seen)
-			continue;
-		if (ike_engine_conn_named(r->host.engine, k->name) &&
-		    !r->host.unload_conn(r->host.ctx, k->name, &error))
-			log_to(r->host.log, LOG_LEVEL_ERROR, "cfg", k->name, "not unloaded: %s",
-			       error);
-		forget(r, &r->conns, k);
-	}
-}
-
-static void unload_secrets(struct reload *r)
-{
-	struct known *k, *next;
-	const char *error = "";
-
-	HASH_ITER (hh, r->secrets, k, next) {
-		if (k->seen)
+	if (config->secrets_unchanged)
+		return;
+	HASH_ITER (hh, r->secrets.all, k, next) {
+		if (known_given(&r->secrets, k))
 			continue;
 		r->host.unload_secret(r->host.ctx, k->name, &error);
 		forget(r, &r->secrets, k);
@@ -391,12 +382,11 @@ const struct reload_counters *reload_counters(const struct reload *r)
 
 static void apply(struct reload *r, struct config *config)
 {
-	bool first = !r->conns;
+	bool first = !r->conns.all;
 	unsigned refused, conns, secrets;
 
-	mark_unseen(r->conns);
-	if (!config->secrets_unchanged)
-		mark_unseen(r->secrets);
+	known_begin(&r->conns);
+	known_begin(&r->secrets);
 	r->host.settings(r->host.ctx, &config->settings);
 	if (first) /* no device is in the way of another */
 		expect(r, config, 0, AHEAD);
@@ -405,12 +395,12 @@ static void apply(struct reload *r, struct config *config)
 	/* Before the conns that need them. */
 	if (!load_secrets(r, config))
 		reload_doubt(r);
+	unload_conns(r, config); /* first: a new conn may want the device of one that is gone */
 	keep_conns(r, config);
-	unload_conns(r); /* first: a new conn may want the device of one that is gone */
 	refused = load_conns(r, config);
-	unload_secrets(r);
-	conns = HASH_COUNT(r->conns) - refused;
-	secrets = HASH_COUNT(r->secrets);
+	unload_secrets(r, config);
+	conns = HASH_COUNT(r->conns.all) - refused;
+	secrets = HASH_COUNT(r->secrets.all);
 	log_to(r->host.log, LOG_LEVEL_NOTICE, "cfg", "",
 	       "configuration in force: %u connection%s, %u secret%s from files%s", conns,
 	       plural(conns), secrets, plural(secrets),
@@ -512,7 +502,7 @@ uint64_t reload_names(const struct reload *r)
 void reload_each_name(const struct reload *r, enum reload_set set,
 		      void (*cb)(void *ctx, const char *name), void *ctx)
 {
-	const struct known *k = set == RELOAD_CONNS ? r->conns : r->secrets;
+	const struct known *k = set == RELOAD_CONNS ? r->conns.all : r->secrets.all;
 
 	for (; k; k = k->hh.next)
 		cb(ctx, k->name);
@@ -537,7 +527,6 @@ struct reload *reload_new(const struct options *options, const struct reload_hos
 void reload_free(struct reload *r)
 {
 	struct asked *a, *later;
-	struct known *k, *next;
 
 	if (!r)
 		return;
@@ -545,9 +534,7 @@ void reload_free(struct reload *r)
 		LL_DELETE(r->asked, a);
 		free(a);
 	}
-	HASH_ITER (hh, r->conns, k, next)
-		forget(r, &r->conns, k);
-	HASH_ITER (hh, r->secrets, k, next)
-		forget(r, &r->secrets, k);
+	known_free(&r->conns);
+	known_free(&r->secrets);
 	free(r);
 }

@@ -25,6 +25,10 @@ struct reload_host {
 	/* For a conn that did not change: its device as configured, if somebody removed it or
 	 * its addresses. */
 	bool (*mend_conn)(void *ctx, const struct conn *conn, char *why, size_t size);
+	/* Before and behind a mend_conn of all conns that another process left out. false: it would
+	 * do nothing for any of them. all: for none it failed. NULL: nobody knows. */
+	bool (*mend_begin)(void *ctx);
+	void (*mend_end)(void *ctx, bool all);
 	bool (*load_secret)(void *ctx, struct secret *secret, const char **error);
 	bool (*unload_secret)(void *ctx, const char *unique, const char **error);
 	/* Asks another process to read the files; reload_read follows. whole: also what did not

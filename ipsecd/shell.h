@@ -138,6 +138,12 @@ struct reload_host commands_reload_host(struct daemon *d);
 struct helper_client_host commands_helper_host(struct daemon *d);
 void commands_tick(struct daemon *d);
 struct drains_host commands_drains_host(struct daemon *d);
+/* commands_secrets.c, for them; secrets of files, which the helper has already, and of clients */
+bool commands_load_secret(void *ctx, struct secret *secret, const char **error);
+bool commands_unload_secret(void *ctx, const char *unique, const char **error);
+bool commands_load_client_secret(void *ctx, struct secret *secret, const char **error);
+bool commands_unload_client_secret(void *ctx, const char *unique, const char **error);
+bool commands_holds_secrets(const struct daemon *d); /* some that the helper keeps */
 /* commands_pools.c, for commands_control_host */
 bool commands_pool(void *ctx, unsigned n, struct control_pool *out);
 void commands_leases(void *ctx, unsigned n,

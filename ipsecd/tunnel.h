@@ -66,6 +66,10 @@ void tunnels_prepared(struct tunnels *t);
 /* The device of a loaded conn once more as it was configured, where somebody changed or removed it:
  * *done says whether. */
 bool tunnels_mend(struct tunnels *t, const struct conn *conn, bool *done, char *why, size_t size);
+/* Before and behind tunnels_mend of all conns. false: there is nothing to do for any, since the
+ * last time that `all` of them were as they have to be. */
+bool tunnels_mend_begin(struct tunnels *t);
+void tunnels_mend_end(struct tunnels *t, bool all);
 /* A new process goes on where another one ended: until tunnels_restored, devices that are there
  * keep the link that they have, and it is the CHILD_SAs' of the next tunnels_settle. */
 void tunnels_restore(struct tunnels *t);

@@ -58,6 +58,7 @@ bool tunnel_make_device(struct tunnels *t, struct tunnel *tunnel,
 {
 	const struct tunnel_config all = whole(tunnel, config);
 
+	t->as_made = 0;
 	if (t->ops->tunnel_create(t->plane, tunnel->id, &all) != DATAPLANE_OK) {
 		snprintf(why, size, "%s", t->ops->last_error(t->plane));
 		return false;
@@ -91,6 +92,7 @@ void tunnel_take_device(struct tunnels *t, struct tunnel *tunnel)
 {
 	struct tunnel_child *child;
 
+	t->as_made = 0;
 	tunnel_set_state(t, tunnel, TUNNEL_DOWN, "the device is made anew");
 	tunnel_count(t, tunnel, &tunnel->inherited, false);
 	DL_FOREACH (tunnel->children, child)
@@ -130,6 +132,7 @@ bool tunnel_change_device(struct tunnels *t, struct tunnel *tunnel,
 {
 	const struct tunnel_config all = whole(tunnel, config);
 
+	t->as_made = 0;
 	if (!tunnel_config_same_device(&tunnel->config, config))
 		return remake(t, tunnel, config, why, size);
 	if (t->ops->tunnel_update(t->plane, tunnel->id, &all) != DATAPLANE_OK) {
@@ -161,6 +164,19 @@ bool tunnels_mend(struct tunnels *t, const struct conn *conn, bool *done, char *
 	HASH_FIND(hh_conn, t->by_conn, conn->name, strlen(conn->name), tunnel);
 	*done = !tunnel || !tunnel_is_as_made(t, tunnel, &conn->tunnel);
 	return !*done || tunnels_ensure(t, conn, &id, why, size);
+}
+
+/* Who changes devices now is seen at the end, or told of by another number: it is the one from
+ * before the first look that counts. */
+bool tunnels_mend_begin(struct tunnels *t)
+{
+	t->looking = t->ops->changes ? t->ops->changes(t->plane) : 0;
+	return !t->looking || t->looking != t->as_made;
+}
+
+void tunnels_mend_end(struct tunnels *t, bool all)
+{
+	t->as_made = all ? t->looking : 0;
 }
 
 void tunnels_set_vips(struct tunnels *t, uint32_t id, const struct addr *vips, unsigned n)

@@ -56,6 +56,8 @@ struct tunnels {
 	struct tunnel_expected *expected; /* by conn */
 	uint32_t last_id;
 	bool restoring;
+	uint64_t looking, as_made; /* dataplane_ops.changes: when a look at all devices began, and
+				      when the last began that left all as configured; 0: none */
 };
 
 /* tunnel.c */

@@ -61,21 +61,18 @@ struct config_conn {
 	struct config_side sides[2]; /* left, right */
 };
 
-/* One that is as it was when this sum of its text was given, and is not told again. */
-struct config_unchanged {
-	char *name; /* owned */
-	uint64_t digest;
-};
-
 struct config {
 	unsigned n_conns;
 	struct config_conn *conns; /* in the order of the file; auto=ignore is left out */
 	unsigned n_secrets;
 	struct secret **secrets; /* owned; an entry set to NULL is taken over */
 	struct settings settings;
-	/* Beside the ones above; secrets_unchanged: and those that there are stay. */
-	unsigned n_unchanged;
-	struct config_unchanged *unchanged;
+	/* Beside the ones above, what is as it was at the last reading is not told again:
+	 * connections are counted, with the sum of their marks (recall_mark), secrets stay. Names
+	 * of connections that are no more are `gone`, owned. */
+	unsigned n_unchanged, n_gone;
+	uint64_t unchanged_sum;
+	char **gone;
 	bool secrets_unchanged;
 };
 

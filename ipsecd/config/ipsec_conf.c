@@ -166,9 +166,9 @@ void config_free(struct config *c)
 	drop_behind(c, 0);
 	for (unsigned i = 0; i < c->n_secrets; i++)
 		secret_free(c->secrets[i]);
-	for (unsigned i = 0; i < c->n_unchanged; i++)
-		free(c->unchanged[i].name);
-	free(c->unchanged);
+	for (unsigned i = 0; i < c->n_gone; i++)
+		free(c->gone[i]);
+	free(c->gone);
 	free(c->conns);
 	free(c->secrets);
 	*c = (struct config){0};

@@ -17,7 +17,8 @@ struct entry {
 	bool target;  /* another section has it in also= */
 	bool nothing; /* no connection came of it: auto=ignore */
 	bool swapped, passed, seen;
-	const struct entry *was; /* at the last reading */
+	bool stays;	   /* of the last reading: a connection comes of it again */
+	struct entry *was; /* at the last reading */
 };
 
 struct reference {
@@ -58,6 +59,11 @@ static uint64_t sum(uint64_t h, struct span text)
 	if (at < text.len)
 		memcpy(&word, text.ptr + at, text.len - at);
 	return mix(h, word);
+}
+
+uint64_t recall_mark(const char *name, uint64_t digest)
+{
+	return mix(sum(digest, span_str(name)), digest);
 }
 
 static uint64_t sum_addr(uint64_t h, const struct addr *a)
@@ -290,6 +296,7 @@ static bool conn_section(struct recall *r, struct span name, uint64_t digest)
 	}
 	if (!digest || digest != was->digest)
 		return false;
+	was->stays = !was->nothing;
 	pass(e, was);
 	return true;
 }
@@ -404,6 +411,8 @@ void recall_built(struct recall *r, const struct config *c)
 		e = &r->now[at];
 		r->of_conn[r->n_conns++] = at++;
 		e->nothing = false;
+		if (e->was)
+			e->was->stays = true;
 		e->ends = sum_ends(conn);
 		e->n_claims = (uint8_t)build_claims(conn, e->claims);
 		r->odd |= r->uses && (!e->was || e->was->nothing || e->ends != e->was->ends);
@@ -437,21 +446,37 @@ uint64_t recall_digest(const struct recall *r, unsigned conn)
 	return r && conn < r->n_conns ? r->now[r->of_conn[conn]].digest : 0;
 }
 
+static bool add_gone(struct config *c, const char *name)
+{
+	char **more = reallocarray(c->gone, c->n_gone + 1u, sizeof(*more));
+
+	if (!more)
+		return false;
+	c->gone = more;
+	more[c->n_gone] = strdup(name);
+	if (!more[c->n_gone])
+		return false;
+	c->n_gone++;
+	return true;
+}
+
 bool recall_unchanged(const struct recall *r, struct config *c)
 {
-	c->unchanged = calloc(r->n_now + 1u, sizeof(*c->unchanged));
-	for (unsigned i = 0; c->unchanged && i < r->n_now; i++) {
+	for (unsigned i = 0; i < r->n_now; i++) {
 		const struct entry *e = &r->now[i];
 
 		if (!e->passed || e->nothing)
 			continue;
-		c->unchanged[c->n_unchanged] =
-			(struct config_unchanged){.name = strdup(e->name), .digest = e->digest};
-		if (!c->unchanged[c->n_unchanged].name)
-			return false;
+		c->unchanged_sum += recall_mark(e->name, e->digest);
 		c->n_unchanged++;
 	}
-	return c->unchanged != NULL;
+	for (unsigned i = 0; i < r->n_old; i++) {
+		const struct entry *e = &r->old[i];
+
+		if (!e->nothing && !e->stays && !add_gone(c, e->name))
+			return false;
+	}
+	return true;
 }
 
 const char *recall_command(const struct recall *r, unsigned n, size_t *len)

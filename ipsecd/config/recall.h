@@ -1,7 +1,7 @@
 /* What one reading of the files keeps for the next: a sum of the text of each conn section, and
  * what else must be known of it where it is not built again. A section whose text, and all that it
  * takes settings from (config setup, conn %default, the targets of `also`), and the secrets are as
- * they were, gives the connection that it gave; it is passed over and named only.
+ * they were, gives the connection that it gave; it is passed over and counted only.
  *
  * It says no rather than guess: new sections, other ends, changed common parts, anything twice, or
  * messages at the last reading, and everything is read. Pure but for its memory. */
@@ -43,7 +43,10 @@ bool recall_swapped(const struct recall *r, unsigned conn);
 
 /* The sum of the n-th of the built connections. */
 uint64_t recall_digest(const struct recall *r, unsigned conn);
-/* Fills c->unchanged. false: out of memory. */
+/* A connection's part in the sum of those that are left out: two processes compare it in the place
+ * of thousands of names. */
+uint64_t recall_mark(const char *name, uint64_t digest);
+/* Fills in what is left out of c, and what is gone. false: out of memory. */
 bool recall_unchanged(const struct recall *r, struct config *c);
 /* Scripts of all connections, built or not; NULL behind the last. */
 const char *recall_command(const struct recall *r, unsigned n, size_t *len);

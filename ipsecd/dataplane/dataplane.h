@@ -220,6 +220,9 @@ struct dataplane_ops {
 	enum dataplane_error (*tunnel_set_link)(struct dataplane *d, uint32_t tunnel, bool up);
 	bool (*tunnel_info)(struct dataplane *d, uint32_t tunnel,
 			    struct dataplane_tunnel_info *out);
+	/* Another number whenever, of any tunnel, as_made became false or ifindex another one: as
+	 * long as it is the same, who has looked at all of them knows. 0, and NULL: look. */
+	uint64_t (*changes)(struct dataplane *d);
 	/* The peer is known to be dead: SAs of a former process end now. NULL: there are none. */
 	void (*tunnel_disinherit)(struct dataplane *d, uint32_t tunnel);
 

@@ -168,6 +168,7 @@ static enum dataplane_error apply_update(struct tunnel *t, const struct tunnel_c
 	userspace_device_announce(t); /* also those that somebody removed */
 	error = userspace_device_set_mtu(t);
 	t->info.as_made = error == 0 && !t->plane->blind;
+	t->plane->n_changes += !t->info.as_made;
 	return error ? userspace_failed(t->plane, t, "MTU", error) : DATAPLANE_OK;
 }
 
@@ -257,6 +258,11 @@ static enum dataplane_error userspace_tunnel_set_link(struct dataplane *d, uint3
 	}
 	error = device_set_link(d->netlink, t->tun.ifindex, up);
 	return error ? userspace_failed(d, t, "operstate", error) : DATAPLANE_OK;
+}
+
+static uint64_t userspace_tunnel_changes(struct dataplane *d)
+{
+	return d->blind ? 0 : d->n_changes + 1;
 }
 
 static bool userspace_tunnel_info(struct dataplane *d, uint32_t id,
@@ -409,6 +415,7 @@ const struct dataplane_ops dataplane_userspace = {
 	.tunnel_remove = userspace_tunnel_remove,
 	.tunnel_set_link = userspace_tunnel_set_link,
 	.tunnel_info = userspace_tunnel_info,
+	.changes = userspace_tunnel_changes,
 	.child_install = userspace_child_install,
 	.child_update = userspace_child_update,
 	.child_remove = userspace_child_remove,

@@ -64,6 +64,7 @@ struct dataplane {
 	struct netlink_monitor *monitor;
 	struct mss *mss;
 	ev_io changes;
+	uint64_t n_changes; /* for dataplane_ops.changes */
 	bool blind;	    /* the monitor has failed: what others do is not seen any more */
 	bool qdisc_refused; /* and said so */
 	ev_timer held;	    /* packets that wait for their SA, and what those that had it brought */

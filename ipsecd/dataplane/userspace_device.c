@@ -171,6 +171,12 @@ void userspace_device_announce(struct tunnel *t)
 		say(t, LOG_LEVEL_WARN, t->plane->forward.error);
 }
 
+static void unmade(struct tunnel *t)
+{
+	t->info.as_made = false;
+	t->plane->n_changes++;
+}
+
 static void device_attach(struct tunnel *t)
 {
 	struct dataplane *d = t->plane;
@@ -179,6 +185,7 @@ static void device_attach(struct tunnel *t)
 	forward_hold(&d->forward, true);
 	t->present = true;
 	t->info.ifindex = t->tun.ifindex;
+	d->n_changes++;
 	t->info.offloads = t->tun.offloads;
 	t->forward.may_join = t->tun.offloads & OFFLOAD_VNET ? COALESCE_TCP : 0;
 	if (t->tun.offloads & OFFLOAD_USO)
@@ -199,7 +206,7 @@ void userspace_device_detach(struct tunnel *t)
 	userspace_queues_stop(t);
 	forward_hold(&d->forward, false);
 	t->info.admin_up = false;
-	t->info.as_made = false;
+	unmade(t);
 	t->info.ifindex = 0;
 	t->info.offloads = 0;
 	userspace_queues_close(t);
@@ -346,7 +353,7 @@ static bool device_refresh(struct tunnel *t)
 	if (up && link.operstate != (t->info.link_up ? IF_OPER_UP : IF_OPER_DORMANT))
 		device_set_link(d->netlink, t->tun.ifindex, t->info.link_up);
 	if (t->info.mtu != (uint16_t)link.mtu) {
-		t->info.as_made = false;
+		unmade(t);
 		t->info.mtu = (uint16_t)link.mtu;
 		clamp_mss(t);
 	}
@@ -388,7 +395,7 @@ static void addr_changed(void *ctx, const struct netlink_addr *addr)
 
 	HASH_FIND(by_ifindex, d->by_ifindex, &addr->ifindex, sizeof(addr->ifindex), t);
 	if (t && device_addr_changed(d->netlink, &t->config, addr, d->forward.host.log))
-		t->info.as_made = false;
+		unmade(t);
 }
 
 static void changes_lost(void *ctx)
@@ -397,7 +404,7 @@ static void changes_lost(void *ctx)
 	struct tunnel *t, *next;
 
 	HASH_ITER (by_ifindex, d->by_ifindex, t, next) {
-		t->info.as_made = false;
+		unmade(t);
 		mark_dirty(t);
 	}
 }

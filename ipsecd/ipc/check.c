@@ -349,6 +349,7 @@ static const struct shape requests[] = {
 	[IPC_ADDRESS] = ONE(struct ipc_address, check_address),
 	[IPC_BIND] = ONE(struct ipc_device, check_device),
 	[IPC_WORKERS] = ONE(struct ipc_workers, check_workers),
+	[IPC_CHANGES] = EMPTY,
 	[IPC_EVENT] = ONE(struct dataplane_event, check_event),
 	[IPC_IKE] = WITH_BYTES(struct ipc_path, check_received),
 	[IPC_SEND_FAILED] = ONE(struct ipc_send_failed, check_send_failed),
@@ -372,6 +373,7 @@ static const struct shape answers[IPC_PLANE_END] = {
 	[IPC_ADDRESS] = ONE(struct ipc_done, check_done),
 	[IPC_BIND] = ONE(struct ipc_done, check_done),
 	[IPC_WORKERS] = ONE(struct ipc_workers, check_workers),
+	[IPC_CHANGES] = ONE(uint64_t, check_nothing),
 };
 
 static const char *check_list(const struct shape *s, struct span body)
@@ -410,6 +412,12 @@ const char *ipc_check_answer(uint32_t verb, struct span body)
 	return check_shape(answers, sizeof(answers) / sizeof(answers[0]), verb, body);
 }
 
+bool ipc_event_comes_again(enum dataplane_event_kind kind)
+{
+	return kind == DATAPLANE_CHILD_ALIVE || kind == DATAPLANE_CHILD_PEER_MOVED ||
+	       kind == DATAPLANE_ACQUIRE || kind == DATAPLANE_ESP_UNKNOWN;
+}
+
 const char *ipc_plane_verb_name(uint32_t verb)
 {
 	static const char *const names[] = {
@@ -434,6 +442,7 @@ const char *ipc_plane_verb_name(uint32_t verb)
 		[IPC_ADDRESS] = "address",
 		[IPC_BIND] = "bind",
 		[IPC_WORKERS] = "workers",
+		[IPC_CHANGES] = "changes",
 		[IPC_EVENT] = "event",
 		[IPC_IKE] = "ike",
 		[IPC_SEND_FAILED] = "send-failed",

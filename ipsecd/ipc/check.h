@@ -14,6 +14,8 @@ const char *ipc_check(uint32_t verb, struct span body);
 const char *ipc_check_answer(uint32_t verb, struct span body);
 /* Of a verb of plane.h, for log lines: "child-install"; "?" for others. */
 const char *ipc_plane_verb_name(uint32_t verb);
+/* Is told again as long as it is so. */
+bool ipc_event_comes_again(enum dataplane_event_kind kind);
 /* A request, good or not, in words without its keys: "route add 192.0.2.0/24 device 2, table 254,
  * protocol 4, kind 0". Writes into `text` and returns it. */
 const char *ipc_describe(uint32_t verb, struct span body, char *text, size_t size);

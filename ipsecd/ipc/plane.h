@@ -37,6 +37,7 @@
  * BIND              | ipc_device             | ipc_done     | what is no name
  * WORKERS           | ipc_workers            | ipc_workers  | more than there can be anywhere; what
  *                   |                        |              | would end threads is not done
+ * CHANGES           | -                      | u64          |
  *
  * EVENT             | struct dataplane_event |
  * IKE               | ipc_path + datagram    | (as received, without the marker of port 4500)

@@ -54,6 +54,7 @@ enum ipc_verb {
 	IPC_ADDRESS, /* call */
 	IPC_BIND,    /* call */
 	IPC_WORKERS, /* call */
+	IPC_CHANGES, /* call */
 	IPC_PLANE_END,
 
 	/* ---- plane -> ike ---- */

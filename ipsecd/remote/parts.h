@@ -75,6 +75,7 @@ struct remote {
 	struct dataplane plane;
 	struct ipc_plane hello;
 	struct ipc_link *link;
+	uint32_t links; /* counts them */
 	int patience_ms;
 	struct far_tunnel *tunnels;
 	struct far_child *children; /* utlist */

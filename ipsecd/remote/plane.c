@@ -254,6 +254,19 @@ static bool far_tunnel_info(struct dataplane *d, uint32_t id, struct dataplane_t
 	return true;
 }
 
+/* No two planes' numbers are the same. */
+static uint64_t far_tunnel_changes(struct dataplane *d)
+{
+	struct remote *r = d->remote;
+	struct span answer;
+	uint64_t n;
+
+	if (!far_call(r, IPC_CHANGES, NULL, 0, sizeof(n), &answer))
+		return 0;
+	memcpy(&n, answer.ptr, sizeof(n));
+	return n && n <= UINT32_MAX ? (uint64_t)r->links << 32 | n : 0;
+}
+
 static void far_tunnel_disinherit(struct dataplane *d, uint32_t id)
 {
 	const struct span part = span_of(&id, sizeof(id));
@@ -508,6 +521,7 @@ const struct dataplane_ops far_ops = {
 	.tunnel_remove = far_tunnel_remove,
 	.tunnel_set_link = far_tunnel_set_link,
 	.tunnel_info = far_tunnel_info,
+	.changes = far_tunnel_changes,
 	.tunnel_disinherit = far_tunnel_disinherit,
 	.child_install = far_child_install,
 	.child_update = far_child_update,

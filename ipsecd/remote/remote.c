@@ -278,6 +278,7 @@ bool remote_link(struct remote *r, int fd, bool *other, char *why, size_t size)
 	*other = false;
 	far_drop_link(r);
 	r->link = ipc_link_new(r->host.loop, fd, &host);
+	r->links++;
 	snprintf(why, size, "out of memory");
 	if (r->link && greet(r, other, why, size) && put_all_again(r))
 		return true;

@@ -194,6 +194,24 @@ def shutdown_is_final(pair, name):
     pair.ours.start(pair.ours.ends)
 
 
+def reloads_look_again(pair, name):
+    """Devices that were as configured at the last reload are not looked at in the next; once somebody
+    changes one, they are."""
+    device = pair.end(name, pair.ours).device
+
+    def mended():
+        pair.ours.load(pair.ours.ends)  # again, in case the plane has not heard of it yet
+        return pair.ours.link(device)["mtu"] == mtu
+
+    with pair.up(name, pair.ours):
+        mtu = pair.ours.link(device)["mtu"]
+        for change_to in (mtu - 20, mtu - 40):
+            for _ in range(2):
+                pair.ours.load(pair.ours.ends)
+            pair.ours.namespace.ip("link", "set", device, "mtu", str(change_to))
+            until("a reload mends the MTU", mended)
+
+
 def device_again(pair, name):
     """What an operator took from the device, or the device itself, a reload brings back, and
     the CHILD_SA serves it."""
@@ -231,6 +249,7 @@ def main():
         case("initiate what is up", initiate_twice, pair, "plain")
         case("reload without a change", reload_changes_nothing, pair, "plain")
         case("a reload mends the device", device_again, pair, "plain")
+        case("reloads look again", reloads_look_again, pair, "plain")
         case("a connection is renamed", renamed, pair, "plain")
         case("retried when addresses come", retried_when_addresses_come, pair, "plain")
         case("their shutdown", their_shutdown, pair, "plain")

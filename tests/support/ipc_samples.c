@@ -184,6 +184,7 @@ static void answer(struct ipc_sample *s)
 		.tunnel = 7, .there = 1, .name = "site-7", .kind = "tun", .ifindex = 5};
 	const struct ipc_stats stats = {.child = 9, .there = 1, .stats.bytes_in = 1};
 	const struct ipc_counters counters = {.net = {1}};
+	const uint64_t changes = 3;
 	struct ipc_made made;
 
 	memset(&made, 0, sizeof(made));
@@ -199,22 +200,42 @@ static void answer(struct ipc_sample *s)
 		PUT(s, stats);
 	else if (s->verb == IPC_COUNTERS)
 		PUT(s, counters);
+	else if (s->verb == IPC_CHANGES)
+		PUT(s, changes);
 	else
 		PUT(s, done);
 }
 
 bool ipc_sample(unsigned n, struct ipc_sample *out)
 {
-	static const uint32_t requests[] = {
-		IPC_PLANE_HELLO,  IPC_TUNNEL_CREATE, IPC_TUNNEL_UPDATE,	    IPC_TUNNEL_REMOVE,
-		IPC_TUNNEL_LINK,  IPC_TUNNEL_INFO,   IPC_TUNNEL_DISINHERIT, IPC_CHILD_INSTALL,
-		IPC_CHILD_UPDATE, IPC_CHILD_REMOVE,  IPC_CHILD_STATS,	    IPC_SETTLED,
-		IPC_SUPPORTS,	  IPC_COUNTERS,	     IPC_SEND_IKE,	    IPC_SEND_KEEPALIVE,
-		IPC_ROUTE,	  IPC_RULE,	     IPC_ADDRESS,	    IPC_BIND,
-		IPC_EVENT,	  IPC_IKE,	     IPC_SEND_FAILED};
+	static const uint32_t requests[] = {IPC_PLANE_HELLO,
+					    IPC_TUNNEL_CREATE,
+					    IPC_TUNNEL_UPDATE,
+					    IPC_TUNNEL_REMOVE,
+					    IPC_TUNNEL_LINK,
+					    IPC_TUNNEL_INFO,
+					    IPC_TUNNEL_DISINHERIT,
+					    IPC_CHILD_INSTALL,
+					    IPC_CHILD_UPDATE,
+					    IPC_CHILD_REMOVE,
+					    IPC_CHILD_STATS,
+					    IPC_SETTLED,
+					    IPC_SUPPORTS,
+					    IPC_COUNTERS,
+					    IPC_SEND_IKE,
+					    IPC_SEND_KEEPALIVE,
+					    IPC_ROUTE,
+					    IPC_RULE,
+					    IPC_ADDRESS,
+					    IPC_BIND,
+					    IPC_CHANGES,
+					    IPC_EVENT,
+					    IPC_IKE,
+					    IPC_SEND_FAILED};
 	static const uint32_t answers[] = {IPC_PLANE_HELLO, IPC_TUNNEL_CREATE, IPC_TUNNEL_LINK,
 					   IPC_TUNNEL_INFO, IPC_TUNNEL_REMOVE, IPC_CHILD_STATS,
-					   IPC_COUNTERS,    IPC_ROUTE,	       IPC_BIND};
+					   IPC_COUNTERS,    IPC_ROUTE,	       IPC_BIND,
+					   IPC_CHANGES};
 	const unsigned n_requests = sizeof(requests) / sizeof(requests[0]);
 
 	if (n >= n_requests + sizeof(answers) / sizeof(answers[0]))

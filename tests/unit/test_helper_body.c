@@ -402,6 +402,10 @@ static void configurations(void **state)
 	conn_complete(config.conns[0].conn);
 	config.secrets[0] = secret_new("ipsec.secrets:1", SECRET_IKE, span_of(NULL, 0));
 	config.secrets[0]->held = 77;
+	config.n_unchanged = 2;
+	config.unchanged_sum = 78;
+	config.gone = calloc(1, sizeof(*config.gone));
+	config.gone[config.n_gone++] = strdup("old");
 	b = buf_over(memory, sizeof(memory));
 	assert_true(loaded_encode(true, &config, &errors, &b));
 	keep_sample("loaded", 2, buf_span(&b));
@@ -410,6 +414,10 @@ static void configurations(void **state)
 	assert_int_equal(got.n_conns, 1);
 	assert_int_equal(conn_compare(got.conns[0].conn, config.conns[0].conn), CONN_SAME);
 	assert_true(secret_equal(got.secrets[0], config.secrets[0]));
+	assert_int_equal(got.n_unchanged, 2);
+	assert_int_equal(got.unchanged_sum, 78);
+	assert_int_equal(got.n_gone, 1);
+	assert_string_equal(got.gone[0], "old");
 	assert_int_equal(got_errors.n_warnings, 1);
 	assert_string_equal(got_errors.list[0].text, "a warning");
 	assert_int_equal(got_errors.list[0].line, 3);

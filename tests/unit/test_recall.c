@@ -16,6 +16,9 @@
 #define B	 "conn b\n auto=add\n right=192.0.2.3\n leftsubnet=10.1.1.0/24\n rightsubnet=10.2.1.0/24\n"
 #define SECRET	 ": PSK \"x\"\n"
 
+#define LETTERS	 3 /* names of conns */
+
+static uint64_t sums[LETTERS];
 static char dir[32], conf[64], more[64], secrets[64];
 static uint8_t memory[1 << 16];
 static size_t memo_len;
@@ -30,8 +33,31 @@ static void write_file(const char *path, const char *text)
 	assert_int_equal(chmod(path, 0600), 0);
 }
 
-/* What it comes to: the built ones, a bar, the unchanged ones; "all" when all is to be read, or
- * "errors". Beginning with the letter of what is kept for the next reading: m, or - for nothing. */
+/* As many as are left out, with the marks that they had when they were built. */
+static const char *left_out(const struct config *c)
+{
+	static char names[2 * LETTERS];
+
+	for (unsigned set = 0; set < 1 << LETTERS; set++) {
+		uint64_t sum = 0;
+		unsigned n = 0;
+		char *p = names;
+
+		for (unsigned i = 0; i < LETTERS; i++) {
+			if (!(set & 1u << i))
+				continue;
+			sum += sums[i];
+			p += sprintf(p, "%s%c", n++ ? " " : "", 'a' + (char)i);
+		}
+		if (n == c->n_unchanged && sum == c->unchanged_sum)
+			return names;
+	}
+	return "?";
+}
+
+/* What it comes to: the built ones, a bar, the unchanged ones, another one, those that are gone;
+ * "all" when all is to be read, or "errors". Beginning with the letter of what is kept for the next
+ * reading: m, or - for nothing. */
 static const char *read_once(bool whole)
 {
 	static char out[256];
@@ -53,9 +79,14 @@ static const char *read_once(bool whole)
 		for (unsigned i = 0; i < c.n_conns; i++)
 			n += (size_t)snprintf(out + n, sizeof(out) - n, " %s",
 					      c.conns[i].conn->name);
-		for (unsigned i = 0; i < c.n_unchanged; i++)
+		if (c.n_unchanged)
+			n += (size_t)snprintf(out + n, sizeof(out) - n, " | %s", left_out(&c));
+		for (unsigned i = 0; i < c.n_gone; i++)
 			n += (size_t)snprintf(out + n, sizeof(out) - n, "%s %s", i ? "" : " |",
-					      c.unchanged[i].name);
+					      c.gone[i]);
+		for (unsigned i = 0; i < c.n_conns; i++)
+			sums[c.conns[i].conn->name[0] - 'a'] =
+				recall_mark(c.conns[i].conn->name, recall_digest(r, i));
 		assert_int_equal(c.secrets_unchanged, used);
 	}
 	recall_free(r);
@@ -114,8 +145,8 @@ static void one_of_them(void **state)
 	after(DEFAULTS A " dpddelay=7s\n" B, "m a | b");
 	after(DEFAULTS A " dpddelay=7s\n" B, "m | a b");
 	after("\n# lines move\n\n" DEFAULTS A " dpddelay=7s\n" B, "m | a b");
-	after(DEFAULTS B, "m | b"); /* a is gone */
-	after(DEFAULTS B A, "all"); /* and is new */
+	after(DEFAULTS B, "m | b | a"); /* a is gone */
+	after(DEFAULTS B A, "all");	/* and is new */
 	begin_with(DEFAULTS B A, "m b a");
 	after(DEFAULTS A B, "m | a b");
 }
@@ -196,7 +227,7 @@ static void other_ends_and_words(void **state)
 	after(DEFAULTS A B "conn c\n auto=add\n right=192.0.2.4\n", "all");
 	after(DEFAULTS A
 	      "conn b\n auto=ignore\n right=192.0.2.3\nconn c\n auto=ignore\n right=192.0.2.4\n",
-	      "m | a");
+	      "m | a | b");
 	/* A warning is told at each reading. */
 	write_file(secrets, "192.0.2.1 192.0.2.2 : PSK \"x\"\n");
 	begin_with(DEFAULTS A B, "- a b");

@@ -1,6 +1,7 @@
 /* What a reading by another process may leave out, and when it is asked for all: over an engine
  * that is a list of names, and readings that are written here. */
 #include "ipsecd/reload.h"
+#include "ipsecd/config/recall.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,8 +19,9 @@ static struct {
 	unsigned reads, done;
 	bool whole; /* the last one was asked so */
 	bool ok;    /* of the last end */
-	bool no_conns, no_secrets, doubt;
-	char log[256]; /* what was done */
+	bool no_conns, no_secrets, no_mend, doubt;
+	bool looks, as_made; /* it is known whether there is anything to mend; that */
+	char log[256];	     /* what was done */
 } t;
 
 static void note(const char *what, const char *name)
@@ -120,10 +122,21 @@ static bool on_unload(void *ctx, const char *name, const char **error)
 static bool on_mend(void *ctx, const struct conn *conn, char *why, size_t size)
 {
 	(void)ctx;
-	(void)why;
-	(void)size;
 	note("mend", conn->name);
-	return true;
+	snprintf(why, size, "the test does not want it");
+	return !t.no_mend;
+}
+
+static bool on_mend_begin(void *ctx)
+{
+	(void)ctx;
+	return !t.as_made;
+}
+
+static void on_mend_end(void *ctx, bool all)
+{
+	(void)ctx;
+	t.as_made = all && t.looks;
 }
 
 static bool on_load_secret(void *ctx, struct secret *secret, const char **error)
@@ -183,6 +196,8 @@ static int setup(void **state)
 					 .load_conn = on_load,
 					 .unload_conn = on_unload,
 					 .mend_conn = on_mend,
+					 .mend_begin = on_mend_begin,
+					 .mend_end = on_mend_end,
 					 .load_secret = on_load_secret,
 					 .unload_secret = on_unload_secret,
 					 .read = on_read,
@@ -209,12 +224,12 @@ static int teardown(void **state)
 /* ---- readings ---- */
 
 /* A letter is a connection, whose text has the digest of its place: an upper-case one is unchanged,
- * a lower-case one is built. secret: its text, NULL: unchanged. */
+ * a lower-case one is built, one behind a '-' is gone. secret: its text, NULL: unchanged. */
 static void comes(const char *conns, const char *secret)
 {
 	struct config_errors errors = {0};
 	struct config c = {.conns = calloc(MANY, sizeof(*c.conns)),
-			   .unchanged = calloc(MANY, sizeof(*c.unchanged)),
+			   .gone = calloc(MANY, sizeof(*c.gone)),
 			   .secrets = calloc(1, sizeof(*c.secrets)),
 			   .secrets_unchanged = !secret};
 
@@ -223,12 +238,15 @@ static void comes(const char *conns, const char *secret)
 		char name[] = {(char)(*p | 0x20), '\0'};
 		uint64_t digest = (uint64_t)(p - conns) + 1;
 
-		if (*p == name[0])
+		if (*p == '-')
+			c.gone[c.n_gone++] = strndup(++p, 1);
+		else if (*p == name[0])
 			c.conns[c.n_conns++] =
 				(struct config_conn){.conn = conn_new(name), .digest = digest};
-		else
-			c.unchanged[c.n_unchanged++] =
-				(struct config_unchanged){strdup(name), digest};
+		else {
+			c.unchanged_sum += recall_mark(name, digest);
+			c.n_unchanged++;
+		}
 	}
 	if (secret)
 		c.secrets[c.n_secrets++] = secret_new("psk", SECRET_IKE, span_str(secret));
@@ -276,14 +294,56 @@ static void what_is_left_out_stays(void **state)
 	comes("AB", NULL);
 	in_force("mend a, mend b");
 	ask(false);
-	comes("A", NULL); /* b is gone */
-	in_force("mend a, unload b");
+	comes("A-b", NULL);
+	in_force("unload b, mend a");
 	ask(false);
 	comes("Ab", NULL);
 	in_force("mend a, load b");
 	ask(false);
 	comes("AB", "y");
 	in_force("secret psk, mend a, mend b");
+}
+
+/* As many, but others, or from other texts. */
+static void what_does_not_add_up(void **state)
+{
+	static const char *const readings[] = {"A",    "ABC",	"A-c", "BA",
+					       "-aAB", "-bB-a", "Ac",  "AB-b"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(readings) / sizeof(readings[0]); i++) {
+		teardown(NULL);
+		setup(NULL);
+		begin_with("ab", "secret psk, load a, load b");
+		ask(false);
+		comes(readings[i], NULL);
+		asked_for_all();
+	}
+}
+
+/* Once all devices were looked at, as long as it is known that they stay so. */
+static void devices_that_are_known_to_be_as_made(void **state)
+{
+	(void)state;
+	begin_with("ab", "secret psk, load a, load b");
+	t.looks = t.no_mend = true;
+	ask(false);
+	comes("AB", NULL);
+	in_force("mend a, mend b");
+	t.no_mend = false;
+	ask(false);
+	comes("AB", NULL);
+	in_force("mend a, mend b");
+	ask(false);
+	comes("AB", NULL);
+	in_force("");
+	ask(false);
+	comes("A-b", NULL);
+	in_force("unload b");
+	t.as_made = false;
+	ask(false);
+	comes("A", NULL);
+	in_force("mend a");
 }
 
 static void what_is_not_known_is_not_left_out(void **state)
@@ -417,6 +477,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(what_is_left_out_stays),
+		CASE(what_does_not_add_up),
+		CASE(devices_that_are_known_to_be_as_made),
 		CASE(what_is_not_known_is_not_left_out),
 		CASE(a_refused_one_is_not_left_out),
 		CASE(a_secret_that_is_not_in_is_read_again),

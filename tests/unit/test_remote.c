@@ -633,6 +633,36 @@ static void a_list_is_one_turn(void **state)
 	assert_int_equal(i.ifindex, info(f, 1).ifindex);
 }
 
+/* ---- whether others changed a device ---- */
+
+static uint64_t three_changes(struct dataplane *d)
+{
+	(void)d;
+	return 3;
+}
+
+static void a_number_of_changes_is_one_plane_s(void **state)
+{
+	struct dataplane_ops counts = dataplane_fake;
+	struct fixture *f = *state;
+	uint64_t first;
+	bool other;
+
+	assert_int_equal(f->ops->changes(f->plane), 0); /* the fake does not count them */
+	kill_plane(f);
+	assert_int_equal(f->ops->changes(f->plane), 0);
+	counts.changes = three_changes;
+	new_plane(f, &counts);
+	assert_true(connect_to(f, &other));
+	first = f->ops->changes(f->plane);
+	assert_true(first != 0);
+	assert_true(f->ops->changes(f->plane) == first);
+	kill_plane(f);
+	new_plane(f, &counts);
+	assert_true(connect_to(f, &other));
+	assert_true(f->ops->changes(f->plane) != 0 && f->ops->changes(f->plane) != first);
+}
+
 /* ---- an ike that is somebody else's ---- */
 
 static void on_message(void *ctx, struct ipc_link *link, struct ipc_message *m)
@@ -802,6 +832,7 @@ int main(void)
 		CASE(what_was_told_is_told_to_the_next_one_too),
 		CASE(events_for_one_that_does_not_read),
 		CASE(a_list_is_one_turn),
+		CASE(a_number_of_changes_is_one_plane_s),
 		CASE(is_refused),
 		CASE(asks_for_too_many),
 		CASE(what_a_killed_ike_asked_last),

@@ -466,6 +466,44 @@ static void unchanged_device_is_left_alone(void **ctx)
 	assert_int_equal(updates, 2);
 }
 
+static uint64_t number;
+
+static uint64_t number_of_changes(struct dataplane *d)
+{
+	(void)d;
+	return number;
+}
+
+/* One look at all of them is enough until somebody changes something: others, or we. */
+static void devices_are_looked_at_once(void **ctx)
+{
+	struct addr vip = {.family = AF_INET, .bytes = {10, 3, 0, 1}};
+	struct fixture *f = *ctx;
+
+	assert_true(tunnels_mend_begin(f->tunnels)); /* a plane that does not know */
+	tunnels_mend_end(f->tunnels, true);
+	assert_true(tunnels_mend_begin(f->tunnels));
+	ops.changes = number_of_changes;
+	number = 7;
+	assert_true(tunnels_mend_begin(f->tunnels));
+	tunnels_mend_end(f->tunnels, false); /* one could not be mended */
+	assert_true(tunnels_mend_begin(f->tunnels));
+	tunnels_mend_end(f->tunnels, true);
+	assert_false(tunnels_mend_begin(f->tunnels));
+	number++;
+	assert_true(tunnels_mend_begin(f->tunnels));
+	number++; /* amid of it */
+	tunnels_mend_end(f->tunnels, true);
+	assert_true(tunnels_mend_begin(f->tunnels));
+	tunnels_mend_end(f->tunnels, true);
+	assert_false(tunnels_mend_begin(f->tunnels));
+	tunnels_set_vips(f->tunnels, f->id, &vip, 1);
+	assert_true(tunnels_mend_begin(f->tunnels));
+	tunnels_mend_end(f->tunnels, true);
+	number = 0;
+	assert_true(tunnels_mend_begin(f->tunnels));
+}
+
 static void note_prepare(struct dataplane *d, uint32_t id, const struct tunnel_config *config)
 {
 	(void)d;
@@ -796,6 +834,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(virtual_addresses, setup, teardown),
 		cmocka_unit_test_setup_teardown(inherited_link_stays_up, setup, teardown),
 		cmocka_unit_test_setup_teardown(unchanged_device_is_left_alone, setup, teardown),
+		cmocka_unit_test_setup_teardown(devices_are_looked_at_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(begun_beforehand, setup, teardown),
 		cmocka_unit_test_setup_teardown(inherited_dormant_stays_dormant, setup, teardown),
 		cmocka_unit_test_setup_teardown(inherited_ends, setup, teardown),
