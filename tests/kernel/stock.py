@@ -1,6 +1,6 @@
 """Debian's stock kernel for tests/kernel/qemu: the package that linux-image-amd64 stands for,
-downloaded and unpacked into build/kernel, never installed; and an initramfs that mounts the
-host's files as the root by 9p."""
+downloaded and unpacked into build/kernel, never installed, or another release's packages; and
+an initramfs that mounts the host's files as the root by 9p."""
 import fcntl
 import glob
 import gzip
@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import tarfile
 
-WANTED = re.compile(r"^\./boot/vmlinuz|/lib/modules/[^/]+/(modules\.|kernel/(net|crypto|arch|lib"
+WANTED = re.compile(r"^\./boot/vmlinuz|/lib/modules/[^/]+/(vmlinuz$|modules\.|kernel/(net|crypto|arch|lib"
                     r"|fs/(9p|netfs|fscache|overlayfs)|drivers/(virtio|net/[^/]+\.ko))(/|$|\.))"
                     r"|/lib/modules/[^/]+/kernel/drivers/net/[^/]+\.ko")
 ROOT_MODULES = ["virtio_pci", "9pnet_virtio", "9p"]
@@ -58,21 +58,25 @@ def _with_new_lists(function, *args):
         return function(*args)
 
 
-def _download(folder):
-    """Unpacks what a test kernel needs of the package."""
-    package = _package()
-    done = subprocess.run(["apt-get", "download", "-q", package], cwd=folder,
-                          capture_output=True, text=True)
-    files = glob.glob(f"{folder}/{package}_*.deb")
-    if not files:
-        raise StockError(f"apt-get download {package}: {done.stdout}{done.stderr}")
-    unpack = subprocess.Popen(["dpkg-deb", "--fsys-tarfile", files[0]], stdout=subprocess.PIPE)
+def _unpack(file, folder):
+    """What a test kernel needs of the package."""
+    unpack = subprocess.Popen(["dpkg-deb", "--fsys-tarfile", file], stdout=subprocess.PIPE)
     with tarfile.open(fileobj=unpack.stdout, mode="r|") as package_files:
         for member in package_files:
             if WANTED.search(member.name) and member.isfile():
                 package_files.extract(member, folder)
     unpack.stdout.close()
     unpack.wait()
+
+
+def _download(folder):
+    package = _package()
+    done = subprocess.run(["apt-get", "download", "-q", package], cwd=folder,
+                          capture_output=True, text=True)
+    files = glob.glob(f"{folder}/{package}_*.deb")
+    if not files:
+        raise StockError(f"apt-get download {package}: {done.stdout}{done.stderr}")
+    _unpack(files[0], folder)
     os.unlink(files[0])
 
 
@@ -80,10 +84,15 @@ class Stock:
     """The unpacked kernel: `image`, `modules` (the folder above the release's), `initrd`."""
 
     def __init__(self, folder):
-        self.image = glob.glob(f"{folder}/boot/vmlinuz-*")[0]
-        self.release = os.path.basename(self.image).split("-", 1)[1]
-        self.base = folder
-        place = glob.glob(f"{folder}/**/lib/modules/{self.release}", recursive=True)[0]
+        """Since 6.19 the image is beside the modules."""
+        images = glob.glob(f"{folder}/boot/vmlinuz-*") + \
+            glob.glob(f"{folder}/usr/lib/modules/*/vmlinuz")
+        releases = glob.glob(f"{folder}/**/lib/modules/*/kernel", recursive=True)
+        if not images or not releases:
+            raise StockError("no kernel (vmlinuz) in the packages" if releases else
+                             "no modules in the packages")
+        self.image, place = images[0], os.path.dirname(releases[0])
+        self.base, self.release = folder, os.path.basename(place)
         self.modules = os.path.dirname(place)
         self.initrd = f"{folder}/initrd"
 
@@ -150,16 +159,31 @@ def _initrd(stock):
     os.rename(f"{stock.initrd}.new", stock.initrd)
 
 
-def prepare(cache):
-    """The kernel, from the cache or downloaded. Two runs at once wait for each other."""
+def _source(files):
+    """Of a kernel's packages: the name of its folder, and what fills that folder."""
+    def unpack(folder):
+        for file in files:
+            _unpack(file, folder)
+    if not files:
+        return _with_new_lists(_package), lambda folder: _with_new_lists(_download, folder)
+    for file in files:
+        if not os.path.isfile(file):
+            raise StockError(f"QEMU_KERNEL: no file {file}")
+    return os.path.basename(files[0])[:-len(".deb")], unpack
+
+
+def prepare(cache, files):
+    """The kernel of these packages or of Debian's, which is downloaded unless the cache has
+    it. Two runs at once wait for each other."""
     os.makedirs(cache, exist_ok=True)
     with open(f"{cache}/lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        folder = f"{cache}/{_with_new_lists(_package)}"
+        name, fill = _source(files)
+        folder = f"{cache}/{name}"
         if not os.path.exists(folder):
             shutil.rmtree(f"{folder}.new", ignore_errors=True)
             os.makedirs(f"{folder}.new")
-            _with_new_lists(_download, f"{folder}.new")
+            fill(f"{folder}.new")
             Stock(f"{folder}.new").index()
             os.rename(f"{folder}.new", folder)
         stock = Stock(folder)
