@@ -11,6 +11,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../
 from tests.support.ipsecd import BINARY  # noqa: E402
 from tests.support.pair import Pair, one_of_each  # noqa: E402
 from tests.support.poll import until  # noqa: E402
+from tests.support.rekeying import child_spis, ike_spis  # noqa: E402
 from tests.support.suite import Suite, check, check_equal  # noqa: E402
 from tests.support.tunnel import change, tunnel  # noqa: E402
 
@@ -219,7 +220,10 @@ def charon(pair):
     check_equal(row(pair.theirs, "a", DOWN)[:4], ["a", "down", "172.16.1.1", "-"], "the table")
     ipsecctl(pair.theirs, "up", "a")
     check_equal(row(pair.theirs, "a")[:5], ["a", "up", "172.16.1.1", "-", "1/1"], "the table")
+    children, ikes = child_spis(pair.ours, "a"), ike_spis(pair.ours, "a")
     ipsecctl(pair.theirs, "rekey", "a")
+    until("new SAs", lambda: not children & child_spis(pair.ours, "a") and
+          not ikes & ike_spis(pair.ours, "a"))
     one_of_each(pair.theirs, "a")  # else charon tries to end the old IKE_SA, too
     ipsecctl(pair.theirs, "down", "a")
     check_equal(row(pair.theirs, "a", DOWN)[1], "down", "state")
