@@ -11,6 +11,11 @@ include tests/unit/tests.mk
 BUILT_TESTS := $(patsubst TEST_%,%,$(filter TEST_%,$(.VARIABLES)))
 UNIT_TESTS := $(filter-out $(KERNEL_TESTS),$(BUILT_TESTS))
 
+# Those that take long begin, lest one of them goes on alone when the others have ended.
+LONG_TESTS := test_area $(addprefix test_,restored_reauth restored_oom restored_restart restored_resources restored_chaos \
+	repair_sim lanes sim_chaos kill sim_restart)
+UNIT_TESTS := $(filter $(UNIT_TESTS),$(LONG_TESTS)) $(filter-out $(LONG_TESTS),$(UNIT_TESTS))
+
 define unit_test
 $(BUILD)/tests/$(1): $(call objects,$(TEST_$(1)))
 	@mkdir -p $$(@D)

@@ -199,6 +199,10 @@ void sim_kill(struct sim *s, unsigned node, unsigned steps, mono_time away);
  * link restored.c begin so. */
 void sim_restore_always(bool on);
 
+/* How far it is from one of many seeds or moments to the next: 1, but under AddressSanitizer, where
+ * a restored program takes a minute and more, each fifth does. */
+unsigned sim_stride(void);
+
 /* ---- running ---- */
 void sim_run(struct sim *s, mono_time duration);
 /* The node has nothing else to do. */

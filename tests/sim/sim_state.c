@@ -32,6 +32,15 @@ bool sim_restores(void)
 	return wanted < 0 ? &sim_restored_program && sim_restored_program : wanted > 0;
 }
 
+unsigned sim_stride(void)
+{
+#ifdef __SANITIZE_ADDRESS__
+	return sim_restores() ? 5 : 1;
+#else
+	return 1;
+#endif
+}
+
 /* ---- records ---- */
 
 static void remove_record(struct sim_record **table, struct sim_record *r)
