@@ -18,9 +18,10 @@ mapfile -t own < <(printf '%s\n' "${sources[@]}" | grep -Ev '^tests/')
 layout=14
 release=$(clang-format --version 2>/dev/null | sed -n 's/.*version \([0-9]*\).*/\1/p')
 if [ "$release" = $layout ]; then
-	for f in "${sources[@]}"; do
-		clang-format --dry-run -Werror "$f" >/dev/null 2>&1 || finding "$f: not as clang-format lays it out (make format)"
-	done
+	while IFS= read -r f; do
+		finding "$f: not as clang-format lays it out (make format)"
+	done < <(printf '%s\0' "${sources[@]}" | xargs -0 -P "$(nproc)" -n 8 sh -c \
+		'for f; do clang-format --dry-run -Werror "$f" >/dev/null 2>&1 || echo "$f"; done' sh)
 elif [ -n "$release" ]; then
 	echo "lint: layout is that of clang-format $layout, and this is $release: not checked here"
 else
