@@ -33,6 +33,10 @@ def row(peer, name, status=OK):
     return lines[1].split()
 
 
+def names(peer):
+    return {c["name"] for c in json.loads(ipsecctl(peer, "status", "--json"))["connections"]}
+
+
 def shown(peer, name):
     everything = json.loads(ipsecctl(peer, "status", "--json"))
     return next(c for c in everything["connections"] if c["name"] == name)
@@ -198,14 +202,15 @@ def reload(pair):
     good = pair.ours.path("ipsec.conf")
     with open(good, encoding="utf-8") as file:
         text = file.read()
-    mark = pair.ours.log_mark()
+    pair.ours.write("ipsec.conf", text.replace("conn broken", "conn renamed").replace("tun2", "tun3"))
     ipsecctl(pair.ours, "reload")
-    check("configuration in force" in pair.ours.log(mark), "it waits until that is in force")
+    check_equal(names(pair.ours), {"a", "renamed"}, "it waits until that is in force")
     pair.ours.write("ipsec.conf", text + "conn x\n  lft=%any\n")
     error = ipsecctl(pair.ours, "reload", status=FAILED)
     check("reload: errors in the configuration files, see the log" in error, error)
     pair.ours.write("ipsec.conf", text)
     ipsecctl(pair.ours, "reload")
+    check_equal(names(pair.ours), {"a", "broken"}, "those of the file")
 
 
 def checking(pair):
