@@ -346,6 +346,10 @@ def dashboard(_site):
     for rule in rules:
         check(rule["annotations"]["summary"] and rule["labels"]["severity"], rule["alert"])
         metrics.check_expression(rule["expr"] + rule["annotations"].get("description", ""), rows)
+    alerted = next(r["expr"] for r in rules if "routes_wanted" in r["expr"])
+    shown = next(p["targets"][0]["expr"] for p in panels if p["title"] == "Missing routes")
+    check_equal(set(re.findall(r"routed_bridge\w+", shown)),
+                set(re.findall(r"routed_bridge\w+", alerted)), "missing routes: the panel and the alert")
     with open(os.path.join(ROOT, "docs/prometheus/scrape.yml"), encoding="utf-8") as file:
         jobs = {job["job_name"] for job in yaml.safe_load(file)["scrape_configs"]}
     check_equal(jobs, {"ipsecd", "routed-bridge"}, "jobs, as the alerts name them")
