@@ -1,5 +1,6 @@
 /* The bridge's life: everything is made, read anew and taken down here. */
 #include "routed-bridge/bridge_parts.h"
+#include "routed-bridge/device_users.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,6 +65,7 @@ static void release(struct bridge *b)
 	routes_free(b->routes);
 	paths_free(b->paths);
 	tunnels_free(b->tunnels);
+	device_users_free(b->users);
 	interfaces_free(b->interfaces);
 	bridge_kernel_end(b);
 	lock_release(&b->lock);
@@ -91,10 +93,11 @@ struct bridge *bridge_new(struct ev_loop *loop, const struct log_sink *log,
 	lock_init(&b->lock, config->zserv);
 	b->interfaces = interfaces_new();
 	b->tunnels = tunnels_new();
+	b->users = device_users_new();
 	b->routes = routes_new(log);
 	b->paths = paths_new();
 	snprintf(why, size, "out of memory");
-	if (b->interfaces && b->tunnels && b->routes && b->paths &&
+	if (b->interfaces && b->tunnels && b->users && b->routes && b->paths &&
 	    lock_acquire(&b->lock, why, size) != LOCK_BUSY)
 		b->vici = vici_new(&b->vici_host, config->vici);
 	if (!b->vici) {

@@ -6,6 +6,7 @@
  * event is read. */
 #include "routed-bridge/bridge_parts.h"
 #include "lib/hash.h"
+#include "routed-bridge/device_users.h"
 
 #include <stdlib.h>
 
@@ -211,6 +212,10 @@ static void reconcile(struct bridge *b, const struct tunnel_view *tunnel, const 
 	struct route_claim *claims = NULL;
 	size_t n = 0;
 
+	if (!device_users_put(b->users, tunnel->conn, name, tunnel->up, NULL) &&
+	    strlen(name) < IF_NAMESIZE)
+		log_to(b->log, LOG_LEVEL_ERROR, "tunnel", tunnel->conn,
+		       "out of memory: what happens to %s is not heeded", name);
 	suspicion_begins(b, tunnel, name);
 	if (s && interfaces_blind_news(b->interfaces, name))
 		log_to(b->log, LOG_LEVEL_WARN, "zebra", "",

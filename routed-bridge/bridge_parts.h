@@ -23,6 +23,7 @@ struct bridge {
 	struct lock lock;
 	struct interfaces *interfaces;
 	struct tunnels *tunnels;
+	struct device_users *users; /* as the tunnels were looked at last */
 	struct routes *routes;
 	struct vici *vici;
 	struct vici_host vici_host;

@@ -2,6 +2,7 @@
  * session of their own, its questions to zebra's vty. */
 #include "routed-bridge/bridge_leftover.h"
 #include "routed-bridge/bridge_parts.h"
+#include "routed-bridge/device_users.h"
 #include "routed-bridge/repair_json.h"
 #include "routed-bridge/vty.h"
 
@@ -20,14 +21,6 @@ struct question {
 	struct prefix prefix;
 };
 
-/* Which device a connection's tunnel is on, and whether it is up. */
-struct tunnel_use {
-	char *conn;
-	char interface[IF_NAMESIZE];
-	bool up;
-	UT_hash_handle hh;
-};
-
 struct bridge_repair {
 	struct bridge *b;
 	struct repair *plan;
@@ -39,7 +32,7 @@ struct bridge_repair {
 	ev_timer timer;
 	ev_prepare settle; /* once for all that was read together */
 	bool due;
-	struct tunnel_use *uses;
+	struct device_users *users;   /* as the IKE daemon said while it was heard */
 	struct bridge_leftovers left; /* in the kernel, of a zebra that is gone */
 	ev_timer sweep;		      /* takes them away */
 };
@@ -394,53 +387,24 @@ void bridge_tunnel_alive(struct bridge *b, const char *interface, enum tunnel_wi
 /* A device is dead for the IKE daemon when no connection on it is up. */
 static void judge(struct bridge_repair *br, const char *interface, const char *cause)
 {
-	struct tunnel_use *u, *next;
-	bool used = false, up = false;
+	unsigned up, n;
 
 	if (!interface[0])
 		return;
-	HASH_ITER (hh, br->uses, u, next) {
-		if (strcmp(u->interface, interface) != 0)
-			continue;
-		used = true;
-		up = up || u->up;
-	}
-	repair_tunnel(br->plan, interface, WITNESS_IKE, used && !up, cause);
-}
-
-static struct tunnel_use *find_or_add_use(struct bridge_repair *br, const char *conn)
-{
-	struct tunnel_use *u;
-
-	HASH_FIND_STR(br->uses, conn, u);
-	if (u)
-		return u;
-	u = calloc(1, sizeof(*u));
-	if (u && !(u->conn = strdup(conn))) {
-		free(u);
-		return NULL;
-	}
-	if (u)
-		HASH_ADD_KEYPTR(hh, br->uses, u->conn, strlen(u->conn), u);
-	return u;
+	n = device_users_count(br->users, interface, &up);
+	repair_tunnel(br->plan, interface, WITNESS_IKE, n && !up, cause);
 }
 
 void bridge_repair_tunnel(struct bridge *b, const struct tunnel_view *tunnel, const char *interface)
 {
 	struct bridge_repair *br = b->repair;
 	char former[IF_NAMESIZE];
-	struct tunnel_use *u;
 
 	/* A daemon that is not heard has not said that its tunnels are down; all are touched
 	 * when it is. */
 	if (!br || b->ike_silent || strlen(interface) >= IF_NAMESIZE)
 		return;
-	u = find_or_add_use(br, tunnel->conn);
-	if (!u)
-		return;
-	memcpy(former, u->interface, sizeof(former));
-	snprintf(u->interface, sizeof(u->interface), "%s", interface);
-	u->up = tunnel->up;
+	device_users_put(br->users, tunnel->conn, interface, tunnel->up, former);
 	if (strcmp(former, interface) != 0)
 		judge(br, former, tunnel->cause);
 	judge(br, interface, tunnel->cause);
@@ -475,6 +439,7 @@ static void start(struct bridge *b)
 		return;
 	br->b = b;
 	br->plan = repair_new(b->paths, b->log);
+	br->users = device_users_new();
 	if (br->plan)
 		repair_turns(br->plan, b->config->repair.uturn);
 	bridge_turns_sweep(b);
@@ -500,17 +465,6 @@ static void start(struct bridge *b)
 	open_session(br);
 }
 
-static void forget_uses(struct bridge_repair *br)
-{
-	struct tunnel_use *u, *next;
-
-	HASH_ITER (hh, br->uses, u, next) {
-		HASH_DEL(br->uses, u);
-		free(u->conn);
-		free(u);
-	}
-}
-
 /* zebra removes what the session gave it: BGP's own routes show again. */
 void bridge_repair_end(struct bridge *b)
 {
@@ -526,9 +480,14 @@ void bridge_repair_end(struct bridge *b)
 	zebra_free(br->session);
 	vty_free(br->vty);
 	repair_free(br->plan);
-	forget_uses(br);
+	device_users_free(br->users);
 	bridge_leftovers_remove(&br->left);
 	free(br);
+}
+
+static bool is_whole(const struct bridge_repair *br)
+{
+	return br->plan && br->users && br->session && br->vty;
 }
 
 static bool same_repair(const struct bridge_config *a, const struct bridge_config *b)
@@ -560,7 +519,7 @@ void bridge_repair_fit(struct bridge *b, const struct bridge_config *old)
 		return;
 	}
 	start(b);
-	if (b->repair && b->repair->plan && b->repair->session && b->repair->vty) {
+	if (b->repair && is_whole(b->repair)) {
 		repeat_verdicts(b->repair);
 		return;
 	}

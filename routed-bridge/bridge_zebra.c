@@ -1,6 +1,7 @@
 /* Zebra's side: one session for every route type, the interfaces as zebra sees them, and
  * its confirmations. */
 #include "routed-bridge/bridge_parts.h"
+#include "routed-bridge/device_users.h"
 #include "routed-bridge/frr_version.h"
 
 #include <stdio.h>
@@ -80,18 +81,15 @@ static void on_sweep(struct ev_loop *loop, ev_timer *timer, int events)
 
 struct interface_change {
 	struct bridge *b;
-	const struct interface *interface;
 	const char *cause;
 };
 
-static void touch_user(void *ctx, const char *conn, const char *named)
+static void touch_user(void *ctx, const char *conn)
 {
 	struct interface_change *change = ctx;
-	const struct bridge_section *s = bridge_config_match(change->b->config, conn);
 
-	if (!s || strcmp(bridge_interface_of(s, conn, named), change->interface->name) != 0)
-		return;
-	tunnels_touch_one(change->b->tunnels, conn, change->cause);
+	if (bridge_config_match(change->b->config, conn))
+		tunnels_touch_one(change->b->tunnels, conn, change->cause);
 }
 
 static void on_zebra_lost(void *ctx, struct zebra *z)
@@ -114,8 +112,8 @@ void bridge_interface_report(struct bridge *b, enum zapi_command command,
 			     const struct zapi_interface *report)
 {
 	const struct interface *i = interfaces_update(b->interfaces, command, report);
-	struct interface_change change = {.b = b, .interface = i};
 	char cause[64];
+	struct interface_change change = {b, cause};
 
 	if (!i)
 		return;
@@ -126,8 +124,7 @@ void bridge_interface_report(struct bridge *b, enum zapi_command command,
 	log_to(b->log, LOG_LEVEL_DEBUG, bridge_kernel_writes(b) ? "kernel" : "zebra", "",
 	       "%s: %s, ifindex %u, generation %u, VRF %u", zapi_command_name(command), cause,
 	       i->ifindex, i->generation, i->vrf);
-	change.cause = cause;
-	tunnels_each(b->tunnels, touch_user, &change);
+	device_users_each(b->users, i->name, touch_user, &change);
 	bridge_reconcile(b);
 }
 

@@ -111,6 +111,7 @@ static struct tunnel *find_or_add(struct tunnels *t, struct span conn)
 		return NULL;
 	}
 	HASH_ADD_KEYPTR(hh, t->by_conn, tunnel->conn, conn.len, tunnel);
+	mark(t, tunnel, "the IKE daemon knows it");
 	return tunnel;
 }
 

@@ -52,7 +52,7 @@ void tunnels_forget(struct tunnels *t, const char *cause);
  * child-rekey, ike-updown, ike-rekey, link-updown, link-suspect. false: not understood. */
 bool tunnels_event(struct tunnels *t, struct span name, struct span body);
 
-/* The next tunnel that changed since it was given last; false when there is none. The
+/* The next tunnel that is new, or changed since it was given last; false when there is none. The
  * view is valid until the next call. */
 bool tunnels_changed(struct tunnels *t, struct tunnel_view *out);
 /* Makes tunnels count as changed: all, or one. */

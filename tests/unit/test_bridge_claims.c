@@ -1,6 +1,7 @@
 /* What zebra and the kernel are told while they, the devices and the file change. */
 #include "lib/netlink_route.h"
 #include "routed-bridge/bridge_parts.h"
+#include "routed-bridge/device_users.h"
 #include "routed-bridge/frr_version.h"
 #include "routed-bridge/kernel_routes.h"
 
@@ -238,6 +239,7 @@ static struct tunnel {
 	struct tunnel_view view;
 	bool changed;
 } list[2];
+static char touched[64]; /* "A B " */
 
 bool tunnels_changed(struct tunnels *t, struct tunnel_view *out)
 {
@@ -264,16 +266,9 @@ void tunnels_touch_one(struct tunnels *t, const char *conn, const char *cause)
 {
 	(void)t;
 	(void)cause;
+	strcat(strcat(touched, conn), " ");
 	for (size_t i = 0; i < 2; i++)
 		list[i].changed = list[i].changed || strcmp(list[i].view.conn, conn) == 0;
-}
-
-void tunnels_each(struct tunnels *t, void (*cb)(void *ctx, const char *conn, const char *interface),
-		  void *ctx)
-{
-	(void)t;
-	for (size_t i = 0; i < 2; i++)
-		cb(ctx, list[i].view.conn, list[i].view.interface);
 }
 
 /* ---- the bridge's other files ---- */
@@ -394,12 +389,14 @@ static int begin(void **state)
 	(void)state;
 	bridge = (struct bridge){.loop = ev_loop_new(0), .log = &quiet};
 	bridge.interfaces = interfaces_new();
+	bridge.users = device_users_new();
 	bridge.routes = routes_new(&quiet);
 	bridge_claims_init(&bridge);
 	bridge_zebra_init(&bridge);
 	list[0] = (struct tunnel){.view = {.conn = "A", .interface = "tun-a", .up = true}};
 	list[1] = (struct tunnel){.view = {.conn = "B", .interface = "tun-b", .up = true}};
-	told[0] = suspected[0] = '\0';
+	list[0].changed = list[1].changed = true;
+	told[0] = suspected[0] = touched[0] = '\0';
 	n_links = 0;
 	return pipe(never_readable);
 }
@@ -413,6 +410,7 @@ static int end(void **state)
 	bridge_claims_end(&bridge);
 	ev_timer_stop(bridge.loop, &bridge.sweep);
 	routes_free(bridge.routes);
+	device_users_free(bridge.users);
 	interfaces_free(bridge.interfaces);
 	bridge_config_free(bridge.config);
 	ev_loop_destroy(bridge.loop);
@@ -486,6 +484,31 @@ static void watch_moves_to_another_session(void **state)
 	assert_true(interfaces_find(bridge.interfaces, "tun-b")->present);
 }
 
+static void expect_touched(const char *names)
+{
+	assert_string_equal(touched, names);
+	touched[0] = '\0';
+}
+
+/* What happens to a device is looked at in its own tunnels, also when they have moved. */
+static void only_its_tunnels_are_looked_at(void **state)
+{
+	(void)state;
+	zebra_comes("conn A\n prefix 10.2.0.0/24\nconn B\n prefix 10.3.0.0/24\n");
+	expect_touched("B "); /* tun-a was the first, when nothing was known of either */
+	device("tun-a", 9);
+	expect_touched("A ");
+	device("tun-c", 10);
+	expect_touched("");
+	list[0].view.interface = "tun-b";
+	list[0].changed = true;
+	bridge_reconcile(&bridge);
+	device("tun-b", 11);
+	expect_touched("B A ");
+	device("tun-a", 12);
+	expect_touched("");
+}
+
 static struct netlink_link link_of(const char *name, int ifindex)
 {
 	struct netlink_link l = {.ifindex = ifindex, .flags = IFF_UP | IFF_RUNNING};
@@ -536,6 +559,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(sweep_leaves_the_own_table, begin, end),
 		cmocka_unit_test_setup_teardown(watch_moves_to_another_session, begin, end),
+		cmocka_unit_test_setup_teardown(only_its_tunnels_are_looked_at, begin, end),
 		cmocka_unit_test_setup_teardown(device_went_unnoticed, begin, end),
 		cmocka_unit_test_setup_teardown(suspicion_outlives_a_reload, begin, end),
 	};

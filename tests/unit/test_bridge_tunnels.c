@@ -287,9 +287,9 @@ static void states_count_in_listings(void **state)
 		const char *state;
 		const char *result;
 	} cases[] = {
-		{"CREATED", "same"},   {"INSTALLING", "same"}, {"ROUTED", "same"},
-		{"INSTALLED", "up 1"}, {"REKEYING", "up 1"},   {"UPDATING", "up 1"},
-		{"REKEYED", "same"},   {"DELETING", "same"},   {"DELETED", "same"},
+		{"CREATED", "down 0"}, {"INSTALLING", "down 0"}, {"ROUTED", "down 0"},
+		{"INSTALLED", "up 1"}, {"REKEYING", "up 1"},	 {"UPDATING", "up 1"},
+		{"REKEYED", "down 0"}, {"DELETING", "down 0"},	 {"DELETED", "down 0"},
 	};
 
 	(void)state;
@@ -423,6 +423,9 @@ static void strange_events_change_nothing(void **state)
 	tell(t, "child-updown", &b);
 	tell(t, "ike-updown", &b);
 	tell(t, "ike-rekey", &b);
+	tell(t, "child-rekey", &b);
+	assert_string_equal(seen(t), "down 0"); /* it is new */
+	tell(t, "child-updown", &b);
 	tell(t, "child-rekey", &b);
 	assert_string_equal(seen(t), "same");
 	assert_false(tunnels_event(t, span_str("alert"), buf_span(&b)));

@@ -142,9 +142,11 @@ TEST_test_metrics_quality := tests/unit/test_metrics_quality.c tests/support/met
 	routed-bridge/bridge_metrics_quality.c
 TEST_test_bridge_bfd := tests/unit/test_bridge_bfd.c routed-bridge/bridge_bfd.c lib/addr.c lib/log.c
 LIBS_test_bridge_bfd := -lev
+TEST_test_device_users := tests/unit/test_device_users.c routed-bridge/device_users.c
 TEST_test_bridge_claims := tests/unit/test_bridge_claims.c \
 	$(addprefix routed-bridge/bridge_,claims.c zebra.c kernel.c) \
-	$(addprefix routed-bridge/,interfaces.c routes.c route_told.c zapi_encode.c zapi_parse.c zapi_version.c) \
+	$(addprefix routed-bridge/,device_users.c interfaces.c routes.c route_told.c zapi_encode.c zapi_parse.c) \
+	routed-bridge/zapi_version.c \
 	$(filter routed-bridge/config%,$(BRIDGE_SRC)) $(addprefix lib/,addr.c buf.c log.c mono.c words.c)
 LIBS_test_bridge_claims := -lev
 TEST_test_metrics_http := tests/unit/test_metrics_http.c lib/metrics.c lib/metrics_http.c lib/addr.c lib/log.c lib/mono.c
