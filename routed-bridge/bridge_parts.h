@@ -33,6 +33,7 @@ struct bridge {
 	ev_timer retry;	    /* routes_deadline */
 	ev_timer vici_hold; /* runs while the daemon is away */
 	ev_timer sweep;	    /* leftovers of an earlier zebra */
+	unsigned sweep_rounds;
 	struct routes_count last_count;
 	struct suspicion *suspicions; /* of connections (bridge_claims.c) */
 	bool tunnels_known;	      /* a list was complete, or is waited for no longer */

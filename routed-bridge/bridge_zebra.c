@@ -6,7 +6,8 @@
 
 #include <stdio.h>
 
-#define SWEEP_AFTER 2.0 /* seconds of a session until tunnels and interfaces are known */
+#define SWEEP_AFTER  2.0 /* seconds of a session; leftovers go when all is known, ... */
+#define SWEEP_ROUNDS 5	 /* ... or, if the IKE daemon says nothing, after so many times that */
 
 struct zebra *bridge_session(const struct bridge *b, enum zapi_route_type type, uint16_t instance)
 {
@@ -15,6 +16,12 @@ struct zebra *bridge_session(const struct bridge *b, enum zapi_route_type type, 
 			return b->sessions[i];
 	}
 	return NULL;
+}
+
+static void plan_sweep(struct bridge *b)
+{
+	b->sweep_rounds = 0;
+	ev_timer_again(b->loop, &b->sweep);
 }
 
 /* ---- events ---- */
@@ -45,7 +52,25 @@ static void on_zebra_ready(void *ctx, struct zebra *z)
 	routes_session(b->routes, type, instance, true);
 	bridge_settle(b);
 	bridge_settings_look(b);
-	ev_timer_again(b->loop, &b->sweep);
+	plan_sweep(b);
+}
+
+/* What did not come with the list is gone; a zebra that is busy has not said so yet. */
+static void on_zebra_listed(void *ctx, struct zebra *z)
+{
+	struct bridge *b = ctx;
+
+	if (z != b->sessions[0] || bridge_kernel_writes(b) ||
+	    !interfaces_forget_doubted(b->interfaces))
+		return;
+	tunnels_touch(b->tunnels, "zebra does not have its device any more");
+	bridge_reconcile(b);
+}
+
+static bool all_known(struct bridge *b)
+{
+	return zebra_listed(b->sessions[0]) &&
+	       (b->tunnels_known || ++b->sweep_rounds >= SWEEP_ROUNDS);
 }
 
 /* What a killed zebra left in the kernel, the next one of FRR 10.3 takes for a living route
@@ -55,11 +80,9 @@ static void on_sweep(struct ev_loop *loop, ev_timer *timer, int events)
 	struct bridge *b = timer->data;
 
 	(void)events;
+	if (b->n_sessions && !all_known(b))
+		return;
 	ev_timer_stop(loop, timer);
-	if (!bridge_kernel_writes(b) && interfaces_forget_doubted(b->interfaces)) {
-		tunnels_touch(b->tunnels, "zebra does not have its device any more");
-		bridge_reconcile(b);
-	}
 	for (size_t i = 0; i < b->config->n_sections; i++) {
 		const struct bridge_section *s = &b->config->sections[i];
 		struct zapi_route route = {.type = s->options.type,
@@ -243,11 +266,10 @@ void bridge_fit_sessions(struct bridge *b, bool keep)
 		open_session(b, &b->config->sections[i].options);
 	if (b->n_sessions == 0 || watched)
 		return;
-	/* Another session watches the interfaces from here on. One that is ready is told of all of
-	 * them at once, and what it is not told of until the sweep is gone. */
+	/* Another session watches the interfaces from here on: one that is ready is told of all of
+	 * them. */
 	if (!bridge_kernel_writes(b) && keep && zebra_ready(b->sessions[0])) {
 		interfaces_doubt(b->interfaces);
-		ev_timer_again(b->loop, &b->sweep);
 	} else if (!bridge_kernel_writes(b)) {
 		interfaces_forget(b->interfaces);
 	}
@@ -261,6 +283,7 @@ void bridge_zebra_init(struct bridge *b)
 		.ready = on_zebra_ready,
 		.lost = on_zebra_lost,
 		.unknown = on_zebra_unknown,
+		.listed = on_zebra_listed,
 		.interface = on_zebra_interface,
 		.vrf = on_zebra_vrf,
 		.notify = on_zebra_notify,

@@ -32,7 +32,7 @@ struct zebra {
 	enum zapi_route_type type;
 	uint16_t instance;
 	char name[24]; /* the type, for the log */
-	bool subscribed;
+	bool subscribed, listed;
 	enum state state;
 	int fd;
 	const struct zapi_version *version;
@@ -83,6 +83,7 @@ static void disconnect(struct zebra *z)
 		z->fd = -1;
 	}
 	queue_free(&z->out);
+	z->listed = false;
 	z->in_len = 0;
 	z->state = IDLE;
 }
@@ -185,8 +186,9 @@ static void send_subscription(struct zebra *z)
 	uint8_t memory[64];
 	struct buf b = buf_over(memory, sizeof(memory));
 
-	zapi_encode_router_id_add(&b, z->version, AF_INET);
+	/* zebra works on them in this order: with the router id it has told of all devices. */
 	zapi_encode_interface_add(&b, z->version);
+	zapi_encode_router_id_add(&b, z->version, AF_INET);
 	queue(z, &b);
 	zebra_push(z);
 }
@@ -342,10 +344,17 @@ static enum zapi_error on_router_id(struct zebra *z, const struct zapi_message *
 	enum zapi_error e = zapi_parse_router_id(m->body, &id, fault);
 	char text[ADDR_TEXT];
 
-	if (e == ZAPI_OK)
-		log_to(z->host->log, LOG_LEVEL_DEBUG, "zebra", z->name, "router id %s",
-		       addr_format(&id.addr, text));
-	return e;
+	if (e != ZAPI_OK)
+		return e;
+	log_to(z->host->log, LOG_LEVEL_DEBUG, "zebra", z->name, "router id %s",
+	       addr_format(&id.addr, text));
+	if (!z->listed) {
+		z->listed = true;
+		log_to(z->host->log, LOG_LEVEL_DEBUG, "zebra", z->name, "all devices are told");
+		if (z->host->listed)
+			z->host->listed(z->host->ctx, z);
+	}
+	return ZAPI_OK;
 }
 
 static void on_message(struct zebra *z, const struct zapi_message *m)
@@ -550,6 +559,11 @@ void zebra_type(const struct zebra *z, enum zapi_route_type *type, uint16_t *ins
 bool zebra_ready(const struct zebra *z)
 {
 	return z->state == READY;
+}
+
+bool zebra_listed(const struct zebra *z)
+{
+	return z->listed;
 }
 
 struct zebra_status zebra_status(const struct zebra *z)

@@ -25,6 +25,9 @@ struct zebra_host {
 	void (*unknown)(void *ctx, const char *version);
 	void (*interface)(void *ctx, enum zapi_command command,
 			  const struct zapi_interface *interface);
+	/* A session that subscribed was told of all devices that zebra has. NULL: of no interest.
+	 */
+	void (*listed)(void *ctx, struct zebra *z);
 	/* Every session is told; vrf NULL: gone. The callback NULL: of no interest. */
 	void (*vrf)(void *ctx, uint32_t id, const struct zapi_vrf *vrf);
 	void (*notify)(void *ctx, struct zebra *z, const struct zapi_notify *notify);
@@ -50,6 +53,8 @@ struct zebra *zebra_new(const struct zebra_host *host, const struct zebra_config
 void zebra_free(struct zebra *z);
 bool zebra_is(const struct zebra *z, enum zapi_route_type type, uint16_t instance);
 bool zebra_ready(const struct zebra *z);
+/* Ready, and `listed` was called since. */
+bool zebra_listed(const struct zebra *z);
 void zebra_type(const struct zebra *z, enum zapi_route_type *type, uint16_t *instance);
 /* For people and metrics; texts are valid until the loop runs on. */
 struct zebra_status {

@@ -527,6 +527,22 @@ def reload_by_difference():
         s.wait_gone("10.6.0.0/24")
 
 
+def watch_moves_to_another_session():
+    """zebra tells of all devices before it gives the router id, of which the bridge knows that it is
+    all; what is told anew changes nothing."""
+    kept = f"conn a-b\n type table 9\n prefix {PREFIX}\n"
+    with Site("a", config="conn other\n type nhrp\n prefix 10.6.0.0/24\n" + kept) as s:
+        s.start()
+        s.up()
+        s.wait_installed(PREFIX, "table")
+        log = s.log()
+        check(log.index("INTERFACE_ADD: tun-ab") < log.index("all devices are told"), "the order")
+        with s.untouched():
+            s.reload(kept)
+            s.wait_log("all devices are told", 2)
+        check(s.installed(PREFIX, "table"), "it is there")
+
+
 def daemon_without_our_extensions():
     """As strongSwan: no link-updown, no interface names."""
     config = f"conn tun-ab\n prefix {PREFIX}\nconn other\n interface tun-ab\n prefix 10.6.0.0/24\n"
@@ -566,6 +582,7 @@ CASES = (
     settings_that_defeat_failover_are_warned_about,
     second_bridge_is_refused,
     reload_by_difference,
+    watch_moves_to_another_session,
     daemon_without_our_extensions,
 )
 

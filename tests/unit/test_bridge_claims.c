@@ -18,7 +18,7 @@
 struct zebra {
 	enum zapi_route_type type;
 	uint16_t instance;
-	bool subscribed;
+	bool subscribed, listed;
 };
 
 static char told[512]; /* "+10.2.0.0/24@7 -..." */
@@ -56,6 +56,11 @@ bool zebra_ready(const struct zebra *z)
 {
 	(void)z;
 	return true;
+}
+
+bool zebra_listed(const struct zebra *z)
+{
+	return z->listed;
 }
 
 void zebra_type(const struct zebra *z, enum zapi_route_type *type, uint16_t *instance)
@@ -389,6 +394,7 @@ static int begin(void **state)
 	(void)state;
 	bridge = (struct bridge){.loop = ev_loop_new(0), .log = &quiet};
 	bridge.interfaces = interfaces_new();
+	bridge.tunnels_known = true;
 	bridge.users = device_users_new();
 	bridge.routes = routes_new(&quiet);
 	bridge_claims_init(&bridge);
@@ -429,6 +435,13 @@ static void device(const char *name, uint32_t ifindex)
 	bridge.zebra_host.interface(&bridge, ZAPI_INTERFACE_ADD, &report);
 }
 
+/* zebra has told of all devices. */
+static void all_are_told(void)
+{
+	bridge.sessions[0]->listed = true;
+	bridge.zebra_host.listed(&bridge, bridge.sessions[0]);
+}
+
 static void zebra_comes(const char *file)
 {
 	bridge.config = parse(file);
@@ -437,6 +450,7 @@ static void zebra_comes(const char *file)
 		bridge.zebra_host.ready(&bridge, bridge.sessions[i]);
 	device("tun-a", 7);
 	device("tun-b", 8);
+	all_are_told();
 }
 
 /* What is told since the last time is this. */
@@ -463,6 +477,38 @@ static void sweep_leaves_the_own_table(void **state)
 	expect("-10.3.0.0/24@0");
 }
 
+/* What zebra has from before may be wanted: nothing of it goes before all is known. */
+static void sweep_waits(void **state)
+{
+	(void)state;
+	bridge.tunnels_known = false;
+	zebra_comes("conn A\n prefix 10.2.0.0/24\nconn C\n prefix 10.3.0.0/24\n");
+	expect("+10.2.0.0/24@7");
+	bridge.sessions[0]->listed = false;
+	for (unsigned i = 0; i < 20; i++)
+		sweep_is_due();
+	expect("");
+	bridge.sessions[0]->listed = true;
+	for (unsigned i = 0; i < 4; i++)
+		sweep_is_due();
+	expect("");
+	sweep_is_due(); /* the IKE daemon is not heard */
+	expect("-10.3.0.0/24@0");
+}
+
+static void sweep_knows(void **state)
+{
+	(void)state;
+	bridge.tunnels_known = false;
+	zebra_comes("conn A\n prefix 10.2.0.0/24\nconn C\n prefix 10.3.0.0/24\n");
+	expect("+10.2.0.0/24@7");
+	sweep_is_due();
+	expect("");
+	bridge.tunnels_known = true;
+	sweep_is_due();
+	expect("-10.3.0.0/24@0");
+}
+
 /* The type of the first section goes, and with it the session that watches the devices. */
 static void watch_moves_to_another_session(void **state)
 {
@@ -476,9 +522,11 @@ static void watch_moves_to_another_session(void **state)
 	assert_true(bridge.sessions[0]->subscribed);
 	tunnels_touch(bridge.tunnels, "the configuration changed");
 	bridge_reconcile(&bridge);
+	sweep_is_due(); /* zebra is busy */
+	assert_true(interfaces_find(bridge.interfaces, "tun-a")->present);
+	assert_true(interfaces_find(bridge.interfaces, "tun-b")->present);
 	device("tun-b", 8);
-	expect("");
-	sweep_is_due();
+	all_are_told();
 	expect("");
 	assert_false(interfaces_find(bridge.interfaces, "tun-a")->present);
 	assert_true(interfaces_find(bridge.interfaces, "tun-b")->present);
@@ -558,6 +606,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(sweep_leaves_the_own_table, begin, end),
+		cmocka_unit_test_setup_teardown(sweep_waits, begin, end),
+		cmocka_unit_test_setup_teardown(sweep_knows, begin, end),
 		cmocka_unit_test_setup_teardown(watch_moves_to_another_session, begin, end),
 		cmocka_unit_test_setup_teardown(only_its_tunnels_are_looked_at, begin, end),
 		cmocka_unit_test_setup_teardown(device_went_unnoticed, begin, end),
