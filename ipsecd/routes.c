@@ -554,32 +554,40 @@ static void forget_kept(struct routes *r)
 	r->priority = 0;
 }
 
+/* The table with them: to take them out one by one would look through its empty buckets each time.
+ */
+static void end_owners(struct routes *r, struct table *set)
+{
+	struct owner *o, *next;
+
+	for (o = table_first(set, &by_id); o; o = next) {
+		next = table_next(set, &by_id, o);
+		owner_end(r, o);
+	}
+	table_free(set);
+}
+
 void routes_free(struct routes *r, bool keep)
 {
-	struct owner *o;
-	struct via *v;
+	struct via *v, *next;
 
 	if (!r)
 		return;
-	while ((v = table_first(&r->vias,
-				&by_tunnel))) { /* what was beneath a route comes to light */
+	TABLE_EACH (&r->vias, &by_tunnel, v)
 		v->ifindex = 0;
-		settle_tunnel(r, v->tunnel);
-		table_remove(&r->vias, &by_tunnel, v);
-		free(v);
-	}
+	routes_settle(r); /* what was beneath a route comes to light */
 	if (keep)
 		forget_kept(r);
 	set_rules(r, false);
 	r->on = false;
-	while ((o = table_first(&r->children, &by_id)))
-		owner_drop(r, &r->children, o->id);
-	while ((o = table_first(&r->conns, &by_id)))
-		owner_drop(r, &r->conns, o->id);
+	end_owners(r, &r->children);
+	end_owners(r, &r->conns);
 	unclaim_all(r, &r->outside, false);
+	for (v = table_first(&r->vias, &by_tunnel); v; v = next) {
+		next = table_next(&r->vias, &by_tunnel, v);
+		free(v);
+	}
 	table_free(&r->vias);
-	table_free(&r->children);
-	table_free(&r->conns);
 	table_free(&r->places);
 	free(r);
 }

@@ -315,6 +315,26 @@ static void conn_again_and_kept(void **ctx)
 	setup(ctx);
 }
 
+/* A route is not moved to a tunnel that ends as well. */
+static void the_end_takes_all_at_once(void **ctx)
+{
+	unsigned before;
+
+	(void)ctx;
+	conn(1, "10.1.0.0/16", "10.2.0.0/16", "192.0.2.2");
+	conn(2, "10.1.0.0/16", "10.2.0.0/16", "192.0.2.2");
+	child(1, 1, "10.2.0.0/16", "192.0.2.2", "");
+	child(2, 2, "10.2.0.0/16", "192.0.2.2", "");
+	routes_link(routes, 1, 7);
+	routes_link(routes, 2, 8);
+	assert_at("10.2.0.0/16", "dev 7");
+	before = calls;
+	routes_free(routes, true);
+	assert_int_equal(calls - before, 1);
+	assert_beneath("10.2.0.0/16", "blackhole");
+	setup(ctx);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -325,6 +345,7 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(own_network_inside_theirs, setup, teardown),
 		cmocka_unit_test_setup_teardown(two_ways, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_end_takes_all_at_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(device_comes_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(refused_source, setup, teardown),
 		cmocka_unit_test_setup_teardown(settings_change, setup, teardown),
