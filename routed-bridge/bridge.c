@@ -119,6 +119,7 @@ struct bridge *bridge_new(struct ev_loop *loop, const struct log_sink *log,
 void bridge_free(struct bridge *b)
 {
 	b->ike_silent = true;
+	tunnels_disconnected(b->tunnels);
 	tunnels_forget(b->tunnels, "routed-bridge ends");
 	bridge_reconcile(b);
 	for (unsigned i = 0; i < b->n_sessions; i++) {

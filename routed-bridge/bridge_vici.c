@@ -69,6 +69,7 @@ static void on_vici_hold(struct ev_loop *loop, ev_timer *timer, int events)
  * and withdraws them at once if not): wait a little. */
 void bridge_vici_lost(struct bridge *b)
 {
+	tunnels_disconnected(b->tunnels);
 	if (!ev_is_active(&b->vici_hold)) {
 		ev_timer_set(&b->vici_hold, VICI_HOLD, 0.);
 		ev_timer_start(b->loop, &b->vici_hold);

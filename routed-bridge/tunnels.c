@@ -441,6 +441,11 @@ void tunnels_connected(struct tunnels *t)
 	}
 }
 
+void tunnels_disconnected(struct tunnels *t)
+{
+	t->epoch++;
+}
+
 void tunnels_list_begin(struct tunnels *t)
 {
 	t->listing++;
@@ -466,7 +471,8 @@ void tunnels_forget(struct tunnels *t, const char *cause)
 
 	HASH_ITER (hh, t->by_conn, tunnel, next) {
 		DL_FOREACH_SAFE (tunnel->children, c, next_child) {
-			remove_child(t, tunnel, c, cause);
+			if (c->epoch != t->epoch)
+				remove_child(t, tunnel, c, cause);
 		}
 	}
 }

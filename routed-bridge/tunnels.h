@@ -43,9 +43,12 @@ void tunnels_free(struct tunnels *t);
 /* A new connection to the daemon: ids start anew. What is known stays until a listing is
  * complete or tunnels_forget. */
 void tunnels_connected(struct tunnels *t);
+/* The connection is lost. */
+void tunnels_disconnected(struct tunnels *t);
 void tunnels_list_begin(struct tunnels *t);
 void tunnels_list_end(struct tunnels *t);
-/* Every CHILD_SA is gone, as far as we know. */
+/* Every CHILD_SA of lost connections is gone, as far as we know: not what one that was made since
+ * has told. */
 void tunnels_forget(struct tunnels *t, const char *cause);
 
 /* One vici event (body checked by vici_body_check): list-sa, list-conn, child-updown,

@@ -23,6 +23,8 @@ static void one(struct tunnels *t, uint8_t choice, struct span body)
 		tunnels_list_end(t);
 	else if (strcmp(event, "connected") == 0)
 		tunnels_connected(t);
+	else if (strcmp(event, "disconnected") == 0)
+		tunnels_disconnected(t);
 	else if (strcmp(event, "forget") == 0)
 		tunnels_forget(t, "fuzz");
 	else if (vici_body_check(body, &offset) == VICI_OK)

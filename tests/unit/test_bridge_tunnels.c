@@ -335,6 +335,30 @@ static void a_new_daemon_has_new_ids(void **state)
 	assert_string_equal(seen(t), "up 2"); /* the old one counts until the listing is complete */
 	tunnels_list_end(t);
 	assert_string_equal(seen(t), "up 1");
+	tunnels_disconnected(t);
+	tunnels_forget(t, "gone");
+	assert_string_equal(seen(t), "down 0");
+	tunnels_free(t);
+}
+
+/* The daemon is back, and still telling of its tunnels when those from before are given up. */
+static void given_up_in_the_middle_of_a_list(void **state)
+{
+	struct tunnels *t = tunnels_new();
+
+	(void)state;
+	up(t, 1, 1);
+	assert_string_equal(seen(t), "up 1");
+	tunnels_disconnected(t);
+	tunnels_connected(t);
+	tunnels_list_begin(t);
+	listed(t, 2, "INSTALLED");
+	assert_string_equal(seen(t), "up 2");
+	tunnels_forget(t, "gone");
+	assert_string_equal(seen(t), "up 1");
+	tunnels_list_end(t);
+	assert_string_equal(seen(t), "same");
+	tunnels_disconnected(t);
 	tunnels_forget(t, "gone");
 	assert_string_equal(seen(t), "down 0");
 	tunnels_free(t);
@@ -443,6 +467,7 @@ int main(void)
 		cmocka_unit_test(states_count_in_listings),
 		cmocka_unit_test(a_listing_sweeps),
 		cmocka_unit_test(a_new_daemon_has_new_ids),
+		cmocka_unit_test(given_up_in_the_middle_of_a_list),
 		cmocka_unit_test(unites_selectors),
 		cmocka_unit_test(knows_virtual_ips),
 		cmocka_unit_test(parses_selectors),
