@@ -7,10 +7,10 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const char *const events[] = {"list-sa",	    "list-conn", "child-updown", "child-rekey",
-				     "ike-updown",  "ike-rekey", "link-updown",	 "begin",
-				     "end",	    "connected", "forget",	 "log",
-				     "link-suspect"};
+static const char *const events[] = {"list-sa",	     "list-conn",   "child-updown", "child-rekey",
+				     "ike-updown",   "ike-rekey",   "link-updown",  "begin",
+				     "end",	     "connected",   "forget",	    "log",
+				     "link-suspect", "disconnected"};
 
 static void one(struct tunnels *t, uint8_t choice, struct span body)
 {
