@@ -39,6 +39,19 @@ static void take_vrf(struct bridge *b, const struct netlink_link *link)
 	bridge_vrf_report(b, (uint32_t)link->ifindex, link->removed ? NULL : &vrf);
 }
 
+/* The kernel tells of the new name alone. */
+static void take_rename(struct bridge *b, const struct zapi_interface *report)
+{
+	const struct interface *former = interfaces_at(b->interfaces, report->ifindex);
+	struct zapi_interface gone = *report;
+
+	if (!former || strcmp(former->name, report->name) == 0)
+		return;
+	memcpy(gone.name, former->name, sizeof(former->name));
+	gone.vrf = former->vrf;
+	bridge_interface_report(b, ZAPI_INTERFACE_DELETE, &gone);
+}
+
 /* IFF_RUNNING is operstate UP or UNKNOWN. */
 static void take_link(void *ctx, const struct netlink_link *link)
 {
@@ -57,6 +70,7 @@ static void take_link(void *ctx, const struct netlink_link *link)
 	memcpy(report.name, link->name, sizeof(report.name));
 	if (link->master > 0 && interfaces_vrf_present(k->b->interfaces, (uint32_t)link->master))
 		report.vrf = (uint32_t)link->master;
+	take_rename(k->b, &report);
 	known = interfaces_find(k->b->interfaces, report.name);
 	/* The kernel takes the routes of a device that changes its VRF away. */
 	if (known && known->present && (known->vrf != report.vrf || link->removed))

@@ -10,7 +10,8 @@ struct entry {
 	struct interface interface;
 	bool blind_told;
 	bool doubted; /* until it is told of again */
-	UT_hash_handle hh;
+	bool indexed; /* in by_index, while it is present */
+	UT_hash_handle hh, at;
 };
 
 struct vrf {
@@ -21,7 +22,7 @@ struct vrf {
 };
 
 struct interfaces {
-	struct entry *by_name;
+	struct entry *by_name, *by_index;
 	struct vrf *vrfs;
 };
 
@@ -46,6 +47,7 @@ void interfaces_free(struct interfaces *t)
 
 	if (!t)
 		return;
+	HASH_CLEAR(at, t->by_index);
 	HASH_ITER (hh, t->by_name, e, next) {
 		HASH_DEL(t->by_name, e);
 		free(e);
@@ -60,6 +62,31 @@ static struct entry *find(const struct interfaces *t, const char *name)
 
 	HASH_FIND_STR(t->by_name, name, e);
 	return e;
+}
+
+static struct entry *find_at(const struct interfaces *t, uint32_t ifindex)
+{
+	struct entry *e;
+
+	HASH_FIND(at, t->by_index, &ifindex, sizeof(ifindex), e);
+	return e;
+}
+
+static void leave_index(struct interfaces *t, struct entry *e)
+{
+	if (e->indexed)
+		HASH_DELETE(at, t->by_index, e);
+	e->indexed = false;
+}
+
+static void enter_index(struct interfaces *t, struct entry *e)
+{
+	struct entry *former = find_at(t, e->interface.ifindex);
+
+	if (former)
+		leave_index(t, former);
+	HASH_ADD(at, t->by_index, interface.ifindex, sizeof(e->interface.ifindex), e);
+	e->indexed = true;
 }
 
 static struct entry *find_or_add(struct interfaces *t, const char *name)
@@ -97,12 +124,16 @@ const struct interface *interfaces_update(struct interfaces *t, enum zapi_comman
 		next.generation++;
 	if (memcmp(&next, &e->interface, sizeof(next)) == 0)
 		return NULL;
+	leave_index(t, e);
 	e->interface = next;
+	if (next.present)
+		enter_index(t, e);
 	return &e->interface;
 }
 
-static void forget(struct entry *e)
+static void forget(struct interfaces *t, struct entry *e)
 {
+	leave_index(t, e);
 	e->interface.present = false;
 	e->interface.operative = false;
 	e->doubted = false;
@@ -113,7 +144,7 @@ void interfaces_forget(struct interfaces *t)
 	struct entry *e, *next;
 
 	HASH_ITER (hh, t->by_name, e, next)
-		forget(e);
+		forget(t, e);
 }
 
 void interfaces_doubt(struct interfaces *t)
@@ -133,7 +164,7 @@ bool interfaces_forget_doubted(struct interfaces *t)
 		if (!e->doubted)
 			continue;
 		any = any || e->interface.present;
-		forget(e);
+		forget(t, e);
 	}
 	return any;
 }
@@ -154,6 +185,13 @@ bool interfaces_blind_news(struct interfaces *t, const char *name)
 const struct interface *interfaces_find(const struct interfaces *t, const char *name)
 {
 	const struct entry *e = find(t, name);
+
+	return e ? &e->interface : NULL;
+}
+
+const struct interface *interfaces_at(const struct interfaces *t, uint32_t ifindex)
+{
+	const struct entry *e = find_at(t, ifindex);
 
 	return e ? &e->interface : NULL;
 }

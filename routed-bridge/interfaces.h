@@ -45,5 +45,7 @@ bool interfaces_forget_doubted(struct interfaces *t);
 bool interfaces_blind_news(struct interfaces *t, const char *name);
 /* NULL for a name that was never seen. */
 const struct interface *interfaces_find(const struct interfaces *t, const char *name);
+/* The one that is present with that ifindex; NULL: none. */
+const struct interface *interfaces_at(const struct interfaces *t, uint32_t ifindex);
 
 #endif

@@ -129,6 +129,19 @@ def device_made_anew():
         s.wait_kernel()
 
 
+def device_renamed():
+    """While it is up, which Linux allows since 6.2: the name is the tunnel's, the device is not."""
+    with Lone("a") as s:
+        s.start()
+        s.up()
+        s.wait_kernel()
+        if "busy" in s.ns.ip("link", "set", "tun-ab", "name", "other", check=False):
+            return
+        s.wait_kernel(there=False)
+        s.ns.ip("link", "set", "other", "name", "tun-ab")
+        s.wait_kernel()
+
+
 def killed_and_started():
     """What a killed bridge left stays while it is wanted, and goes when it is not."""
     with Lone("a") as s:
@@ -258,7 +271,7 @@ def reload_between_zebra_and_kernel():
 
 
 CASES = (follows_tunnel_and_device, withdraw_before_dormant, set_down_and_up_at_once,
-         device_made_anew, killed_and_started, others_routes_are_left_alone,
+         device_made_anew, device_renamed, killed_and_started, others_routes_are_left_alone,
          removed_by_somebody, one_writer,
          unknown_frr, reload_between_zebra_and_kernel)
 

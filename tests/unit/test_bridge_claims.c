@@ -581,6 +581,26 @@ static void device_went_unnoticed(void **state)
 	assert_int_equal(routes_count(bridge.routes).wanted, 1);
 }
 
+/* The kernel tells of the name that it has now. */
+static void device_gets_another_name(void **state)
+{
+	struct netlink_link l = link_of("was-a", 7);
+
+	(void)state;
+	bridge.config = parse("zebra no\nconn A\n prefix 10.2.0.0/24\n");
+	links[n_links++] = link_of("tun-a", 7);
+	bridge_fit_sessions(&bridge, true);
+	expect("+10.2.0.0/24@7");
+	monitor.link(monitor.ctx, &l);
+	expect("-10.2.0.0/24@7");
+	assert_false(interfaces_find(bridge.interfaces, "tun-a")->present);
+	l.removed = true;
+	monitor.link(monitor.ctx, &l);
+	l = link_of("tun-a", 7);
+	monitor.link(monitor.ctx, &l);
+	expect("+10.2.0.0/24@7");
+}
+
 static void suspect(enum suspicion_news news)
 {
 	list[0].view.suspicion = news;
@@ -611,6 +631,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(watch_moves_to_another_session, begin, end),
 		cmocka_unit_test_setup_teardown(only_its_tunnels_are_looked_at, begin, end),
 		cmocka_unit_test_setup_teardown(device_went_unnoticed, begin, end),
+		cmocka_unit_test_setup_teardown(device_gets_another_name, begin, end),
 		cmocka_unit_test_setup_teardown(suspicion_outlives_a_reload, begin, end),
 	};
 
