@@ -244,27 +244,6 @@ static void drain_called_off(void *ctx, uint64_t tag)
 		tell_done(ctx, tag, false, "called off: initiated again meanwhile");
 }
 
-static void reload(void *ctx, uint64_t tag)
-{
-	struct daemon *d = ctx;
-
-	reload_run(d->reload, tag);
-}
-
-static void reloaded(void *ctx, uint64_t tag, bool ok, const char *why)
-{
-	struct daemon *d = ctx;
-
-	publish_reloading(d->publish, false);
-	shell_publish(d);
-	if (tag)
-		tell_done(d, tag, ok, ok ? "" : why);
-	if (!d->running)
-		shell_started(d, ok);
-	else if (d->setup.reloaded)
-		d->setup.reloaded(d->setup.ctx);
-}
-
 /* ---- the helper ---- */
 
 /* Which end of a conn is ours depends on the machine's addresses. */
@@ -470,7 +449,9 @@ struct control_host commands_control_host(struct daemon *d)
 		.unload_conn = unload_conn,
 		.load_secret = commands_load_client_secret,
 		.unload_secret = commands_unload_client_secret,
-		.reload = reload,
+		.reload = commands_reload,
+		.reload_failure = commands_reload_failure,
+		.refused = commands_refused,
 		.pool = commands_pool,
 		.leases = commands_leases,
 		.load_pool = commands_load_pool,
@@ -493,7 +474,7 @@ struct reload_host commands_reload_host(struct daemon *d)
 		.load_secret = commands_load_secret,
 		.unload_secret = commands_unload_secret,
 		.read = d->helper ? read_files : NULL,
-		.done = reloaded,
+		.done = commands_reloaded,
 		.ctx = d,
 		.engine = d->engine,
 		.log = d->log,

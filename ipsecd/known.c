@@ -63,6 +63,7 @@ void known_remove(struct known_set *s, struct known *k)
 	count(s, k, false);
 	HASH_DEL(s->all, k);
 	free(k->name);
+	free(k->refused);
 	free(k);
 }
 

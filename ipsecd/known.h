@@ -11,6 +11,9 @@ struct known {
 	char *name;
 	unsigned round;	 /* the last one that gave it */
 	uint64_t digest; /* of the text that its conn was loaded from, 0: not known */
+	char *refused; /* owned; its conn as the files have it: why, and where it stands; NULL: not
+			*/
+	bool told;     /* by a former process, which knew why if it was refused */
 	UT_hash_handle hh;
 };
 

@@ -221,7 +221,8 @@ static void write_clients(const struct meters *m, struct metrics *out)
 	metrics_uint(out, r->succeeded, "result", "success", NULL);
 	metrics_uint(out, r->failed, "result", "failure", NULL);
 	metrics_gauge(out, "ipsecd_config_last_reload_successful",
-		      "0: the files have errors, and what was in force before still is.",
+		      "0: errors in the files, so that nothing was changed, or connections or "
+		      "secrets that were refused.",
 		      r->last_ok);
 	metrics_gauge(out, "ipsecd_config_last_reload_success_timestamp_seconds",
 		      "When the configuration in force was read, in seconds since the epoch.",

@@ -4,18 +4,18 @@
  * take out what is gone and never touches what vici clients loaded. Everything is read
  * and checked before the first change. */
 #include "ipsecd/reload.h"
-#include "ipsecd/config/recall.h"
 #include "ipsecd/known.h"
-#include "ipsecd/net/source.h"
 
-#include <errno.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <time.h>
-#include <sys/stat.h>
 #include <utlist.h>
 
 /* Devices are made by another process meanwhile; their number bounds what waits between us. */
-#define AHEAD 1024
+#define AHEAD	    1024
+
+#define MORE	    "; and more, see the log"
+#define FAILURE_MAX 800 /* what a client's answer has room for */
 
 /* Somebody who asked for a reload. */
 struct asked {
@@ -33,132 +33,14 @@ struct reload {
 	struct known_set conns, secrets;
 	uint64_t names; /* counts their changes */
 	struct reload_counters counters;
+	char failure[FAILURE_MAX];
 };
 
-/* ---- reading ---- */
-
-static bool is_local(void *ctx, const struct addr *a)
-{
-	return source_addrs_has(ctx, a);
-}
-
-/* The default files may be absent: a daemon that only vici clients configure. */
-static const char *path(const char *name, bool given)
-{
-	struct stat st;
-
-	return given || stat(name, &st) == 0 ? name : NULL;
-}
-
-/* The machine is asked once: with a thousand tunnels its answer takes a twentieth of a second. */
-static bool orient_all(const struct options *o, struct config *config, struct config_errors *errors)
-{
-	const struct config_pos at = {.file = o->config};
-	struct source_addrs *own = source_addrs_read();
-
-	if (!own) {
-		config_error(errors, &at, "this machine's addresses can't be read: %s",
-			     strerror(errno));
-		return false;
-	}
-	for (unsigned i = 0; i < config->n_conns; i++)
-		config_orient(&config->conns[i], is_local, own);
-	source_addrs_free(own);
-	return true;
-}
-
-struct former {
-	const struct conn *conn;
-	bool swapped;
-};
-
-/* The ends are the former ones, and this machine is where it was. */
-static bool was_local(void *ctx, const struct addr *a)
-{
-	const struct former *f = ctx;
-	bool is_remote = false;
-
-	for (unsigned i = 0; i < f->conn->n_remote; i++)
-		is_remote |= a == &f->conn->remote[i].addr;
-	return is_remote == f->swapped;
-}
-
-static void orient_again(const struct recall *recall, struct config *config)
-{
-	for (unsigned i = 0; i < config->n_conns; i++) {
-		struct former f = {config->conns[i].conn, recall_swapped(recall, i)};
-
-		config_orient(&config->conns[i], was_local, &f);
-	}
-}
-
-/* Which end of each conn is ours. */
-static bool orient(const struct options *o, const struct recall *recall, struct config *config,
-		   struct config_errors *errors)
-{
-	if (recall_uses(recall))
-		orient_again(recall, config);
-	else if (!orient_all(o, config, errors))
-		return false;
-	config_check_scripts(config, errors);
-	config_check_sourceip(config, errors);
-	return errors->n_errors == 0;
-}
-
-/* Connections from a file want secrets: that their default file is not there, too, is said. */
-static bool read_files(const struct options *o, struct recall *recall, struct config *config,
-		       struct config_errors *errors)
-{
-	const char *conf = path(o->config, o->config_given);
-	const char *secrets = path(o->secrets, o->secrets_given || conf);
-	const struct config_pos at = {.file = o->config};
-
-	if (!conf)
-		config_note(errors, &at,
-			    "there is no such file: only vici clients bring connections");
-	return config_load_recall(conf, secrets, recall, config, errors) &&
-	       orient(o, recall, config, errors);
-}
-
-bool reload_files(const struct options *o, struct config *config, struct config_errors *errors)
-{
-	return read_files(o, NULL, config, errors);
-}
-
-bool reload_files_recall(const struct options *o, struct recall *recall, bool *holds,
-			 struct config *config, struct config_errors *errors)
-{
-	bool used = recall_uses(recall), ok = read_files(o, recall, config, errors);
-
-	*holds = !used || (ok && recall_holds(recall));
-	if (!ok || !*holds)
-		return false;
-	recall_oriented(recall, config);
-	for (unsigned i = 0; i < config->n_conns; i++)
-		config->conns[i].digest = recall_digest(recall, i);
-	*holds = !used || recall_unchanged(recall, config);
-	return *holds;
-}
+/* ---- what is said of it ---- */
 
 static const char *plural(unsigned n)
 {
 	return n == 1 ? "" : "s";
-}
-
-int reload_check(const struct options *options)
-{
-	struct config_errors errors = {0};
-	struct config config = {0};
-	bool ok = reload_files(options, &config, &errors);
-
-	config_errors_print(&errors, stderr);
-	if (ok)
-		printf("%s: %u connection%s, %u secret%s, no errors\n", options->config,
-		       config.n_conns, plural(config.n_conns), config.n_secrets,
-		       plural(config.n_secrets));
-	config_errors_free(&errors);
-	config_free(&config);
-	return ok ? 0 : 2;
 }
 
 static void report(const struct reload *r, const struct config_errors *errors)
@@ -175,6 +57,70 @@ static void report(const struct reload *r, const struct config_errors *errors)
 			       m->column, m->text);
 		else
 			log_to(r->host.log, level, "cfg", "", "%s: %s", m->file, m->text);
+	}
+}
+
+/* ---- what went wrong, for who asked ---- */
+
+/* One more; what has no room is counted by the last. */
+__attribute__((format(printf, 2, 3))) static void add_failure(struct reload *r, const char *format,
+							      ...)
+{
+	size_t at = strlen(r->failure), room = FAILURE_MAX - 40 - at;
+	const char *between = at ? "; " : "";
+	char text[FAILURE_MAX];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	if (strlen(between) + strlen(text) < room)
+		snprintf(r->failure + at, FAILURE_MAX - at, "%s%s", between, text);
+	else if (!strstr(r->failure, MORE))
+		snprintf(r->failure + at, FAILURE_MAX - at, "%s", MORE);
+}
+
+static void refuse(struct reload *r, struct known *k, const char *source, const char *why)
+{
+	bool stays = ike_engine_conn_named(r->host.engine, k->name) != NULL;
+	char text[512];
+
+	snprintf(text, sizeof(text), "%s (%s)%s", why, source,
+		 stays ? "; the one before stays in force" : "");
+	log_to(r->host.log, LOG_LEVEL_ERROR, "cfg", k->name, "not loaded: %s", text);
+	add_failure(r, "not loaded: %s: %s", k->name, text);
+	free(k->refused);
+	k->refused = strdup(text);
+}
+
+/* The first of the errors. */
+static void add_error(struct reload *r, const struct config_errors *errors)
+{
+	const struct config_message *m = errors->list, *end = m + errors->n;
+
+	while (m < end && m->kind != CONFIG_ERROR)
+		m++;
+	if (m < end && m->line)
+		add_failure(r, "%s:%u:%u: %s", m->file, m->line, m->column, m->text);
+	else if (m < end)
+		add_failure(r, "%s: %s", m->file, m->text);
+}
+
+const char *reload_failure(const struct reload *r)
+{
+	return r->failure;
+}
+
+void reload_each_refused(const struct reload *r,
+			 void (*cb)(void *ctx, const char *name, const char *why), void *ctx)
+{
+	for (const struct known *k = r->conns.all; k; k = k->hh.next) {
+		if (k->refused)
+			cb(ctx, k->name, k->refused);
+		else if (k->told && !ike_engine_conn_named(r->host.engine, k->name))
+			cb(ctx, k->name,
+			   "refused by a process before this one: its log has why, "
+			   "and so has a reload");
 	}
 }
 
@@ -219,6 +165,7 @@ static bool load_secrets(struct reload *r, struct config *config)
 		if (r->host.load_secret(r->host.ctx, s, &error))
 			continue;
 		log_to(r->host.log, LOG_LEVEL_ERROR, "cfg", "", "secret not loaded: %s", error);
+		add_failure(r, "secret not loaded: %s", error);
 		all = false;
 	}
 	return all;
@@ -245,39 +192,47 @@ static void expect(struct reload *r, struct config *config, unsigned from, unsig
 	}
 }
 
-/* How many were refused; the log has why. */
+/* false: `why`. The conn is taken if it is not as it was. */
+static bool load_conn(struct reload *r, struct config_conn *c, char *why, size_t size)
+{
+	const struct conn *old = ike_engine_conn_named(r->host.engine, c->conn->name);
+	struct conn *conn = c->conn;
+
+	if (!r->host.prepare_conn(r->host.ctx, conn, why, size))
+		return false;
+	if (old && conn_compare(old, conn) == CONN_SAME) {
+		mend(r, old);
+		return true;
+	}
+	c->conn = NULL;
+	return r->host.load_conn(r->host.ctx, conn, why, size);
+}
+
+/* How many were refused. */
 static unsigned load_conns(struct reload *r, struct config *config)
 {
 	unsigned refused = 0;
 
 	expect(r, config, 0, AHEAD);
 	for (unsigned i = 0; i < config->n_conns; i++) {
-		struct conn *conn = config->conns[i].conn;
-		const struct conn *old = ike_engine_conn_named(r->host.engine, conn->name);
-		struct known *k = remember(r, &r->conns, conn->name);
-		char why[256];
+		struct config_conn *c = &config->conns[i];
+		struct known *k = remember(r, &r->conns, c->conn->name);
+		char why[256], source[128];
 
 		expect(r, config, i + AHEAD, i + AHEAD + 1);
 		if (!k)
 			continue;
+		snprintf(source, sizeof(source), "%s", c->conn->source ? c->conn->source : "-");
+		k->told = false;
+		if (load_conn(r, c, why, sizeof(why))) {
+			known_digest(&r->conns, k, c->digest);
+			free(k->refused);
+			k->refused = NULL;
+			continue;
+		}
 		known_digest(&r->conns, k, 0);
-		if (!r->host.prepare_conn(r->host.ctx, conn, why, sizeof(why))) {
-			log_to(r->host.log, LOG_LEVEL_ERROR, "cfg", k->name, "not loaded: %s", why);
-			refused++;
-			continue;
-		}
-		if (old && conn_compare(old, conn) == CONN_SAME) {
-			mend(r, old);
-			known_digest(&r->conns, k, config->conns[i].digest);
-			continue;
-		}
-		config->conns[i].conn = NULL;
-		if (r->host.load_conn(r->host.ctx, conn, why, sizeof(why))) {
-			known_digest(&r->conns, k, config->conns[i].digest);
-		} else {
-			log_to(r->host.log, LOG_LEVEL_ERROR, "cfg", k->name, "not loaded: %s", why);
-			refused++;
-		}
+		refuse(r, k, source, why);
+		refused++;
 	}
 	if (r->host.expected)
 		r->host.expected(r->host.ctx);
@@ -364,15 +319,15 @@ static void remember_names(struct reload *r, const struct config *config)
 		remember(r, &r->conns, config->conns[i].conn->name);
 }
 
-static void count(struct reload *r, bool ok)
+static void count(struct reload *r, enum reload_end end)
 {
-	r->counters.last_ok = ok;
-	if (ok) {
+	r->counters.last_ok = end == RELOAD_DONE;
+	if (end == RELOAD_DONE)
 		r->counters.succeeded++;
-		r->counters.at = time(NULL);
-	} else {
+	else
 		r->counters.failed++;
-	}
+	if (end != RELOAD_FAILED)
+		r->counters.at = time(NULL);
 }
 
 const struct reload_counters *reload_counters(const struct reload *r)
@@ -422,11 +377,13 @@ static void begin(struct reload *r, bool whole)
 		reload_unread(r, why);
 }
 
-static void finish(struct reload *r, bool ok, const char *why)
+static void finish(struct reload *r, enum reload_end end)
 {
 	struct asked *a, *next, *over = r->asked;
+	char why[FAILURE_MAX]; /* the next may begin before all are told */
 
-	count(r, ok);
+	memcpy(why, r->failure, sizeof(why));
+	count(r, end);
 	r->reading = false;
 	r->asked = NULL;
 	LL_FOREACH_SAFE (over, a, next) {
@@ -439,7 +396,7 @@ static void finish(struct reload *r, bool ok, const char *why)
 	if (r->asked)
 		begin(r, !r->current);
 	LL_FOREACH_SAFE (over, a, next) {
-		r->host.done(r->host.ctx, a->tag, ok, why);
+		r->host.done(r->host.ctx, a->tag, end, why);
 		free(a);
 	}
 }
@@ -453,15 +410,20 @@ void reload_read(struct reload *r, bool ok, struct config *config, struct config
 		return;
 	}
 	report(r, errors);
-	if (ok)
+	r->failure[0] = '\0';
+	if (ok) {
 		apply(r, config);
-	else
+	} else {
 		log_to(r->host.log, LOG_LEVEL_ERROR, "cfg", "",
 		       "configuration not loaded: %u error%s; nothing was changed",
 		       errors->n_errors, plural(errors->n_errors));
+		add_failure(r, "errors in the configuration files, see the log; nothing was "
+			       "changed");
+		add_error(r, errors);
+	}
 	config_errors_free(errors);
 	config_free(config);
-	finish(r, ok, "errors in the configuration files, see the log; nothing was changed");
+	finish(r, !ok ? RELOAD_FAILED : r->failure[0] ? RELOAD_PARTLY : RELOAD_DONE);
 }
 
 void reload_unread(struct reload *r, const char *why)
@@ -469,7 +431,9 @@ void reload_unread(struct reload *r, const char *why)
 	log_to(r->host.log, LOG_LEVEL_ERROR, "cfg", "",
 	       "configuration not loaded: %s; nothing was changed", why);
 	r->current = false; /* who read it may take it for what is in force */
-	finish(r, false, why);
+	r->failure[0] = '\0';
+	add_failure(r, "%s; nothing was changed", why);
+	finish(r, RELOAD_FAILED);
 }
 
 void reload_doubt(struct reload *r)
@@ -482,7 +446,7 @@ void reload_run(struct reload *r, uint64_t tag)
 	struct asked *a = calloc(1, sizeof(*a));
 
 	if (!a) {
-		r->host.done(r->host.ctx, tag, false, "out of memory");
+		r->host.done(r->host.ctx, tag, RELOAD_FAILED, "out of memory");
 		return;
 	}
 	a->tag = tag;
@@ -510,7 +474,10 @@ void reload_each_name(const struct reload *r, enum reload_set set,
 
 void reload_know(struct reload *r, enum reload_set set, const char *name)
 {
-	remember(r, set == RELOAD_CONNS ? &r->conns : &r->secrets, name);
+	struct known *k = remember(r, set == RELOAD_CONNS ? &r->conns : &r->secrets, name);
+
+	if (k)
+		k->told = true;
 }
 
 /* ---- life ---- */

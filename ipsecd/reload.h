@@ -9,6 +9,10 @@
 
 struct reload;
 
+/* PARTLY: the files are in force but for connections or secrets that were refused. FAILED: nothing
+ * was changed. */
+enum reload_end { RELOAD_DONE, RELOAD_PARTLY, RELOAD_FAILED };
+
 struct reload_host {
 	/* `config setup`, before anything that is loaded. */
 	void (*settings)(void *ctx, const struct settings *settings);
@@ -35,8 +39,8 @@ struct reload_host {
 	 * change since the last time. false: that can't be, `why`. NULL: they are read here and
 	 * now. */
 	bool (*read)(void *ctx, bool whole, char *why, size_t size);
-	/* The end of a reload_run with this tag. ok false: `why`, in a sentence. */
-	void (*done)(void *ctx, uint64_t tag, bool ok, const char *why);
+	/* The end of a reload_run with this tag. Not RELOAD_DONE: `why`, in a sentence. */
+	void (*done)(void *ctx, uint64_t tag, enum reload_end end, const char *why);
 	void *ctx;
 	const struct ike_engine *engine; /* what is loaded now, to compare with */
 	const struct log_sink *log;
@@ -45,7 +49,8 @@ struct reload_host {
 /* Reads and reports; the exit status of `ipsecd --check`. */
 int reload_check(const struct options *options);
 
-/* Since the start; at: wall clock, seconds, of the last one that succeeded, 0: none. */
+/* Since the start, a PARTLY as failed; at: wall clock, seconds, of the last one that is in force,
+ * if partly, 0: none. */
 struct reload_counters {
 	uint64_t succeeded, failed;
 	long long at;
@@ -53,6 +58,12 @@ struct reload_counters {
 };
 
 const struct reload_counters *reload_counters(const struct reload *r);
+
+/* Why the last one was not RELOAD_DONE; "": it was. */
+const char *reload_failure(const struct reload *r);
+/* Connections that the files give and that are not in force as they give them. */
+void reload_each_refused(const struct reload *r,
+			 void (*cb)(void *ctx, const char *name, const char *why), void *ctx);
 
 struct reload *reload_new(const struct options *options, const struct reload_host *host);
 void reload_free(struct reload *r);

@@ -151,6 +151,12 @@ void commands_leases(void *ctx, unsigned n,
 bool commands_load_pool(void *ctx, const char *name, const char *addrs, const struct addr *dns,
 			uint8_t n_dns, char *why, size_t size);
 bool commands_unload_pool(void *ctx, const char *name, char *why, size_t size);
+/* commands_reload.c, for commands_control_host and commands_reload_host */
+void commands_reload(void *ctx, uint64_t tag);
+const char *commands_reload_failure(void *ctx);
+void commands_refused(void *ctx, void (*cb)(void *cb_ctx, const char *name, const char *why),
+		      void *cb_ctx);
+void commands_reloaded(void *ctx, uint64_t tag, enum reload_end end, const char *why);
 /* A tunnel's view as clients see it. */
 void commands_describe(const struct tunnel_view *view, struct control_tunnel *out);
 

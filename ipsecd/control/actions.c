@@ -162,13 +162,6 @@ void pending_done(struct client *c, const struct ike_output *done)
 					    [PENDING_REKEY] = "rekeying"};
 
 	pending_clear(c);
-	if (p.kind == PENDING_RELOAD) {
-		if (done->ok)
-			client_succeed(c);
-		else
-			client_fail(c, "%s", done->reason_detail);
-		return;
-	}
 	snprintf(text, sizeof(text), "%s %s failed: %s%s%s", verbs[p.kind],
 		 describe(&p.selection, what, sizeof(what)), reason,
 		 done->reason_detail[0] ? ": " : "", done->reason_detail);
@@ -178,6 +171,15 @@ void pending_done(struct client *c, const struct ike_output *done)
 		client_succeed(c);
 	else
 		client_fail(c, "%s", text);
+}
+
+void pending_reloaded(struct client *c, const char *failure)
+{
+	pending_clear(c);
+	if (failure)
+		client_fail(c, "%s", failure);
+	else
+		client_succeed(c);
 }
 
 void pending_timeout(struct client *c)

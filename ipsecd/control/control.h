@@ -97,8 +97,13 @@ struct control_host {
 	bool (*unload_conn)(void *ctx, const char *name, const char **error);
 	bool (*load_secret)(void *ctx, struct secret *secret, const char **error);
 	bool (*unload_secret)(void *ctx, const char *unique, const char **error);
-	/* COMMAND_DONE follows, with what went wrong as its detail. */
+	/* control_reloaded follows. */
 	void (*reload)(void *ctx, uint64_t tag);
+	/* What went wrong with the last one, or with the reading at the start; "": nothing. */
+	const char *(*reload_failure)(void *ctx);
+	/* Connections of the files that are not in force as the files have them. */
+	void (*refused)(void *ctx, void (*cb)(void *cb_ctx, const char *name, const char *why),
+			void *cb_ctx);
 
 	/* Address pools. The n-th; false behind the last. */
 	bool (*pool)(void *ctx, unsigned n, struct control_pool *out);
@@ -127,8 +132,10 @@ void control_unlock(const char *path, int fd);
 bool control_lock_inherit(int fd);
 
 /* An IKE_OUTPUT_EVENT of the engine, COMMAND_DONE included. c may be NULL here and in the
- * next two: the daemon has no control socket (yet). */
+ * next three: the daemon has no control socket (yet). */
 void control_event(struct control *c, const struct ike_output *event);
+/* The end of a reload; failure NULL: all that the files have is in force. */
+void control_reloaded(struct control *c, uint64_t tag, const char *failure);
 /* Our own event link-updown, and sent at once as far as the socket takes it: the shell
  * calls it before a link goes DORMANT and after it came UP. */
 void control_link(struct control *c, const char *conn, const struct control_tunnel *tunnel, bool up,

@@ -163,17 +163,33 @@ static void send_suspect(struct control *c, const struct ike_output *out)
 
 /* ---- the engine's events ---- */
 
-static void tell_command_done(struct control *c, const struct ike_output *out)
+/* NULL: it does not wait any more. */
+static struct client *who_waits(const struct control *c, uint64_t tag)
 {
 	struct client *client;
 
 	DL_FOREACH (c->clients, client) {
-		if (!client->dead && client->pending.kind != PENDING_NONE && out->tag &&
-		    client->pending.tag == out->tag) {
-			pending_done(client, out);
-			return;
-		}
+		if (!client->dead && client->pending.kind != PENDING_NONE && tag &&
+		    client->pending.tag == tag)
+			return client;
 	}
+	return NULL;
+}
+
+static void tell_command_done(const struct control *c, const struct ike_output *out)
+{
+	struct client *client = who_waits(c, out->tag);
+
+	if (client)
+		pending_done(client, out);
+}
+
+void control_reloaded(struct control *c, uint64_t tag, const char *failure)
+{
+	struct client *client = c ? who_waits(c, tag) : NULL;
+
+	if (client)
+		pending_reloaded(client, failure);
 }
 
 void control_event(struct control *c, const struct ike_output *out)

@@ -120,6 +120,40 @@ static void put_processes(struct buf *b, const struct control_host *host)
 	vici_put_section_end(b);
 }
 
+/* As many as surely fit a packet; the log has all. */
+#define REFUSED_MAX 200
+
+struct refused_list {
+	struct buf *b;
+	unsigned n;
+};
+
+static void put_refused(void *ctx, const char *name, const char *why)
+{
+	struct refused_list *l = ctx;
+
+	if (l->n == 0)
+		vici_put_section(l->b, "not-loaded");
+	if (l->n++ < REFUSED_MAX)
+		vici_put(l->b, name, why);
+}
+
+static void put_configuration(struct buf *b, const struct control_host *host)
+{
+	const char *failure = host->reload_failure(host->ctx);
+	struct refused_list l = {b, 0};
+
+	vici_put_section(b, "configuration");
+	if (failure[0])
+		vici_put(b, "last-reload", failure);
+	host->refused(host->ctx, put_refused, &l);
+	if (l.n)
+		vici_put_section_end(b);
+	if (l.n > REFUSED_MAX)
+		vici_put_format(b, "more-not-loaded", "%u", l.n - REFUSED_MAX);
+	vici_put_section_end(b);
+}
+
 void command_stats(struct client *c, struct span body)
 {
 	const struct ike_counters *n = ike_engine_counters(c->control->host.engine);
@@ -152,6 +186,7 @@ void command_stats(struct client *c, struct span body)
 	vici_put_list_end(&b);
 	put_memory(&b);
 	put_clients(&b, c->control);
+	put_configuration(&b, &c->control->host);
 	put_processes(&b, &c->control->host);
 	client_respond(c, &b);
 }

@@ -153,6 +153,7 @@ void command_rekey(struct client *c, struct span body);
 /* Before the shell is asked; *p is kept. The tag of the COMMAND_DONE that is waited for. */
 uint64_t pending_start(struct client *c, const struct pending *p);
 void pending_done(struct client *c, const struct ike_output *done);
+void pending_reloaded(struct client *c, const char *failure); /* NULL: none */
 void pending_timeout(struct client *c);
 void pending_clear(struct client *c);
 

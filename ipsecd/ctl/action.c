@@ -46,7 +46,7 @@ static int act(struct ctl *c, const char *command, const char *conn, const char 
 }
 
 /* The conn that the word names, or whose child it names; *child tells which. */
-static json_t *find_target(json_t *conns, const char *word, const char **child)
+static json_t *find_target(struct ctl *c, json_t *conns, const char *word, const char **child)
 {
 	json_t *conn;
 	size_t i;
@@ -64,7 +64,7 @@ static json_t *find_target(json_t *conns, const char *word, const char **child)
 			return conn;
 		}
 	}
-	return model_find(conns, word);
+	return model_find(c, conns, word);
 }
 
 /* `command` for the named child, else for every configured child of the conn. */
@@ -126,7 +126,7 @@ static int run(struct ctl *c, int (*action)(struct ctl *c, const json_t *conn, c
 		return status;
 	if (c->verbose)
 		status = ctl_register(c, "control-log");
-	conn = status ? NULL : find_target(conns, c->argv[0], &child);
+	conn = status ? NULL : find_target(c, conns, c->argv[0], &child);
 	if (conn)
 		status = action(c, conn, child);
 	else if (!status)

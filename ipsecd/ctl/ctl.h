@@ -59,11 +59,12 @@ json_int_t json_number(const json_t *object, const char *key, json_int_t missing
 /* What is loaded and what is up: [{"name", "state", "config": {...}, "sas": [...]}] in
  * the daemon's order; SAs without a conn have one too. *out is the caller's. */
 int model_read(struct ctl *c, json_t **out);
-/* What vici's stats say: of it "dataplane" {"name", "why"} and, where the daemon has several
- * processes, "processes" by role. *out is the caller's. */
+/* What vici's stats say: of it "dataplane" {"name", "why"}, "configuration" {"last-reload",
+ * "not-loaded": {name: why}} and, where the daemon has several processes, "processes" by role. *out
+ * is the caller's. */
 int model_read_stats(struct ctl *c, json_t **out);
-/* The conn of that name, or NULL after an error with the nearest name. */
-json_t *model_find(json_t *conns, const char *name);
+/* The conn of that name, or NULL after an error: why it is not loaded, or the nearest name. */
+json_t *model_find(struct ctl *c, json_t *conns, const char *name);
 /* The IKE_SA is being deleted, with no CHILD_SA left: there until the peer has answered, and no use
  * any more. */
 bool model_is_ending(const json_t *sa);

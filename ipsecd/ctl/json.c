@@ -13,7 +13,7 @@ static bool is_count(struct span name)
 		"use-out",     "encr-keysize",	"mtu",	       "ifindex",    "next-attempt",
 		"local_port",  "remote_port",	"reauth_time", "rekey_time", "dpd_delay",
 		"rekey_bytes", "rekey_packets", "level",       "size",	     "online",
-		"offline",     "pid",		"restarts",    "upgrades",
+		"offline",     "pid",		"restarts",    "upgrades",   "more-not-loaded",
 	};
 
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {

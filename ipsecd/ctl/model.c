@@ -186,7 +186,15 @@ int model_read(struct ctl *c, json_t **out)
 	return CTL_OK;
 }
 
-static void say_unknown(json_t *conns, const char *name)
+/* "": the daemon's files do not have it, or it does not say. */
+static const char *why_not_loaded(const json_t *stats, const char *name)
+{
+	const json_t *configuration = json_object_get(stats, "configuration");
+
+	return json_text(json_object_get(configuration, "not-loaded"), name);
+}
+
+static void say_nearest(json_t *conns, const char *name)
 {
 	const char **names = calloc(json_array_size(conns) + 1, sizeof(*names)), *near = NULL;
 	json_t *conn;
@@ -203,11 +211,18 @@ static void say_unknown(json_t *conns, const char *name)
 	free(names);
 }
 
-json_t *model_find(json_t *conns, const char *name)
+json_t *model_find(struct ctl *c, json_t *conns, const char *name)
 {
-	json_t *conn = find(conns, name);
+	json_t *conn = find(conns, name), *stats;
+	const char *why;
 
-	if (!conn)
-		say_unknown(conns, name);
-	return conn;
+	if (conn || model_read_stats(c, &stats))
+		return conn;
+	why = why_not_loaded(stats, name);
+	if (*why)
+		ctl_error("not loaded: %s: %s", name, why);
+	else
+		say_nearest(conns, name);
+	json_decref(stats);
+	return NULL;
 }

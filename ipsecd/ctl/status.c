@@ -315,11 +315,33 @@ static void print_processes(json_t *processes)
 		putchar('\n');
 }
 
+/* What the files have and the daemon has not. only: of that connection. */
+static void print_refused(const json_t *stats, const char *only)
+{
+	const json_t *configuration = json_object_get(stats, "configuration");
+	json_t *refused = json_object_get(configuration, "not-loaded");
+	json_int_t more = json_number(configuration, "more-not-loaded", 0);
+	const char *failure = json_text(configuration, "last-reload"), *name;
+	json_t *why;
+
+	json_object_foreach (refused, name, why) {
+		if (!only || strcmp(only, name) == 0)
+			printf("not loaded: %s: %s\n", name, json_string_value(why));
+	}
+	if (only)
+		return;
+	if (more)
+		printf("not loaded: %" JSON_INTEGER_FORMAT " more, see the log\n", more);
+	if (*failure && strncmp(failure, "not loaded", 10) != 0) /* those are above */
+		printf("configuration: %s\n", failure);
+}
+
 static int print_json(json_t *conns, const json_t *only, json_t *stats)
 {
 	json_t *all = only ? json_pack("{s:[O]}", "connections", only)
-			   : json_pack("{s:O, s:O*, s:O*}", "connections", conns, "dataplane",
-				       json_object_get(stats, "dataplane"), "processes",
+			   : json_pack("{s:O, s:O*, s:O*, s:O*}", "connections", conns, "dataplane",
+				       json_object_get(stats, "dataplane"), "configuration",
+				       json_object_get(stats, "configuration"), "processes",
 				       json_object_get(stats, "processes"));
 	int failed = !all || json_dumpf(all, stdout, JSON_INDENT(2)) < 0 || putchar('\n') < 0;
 
@@ -421,14 +443,18 @@ static void print_sas(const json_t *conn)
 
 static int show_one(struct ctl *c, json_t *conns, const char *name)
 {
-	const json_t *only = model_find(conns, name);
+	const json_t *only = model_find(c, conns, name);
 	int status = only ? CTL_OK : CTL_FAILED;
+	json_t *stats = NULL;
 
 	if (only && c->json) {
 		status = print_json(conns, only, NULL);
 	} else if (only) {
+		status = model_read_stats(c, &stats);
 		print_table(conns, name);
+		print_refused(stats, name);
 		print_sas(only);
+		json_decref(stats);
 	}
 	if (!status && strcmp(json_text(only, "state"), "up") != 0)
 		status = CTL_DOWN;
@@ -446,6 +472,7 @@ static int show_all(struct ctl *c, json_t *conns)
 		status = print_json(conns, NULL, stats);
 	} else {
 		print_table(conns, NULL);
+		print_refused(stats, NULL);
 		print_plane(json_object_get(stats, "dataplane"), conns);
 		print_processes(json_object_get(stats, "processes"));
 	}

@@ -208,6 +208,36 @@ def reload(pair):
     pair.ours.write("ipsec.conf", text + "conn x\n  lft=%any\n")
     error = ipsecctl(pair.ours, "reload", status=FAILED)
     check("reload: errors in the configuration files, see the log" in error, error)
+    where = f"{good}:{text.count(chr(10)) + 2}:"
+    check(where in error, f"the first of them, and where: {error}")
+    check(where in ipsecctl(pair.ours, "status"), "and so does status")
+    pair.ours.write("ipsec.conf", text)
+    ipsecctl(pair.ours, "reload")
+    check(where not in ipsecctl(pair.ours, "status"), "until there are none")
+
+
+def refused(pair):
+    """One whose device is somebody else's is not loaded: the operator sees it without the log."""
+    good = pair.ours.path("ipsec.conf")
+    with open(good, encoding="utf-8") as file:
+        text = file.read()
+    pair.ours.namespace.ip("link", "add", "foreign", "type", "bridge")
+    pair.ours.write("ipsec.conf", text + "conn odd\n  right=10.9.9.9\n  interface=foreign\n"
+                    "  leftsubnet=0.0.0.0/0\n  auto=add\n")
+    error = ipsecctl(pair.ours, "reload", status=FAILED)
+    check(error.startswith("ipsecctl: reload: not loaded: odd: "), error)
+    check(f"({good}:{text.count(chr(10)) + 1})" in error and "foreign" in error, error)
+    line = error.strip().removeprefix("ipsecctl: reload: ")
+    check(f"{line}\n" in ipsecctl(pair.ours, "status"), "status has it")
+    everything = json.loads(ipsecctl(pair.ours, "status", "--json"))
+    check(line.endswith(everything["configuration"]["not-loaded"]["odd"]), f"{everything}")
+    for words in (["status", "odd"], ["up", "odd"]):
+        check_equal(ipsecctl(pair.ours, *words, status=FAILED), f"ipsecctl: {line}\n", f"{words}")
+    ipsecctl(pair.ours, "up", "a")  # the others are in force
+    ipsecctl(pair.ours, "down", "a")
+    pair.ours.namespace.ip("link", "del", "foreign")
+    ipsecctl(pair.ours, "reload")
+    check("not loaded" not in ipsecctl(pair.ours, "status"), "it is loaded now")
     pair.ours.write("ipsec.conf", text)
     ipsecctl(pair.ours, "reload")
     check_equal(names(pair.ours), {"a", "broken"}, "those of the file")
@@ -241,7 +271,7 @@ def main():
     with Pair([tunnel("a", 1), broken]) as pair:
         # charon first: what an operator of ours took down stays down for the peer, too.
         for function in (charon, life, shut_down, reason, mistakes, monitor, log, reload,
-                         checking):
+                         refused, checking):
             suite.case(function.__name__, function, pair, logs=(pair.ours,))
     return suite.finish()
 

@@ -98,6 +98,7 @@ static struct {
 	uint64_t tag;
 	unsigned calls;
 	bool force, hold, reauth, refuse, done_at_once, tunnel_up;
+	unsigned n_refused;
 	char log[8192];
 } shell;
 
@@ -264,13 +265,25 @@ static bool rekey(void *ctx, const struct ike_select *select, bool reauth, uint6
 
 static void reload_over(bool ok)
 {
-	struct ike_output out = {.kind = IKE_OUTPUT_EVENT,
-				 .event = IKE_EVENT_COMMAND_DONE,
-				 .tag = shell.tag,
-				 .ok = ok,
-				 .reason_detail = "ipsec.conf:3:2: unknown keyword"};
+	control_reloaded(control, shell.tag, ok ? NULL : "ipsec.conf:3:2: unknown keyword");
+}
 
-	control_event(control, &out);
+static const char *reload_failure(void *ctx)
+{
+	(void)ctx;
+	return shell.n_refused ? "not loaded: gw: no device" : "";
+}
+
+static void refused(void *ctx, void (*cb)(void *cb_ctx, const char *name, const char *why),
+		    void *cb_ctx)
+{
+	(void)ctx;
+	for (unsigned i = 0; i < shell.n_refused; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "gw%u", i);
+		cb(cb_ctx, name, "no device");
+	}
 }
 
 static void reload(void *ctx, uint64_t tag)
@@ -389,6 +402,8 @@ static struct control_host host(void)
 		.load_secret = load_secret,
 		.unload_secret = unload_secret,
 		.reload = reload,
+		.reload_failure = reload_failure,
+		.refused = refused,
 		.pool = pool,
 		.leases = leases,
 		.load_pool = load_pool,
@@ -668,6 +683,11 @@ static void test_reports(void **state)
 	expect_key(p, "processes.supervisor.upgrades", "2");
 	expect_key(p, "processes.plane.restarts", "0");
 	expect_key(p, "processes.ike.last-death", "killed by SIGSEGV");
+	shell.n_refused = 203;
+	call(p, "stats", none);
+	expect_key(p, "configuration.last-reload", "not loaded: gw: no device");
+	expect_key(p, "configuration.not-loaded.gw199", "no device");
+	expect_key(p, "configuration.more-not-loaded", "3");
 	call(p, "get-algorithms", none);
 	expect_key(p, "aead.AES_GCM_16", "openssl");
 	expect_key(p, "encryption.AES_CBC", "openssl");

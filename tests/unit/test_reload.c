@@ -17,9 +17,10 @@ static struct {
 	struct conn *conns[MANY];
 	struct secret *secrets[MANY];
 	unsigned reads, done;
-	bool whole; /* the last one was asked so */
-	bool ok;    /* of the last end */
-	bool no_conns, no_secrets, no_mend, doubt;
+	bool whole;	     /* the last one was asked so */
+	enum reload_end end; /* of the last */
+	char why[512];
+	bool no_conns, no_secrets, no_mend, doubt, long_why, before;
 	bool looks, as_made; /* it is known whether there is anything to mend; that */
 	char log[256];	     /* what was done */
 } t;
@@ -97,7 +98,7 @@ static bool on_load(void *ctx, struct conn *conn, char *why, size_t size)
 	(void)ctx;
 	note("load", conn->name);
 	if (t.no_conns) {
-		snprintf(why, size, "the test does not want it");
+		snprintf(why, size, "%*sthe test does not want it", t.long_why ? 200 : 0, "");
 		conn_free(conn);
 		return false;
 	}
@@ -180,12 +181,12 @@ static bool on_read(void *ctx, bool whole, char *why, size_t size)
 	return true;
 }
 
-static void on_done(void *ctx, uint64_t tag, bool ok, const char *why)
+static void on_done(void *ctx, uint64_t tag, enum reload_end end, const char *why)
 {
 	(void)ctx;
 	(void)tag;
-	(void)why;
-	t.ok = ok;
+	snprintf(t.why, sizeof(t.why), "%s", why);
+	t.end = end;
 	t.done++;
 }
 
@@ -223,6 +224,14 @@ static int teardown(void **state)
 
 /* ---- readings ---- */
 
+static struct conn *conn_at(const char *name, uint64_t line)
+{
+	struct conn *conn = conn_new(name);
+
+	assert_true(asprintf(&conn->source, "/etc/ipsec.conf:%d", (int)line) > 0);
+	return conn;
+}
+
 /* A letter is a connection, whose text has the digest of its place: an upper-case one is unchanged,
  * a lower-case one is built, one behind a '-' is gone. secret: its text, NULL: unchanged. */
 static void comes(const char *conns, const char *secret)
@@ -241,8 +250,8 @@ static void comes(const char *conns, const char *secret)
 		if (*p == '-')
 			c.gone[c.n_gone++] = strndup(++p, 1);
 		else if (*p == name[0])
-			c.conns[c.n_conns++] =
-				(struct config_conn){.conn = conn_new(name), .digest = digest};
+			c.conns[c.n_conns++] = (struct config_conn){.conn = conn_at(name, digest),
+								    .digest = digest};
 		else {
 			c.unchanged_sum += recall_mark(name, digest);
 			c.n_unchanged++;
@@ -267,8 +276,33 @@ static void in_force(const char *log)
 {
 	assert_string_equal(t.log, log);
 	assert_int_equal(t.done, 1);
-	assert_true(t.ok);
+	assert_int_equal(t.end, RELOAD_DONE);
 	t.done = 0;
+}
+
+/* The same, but for what was refused. */
+static void partly_in_force(const char *log, const char *why)
+{
+	assert_string_equal(t.log, log);
+	assert_int_equal(t.done, 1);
+	assert_int_equal(t.end, RELOAD_PARTLY);
+	assert_string_equal(t.why, why);
+	assert_string_equal(reload_failure(t.reload), why);
+	t.done = 0;
+}
+
+static void note_refused(void *ctx, const char *name, const char *why)
+{
+	(void)ctx;
+	assert_non_null(strstr(why, t.before ? "a process before" : "does not want it ("));
+	note("refused", name);
+}
+
+static void refused_are(const char *names)
+{
+	t.log[0] = '\0';
+	reload_each_refused(t.reload, note_refused, NULL);
+	assert_string_equal(t.log, names);
 }
 
 /* It was of no use: nothing was done, and all is asked for. */
@@ -361,6 +395,32 @@ static void what_is_not_known_is_not_left_out(void **state)
 	in_force("mend b, mend a");
 }
 
+/* With many of them the answer has the first ones, and each is there to be asked for. */
+static void many_are_refused(void **state)
+{
+	static const char end[] = "; and more, see the log";
+	const char *why;
+
+	(void)state;
+	t.no_conns = t.long_why = true;
+	ask(true);
+	comes("abcd", "x");
+	why = reload_failure(t.reload);
+	assert_non_null(strstr(why, "not loaded: b: "));
+	assert_null(strstr(why, "not loaded: d: "));
+	assert_string_equal(why + strlen(why) - strlen(end), end);
+	refused_are("refused a, refused b, refused c, refused d");
+}
+
+/* Told by a process before this one: not in the engine, so it was refused there. */
+static void refused_by_a_process_before(void **state)
+{
+	(void)state;
+	reload_know(t.reload, RELOAD_CONNS, "a");
+	t.before = true;
+	refused_are("refused a");
+}
+
 /* Each time, as long as it can't be loaded. */
 static void a_refused_one_is_not_left_out(void **state)
 {
@@ -369,13 +429,16 @@ static void a_refused_one_is_not_left_out(void **state)
 	t.no_conns = true;
 	ask(false);
 	comes("Ab", NULL);
-	in_force("mend a, load b");
+	partly_in_force("mend a, load b",
+			"not loaded: b: the test does not want it (/etc/ipsec.conf:2)");
+	refused_are("refused b");
 	ask(false);
 	comes("AB", NULL);
 	asked_for_all();
 	t.no_conns = false;
 	comes("ab", "x");
 	in_force("mend a, load b");
+	refused_are("");
 	ask(false);
 	comes("AB", NULL);
 	in_force("mend a, mend b");
@@ -385,7 +448,9 @@ static void a_secret_that_is_not_in_is_read_again(void **state)
 {
 	(void)state;
 	t.no_secrets = true;
-	begin_with("a", "secret psk, load a");
+	ask(true);
+	comes("a", "x");
+	partly_in_force("secret psk, load a", "secret not loaded: the test does not want it");
 	t.no_secrets = false;
 	ask(true);
 	comes("a", "x");
@@ -431,23 +496,29 @@ static void behind_one_that_could_not_be_read(void **state)
 	begin_with("a", "secret psk, load a");
 	ask(false);
 	reload_unread(t.reload, "the test does not want it");
+	assert_string_equal(t.why, "the test does not want it; nothing was changed");
 	assert_int_equal(t.done, 1);
-	assert_false(t.ok);
+	assert_int_equal(t.end, RELOAD_FAILED);
 	ask(true);
 }
 
 /* Files with errors change nothing, also of what the next one may leave out. */
 static void behind_errors(void **state)
 {
-	struct config_errors errors = {.n_errors = 1};
+	const struct config_pos at = {"ipsec.conf", 3, 2};
+	struct config_errors errors = {0};
 	struct config c = {0};
 
 	(void)state;
 	begin_with("a", "secret psk, load a");
 	ask(false);
+	config_warning(&errors, &at, "odd");
+	config_error(&errors, &at, "unknown keyword");
 	reload_read(t.reload, false, &c, &errors);
+	assert_string_equal(t.why, "errors in the configuration files, see the log; nothing was "
+				   "changed; ipsec.conf:3:2: unknown keyword");
 	assert_int_equal(t.done, 1);
-	assert_false(t.ok);
+	assert_int_equal(t.end, RELOAD_FAILED);
 	t.done = 0;
 	ask(false);
 	comes("A", NULL);
@@ -481,6 +552,8 @@ int main(void)
 		CASE(devices_that_are_known_to_be_as_made),
 		CASE(what_is_not_known_is_not_left_out),
 		CASE(a_refused_one_is_not_left_out),
+		CASE(many_are_refused),
+		CASE(refused_by_a_process_before),
 		CASE(a_secret_that_is_not_in_is_read_again),
 		CASE(in_doubt_all_is_read),
 		CASE(in_doubt_amid_of_it),

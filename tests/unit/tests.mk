@@ -66,7 +66,7 @@ LIBS_test_lanes := -lev $(THREADS_LIBS)
 TEST_test_forward_super := tests/unit/test_forward_super.c tests/support/packets.c tests/support/crypto_null.c $(FORWARD_SRC) ipsecd/model/algorithm.c ipsecd/model/ts.c lib/addr.c lib/buf.c lib/log.c
 TEST_test_config := tests/unit/test_config.c tests/support/conn_dump.c $(CONFIG_SRC) $(MODEL_SRC) \
 	lib/addr.c lib/buf.c lib/words.c
-TEST_test_reload := tests/unit/test_reload.c ipsecd/reload.c ipsecd/known.c ipsecd/net/source.c $(NETLINK_SRC) $(CONFIG_SRC) $(MODEL_SRC) \
+TEST_test_reload := tests/unit/test_reload.c ipsecd/reload.c ipsecd/reload_files.c ipsecd/known.c ipsecd/net/source.c $(NETLINK_SRC) $(CONFIG_SRC) $(MODEL_SRC) \
 	lib/addr.c lib/buf.c lib/log.c lib/words.c
 LIBS_test_reload := -lmnl
 TEST_test_recall := tests/unit/test_recall.c $(CONFIG_SRC) $(MODEL_SRC) lib/addr.c lib/buf.c lib/words.c
@@ -166,7 +166,7 @@ TEST_test_store := tests/unit/test_store.c ipsecd/state/store.c ipsecd/state/sto
 TEST_test_conn_codec := tests/unit/test_conn_codec.c tests/support/conn_dump.c $(CONFIG_SRC) $(MODEL_SRC) $(CODEC_SRC) \
 	lib/addr.c lib/buf.c lib/words.c
 TEST_test_helper := tests/unit/test_helper.c $(addprefix ipsecd/,helper_role.c helper_load.c helper_client.c vault.c approve.c \
-	loaded.c reload.c known.c script.c script_desk.c role.c) $(filter ipsecd/sandbox%,$(SHELL_SRC)) $(filter ipsecd/net/%,$(NET_SRC)) $(IPC_SRC) $(STATE_SRC) \
+	loaded.c reload.c reload_files.c known.c script.c script_desk.c role.c) $(filter ipsecd/sandbox%,$(SHELL_SRC)) $(filter ipsecd/net/%,$(NET_SRC)) $(IPC_SRC) $(STATE_SRC) \
 	$(CONFIG_SRC) $(IKE_SRC) $(WIRE_SRC) $(MODEL_SRC) $(CODEC_SRC) $(CRYPTO_SRC) $(LIB_SRC)
 LIBS_test_helper := -lcrypto -lmnl -lev $(THREADS_LIBS) -lcares -lmicrohttpd -lsystemd -lseccomp -lcap-ng
 TEST_test_ipc_link := tests/unit/test_ipc_link.c ipsecd/ipc/link.c lib/mono.c
