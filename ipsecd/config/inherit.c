@@ -63,6 +63,7 @@ static void follow(struct sections *all, struct section *s, const struct setting
 		config_error(errors, &also->at, "also=%s: these references go too deep",
 			     also->value);
 	} else {
+		from->referred = true;
 		resolve_also(all, from, depth + 1, errors);
 		take_inherited(s, also, &from->resolved, errors);
 	}

@@ -114,6 +114,20 @@ static void check_claims(const struct sections *sections, const struct config *o
 	free(all);
 }
 
+/* One that others are made of need not be a connection itself. */
+static void check_auto(const struct sections *sections, struct config_errors *errors)
+{
+	for (const struct section *s = sections->conns; s; s = s->hh.next) {
+		const struct setting *mode = s->resolved.set[KEYWORD_AUTO][0];
+
+		if (!s->referred && (!mode || !*mode->value))
+			config_warning(errors, &s->pos,
+				       "conn %s: it is not loaded, as there is no auto=; expected "
+				       "auto=start, route or add, or auto=ignore if that is meant",
+				       s->name);
+	}
+}
+
 static void check_names(const struct config *out, unsigned before, const struct sections *sections,
 			struct config_errors *errors)
 {
@@ -149,6 +163,8 @@ bool ipsec_conf_parse(const char *file, struct span text, const struct config_re
 	HASH_ITER (hh, sections.conns, s, tmp)
 		take_conn(s, &setup, out, errors);
 	check_claims(&sections, out, errors);
+	if (!reader || !recall_uses(reader->recall)) /* else not all that refers is read */
+		check_auto(&sections, errors);
 	if (reader)
 		recall_built(reader->recall, out);
 	sections_free(&sections);

@@ -30,6 +30,7 @@ struct section {
 	unsigned n;
 	struct setting *settings; /* RULE_VALUE only: the others are judged on reading */
 	enum section_state state;
+	bool referred; /* by an also= */
 	struct resolved resolved;
 	UT_hash_handle hh;
 };

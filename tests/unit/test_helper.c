@@ -550,7 +550,7 @@ static void test_errors(void **state)
 	(void)state;
 	load();
 	first = file_secret();
-	put_file("ipsec.conf", 0644, "conn gw\n\tlef=192.0.2.1\n");
+	put_file("ipsec.conf", 0644, "conn gw\n\tlef=192.0.2.1\n\tauto=add\n");
 	put_secret("the second secret");
 	load();
 	assert_false(t.ok);
