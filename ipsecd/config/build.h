@@ -45,9 +45,10 @@ bool build_conn(const struct section *s, const struct setup *setup, struct confi
 		struct config_errors *errors);
 void setup_read(const struct sections *s, struct setup *out, struct settings *settings,
 		struct config_errors *errors);
-/* What only one conn can have (a device's name, marks, an interface id), as numbers. */
-#define BUILD_CLAIMS_MAX 4
-unsigned build_claims(const struct conn *c, uint64_t out[BUILD_CLAIMS_MAX]);
+/* What only one conn can have (a device's name, its addresses, marks, an interface id), as
+ * numbers. */
+#define BUILD_CLAIMS_MAX (4 + 2 * CONN_IF_ADDRS_MAX)
+unsigned build_claims(const struct config_conn *c, uint64_t out[BUILD_CLAIMS_MAX]);
 /* auto= of a section, IGNORE if it has none. */
 enum build_auto { BUILD_IGNORE, BUILD_ADD, BUILD_START, BUILD_ROUTE };
 enum build_auto build_auto(const struct section *s, struct config_errors *errors);

@@ -286,6 +286,24 @@ static void check_families(struct build *b)
 			     left == AF_INET6 ? 6 : 4, right == AF_INET6 ? 6 : 4);
 }
 
+/* One machine can't be both. */
+static void check_distinct(struct build *b)
+{
+	const struct conn *c = b->conn;
+	char text[ADDR_TEXT];
+
+	for (unsigned i = 0; i < c->n_local * c->n_remote; i++) {
+		const struct host *left = &c->local[i / c->n_remote];
+		const struct host *right = &c->remote[i % c->n_remote];
+
+		if (left->kind == HOST_ADDR && right->kind == HOST_ADDR &&
+		    addr_equal(&left->addr, &right->addr))
+			config_error(b->errors, &build_get(b, KEYWORD_HOST, true)->at,
+				     "conn %s: left and right have the same address, %s", c->name,
+				     addr_format(&left->addr, text));
+	}
+}
+
 void build_ends(struct build *b)
 {
 	struct conn *c = b->conn;
@@ -296,6 +314,7 @@ void build_ends(struct build *b)
 		check_auth(b, build_get(b, KEYWORD_AUTH, right));
 	}
 	check_families(b);
+	check_distinct(b);
 	check_auth(b, build_get(b, KEYWORD_AUTHBY, false));
 	b->out->left_id_set = build_id(b, false);
 	c->remote_id_set = build_id(b, true);

@@ -40,17 +40,35 @@ static void take_conn(struct section *s, const struct setup *setup, struct confi
 	release(&c);
 }
 
-/* What only one conn can have: a device's name, a mark, an interface id. */
+/* What only one conn can have: a device's name, a mark, an interface id, an address inside. */
 struct claim {
-	char key[48];
+	char key[ADDR_TEXT + 16];
 	const struct conn *conn;
 	UT_hash_handle hh;
 };
 
 #define CLAIMS_MAX BUILD_CLAIMS_MAX
 
-static unsigned claims_of(const struct conn *c, struct claim out[CLAIMS_MAX])
+/* Whichever end is ours: a file that both sites have is as wrong with one address for two tunnels.
+ * Devices may share a host address, which brings no route of a network. */
+static unsigned claim_addrs(const struct prefix *addrs, unsigned n_addrs, struct claim *out)
 {
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < n_addrs; i++) {
+		char text[ADDR_TEXT];
+
+		if (addrs[i].len == 8 * addr_size(addrs[i].addr.family))
+			continue;
+		snprintf(out[n++].key, sizeof(out->key), "interface-ip %s",
+			 addr_format(&addrs[i].addr, text));
+	}
+	return n;
+}
+
+static unsigned claims_of(const struct config_conn *conn, struct claim out[CLAIMS_MAX])
+{
+	const struct conn *c = conn->conn;
 	const struct tunnel_config *t = &c->tunnel;
 	unsigned n = 0;
 
@@ -61,12 +79,14 @@ static unsigned claims_of(const struct conn *c, struct claim out[CLAIMS_MAX])
 		snprintf(out[n++].key, sizeof(out->key), "mark-out %#x", t->mark_out.value);
 	if (t->if_id_in)
 		snprintf(out[n++].key, sizeof(out->key), "if-id %#x", t->if_id_in);
+	n += claim_addrs(t->addrs, t->n_addrs, out + n);
+	n += claim_addrs(conn->right_addrs, conn->n_right_addrs, out + n);
 	for (unsigned i = 0; i < n; i++)
 		out[i].conn = c;
 	return n;
 }
 
-unsigned build_claims(const struct conn *c, uint64_t out[BUILD_CLAIMS_MAX])
+unsigned build_claims(const struct config_conn *c, uint64_t out[BUILD_CLAIMS_MAX])
 {
 	struct claim claims[CLAIMS_MAX];
 	unsigned n = claims_of(c, claims);
@@ -94,20 +114,27 @@ static void complain(const struct sections *sections, const struct claim *c,
 static void check_claims(const struct sections *sections, const struct config *out,
 			 struct config_errors *errors)
 {
-	struct claim(*all)[CLAIMS_MAX] = calloc(out->n_conns + 1, sizeof(*all));
-	struct claim *claims = NULL, *same;
+	struct claim own[CLAIMS_MAX], *all = NULL, *claims = NULL, *same;
+	unsigned n = 0;
 
+	for (unsigned i = 0; i < out->n_conns; i++)
+		n += claims_of(&out->conns[i], own);
+	all = calloc(n + 1, sizeof(*all));
+	n = 0;
 	for (unsigned i = 0; all && i < out->n_conns; i++) {
-		unsigned n = claims_of(out->conns[i].conn, all[i]);
+		unsigned n_own = claims_of(&out->conns[i], own);
 		bool told = false;
 
-		for (unsigned k = 0; k < n; k++) {
-			HASH_FIND_STR(claims, all[i][k].key, same);
-			if (!same)
-				HASH_ADD_STR(claims, key, &all[i][k]);
-			else if (!told)
-				complain(sections, &all[i][k], same, errors);
+		for (unsigned k = 0; k < n_own; k++) {
+			HASH_FIND_STR(claims, own[k].key, same);
+			if (same && !told)
+				complain(sections, &own[k], same, errors);
 			told |= same != NULL;
+			if (same)
+				continue;
+			all[n] = own[k];
+			HASH_ADD_STR(claims, key, &all[n]);
+			n++;
 		}
 	}
 	HASH_CLEAR(hh, claims);

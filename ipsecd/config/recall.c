@@ -414,7 +414,7 @@ void recall_built(struct recall *r, const struct config *c)
 		if (e->was)
 			e->was->stays = true;
 		e->ends = sum_ends(conn);
-		e->n_claims = (uint8_t)build_claims(conn, e->claims);
+		e->n_claims = (uint8_t)build_claims(&c->conns[i], e->claims);
 		r->odd |= r->uses && (!e->was || e->was->nothing || e->ends != e->was->ends);
 	}
 	r->odd |= r->n_conns != c->n_conns;

@@ -36,6 +36,43 @@ static void contradiction(struct build *b, const struct setting *s, const struct
 		     setting_name(other), other->key.file, other->key.line, *why ? ": " : "", why);
 }
 
+/* All bits behind the prefix's length are 0, or 1. */
+static bool host_bits_are(const struct prefix *p, bool ones)
+{
+	for (unsigned bit = p->len; bit < 8 * addr_size(p->addr.family); bit++) {
+		if ((p->addr.bytes[bit / 8] >> (7 - bit % 8) & 1) != ones)
+			return false;
+	}
+	return true;
+}
+
+/* What no host can have; NULL: it can be a device's. Prefixes of two addresses have none of these
+ * (RFC 3021, RFC 6164). */
+static const char *why_no_host(const struct prefix *p)
+{
+	unsigned bits = (unsigned)(8 * addr_size(p->addr.family)) - p->len;
+
+	if (bits < 2)
+		return NULL;
+	if (host_bits_are(p, false))
+		return p->addr.family == AF_INET6 ? "the subnet-router anycast address (RFC 4291 "
+						    "2.6.1)"
+						  : "the network's own address";
+	return p->addr.family == AF_INET && host_bits_are(p, true) ? "the broadcast address" : NULL;
+}
+
+static bool can_be_hosts(struct build *b, const struct setting *s, const struct config_pos *at,
+			 const struct prefix *p)
+{
+	const char *why = why_no_host(p);
+	char text[PREFIX_TEXT];
+
+	if (why)
+		config_error(b->errors, at, "%s: %s is %s; expected the address of one host in it",
+			     setting_name(s), prefix_format(p, text), why);
+	return !why;
+}
+
 static uint8_t addresses(struct build *b, const struct setting *s, struct prefix *out)
 {
 	struct value_list l = value_list(s);
@@ -51,7 +88,7 @@ static uint8_t addresses(struct build *b, const struct setting *s, struct prefix
 			break;
 		}
 		if (prefix_parse(item, &out[n]) && !addr_is_any(&out[n].addr))
-			n++;
+			n += can_be_hosts(b, s, &at, &out[n]);
 		else
 			config_error(b->errors, &at,
 				     "%s: '%s' is not possible; expected address/length, such as "
