@@ -18,7 +18,15 @@ const char *lexer_strerror(enum lexer_error e)
 
 struct lexer lexer_over(struct span text)
 {
-	return (struct lexer){.text = text, .at_line_start = true, .line = 1};
+	/* Editors of other systems put U+FEFF, their mark of UTF-8, before the text. */
+	static const char mark[] = "\xef\xbb\xbf";
+	size_t begin = text.len >= 3 && memcmp(text.ptr, mark, 3) == 0 ? 3 : 0;
+
+	return (struct lexer){.text = text,
+			      .pos = begin,
+			      .line_start = begin,
+			      .at_line_start = true,
+			      .line = 1};
 }
 
 static bool is_blank(uint8_t c)
