@@ -1,6 +1,7 @@
 /* Words that people type. Pure. */
 #include "lib/words.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +15,12 @@ static size_t min2(size_t a, size_t b)
 	return a < b ? a : b;
 }
 
-/* Edit distance, two swapped neighbours being one edit (optimal string alignment);
+static bool same_letter(char a, char b)
+{
+	return tolower((unsigned char)a) == tolower((unsigned char)b);
+}
+
+/* Edit distance, in which case is no difference, two swapped neighbours being one edit (optimal string alignment);
  * three rows of the matrix are enough. */
 static size_t distance(const char *a, const char *b)
 {
@@ -30,8 +36,9 @@ static size_t distance(const char *a, const char *b)
 		row[0] = i;
 		for (size_t j = 1; j <= nb; j++) {
 			row[j] = min2(min2(above[j], row[j - 1]) + 1,
-				      above[j - 1] + (a[i - 1] != b[j - 1]));
-			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+				      above[j - 1] + !same_letter(a[i - 1], b[j - 1]));
+			if (i > 1 && j > 1 && same_letter(a[i - 1], b[j - 2]) &&
+			    same_letter(a[i - 2], b[j - 1]))
 				row[j] = min2(row[j], second[j - 2] + 1);
 		}
 	}

@@ -101,18 +101,23 @@ static int down(struct ctl *c, const json_t *conn, const char *child)
  * authenticates anew brings new CHILD_SAs by itself. */
 static int rekey(struct ctl *c, const json_t *conn, const char *child)
 {
+	const char *name = json_text(conn, "name"), *state = json_text(conn, "state");
 	int status = CTL_OK;
 
+	if (json_array_size(json_object_get(conn, "sas")) == 0)
+		return ctl_error("rekey %s: it is %s: there are no keys to replace; 'ipsecctl up "
+				 "%s' brings it up",
+				 child ? child : name, state, child ? child : name);
 	if (c->reauth && child)
 		return ctl_error("rekey --reauth: '%s' is a child of '%s', and it is the "
 				 "connection that is authenticated",
-				 child, json_text(conn, "name"));
+				 child, name);
 	if (c->reauth)
-		return act(c, "rekey", json_text(conn, "name"), NULL);
+		return act(c, "rekey", name, NULL);
 	if (!c->ike_only)
 		status = each_child(c, "rekey", conn, child);
 	if (!status && !child && !c->child_only)
-		status = act(c, "rekey", json_text(conn, "name"), NULL);
+		status = act(c, "rekey", name, NULL);
 	return status;
 }
 

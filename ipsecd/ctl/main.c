@@ -42,12 +42,21 @@ static const struct {
 	int (*run)(struct ctl *c);
 	int min_args, max_args;
 	bool needs_daemon;
+	unsigned options; /* bits of those that it takes; --vici, which may be an alias's, all do */
 } commands[] = {
-	{"status", command_status, 0, 1, true},	   {"up", command_up, 1, 1, true},
-	{"down", command_down, 1, 1, true},	   {"rekey", command_rekey, 1, 1, true},
-	{"monitor", command_monitor, 0, 0, true},  {"log", command_log, 0, 0, true},
-	{"pools", command_pools, 0, 1, true},	   {"check", command_check, 0, 1, false},
-	{"upgrade", command_upgrade, 0, 1, false}, {"reload", command_reload, 0, 0, true},
+	{"status", command_status, 0, 1, true, 1U << OPT_JSON},
+	{"up", command_up, 1, 1, true, 1U << OPT_TIMEOUT | 1U << OPT_VERBOSE},
+	{"down", command_down, 1, 1, true,
+	 1U << OPT_TIMEOUT | 1U << OPT_VERBOSE | 1U << OPT_FORCE},
+	{"rekey", command_rekey, 1, 1, true,
+	 1U << OPT_TIMEOUT | 1U << OPT_VERBOSE | 1U << OPT_IKE | 1U << OPT_CHILD |
+		 1U << OPT_REAUTH},
+	{"monitor", command_monitor, 0, 0, true, 1U << OPT_JSON},
+	{"log", command_log, 0, 0, true, 0},
+	{"pools", command_pools, 0, 1, true, 1U << OPT_JSON},
+	{"check", command_check, 0, 1, false, 0},
+	{"upgrade", command_upgrade, 0, 1, false, 1U << OPT_TIMEOUT | 1U << OPT_FORCE},
+	{"reload", command_reload, 0, 0, true, 1U << OPT_TIMEOUT},
 };
 
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -74,7 +83,7 @@ static const char usage[] =
 	"                    upgrade: also to one that can't read what the running one knows\n"
 	"  --timeout S       up, down, rekey, reload, upgrade: seconds to wait for the result\n"
 	"                    (default 30)\n"
-	"  --verbose         up, down: the daemon's log meanwhile\n"
+	"  --verbose         up, down, rekey: the daemon's log meanwhile\n"
 	"  --version         show the version\n"
 	"  --help            show this\n";
 
@@ -139,7 +148,21 @@ static int take_option(struct ctl *c, int option, char **argv)
 	}
 }
 
-static int run(struct ctl *c, const char *word)
+/* given: bits of options. -1: all are the command's. */
+static int check_options(const char *word, unsigned given, unsigned taken)
+{
+	for (const struct option *o = options; o->name; o++) {
+		if (given >> o->val & ~(taken >> o->val) & 1) {
+			ctl_error("%s: there is no option '--%s' of this command (see ipsecctl "
+				  "--help)",
+				  word, o->name);
+			return CTL_USAGE;
+		}
+	}
+	return -1;
+}
+
+static int run(struct ctl *c, const char *word, unsigned given)
 {
 	for (unsigned i = 0; i < COMMANDS; i++) {
 		int status;
@@ -153,6 +176,9 @@ static int run(struct ctl *c, const char *word)
 					  : "too many words");
 			return CTL_USAGE;
 		}
+		status = check_options(word, given, commands[i].options | 1U << OPT_VICI);
+		if (status >= 0)
+			return status;
 		status = commands[i].needs_daemon ? ctl_connect(c) : CTL_OK;
 		if (!status)
 			status = commands[i].run(c);
@@ -166,11 +192,14 @@ int main(int argc, char **argv)
 {
 	struct ctl c = {.socket = VICI_SOCKET_PATH, .timeout_s = DEFAULT_TIMEOUT};
 	int option, status = -1;
+	unsigned given = 0;
 
 	signal(SIGPIPE, SIG_DFL);
 	opterr = 0;
-	while (status < 0 && (option = getopt_long(argc, argv, ":", options, NULL)) != -1)
+	while (status < 0 && (option = getopt_long(argc, argv, ":", options, NULL)) != -1) {
 		status = take_option(&c, option, argv);
+		given |= option <= OPT_HELP ? 1U << option : 0;
+	}
 	if (status >= 0)
 		return status;
 	if (c.ike_only + c.child_only + c.reauth > 1) {
@@ -184,5 +213,5 @@ int main(int argc, char **argv)
 	}
 	c.argc = argc - optind - 1;
 	c.argv = argv + optind + 1;
-	return run(&c, argv[optind]);
+	return run(&c, argv[optind], given);
 }

@@ -143,6 +143,17 @@ def mistakes(pair):
     check("did you mean '--json'?" in error, error)
     error = ipsecctl(pair.ours, "rekey", "a", "--child", "--reauth", status=USAGE)
     check("--ike, --child and --reauth exclude each other" in error, error)
+    error = ipsecctl(pair.ours, "up", "Brokn", status=FAILED)
+    check("did you mean 'broken'?" in error, error)
+    for words in (["status", "--force"], ["up", "a", "--json"], ["down", "a", "--reauth"],
+                  ["reload", "--verbose"], ["log", "--json"], ["check", "--timeout", "5"]):
+        error = ipsecctl(pair.ours, *words, status=USAGE)
+        option = next(word for word in words if word.startswith("--"))
+        check(f"{words[0]}: there is no option '{option}' of this command" in error, error)
+    for words in ([], ["--child"], ["--reauth"]):
+        error = ipsecctl(pair.ours, "rekey", "a", *words, status=FAILED)
+        check("rekey a: it is down: there are no keys to replace; 'ipsecctl up a' brings it up"
+              in error, error)
     error = ipsecctl(pair.ours, "up", "a", "--timeout", "long", status=USAGE)
     check("expected a time" in error, error)
     done = subprocess.run([IPSECCTL, "--vici", pair.ours.path("nobody"), "status"],

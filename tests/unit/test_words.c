@@ -86,6 +86,8 @@ static void test_nearest(void **state)
 	(void)state;
 	assert_string_equal(words_nearest("strat", list), "start");
 	assert_string_equal(words_nearest("routes", list), "route");
+	assert_string_equal(words_nearest("STRAT", list), "start");
+	assert_string_equal(words_nearest("Route", list), "route");
 	assert_null(words_nearest("nothing", list));
 	assert_null(words_nearest("", list));
 }
