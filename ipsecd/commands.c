@@ -441,6 +441,7 @@ struct control_host commands_control_host(struct daemon *d)
 		.child_stats = child_stats,
 		.plane_counters = plane_counters,
 		.net_counters = net_counters,
+		.send_error = network_send_error,
 		.process = process,
 		.initiate = initiate,
 		.rekey = rekey,

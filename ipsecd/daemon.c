@@ -25,6 +25,7 @@
 
 static void out_send(struct daemon *d, const struct ike_output *out)
 {
+	send_errors_sent(&d->send_errors, &out->path.remote.addr, mono_now());
 	d->means->act->send_ike(d->means, &out->path.local, &out->path.remote, out->datagram);
 }
 
@@ -186,24 +187,6 @@ static void on_child_lost(void *ctx, uint64_t child)
 	struct daemon *d = ctx;
 
 	ike_engine_child_event(d->engine, child, IKE_CHILD_HARD_EXPIRE, NULL, mono_now());
-}
-
-/* No route, no such source address: the engine tries again, but "no answer" alone would
- * send the operator to the wrong place. */
-static void on_send_failed(void *ctx, const struct endpoint *local, const struct endpoint *remote,
-			   int error, bool esp)
-{
-	static struct log_limit limit = {.burst = 5};
-	char from[ENDPOINT_TEXT], to[ENDPOINT_TEXT];
-	struct daemon *d = ctx;
-
-	early_send_failed(d->early, local, remote, error);
-	if (!esp && log_limit_pass(&limit, mono_now()))
-		log_to(d->log, LOG_LEVEL_WARN, "net", "", "sending from %s to %s failed: %s%s",
-		       endpoint_format(local, from), endpoint_format(remote, to), strerror(error),
-		       error == EINVAL || error == ENETUNREACH
-			       ? " (is there a route, is the source address one of ours?)"
-			       : "");
 }
 
 static void on_alive(void *ctx)
@@ -376,7 +359,7 @@ static bool open_plane(struct daemon *d)
 {
 	const struct means_host host = {.event = on_plane_event,
 					.ike = on_ike,
-					.send_failed = on_send_failed,
+					.send_failed = network_send_failed,
 					.child = shell_child,
 					.alive = on_alive,
 					.ctx = d,

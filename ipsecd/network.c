@@ -27,6 +27,34 @@ void network_resolved(void *ctx, uint64_t query, unsigned n, const struct addr *
 	shell_pump(d);
 }
 
+/* No route, no such source address: the engine tries again, but "no answer" alone would
+ * send the operator to the wrong place. */
+void network_send_failed(void *ctx, const struct endpoint *local, const struct endpoint *remote,
+			 int error, bool esp)
+{
+	static struct log_limit limit = {.burst = 5};
+	char from[ENDPOINT_TEXT], to[ENDPOINT_TEXT];
+	struct daemon *d = ctx;
+
+	early_send_failed(d->early, local, remote, error);
+	if (esp)
+		return;
+	send_errors_failed(&d->send_errors, &remote->addr, error, mono_now());
+	if (log_limit_pass(&limit, mono_now()))
+		log_to(d->log, LOG_LEVEL_WARN, "net", "", "sending from %s to %s failed: %s%s",
+		       endpoint_format(local, from), endpoint_format(remote, to), strerror(error),
+		       error == EINVAL || error == ENETUNREACH
+			       ? " (is there a route, is the source address one of ours?)"
+			       : "");
+}
+
+int network_send_error(void *ctx, const struct addr *to)
+{
+	const struct daemon *d = ctx;
+
+	return send_errors_of(&d->send_errors, to, mono_now());
+}
+
 /* ---- the device of the sockets ---- */
 
 #define NOWHERE "lo"

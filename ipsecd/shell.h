@@ -17,6 +17,7 @@
 #include "ipsecd/pools.h"
 #include "ipsecd/publish.h"
 #include "ipsecd/reload.h"
+#include "ipsecd/send_errors.h"
 
 #include <ev.h>
 
@@ -81,6 +82,7 @@ struct daemon {
 	ev_idle idle;	       /* while the engine has something for such a time */
 	struct log_sink sink;  /* the process's own, and clients that listen */
 	struct ike_output out; /* of pump */
+	struct send_errors send_errors;
 	bool pumping, stopping, ending;
 	uint8_t crash_secret[IKE_QUICK_CRASH_SECRET];
 	bool crash_secret_there;
@@ -128,6 +130,10 @@ bool network_open(struct daemon *d, char *why, size_t size);
 /* What became of a name. */
 void network_resolved(void *ctx, uint64_t query, unsigned n, const struct addr *addrs,
 		      const char *why);
+void network_send_failed(void *ctx, const struct endpoint *local, const struct endpoint *remote,
+			 int error, bool esp);
+/* errno of the last IKE datagram for there, 0: it went out. */
+int network_send_error(void *ctx, const struct addr *to);
 /* The sockets are that device's, or that VRF's; "": of the default VRF. */
 void network_bind(struct daemon *d, const char *device);
 void network_workers(struct daemon *d, unsigned wanted); /* 0: as many as there can be */

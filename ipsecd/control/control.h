@@ -80,6 +80,8 @@ struct control_host {
 	const uint64_t *(*plane_counters)(void *ctx); /* DATAPLANE_COUNTERS entries, or NULL */
 	/* Those of the sockets; returns how many. Always the same, in the same order. */
 	unsigned (*net_counters)(void *ctx, struct control_counter out[CONTROL_NET_COUNTERS_MAX]);
+	/* errno of the last IKE datagram for there, 0: it went out. */
+	int (*send_error)(void *ctx, const struct addr *to);
 	/* The n-th, the supervisor first; false behind the last, and when there is only one. */
 	bool (*process)(void *ctx, unsigned n, struct control_process *out);
 

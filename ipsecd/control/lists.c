@@ -22,6 +22,18 @@ struct sa_walk {
 	bool more; /* stopped for the client's sake */
 };
 
+/* false: the last datagram for there went out. */
+static bool put_send_error(struct buf *b, const struct control_host *host, const struct addr *to)
+{
+	int error = host->send_error(host->ctx, to);
+	char text[ADDR_TEXT];
+
+	if (error)
+		vici_put_format(b, "send-error", "can't send to %s: %s", addr_format(to, text),
+				strerror(error));
+	return error != 0;
+}
+
 static void close_sa(struct sa_walk *w)
 {
 	if (!w->open)
@@ -42,6 +54,7 @@ static void open_sa(struct sa_walk *w, const struct ike_sa_info *ike)
 	w->event = control_begin_event(w->client->control, EVENT_LIST_SA);
 	vici_put_section(&w->event, ike->conn);
 	body_put_ike(&w->event, ike, w->now);
+	put_send_error(&w->event, &w->client->control->host, &ike->path.remote.addr);
 	vici_put_section(&w->event, "child-sas");
 	w->open = true;
 }
@@ -82,12 +95,16 @@ static bool stream_sas(struct client *c)
 
 /* ---- conns ---- */
 
-static void put_why_down(struct buf *b, const struct control_host *host, const char *conn)
+static void put_why_down(struct buf *b, const struct control_host *host, const struct conn *conn)
 {
 	mono_time next = 0, now = host->now(host->ctx);
 	char detail[160] = "";
-	enum ike_reason reason = ike_engine_conn_status(host->engine, conn, &next, detail);
+	enum ike_reason reason = ike_engine_conn_status(host->engine, conn->name, &next, detail);
+	bool told = false;
 
+	for (unsigned i = 0; i < conn->n_remote && !told; i++)
+		told = conn->remote[i].kind == HOST_ADDR &&
+		       put_send_error(b, host, &conn->remote[i].addr);
 	if (reason != IKE_REASON_NONE)
 		vici_put(b, "reason", ike_reason_text(reason));
 	if (detail[0])
@@ -107,7 +124,7 @@ static void send_conn(struct client *c, const struct conn *conn)
 	if (host->tunnel(host->ctx, conn->name, &tunnel)) {
 		body_put_tunnel(&b, &tunnel);
 		if (!tunnel.up)
-			put_why_down(&b, host, conn->name);
+			put_why_down(&b, host, conn);
 	}
 	body_put_conn(&b, conn);
 	vici_put_section_end(&b);

@@ -162,11 +162,26 @@ static void fill_kind(const json_t *conn, const json_t *config, char out[CELL])
 		snprintf(out, CELL, "%.15s%.40s", *kind ? kind : "-", iptfs);
 }
 
+/* "": what was sent last went out. */
+static const char *send_error(const json_t *conn, const json_t *config)
+{
+	const char *error = json_text(config, "send-error");
+	json_t *sa;
+	size_t i;
+
+	json_array_foreach (json_object_get(conn, "sas"), i, sa) {
+		if (json_text(sa, "send-error")[0])
+			error = json_text(sa, "send-error");
+	}
+	return error;
+}
+
 static void fill_note(const json_t *conn, char *out, size_t size)
 {
 	const json_t *config = json_object_get(conn, "config");
-	const char *reason = json_text(config, "reason");
-	const char *detail = json_text(config, "reason-detail");
+	const char *sending = send_error(conn, config);
+	const char *reason = *sending ? sending : json_text(config, "reason");
+	const char *detail = *sending ? "" : json_text(config, "reason-detail");
 	json_int_t next = json_number(config, "next-attempt", -1);
 	char when[48] = "", start[64] = "";
 

@@ -254,6 +254,26 @@ def refused(pair):
     check_equal(names(pair.ours), {"a", "broken"}, "those of the file")
 
 
+def unsendable(pair):
+    """No route, or a packet filter: the table says so, and not that there is no answer."""
+    good = pair.ours.path("ipsec.conf")
+    with open(good, encoding="utf-8") as file:
+        text = file.read()
+    pair.ours.write("ipsec.conf", text + "conn far\n  left=172.16.1.1\n  right=203.0.113.1\n"
+                    "  auto=start\n  leftsubnet=0.0.0.0/0\n  rightsubnet=0.0.0.0/0\n")
+    note = "    can't send to 203.0.113.1: Network is unreachable"
+    ipsecctl(pair.ours, "reload")
+    until("status has the error", lambda: note in ipsecctl(
+        pair.ours, "status", "far", status=DOWN).splitlines())
+    check_equal(row(pair.ours, "far", DOWN)[1], "connecting", "state")
+    pair.ours.namespace.ip("route", "add", "203.0.113.1/32", "via", "172.16.2.1")
+    until("it is over", lambda: note not in ipsecctl(
+        pair.ours, "status", "far", status=DOWN).splitlines(), 20)
+    pair.ours.namespace.ip("route", "del", "203.0.113.1/32")
+    pair.ours.write("ipsec.conf", text)
+    ipsecctl(pair.ours, "reload")
+
+
 def checking(pair):
     good, bad = pair.ours.path("ipsec.conf"), pair.ours.write("bad.conf", "conn x\n  lft=%any\n")
     ipsecctl(pair.ours, "check", good)
@@ -282,7 +302,7 @@ def main():
     with Pair([tunnel("a", 1), broken]) as pair:
         # charon first: what an operator of ours took down stays down for the peer, too.
         for function in (charon, life, shut_down, reason, mistakes, monitor, log, reload,
-                         refused, checking):
+                         refused, unsendable, checking):
             suite.case(function.__name__, function, pair, logs=(pair.ours,))
     return suite.finish()
 

@@ -7,6 +7,7 @@
 
 #include <stdarg.h>
 #include <stddef.h>
+#include <errno.h>
 #include <setjmp.h>
 #include <cmocka.h>
 
@@ -99,6 +100,7 @@ static struct {
 	unsigned calls;
 	bool force, hold, reauth, refuse, done_at_once, tunnel_up;
 	unsigned n_refused;
+	bool unreachable;
 	char log[8192];
 } shell;
 
@@ -165,6 +167,15 @@ static unsigned net_counters(void *ctx, struct control_counter out[CONTROL_NET_C
 	(void)ctx;
 	out[0] = (struct control_counter){"udp-received", 9};
 	return 1;
+}
+
+static int send_error(void *ctx, const struct addr *to)
+{
+	struct addr there;
+
+	(void)ctx;
+	assert_true(addr_parse("192.0.2.2", &there));
+	return shell.unreachable && addr_equal(to, &there) ? ENETUNREACH : 0;
 }
 
 static void command_done(bool ok)
@@ -394,6 +405,7 @@ static struct control_host host(void)
 		.plane_counters = plane_counters,
 		.process = process,
 		.net_counters = net_counters,
+		.send_error = send_error,
 		.initiate = initiate,
 		.rekey = rekey,
 		.terminate = terminate,
@@ -983,6 +995,12 @@ static void test_list_conns(void **state)
 	expect_key(p, "gw.reason", "no proposal chosen");
 	expect_key(p, "gw.reason-detail", "peer wants MODP_2048");
 	expect_key(p, "gw.next-attempt", "7");
+	expect_missing(p, "gw.send-error");
+	expect(p, VICI_CMD_RESPONSE, NULL);
+	shell.unreachable = true;
+	send_packet(p, VICI_CMD_REQUEST, "list-conns", pairs("ike", "gw", NULL));
+	expect(p, VICI_EVENT, "list-conn");
+	expect_key(p, "gw.send-error", "can't send to 192.0.2.2: Network is unreachable");
 	expect(p, VICI_CMD_RESPONSE, NULL);
 	call(p, "list-conns", pairs("ike", "other", NULL));
 }

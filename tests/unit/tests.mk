@@ -134,6 +134,7 @@ TEST_test_private_memory := tests/unit/test_private_memory.c lib/private_memory.
 TEST_test_notify := tests/unit/test_notify.c lib/notify.c lib/mono.c
 LIBS_test_notify := -lsystemd
 TEST_test_words := tests/unit/test_words.c lib/words.c
+TEST_test_send_errors := tests/unit/test_send_errors.c ipsecd/send_errors.c lib/addr.c lib/buf.c
 TEST_test_vti := tests/unit/test_vti.c ipsecd/dataplane/vti.c ipsecd/dataplane/vti_alias.c ipsecd/dataplane/device.c \
 	$(NETLINK_SRC) lib/addr.c lib/log.c
 LIBS_test_vti := -lmnl
