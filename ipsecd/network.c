@@ -16,13 +16,14 @@ void network_resolved(void *ctx, uint64_t query, unsigned n, const struct addr *
 	struct daemon *d = ctx;
 
 	memcpy(answer.addrs, addrs, answer.n * sizeof(*addrs));
-	for (unsigned i = 0; i < answer.n; i++)
+	for (unsigned i = 0; i < answer.n; i++) {
 		effects_resolved(d->effects, &addrs[i]);
+		if (!source_towards(d->netlink, &addrs[i], d->bind_device, &answer.own[i]))
+			answer.own[i] = (struct addr){0};
+	}
 	if (n == 0)
 		log_to(d->log, LOG_LEVEL_WARN, "net", "", "a peer's name does not resolve: %s",
 		       why);
-	else if (!source_towards(d->netlink, &addrs[0], d->bind_device, &answer.local))
-		answer.local = (struct addr){0};
 	ike_engine_answer(d->engine, query, &answer, mono_now());
 	shell_pump(d);
 }

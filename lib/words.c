@@ -20,8 +20,8 @@ static bool same_letter(char a, char b)
 	return tolower((unsigned char)a) == tolower((unsigned char)b);
 }
 
-/* Edit distance, in which case is no difference, two swapped neighbours being one edit (optimal string alignment);
- * three rows of the matrix are enough. */
+/* Edit distance, in which case is no difference, two swapped neighbours being one edit (optimal
+ * string alignment); three rows of the matrix are enough. */
 static size_t distance(const char *a, const char *b)
 {
 	size_t rows[3][WORD_MAX + 1], na = strlen(a), nb = strlen(b);

@@ -22,11 +22,8 @@ struct lexer lexer_over(struct span text)
 	static const char mark[] = "\xef\xbb\xbf";
 	size_t begin = text.len >= 3 && memcmp(text.ptr, mark, 3) == 0 ? 3 : 0;
 
-	return (struct lexer){.text = text,
-			      .pos = begin,
-			      .line_start = begin,
-			      .at_line_start = true,
-			      .line = 1};
+	return (struct lexer){
+		.text = text, .pos = begin, .line_start = begin, .at_line_start = true, .line = 1};
 }
 
 static bool is_blank(uint8_t c)

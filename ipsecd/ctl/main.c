@@ -46,8 +46,7 @@ static const struct {
 } commands[] = {
 	{"status", command_status, 0, 1, true, 1U << OPT_JSON},
 	{"up", command_up, 1, 1, true, 1U << OPT_TIMEOUT | 1U << OPT_VERBOSE},
-	{"down", command_down, 1, 1, true,
-	 1U << OPT_TIMEOUT | 1U << OPT_VERBOSE | 1U << OPT_FORCE},
+	{"down", command_down, 1, 1, true, 1U << OPT_TIMEOUT | 1U << OPT_VERBOSE | 1U << OPT_FORCE},
 	{"rekey", command_rekey, 1, 1, true,
 	 1U << OPT_TIMEOUT | 1U << OPT_VERBOSE | 1U << OPT_IKE | 1U << OPT_CHILD |
 		 1U << OPT_REAUTH},

@@ -121,8 +121,7 @@ enum ike_child_event {
 struct ike_answer {
 	unsigned n;
 	struct addr addrs[8];
-	struct addr
-		local; /* for a host with default-route: source address towards addrs[0], or none */
+	struct addr own[8]; /* the source address towards each of them, or none */
 };
 
 /* What a peer's IKE_AUTH asks the pools for, all of it at once. Answered by ike_engine_lease;

@@ -4,6 +4,7 @@
 #include "ipsecd/ike/exchange.h"
 #include "ipsecd/ike/init.h"
 #include "ipsecd/ike/output.h"
+#include "ipsecd/ike/outer.h"
 #include "lib/text.h"
 
 #include <stdio.h>
@@ -186,19 +187,6 @@ static void begin(struct ike_engine *e, struct conn_entry *entry, const struct a
 	init_start(e, entry, &path, first_child(entry));
 }
 
-/* The configured own address of that family, NULL when the route decides. */
-static const struct addr *fixed_local(const struct conn *c, uint8_t family)
-{
-	for (uint8_t i = 0; i < c->n_local; i++) {
-		const struct host *h = &c->local[i];
-
-		if ((h->kind == HOST_ADDR || h->kind == HOST_NAME) && h->addr.family &&
-		    (!family || h->addr.family == family))
-			return &h->addr;
-	}
-	return NULL;
-}
-
 static void ask(struct ike_engine *e, struct conn_entry *entry, const char *name, uint8_t family)
 {
 	entry->query = ++e->next_query;
@@ -236,7 +224,7 @@ static void start_attempt(struct ike_engine *e, struct conn_entry *entry)
 					    : "the connection has no address to initiate to");
 		return;
 	}
-	local = fixed_local(c, remote->kind == HOST_ADDR ? remote->addr.family : 0);
+	local = outer_own(c, remote->kind == HOST_ADDR ? remote->addr.family : 0);
 	if (remote->kind == HOST_NAME)
 		ask(e, entry, remote->name, local ? local->family : 0);
 	else if (!local)
@@ -355,11 +343,7 @@ void peers_answer(struct ike_engine *e, uint64_t query, const struct ike_answer 
 		return;
 	}
 	/* A name with several addresses: another one at each try. */
-	remote = &answer->addrs[entry->tries % answer->n];
-	local = fixed_local(entry->version->conn, remote->family);
-	if (!local)
-		local = &answer->local;
-	if (local->family != remote->family) {
+	if (!outer_choose(entry->version->conn, answer, entry->tries, &local, &remote)) {
 		snprintf(detail, sizeof(detail), "no route or own address towards %s",
 			 addr_format(remote, text));
 		peers_report_failure(e, entry, NULL, IKE_REASON_NOT_POSSIBLE, detail);

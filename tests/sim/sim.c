@@ -466,7 +466,7 @@ static void answer_query(struct sim_node *n, const struct ike_output *o)
 		return;
 	if (addr_parse(o->name, &answer.addrs[0]))
 		answer.n = 1;
-	answer.local = sim_addr(n->index, 0);
+	answer.own[0] = sim_addr(n->index, 0);
 	ike_engine_answer(n->engine, o->query, &answer, n->sim->now);
 }
 

@@ -342,6 +342,29 @@ static void test_name_of_before(void **state)
 	sim_free(s);
 }
 
+/* This machine has no way to the first of the addresses, for want of IPv6, say. */
+static void test_name_of_both_families(void **state)
+{
+	struct sim *s = sim_new(13, 2, &crypto_null, NULL);
+	struct ike_answer answer = {.n = 2};
+	struct conn *c = again(s);
+
+	(void)state;
+	assert_true(addr_parse("2001:db8::2", &answer.addrs[0]));
+	answer.addrs[1] = sim_addr(1, 0);
+	answer.own[1] = sim_addr(0, 0);
+	c->remote[0] = (struct host){.kind = HOST_NAME, .name = strdup(SIM_UNANSWERED)};
+	c->local[0] = (struct host){.kind = HOST_DEFAULT_ROUTE};
+	sim_load(s, 1, sim_conn(s, 1, 0, 0), 1);
+	sim_load(s, 0, c, 1);
+	sim_run(s, MONO_S);
+	ike_engine_answer(s->nodes[0].engine, s->nodes[0].asked, &answer, s->now);
+	sim_run(s, MONO_S);
+	assert_agreed(s, 1);
+	assert_int_equal(events(s, 0, IKE_EVENT_FAILED), 0);
+	sim_free(s);
+}
+
 static void test_no_address(void **state)
 {
 	struct sim *s = sim_new(11, 2, &crypto_null, NULL);
@@ -710,6 +733,7 @@ int main(void)
 		cmocka_unit_test(test_name),
 		cmocka_unit_test(test_name_fails),
 		cmocka_unit_test(test_name_of_before),
+		cmocka_unit_test(test_name_of_both_families),
 		cmocka_unit_test(test_no_address),
 		cmocka_unit_test(test_comes_again),
 		cmocka_unit_test(test_taken_down_at_once),
