@@ -12,7 +12,7 @@
 void network_resolved(void *ctx, uint64_t query, unsigned n, const struct addr *addrs,
 		      const char *why)
 {
-	struct ike_answer answer = {.n = n < 8 ? n : 8};
+	struct ike_answer answer = {.n = n < 8 ? n : 8, .why = why};
 	struct daemon *d = ctx;
 
 	memcpy(answer.addrs, addrs, answer.n * sizeof(*addrs));
@@ -21,9 +21,6 @@ void network_resolved(void *ctx, uint64_t query, unsigned n, const struct addr *
 		if (!source_towards(d->netlink, &addrs[i], d->bind_device, &answer.own[i]))
 			answer.own[i] = (struct addr){0};
 	}
-	if (n == 0)
-		log_to(d->log, LOG_LEVEL_WARN, "net", "", "a peer's name does not resolve: %s",
-		       why);
 	ike_engine_answer(d->engine, query, &answer, mono_now());
 	shell_pump(d);
 }

@@ -158,17 +158,26 @@ static void give_socket(void *ctx, int fd, uint8_t family, uint16_t port)
 		       family == AF_INET ? "IPv4" : "IPv6", p->ops->last_error(p->plane));
 }
 
+/* false: not any longer. Said at once: who starts it sees nothing else for that long. */
+static bool waits(struct plane_process *p, const char *why)
+{
+	if (p->polls >= GUARD_POLLS)
+		return false;
+	if (p->polls++ == 0)
+		log_to(log_default(), LOG_LEVEL_NOTICE, "net", "",
+		       "%s; waiting for its end, up to %u s", why, GUARD_POLLS * GUARD_POLL_MS / 1000);
+	poll(NULL, 0, GUARD_POLL_MS);
+	return true;
+}
+
 /* A plane whose supervisor was killed ends by itself, and its devices and sockets with it: that
  * may be a moment after somebody started the next daemon. */
 static int wait_for_guard(struct plane_process *p)
 {
 	int fd = flush_guard();
 
-	while (fd < 0 && errno == EADDRINUSE && p->polls < GUARD_POLLS) {
-		p->polls++;
-		poll(NULL, 0, GUARD_POLL_MS);
+	while (fd < 0 && errno == EADDRINUSE && waits(p, "the plane of another ipsecd runs here"))
 		fd = flush_guard();
-	}
 	return fd;
 }
 
@@ -330,11 +339,8 @@ static bool open_sockets(struct plane_process *p, char *why, size_t size)
 				      .esp_here = !p->ops->ike_socket};
 
 	p->udp = udp_open(p->loop, &host, why, size);
-	while (!p->udp && errno == EADDRINUSE && p->polls < GUARD_POLLS) { /* as for the guard */
-		p->polls++;
-		poll(NULL, 0, GUARD_POLL_MS);
+	while (!p->udp && errno == EADDRINUSE && waits(p, why)) /* as for the guard */
 		p->udp = udp_open(p->loop, &host, why, size);
-	}
 	role_each(p->role, BARE_PREFIX, forget, p);
 	if (p->udp)
 		udp_each_socket(p->udp, give_socket, p);

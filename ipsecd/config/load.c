@@ -10,6 +10,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 struct files {
 	bool secret; /* cleanse what was read, and look at permissions */
@@ -182,9 +183,15 @@ static const char *end_text(const struct id *id, const struct host *host, char t
 	return addr_format(&host->addr, text);
 }
 
-static void check_secrets(const struct config *config, struct config_errors *errors)
+/* Where there are none at all, vici clients load them, perhaps: one word is enough then. */
+static void check_secrets(const struct config *config, const char *file,
+			  struct config_errors *errors)
 {
-	for (unsigned i = 0; i < config->n_conns; i++) {
+	const struct config_pos none = {.file = file};
+
+	if (config->n_secrets == 0 && config->n_conns && access(file, F_OK) == 0)
+		config_warning(errors, &none, "there are no secrets in it");
+	for (unsigned i = 0; config->n_secrets && i < config->n_conns; i++) {
 		const struct conn *c = config->conns[i].conn;
 		struct config_pos at = {.file = c->source};
 		char local[ID_TEXT], remote[ID_TEXT];
@@ -322,7 +329,7 @@ bool config_load_recall(const char *conf, const char *secrets, struct recall *re
 	if (secrets)
 		ok = load(secrets, true, ipsec_secrets_parse, recall, out, errors) && ok;
 	if (conf && secrets && ok)
-		check_secrets(out, errors);
+		check_secrets(out, secrets, errors);
 	return ok;
 }
 

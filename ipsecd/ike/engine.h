@@ -122,6 +122,7 @@ struct ike_answer {
 	unsigned n;
 	struct addr addrs[8];
 	struct addr own[8]; /* the source address towards each of them, or none */
+	const char *why;    /* there are none; or NULL */
 };
 
 /* What a peer's IKE_AUTH asks the pools for, all of it at once. Answered by ike_engine_lease;

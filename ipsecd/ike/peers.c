@@ -325,6 +325,14 @@ void peers_acquire(struct ike_engine *e, uint32_t tunnel)
 		peers_want(e, entry, NULL);
 }
 
+static const char *asked_name(const struct conn_entry *entry)
+{
+	const struct conn *c = entry->version->conn;
+	const struct host *h = &c->remote[(entry->next_remote - 1) % c->n_remote];
+
+	return h->name ? h->name : "";
+}
+
 void peers_answer(struct ike_engine *e, uint64_t query, const struct ike_answer *answer)
 {
 	const struct addr *local, *remote;
@@ -339,7 +347,9 @@ void peers_answer(struct ike_engine *e, uint64_t query, const struct ike_answer 
 	entry_touch(e, entry);
 	entry->query = 0;
 	if (answer->n == 0) {
-		peers_report_failure(e, entry, NULL, IKE_REASON_RESOLVE_FAILED, NULL);
+		snprintf(detail, sizeof(detail), "%.100s: %s", asked_name(entry),
+			 answer->why ? answer->why : "no address");
+		peers_report_failure(e, entry, NULL, IKE_REASON_RESOLVE_FAILED, detail);
 		return;
 	}
 	/* A name with several addresses: another one at each try. */

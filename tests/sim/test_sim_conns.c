@@ -316,6 +316,7 @@ static void test_name_fails(void **state)
 	sim_load(s, 0, c, 1);
 	sim_run(s, 30 * MONO_S);
 	assert_int_equal(status(s, &next), IKE_REASON_RESOLVE_FAILED);
+	assert_string_equal(s->nodes[0].last_detail, "no.such.name: no address");
 	assert_true(next > s->now);
 	assert_in_range(events(s, 0, IKE_EVENT_FAILED), 3, 8);
 	sim_free(s);

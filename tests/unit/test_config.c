@@ -256,8 +256,11 @@ static void test_load(void **state)
 	write_file(conf, "conn a\n auto=add\n left=192.0.2.1\n leftid=@a\n right=b.example\n",
 		   0644);
 	check_load(conf, secrets, true, "no secret fits its two ends, a and b.example");
-	remove(conf);
+	write_file(secrets, "# those of vici clients\n", 0600);
+	check_load(conf, secrets, true, "there are no secrets in it");
 	remove(secrets);
+	check_load(conf, secrets, true, "there are no secrets"); /* once, not for each conn as well */
+	remove(conf);
 	remove(dir);
 }
 
