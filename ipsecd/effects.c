@@ -296,8 +296,8 @@ void effects_vips(struct effects *e, const struct ike_output *out)
 
 void effects_event(struct effects *e, const struct ike_output *out)
 {
-	if (out->child.resource) /* beside one that all this was done for */
-		return;
+	/* CHILD_SAs for single resources count as the general one does: whichever is the last
+	 * carries what the script, and routes, are there for. */
 	if (out->event == IKE_EVENT_CHILD_UP)
 		child_up(e, &out->ike, &out->sa, false);
 	else if (out->event == IKE_EVENT_CHILD_REKEYED)

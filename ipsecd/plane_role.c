@@ -165,7 +165,8 @@ static bool waits(struct plane_process *p, const char *why)
 		return false;
 	if (p->polls++ == 0)
 		log_to(log_default(), LOG_LEVEL_NOTICE, "net", "",
-		       "%s; waiting for its end, up to %u s", why, GUARD_POLLS * GUARD_POLL_MS / 1000);
+		       "%s; waiting for its end, up to %u s", why,
+		       GUARD_POLLS * GUARD_POLL_MS / 1000);
 	poll(NULL, 0, GUARD_POLL_MS);
 	return true;
 }

@@ -11,6 +11,7 @@ from tests.support import netns  # noqa: E402
 from tests.support.ipsecd import BINARY, OPTIONS  # noqa: E402
 from tests.support.pair import OursWithOurs, Pair  # noqa: E402
 from tests.support.per_resource import killed, rekeyed, resources, wait  # noqa: E402
+from tests.support.poll import until  # noqa: E402
 from tests.support.suite import Suite, check, check_equal  # noqa: E402
 from tests.support.tunnel import change, tunnel  # noqa: E402
 
@@ -28,6 +29,33 @@ def as_many(pair, name, wanted):
     for peer in (pair.ours, pair.theirs) if len(wanted) > 1 else ():
         first = next(c for c in peer.children(name) if c.get("resource") == "1")
         check(int(first["bytes-out"]) > 1 << 18, f"{peer.kind}: {first}")
+
+
+def script_once(pair, name):
+    """Up with the first one, down with the last, whichever that is."""
+    script, told = pair.ours.path("updown"), pair.ours.path("told")
+    with open(script, "w", encoding="utf-8") as file:
+        file.write(f"#!/bin/sh\necho $PLUTO_VERB >>{told}\n")
+    os.chmod(script, 0o700)
+
+    def verbs():
+        return open(told, encoding="utf-8").read().split() if os.path.exists(told) else []
+    wanted = resources(pair.ours, name)
+    pair.ours.terminate(name)
+    pair.both_down(name)
+    pair.ours.load([change(end, extra=(*end.extra, f"leftupdown={script}")) if end.name == name else end
+                    for end, _ in pair.tunnels])
+    pair.ours.initiate(name)
+    wait(pair, name, wanted)
+    until("the script is told", verbs)
+    general = next(c for c in pair.ours.children(name) if not int(c.get("resource", 0)))
+    pair.ours.control.request("terminate", {"child-id": general["uniqueid"], "timeout": 10000})
+    until("without the general one", lambda: resources(pair.ours, name) == wanted[1:])
+    check_equal(verbs(), ["up-client"], "the script's runs while there are others")
+    pair.ours.terminate(name)
+    pair.both_down(name)
+    until("the script is told of the end", lambda: len(verbs()) > 1)
+    check_equal(verbs(), ["up-client", "down-client"], "the script's runs")
 
 
 def general_alone(pair, name, initiator):
@@ -53,6 +81,7 @@ def main():
         suite.case("rekeys, 0 lost", rekeyed, pair, "three", logs=logs)
         for role in ("plane", "ike") if "--single-process" not in OPTIONS else ():
             suite.case(f"{role} is killed", killed, pair, "three", role, logs=logs)
+        suite.case("a script is run once", script_once, pair, "three", logs=logs)
     with Pair([both("charon", 1, "4")]) as pair:
         for initiator in (pair.ours, pair.theirs):
             suite.case(f"strongSwan, {initiator.kind} initiates", general_alone, pair, "charon", initiator,

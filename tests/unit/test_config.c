@@ -259,7 +259,8 @@ static void test_load(void **state)
 	write_file(secrets, "# those of vici clients\n", 0600);
 	check_load(conf, secrets, true, "there are no secrets in it");
 	remove(secrets);
-	check_load(conf, secrets, true, "there are no secrets"); /* once, not for each conn as well */
+	check_load(conf, secrets, true,
+		   "there are no secrets"); /* once, not for each conn as well */
 	remove(conf);
 	remove(dir);
 }
