@@ -286,13 +286,27 @@ static void adopt_children(struct ike_engine *e, struct ike_sa *sa)
 	}
 }
 
-/* Lifetimes that run stay as they were planned: the next IKE_SA has the new ones. */
-static void adopt_liveness(struct ike_engine *e, struct ike_sa *sa, const struct conn *old)
+static void rearm_liveness(struct ike_engine *e, struct ike_sa *sa)
 {
-	if (sa->conn->dpd_delay == old->dpd_delay || !ike_sa_usable(sa) || sa->silent)
+	if (!ike_sa_usable(sa) || sa->silent)
 		return;
 	timer_cancel(&e->timers, &sa->dpd_timer);
 	liveness_arm(e, sa);
+}
+
+/* Lifetimes that run stay as they were planned: the next IKE_SA has the new ones. */
+static void adopt_liveness(struct ike_engine *e, struct ike_sa *sa, const struct conn *old)
+{
+	if (sa->conn->dpd_delay != old->dpd_delay)
+		rearm_liveness(e, sa);
+}
+
+void conns_rearm_liveness(struct ike_engine *e, const struct conn_entry *entry)
+{
+	struct ike_sa *sa;
+
+	DL_FOREACH2 (entry->sas, sa, entry_next)
+		rearm_liveness(e, sa);
 }
 
 static void adopt_version(struct ike_engine *e, struct conn_entry *entry)

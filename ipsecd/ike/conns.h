@@ -101,6 +101,8 @@ struct conn_entry *conns_ghost(struct ike_engine *e, struct conn *conn);
 void conns_detach(struct ike_engine *e, struct ike_sa *sa);
 bool conns_starts(const struct conn *c); /* has a child with auto=start */
 bool conns_load(struct ike_engine *e, const struct ike_command *command, const char **error);
+/* The conn that its restored IKE_SAs now have may ask for other liveness checks than theirs. */
+void conns_rearm_liveness(struct ike_engine *e, const struct conn_entry *entry);
 /* It is to be up if the conn says so. */
 void conns_loaded(struct ike_engine *e, struct conn_entry *entry);
 bool conns_unload(struct ike_engine *e, const char *name, const char **error);

@@ -239,10 +239,12 @@ static void resume_entry(struct ike_engine *e, struct conn_entry *entry, struct 
 		device_changed(e, entry);
 	if (entry->query)
 		peers_ask_again(e, entry);
-	if (entry->digest != entry->version->digest)
+	if (entry->digest != entry->version->digest) {
+		conns_rearm_liveness(e, entry);
 		conns_loaded(e, entry);
-	else if (e->refused && entry->wanted && peers_idle(entry))
+	} else if (e->refused && entry->wanted && peers_idle(entry)) {
 		peers_review(e, entry); /* that was an SA of it */
+	}
 }
 
 void ike_engine_resume(struct ike_engine *e, mono_time now)

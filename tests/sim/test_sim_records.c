@@ -187,6 +187,30 @@ static void test_conn_of_other_policy(void **state)
 	sim_free(s);
 }
 
+/* Where the SA was not checked at all, or seldom, the delay of the conn holds behind the restart.
+ */
+static void test_conn_of_other_liveness(void **state)
+{
+	static const mono_time before[] = {0, 1800 * MONO_S};
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		struct sim *s = pair_up(8 + i);
+		struct conn *c = conn_copy(ike_engine_conn(s->nodes[0].engine, 0));
+		unsigned asked;
+
+		c->dpd_delay = before[i];
+		sim_load(s, 0, c, 1);
+		sim_run(s, 20 * MONO_S);
+		asked = s->nodes[0].requests[3];
+		s->reload = other_policy;
+		kill_node(s, 0, AWAY);
+		sim_run(s, 20 * MONO_S);
+		assert_in_range(s->nodes[0].requests[3] - asked, 4, 8); /* every 3 s */
+		sim_free(s);
+	}
+}
+
 static void test_child_is_new(void **state)
 {
 	struct sim *s = pair_up(6);
@@ -727,6 +751,7 @@ int main(void)
 		cmocka_unit_test(test_child_of_other_keying),
 		cmocka_unit_test(test_other_keying_and_killed),
 		cmocka_unit_test(test_conn_of_other_policy),
+		cmocka_unit_test(test_conn_of_other_liveness),
 		cmocka_unit_test(test_child_is_new),
 		cmocka_unit_test(test_plane_lost_it),
 		cmocka_unit_test(test_plane_refuses_it),
