@@ -132,6 +132,7 @@ static void userspace_close(struct dataplane *d)
 	while (d->forward.tunnels)
 		tunnel_free(d, (struct tunnel *)d->forward.tunnels);
 	ev_io_stop(d->forward.host.loop, &d->changes);
+	userspace_going_free(d);
 	userspace_packets_close(d);
 	userspace_lanes_close(d);
 	mss_close(d->mss);

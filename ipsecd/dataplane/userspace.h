@@ -58,6 +58,13 @@ struct tunnel {
 	UT_hash_handle by_ifindex;
 };
 
+/* A device that was given up, and is there until whoever keeps a copy of its descriptor closes it.
+ */
+struct going {
+	int ifindex;
+	UT_hash_handle hh;
+};
+
 struct dataplane {
 	struct forward forward;
 	struct netlink *netlink;
@@ -69,6 +76,7 @@ struct dataplane {
 	bool qdisc_refused; /* and said so */
 	ev_timer held;	    /* packets that wait for their SA, and what those that had it brought */
 	struct tunnel *by_ifindex, *dirty;
+	struct going *going;
 	ev_timer clock;	    /* forward.lane.aggfrag_due, */
 	mono_time clock_at; /* as it is set */
 	struct userspace_lane first, *lanes[WORKERS_MAX];
@@ -94,6 +102,7 @@ enum dataplane_error userspace_keep(struct tunnel *t);
 enum dataplane_error userspace_device_create(struct tunnel *t);
 /* The device of a former process, as it was; one that can't be taken is made anew. */
 void userspace_device_restore(struct tunnel *t, const struct area_tunnel *as);
+void userspace_going_free(struct dataplane *d);
 void userspace_device_detach(struct tunnel *t);
 void userspace_device_forget(struct tunnel *t); /* what the monitor told of it */
 enum dataplane_error userspace_device_set_addrs(struct tunnel *t, const struct tunnel_config *from,

@@ -3,7 +3,7 @@
 #include "ipsecd/dataplane/userspace.h"
 
 #include "ipsecd/dataplane/mss.h"
-#include "lib/netlink.h"
+#include "lib/netlink_device.h"
 
 #include <errno.h>
 #include <linux/if.h>
@@ -195,6 +195,58 @@ static void device_attach(struct tunnel *t)
 	forward_hold(&d->forward, false);
 }
 
+/* ---- devices that are about to go ---- */
+
+static void going_add(struct dataplane *d, int ifindex)
+{
+	struct going *g = calloc(1, sizeof(*g));
+
+	if (!g)
+		return;
+	g->ifindex = ifindex;
+	HASH_ADD_INT(d->going, ifindex, g);
+	if (!g->hh.tbl)
+		free(g);
+}
+
+static bool going_take(struct dataplane *d, int ifindex)
+{
+	struct going *g;
+
+	HASH_FIND_INT(d->going, &ifindex, g);
+	if (!g)
+		return false;
+	HASH_DELETE(hh, d->going, g);
+	free(g);
+	return true;
+}
+
+void userspace_going_free(struct dataplane *d)
+{
+	struct going *g, *next;
+
+	HASH_ITER (hh, d->going, g, next) {
+		HASH_DELETE(hh, d->going, g);
+		free(g);
+	}
+}
+
+/* Its name is wanted now. true: it may be free. */
+static bool going_end(struct dataplane *d, const char *name)
+{
+	struct netlink_link link;
+	int e = netlink_link_find(d->netlink, name, &link);
+
+	if (e == -ENODEV)
+		return true;
+	if (e || !going_take(d, link.ifindex))
+		return false;
+	e = netlink_link_del(d->netlink, link.ifindex);
+	return e == 0 || e == -ENODEV;
+}
+
+/* ---- there and not there ---- */
+
 void userspace_device_detach(struct tunnel *t)
 {
 	struct dataplane *d = t->plane;
@@ -212,8 +264,10 @@ void userspace_device_detach(struct tunnel *t)
 	userspace_queues_close(t);
 	HASH_DELETE(by_ifindex, d->by_ifindex, t);
 	mss_clear(d->mss, t->config.name);
-	if (d->forward.host.drop_tun)
+	if (d->forward.host.drop_tun) {
+		going_add(d, t->tun.ifindex);
 		d->forward.host.drop_tun(d->forward.host.ctx, t->config.name);
+	}
 	tun_close(&t->tun);
 }
 
@@ -275,6 +329,8 @@ static int device_open(struct tunnel *t)
 		return e;
 	}
 	e = tun_open(&t->tun, nl, t->config.name, t->plane->n_lanes > 1);
+	if (e == -EEXIST && going_end(t->plane, t->config.name))
+		e = tun_open(&t->tun, nl, t->config.name, t->plane->n_lanes > 1);
 	if (e == 0 && host->keep_tun)
 		host->keep_tun(host->ctx, t->config.name, t->tun.fd);
 	return e;
@@ -379,6 +435,8 @@ static void link_changed(void *ctx, const struct netlink_link *link)
 	struct dataplane *d = ctx;
 	struct tunnel *t;
 
+	if (link->removed)
+		going_take(d, link->ifindex);
 	HASH_FIND(by_ifindex, d->by_ifindex, &link->ifindex, sizeof(link->ifindex), t);
 	if (!t)
 		return;

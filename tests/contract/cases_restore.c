@@ -15,13 +15,14 @@
 
 static struct keeper keeper;
 static bool dies_making; /* as soon as a device is there */
+static bool keeper_is_late;
 
 /* ---- lives ---- */
 
 static int kept_tun(void *ctx, const char *name)
 {
 	(void)ctx;
-	return keeper_kept(&keeper, name);
+	return keeper_is_late ? -1 : keeper_kept(&keeper, name);
 }
 
 static void keep_tun(void *ctx, const char *name, int fd)
@@ -409,20 +410,32 @@ static void what_was_removed_is_gone(void **state)
 	assert_false(contract->oper_up(&w->a));
 }
 
+/* Whoever keeps a copy of its descriptor hears only later that the device goes. */
+static void a_name_is_free_at_once(void **state)
+{
+	struct world *w = *state;
+	int was;
+
+	life_begin(w);
+	assert_int_equal(create(w, TUNNEL), DATAPLANE_OK);
+	was = info_of(w, TUNNEL).ifindex;
+	assert_int_equal(contract->ops->tunnel_remove(w->a.plane, TUNNEL), DATAPLANE_OK);
+	keeper_is_late = true;
+	assert_int_equal(create(w, TUNNEL + 1), DATAPLANE_OK);
+	keeper_is_late = false;
+	assert_int_not_equal(info_of(w, TUNNEL + 1).ifindex, was);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int contract_restore_cases(const char *plane)
 {
 	const struct CMUnitTest restore_cases[] = {
-		CASE(goes_on_where_it_was_killed),
-		CASE(what_is_claimed_goes_on_as_it_is),
-		CASE(what_nobody_claims_goes),
-		CASE(moves_to_another_id),
-		CASE(limits_hold_over_the_kill),
-		CASE(every_suite_goes_on),
-		CASE(a_torn_slot_is_dropped),
-		CASE(what_was_removed_is_gone),
-		CASE(a_device_made_by_half_is_finished),
+		CASE(goes_on_where_it_was_killed), CASE(what_is_claimed_goes_on_as_it_is),
+		CASE(what_nobody_claims_goes),	   CASE(moves_to_another_id),
+		CASE(limits_hold_over_the_kill),   CASE(every_suite_goes_on),
+		CASE(a_torn_slot_is_dropped),	   CASE(what_was_removed_is_gone),
+		CASE(a_name_is_free_at_once),	   CASE(a_device_made_by_half_is_finished),
 	};
 
 	printf("contract: %s, killed and begun again\n", plane);

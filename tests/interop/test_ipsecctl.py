@@ -213,7 +213,7 @@ def reload(pair):
     good = pair.ours.path("ipsec.conf")
     with open(good, encoding="utf-8") as file:
         text = file.read()
-    pair.ours.write("ipsec.conf", text.replace("conn broken", "conn renamed").replace("tun2", "tun3"))
+    pair.ours.write("ipsec.conf", text.replace("conn broken", "conn renamed"))
     ipsecctl(pair.ours, "reload")
     check_equal(names(pair.ours), {"a", "renamed"}, "it waits until that is in force")
     pair.ours.write("ipsec.conf", text + "conn x\n  lft=%any\n")
