@@ -71,12 +71,14 @@ __attribute__((format(printf, 2, 3))) static void add_failure(struct reload *r, 
 	char text[FAILURE_MAX];
 	va_list args;
 
+	if (strstr(r->failure, MORE))
+		return;
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
 	if (strlen(between) + strlen(text) < room)
 		snprintf(r->failure + at, FAILURE_MAX - at, "%s%s", between, text);
-	else if (!strstr(r->failure, MORE))
+	else
 		snprintf(r->failure + at, FAILURE_MAX - at, "%s", MORE);
 }
 
@@ -208,6 +210,14 @@ static bool load_conn(struct reload *r, struct config_conn *c, char *why, size_t
 	return r->host.load_conn(r->host.ctx, conn, why, size);
 }
 
+/* A vici client that loaded it may take it away, and what the files have is not there then. */
+static bool is_of_files(const struct reload *r, const char *name)
+{
+	const struct conn *conn = ike_engine_conn_named(r->host.engine, name);
+
+	return conn && (!conn->source || strcmp(conn->source, "vici") != 0);
+}
+
 /* How many were refused. */
 static unsigned load_conns(struct reload *r, struct config *config)
 {
@@ -225,7 +235,7 @@ static unsigned load_conns(struct reload *r, struct config *config)
 		snprintf(source, sizeof(source), "%s", c->conn->source ? c->conn->source : "-");
 		k->told = false;
 		if (load_conn(r, c, why, sizeof(why))) {
-			known_digest(&r->conns, k, c->digest);
+			known_digest(&r->conns, k, is_of_files(r, k->name) ? c->digest : 0);
 			free(k->refused);
 			k->refused = NULL;
 			continue;
@@ -260,8 +270,10 @@ static void keep_conns(struct reload *r, const struct config *config)
 	if (!is_partial(config) || (host->mend_begin && !host->mend_begin(host->ctx)))
 		return;
 	for (const struct known *k = r->conns.all; k; k = k->hh.next) {
+		const struct conn *conn = ike_engine_conn_named(host->engine, k->name);
+
 		if (!known_given(&r->conns, k))
-			all = mend(r, ike_engine_conn_named(host->engine, k->name)) && all;
+			all = conn && mend(r, conn) && all;
 	}
 	if (host->mend_end)
 		host->mend_end(host->ctx, all);

@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 #define SWEEP_AFTER  2.0 /* seconds of a session; leftovers go when all is known, ... */
-#define SWEEP_ROUNDS 5	 /* ... or, if the IKE daemon says nothing, after so many times that */
+#define SWEEP_ROUNDS 5	 /* ... or after so many times that */
 
 struct zebra *bridge_session(const struct bridge *b, enum zapi_route_type type, uint16_t instance)
 {
@@ -56,21 +56,28 @@ static void on_zebra_ready(void *ctx, struct zebra *z)
 }
 
 /* What did not come with the list is gone; a zebra that is busy has not said so yet. */
-static void on_zebra_listed(void *ctx, struct zebra *z)
+static void forget_doubted(struct bridge *b)
 {
-	struct bridge *b = ctx;
-
-	if (z != b->sessions[0] || bridge_kernel_writes(b) ||
-	    !interfaces_forget_doubted(b->interfaces))
+	if (bridge_kernel_writes(b) || !interfaces_forget_doubted(b->interfaces))
 		return;
 	tunnels_touch(b->tunnels, "zebra does not have its device any more");
 	bridge_reconcile(b);
 }
 
+static void on_zebra_listed(void *ctx, struct zebra *z)
+{
+	struct bridge *b = ctx;
+
+	if (z == b->sessions[0])
+		forget_doubted(b);
+}
+
+/* A zebra without any address that gives a router id (IPv6 alone, 169.254.0.0/16) never says that
+ * it has told of all, and a daemon that is away nothing at all. */
 static bool all_known(struct bridge *b)
 {
-	return zebra_listed(b->sessions[0]) &&
-	       (b->tunnels_known || ++b->sweep_rounds >= SWEEP_ROUNDS);
+	return (zebra_listed(b->sessions[0]) && b->tunnels_known) ||
+	       ++b->sweep_rounds >= SWEEP_ROUNDS;
 }
 
 /* What a killed zebra left in the kernel, the next one of FRR 10.3 takes for a living route
@@ -83,6 +90,8 @@ static void on_sweep(struct ev_loop *loop, ev_timer *timer, int events)
 	if (b->n_sessions && !all_known(b))
 		return;
 	ev_timer_stop(loop, timer);
+	if (b->n_sessions)
+		forget_doubted(b);
 	for (size_t i = 0; i < b->config->n_sections; i++) {
 		const struct bridge_section *s = &b->config->sections[i];
 		struct zapi_route route = {.type = s->options.type,
@@ -270,6 +279,7 @@ void bridge_fit_sessions(struct bridge *b, bool keep)
 	 * them. */
 	if (!bridge_kernel_writes(b) && keep && zebra_ready(b->sessions[0])) {
 		interfaces_doubt(b->interfaces);
+		plan_sweep(b);
 	} else if (!bridge_kernel_writes(b)) {
 		interfaces_forget(b->interfaces);
 	}

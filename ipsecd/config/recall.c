@@ -418,6 +418,10 @@ void recall_built(struct recall *r, const struct config *c)
 		r->odd |= r->uses && (!e->was || e->was->nothing || e->ends != e->was->ends);
 	}
 	r->odd |= r->n_conns != c->n_conns;
+	/* A connection that is none any more, without auto=: only a whole reading knows whether to
+	 * warn. */
+	for (unsigned i = 0; r->uses && i < r->n_now; i++)
+		r->odd |= r->now[i].was && !r->now[i].was->nothing && r->now[i].nothing;
 	if (r->uses)
 		check_claims(r);
 }

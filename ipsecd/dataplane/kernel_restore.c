@@ -159,6 +159,8 @@ static void restore_states(struct kernel_child *c)
 		if (addr_equal(&c->out.state.key.dst, &c->sa.remote.addr) &&
 		    addr_equal(&c->in.state.key.dst, &c->sa.local.addr))
 			return;
+		/* Nobody leads it yet: it is made as its own, and once more when that is known. */
+		kernel_lead_restored(c, REQID_BASE | c->number << 1 | REQID_OUT);
 		kernel_child_readdress(c);
 		return;
 	}

@@ -399,10 +399,12 @@ static bool device_refresh(struct tunnel *t)
 	struct dataplane *d = t->plane;
 	struct netlink_link link;
 	bool up, was = t->info.admin_up;
-	int e = netlink_link_get(d->netlink, t->tun.ifindex, &link);
+	int ifindex = t->tun.ifindex, e = netlink_link_get(d->netlink, ifindex, &link);
 
-	if (e == -ENODEV)
+	if (e == -ENODEV) {
 		userspace_device_detach(t);
+		going_take(d, ifindex); /* it has gone already */
+	}
 	if (e)
 		return e == -ENODEV;
 	up = (link.flags & IFF_UP) != 0;

@@ -292,6 +292,7 @@ struct nlmsghdr *xfrm_build_state_add(void *buf, size_t size, const struct xfrm_
 
 struct nlmsghdr *xfrm_build_cpu_trial(void *buf, size_t size)
 {
+	static const uint8_t no_key[1];
 	const struct xfrm_state s = {.spi = UINT32_MAX,
 				     .src = {AF_INET, {240, 255, 255, 1}},
 				     .dst = {AF_INET, {240, 255, 255, 2}}};
@@ -301,7 +302,7 @@ struct nlmsghdr *xfrm_build_cpu_trial(void *buf, size_t size)
 	if (!h)
 		return NULL;
 	put_state(&s, mnl_nlmsg_get_payload(h));
-	return put_aead(h, size, "none", span_of(NULL, 0), 16) &&
+	return put_aead(h, size, "none", span_of(no_key, 0), 16) &&
 			       mnl_attr_put_u32_check(h, size, XFRM_ATTR_SA_PCPU, 0)
 		       ? h
 		       : NULL;

@@ -484,16 +484,28 @@ static void sweep_waits(void **state)
 	bridge.tunnels_known = false;
 	zebra_comes("conn A\n prefix 10.2.0.0/24\nconn C\n prefix 10.3.0.0/24\n");
 	expect("+10.2.0.0/24@7");
-	bridge.sessions[0]->listed = false;
-	for (unsigned i = 0; i < 20; i++)
-		sweep_is_due();
-	expect("");
-	bridge.sessions[0]->listed = true;
 	for (unsigned i = 0; i < 4; i++)
 		sweep_is_due();
 	expect("");
 	sweep_is_due(); /* the IKE daemon is not heard */
 	expect("-10.3.0.0/24@0");
+}
+
+/* One that has no router id to tell does not say when it has told of all. */
+static void sweep_does_not_wait_for_ever(void **state)
+{
+	(void)state;
+	zebra_comes("conn A\n prefix 10.2.0.0/24\nconn C\n prefix 10.3.0.0/24\n");
+	expect("+10.2.0.0/24@7");
+	bridge.sessions[0]->listed = false;
+	interfaces_doubt(bridge.interfaces);
+	for (unsigned i = 0; i < 4; i++)
+		sweep_is_due();
+	expect("");
+	assert_true(interfaces_find(bridge.interfaces, "tun-a")->present);
+	sweep_is_due();
+	assert_false(interfaces_find(bridge.interfaces, "tun-a")->present);
+	assert_false(ev_is_active(&bridge.sweep));
 }
 
 static void sweep_knows(void **state)
@@ -627,6 +639,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(sweep_leaves_the_own_table, begin, end),
 		cmocka_unit_test_setup_teardown(sweep_waits, begin, end),
+		cmocka_unit_test_setup_teardown(sweep_does_not_wait_for_ever, begin, end),
 		cmocka_unit_test_setup_teardown(sweep_knows, begin, end),
 		cmocka_unit_test_setup_teardown(watch_moves_to_another_session, begin, end),
 		cmocka_unit_test_setup_teardown(only_its_tunnels_are_looked_at, begin, end),

@@ -151,6 +151,14 @@ static void one_of_them(void **state)
 	after(DEFAULTS A B, "m | a b");
 }
 
+/* Whether that is meant, the whole tells. */
+static void no_connection_any_more(void **state)
+{
+	(void)state;
+	begin_with(DEFAULTS A B, "m a b");
+	after(DEFAULTS "conn a\n left=192.0.2.1\n right=192.0.2.2\n" B, "all");
+}
+
 static void what_all_have_in_common(void **state)
 {
 	(void)state;
@@ -227,7 +235,7 @@ static void other_ends_and_words(void **state)
 	after(DEFAULTS A B "conn c\n auto=add\n right=192.0.2.4\n", "all");
 	after(DEFAULTS A
 	      "conn b\n auto=ignore\n right=192.0.2.3\nconn c\n auto=ignore\n right=192.0.2.4\n",
-	      "m | a | b");
+	      "all");
 	/* A warning is told at each reading. */
 	write_file(secrets, "192.0.2.1 192.0.2.2 : PSK \"x\"\n");
 	begin_with(DEFAULTS A B, "- a b");
@@ -303,6 +311,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(one_of_them, setup, teardown),
+		cmocka_unit_test_setup_teardown(no_connection_any_more, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_all_have_in_common, setup, teardown),
 		cmocka_unit_test_setup_teardown(also, setup, teardown),
 		cmocka_unit_test_setup_teardown(includes, setup, teardown),

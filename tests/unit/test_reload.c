@@ -338,6 +338,29 @@ static void what_is_left_out_stays(void **state)
 	in_force("secret psk, mend a, mend b");
 }
 
+/* A vici client loaded an equal one first, and may take it away: it is not one that the files need
+ * not name again. */
+static void one_that_is_vicis(void **state)
+{
+	struct conn **place = conn_place("a");
+
+	(void)state;
+	*place = conn_new("a");
+	(*place)->source = strdup("vici");
+	begin_with("ab", "secret psk, mend a, load b");
+	conn_free(*place);
+	*place = NULL;
+	ask(false);
+	comes("AB", NULL);
+	asked_for_all();
+	comes("ab", "x");
+	assert_non_null(strstr(t.log, "load a"));
+	in_force(t.log);
+	ask(false);
+	comes("AB", NULL);
+	in_force("mend a, mend b");
+}
+
 /* As many, but others, or from other texts. */
 static void what_does_not_add_up(void **state)
 {
@@ -548,6 +571,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(what_is_left_out_stays),
+		CASE(one_that_is_vicis),
 		CASE(what_does_not_add_up),
 		CASE(devices_that_are_known_to_be_as_made),
 		CASE(what_is_not_known_is_not_left_out),
