@@ -5,21 +5,10 @@
 
 #include <stdlib.h>
 
-static const struct secret *find_secret(const struct daemon *d, const char *unique)
-{
-	const struct secret *s;
-
-	for (unsigned i = 0; (s = ike_engine_secret(d->engine, i)); i++) {
-		if (strcmp(s->unique, unique) == 0)
-			return s;
-	}
-	return NULL;
-}
-
 /* The helper's number of a loaded secret, 0: there is none. */
 static uint64_t held_under(const struct daemon *d, const char *unique)
 {
-	const struct secret *s = d->helper ? find_secret(d, unique) : NULL;
+	const struct secret *s = d->helper ? ike_engine_secret_named(d->engine, unique) : NULL;
 
 	return s ? s->held : 0;
 }
@@ -35,7 +24,7 @@ bool commands_load_secret(void *ctx, struct secret *secret, const char **error)
 
 	publish_secret(d->publish, secret);
 	ok = shell_command(d, &c, error);
-	before = ok || !unique ? NULL : find_secret(d, unique);
+	before = ok || !unique ? NULL : ike_engine_secret_named(d->engine, unique);
 	if (before)
 		publish_secret(d->publish, before);
 	else if (!ok && unique)

@@ -62,7 +62,7 @@ static void report(const struct reload *r, const struct config_errors *errors)
 
 /* ---- what went wrong, for who asked ---- */
 
-/* One more; what has no room is counted by the last. */
+/* One more; that some have no room is said by the last. */
 __attribute__((format(printf, 2, 3))) static void add_failure(struct reload *r, const char *format,
 							      ...)
 {
@@ -215,7 +215,7 @@ static bool is_of_files(const struct reload *r, const char *name)
 {
 	const struct conn *conn = ike_engine_conn_named(r->host.engine, name);
 
-	return conn && (!conn->source || strcmp(conn->source, "vici") != 0);
+	return conn && !conn_from_vici(conn);
 }
 
 /* How many were refused. */

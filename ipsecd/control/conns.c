@@ -5,11 +5,6 @@
 
 #include <stdio.h>
 
-static bool from_vici(const struct conn *conn)
-{
-	return conn->source && strcmp(conn->source, "vici") == 0;
-}
-
 void command_get_conns(struct client *c, struct span body)
 {
 	struct buf b = client_response(c);
@@ -18,7 +13,7 @@ void command_get_conns(struct client *c, struct span body)
 	(void)body;
 	vici_put_list(&b, "conns");
 	for (unsigned i = 0; (conn = ike_engine_conn(c->control->host.engine, i)); i++) {
-		if (from_vici(conn))
+		if (conn_from_vici(conn))
 			vici_put_item(&b, conn->name);
 	}
 	vici_put_list_end(&b);
@@ -46,7 +41,7 @@ void command_load_conn(struct client *c, struct span body)
 		return;
 	}
 	loaded = ike_engine_conn_named(host->engine, conn->name);
-	if (loaded && !from_vici(loaded)) {
+	if (loaded && !conn_from_vici(loaded)) {
 		client_fail(c, "connection '%s' is defined at %s: change it there", conn->name,
 			    loaded->source ? loaded->source : "a file");
 		conn_free(conn);
@@ -73,7 +68,7 @@ void command_unload_conn(struct client *c, struct span body)
 	if (!conn)
 		client_fail(c, "connection '%s' not found%s", name,
 			    nearest_conn(c->control, name, near));
-	else if (!from_vici(conn))
+	else if (!conn_from_vici(conn))
 		client_fail(c, "connection '%s' is defined at %s: remove it there", name,
 			    conn->source ? conn->source : "a file");
 	else if (host->unload_conn(host->ctx, name, &error))

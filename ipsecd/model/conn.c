@@ -116,6 +116,11 @@ void conn_free(struct conn *c)
 	free(c);
 }
 
+bool conn_from_vici(const struct conn *c)
+{
+	return c->source && strcmp(c->source, "vici") == 0;
+}
+
 struct child_config *conn_add_child(struct conn *c, const char *name)
 {
 	struct child_config *children, *child;

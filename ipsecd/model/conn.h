@@ -144,6 +144,8 @@ struct conn {
 struct conn *conn_new(const char *name); /* with defaults; NULL when out of memory */
 struct conn *conn_copy(const struct conn *c);
 void conn_free(struct conn *c);
+/* A client loaded it, not a file. */
+bool conn_from_vici(const struct conn *c);
 /* Adds a child with defaults; NULL when out of memory. Moves the array. */
 struct child_config *conn_add_child(struct conn *c, const char *name);
 const struct child_config *conn_child(const struct conn *c, const char *name);

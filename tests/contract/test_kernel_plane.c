@@ -1236,36 +1236,37 @@ static void by_the_state_of_the_processor(void **state)
 	assert_int_equal(states(f).ours, 4);
 }
 
-/* At no time is there nothing to send by, and no number is used twice. */
+/* At no time is there nothing to send by, and no number is used twice. Where the kernel knows
+ * nothing of processors the general one has the packets, as long as there is one. */
 static void the_general_one_goes_and_comes(void **state)
 {
 	struct fixture *f = *state;
 	struct child_sa general, mine = child_for(2, 1), next = child_of(3, 1),
 				 last = child_of(4, 1);
 	uint32_t first, number;
+	bool has;
 
 	begin_processors(f, &general);
-	if (!ops->resources(f->d)) /* as the case before has shown */
-		return;
+	has = ops->resources(f->d);
 	must_install(f, &mine);
-	assert_int_equal(leaves_by(f, &first), mine.spi_out);
+	assert_int_equal(leaves_by(f, &first), has ? mine.spi_out : general.spi_out);
 	next.outbound = false; /* rekeyed */
 	must_install(f, &next);
-	must_leave_by(f, &mine);
+	must_leave_by(f, has ? &mine : &general);
 	update(f, &next, true);
-	assert_int_equal(leaves_by(f, &number), mine.spi_out);
-	assert_true(number > first + 1);
+	assert_int_equal(leaves_by(f, &number), has ? mine.spi_out : next.spi_out);
+	assert_true(!has || number > first + 1);
 	update(f, &general, false);
 	assert_int_equal(ops->child_remove(f->d, general.id), DATAPLANE_OK);
 	first = number;
-	assert_int_equal(leaves_by(f, &number), mine.spi_out);
+	assert_int_equal(leaves_by(f, &number), has ? mine.spi_out : next.spi_out);
 	assert_int_equal(number, first + 1);
 	/* Alone it is for every processor's packets. */
 	assert_int_equal(ops->child_remove(f->d, next.id), DATAPLANE_OK);
 	assert_int_equal(states(f).last_out.cpu, 0);
 	must_leave_by(f, &mine);
 	must_install(f, &last);
-	must_leave_by(f, &mine);
+	must_leave_by(f, has ? &mine : &last);
 	assert_int_equal(ops->child_remove(f->d, mine.id), DATAPLANE_OK);
 	must_leave_by(f, &last);
 	assert_int_equal(f->side.n_events, 0);

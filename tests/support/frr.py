@@ -54,7 +54,7 @@ class Frr:
         if HAS_MGMTD:
             argv += ["-N", self.namespace.name]
             if not os.path.isdir("/run/frr"):  # as in a container: nobody made it at boot
-                os.makedirs("/run/frr")
+                os.makedirs("/run/frr", exist_ok=True)
                 shutil.chown("/run/frr", "frr", "frr")
         self.daemons[daemon] = Daemon(daemon, self.namespace.argv(*argv, *options),
                                       f"{self.dir}/{daemon}.log")
