@@ -220,12 +220,13 @@ static int kept_tun(void *ctx, const char *device)
 	return role_take(p->role, tun_name(device, name));
 }
 
+/* The supervisor has it before ike is told of the device (plane_server_host.behind). */
 static void keep_tun(void *ctx, const char *device, int fd)
 {
 	struct plane_process *p = ctx;
 	char name[IPC_NAME_MAX];
 
-	role_keep(p->role, tun_name(device, name), fd);
+	role_keep_later(p->role, tun_name(device, name), fd);
 }
 
 static void drop_tun(void *ctx, const char *device)
@@ -312,6 +313,7 @@ static bool open_server(struct plane_process *p, char *why, size_t size)
 					 .log = log_default(),
 					 .loop = p->loop,
 					 .workers = set_workers,
+					 .behind = role_supervisor(p->role),
 					 .ctx = p};
 	struct memfd memory;
 

@@ -1,10 +1,7 @@
 /* Requests of ike: each is checked (ipc/check.c), looked at against what there is, carried out and
  * answered. Refusals are in the log: an ike that asks for them is broken or somebody else's. */
-#include "ipsecd/plane_server.h"
+#include "ipsecd/plane_server_parts.h"
 #include "ipsecd/ipc/check.h"
-#include "ipsecd/ipc/link.h"
-#include "ipsecd/plane_routes.h"
-#include "ipsecd/plane_served.h"
 #include "ipsecd/routes.h"
 #include "lib/netlink_route.h"
 
@@ -16,21 +13,9 @@
 
 _Static_assert(IPC_OUR_ROUTES == ROUTES_PROTOCOL, "what plane lets pass is what ike asks for");
 
-struct plane_server {
-	struct plane_server_host host;
-	struct served served;
-	struct plane_routes routes;
-	struct plane_addrs *addrs;
-	struct dataplane *plane;
-	struct udp *udp;
-	struct ipc_link *link;
-	struct log_limit refusals, failures;
-};
-
 /* ---- answers ---- */
 
-static void answer(struct plane_server *s, const struct ipc_message *m, const void *body,
-		   size_t len)
+void plane_answer(struct plane_server *s, const struct ipc_message *m, const void *body, size_t len)
 {
 	struct span part = span_of(body, len);
 
@@ -47,15 +32,15 @@ static struct ipc_done done_of(int error, const char *words)
 	return d;
 }
 
-static struct ipc_done plane_done(struct plane_server *s, enum dataplane_error e)
+struct ipc_done plane_done(struct plane_server *s, enum dataplane_error e)
 {
 	return done_of((int)e, e == DATAPLANE_NO_MEMORY ? "out of memory"
 							: s->host.ops->last_error(s->plane));
 }
 
 /* What may go wrong with an honest ike, too. */
-static void note_failure(struct plane_server *s, const struct ipc_message *m,
-			 const struct ipc_done *d)
+void plane_note_failure(struct plane_server *s, const struct ipc_message *m,
+			const struct ipc_done *d)
 {
 	char what[IPC_WORDS];
 
@@ -64,16 +49,15 @@ static void note_failure(struct plane_server *s, const struct ipc_message *m,
 		       ipc_describe(m->verb, m->body, what, sizeof(what)), d->words);
 }
 
-static void answer_plane(struct plane_server *s, const struct ipc_message *m,
-			 enum dataplane_error e)
+void plane_answer_done(struct plane_server *s, const struct ipc_message *m, enum dataplane_error e)
 {
 	struct ipc_done d = plane_done(s, e);
 
-	note_failure(s, m, &d);
-	answer(s, m, &d, sizeof(d));
+	plane_note_failure(s, m, &d);
+	plane_answer(s, m, &d, sizeof(d));
 }
 
-static void refuse(struct plane_server *s, const struct ipc_message *m, int error, const char *why)
+void plane_refuse(struct plane_server *s, const struct ipc_message *m, int error, const char *why)
 {
 	struct ipc_done d = done_of(error, why);
 	char what[IPC_WORDS];
@@ -87,22 +71,10 @@ static void refuse(struct plane_server *s, const struct ipc_message *m, int erro
 
 		memset(&made, 0, sizeof(made));
 		made.done = d;
-		answer(s, m, &made, sizeof(made));
+		plane_answer(s, m, &made, sizeof(made));
 		return;
 	}
-	answer(s, m, &d, sizeof(d));
-}
-
-static void answer_made(struct plane_server *s, const struct ipc_message *m, uint32_t tunnel,
-			enum dataplane_error e)
-{
-	struct ipc_made made;
-
-	memset(&made, 0, sizeof(made));
-	made.done = plane_done(s, e);
-	note_failure(s, m, &made.done);
-	made.info = served_ipc_info(&s->served, tunnel);
-	answer(s, m, &made, sizeof(made));
+	plane_answer(s, m, &d, sizeof(d));
 }
 
 /* ---- requests: the plane ---- */
@@ -122,59 +94,7 @@ static void on_hello(struct plane_server *s, const struct ipc_message *m)
 	p.persistent = ops->persistent;
 	p.aggfrag = ops->aggfrag;
 	p.asks_supports = ops->supports != NULL;
-	answer(s, m, &p, sizeof(p));
-}
-
-static void on_tunnel(struct plane_server *s, const struct ipc_message *m)
-{
-	struct ipc_tunnel t;
-
-	memcpy(&t, m->body.ptr, sizeof(t));
-	if (m->verb == IPC_TUNNEL_CREATE && !served_has_room(&s->served, &t)) {
-		refuse(s, m, DATAPLANE_NO_MEMORY, "there are as many tunnels as there may be");
-		return;
-	}
-	answer_made(s, m, t.tunnel,
-		    m->verb == IPC_TUNNEL_CREATE ? served_create(&s->served, &t)
-						 : served_update(&s->served, &t));
-}
-
-static void on_tunnel_remove(struct plane_server *s, const struct ipc_message *m)
-{
-	uint32_t tunnel;
-
-	memcpy(&tunnel, m->body.ptr, sizeof(tunnel));
-	answer_plane(s, m, served_remove(&s->served, tunnel));
-}
-
-static void on_tunnel_link(struct plane_server *s, const struct ipc_message *m)
-{
-	struct ipc_tunnel_link l;
-
-	memcpy(&l, m->body.ptr, sizeof(l));
-	answer_made(s, m, l.tunnel, s->host.ops->tunnel_set_link(s->plane, l.tunnel, l.up));
-}
-
-static void on_tunnel_info(struct plane_server *s, const struct ipc_message *m)
-{
-	struct ipc_info infos[IPC_INFOS_MAX];
-	size_t n = m->body.len / sizeof(uint32_t);
-
-	for (size_t i = 0; i < n; i++) {
-		uint32_t tunnel;
-
-		memcpy(&tunnel, m->body.ptr + i * sizeof(tunnel), sizeof(tunnel));
-		infos[i] = served_ipc_info(&s->served, tunnel);
-	}
-	answer(s, m, infos, n * sizeof(infos[0]));
-}
-
-static void on_tunnel_disinherit(struct plane_server *s, const struct ipc_message *m)
-{
-	uint32_t tunnel;
-
-	memcpy(&tunnel, m->body.ptr, sizeof(tunnel));
-	served_disinherit(&s->served, tunnel);
+	plane_answer(s, m, &p, sizeof(p));
 }
 
 /* An ike that is busy has no need of all that come again, and would lose its link by them. */
@@ -220,11 +140,12 @@ static void on_child_install(struct plane_server *s, const struct ipc_message *m
 	memcpy(&sa, m->body.ptr, sizeof(sa));
 	if (served_has_room_child(&s->served, sa.id)) {
 		e = served_install(&s->served, &sa);
-		answer_plane(s, m, e);
+		plane_answer_done(s, m, e);
 		if (e == DATAPLANE_OK)
 			tell_again(s, served_child(&s->served, sa.id));
 	} else {
-		refuse(s, m, DATAPLANE_NO_MEMORY, "there are as many CHILD_SAs as there may be");
+		plane_refuse(s, m, DATAPLANE_NO_MEMORY,
+			     "there are as many CHILD_SAs as there may be");
 	}
 	child_sa_cleanse(&sa);
 	explicit_bzero((void *)(uintptr_t)m->body.ptr, m->body.len);
@@ -242,7 +163,7 @@ static void on_child_update(struct plane_server *s, const struct ipc_message *m)
 	sa.udp_encap = u.udp_encap;
 	sa.local = u.local;
 	sa.remote = u.remote;
-	answer_plane(s, m, served_child_update(&s->served, &sa));
+	plane_answer_done(s, m, served_child_update(&s->served, &sa));
 }
 
 static void on_child_remove(struct plane_server *s, const struct ipc_message *m)
@@ -250,7 +171,7 @@ static void on_child_remove(struct plane_server *s, const struct ipc_message *m)
 	uint64_t child;
 
 	memcpy(&child, m->body.ptr, sizeof(child));
-	answer_plane(s, m, served_child_remove(&s->served, child));
+	plane_answer_done(s, m, served_child_remove(&s->served, child));
 }
 
 static void on_child_stats(struct plane_server *s, const struct ipc_message *m)
@@ -264,7 +185,7 @@ static void on_child_stats(struct plane_server *s, const struct ipc_message *m)
 		stats[i].there =
 			s->host.ops->child_stats(s->plane, stats[i].child, &stats[i].stats);
 	}
-	answer(s, m, stats, n * sizeof(stats[0]));
+	plane_answer(s, m, stats, n * sizeof(stats[0]));
 }
 
 static void on_settled(struct plane_server *s, const struct ipc_message *m)
@@ -284,7 +205,7 @@ static void on_supports(struct plane_server *s, const struct ipc_message *m)
 	memcpy(&q, m->body.ptr, sizeof(q));
 	ok = !ops->supports || ops->supports(s->plane, q.encr_id, q.key_bits, q.integ_id, q.esn);
 	d = plane_done(s, ok ? DATAPLANE_OK : DATAPLANE_UNSUPPORTED);
-	answer(s, m, &d, sizeof(d)); /* a question, not a failure */
+	plane_answer(s, m, &d, sizeof(d)); /* a question, not a failure */
 }
 
 static void on_counters(struct plane_server *s, const struct ipc_message *m)
@@ -295,7 +216,7 @@ static void on_counters(struct plane_server *s, const struct ipc_message *m)
 	_Static_assert(sizeof(c.net) == sizeof(struct udp_counters), "all of them, in their order");
 	if (s->udp)
 		memcpy(c.net, udp_counters(s->udp), sizeof(c.net));
-	answer(s, m, &c, sizeof(c));
+	plane_answer(s, m, &c, sizeof(c));
 }
 
 static void on_changes(struct plane_server *s, const struct ipc_message *m)
@@ -303,7 +224,7 @@ static void on_changes(struct plane_server *s, const struct ipc_message *m)
 	const struct dataplane_ops *ops = s->host.ops;
 	uint64_t n = ops->changes ? ops->changes(s->plane) : 0;
 
-	answer(s, m, &n, sizeof(n));
+	plane_answer(s, m, &n, sizeof(n));
 }
 
 /* ---- requests: the network ---- */
@@ -341,9 +262,9 @@ static void answer_kernel(struct plane_server *s, const struct ipc_message *m, i
 	struct ipc_done d = done_of(e, e ? netlink_strerror(s->host.netlink, e) : "");
 
 	if (e == -ENOSPC)
-		refuse(s, m, e, "there are as many of ours as there may be");
+		plane_refuse(s, m, e, "there are as many of ours as there may be");
 	else
-		answer(s, m, &d, sizeof(d));
+		plane_answer(s, m, &d, sizeof(d));
 }
 
 static void on_route(struct plane_server *s, const struct ipc_message *m)
@@ -363,12 +284,12 @@ static void on_route(struct plane_server *s, const struct ipc_message *m)
 	r.blackhole = q.kind == IPC_ROUTE_BLACKHOLE;
 	r.throws = q.kind == IPC_ROUTE_THROW;
 	if (q.add && r.ifindex && !served_ifindex(&s->served, r.ifindex)) {
-		refuse(s, m, -EPERM, "a route through a device that is no tunnel's");
+		plane_refuse(s, m, -EPERM, "a route through a device that is no tunnel's");
 		return;
 	}
 	e = plane_routes_set(&s->routes, &r, q.add, &taken);
 	if (taken)
-		refuse(s, m, e, "a route is there, which is not ours");
+		plane_refuse(s, m, e, "a route is there, which is not ours");
 	else
 		answer_kernel(s, m, e);
 }
@@ -397,7 +318,7 @@ static void on_address(struct plane_server *s, const struct ipc_message *m)
 	else if (plane_addrs_has(s->addrs, q.device, &q.prefix))
 		answer_kernel(s, m, plane_addrs_remove(s->addrs, q.device, &q.prefix));
 	else
-		refuse(s, m, -EPERM, "removing an address that is not ours");
+		plane_refuse(s, m, -EPERM, "removing an address that is not ours");
 }
 
 static void on_bind(struct plane_server *s, const struct ipc_message *m)
@@ -408,7 +329,7 @@ static void on_bind(struct plane_server *s, const struct ipc_message *m)
 	memcpy(&q, m->body.ptr, sizeof(q));
 	if (s->udp && !udp_bind(s->udp, q.device))
 		d = done_of(-errno, strerror(errno));
-	answer(s, m, &d, sizeof(d));
+	plane_answer(s, m, &d, sizeof(d));
 }
 
 static void on_workers(struct plane_server *s, const struct ipc_message *m)
@@ -418,19 +339,19 @@ static void on_workers(struct plane_server *s, const struct ipc_message *m)
 	memcpy(&w, m->body.ptr, sizeof(w));
 	w.most = 0;
 	w.threads = s->host.workers ? s->host.workers(s->host.ctx, w.threads, &w.most) : 0;
-	answer(s, m, &w, sizeof(w));
+	plane_answer(s, m, &w, sizeof(w));
 }
 
 /* ---- the link ---- */
 
 static void (*const handlers[])(struct plane_server *s, const struct ipc_message *m) = {
 	[IPC_PLANE_HELLO] = on_hello,
-	[IPC_TUNNEL_CREATE] = on_tunnel,
-	[IPC_TUNNEL_UPDATE] = on_tunnel,
-	[IPC_TUNNEL_REMOVE] = on_tunnel_remove,
-	[IPC_TUNNEL_LINK] = on_tunnel_link,
-	[IPC_TUNNEL_INFO] = on_tunnel_info,
-	[IPC_TUNNEL_DISINHERIT] = on_tunnel_disinherit,
+	[IPC_TUNNEL_CREATE] = plane_on_tunnel,
+	[IPC_TUNNEL_UPDATE] = plane_on_tunnel,
+	[IPC_TUNNEL_REMOVE] = plane_on_tunnel_remove,
+	[IPC_TUNNEL_LINK] = plane_on_tunnel_link,
+	[IPC_TUNNEL_INFO] = plane_on_tunnel_info,
+	[IPC_TUNNEL_DISINHERIT] = plane_on_tunnel_disinherit,
 	[IPC_CHILD_INSTALL] = on_child_install,
 	[IPC_CHILD_UPDATE] = on_child_update,
 	[IPC_CHILD_REMOVE] = on_child_remove,
@@ -461,7 +382,7 @@ static void on_message(void *ctx, struct ipc_link *link, struct ipc_message *m)
 	else
 		why = ipc_check(m->verb, m->body);
 	if (why)
-		refuse(s, m, DATAPLANE_UNSUPPORTED, why);
+		plane_refuse(s, m, DATAPLANE_UNSUPPORTED, why);
 	else
 		handlers[m->verb](s, m);
 }
@@ -479,8 +400,11 @@ static void on_closed(void *ctx, struct ipc_link *link, const char *why)
 
 void plane_server_link(struct plane_server *s, int fd)
 {
-	const struct ipc_host host = {
-		.message = on_message, .closed = on_closed, .ctx = s, .gather = true};
+	const struct ipc_host host = {.message = on_message,
+				      .closed = on_closed,
+				      .ctx = s,
+				      .gather = true,
+				      .behind = s->host.behind};
 
 	/* What a killed ike sent last (an answer to a peer, a DELETE) is done before the next one
 	 * claims what it knows. */

@@ -24,6 +24,7 @@ struct plane_server_host {
 	unsigned most_tunnels, most_children; /* 0: as in plane_served.h */
 	/* plane_workers_set, and _most; NULL: one thread does packets, or none. */
 	unsigned (*workers)(void *ctx, unsigned wanted, unsigned *most);
+	struct ipc_link *behind; /* of links to ike (ipc/link.h) */
 	void *ctx;
 };
 

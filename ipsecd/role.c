@@ -293,6 +293,11 @@ void role_keep(struct role *r, const char *name, int fd)
 	ipc_send_name(r->link, IPC_KEEP, name, fd);
 }
 
+void role_keep_later(struct role *r, const char *name, int fd)
+{
+	ipc_send_name_later(r->link, IPC_KEEP, name, fd);
+}
+
 void role_drop(struct role *r, const char *name)
 {
 	ipc_send_name(r->link, IPC_DROP, name, -1);

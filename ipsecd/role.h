@@ -45,6 +45,8 @@ int role_take(struct role *r, const char *name);
 void role_each(struct role *r, const char *prefix, void (*cb)(void *ctx, const char *name, int fd),
 	       void *ctx);
 void role_keep(struct role *r, const char *name, int fd); /* a duplicate is kept */
+/* The same by ipc_send_later. */
+void role_keep_later(struct role *r, const char *name, int fd);
 void role_drop(struct role *r, const char *name);
 /* It works; and, once more, each reload is done. */
 void role_ready(struct role *r);

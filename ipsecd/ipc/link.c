@@ -1,5 +1,6 @@
 /* Messages between our processes: a header, a body, descriptors beside it. */
 #include "ipsecd/ipc/link.h"
+#include "ipsecd/ipc/waiting.h"
 #include "lib/mono.h"
 
 #include <errno.h>
@@ -19,25 +20,6 @@
 #define LAST_MAX   4096 /* messages of a peer that does not read any more */
 #define GATHER_MAX ((size_t)128 << 10)
 
-struct header {
-	uint32_t magic, verb, serial, len;
-};
-
-/* A message that waits: to be sent, or, come during a call, to be handed over. */
-struct waiting {
-	struct waiting *prev, *next;
-	struct header header;
-	int fds[IPC_FDS_MAX];
-	unsigned n_fds;
-	uint8_t body[];
-};
-
-/* What it costs here: an empty one is not for nothing. */
-static size_t cost(const struct header *h)
-{
-	return sizeof(struct waiting) + h->len;
-}
-
 struct ipc_link {
 	struct ev_loop *loop;
 	struct ipc_host host;
@@ -49,31 +31,12 @@ struct ipc_link {
 	uint32_t last_serial;
 	bool closed, told, inside, freed;
 	bool gathering; /* more messages are being handed over: answers go together */
+	bool held;	/* `out` waits by our own will, not for the socket */
 	bool unread;	/* sending failed: what the peer said before is there still */
 	char why[96];
 	size_t body_len;
 	uint8_t body[IPC_BODY_MAX];
 };
-
-static void close_fds(const int *fds, unsigned n)
-{
-	for (unsigned i = 0; i < n; i++) {
-		if (fds[i] >= 0)
-			close(fds[i]);
-	}
-}
-
-static void drop_all(struct waiting **list)
-{
-	struct waiting *w, *next;
-
-	DL_FOREACH_SAFE (*list, w, next) {
-		DL_DELETE(*list, w);
-		close_fds(w->fds, w->n_fds);
-		explicit_bzero(w->body, w->header.len);
-		free(w);
-	}
-}
 
 static void fail(struct ipc_link *l, const char *why)
 {
@@ -95,8 +58,16 @@ static void fail_sending(struct ipc_link *l)
 	fail(l, strerror(errno));
 }
 
+static void on_writable(struct ev_loop *loop, ev_io *w, int revents);
+
+static void send_held(struct ipc_link *l)
+{
+	if (l && l->held)
+		on_writable(l->loop, &l->writable, 0);
+}
+
 /* 1: sent; 0: the socket is full; -1: broken. */
-static int put(struct ipc_link *l, const struct header *h, const struct span *parts,
+static int put(struct ipc_link *l, const struct ipc_header *h, const struct span *parts,
 	       unsigned n_parts, const int *fds, unsigned n_fds)
 {
 	_Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof(int) * IPC_FDS_MAX)] = {0};
@@ -104,6 +75,7 @@ static int put(struct ipc_link *l, const struct header *h, const struct span *pa
 	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 1 + n_parts};
 	ssize_t n;
 
+	send_held(l->host.behind);
 	for (unsigned i = 0; i < n_parts; i++)
 		iov[1 + i] = (struct iovec){(void *)(uintptr_t)parts[i].ptr, parts[i].len};
 	if (n_fds) {
@@ -124,39 +96,12 @@ static int put(struct ipc_link *l, const struct header *h, const struct span *pa
 	return errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS ? 0 : -1;
 }
 
-static bool enqueue(struct waiting **list, const struct header *h, const struct span *parts,
-		    unsigned n_parts, const int *fds, unsigned n_fds, bool duplicate)
-{
-	struct waiting *w = malloc(sizeof(*w) + h->len);
-	uint8_t *at;
-
-	if (!w)
-		return false;
-	w->header = *h;
-	w->n_fds = n_fds;
-	for (unsigned i = 0; i < n_fds; i++) {
-		w->fds[i] = duplicate ? fcntl(fds[i], F_DUPFD_CLOEXEC, 0) : fds[i];
-		if (w->fds[i] < 0) {
-			close_fds(w->fds, i);
-			free(w);
-			return false;
-		}
-	}
-	at = w->body;
-	for (unsigned i = 0; i < n_parts; i++) {
-		if (parts[i].len)
-			memcpy(at, parts[i].ptr, parts[i].len);
-		at += parts[i].len;
-	}
-	DL_APPEND(*list, w);
-	return true;
-}
-
 static void on_writable(struct ev_loop *loop, ev_io *w, int revents)
 {
 	struct ipc_link *l = w->data;
 
 	(void)revents;
+	l->held = false;
 	while (l->out) {
 		struct waiting *m = l->out;
 		struct span body = {m->body, m->header.len};
@@ -169,22 +114,25 @@ static void on_writable(struct ev_loop *loop, ev_io *w, int revents)
 			return;
 		}
 		DL_DELETE(l->out, m);
-		l->backlog -= cost(&m->header);
-		close_fds(m->fds, m->n_fds);
+		l->backlog -= waiting_cost(&m->header);
+		waiting_close(m->fds, m->n_fds);
 		explicit_bzero(m->body, m->header.len);
 		free(m);
 	}
 	ev_io_stop(loop, w);
 }
 
-static bool send_or_queue(struct ipc_link *l, const struct header *h, const struct span *parts,
-			  unsigned n_parts, const int *fds, unsigned n_fds, bool may_lose)
+enum urgency { NOW, NOW_OR_NEVER, LATER };
+
+static bool send_or_queue(struct ipc_link *l, const struct ipc_header *h, const struct span *parts,
+			  unsigned n_parts, const int *fds, unsigned n_fds, enum urgency urgency)
 {
-	bool waits = l->gathering && !may_lose && l->backlog + cost(h) <= GATHER_MAX;
+	bool waits = (urgency == LATER || (l->gathering && urgency == NOW)) &&
+		     l->backlog + waiting_cost(h) <= GATHER_MAX;
 	int n;
 
-	if (l->gathering && !waits)
-		on_writable(l->loop, &l->writable, 0);
+	if (!waits)
+		send_held(l);
 	if (l->closed)
 		return false;
 	n = l->out || waits ? 0 : put(l, h, parts, n_parts, fds, n_fds);
@@ -194,44 +142,54 @@ static bool send_or_queue(struct ipc_link *l, const struct header *h, const stru
 		fail_sending(l);
 		return false;
 	}
-	if (may_lose)
+	if (urgency == NOW_OR_NEVER)
 		return false;
-	if (l->backlog + cost(h) > IPC_BACKLOG_MAX ||
-	    !enqueue(&l->out, h, parts, n_parts, fds, n_fds, true)) {
+	if (l->backlog + waiting_cost(h) > IPC_BACKLOG_MAX ||
+	    !waiting_add(&l->out, h, parts, n_parts, fds, n_fds, true)) {
 		fail(l, "it does not read: too much waits for it");
 		return false;
 	}
-	l->backlog += cost(h);
+	l->backlog += waiting_cost(h);
+	l->held |= waits;
 	ev_io_start(l->loop, &l->writable);
 	return true;
 }
 
-static bool make_header(const struct ipc_link *l, struct header *h, uint32_t verb, uint32_t serial,
-			const struct span *parts, unsigned n_parts, unsigned n_fds)
+static bool make_header(const struct ipc_link *l, struct ipc_header *h, uint32_t verb,
+			uint32_t serial, const struct span *parts, unsigned n_parts, unsigned n_fds)
 {
 	size_t len = 0;
 
 	for (unsigned i = 0; i < n_parts; i++)
 		len += parts[i].len;
-	*h = (struct header){MAGIC, verb, serial, (uint32_t)len};
+	*h = (struct ipc_header){MAGIC, verb, serial, (uint32_t)len};
 	return !l->closed && n_parts <= PARTS_MAX && n_fds <= IPC_FDS_MAX && len <= IPC_BODY_MAX;
 }
 
 bool ipc_send(struct ipc_link *l, uint32_t verb, uint32_t serial, const struct span *parts,
 	      unsigned n_parts, const int *fds, unsigned n_fds)
 {
-	struct header h;
+	struct ipc_header h;
 
 	return make_header(l, &h, verb, serial, parts, n_parts, n_fds) &&
-	       send_or_queue(l, &h, parts, n_parts, fds, n_fds, false);
+	       send_or_queue(l, &h, parts, n_parts, fds, n_fds, NOW);
+}
+
+bool ipc_send_later(struct ipc_link *l, uint32_t verb, const struct span *parts, unsigned n_parts,
+		    const int *fds, unsigned n_fds)
+{
+	struct ipc_header h;
+
+	return make_header(l, &h, verb, 0, parts, n_parts, n_fds) &&
+	       send_or_queue(l, &h, parts, n_parts, fds, n_fds, LATER);
 }
 
 bool ipc_offer(struct ipc_link *l, uint32_t verb, const struct span *parts, unsigned n_parts)
 {
-	struct header h;
+	struct ipc_header h;
 
 	return make_header(l, &h, verb, 0, parts, n_parts, 0) &&
-	       send_or_queue(l, &h, parts, n_parts, NULL, 0, true);
+	       send_or_queue(l, &h, parts, n_parts, NULL, 0, NOW_OR_NEVER);
 }
 
 /* ---- receiving ---- */
@@ -259,7 +217,7 @@ static unsigned take_fds(struct msghdr *msg, int fds[IPC_FDS_MAX])
 }
 
 /* 1: a message is in l->body and *h; 0: none now; -1: the link is closed. */
-static int get(struct ipc_link *l, struct header *h, int fds[IPC_FDS_MAX], unsigned *n_fds)
+static int get(struct ipc_link *l, struct ipc_header *h, int fds[IPC_FDS_MAX], unsigned *n_fds)
 {
 	_Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof(int) * IPC_FDS_MAX)];
 	struct iovec iov[2] = {{h, sizeof(*h)}, {l->body, sizeof(l->body)}};
@@ -284,7 +242,7 @@ static int get(struct ipc_link *l, struct header *h, int fds[IPC_FDS_MAX], unsig
 		l->body_len = h->len;
 		return 1;
 	}
-	close_fds(fds, *n_fds);
+	waiting_close(fds, *n_fds);
 	fail(l, "it sent what is no message");
 	return -1;
 }
@@ -297,7 +255,7 @@ static void hand_over(struct ipc_link *l, struct ipc_message *m)
 	l->inside = true;
 	l->host.message(l->host.ctx, l, m);
 	l->inside = was;
-	close_fds(m->fds, m->n_fds);
+	waiting_close(m->fds, m->n_fds);
 }
 
 static bool is_freed(struct ipc_link *l)
@@ -313,7 +271,7 @@ static bool is_freed(struct ipc_link *l)
 static bool read_one(struct ipc_link *l)
 {
 	struct ipc_message m = {0};
-	struct header h;
+	struct ipc_header h;
 
 	if (get(l, &h, m.fds, &m.n_fds) <= 0)
 		return false;
@@ -343,16 +301,16 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int revents)
 static void read_rest(struct ipc_link *l)
 {
 	int fds[IPC_FDS_MAX];
-	struct header h;
+	struct ipc_header h;
 	unsigned n_fds;
 
 	for (unsigned i = 0; l->unread && i < LAST_MAX && get(l, &h, fds, &n_fds) > 0; i++) {
 		struct span body = {l->body, l->body_len};
 
-		if (enqueue(&l->in, &h, &body, 1, fds, n_fds, false))
-			l->early += cost(&h);
+		if (waiting_add(&l->in, &h, &body, 1, fds, n_fds, false))
+			l->early += waiting_cost(&h);
 		else
-			close_fds(fds, n_fds);
+			waiting_close(fds, n_fds);
 	}
 	l->unread = false;
 }
@@ -368,7 +326,7 @@ static bool hand_over_early(struct ipc_link *l, unsigned most)
 					.n_fds = wait->n_fds};
 
 		DL_DELETE(l->in, wait);
-		l->early -= cost(&wait->header);
+		l->early -= waiting_cost(&wait->header);
 		memcpy(m.fds, wait->fds, sizeof(m.fds));
 		hand_over(l, &m);
 		explicit_bzero(wait->body, wait->header.len);
@@ -402,20 +360,20 @@ static void on_later(struct ev_loop *loop, ev_timer *w, int revents)
 }
 
 /* What comes before the answer is kept for the loop. true: the answer. */
-static bool take_answer(struct ipc_link *l, const struct header *h, uint32_t serial, const int *fds,
-			unsigned n_fds)
+static bool take_answer(struct ipc_link *l, const struct ipc_header *h, uint32_t serial,
+			const int *fds, unsigned n_fds)
 {
 	struct span body = {l->body, l->body_len};
 
 	if (h->serial == serial)
 		return true;
-	if (l->early + cost(h) > IPC_EARLY_MAX ||
-	    !enqueue(&l->in, h, &body, 1, fds, n_fds, false)) {
-		close_fds(fds, n_fds);
+	if (l->early + waiting_cost(h) > IPC_EARLY_MAX ||
+	    !waiting_add(&l->in, h, &body, 1, fds, n_fds, false)) {
+		waiting_close(fds, n_fds);
 		fail(l, "it sent too much instead of an answer");
 		return false;
 	}
-	l->early += cost(h);
+	l->early += waiting_cost(h);
 	ev_timer_start(l->loop, &l->later);
 	return false;
 }
@@ -454,7 +412,7 @@ static bool was_early(struct ipc_link *l, uint32_t serial, struct ipc_message *a
 	if (!w)
 		return false;
 	DL_DELETE(l->in, w);
-	l->early -= cost(&w->header);
+	l->early -= waiting_cost(&w->header);
 	*answer = (struct ipc_message){.verb = w->header.verb,
 				       .serial = serial,
 				       .body = {l->body, w->header.len},
@@ -474,7 +432,7 @@ static mono_time patience(int timeout_ms)
 bool ipc_await(struct ipc_link *l, uint32_t serial, int timeout_ms, struct ipc_message *answer)
 {
 	mono_time until = patience(timeout_ms);
-	struct header h;
+	struct ipc_header h;
 
 	if (!serial || was_early(l, serial, answer))
 		return serial != 0;
@@ -557,8 +515,8 @@ void ipc_link_free(struct ipc_link *l)
 	ev_io_stop(l->loop, &l->readable);
 	ev_io_stop(l->loop, &l->writable);
 	ev_timer_stop(l->loop, &l->later);
-	drop_all(&l->out);
-	drop_all(&l->in);
+	waiting_drop_all(&l->out);
+	waiting_drop_all(&l->in);
 	close(l->fd);
 	l->fd = -1;
 	l->closed = l->told = l->freed = true;

@@ -40,6 +40,9 @@ struct ipc_host {
 	 * peer that asked for much at once is not woken for each answer. Not for who may end
 	 * inside. */
 	bool gather;
+	/* What was sent later by that one goes out before anything does by this one. It lives
+	 * longer; may be NULL. */
+	struct ipc_link *behind;
 };
 
 /* A pair of descriptors for two ends, close-on-exec. false: errno. */
@@ -58,7 +61,11 @@ bool ipc_flush(struct ipc_link *l, int timeout_ms);
 /* Copies and duplicates what it needs. false: the link is closed, or no memory. */
 bool ipc_send(struct ipc_link *l, uint32_t verb, uint32_t serial, const struct span *parts,
 	      unsigned n_parts, const int *fds, unsigned n_fds);
-/* The same for what may be lost: false as well when the socket is full. */
+/* The same behind what is sent later: with the next message that is not, or when the loop turns, so
+ * that the peer is not woken for each of many. Wants no answer. */
+bool ipc_send_later(struct ipc_link *l, uint32_t verb, const struct span *parts, unsigned n_parts,
+		    const int *fds, unsigned n_fds);
+/* As ipc_send, for what may be lost: false as well when the socket is full. */
 bool ipc_offer(struct ipc_link *l, uint32_t verb, const struct span *parts, unsigned n_parts);
 /* Sends and waits for the answer, whose body is valid until the next call on this link; its
  * descriptors are the caller's. false: the link is closed, or for `timeout_ms` (-1: for ever)

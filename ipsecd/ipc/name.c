@@ -14,11 +14,26 @@ const struct ipc_name *ipc_name(const struct ipc_message *m)
 	return text_is_clean(n->name, strlen(n->name)) ? n : NULL;
 }
 
-bool ipc_send_name(struct ipc_link *link, uint32_t verb, const char *name, int fd)
+static struct ipc_name name_of(const char *name)
 {
 	struct ipc_name n = {0};
-	struct span body = span_of(&n, sizeof(n));
 
 	snprintf(n.name, sizeof(n.name), "%s", name);
+	return n;
+}
+
+bool ipc_send_name(struct ipc_link *link, uint32_t verb, const char *name, int fd)
+{
+	const struct ipc_name n = name_of(name);
+	struct span body = span_of(&n, sizeof(n));
+
 	return ipc_send(link, verb, 0, &body, 1, &fd, fd >= 0);
+}
+
+bool ipc_send_name_later(struct ipc_link *link, uint32_t verb, const char *name, int fd)
+{
+	const struct ipc_name n = name_of(name);
+	struct span body = span_of(&n, sizeof(n));
+
+	return ipc_send_later(link, verb, &body, 1, &fd, fd >= 0);
 }

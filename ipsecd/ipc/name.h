@@ -9,5 +9,6 @@
 const struct ipc_name *ipc_name(const struct ipc_message *m);
 /* `name` is cut if it is too long. */
 bool ipc_send_name(struct ipc_link *link, uint32_t verb, const char *name, int fd /* -1: none */);
+bool ipc_send_name_later(struct ipc_link *link, uint32_t verb, const char *name, int fd);
 
 #endif

@@ -7,7 +7,7 @@ LIBS_contract_fake := -lcrypto -lnftnl -lmnl -lev $(THREADS_LIBS)
 TEST_contract_userspace := tests/contract/driver_userspace.c tests/contract/tun_host.c tests/contract/kernel.c $(CONTRACT_SRC)
 LIBS_contract_userspace := -lcrypto -lnftnl -lmnl -lev $(THREADS_LIBS)
 # A plane behind the link between processes: both ends of it.
-LINK_SRC := $(IPC_SRC) $(REMOTE_SRC) $(addprefix ipsecd/,plane_server.c plane_served.c plane_routes.c plane_addrs.c) $(STATE_SRC) lib/crc32c.c $(filter ipsecd/net/udp%,$(NET_SRC)) \
+LINK_SRC := $(IPC_SRC) $(REMOTE_SRC) $(addprefix ipsecd/,plane_server.c plane_server_tunnel.c plane_served.c plane_routes.c plane_addrs.c) $(STATE_SRC) lib/crc32c.c $(filter ipsecd/net/udp%,$(NET_SRC)) \
 	$(filter-out %/algorithm.c %/ts.c %/tunnel_config.c,$(MODEL_SRC)) lib/words.c lib/table.c tests/support/plane_child.c
 TEST_contract_remote := tests/contract/driver_remote.c tests/contract/tun_host.c tests/contract/kernel.c $(LINK_SRC) $(CONTRACT_SRC)
 LIBS_contract_remote := -lcrypto -lnftnl -lmnl -lev $(THREADS_LIBS)

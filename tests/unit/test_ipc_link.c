@@ -741,6 +741,68 @@ static void may_be_freed_while_it_gathers(void **state)
 	close_gatherer(&g);
 }
 
+static uint32_t next_raw(int fd)
+{
+	struct raw_header h;
+
+	return recv(fd, &h, sizeof(h), MSG_DONTWAIT) == sizeof(h) ? h.verb : 0;
+}
+
+/* With its descriptor, whose owner may have closed it by then. */
+static void later_goes_when_the_loop_turns(void **state)
+{
+	struct fixture *f = *state;
+	int fd = open("/dev/null", O_RDONLY);
+
+	f->b.takes = true;
+	assert_true(ipc_send_later(f->a.link, 100, NULL, 0, NULL, 0));
+	assert_true(ipc_send_later(f->a.link, 101, NULL, 0, &fd, 1));
+	close(fd);
+	assert_true(ipc_backlog(f->a.link) > 0);
+	run(f);
+	assert_int_equal(ipc_backlog(f->a.link), 0);
+	assert_int_equal(f->b.n_told, 2);
+	assert_int_equal(f->b.told[0], 100);
+	assert_int_equal(f->b.told[1], 101);
+	assert_true(f->b.fd >= 0);
+	assert_int_equal(close(f->b.fd), 0);
+}
+
+static void later_goes_before_the_next(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_true(ipc_send_later(f->a.link, 100, NULL, 0, NULL, 0));
+	assert_int_equal(next_raw(f->raw), 0);
+	assert_true(ipc_send(f->a.link, 101, 0, NULL, 0, NULL, 0));
+	assert_int_equal(next_raw(f->raw), 100);
+	assert_int_equal(next_raw(f->raw), 101);
+	assert_true(ipc_send_later(f->a.link, 102, NULL, 0, NULL, 0));
+	assert_true(ipc_offer(f->a.link, 103, NULL, 0));
+	assert_int_equal(next_raw(f->raw), 102);
+	assert_int_equal(next_raw(f->raw), 103);
+}
+
+/* What a says later is there before what b says. */
+static void one_link_behind_another(void **state)
+{
+	struct fixture *f = *state;
+	struct ipc_host host = {
+		.message = on_message, .closed = on_closed, .ctx = &f->b, .behind = f->a.link};
+	int fds[2];
+
+	assert_true(ipc_pair(fds));
+	f->b.link = ipc_link_new(f->loop, fds[0], &host);
+	assert_true(ipc_send_later(f->a.link, 100, NULL, 0, NULL, 0));
+	assert_true(ipc_send_later(f->b.link, 200, NULL, 0, NULL, 0));
+	assert_int_equal(next_raw(f->raw), 0);
+	assert_true(ipc_send(f->b.link, 201, 0, NULL, 0, NULL, 0));
+	assert_int_equal(next_raw(f->raw), 100);
+	assert_int_equal(next_raw(fds[1]), 200);
+	assert_int_equal(next_raw(fds[1]), 201);
+	close(fds[1]);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 #define RAW(f)	cmocka_unit_test_setup_teardown(f, setup_raw, teardown)
 
@@ -778,6 +840,9 @@ int main(void)
 		CASE(long_answers_go_sooner),
 		CASE(what_may_be_lost_is_not_for_that),
 		CASE(may_be_freed_while_it_gathers),
+		CASE(later_goes_when_the_loop_turns),
+		RAW(later_goes_before_the_next),
+		RAW(one_link_behind_another),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -170,7 +170,7 @@ TEST_test_helper := tests/unit/test_helper.c $(addprefix ipsecd/,helper_role.c h
 	loaded.c reload.c reload_files.c known.c script.c script_desk.c role.c) $(filter ipsecd/sandbox%,$(SHELL_SRC)) $(filter ipsecd/net/%,$(NET_SRC)) $(IPC_SRC) $(STATE_SRC) \
 	$(CONFIG_SRC) $(IKE_SRC) $(WIRE_SRC) $(MODEL_SRC) $(CODEC_SRC) $(CRYPTO_SRC) $(LIB_SRC)
 LIBS_test_helper := -lcrypto -lmnl -lev $(THREADS_LIBS) -lcares -lmicrohttpd -lsystemd -lseccomp -lcap-ng
-TEST_test_ipc_link := tests/unit/test_ipc_link.c ipsecd/ipc/link.c lib/mono.c
+TEST_test_ipc_link := tests/unit/test_ipc_link.c ipsecd/ipc/link.c ipsecd/ipc/waiting.c lib/mono.c
 LIBS_test_ipc_link := -lev -lpthread
 TEST_test_ipc_check := tests/unit/test_ipc_check.c tests/support/ipc_samples.c ipsecd/ipc/check.c \
 	ipsecd/ipc/check_child.c ipsecd/ipc/describe.c $(MODEL_SRC) lib/addr.c lib/words.c
