@@ -189,9 +189,11 @@ bool served_has_room_child(const struct served *s, uint64_t id)
 	return HASH_COUNT(s->children) < most || served_child(s, id);
 }
 
-enum dataplane_error served_create(struct served *s, const struct ipc_tunnel *wanted)
+enum dataplane_error served_begin(struct served *s, const struct ipc_tunnel *wanted)
 {
-	enum dataplane_error e = s->ops->tunnel_create(s->plane, wanted->tunnel, &wanted->config);
+	const struct dataplane_ops *ops = s->ops;
+	enum dataplane_error e = (ops->tunnel_begin ? ops->tunnel_begin : ops->tunnel_create)(
+		s->plane, wanted->tunnel, &wanted->config);
 	struct served_tunnel *t;
 
 	if (e != DATAPLANE_OK)
@@ -203,6 +205,17 @@ enum dataplane_error served_create(struct served *s, const struct ipc_tunnel *wa
 	}
 	note(s, t, &wanted->config);
 	return DATAPLANE_OK;
+}
+
+enum dataplane_error served_finish(struct served *s, uint32_t id)
+{
+	struct served_tunnel *t = served_tunnel(s, id);
+	enum dataplane_error e =
+		s->ops->tunnel_finish ? s->ops->tunnel_finish(s->plane, id) : DATAPLANE_OK;
+
+	if (e != DATAPLANE_OK && t)
+		forget_tunnel(s, t);
+	return e;
 }
 
 enum dataplane_error served_update(struct served *s, const struct ipc_tunnel *wanted)

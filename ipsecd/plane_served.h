@@ -56,7 +56,8 @@ bool served_has_room(const struct served *s, const struct ipc_tunnel *wanted);
 bool served_has_room_child(const struct served *s, uint64_t id);
 
 /* The verbs, with adoption of what is there. The error is the plane's, last_error has words. */
-enum dataplane_error served_create(struct served *s, const struct ipc_tunnel *t);
+enum dataplane_error served_begin(struct served *s, const struct ipc_tunnel *t);
+enum dataplane_error served_finish(struct served *s, uint32_t id);
 enum dataplane_error served_update(struct served *s, const struct ipc_tunnel *t);
 enum dataplane_error served_remove(struct served *s, uint32_t id);
 /* false: no such tunnel. */

@@ -375,6 +375,8 @@ static void on_message(void *ctx, struct ipc_link *link, struct ipc_message *m)
 	const char *why;
 
 	(void)link;
+	if (m->verb != IPC_TUNNEL_CREATE)
+		plane_finish_begun(s);
 	if (m->verb >= sizeof(handlers) / sizeof(handlers[0]) || !handlers[m->verb])
 		why = "no such request";
 	else if (m->n_fds)
@@ -404,6 +406,7 @@ void plane_server_link(struct plane_server *s, int fd)
 				      .closed = on_closed,
 				      .ctx = s,
 				      .gather = true,
+				      .gathered = plane_finish_begun,
 				      .behind = s->host.behind};
 
 	/* What a killed ike sent last (an answer to a peer, a DELETE) is done before the next one

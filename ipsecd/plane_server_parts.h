@@ -7,6 +7,13 @@
 #include "ipsecd/plane_served.h"
 #include "ipsecd/plane_server.h"
 
+#define BEGUN_MAX 64
+
+/* A tunnel that is asked for, and not answered yet. */
+struct begun {
+	uint32_t tunnel, serial;
+};
+
 struct plane_server {
 	struct plane_server_host host;
 	struct served served;
@@ -16,6 +23,8 @@ struct plane_server {
 	struct udp *udp;
 	struct ipc_link *link;
 	struct log_limit refusals, failures;
+	struct begun begun[BEGUN_MAX];
+	unsigned n_begun;
 };
 
 /* Only where `m` wants one. */
@@ -31,6 +40,7 @@ void plane_refuse(struct plane_server *s, const struct ipc_message *m, int error
 
 /* ---- plane_server_tunnel.c ---- */
 
+void plane_finish_begun(void *server);
 void plane_on_tunnel(struct plane_server *s, const struct ipc_message *m);
 void plane_on_tunnel_remove(struct plane_server *s, const struct ipc_message *m);
 void plane_on_tunnel_link(struct plane_server *s, const struct ipc_message *m);

@@ -13,6 +13,44 @@ static void answer_made(struct plane_server *s, const struct ipc_message *m, uin
 	plane_answer(s, m, &made, sizeof(made));
 }
 
+/* ---- creating ---- */
+
+static void finish(struct plane_server *s, const struct begun *b)
+{
+	const struct served_tunnel *there = served_tunnel(&s->served, b->tunnel);
+	struct ipc_tunnel t = {.tunnel = b->tunnel};
+	const struct ipc_message m = {
+		.verb = IPC_TUNNEL_CREATE, .serial = b->serial, .body = span_of(&t, sizeof(t))};
+
+	if (there)
+		t.config = there->config;
+	answer_made(s, &m, b->tunnel, served_finish(&s->served, b->tunnel));
+}
+
+void plane_finish_begun(void *server)
+{
+	struct plane_server *s = server;
+	unsigned n = s->n_begun;
+
+	s->n_begun = 0;
+	for (unsigned i = 0; i < n; i++)
+		finish(s, &s->begun[i]);
+}
+
+/* What a plane asks of the kernel for several tunnels goes together where ike asks for several at
+ * once: they are answered when that is done. */
+static void begin(struct plane_server *s, const struct ipc_message *m, const struct ipc_tunnel *t)
+{
+	enum dataplane_error e = served_begin(&s->served, t);
+
+	if (e != DATAPLANE_OK)
+		answer_made(s, m, t->tunnel, e);
+	else
+		s->begun[s->n_begun++] = (struct begun){.tunnel = t->tunnel, .serial = m->serial};
+	if (s->n_begun == BEGUN_MAX)
+		plane_finish_begun(s);
+}
+
 void plane_on_tunnel(struct plane_server *s, const struct ipc_message *m)
 {
 	struct ipc_tunnel t;
@@ -23,9 +61,10 @@ void plane_on_tunnel(struct plane_server *s, const struct ipc_message *m)
 			     "there are as many tunnels as there may be");
 		return;
 	}
-	answer_made(s, m, t.tunnel,
-		    m->verb == IPC_TUNNEL_CREATE ? served_create(&s->served, &t)
-						 : served_update(&s->served, &t));
+	if (m->verb == IPC_TUNNEL_CREATE)
+		begin(s, m, &t);
+	else
+		answer_made(s, m, t.tunnel, served_update(&s->served, &t));
 }
 
 void plane_on_tunnel_remove(struct plane_server *s, const struct ipc_message *m)

@@ -23,6 +23,10 @@ struct netlink {
 	struct mnl_socket *socket;
 	uint32_t portid, seq;
 	char words[160]; /* the kernel's, for the last error */
+	bool holds;
+	int held_error;
+	size_t held_len;
+	uint8_t held[NETLINK_BUFFER] __attribute__((aligned(8)));
 	uint8_t buf[RECEIVE_BUFFER] __attribute__((aligned(8)));
 };
 
@@ -220,10 +224,13 @@ static void receive(struct answer *a)
 	}
 }
 
+static void send_held(struct netlink *nl);
+
 static void ask(struct answer *a, struct nlmsghdr *h)
 {
 	struct netlink *nl = a->nl;
 
+	send_held(nl);
 	nl->words[0] = 0;
 	h->nlmsg_seq = ++nl->seq;
 	h->nlmsg_pid = 0;
@@ -322,7 +329,7 @@ static void receive_refusals(struct answer *a, uint32_t first)
 		fail(a, -errno);
 }
 
-int netlink_batch_at(struct netlink *nl, void *messages, size_t len, unsigned *at)
+static int send_batch(struct netlink *nl, void *messages, size_t len, unsigned *at)
 {
 	struct answer answer = {.nl = nl};
 	struct nlmsghdr *h = messages;
@@ -339,6 +346,44 @@ int netlink_batch_at(struct netlink *nl, void *messages, size_t len, unsigned *a
 	receive_refusals(&answer, first);
 	*at = answer.refused;
 	return answer.error;
+}
+
+static void send_held(struct netlink *nl)
+{
+	size_t len = nl->held_len;
+	unsigned at;
+	int e;
+
+	nl->held_len = 0;
+	e = len ? send_batch(nl, nl->held, len, &at) : 0;
+	if (!nl->held_error)
+		nl->held_error = e;
+}
+
+int netlink_batch_at(struct netlink *nl, void *messages, size_t len, unsigned *at)
+{
+	if (!nl->holds || len > sizeof(nl->held) - nl->held_len)
+		send_held(nl);
+	if (!nl->holds || len > sizeof(nl->held))
+		return send_batch(nl, messages, len, at);
+	memcpy(nl->held + nl->held_len, messages, len);
+	nl->held_len += len;
+	return 0;
+}
+
+void netlink_hold(struct netlink *nl, bool on)
+{
+	nl->holds = on;
+}
+
+int netlink_send_held(struct netlink *nl)
+{
+	int e;
+
+	send_held(nl);
+	e = nl->held_error;
+	nl->held_error = 0;
+	return e;
 }
 
 int netlink_batch(struct netlink *nl, void *messages, size_t len)

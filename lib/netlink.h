@@ -106,6 +106,11 @@ int netlink_batch(struct netlink *nl, void *messages, size_t len);
 /* The same for families that carry each out by itself; *at counts the messages before the one
  * that was refused. */
 int netlink_batch_at(struct netlink *nl, void *messages, size_t len, unsigned *at);
+/* While this is on, what these two are given waits and counts as done. It goes out, several of them
+ * together, where no more fits, before anything else is asked, and by netlink_send_held. */
+void netlink_hold(struct netlink *nl, bool on);
+/* The first error of what waited since the last call, whenever it went out, or 0. */
+int netlink_send_held(struct netlink *nl);
 /* Words for what the last call of this socket returned. */
 const char *netlink_strerror(const struct netlink *nl, int error);
 

@@ -209,6 +209,12 @@ struct dataplane_ops {
 	 * differs: its link stays. */
 	enum dataplane_error (*tunnel_create)(struct dataplane *d, uint32_t tunnel,
 					      const struct tunnel_config *config);
+	/* tunnel_create in two halves, for who makes many: what the kernel is asked for goes
+	 * together. Nothing else is asked of a tunnel between them. Where the second one fails
+	 * there is no tunnel. NULL: nothing is gained by that. */
+	enum dataplane_error (*tunnel_begin)(struct dataplane *d, uint32_t tunnel,
+					     const struct tunnel_config *config);
+	enum dataplane_error (*tunnel_finish)(struct dataplane *d, uint32_t tunnel);
 	/* Ahead of a tunnel_create with the same arguments, which then waits for less; who does not
 	 * come with it removes the tunnel. NULL: nothing is gained by that. */
 	void (*tunnel_prepare)(struct dataplane *d, uint32_t tunnel,

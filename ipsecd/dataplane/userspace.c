@@ -181,8 +181,18 @@ static enum dataplane_error update(struct tunnel *t, const struct tunnel_config 
 	return e;
 }
 
-static enum dataplane_error userspace_tunnel_create(struct dataplane *d, uint32_t id,
-						    const struct tunnel_config *config)
+static enum dataplane_error make_device(struct tunnel *t, bool later)
+{
+	enum dataplane_error e;
+
+	t->plane->later = later;
+	e = userspace_device_create(t);
+	t->plane->later = false;
+	return e;
+}
+
+static enum dataplane_error create(struct dataplane *d, uint32_t id,
+				   const struct tunnel_config *config, bool later)
 {
 	enum dataplane_error e;
 	struct tunnel *t = (struct tunnel *)forward_tunnel_claim(&d->forward, id, config->name, &e);
@@ -197,12 +207,24 @@ static enum dataplane_error userspace_tunnel_create(struct dataplane *d, uint32_
 	/* The slot first: what becomes of the device is made good then, wherever we end. */
 	e = userspace_keep(t);
 	if (e == DATAPLANE_OK)
-		e = userspace_device_create(t);
-	if (e == DATAPLANE_OK)
+		e = make_device(t, later);
+	if (e == DATAPLANE_OK && !t->unfinished)
 		e = userspace_keep(t);
 	if (e != DATAPLANE_OK)
 		tunnel_free(d, t);
 	return e;
+}
+
+static enum dataplane_error userspace_tunnel_create(struct dataplane *d, uint32_t id,
+						    const struct tunnel_config *config)
+{
+	return create(d, id, config, false);
+}
+
+static enum dataplane_error userspace_tunnel_begin(struct dataplane *d, uint32_t id,
+						   const struct tunnel_config *config)
+{
+	return create(d, id, config, true);
 }
 
 static struct tunnel *tunnel_for(struct dataplane *d, uint32_t id, enum dataplane_error *e)
@@ -211,6 +233,21 @@ static struct tunnel *tunnel_for(struct dataplane *d, uint32_t id, enum dataplan
 
 	*e = t ? DATAPLANE_OK : forward_fail(&d->forward, DATAPLANE_NOT_FOUND, "no tunnel %u", id);
 	return t;
+}
+
+static enum dataplane_error userspace_tunnel_finish(struct dataplane *d, uint32_t id)
+{
+	enum dataplane_error e;
+	struct tunnel *t = tunnel_for(d, id, &e);
+
+	if (!t || !t->unfinished)
+		return e;
+	e = userspace_device_finish(t);
+	if (e == DATAPLANE_OK)
+		e = userspace_keep(t);
+	if (e != DATAPLANE_OK)
+		tunnel_free(d, t);
+	return e;
 }
 
 static enum dataplane_error userspace_tunnel_update(struct dataplane *d, uint32_t id,
@@ -412,6 +449,8 @@ const struct dataplane_ops dataplane_userspace = {
 	.unsettle = userspace_unsettle,
 	.settled = userspace_settled,
 	.tunnel_create = userspace_tunnel_create,
+	.tunnel_begin = userspace_tunnel_begin,
+	.tunnel_finish = userspace_tunnel_finish,
 	.tunnel_update = userspace_tunnel_update,
 	.tunnel_remove = userspace_tunnel_remove,
 	.tunnel_set_link = userspace_tunnel_set_link,

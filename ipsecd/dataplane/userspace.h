@@ -47,8 +47,10 @@ struct tunnel {
 	struct tun tun;
 	struct dataplane_tunnel_info info; /* as told to the kernel, or heard from it */
 	bool present;			   /* the device is there */
-	bool untold;			   /* what happened to it before the plane was opened */
-	bool dirty;			   /* the monitor told of it: look at it anew */
+	bool unfinished; /* set up as far as the kernel does not refuse it, which is not known yet
+			  */
+	bool untold;	 /* what happened to it before the plane was opened */
+	bool dirty;	 /* the monitor told of it: look at it anew */
 	struct tunnel *dirty_prev, *dirty_next; /* dataplane.dirty */
 	uint16_t path;	   /* the narrowest of its SAs, when it was looked up last; 0: never */
 	mono_time path_at; /* then */
@@ -74,7 +76,10 @@ struct dataplane {
 	uint64_t n_changes; /* for dataplane_ops.changes */
 	bool blind;	    /* the monitor has failed: what others do is not seen any more */
 	bool qdisc_refused; /* and said so */
-	ev_timer held;	    /* packets that wait for their SA, and what those that had it brought */
+	bool later;	    /* the device that is made now is finished by userspace_device_finish */
+	unsigned n_unfinished;
+	bool refused;  /* something that was asked for one of these */
+	ev_timer held; /* packets that wait for their SA, and what those that had it brought */
 	struct tunnel *by_ifindex, *dirty;
 	struct going *going;
 	ev_timer clock;	    /* forward.lane.aggfrag_due, */
@@ -100,6 +105,9 @@ enum dataplane_error userspace_keep(struct tunnel *t);
 
 /* Makes the device, or takes one that was kept, and sets it up; on failure there is none. */
 enum dataplane_error userspace_device_create(struct tunnel *t);
+/* With dataplane.later several devices are set up in one call of the kernel: behind this it is
+ * done, or there is none. */
+enum dataplane_error userspace_device_finish(struct tunnel *t);
 /* The device of a former process, as it was; one that can't be taken is made anew. */
 void userspace_device_restore(struct tunnel *t, const struct area_tunnel *as);
 void userspace_going_free(struct dataplane *d);

@@ -247,10 +247,17 @@ static bool going_end(struct dataplane *d, const char *name)
 
 /* ---- there and not there ---- */
 
+static void finished(struct tunnel *t)
+{
+	t->plane->n_unfinished -= t->unfinished;
+	t->unfinished = false;
+}
+
 void userspace_device_detach(struct tunnel *t)
 {
 	struct dataplane *d = t->plane;
 
+	finished(t);
 	if (!t->present)
 		return;
 	forward_hold(&d->forward, true);
@@ -284,13 +291,28 @@ static void qdisc_refused(struct tunnel *t, int error)
 	       strerror(-error));
 }
 
+/* A kernel that refuses the qdisc would be asked for each device twice. */
+static int ask_for_all(struct tunnel *t, uint16_t mtu, struct device_refused *refused)
+{
+	struct dataplane *d = t->plane;
+	bool later = d->later && !d->qdisc_refused;
+	int error;
+
+	netlink_hold(d->netlink, later);
+	error = device_fill(d->netlink, &t->tun, &t->config, mtu, refused);
+	netlink_hold(d->netlink, false);
+	t->unfinished = later && !error;
+	d->n_unfinished += t->unfinished;
+	return error;
+}
+
 static enum dataplane_error fill(struct tunnel *t)
 {
 	struct dataplane *d = t->plane;
 	uint16_t mtu = wanted_mtu(t);
 	struct device_refused refused;
 	char what[32];
-	int error = device_fill(d->netlink, &t->tun, &t->config, mtu, &refused);
+	int error = ask_for_all(t, mtu, &refused);
 
 	if (error && refused.addr)
 		return address_failed(t, refused.addr, error);
@@ -351,6 +373,25 @@ enum dataplane_error userspace_device_create(struct tunnel *t)
 		return userspace_failed(d, t, "creating the TUN device", error);
 	device_attach(t);
 	e = fill(t);
+	if (e != DATAPLANE_OK)
+		userspace_device_detach(t);
+	return e;
+}
+
+/* Whose it is that was refused: each is asked for again, by itself. */
+enum dataplane_error userspace_device_finish(struct tunnel *t)
+{
+	struct dataplane *d = t->plane;
+	enum dataplane_error e = DATAPLANE_OK;
+
+	if (!t->unfinished)
+		return e;
+	finished(t);
+	d->refused |= netlink_send_held(d->netlink) != 0;
+	if (d->refused)
+		e = fill(t);
+	if (d->n_unfinished == 0)
+		d->refused = false;
 	if (e != DATAPLANE_OK)
 		userspace_device_detach(t);
 	return e;

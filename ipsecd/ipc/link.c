@@ -247,6 +247,12 @@ static int get(struct ipc_link *l, struct ipc_header *h, int fds[IPC_FDS_MAX], u
 	return -1;
 }
 
+static void gathered(struct ipc_link *l)
+{
+	if (l->host.gathered && !l->freed)
+		l->host.gathered(l->host.ctx);
+}
+
 /* `inside` lets the callback free the link. */
 static void hand_over(struct ipc_link *l, struct ipc_message *m)
 {
@@ -254,6 +260,8 @@ static void hand_over(struct ipc_link *l, struct ipc_message *m)
 
 	l->inside = true;
 	l->host.message(l->host.ctx, l, m);
+	if (!l->gathering)
+		gathered(l);
 	l->inside = was;
 	waiting_close(m->fds, m->n_fds);
 }
@@ -292,6 +300,7 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int revents)
 	l->gathering = l->host.gather;
 	for (unsigned i = 0; i < PER_WAKEUP && !l->closed && !l->in && read_one(l); i++)
 		;
+	gathered(l);
 	l->inside = l->gathering = false;
 	if (!is_freed(l) && l->host.gather && !l->closed)
 		on_writable(loop, &l->writable, 0);

@@ -40,6 +40,9 @@ struct ipc_host {
 	 * peer that asked for much at once is not woken for each answer. Not for who may end
 	 * inside. */
 	bool gather;
+	/* With `gather`: behind the last of them, and before what was sent goes out; behind each
+	 * message that is handed over alone, too. May be NULL. */
+	void (*gathered)(void *ctx);
 	/* What was sent later by that one goes out before anything does by this one. It lives
 	 * longer; may be NULL. */
 	struct ipc_link *behind;

@@ -413,6 +413,120 @@ static void without_that_qdisc_a_device_is_whole(void **state)
 	asked_qdisc = "noqueue";
 }
 
+/* ---- several at once ---- */
+
+static void begin(struct owner *h, uint32_t id, const struct tunnel_config *c)
+{
+	if (ops->tunnel_begin(h->plane, id, c) != DATAPLANE_OK)
+		fail_msg("tunnel_begin: %s", ops->last_error(h->plane));
+}
+
+static void expect_whole(const char *device, const char *addr)
+{
+	expect_addrs(device, 1, &addr);
+	assert_true(kernel_link(device).flags & IFF_UP);
+	assert_int_equal(kernel_link(device).mtu, 1390);
+	assert_int_equal(operstate(device), IF_OPER_DORMANT);
+	expect_qdisc(device, "noqueue");
+}
+
+static void what_is_begun_is_finished(void **state)
+{
+	const char *const one[] = {"10.9.1.1/30"}, *const two[] = {"10.9.2.1/30"};
+	const struct tunnel_config c = config("dp-t", 1, one), d = config("dp-u", 1, two);
+	struct dataplane_tunnel_info info;
+	struct owner h;
+
+	(void)state;
+	open_plane(&h);
+	begin(&h, 1, &c);
+	begin(&h, 2, &d);
+	assert_false(kernel_link("dp-t").flags & IFF_UP);
+	assert_int_equal(ops->tunnel_finish(h.plane, 1), DATAPLANE_OK);
+	assert_int_equal(ops->tunnel_finish(h.plane, 2), DATAPLANE_OK);
+	expect_whole("dp-t", one[0]);
+	expect_whole("dp-u", two[0]);
+	assert_true(ops->tunnel_info(h.plane, 2, &info));
+	assert_true(info.admin_up && info.as_made);
+	assert_int_equal(ops->tunnel_finish(h.plane, 2), DATAPLANE_OK);
+	assert_int_equal(ops->tunnel_finish(h.plane, 3), DATAPLANE_NOT_FOUND);
+	ops->close(h.plane);
+}
+
+/* The others are whole, and there is no device of the one in the middle. */
+static void one_of_several_is_refused(void **state)
+{
+	const char *const one[] = {"10.9.1.1/30"}, *const three[] = {"10.9.3.1/30"};
+	const char *const bad[] = {"10.9.2.1/30", "fd00:9::1/64"}; /* IPv6 is off here */
+	const struct tunnel_config c = config("dp-t", 1, one), d = config("dp-u", 2, bad),
+				   e = config("dp-v", 1, three);
+	struct dataplane_tunnel_info info;
+	struct owner h;
+
+	(void)state;
+	open_plane(&h);
+	for (unsigned round = 0; round < 2; round++) { /* what was refused is forgotten */
+		begin(&h, 1, &c);
+		begin(&h, 2, &d);
+		begin(&h, 3, &e);
+		assert_int_equal(ops->tunnel_finish(h.plane, 1), DATAPLANE_OK);
+		assert_int_equal(ops->tunnel_finish(h.plane, 2), DATAPLANE_SYSTEM);
+		assert_non_null(strstr(ops->last_error(h.plane), "fd00:9::1/64"));
+		assert_int_equal(ops->tunnel_finish(h.plane, 3), DATAPLANE_OK);
+		expect_whole("dp-t", one[0]);
+		expect_whole("dp-v", three[0]);
+		assert_false(ops->tunnel_info(h.plane, 2, &info));
+		assert_int_equal(
+			netlink_link_find(kernel_netlink(), "dp-u", &(struct netlink_link){0}),
+			-ENODEV);
+		for (uint32_t id = 1; round == 0 && id <= 3; id += 2)
+			assert_int_equal(ops->tunnel_remove(h.plane, id), DATAPLANE_OK);
+	}
+	ops->close(h.plane);
+}
+
+/* And come back, before others are finished. */
+static void what_is_begun_may_go(void **state)
+{
+	const char *const one[] = {"10.9.1.1/30"}, *const two[] = {"10.9.2.1/30"};
+	const struct tunnel_config c = config("dp-t", 1, one), d = config("dp-u", 1, two);
+	struct owner h;
+
+	(void)state;
+	open_plane(&h);
+	begin(&h, 1, &c);
+	begin(&h, 2, &d);
+	assert_int_equal(ops->tunnel_remove(h.plane, 1), DATAPLANE_OK);
+	begin(&h, 1, &c);
+	assert_int_equal(ops->tunnel_finish(h.plane, 1), DATAPLANE_OK);
+	assert_int_equal(ops->tunnel_finish(h.plane, 2), DATAPLANE_OK);
+	expect_whole("dp-t", one[0]);
+	expect_whole("dp-u", two[0]);
+	ops->close(h.plane);
+}
+
+static void several_without_that_qdisc(void **state)
+{
+	const char *const one[] = {"10.9.1.1/30"}, *const two[] = {"10.9.2.1/30"};
+	const struct tunnel_config c = config("dp-t", 1, one), d = config("dp-u", 1, two);
+	struct owner h;
+
+	(void)state;
+	asked_qdisc = "none";
+	n_qdisc_told = 0;
+	open_plane(&h);
+	begin(&h, 1, &c);
+	begin(&h, 2, &d);
+	assert_int_equal(ops->tunnel_finish(h.plane, 1), DATAPLANE_OK);
+	assert_int_equal(ops->tunnel_finish(h.plane, 2), DATAPLANE_OK);
+	expect_addrs("dp-t", 1, one);
+	expect_addrs("dp-u", 1, two);
+	assert_true(kernel_link("dp-t").flags & kernel_link("dp-u").flags & IFF_UP);
+	assert_int_equal(n_qdisc_told, 1);
+	ops->close(h.plane);
+	asked_qdisc = "noqueue";
+}
+
 /* ---- link state ---- */
 
 static void oper(void *ctx, const struct netlink_link *link)
@@ -698,6 +812,10 @@ int main(void)
 		cmocka_unit_test(a_new_device_has_no_qdisc),
 		cmocka_unit_test(an_operators_qdisc_stays),
 		cmocka_unit_test(without_that_qdisc_a_device_is_whole),
+		cmocka_unit_test(what_is_begun_is_finished),
+		cmocka_unit_test(one_of_several_is_refused),
+		cmocka_unit_test(what_is_begun_may_go),
+		cmocka_unit_test(several_without_that_qdisc),
 		cmocka_unit_test(what_a_routing_daemon_sees),
 		cmocka_unit_test(operstate_is_put_right),
 		cmocka_unit_test(a_removed_device_is_told_and_made_again),

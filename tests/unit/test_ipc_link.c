@@ -638,6 +638,7 @@ struct gatherer {
 	unsigned asked, seen_early; /* answers that were there before all was handed over */
 	size_t body;
 	bool offers, frees;
+	void (*told)(void *ctx);
 };
 
 static void answer_gathered(void *ctx, struct ipc_link *link, struct ipc_message *m)
@@ -661,8 +662,11 @@ static void answer_gathered(void *ctx, struct ipc_link *link, struct ipc_message
 /* So many questions at once. */
 static void ask_gatherer(struct fixture *f, struct gatherer *g, unsigned n)
 {
-	const struct ipc_host host = {
-		.message = answer_gathered, .closed = on_closed, .ctx = g, .gather = true};
+	const struct ipc_host host = {.message = answer_gathered,
+				      .closed = on_closed,
+				      .ctx = g,
+				      .gather = true,
+				      .gathered = g->told};
 	int fds[2];
 
 	assert_true(ipc_pair(fds));
@@ -738,6 +742,28 @@ static void may_be_freed_while_it_gathers(void **state)
 
 	ask_gatherer(*state, &g, 5);
 	assert_int_equal(g.asked, 1);
+	close_gatherer(&g);
+}
+
+static void answer_the_rest(void *ctx)
+{
+	struct gatherer *g = ctx;
+	uint8_t peek;
+
+	g->seen_early += recv(g->peer, &peek, 1, MSG_PEEK | MSG_DONTWAIT) == 1;
+	assert_true(ipc_send(g->link, 901, 0, NULL, 0, NULL, 0));
+}
+
+/* Told once, and what is sent then goes with the others. */
+static void the_end_of_a_burst_is_told(void **state)
+{
+	struct gatherer g = {.body = 10, .told = answer_the_rest};
+
+	ask_gatherer(*state, &g, 3);
+	assert_int_equal(g.seen_early, 0);
+	for (uint32_t i = 1; i <= 3; i++)
+		expect_raw(&g, IPC_ANSWER, i);
+	expect_raw(&g, 901, 0);
 	close_gatherer(&g);
 }
 
@@ -840,6 +866,7 @@ int main(void)
 		CASE(long_answers_go_sooner),
 		CASE(what_may_be_lost_is_not_for_that),
 		CASE(may_be_freed_while_it_gathers),
+		CASE(the_end_of_a_burst_is_told),
 		CASE(later_goes_when_the_loop_turns),
 		RAW(later_goes_before_the_next),
 		RAW(one_link_behind_another),
