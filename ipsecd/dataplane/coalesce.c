@@ -208,6 +208,13 @@ static void release(struct coalesce *c, size_t place)
 	put_out(c, &c->flows[slot]);
 }
 
+/* One that nothing can be joined to any more waits for nothing. */
+static void release_closed(struct coalesce *c, size_t place)
+{
+	if (c->flows[c->order[place]].closed)
+		release(c, place);
+}
+
 void coalesce_flush(struct coalesce *c)
 {
 	while (c->used)
@@ -334,12 +341,15 @@ void coalesce_add(struct coalesce *c, void *owner, unsigned may_join, uint8_t *p
 	place = find(c, &v.key);
 	if (place < c->used && continues(&c->flows[c->order[place]], &v)) {
 		join(&c->flows[c->order[place]], &v);
+		release_closed(c, place);
 		return;
 	}
 	if (place < c->used)
 		release(c, place);
-	if (v.fit)
+	if (v.fit) {
 		begin(c, &v);
-	else
+		release_closed(c, c->used - 1);
+	} else {
 		put_alone(c, &v);
+	}
 }

@@ -62,7 +62,8 @@ struct coalesce {
 
 void coalesce_init(struct coalesce *c, coalesce_out *out, void *ctx);
 /* One whole IP packet, of the length that its header says (inner_parse). It must stay where it is,
- * writable, until it is out: in this call, a later one, or coalesce_flush. */
+ * writable, until it is out: in this call, as the last one of a super-packet is, a later one, or
+ * coalesce_flush. */
 void coalesce_add(struct coalesce *c, void *owner, unsigned may_join, uint8_t *packet, size_t len);
 /* All that is held goes out, the oldest flow first. */
 void coalesce_flush(struct coalesce *c);

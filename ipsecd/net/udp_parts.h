@@ -16,8 +16,12 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-#define UDP_BATCH	32
-#define UDP_DATAGRAM	65536
+#define UDP_BATCH    32
+#define UDP_ROUNDS   8 /* batches before the loop gets its turn */
+#define UDP_DATAGRAM 65536
+/* What one that nobody merged has room in on most paths. The odd number of cache lines keeps the
+ * heads of a batch apart in the caches: at powers of two all would share the same few sets. */
+#define UDP_SMALL	2112
 #define UDP_CONTROL_LEN 128
 #define UDP_REFUSALS	64
 
@@ -38,16 +42,19 @@ struct udp_socket {
 };
 
 /* Where what is received goes. The headers are made once: a batch writes those alone that it
- * used. */
+ * used. A datagram begins in a small buffer, of which there is one for each of a wakeup, so that
+ * whoever has them may join them until its end; what does not fit is one of few, and goes to the
+ * large buffer that its place in the batch has. */
 struct udp_inbox {
 	struct mmsghdr messages[UDP_BATCH];
-	struct iovec iov[UDP_BATCH];
+	struct iovec iov[UDP_BATCH]
+			[2]; /* the small buffer, the large one behind its room for that */
 	struct sockaddr_storage names[UDP_BATCH];
 	struct udp_control control[UDP_BATCH];
 	unsigned offer; /* buffers of the next batch */
-	/* The odd end keeps the heads of a batch apart in the caches: at powers of two all
-	 * would share the same few sets. */
-	uint8_t data[UDP_BATCH][UDP_DATAGRAM + 2112];
+	unsigned used;	/* small ones, since esp_end */
+	uint8_t small[UDP_BATCH * UDP_ROUNDS][UDP_SMALL];
+	uint8_t large[UDP_BATCH][UDP_DATAGRAM + UDP_SMALL];
 };
 
 /* A destination whose route can't have datagrams cut by the kernel. */

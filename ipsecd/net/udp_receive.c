@@ -8,10 +8,9 @@
 #include <linux/errqueue.h>
 #include <netinet/udp.h>
 
-#define ROUNDS 8 /* batches before the loop gets its turn, */
-#define BYTES_MOST                                                                        \
-	(512u * 1024) /* or so many bytes: 2 ms at 2 Gbit/s, and what waits for us in the \
-			 other direction waits no longer */
+/* Before the loop gets its turn: 2 ms at 2 Gbit/s, and what waits for us in the other direction
+ * waits no longer. */
+#define BYTES_MOST (512u * 1024)
 /* After a batch of large buffers: so many that they stay in the caches. */
 #define FEW	      8
 #define LARGE_MEAN    8192
@@ -22,12 +21,13 @@ void udp_inbox_init(struct udp_inbox *in)
 {
 	in->offer = UDP_BATCH;
 	for (unsigned i = 0; i < UDP_BATCH; i++) {
-		in->iov[i] = (struct iovec){in->data[i], UDP_DATAGRAM};
+		in->iov[i][0] = (struct iovec){in->small[i], UDP_SMALL};
+		in->iov[i][1] = (struct iovec){in->large[i] + UDP_SMALL, UDP_DATAGRAM - UDP_SMALL};
 		in->messages[i].msg_hdr = (struct msghdr){
 			.msg_name = &in->names[i],
 			.msg_namelen = sizeof(in->names[i]),
-			.msg_iov = &in->iov[i],
-			.msg_iovlen = 1,
+			.msg_iov = in->iov[i],
+			.msg_iovlen = 2,
 			.msg_control = in->control[i].bytes,
 			.msg_controllen = UDP_CONTROL_LEN,
 		};
@@ -109,7 +109,7 @@ static void take_bare(struct udp *u, const struct about *a, uint8_t *data, size_
 	u->host.esp(u->host.ctx, &a->local, &a->remote, a->tos, packet, len, len, now);
 }
 
-static void take(struct udp_socket *s, struct mmsghdr *m, mono_time now)
+static void take(struct udp_socket *s, struct mmsghdr *m, uint8_t *data, mono_time now)
 {
 	struct msghdr *h = &m->msg_hdr;
 	struct about a = {.local.port = s->port};
@@ -129,33 +129,64 @@ static void take(struct udp_socket *s, struct mmsghdr *m, mono_time now)
 		return;
 	}
 	if (!s->port) {
-		take_bare(u, &a, h->msg_iov->iov_base, m->msg_len, now);
+		take_bare(u, &a, data, m->msg_len, now);
 		return;
 	}
-	frames = udp_frames_of(h->msg_iov->iov_base, m->msg_len, a.size, s->port == UDP_PORT_NATT);
+	frames = udp_frames_of(data, m->msg_len, a.size, s->port == UDP_PORT_NATT);
 	while (udp_frames_next(&frames, &f))
 		deliver(u, &a, &f, now);
 }
 
 /* ---- batches ---- */
 
-/* Gives the length back; the headers are as new. */
-static size_t take_batch(struct udp_socket *s, unsigned n)
+static int receive(struct udp_socket *s)
 {
 	struct udp_inbox *in = &s->owner->inbox;
-	mono_time now = mono_now();
+
+	if (in->iov[0][0].iov_base != in->small[in->used]) {
+		for (unsigned i = 0; i < UDP_BATCH; i++)
+			in->iov[i][0].iov_base = in->small[in->used + i];
+	}
+	return recvmmsg(s->fd, in->messages, in->offer, MSG_DONTWAIT, NULL);
+}
+
+/* The whole of it in one piece. */
+static uint8_t *bytes_of(struct udp_inbox *in, unsigned i)
+{
+	uint8_t *small = in->iov[i][0].iov_base;
+
+	if (in->messages[i].msg_len <= UDP_SMALL)
+		return small;
+	return memcpy(in->large[i], small, UDP_SMALL);
+}
+
+/* All buffers are free behind it. */
+static void end_all(struct udp *u, mono_time now)
+{
+	end_esp(u, now);
+	u->inbox.used = 0;
+}
+
+/* Gives the length back; the headers are as new. */
+static size_t take_batch(struct udp_socket *s, unsigned n, mono_time now)
+{
+	struct udp_inbox *in = &s->owner->inbox;
+	bool large = false;
 	size_t bytes = 0;
 
 	for (unsigned i = 0; i < n; i++) {
 		struct mmsghdr *m = &in->messages[i];
 
 		bytes += m->msg_len;
-		take(s, m, now);
+		large |= m->msg_len > UDP_SMALL;
+		take(s, m, bytes_of(in, i), now);
 		m->msg_hdr.msg_namelen = sizeof(in->names[i]);
 		m->msg_hdr.msg_controllen = UDP_CONTROL_LEN;
 		m->msg_hdr.msg_flags = 0;
 	}
-	end_esp(s->owner, now);
+	in->used += n;
+	if (large)
+		end_all(s->owner, now);
 	in->offer = bytes / n > LARGE_MEAN ? FEW : UDP_BATCH;
 	return bytes;
 }
@@ -223,13 +254,14 @@ void udp_readable(struct ev_loop *loop, ev_io *w, int revents)
 {
 	struct udp_socket *s = w->data;
 	struct udp_inbox *in = &s->owner->inbox;
+	mono_time now = 0;
 	size_t bytes = 0;
 
 	(void)loop;
 	(void)revents;
-	for (unsigned i = 0; i < ROUNDS && bytes < BYTES_MOST; i++) {
+	for (unsigned i = 0; i < UDP_ROUNDS && bytes < BYTES_MOST; i++) {
 		unsigned offered = in->offer;
-		int n = recvmmsg(s->fd, in->messages, offered, MSG_DONTWAIT, NULL);
+		int n = receive(s);
 
 		if (n <= 0) {
 			bool error = n < 0 && errno != EAGAIN;
@@ -239,8 +271,10 @@ void udp_readable(struct ev_loop *loop, ev_io *w, int revents)
 				break;
 			continue; /* it was an ICMP message's, and hides what there is to read */
 		}
-		bytes += take_batch(s, (unsigned)n);
+		now = mono_now();
+		bytes += take_batch(s, (unsigned)n, now);
 		if ((unsigned)n < offered)
 			break;
 	}
+	end_all(s->owner, now);
 }

@@ -27,6 +27,7 @@ enum what { HEARD_IKE, HEARD_ESP, HEARD_END };
 struct heard {
 	enum what what;
 	uint8_t tos, first; /* byte */
+	const uint8_t *at;
 	size_t len, size;
 };
 
@@ -88,8 +89,12 @@ int __wrap_sendmmsg(int fd, struct mmsghdr *m, unsigned n, int flags)
 static void hear(enum what what, uint8_t tos, const uint8_t *data, size_t len, size_t size)
 {
 	assert_true(n_heard < HEARD_MAX);
-	heard[n_heard++] = (struct heard){
-		.what = what, .tos = tos, .first = len ? data[0] : 0, .len = len, .size = size};
+	heard[n_heard++] = (struct heard){.what = what,
+					  .tos = tos,
+					  .first = len ? data[0] : 0,
+					  .at = data,
+					  .len = len,
+					  .size = size};
 }
 
 static void on_ike(void *ctx, const struct endpoint *local, const struct endpoint *remote,
@@ -112,10 +117,14 @@ static void on_esp(void *ctx, const struct endpoint *local, const struct endpoin
 	hear(HEARD_ESP, tos, packets, len, size);
 }
 
+/* What was heard since the end before is where it was, as it was. */
 static void on_end(void *ctx, mono_time now)
 {
 	(void)ctx;
 	(void)now;
+	for (unsigned i = n_heard; i > 0 && heard[i - 1].what != HEARD_END; i--)
+		if (heard[i - 1].what == HEARD_ESP)
+			assert_int_equal(heard[i - 1].at[0], heard[i - 1].first);
 	hear(HEARD_END, 0, NULL, 0, 0);
 }
 
@@ -378,6 +387,55 @@ static void merged_datagrams(void **state)
 			assert_int_equal(esp, 3);
 		close_all();
 	}
+}
+
+/* Datagrams that nobody merged stay until the end of the wakeup, over several batches; a long one
+ * is whole, and ends what was before it. */
+static void a_wakeup_has_one_end(void **state)
+{
+	static uint8_t data[9000];
+	unsigned ends = 0;
+
+	(void)state;
+	open_peer(AF_INET);
+	open_sockets(true);
+	for (unsigned i = 0; i < 120; i++) {
+		size_t len = i == 100 ? sizeof(data) : 1400;
+
+		memset(data, 1 + (int)i, len);
+		peer_send(data, len, 0, 0);
+	}
+	assert_int_equal(hear_all(120), 120);
+	for (unsigned i = 0, n = 0; i < n_heard; i++) {
+		ends += heard[i].what == HEARD_END;
+		if (heard[i].what == HEARD_END)
+			continue;
+		assert_int_equal(heard[i].first, 1 + n);
+		assert_int_equal(heard[i].len, n == 100 ? sizeof(data) : 1400);
+		n++;
+	}
+	assert_int_equal(ends, 1);
+	close_all();
+}
+
+/* Each byte of lengths around that of a small buffer. */
+static void lengths_around_a_small_buffer(void **state)
+{
+	static uint8_t data[2400], got[2400];
+
+	(void)state;
+	open_peer(AF_INET);
+	open_sockets(true);
+	fill(data, sizeof(data));
+	for (size_t len = 2108; len <= 2116; len++) {
+		n_heard = 0;
+		peer_send(data, len, 0, 0);
+		assert_int_equal(hear_all(1), 1);
+		assert_int_equal(heard[0].len, len);
+		memcpy(got, heard[0].at, len); /* nothing has come since */
+		assert_memory_equal(got, data, len);
+	}
+	close_all();
 }
 
 static void keepalives_and_runts(void **state)
@@ -743,6 +801,8 @@ int main(void)
 		cmocka_unit_test(runs_are_cut),
 		cmocka_unit_test(runs_of_all_kinds),
 		cmocka_unit_test(merged_datagrams),
+		cmocka_unit_test(a_wakeup_has_one_end),
+		cmocka_unit_test(lengths_around_a_small_buffer),
 		cmocka_unit_test(keepalives_and_runts),
 		cmocka_unit_test(refused_segments_go_singly),
 		cmocka_unit_test(segments_too_big),

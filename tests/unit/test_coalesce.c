@@ -196,6 +196,7 @@ static void short_one_is_the_last(void **state)
 			add_form(&f);
 			advance(&f);
 		}
+		assert_int_equal(out.supers, 1); /* at once, and nobody has flushed the rest yet */
 		expect_all(2);
 		assert_int_equal(out.super[0].segments, 3);
 		assert_int_equal(out.super[1].segments, 3);
@@ -220,6 +221,7 @@ static void push_is_the_last(void **state)
 		f.flags = n == 3 || n == 4 ? ACK | PSH : ACK;
 		add_form(&f);
 		advance(&f);
+		assert_int_equal(out.supers, n < 3 ? 0 : n == 3 ? 1 : 2);
 	}
 	expect_all(3);
 	assert_int_equal(out.super[0].segments, 4);
