@@ -53,7 +53,9 @@ struct netlink_link_change {
 	uint8_t linkmode;
 	bool set_operstate;
 	uint8_t operstate;
-	bool set_ipv4; /* what /proc/sys/net/ipv4/conf/DEVICE has, too */
+	bool set_txqlen;
+	uint32_t txqlen; /* packets */
+	bool set_ipv4;	 /* what /proc/sys/net/ipv4/conf/DEVICE has, too */
 	uint32_t rp_filter, promote_secondaries;
 };
 

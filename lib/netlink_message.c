@@ -64,6 +64,8 @@ struct nlmsghdr *netlink_build_link_change(void *buf, size_t size, int ifindex,
 	if (change->set_operstate &&
 	    !mnl_attr_put_u8_check(h, size, IFLA_OPERSTATE, change->operstate))
 		return NULL;
+	if (change->set_txqlen && !mnl_attr_put_u32_check(h, size, IFLA_TXQLEN, change->txqlen))
+		return NULL;
 	return !change->set_ipv4 || put_ipv4(h, size, change) ? h : NULL;
 }
 

@@ -215,15 +215,17 @@ static void set_tun_settings(const char *name)
 }
 
 /* Before it is up for the first time, so that nobody ever sees it as UP. */
-static void add_first(struct batch *b, int ifindex)
+static void add_first(struct batch *b, const struct tun *tun)
 {
 	struct netlink_link_change change = link_state(false);
 
+	change.set_txqlen = tun->made && tun->ring; /* an operator may have chosen one since */
+	change.txqlen = tun->ring;
 	change.set_ipv4 = true;
 	change.rp_filter = 2; /* as in device_settings */
 	change.promote_secondaries = 1;
-	add(b,
-	    netlink_build_link_change(b->buf + b->len, sizeof(b->buf) - b->len, ifindex, &change));
+	add(b, netlink_build_link_change(b->buf + b->len, sizeof(b->buf) - b->len, tun->ifindex,
+					 &change));
 }
 
 static struct netlink_link_change set_up(uint16_t mtu)
@@ -295,7 +297,7 @@ int device_fill(struct netlink *nl, const struct tun *tun, const struct tunnel_c
 
 	batch_init(&b);
 	set_tun_settings(config->name);
-	add_first(&b, tun->ifindex);
+	add_first(&b, tun);
 	add_rest(&b, tun, config, mtu);
 	e = send_batch(nl, &b, &at);
 	if (e && at == 0)

@@ -40,7 +40,8 @@ struct device_refused {
 };
 
 /* Gives a new TUN device its settings, then, with one call into the kernel, the link of a tunnel
- * without SAs, its addresses, a qdisc if it was made just now, and its MTU, and sets it up. */
+ * without SAs, its addresses, a qdisc and the length of its rings if it was made just now, and its
+ * MTU, and sets it up. */
 int device_fill(struct netlink *nl, const struct tun *tun, const struct tunnel_config *config,
 		uint16_t mtu, struct device_refused *refused);
 

@@ -16,6 +16,7 @@ struct tun {
 	bool several; /* it may have more than one queue */
 	bool made;    /* by tun_open */
 	int ifindex;
+	uint32_t ring;	   /* device_fill: packets that each queue holds; 0: as the kernel has it */
 	unsigned offloads; /* enum dataplane_offload */
 	char name[IF_NAMESIZE];
 };

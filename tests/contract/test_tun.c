@@ -346,6 +346,29 @@ static void expect_qdisc(const char *device, const char *want)
 	assert_string_equal(got, want);
 }
 
+static void take_txqlen(void *ctx, const struct nlmsghdr *answer)
+{
+	const struct nlattr *attr;
+
+	mnl_attr_for_each(attr, answer, sizeof(struct ifinfomsg))
+	{
+		if (mnl_attr_get_type(attr) == IFLA_TXQLEN)
+			*(uint32_t *)ctx = mnl_attr_get_u32(attr);
+	}
+}
+
+static void expect_txqlen(const char *device, uint32_t want)
+{
+	uint8_t buf[256] __attribute__((aligned(8)));
+	uint32_t got = 0;
+
+	assert_int_equal(netlink_query(kernel_netlink(),
+				       netlink_build_link_get(buf, sizeof(buf), 0, device),
+				       take_txqlen, &got),
+			 0);
+	assert_int_equal(got, want);
+}
+
 static const char *asked_qdisc = "noqueue";
 
 struct nlmsghdr *__real_netlink_build_qdisc(void *b, size_t size, int ifindex, const char *kind);
@@ -367,6 +390,7 @@ static void a_new_device_has_no_qdisc(void **state)
 	open_plane(&h);
 	create(&h, 1, &c);
 	expect_qdisc("dp-t", "noqueue");
+	expect_txqlen("dp-t", 2000);
 	ops->close(h.plane);
 }
 
@@ -379,11 +403,16 @@ static void an_operators_qdisc_stays(void **state)
 
 	(void)state;
 	assert_int_equal(tun_open(&made, nl, "dp-t", false), 0);
+	made.ring = 2000;
 	assert_int_equal(device_fill(nl, &made, &c, 1300, &refused), 0);
+	expect_txqlen("dp-t", 2000);
 	assert_int_equal(system("tc qdisc replace dev dp-t root pfifo"), 0);
+	assert_int_equal(system("ip link set dp-t txqueuelen 100"), 0);
 	assert_int_equal(tun_adopt(&adopted, nl, "dp-t", made.fd), 0);
+	adopted.ring = 2000;
 	assert_int_equal(device_fill(nl, &adopted, &c, 1400, &refused), 0);
 	expect_qdisc("dp-t", "pfifo");
+	expect_txqlen("dp-t", 100);
 	assert_int_equal(kernel_link("dp-t").mtu, 1400);
 	tun_close(&adopted);
 }

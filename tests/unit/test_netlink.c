@@ -25,10 +25,14 @@ static void link_change(void **state)
 					     .set_linkmode = true,
 					     .linkmode = IF_LINK_MODE_DORMANT,
 					     .set_operstate = true,
-					     .operstate = IF_OPER_UP};
+					     .operstate = IF_OPER_UP,
+					     .set_txqlen = true,
+					     .txqlen = 2000};
 	struct nlmsghdr *h = netlink_build_link_change(buf, sizeof(buf), 7, &change);
 	const struct ifinfomsg *ifi;
+	const struct nlattr *attr;
 	struct netlink_link link;
+	uint32_t txqlen = 0;
 
 	(void)state;
 	assert_non_null(h);
@@ -43,6 +47,12 @@ static void link_change(void **state)
 	assert_int_equal(link.linkmode, IF_LINK_MODE_DORMANT);
 	assert_int_equal(link.operstate, IF_OPER_UP);
 	assert_false(link.removed);
+	mnl_attr_for_each(attr, h, sizeof(*ifi))
+	{
+		if (mnl_attr_get_type(attr) == IFLA_TXQLEN)
+			txqlen = mnl_attr_get_u32(attr);
+	}
+	assert_int_equal(txqlen, 2000);
 }
 
 static void link_change_touches_no_more(void **state)
