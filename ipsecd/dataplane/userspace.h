@@ -37,6 +37,7 @@ struct tunnel_queue {
 	struct userspace_lane *lane;
 	int fd;
 	ev_io readable;
+	unsigned taken; /* packets of the last wakeup */
 	struct tunnel_queue *next;
 };
 
@@ -82,8 +83,9 @@ struct dataplane {
 	ev_timer held; /* packets that wait for their SA, and what those that had it brought */
 	struct tunnel *by_ifindex, *dirty;
 	struct going *going;
-	ev_timer clock;	    /* forward.lane.aggfrag_due, */
-	mono_time clock_at; /* as it is set */
+	struct tunnel *asked; /* whose device was written to last; NULL: none since */
+	ev_timer clock;	      /* forward.lane.aggfrag_due, */
+	mono_time clock_at;   /* as it is set */
 	struct userspace_lane first, *lanes[WORKERS_MAX];
 	unsigned n_lanes;
 	bool queues_short; /* was said */

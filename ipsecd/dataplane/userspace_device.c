@@ -267,6 +267,8 @@ void userspace_device_detach(struct tunnel *t)
 		return;
 	forward_hold(&d->forward, true);
 	t->present = false;
+	if (d->asked == t)
+		d->asked = NULL;
 	userspace_queues_stop(t);
 	forward_hold(&d->forward, false);
 	t->info.admin_up = false;

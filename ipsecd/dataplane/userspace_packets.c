@@ -17,14 +17,14 @@ static bool is_odd_packet(int error)
 	return error == -EINVAL || error == -EFAULT || error == -ENOMEM;
 }
 
-/* From the device to the queue. false: it has no more now. */
-static bool take(struct tunnel_queue *tq, mono_time now)
+/* From the device to the queue, `most` packets. false: it has no more now. */
+static bool take(struct tunnel_queue *tq, unsigned most, mono_time now)
 {
 	size_t head = tun_head(&tq->tunnel->tun);
 	struct userspace_lane *l = tq->lane;
 	int len = 0;
 
-	for (unsigned n = 0; n < READS; n++) {
+	for (unsigned n = 0; n < most; n++) {
 		if (fq_full(l->queue))
 			return true;
 		len = tun_read(tq->fd, fq_slot(l->queue), FQ_SLOT);
@@ -35,6 +35,7 @@ static bool take(struct tunnel_queue *tq, mono_time now)
 		if (len <= (int)head)
 			break;
 		fq_push(l->queue, tq->tunnel, head, (size_t)len, now);
+		tq->taken++;
 	}
 	/* It is gone; the monitor tells the rest. */
 	if (len < 0 && len != -EAGAIN && !is_odd_packet(len))
@@ -82,24 +83,33 @@ static void go_on(struct userspace_lane *l)
 	ev_timer_start(l->loop, &l->more);
 }
 
-void userspace_readable(struct ev_loop *loop, ev_io *w, int revents)
+static void pass_out(struct tunnel_queue *tq)
 {
-	struct tunnel_queue *tq = w->data;
+	bool alone = tq->taken <= 1, reads = true, waits = true;
 	struct userspace_lane *l = tq->lane;
-	bool reads = true, waits = true;
 	mono_time now = 0;
 
-	(void)loop;
-	(void)revents;
+	tq->taken = 0;
 	for (unsigned turn = 0; turn < TURNS && (reads || waits); turn++) {
 		now = mono_now();
 		if (reads)
-			reads = take(tq, now);
+			reads = take(tq, alone ? 1 : READS, now);
 		waits = give(l, now);
+		/* Where one packet came at a time it does not wait for a look at the next. */
+		if (alone)
+			forward_send(l->lane);
+		alone = false;
 	}
 	if (waits)
 		go_on(l);
 	flush(l, now);
+}
+
+void userspace_readable(struct ev_loop *loop, ev_io *w, int revents)
+{
+	(void)loop;
+	(void)revents;
+	pass_out(w->data);
 }
 
 void userspace_more(struct ev_loop *loop, ev_timer *w, int revents)
@@ -118,9 +128,13 @@ void userspace_more(struct ev_loop *loop, ev_timer *w, int revents)
 
 bool userspace_write(struct forward_tunnel *f, const struct iovec *iov, size_t n)
 {
-	const struct tunnel *t = (const struct tunnel *)f;
+	struct tunnel *t = (struct tunnel *)f;
 
-	return t->present && tun_write(&t->tun, iov, n);
+	if (!t->present)
+		return false;
+	if (t->plane->n_lanes == 1)
+		t->plane->asked = t;
+	return tun_write(&t->tun, iov, n);
 }
 
 static void wake_in(struct dataplane *d, mono_time time)
@@ -160,9 +174,17 @@ void userspace_esp_input(struct dataplane *d, unsigned lane, const struct endpoi
 		wake_in(d, HELD_TIME);
 }
 
+/* What this machine answers by itself (an echo request, a TCP segment) is in the device already
+ * when the packet has been written to it. */
 void userspace_esp_flush(struct dataplane *d, unsigned lane, mono_time now)
 {
+	struct tunnel *t;
+
 	flush(d->lanes[lane], now);
+	t = d->asked;
+	d->asked = NULL;
+	if (t && ev_is_active(&t->queue.readable))
+		pass_out(&t->queue);
 }
 
 /* ---- by the clock ---- */
