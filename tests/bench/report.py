@@ -69,6 +69,9 @@ TABLE = (  # words, row, field, what to divide by, digits
     ("beside a stream: p50, ms", "loaded", "p50_ms", 1, 2),
     ("beside a stream: p99, ms", "loaded", "p99_ms", 1, 2),
     ("beside a stream: lost, %", "loaded", "lost", 0.01, 1),
+    ("beside a flood: p50, ms", "flood", "p50_ms", 1, 2),
+    ("beside a flood: p99, ms", "flood", "p99_ms", 1, 2),
+    ("beside a flood: lost, %", "flood", "lost", 0.01, 1),
 )
 
 
