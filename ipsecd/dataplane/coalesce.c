@@ -298,7 +298,8 @@ static void join(struct coalesce_flow *f, const struct view *v)
 	f->len += payload;
 	f->sequence += (uint32_t)payload;
 	f->id++;
-	f->closed = payload < f->size;
+	f->closed = payload < f->size || f->segments == VNET_SEGMENTS_MAX ||
+		    f->len + f->size > VNET_PACKET_MAX;
 	if (f->key.protocol == IPPROTO_TCP && v->packet[v->transport + 13] & TCP_PSH) {
 		f->packet[f->transport + 13] |= TCP_PSH;
 		f->closed = true;

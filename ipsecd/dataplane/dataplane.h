@@ -249,8 +249,8 @@ struct dataplane_ops {
 	void (*esp_input)(struct dataplane *d, unsigned lane, const struct endpoint *local,
 			  const struct endpoint *remote, uint8_t tos, uint8_t *packets, size_t len,
 			  size_t size, mono_time now);
-	/* Behind one or more esp_input: all that came by them is in the devices, and what there is
-	 * to tell of it is told. */
+	/* Behind one or more esp_input: all that came by them is in the devices, what there is to
+	 * tell of it is told, and what the machine has answered at once may have been sent. */
 	void (*esp_flush)(struct dataplane *d, unsigned lane, mono_time now);
 	/* One thread more does packets, until the plane is closed: it has the next number, of which
 	 * the first one's is 1, and gets a queue of each device that can have another one. It

@@ -37,7 +37,7 @@ struct tunnel_queue {
 	struct userspace_lane *lane;
 	int fd;
 	ev_io readable;
-	unsigned taken; /* packets of the last wakeup */
+	unsigned taken; /* packets, when there were any last */
 	struct tunnel_queue *next;
 };
 
@@ -83,7 +83,7 @@ struct dataplane {
 	ev_timer held; /* packets that wait for their SA, and what those that had it brought */
 	struct tunnel *by_ifindex, *dirty;
 	struct going *going;
-	struct tunnel *asked; /* whose device was written to last; NULL: none since */
+	struct tunnel *asked; /* without workers: whose device was written to; NULL: none since */
 	ev_timer clock;	      /* forward.lane.aggfrag_due, */
 	mono_time clock_at;   /* as it is set */
 	struct userspace_lane first, *lanes[WORKERS_MAX];

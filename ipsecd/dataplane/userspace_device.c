@@ -15,7 +15,7 @@
  * 64 byte packets at a rate that plane can take. Each costs the kernel 8 bytes, full or not, so
  * that of very many devices the later ones do with 500. */
 #define RING	     2000
-#define RING_DEVICES 1000
+#define RING_DEVICES 1000 /* with several queues so many queues */
 
 static void say(const struct tunnel *t, enum log_level level, const char *text)
 {
@@ -360,7 +360,9 @@ static int device_open(struct tunnel *t)
 	e = tun_open(&t->tun, nl, t->config.name, t->plane->n_lanes > 1);
 	if (e == -EEXIST && going_end(t->plane, t->config.name))
 		e = tun_open(&t->tun, nl, t->config.name, t->plane->n_lanes > 1);
-	t->tun.ring = HASH_CNT(by_ifindex, t->plane->by_ifindex) < RING_DEVICES ? RING : 0;
+	t->tun.ring = HASH_CNT(by_ifindex, t->plane->by_ifindex) * t->plane->n_lanes < RING_DEVICES
+			      ? RING
+			      : 0;
 	if (e == 0 && host->keep_tun)
 		host->keep_tun(host->ctx, t->config.name, t->tun.fd);
 	return e;

@@ -315,6 +315,7 @@ bool userspace_add_worker(struct dataplane *d, const struct dataplane_worker *wo
 	}
 	forward_hold(&d->forward, true);
 	d->forward.lane.shared = true;
+	d->asked = NULL;
 	HASH_ITER (by_ifindex, d->by_ifindex, t, next) {
 		if (!t->tun.several)
 			continue;

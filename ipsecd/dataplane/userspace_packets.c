@@ -17,8 +17,8 @@ static bool is_odd_packet(int error)
 	return error == -EINVAL || error == -EFAULT || error == -ENOMEM;
 }
 
-/* From the device to the queue, `most` packets. false: it has no more now. */
-static bool take(struct tunnel_queue *tq, unsigned most, mono_time now)
+/* From the device to the queue, `most` packets; counts them. false: it has no more now. */
+static bool take(struct tunnel_queue *tq, unsigned most, unsigned *taken, mono_time now)
 {
 	size_t head = tun_head(&tq->tunnel->tun);
 	struct userspace_lane *l = tq->lane;
@@ -35,12 +35,12 @@ static bool take(struct tunnel_queue *tq, unsigned most, mono_time now)
 		if (len <= (int)head)
 			break;
 		fq_push(l->queue, tq->tunnel, head, (size_t)len, now);
-		tq->taken++;
+		*taken += 1;
 	}
 	/* It is gone; the monitor tells the rest. */
 	if (len < 0 && len != -EAGAIN && !is_odd_packet(len))
 		ev_io_stop(l->loop, &tq->readable);
-	return len > 0;
+	return len > 0 || is_odd_packet(len);
 }
 
 static void output(struct userspace_lane *l, const struct fq_packet *q, mono_time now)
@@ -83,23 +83,26 @@ static void go_on(struct userspace_lane *l)
 	ev_timer_start(l->loop, &l->more);
 }
 
-static void pass_out(struct tunnel_queue *tq)
+/* What is left in the device wakes us again. */
+static void pass_out(struct tunnel_queue *tq, unsigned turns)
 {
 	bool alone = tq->taken <= 1, reads = true, waits = true;
 	struct userspace_lane *l = tq->lane;
+	unsigned taken = 0;
 	mono_time now = 0;
 
-	tq->taken = 0;
-	for (unsigned turn = 0; turn < TURNS && (reads || waits); turn++) {
+	for (unsigned turn = 0; turn < turns && (reads || waits); turn++) {
 		now = mono_now();
 		if (reads)
-			reads = take(tq, alone ? 1 : READS, now);
+			reads = take(tq, alone ? 1 : READS, &taken, now);
 		waits = give(l, now);
 		/* Where one packet came at a time it does not wait for a look at the next. */
 		if (alone)
 			forward_send(l->lane);
 		alone = false;
 	}
+	if (taken)
+		tq->taken = taken;
 	if (waits)
 		go_on(l);
 	flush(l, now);
@@ -109,7 +112,7 @@ void userspace_readable(struct ev_loop *loop, ev_io *w, int revents)
 {
 	(void)loop;
 	(void)revents;
-	pass_out(w->data);
+	pass_out(w->data, TURNS);
 }
 
 void userspace_more(struct ev_loop *loop, ev_timer *w, int revents)
@@ -132,7 +135,7 @@ bool userspace_write(struct forward_tunnel *f, const struct iovec *iov, size_t n
 
 	if (!t->present)
 		return false;
-	if (t->plane->n_lanes == 1)
+	if (!t->plane->forward.lane.shared)
 		t->plane->asked = t;
 	return tun_write(&t->tun, iov, n);
 }
@@ -175,16 +178,18 @@ void userspace_esp_input(struct dataplane *d, unsigned lane, const struct endpoi
 }
 
 /* What this machine answers by itself (an echo request, a TCP segment) is in the device already
- * when the packet has been written to it. */
+ * when the packet has been written to it. With workers it may be another lane's to read. */
 void userspace_esp_flush(struct dataplane *d, unsigned lane, mono_time now)
 {
 	struct tunnel *t;
 
 	flush(d->lanes[lane], now);
+	if (d->forward.lane.shared)
+		return;
 	t = d->asked;
 	d->asked = NULL;
 	if (t && ev_is_active(&t->queue.readable))
-		pass_out(&t->queue);
+		pass_out(&t->queue, 1);
 }
 
 /* ---- by the clock ---- */

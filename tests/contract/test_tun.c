@@ -3,6 +3,7 @@
 #include "tests/contract/contract.h"
 #include "tests/contract/kernel.h"
 #include "ipsecd/crypto/crypto.h"
+#include "ipsecd/dataplane/checksum.h"
 #include "ipsecd/dataplane/device.h"
 #include "ipsecd/dataplane/mss_nft.h"
 #include "ipsecd/dataplane/tun.h"
@@ -690,6 +691,36 @@ static void the_kernel_routes_while_dormant(void **state)
 	ops->close(h.plane);
 }
 
+/* The answer is the kernel's own, and in the device when the request has been written to it: nobody
+ * looks at what is ready in between. */
+static void an_echo_is_answered_at_once(void **state)
+{
+	static const struct suite_case gcm = {ENCR_AES_GCM_16, 128, 0, false};
+	const char *const addrs[] = {"10.1.0.1/16"};
+	struct tunnel_config c = config("dp-t", 1, addrs);
+	uint8_t echo[28] = {0x45, 0, 0,	 28, 0, 1, 0x40, 0, 64, IPPROTO_ICMP,
+			    0,	  0, 10, 1,  0, 2, 10,	 1, 0,	1,
+			    8,	  0, 0,	 0,  0, 7, 0,	 1};
+	struct child_sa a, b;
+	struct packet p;
+	struct owner h;
+
+	(void)state;
+	checksum_set(echo + 10, (uint16_t)~checksum_fold(checksum_add(0, echo, 20)));
+	checksum_set(echo + 22, (uint16_t)~checksum_fold(checksum_add(0, echo + 20, 8)));
+	open_plane(&h);
+	create(&h, TUNNEL, &c);
+	child_pair(1, &gcm, &a, &b);
+	a.remote_ts = a.local_ts;
+	assert_int_equal(ops->child_install(h.plane, &a), DATAPLANE_OK);
+	p = forge(&a, 1, 4, span_of(echo, sizeof(echo)));
+	ops->esp_input(h.plane, 0, &a.local, &a.remote, 0, p.data, p.len, p.len, mono_now());
+	assert_int_equal(h.n_sent, 0);
+	ops->esp_flush(h.plane, 0, mono_now());
+	assert_int_equal(h.n_sent, 1);
+	ops->close(h.plane);
+}
+
 /* IPv6 is choosier: it calls a link that is not UP not ready. */
 static void ipv6_is_routed_while_dormant(void **state)
 {
@@ -849,6 +880,7 @@ int main(void)
 		cmocka_unit_test(operstate_is_put_right),
 		cmocka_unit_test(a_removed_device_is_told_and_made_again),
 		cmocka_unit_test(the_kernel_routes_while_dormant),
+		cmocka_unit_test(an_echo_is_answered_at_once),
 		cmocka_unit_test(ipv6_is_routed_while_dormant),
 		cmocka_unit_test(the_clamp_follows_the_mtu),
 	};
