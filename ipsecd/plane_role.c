@@ -220,7 +220,8 @@ static int kept_tun(void *ctx, const char *device)
 	return role_take(p->role, tun_name(device, name));
 }
 
-/* The supervisor has it before ike is told of the device (plane_server_host.behind). */
+/* The supervisor has it before ike is told of the device (plane_server_host.behind), unless it does
+ * not read: then a device whose plane is killed is made anew. */
 static void keep_tun(void *ctx, const char *device, int fd)
 {
 	struct plane_process *p = ctx;

@@ -112,7 +112,6 @@ enum dataplane_error userspace_device_create(struct tunnel *t);
 enum dataplane_error userspace_device_finish(struct tunnel *t);
 /* The device of a former process, as it was; one that can't be taken is made anew. */
 void userspace_device_restore(struct tunnel *t, const struct area_tunnel *as);
-void userspace_going_free(struct dataplane *d);
 void userspace_device_detach(struct tunnel *t);
 void userspace_device_forget(struct tunnel *t); /* what the monitor told of it */
 enum dataplane_error userspace_device_set_addrs(struct tunnel *t, const struct tunnel_config *from,
@@ -125,6 +124,15 @@ void userspace_device_path_changed(struct tunnel *t, uint32_t mtu);
 /* `announce`: how many more devices may announce their addresses in this tick. */
 void userspace_device_tick(struct tunnel *t, mono_time now, unsigned *announce);
 bool userspace_changes_open(struct dataplane *d);
+
+/* ---- userspace_going.c ---- */
+
+void userspace_going_add(struct dataplane *d, int ifindex);
+bool userspace_going_take(struct dataplane *d,
+			  int ifindex); /* it has gone; false: it was not one */
+/* Its name is wanted now. true: it may be free. */
+bool userspace_going_end(struct dataplane *d, const char *name);
+void userspace_going_free(struct dataplane *d);
 
 /* ---- userspace_lane.c ---- */
 

@@ -200,62 +200,16 @@ static void device_attach(struct tunnel *t)
 	forward_hold(&d->forward, false);
 }
 
-/* ---- devices that are about to go ---- */
-
-static void going_add(struct dataplane *d, int ifindex)
-{
-	struct going *g = calloc(1, sizeof(*g));
-
-	if (!g)
-		return;
-	g->ifindex = ifindex;
-	HASH_ADD_INT(d->going, ifindex, g);
-	if (!g->hh.tbl)
-		free(g);
-}
-
-static bool going_take(struct dataplane *d, int ifindex)
-{
-	struct going *g;
-
-	HASH_FIND_INT(d->going, &ifindex, g);
-	if (!g)
-		return false;
-	HASH_DELETE(hh, d->going, g);
-	free(g);
-	return true;
-}
-
-void userspace_going_free(struct dataplane *d)
-{
-	struct going *g, *next;
-
-	HASH_ITER (hh, d->going, g, next) {
-		HASH_DELETE(hh, d->going, g);
-		free(g);
-	}
-}
-
-/* Its name is wanted now. true: it may be free. */
-static bool going_end(struct dataplane *d, const char *name)
-{
-	struct netlink_link link;
-	int e = netlink_link_find(d->netlink, name, &link);
-
-	if (e == -ENODEV)
-		return true;
-	if (e || !going_take(d, link.ifindex))
-		return false;
-	e = netlink_link_del(d->netlink, link.ifindex);
-	return e == 0 || e == -ENODEV;
-}
-
 /* ---- there and not there ---- */
 
 static void finished(struct tunnel *t)
 {
-	t->plane->n_unfinished -= t->unfinished;
+	struct dataplane *d = t->plane;
+
+	d->n_unfinished -= t->unfinished;
 	t->unfinished = false;
+	if (d->n_unfinished == 0)
+		d->refused = false;
 }
 
 void userspace_device_detach(struct tunnel *t)
@@ -279,7 +233,7 @@ void userspace_device_detach(struct tunnel *t)
 	HASH_DELETE(by_ifindex, d->by_ifindex, t);
 	mss_clear(d->mss, t->config.name);
 	if (d->forward.host.drop_tun) {
-		going_add(d, t->tun.ifindex);
+		userspace_going_add(d, t->tun.ifindex);
 		d->forward.host.drop_tun(d->forward.host.ctx, t->config.name);
 	}
 	tun_close(&t->tun);
@@ -358,7 +312,7 @@ static int device_open(struct tunnel *t)
 		return e;
 	}
 	e = tun_open(&t->tun, nl, t->config.name, t->plane->n_lanes > 1);
-	if (e == -EEXIST && going_end(t->plane, t->config.name))
+	if (e == -EEXIST && userspace_going_end(t->plane, t->config.name))
 		e = tun_open(&t->tun, nl, t->config.name, t->plane->n_lanes > 1);
 	t->tun.ring = HASH_CNT(by_ifindex, t->plane->by_ifindex) * t->plane->n_lanes < RING_DEVICES
 			      ? RING
@@ -393,15 +347,15 @@ enum dataplane_error userspace_device_finish(struct tunnel *t)
 {
 	struct dataplane *d = t->plane;
 	enum dataplane_error e = DATAPLANE_OK;
+	bool refused;
 
 	if (!t->unfinished)
 		return e;
-	finished(t);
 	d->refused |= netlink_send_held(d->netlink) != 0;
-	if (d->refused)
+	refused = d->refused;
+	finished(t);
+	if (refused)
 		e = fill(t);
-	if (d->n_unfinished == 0)
-		d->refused = false;
 	if (e != DATAPLANE_OK)
 		userspace_device_detach(t);
 	return e;
@@ -454,7 +408,7 @@ static bool device_refresh(struct tunnel *t)
 
 	if (e == -ENODEV) {
 		userspace_device_detach(t);
-		going_take(d, ifindex); /* it has gone already */
+		userspace_going_take(d, ifindex); /* it has gone already */
 	}
 	if (e)
 		return e == -ENODEV;
@@ -489,7 +443,7 @@ static void link_changed(void *ctx, const struct netlink_link *link)
 	struct tunnel *t;
 
 	if (link->removed)
-		going_take(d, link->ifindex);
+		userspace_going_take(d, link->ifindex);
 	HASH_FIND(by_ifindex, d->by_ifindex, &link->ifindex, sizeof(link->ifindex), t);
 	if (!t)
 		return;
@@ -570,11 +524,14 @@ static void tell_later(struct tunnel *t)
 	ev_feed_event(t->plane->forward.host.loop, &t->plane->changes, EV_READ);
 }
 
-/* Its maker was killed before it was done: that it is down is nobody's will. */
+/* Its maker was killed before it was done: that it is down is nobody's will. Without a device
+ * whoever asks for it again hears why there is none. */
 static void finish(struct tunnel *t)
 {
-	if (fill(t) != DATAPLANE_OK)
-		say(t, LOG_LEVEL_ERROR, t->plane->forward.error);
+	if (fill(t) == DATAPLANE_OK)
+		return;
+	say(t, LOG_LEVEL_ERROR, t->plane->forward.error);
+	userspace_device_detach(t);
 }
 
 /* What others did to it meanwhile is obeyed and told as ever; nothing else is touched. */

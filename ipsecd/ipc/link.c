@@ -62,7 +62,7 @@ static void on_writable(struct ev_loop *loop, ev_io *w, int revents);
 
 static void send_held(struct ipc_link *l)
 {
-	if (l && l->held)
+	if (l && l->held && !l->closed)
 		on_writable(l->loop, &l->writable, 0);
 }
 
@@ -124,6 +124,17 @@ static void on_writable(struct ev_loop *loop, ev_io *w, int revents)
 
 enum urgency { NOW, NOW_OR_NEVER, LATER };
 
+/* false: no memory, or no descriptor is left to duplicate one. */
+static bool leave_waiting(struct ipc_link *l, const struct ipc_header *h, const struct span *parts,
+			  unsigned n_parts, const int *fds, unsigned n_fds)
+{
+	if (!waiting_add(&l->out, h, parts, n_parts, fds, n_fds, true))
+		return false;
+	l->backlog += waiting_cost(h);
+	ev_io_start(l->loop, &l->writable);
+	return true;
+}
+
 static bool send_or_queue(struct ipc_link *l, const struct ipc_header *h, const struct span *parts,
 			  unsigned n_parts, const int *fds, unsigned n_fds, enum urgency urgency)
 {
@@ -131,11 +142,15 @@ static bool send_or_queue(struct ipc_link *l, const struct ipc_header *h, const 
 		     l->backlog + waiting_cost(h) <= GATHER_MAX;
 	int n;
 
-	if (!waits)
-		send_held(l);
+	/* What can't wait is sent at once, which costs the peer a wake-up. */
+	if (waits && !l->closed && leave_waiting(l, h, parts, n_parts, fds, n_fds)) {
+		l->held = true;
+		return true;
+	}
+	send_held(l);
 	if (l->closed)
 		return false;
-	n = l->out || waits ? 0 : put(l, h, parts, n_parts, fds, n_fds);
+	n = l->out ? 0 : put(l, h, parts, n_parts, fds, n_fds);
 	if (n > 0)
 		return true;
 	if (n < 0) {
@@ -145,13 +160,10 @@ static bool send_or_queue(struct ipc_link *l, const struct ipc_header *h, const 
 	if (urgency == NOW_OR_NEVER)
 		return false;
 	if (l->backlog + waiting_cost(h) > IPC_BACKLOG_MAX ||
-	    !waiting_add(&l->out, h, parts, n_parts, fds, n_fds, true)) {
+	    !leave_waiting(l, h, parts, n_parts, fds, n_fds)) {
 		fail(l, "it does not read: too much waits for it");
 		return false;
 	}
-	l->backlog += waiting_cost(h);
-	l->held |= waits;
-	ev_io_start(l->loop, &l->writable);
 	return true;
 }
 

@@ -43,8 +43,8 @@ struct ipc_host {
 	/* With `gather`: behind the last of them, and before what was sent goes out; behind each
 	 * message that is handed over alone, too. May be NULL. */
 	void (*gathered)(void *ctx);
-	/* What was sent later by that one goes out before anything does by this one. It lives
-	 * longer; may be NULL. */
+	/* What was sent later by that one goes out before anything does by this one, unless its
+	 * socket is full. It lives longer; may be NULL. */
 	struct ipc_link *behind;
 };
 

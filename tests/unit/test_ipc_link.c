@@ -9,6 +9,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -794,6 +795,26 @@ static void later_goes_when_the_loop_turns(void **state)
 	assert_int_equal(close(f->b.fd), 0);
 }
 
+/* Where no descriptor is left for a duplicate it goes at once, behind what waits. */
+static void later_goes_at_once_without_a_descriptor(void **state)
+{
+	struct fixture *f = *state;
+	int fd = open("/dev/null", O_RDONLY), next = dup(fd);
+	struct rlimit all, few;
+
+	assert_int_equal(close(next), 0);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &all), 0);
+	few = (struct rlimit){(rlim_t)next, all.rlim_max};
+	assert_true(ipc_send_later(f->a.link, 100, NULL, 0, NULL, 0));
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	assert_true(ipc_send_later(f->a.link, 101, NULL, 0, &fd, 1));
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &all), 0);
+	assert_int_equal(ipc_backlog(f->a.link), 0);
+	assert_int_equal(next_raw(f->raw), 100);
+	assert_int_equal(next_raw(f->raw), 101);
+	close(fd);
+}
+
 static void later_goes_before_the_next(void **state)
 {
 	struct fixture *f = *state;
@@ -868,6 +889,7 @@ int main(void)
 		CASE(may_be_freed_while_it_gathers),
 		CASE(the_end_of_a_burst_is_told),
 		CASE(later_goes_when_the_loop_turns),
+		RAW(later_goes_at_once_without_a_descriptor),
 		RAW(later_goes_before_the_next),
 		RAW(one_link_behind_another),
 	};
