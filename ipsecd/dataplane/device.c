@@ -310,6 +310,20 @@ int device_fill(struct netlink *nl, const struct tun *tun, const struct tunnel_c
 	return refused->qdisc ? without_qdisc(nl, tun->ifindex, mtu) : e;
 }
 
+int device_tell_addrs(struct netlink *nl, int ifindex, const struct tunnel_config *config)
+{
+	struct batch b;
+	unsigned at;
+
+	if (!config->n_addrs)
+		return 0;
+	batch_init(&b);
+	for (unsigned i = 0; i < config->n_addrs; i++)
+		add(&b, netlink_build_addr(b.buf + b.len, sizeof(b.buf) - b.len, ifindex,
+					   &config->addrs[i], true));
+	return send_batch(nl, &b, &at);
+}
+
 uint16_t device_path_mtu(struct netlink *nl, const struct addr *local, const struct addr *remote)
 {
 	uint32_t mtu = netlink_path_mtu(nl, remote, local);

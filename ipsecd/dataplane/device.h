@@ -24,6 +24,8 @@ struct tun;
  * changed, and *at is the address that the kernel refused. */
 int device_set_addrs(struct netlink *nl, int ifindex, const struct tunnel_config *from,
 		     const struct tunnel_config *to, const struct prefix **at);
+/* Sets all addresses that the device has anew, in one call, which may be held (netlink_hold). */
+int device_tell_addrs(struct netlink *nl, int ifindex, const struct tunnel_config *config);
 /* What rtnetlink tells of an address of the tunnel's device: one of the configuration that is
  * not there any more, though the device is up, was taken away by somebody. Said in the log; an
  * update brings it back. true: so it is. */

@@ -138,10 +138,15 @@ void userspace_device_path_changed(struct tunnel *t, uint32_t mtu)
 
 void userspace_device_tick(struct tunnel *t, mono_time now, unsigned *announce)
 {
+	struct netlink *nl = t->plane->netlink;
+
+	/* For each address that is set alone the kernel looks at all that there are. */
 	if (t->announce && *announce) {
 		(*announce)--;
 		t->announce--;
-		userspace_device_announce(t);
+		netlink_hold(nl, true);
+		device_tell_addrs(nl, t->tun.ifindex, &t->config);
+		netlink_hold(nl, false);
 	}
 	if (t->forward.newest && follows_path(t) && now - t->path_at >= DEVICE_MTU_PERIOD)
 		userspace_device_mtu_follows(t);

@@ -395,6 +395,47 @@ static void a_new_device_has_no_qdisc(void **state)
 	ops->close(h.plane);
 }
 
+static unsigned addresses_told(int fd)
+{
+	_Alignas(struct nlmsghdr) uint8_t heard[8192];
+	unsigned told = 0;
+	ssize_t n;
+
+	while ((n = recv(fd, heard, sizeof(heard), MSG_DONTWAIT)) > 0) {
+		const struct nlmsghdr *h = (const struct nlmsghdr *)heard;
+
+		for (int left = (int)n; mnl_nlmsg_ok(h, left); h = mnl_nlmsg_next(h, &left))
+			told += h->nlmsg_type == RTM_NEWADDR;
+	}
+	return told;
+}
+
+/* For zebra 8.x, twice; an address that is gone meanwhile comes back. */
+static void addresses_are_told_again(void **state)
+{
+	const char *const addrs[] = {"10.9.1.1/30", "10.9.3.1/30"}, *const other[] = {
+									    "10.9.2.1/30"};
+	struct tunnel_config c = config("dp-t", 2, addrs), d = config("dp-u", 1, other);
+	struct sockaddr_nl name = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_IPV4_IFADDR};
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	struct owner h;
+
+	(void)state;
+	open_plane(&h);
+	create(&h, 1, &c);
+	create(&h, 2, &d);
+	assert_int_equal(bind(fd, (struct sockaddr *)&name, sizeof(name)), 0);
+	assert_int_equal(system("ip address del 10.9.3.1/30 dev dp-t"), 0);
+	addresses_told(fd);
+	for (unsigned tick = 0; tick < 4; tick++) {
+		ops->tick(h.plane, mono_now());
+		assert_int_equal(addresses_told(fd), tick < DEVICE_ANNOUNCE_TICKS ? 3 : 0);
+		expect_addrs("dp-t", 2, addrs);
+	}
+	ops->close(h.plane);
+	close(fd);
+}
+
 static void an_operators_qdisc_stays(void **state)
 {
 	struct tunnel_config c = config("dp-t", 0, NULL);
@@ -870,6 +911,7 @@ int main(void)
 		cmocka_unit_test(closing_removes_the_devices),
 		cmocka_unit_test(settings_of_the_device),
 		cmocka_unit_test(a_new_device_has_no_qdisc),
+		cmocka_unit_test(addresses_are_told_again),
 		cmocka_unit_test(an_operators_qdisc_stays),
 		cmocka_unit_test(without_that_qdisc_a_device_is_whole),
 		cmocka_unit_test(what_is_begun_is_finished),
