@@ -370,17 +370,13 @@ static void userspace_tick(struct dataplane *d, mono_time now)
 {
 	unsigned announce = DEVICE_ANNOUNCE_MOST;
 	struct tunnel *t, *next;
-	int e;
 
 	forward_tick(&d->forward, now);
 	userspace_set_clock(d);
 	mss_tick(d->mss);
 	HASH_ITER (by_ifindex, d->by_ifindex, t, next)
 		userspace_device_tick(t, now, &announce);
-	e = netlink_send_held(d->netlink);
-	if (e)
-		log_to(d->forward.host.log, LOG_LEVEL_WARN, "knl", "",
-		       "addresses could not be told again: %s", strerror(-e));
+	userspace_device_not_told(d, "", netlink_send_held(d->netlink));
 }
 
 static void userspace_path_changed(struct dataplane *d, const struct addr *remote, uint32_t mtu)

@@ -37,7 +37,7 @@ struct tunnel_queue {
 	struct userspace_lane *lane;
 	int fd;
 	ev_io readable;
-	unsigned taken; /* packets, when there were any last */
+	unsigned taken; /* packets at once, when there were any last */
 	struct tunnel_queue *next;
 };
 
@@ -48,8 +48,7 @@ struct tunnel {
 	struct tun tun;
 	struct dataplane_tunnel_info info; /* as told to the kernel, or heard from it */
 	bool present;			   /* the device is there */
-	bool unfinished; /* set up as far as the kernel does not refuse it, which is not known yet
-			  */
+	bool unfinished; /* whether the kernel refuses to set it up is not known yet */
 	bool untold;	 /* what happened to it before the plane was opened */
 	bool dirty;	 /* the monitor told of it: look at it anew */
 	struct tunnel *dirty_prev, *dirty_next; /* dataplane.dirty */
@@ -121,15 +120,18 @@ int userspace_device_set_mtu(struct tunnel *t);
 void userspace_device_mtu_follows(struct tunnel *t);
 /* A path holds less than it did: `mtu`, or 0 when that is not known. */
 void userspace_device_path_changed(struct tunnel *t, uint32_t mtu);
-/* `announce`: how many more devices may announce their addresses in this tick. */
+/* `announce`: how many more devices may announce their addresses in this tick; netlink_send_held
+ * ends it. */
 void userspace_device_tick(struct tunnel *t, mono_time now, unsigned *announce);
+/* 0 is none; name "": it is not known whose. */
+void userspace_device_not_told(struct dataplane *d, const char *name, int error);
 bool userspace_changes_open(struct dataplane *d);
 
 /* ---- userspace_going.c ---- */
 
 void userspace_going_add(struct dataplane *d, int ifindex);
-bool userspace_going_take(struct dataplane *d,
-			  int ifindex); /* it has gone; false: it was not one */
+/* It has gone; false: it was not one. */
+bool userspace_going_take(struct dataplane *d, int ifindex);
 /* Its name is wanted now. true: it may be free. */
 bool userspace_going_end(struct dataplane *d, const char *name);
 void userspace_going_free(struct dataplane *d);

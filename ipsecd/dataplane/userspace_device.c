@@ -15,7 +15,7 @@
  * 64 byte packets at a rate that plane can take. Each costs the kernel 8 bytes, full or not, so
  * that of very many devices the later ones do with 500. */
 #define RING	     2000
-#define RING_DEVICES 1000 /* with several queues so many queues */
+#define RING_DEVICES 1000 /* of one queue each; of several accordingly fewer */
 
 static void say(const struct tunnel *t, enum log_level level, const char *text)
 {
@@ -136,17 +136,31 @@ void userspace_device_path_changed(struct tunnel *t, uint32_t mtu)
 		t->path_at = now - DEVICE_MTU_PERIOD; /* with the next tick */
 }
 
+void userspace_device_not_told(struct dataplane *d, const char *name, int error)
+{
+	if (error)
+		log_to(d->forward.host.log, LOG_LEVEL_WARN, "knl", name,
+		       "addresses could not be told again: %s", strerror(-error));
+}
+
+/* With those of other devices: for each that is set alone the kernel looks at all that there are.
+ */
+static void tell_addrs(struct tunnel *t)
+{
+	struct dataplane *d = t->plane;
+
+	netlink_hold(d->netlink, true);
+	userspace_device_not_told(d, t->config.name,
+				  device_tell_addrs(d->netlink, t->tun.ifindex, &t->config));
+	netlink_hold(d->netlink, false);
+}
+
 void userspace_device_tick(struct tunnel *t, mono_time now, unsigned *announce)
 {
-	struct netlink *nl = t->plane->netlink;
-
-	/* For each address that is set alone the kernel looks at all that there are. */
 	if (t->announce && *announce) {
 		(*announce)--;
 		t->announce--;
-		netlink_hold(nl, true);
-		device_tell_addrs(nl, t->tun.ifindex, &t->config);
-		netlink_hold(nl, false);
+		tell_addrs(t);
 	}
 	if (t->forward.newest && follows_path(t) && now - t->path_at >= DEVICE_MTU_PERIOD)
 		userspace_device_mtu_follows(t);
@@ -296,6 +310,11 @@ static enum dataplane_error fill(struct tunnel *t)
 	return error ? userspace_failed(d, t, "operstate", error) : DATAPLANE_OK;
 }
 
+static uint32_t ring_of_next(const struct dataplane *d)
+{
+	return HASH_CNT(by_ifindex, d->by_ifindex) * d->n_lanes < RING_DEVICES ? RING : 0;
+}
+
 static int kept(const struct tunnel *t)
 {
 	const struct dataplane_host *host = &t->plane->forward.host;
@@ -319,9 +338,7 @@ static int device_open(struct tunnel *t)
 	e = tun_open(&t->tun, nl, t->config.name, t->plane->n_lanes > 1);
 	if (e == -EEXIST && userspace_going_end(t->plane, t->config.name))
 		e = tun_open(&t->tun, nl, t->config.name, t->plane->n_lanes > 1);
-	t->tun.ring = HASH_CNT(by_ifindex, t->plane->by_ifindex) * t->plane->n_lanes < RING_DEVICES
-			      ? RING
-			      : 0;
+	t->tun.ring = ring_of_next(t->plane);
 	if (e == 0 && host->keep_tun)
 		host->keep_tun(host->ctx, t->config.name, t->tun.fd);
 	return e;

@@ -47,8 +47,7 @@ struct udp_socket {
  * large buffer that its place in the batch has. */
 struct udp_inbox {
 	struct mmsghdr messages[UDP_BATCH];
-	struct iovec iov[UDP_BATCH]
-			[2]; /* the small buffer, the large one behind its room for that */
+	struct iovec iov[UDP_BATCH][2]; /* small; large, behind its room for that */
 	struct sockaddr_storage names[UDP_BATCH];
 	struct udp_control control[UDP_BATCH];
 	unsigned offer; /* buffers of the next batch */

@@ -148,11 +148,8 @@ def udp_rate(rig, size):
             at = max(low + 1, min(at, high - 1))
         else:
             at = (low + high) // 2
-    above = True
-    while above:
-        above = [at for at in (low + 2, low + 1) if 0 < at < len(RATES)]
-        above = next((at for at in above if good(at)), None)
-        low = above or low
+    while above := next((at for at in (low + 2, low + 1) if 0 < at < len(RATES) and good(at)), None):
+        low = above
     guesses[size] = max(low, 0)
     return {"pps": RATES[low] if low >= 0 else 0}
 

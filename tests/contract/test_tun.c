@@ -7,6 +7,7 @@
 #include "ipsecd/dataplane/device.h"
 #include "ipsecd/dataplane/mss_nft.h"
 #include "ipsecd/dataplane/tun.h"
+#include "lib/worker.h"
 #include "tests/support/esp_runs.h"
 
 #include <errno.h>
@@ -335,15 +336,20 @@ static void take_qdisc(void *ctx, const struct nlmsghdr *answer)
 	}
 }
 
-static void expect_qdisc(const char *device, const char *want)
+static void ask_link(const char *device, void (*take)(void *ctx, const struct nlmsghdr *answer),
+		     void *ctx)
 {
 	uint8_t buf[256] __attribute__((aligned(8)));
+	struct nlmsghdr *h = netlink_build_link_get(buf, sizeof(buf), 0, device);
+
+	assert_int_equal(netlink_query(kernel_netlink(), h, take, ctx), 0);
+}
+
+static void expect_qdisc(const char *device, const char *want)
+{
 	char got[IFNAMSIZ] = "";
 
-	assert_int_equal(netlink_query(kernel_netlink(),
-				       netlink_build_link_get(buf, sizeof(buf), 0, device),
-				       take_qdisc, got),
-			 0);
+	ask_link(device, take_qdisc, got);
 	assert_string_equal(got, want);
 }
 
@@ -360,13 +366,9 @@ static void take_txqlen(void *ctx, const struct nlmsghdr *answer)
 
 static void expect_txqlen(const char *device, uint32_t want)
 {
-	uint8_t buf[256] __attribute__((aligned(8)));
 	uint32_t got = 0;
 
-	assert_int_equal(netlink_query(kernel_netlink(),
-				       netlink_build_link_get(buf, sizeof(buf), 0, device),
-				       take_txqlen, &got),
-			 0);
+	ask_link(device, take_txqlen, &got);
 	assert_int_equal(got, want);
 }
 
@@ -734,7 +736,7 @@ static void the_kernel_routes_while_dormant(void **state)
 
 /* The answer is the kernel's own, and in the device when the request has been written to it: nobody
  * looks at what is ready in between. */
-static void an_echo_is_answered_at_once(void **state)
+static void ask_echo(struct owner *h)
 {
 	static const struct suite_case gcm = {ENCR_AES_GCM_16, 128, 0, false};
 	const char *const addrs[] = {"10.1.0.1/16"};
@@ -744,22 +746,55 @@ static void an_echo_is_answered_at_once(void **state)
 			    8,	  0, 0,	 0,  0, 7, 0,	 1};
 	struct child_sa a, b;
 	struct packet p;
+
+	checksum_set(echo + 10, (uint16_t)~checksum_fold(checksum_add(0, echo, 20)));
+	checksum_set(echo + 22, (uint16_t)~checksum_fold(checksum_add(0, echo + 20, 8)));
+	open_plane(h);
+	create(h, TUNNEL, &c);
+	child_pair(1, &gcm, &a, &b);
+	a.remote_ts = a.local_ts;
+	assert_int_equal(ops->child_install(h->plane, &a), DATAPLANE_OK);
+	p = forge(&a, 1, 4, span_of(echo, sizeof(echo)));
+	ops->esp_input(h->plane, 0, &a.local, &a.remote, 0, p.data, p.len, p.len, mono_now());
+	assert_int_equal(h->n_sent, 0);
+}
+
+static void an_echo_is_answered_at_once(void **state)
+{
 	struct owner h;
 
 	(void)state;
-	checksum_set(echo + 10, (uint16_t)~checksum_fold(checksum_add(0, echo, 20)));
-	checksum_set(echo + 22, (uint16_t)~checksum_fold(checksum_add(0, echo + 20, 8)));
-	open_plane(&h);
-	create(&h, TUNNEL, &c);
-	child_pair(1, &gcm, &a, &b);
-	a.remote_ts = a.local_ts;
-	assert_int_equal(ops->child_install(h.plane, &a), DATAPLANE_OK);
-	p = forge(&a, 1, 4, span_of(echo, sizeof(echo)));
-	ops->esp_input(h.plane, 0, &a.local, &a.remote, 0, p.data, p.len, p.len, mono_now());
-	assert_int_equal(h.n_sent, 0);
+	ask_echo(&h);
 	ops->esp_flush(h.plane, 0, mono_now());
 	assert_int_equal(h.n_sent, 1);
 	ops->close(h.plane);
+}
+
+static void send_nothing(void *ctx, struct esp_run *runs, size_t n)
+{
+	(void)ctx;
+	(void)runs;
+	(void)n;
+	fail_msg("a worker has sent");
+}
+
+/* Nor what came before there was one: each lane reads its own queues, by its own loop. */
+static void with_a_worker_nobody_reads_ahead(void **state)
+{
+	struct dataplane_worker w = {.send_esp = send_nothing, .log = log_default()};
+	struct owner h;
+
+	(void)state;
+	ask_echo(&h);
+	w.worker = worker_start();
+	assert_non_null(w.worker);
+	assert_true(ops->add_worker(h.plane, &w));
+	ops->esp_flush(h.plane, 1, mono_now());
+	ops->esp_flush(h.plane, 0, mono_now());
+	assert_int_equal(h.n_sent, 0);
+	run_until(&h.n_sent, 1);
+	ops->close(h.plane);
+	worker_stop(w.worker);
 }
 
 /* IPv6 is choosier: it calls a link that is not UP not ready. */
@@ -793,16 +828,45 @@ static void ipv6_is_routed_while_dormant(void **state)
 /* ---- packets that the kernel can't give ---- */
 
 static unsigned odd_reads; /* so many more of them fail */
+static const struct owner *watched;
+static unsigned n_reads, sent_at[2]; /* of `watched`: what had been sent at the first reads */
 
 int __real_tun_read(int fd, uint8_t *out, size_t size);
 int __wrap_tun_read(int fd, uint8_t *out, size_t size);
 
 int __wrap_tun_read(int fd, uint8_t *out, size_t size)
 {
+	if (watched && n_reads < 2)
+		sent_at[n_reads++] = watched->n_sent;
 	if (!odd_reads)
 		return __real_tun_read(fd, out, size);
 	odd_reads--;
 	return -EINVAL;
+}
+
+/* It has left when the next one is looked for. */
+static void a_packet_alone_does_not_wait(void **state)
+{
+	static const struct suite_case gcm = {ENCR_AES_GCM_16, 128, 0, false};
+	const char *const addrs[] = {"10.1.0.1/24"};
+	struct tunnel_config c = config("dp-t", 1, addrs);
+	struct child_sa a, b;
+	struct owner h;
+
+	(void)state;
+	open_plane(&h);
+	create(&h, TUNNEL, &c);
+	child_pair(1, &gcm, &a, &b);
+	a.remote_ts = a.local_ts;
+	assert_int_equal(ops->child_install(h.plane, &a), DATAPLANE_OK);
+	watched = &h;
+	send_to("10.1.0.2");
+	run_until(&h.n_sent, 1);
+	watched = NULL;
+	assert_int_equal(n_reads, 2);
+	assert_int_equal(sent_at[0], 0);
+	assert_int_equal(sent_at[1], 1);
+	ops->close(h.plane);
 }
 
 /* However many there are, and wherever a turn of reading ends. */
@@ -903,6 +967,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(addresses_by_difference),
+		cmocka_unit_test(a_packet_alone_does_not_wait),
 		cmocka_unit_test(odd_packets_end_no_device),
 		cmocka_unit_test(a_removed_address_is_told),
 		cmocka_unit_test(addresses_outlive_the_operators_down),
@@ -923,6 +988,7 @@ int main(void)
 		cmocka_unit_test(a_removed_device_is_told_and_made_again),
 		cmocka_unit_test(the_kernel_routes_while_dormant),
 		cmocka_unit_test(an_echo_is_answered_at_once),
+		cmocka_unit_test(with_a_worker_nobody_reads_ahead),
 		cmocka_unit_test(ipv6_is_routed_while_dormant),
 		cmocka_unit_test(the_clamp_follows_the_mtu),
 	};
