@@ -694,28 +694,35 @@ static void send_to(const char *text)
 	close(fd);
 }
 
+/* A plane with one device that has this address, and an SA for what is behind it. */
+static void open_with_child(struct owner *h, const char *addr, struct child_sa *a)
+{
+	static const struct suite_case gcm = {ENCR_AES_GCM_16, 128, 0, false};
+	struct tunnel_config c = config("dp-t", 1, &addr);
+	struct child_sa b;
+
+	open_plane(h);
+	create(h, TUNNEL, &c);
+	child_pair(1, &gcm, a, &b);
+	a->remote_ts = a->local_ts;
+	assert_int_equal(ops->child_install(h->plane, a), DATAPLANE_OK);
+}
+
 /* The drain of an announced down relies on it: with the link DORMANT the kernel still
  * routes into the device, and takes what comes out of it. */
 static void the_kernel_routes_while_dormant(void **state)
 {
-	static const struct suite_case gcm = {ENCR_AES_GCM_16, 128, 0, false};
-	const char *const addrs[] = {"10.1.0.1/16"};
-	struct tunnel_config c = config("dp-t", 1, addrs);
 	uint8_t memory[128], got[128];
 	struct endpoint here = {.addr.family = AF_INET, .port = 7};
 	struct sockaddr_storage ss;
-	struct child_sa a, b;
+	struct child_sa a;
 	struct packet p;
 	struct owner h;
 	socklen_t len = endpoint_to_sockaddr(&here, &ss);
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 	(void)state;
-	open_plane(&h);
-	create(&h, TUNNEL, &c);
-	child_pair(1, &gcm, &a, &b);
-	a.remote_ts = a.local_ts;
-	assert_int_equal(ops->child_install(h.plane, &a), DATAPLANE_OK);
+	open_with_child(&h, "10.1.0.1/16", &a);
 	assert_int_equal(operstate("dp-t"), IF_OPER_DORMANT);
 	send_to("10.1.0.2");
 	run_until(&h.n_sent, 1);
@@ -734,31 +741,25 @@ static void the_kernel_routes_while_dormant(void **state)
 	ops->close(h.plane);
 }
 
-/* The answer is the kernel's own, and in the device when the request has been written to it: nobody
- * looks at what is ready in between. */
+/* What comes by the tunnel, and is not flushed yet. */
 static void ask_echo(struct owner *h)
 {
-	static const struct suite_case gcm = {ENCR_AES_GCM_16, 128, 0, false};
-	const char *const addrs[] = {"10.1.0.1/16"};
-	struct tunnel_config c = config("dp-t", 1, addrs);
 	uint8_t echo[28] = {0x45, 0, 0,	 28, 0, 1, 0x40, 0, 64, IPPROTO_ICMP,
 			    0,	  0, 10, 1,  0, 2, 10,	 1, 0,	1,
 			    8,	  0, 0,	 0,  0, 7, 0,	 1};
-	struct child_sa a, b;
+	struct child_sa a;
 	struct packet p;
 
 	checksum_set(echo + 10, (uint16_t)~checksum_fold(checksum_add(0, echo, 20)));
 	checksum_set(echo + 22, (uint16_t)~checksum_fold(checksum_add(0, echo + 20, 8)));
-	open_plane(h);
-	create(h, TUNNEL, &c);
-	child_pair(1, &gcm, &a, &b);
-	a.remote_ts = a.local_ts;
-	assert_int_equal(ops->child_install(h->plane, &a), DATAPLANE_OK);
+	open_with_child(h, "10.1.0.1/16", &a);
 	p = forge(&a, 1, 4, span_of(echo, sizeof(echo)));
 	ops->esp_input(h->plane, 0, &a.local, &a.remote, 0, p.data, p.len, p.len, mono_now());
 	assert_int_equal(h->n_sent, 0);
 }
 
+/* The answer is the kernel's own, and in the device when the request has been written to it: nobody
+ * looks at what is ready in between. */
 static void an_echo_is_answered_at_once(void **state)
 {
 	struct owner h;
@@ -800,19 +801,12 @@ static void with_a_worker_nobody_reads_ahead(void **state)
 /* IPv6 is choosier: it calls a link that is not UP not ready. */
 static void ipv6_is_routed_while_dormant(void **state)
 {
-	static const struct suite_case gcm = {ENCR_AES_GCM_16, 128, 0, false};
-	const char *const addrs[] = {"fd00:1::1/64"};
-	struct tunnel_config c = config("dp-t", 1, addrs);
-	struct child_sa a, b;
+	struct child_sa a;
 	struct owner h;
 
 	(void)state;
 	enable_ipv6("0");
-	open_plane(&h);
-	create(&h, TUNNEL, &c);
-	child_pair(1, &gcm, &a, &b);
-	a.remote_ts = a.local_ts;
-	assert_int_equal(ops->child_install(h.plane, &a), DATAPLANE_OK);
+	open_with_child(&h, "fd00:1::1/64", &a);
 	send_to("fd00:1::2"); /* never was UP */
 	run_until(&h.n_sent, 1);
 	ops->tunnel_set_link(h.plane, TUNNEL, true);
@@ -847,18 +841,11 @@ int __wrap_tun_read(int fd, uint8_t *out, size_t size)
 /* It has left when the next one is looked for. */
 static void a_packet_alone_does_not_wait(void **state)
 {
-	static const struct suite_case gcm = {ENCR_AES_GCM_16, 128, 0, false};
-	const char *const addrs[] = {"10.1.0.1/24"};
-	struct tunnel_config c = config("dp-t", 1, addrs);
-	struct child_sa a, b;
+	struct child_sa a;
 	struct owner h;
 
 	(void)state;
-	open_plane(&h);
-	create(&h, TUNNEL, &c);
-	child_pair(1, &gcm, &a, &b);
-	a.remote_ts = a.local_ts;
-	assert_int_equal(ops->child_install(h.plane, &a), DATAPLANE_OK);
+	open_with_child(&h, "10.1.0.1/24", &a);
 	watched = &h;
 	send_to("10.1.0.2");
 	run_until(&h.n_sent, 1);
@@ -872,18 +859,11 @@ static void a_packet_alone_does_not_wait(void **state)
 /* However many there are, and wherever a turn of reading ends. */
 static void odd_packets_end_no_device(void **state)
 {
-	static const struct suite_case gcm = {ENCR_AES_GCM_16, 128, 0, false};
-	const char *const addrs[] = {"10.1.0.1/24"};
-	struct tunnel_config c = config("dp-t", 1, addrs);
-	struct child_sa a, b;
+	struct child_sa a;
 	struct owner h;
 
 	(void)state;
-	open_plane(&h);
-	create(&h, TUNNEL, &c);
-	child_pair(1, &gcm, &a, &b);
-	a.remote_ts = a.local_ts;
-	assert_int_equal(ops->child_install(h.plane, &a), DATAPLANE_OK);
+	open_with_child(&h, "10.1.0.1/24", &a);
 	for (unsigned n = 1; n <= 130; n++) {
 		odd_reads = n;
 		send_to("10.1.0.2");
