@@ -2,9 +2,8 @@
  *
  * A place in the table (prefix and metric) has claims, of conns and of CHILD_SAs; the best
  * one decides what stands there: an exception before a route, the older before the newer.
- * Single writer of a place: settle. */
-#include "ipsecd/routes.h"
-#include "lib/table.h"
+ * Single writer of a place: routes_settle_place. */
+#include "ipsecd/routes_parts.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -13,84 +12,19 @@
 #define PREFIXES_MAX 64 /* of one selector */
 #define OUTSIDE_MAX  64
 
-enum claim_kind { CLAIM_THROW, CLAIM_VIA, CLAIM_BLACKHOLE };
-
-struct claim {
-	enum claim_kind kind;
-	uint32_t tunnel;
-	struct addr source;
-	struct place *place;
-	struct claim *prev, *next;	       /* of the place */
-	struct claim *owner_prev, *owner_next; /* of who made it */
-};
-
-struct place_key {
-	struct prefix dst;
-	uint32_t metric;
-};
-
-/* What stands at a place; with its key it is a route. */
-struct standing {
-	struct addr source;
-	bool blackhole, throws;
-	int ifindex;
-	uint32_t table;
-};
-
-struct place {
-	struct place_key key;
-	struct claim *claims;
-	struct standing as;
-	bool installed;
-	bool sourceless; /* the kernel refused its source */
-	struct table_link in_places;
-};
-
-/* Who makes claims: a conn (by its tunnel), a CHILD_SA. */
-struct owner {
-	uint64_t id;
-	uint32_t tunnel;
-	struct addr peer;
-	struct claim *claims;
-	struct table_link in_owners;
-};
-
-struct via {
-	uint32_t tunnel;
-	int ifindex;
-	struct table_link in_vias;
-};
-
 static const struct table_shape by_key = TABLE_SHAPE(struct place, in_places, key);
 static const struct table_shape by_id = TABLE_SHAPE(struct owner, in_owners, id);
-static const struct table_shape by_tunnel = TABLE_SHAPE(struct via, in_vias, tunnel);
-
-struct routes {
-	struct routes_host host;
-	bool on;
-	uint32_t table, priority;
-	struct table places, conns, children, vias;
-	struct owner outside;
-	unsigned n_outside;
-};
 
 /* ---- places ---- */
 
-static int ifindex_of(const struct routes *r, uint32_t tunnel)
-{
-	const struct via *v = table_find(&r->vias, &by_tunnel, &tunnel);
-
-	return v ? v->ifindex : 0;
-}
-
-static const struct claim *best(const struct routes *r, const struct place *p)
+const struct claim *routes_best(const struct routes *r, const struct place *p)
 {
 	const struct claim *c, *found = NULL;
 
 	DL_FOREACH (p->claims, c) {
 		if (c->kind == CLAIM_THROW)
 			return c;
-		if (!found && (c->kind != CLAIM_VIA || ifindex_of(r, c->tunnel)))
+		if (!found && (c->kind != CLAIM_VIA || routes_ifindex(r, c->tunnel)))
 			found = c;
 	}
 	return found;
@@ -160,16 +94,16 @@ static void install(const struct routes *r, struct place *p, const struct standi
 		complain(r, &route, e);
 }
 
-static void settle(struct routes *r, struct place *p)
+void routes_settle_place(struct routes *r, struct place *p)
 {
-	const struct claim *c = r->on ? best(r, p) : NULL;
+	const struct claim *c = r->on ? routes_best(r, p) : NULL;
 	struct standing wanted = {.table = r->table};
 
 	if (c) {
 		wanted.blackhole = c->kind == CLAIM_BLACKHOLE;
 		wanted.throws = c->kind == CLAIM_THROW;
 		if (c->kind == CLAIM_VIA) {
-			wanted.ifindex = ifindex_of(r, c->tunnel);
+			wanted.ifindex = routes_ifindex(r, c->tunnel);
 			wanted.source = c->source;
 		}
 		if (p->installed && standing_equal(&wanted, &p->as))
@@ -180,26 +114,24 @@ static void settle(struct routes *r, struct place *p)
 		install(r, p, &wanted);
 }
 
-static void settle_claims_of(struct routes *r, struct owner *o)
-{
-	struct claim *c;
-
-	DL_FOREACH2 (o->claims, c, owner_next)
-		settle(r, c->place);
-}
-
 /* ---- claims ---- */
 
-static struct place *place_at(struct routes *r, const struct prefix *dst, uint32_t metric)
+static struct place_key key_of(const struct prefix *dst, uint32_t metric)
 {
 	struct place_key key;
-	struct place *p;
 
 	memset(&key, 0, sizeof(key)); /* padding, too: it is hashed as bytes */
 	key.dst.addr = dst->addr;
 	key.dst.len = dst->len;
 	key.metric = metric;
-	p = table_find(&r->places, &by_key, &key);
+	return key;
+}
+
+static struct place *place_at(struct routes *r, const struct prefix *dst, uint32_t metric)
+{
+	struct place_key key = key_of(dst, metric);
+	struct place *p = table_find(&r->places, &by_key, &key);
+
 	return p ? p : table_make(&r->places, &by_key, sizeof(*p), &key);
 }
 
@@ -221,8 +153,8 @@ static void claim(struct routes *r, struct owner *o, enum claim_kind kind, const
 	if (source)
 		c->source = *source;
 	DL_APPEND(p->claims, c);
-	DL_APPEND2(o->claims, c, owner_prev, owner_next);
-	settle(r, p);
+	LL_APPEND2(o->claims, c, owner_next);
+	routes_settle_place(r, p);
 }
 
 static void claim_host(struct routes *r, struct owner *o, const struct addr *a)
@@ -238,9 +170,9 @@ static void unclaim(struct routes *r, struct owner *o, struct claim *c)
 	struct place *p = c->place;
 
 	DL_DELETE(p->claims, c);
-	DL_DELETE2(o->claims, c, owner_prev, owner_next);
+	LL_DELETE2(o->claims, c, owner_next);
 	free(c);
-	settle(r, p);
+	routes_settle_place(r, p);
 	if (!p->claims) {
 		table_remove(&r->places, &by_key, p);
 		free(p);
@@ -251,7 +183,8 @@ static void unclaim_all(struct routes *r, struct owner *o, bool exceptions_only)
 {
 	struct claim *c, *next;
 
-	DL_FOREACH_SAFE2 (o->claims, c, next, owner_next) {
+	LL_FOREACH_SAFE2(o->claims, c, next, owner_next)
+	{
 		if (!exceptions_only || c->kind == CLAIM_THROW)
 			unclaim(r, o, c);
 	}
@@ -365,7 +298,7 @@ void routes_conn_gone(struct routes *r, uint32_t tunnel)
 	owner_drop(r, &r->conns, tunnel);
 }
 
-/* ---- CHILD_SAs and links ---- */
+/* ---- CHILD_SAs ---- */
 
 static void claim_via(struct routes *r, struct owner *o, const struct prefix *p, const void *source)
 {
@@ -379,12 +312,16 @@ void routes_child(struct routes *r, uint64_t child, uint32_t tunnel, const struc
 {
 	struct owner *o;
 
-	owner_drop(r, &r->children, child);
+	routes_child_gone(r, child);
 	o = owner_of(&r->children, child, true);
 	if (!o)
 		return;
 	o->tunnel = tunnel;
 	o->peer = *peer;
+	if (!routes_links_join(r, o)) {
+		owner_drop(r, &r->children, child);
+		return;
+	}
 	claim_host(r, o, peer);
 	for_each(r, o, remote, claim_via, source);
 }
@@ -402,54 +339,19 @@ void routes_child_moved(struct routes *r, uint64_t child, const struct addr *pee
 
 void routes_child_gone(struct routes *r, uint64_t child)
 {
+	struct owner *o = owner_of(&r->children, child, false);
+
+	if (o)
+		routes_links_leave(r, o);
 	owner_drop(r, &r->children, child);
-}
-
-static void settle_tunnel(struct routes *r, uint32_t tunnel)
-{
-	struct owner *o;
-
-	TABLE_EACH (&r->children, &by_id, o) {
-		if (o->tunnel == tunnel)
-			settle_claims_of(r, o);
-	}
-}
-
-void routes_link(struct routes *r, uint32_t tunnel, int ifindex)
-{
-	struct via *v = table_find(&r->vias, &by_tunnel, &tunnel);
-
-	if (!v && ifindex)
-		v = table_make(&r->vias, &by_tunnel, sizeof(*v), &tunnel);
-	if (!v || v->ifindex == ifindex)
-		return;
-	v->ifindex = ifindex;
-	settle_tunnel(r, tunnel);
-	if (ifindex == 0) {
-		table_remove(&r->vias, &by_tunnel, v);
-		free(v);
-	}
-}
-
-void routes_restore(struct routes *r, uint32_t tunnel)
-{
-	struct place *p;
-
-	TABLE_EACH (&r->places, &by_key, p) {
-		const struct claim *c = r->on ? best(r, p) : NULL;
-
-		if (!c || c->kind != CLAIM_VIA || c->tunnel != tunnel)
-			continue;
-		p->installed = false;
-		settle(r, p);
-	}
 }
 
 void routes_outside(struct routes *r, const struct addr *a)
 {
 	const struct claim *c;
 
-	DL_FOREACH2 (r->outside.claims, c, owner_next) {
+	LL_FOREACH2(r->outside.claims, c, owner_next)
+	{
 		if (addr_equal(&c->place->key.dst.addr, a))
 			return;
 	}
@@ -484,7 +386,7 @@ void routes_settle(struct routes *r)
 	struct place *p;
 
 	TABLE_EACH (&r->places, &by_key, p)
-		settle(r, p);
+		routes_settle_place(r, p);
 }
 
 void routes_configure(struct routes *r, const struct settings *s)
@@ -511,16 +413,12 @@ bool routes_on(const struct routes *r)
 
 bool routes_has(const struct routes *r, const struct netlink_route *route)
 {
-	const struct place *p;
+	struct place_key key = key_of(&route->dst, route->metric);
+	const struct place *p = table_find(&r->places, &by_key, &key);
 
-	TABLE_EACH (&r->places, &by_key, p) {
-		if (p->installed && prefix_equal(&p->key.dst, &route->dst) &&
-		    p->key.metric == route->metric && p->as.table == route->table &&
-		    p->as.blackhole == route->blackhole && p->as.throws == route->throws &&
-		    (!p->as.ifindex || p->as.ifindex == route->ifindex))
-			return true;
-	}
-	return false;
+	return p && p->installed && p->as.table == route->table &&
+	       p->as.blackhole == route->blackhole && p->as.throws == route->throws &&
+	       (!p->as.ifindex || p->as.ifindex == route->ifindex);
 }
 
 bool routes_has_rule(const struct routes *r, const struct netlink_rule *rule)
@@ -569,12 +467,9 @@ static void end_owners(struct routes *r, struct table *set)
 
 void routes_free(struct routes *r, bool keep)
 {
-	struct via *v, *next;
-
 	if (!r)
 		return;
-	TABLE_EACH (&r->vias, &by_tunnel, v)
-		v->ifindex = 0;
+	routes_links_down(r);
 	routes_settle(r); /* what was beneath a route comes to light */
 	if (keep)
 		forget_kept(r);
@@ -583,11 +478,7 @@ void routes_free(struct routes *r, bool keep)
 	end_owners(r, &r->children);
 	end_owners(r, &r->conns);
 	unclaim_all(r, &r->outside, false);
-	for (v = table_first(&r->vias, &by_tunnel); v; v = next) {
-		next = table_next(&r->vias, &by_tunnel, v);
-		free(v);
-	}
-	table_free(&r->vias);
+	routes_links_free(r);
 	table_free(&r->places);
 	free(r);
 }

@@ -256,6 +256,41 @@ static void device_comes_back(void **ctx)
 	assert_at("10.2.0.0/16", "dev 9");
 }
 
+/* A link settles the places of its own CHILD_SAs, of whichever are left. */
+static void links_know_their_children(void **ctx)
+{
+	unsigned before;
+
+	(void)ctx;
+	child(1, 1, "10.2.0.0/16", "192.0.2.2", "");
+	child(2, 1, "10.3.0.0/16", "192.0.2.2", "");
+	child(3, 2, "10.4.0.0/16", "192.0.2.3", "");
+	child(4, 1, "10.2.0.0/16", "192.0.2.2", "");
+	routes_child_gone(routes, 1);
+	before = calls;
+	routes_link(routes, 1, 7);
+	assert_int_equal(calls - before, 2);
+	assert_at("10.2.0.0/16", "dev 7");
+	assert_at("10.3.0.0/16", "dev 7");
+	assert_at("10.4.0.0/16", "");
+	child(3, 1, "10.4.0.0/16", "192.0.2.3", ""); /* the same number, another tunnel */
+	routes_link(routes, 2, 8);
+	assert_at("10.4.0.0/16", "dev 7");
+	before = calls;
+	routes_restore(routes, 2);
+	assert_int_equal(calls, before);
+	routes_restore(routes, 1);
+	assert_int_equal(calls - before, 3);
+	routes_child_gone(routes, 2);
+	routes_child_gone(routes, 3);
+	routes_child_gone(routes, 4);
+	routes_link(routes, 1, 9);
+	child(5, 1, "10.5.0.0/16", "192.0.2.2", ""); /* a link that had none any more */
+	assert_at("10.5.0.0/16", "dev 9");
+	routes_link(routes, 1, 0);
+	assert_at("10.5.0.0/16", "");
+}
+
 static void refused_source(void **ctx)
 {
 	unsigned before;
@@ -347,6 +382,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(two_ways, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_end_takes_all_at_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(device_comes_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(links_know_their_children, setup, teardown),
 		cmocka_unit_test_setup_teardown(refused_source, setup, teardown),
 		cmocka_unit_test_setup_teardown(settings_change, setup, teardown),
 		cmocka_unit_test_setup_teardown(conn_again_and_kept, setup, teardown),

@@ -25,7 +25,7 @@ LIBS_test_script := -lev
 TEST_test_updown := tests/unit/test_updown.c ipsecd/updown.c ipsecd/updown_env.c $(MODEL_SRC) \
 	lib/addr.c lib/words.c
 TEST_test_pool := tests/unit/test_pool.c $(POOL_SRC) ipsecd/model/vip.c ipsecd/model/id.c lib/addr.c lib/words.c
-TEST_test_route_claims := tests/unit/test_route_claims.c ipsecd/routes.c ipsecd/model/ts.c \
+TEST_test_route_claims := tests/unit/test_route_claims.c ipsecd/routes.c ipsecd/routes_links.c ipsecd/model/ts.c \
 	lib/addr.c lib/log.c lib/table.c
 TEST_test_area := tests/unit/test_area.c $(addprefix ipsecd/dataplane/,area.c area_slot.c area_map.c replay.c) lib/addr.c lib/private_memory.c
 TEST_test_held := tests/unit/test_held.c ipsecd/dataplane/held.c lib/addr.c
