@@ -20,6 +20,9 @@ $(BUILD)/bench/udp_rate: $(OBJ)/tests/bench/udp_rate.o
 $(BUILD)/bench/bare_tunnel: $(OBJ)/tests/bench/bare_tunnel.o
 	$(call link,-lcrypto)
 
+$(BUILD)/bench/bare_devices: $(OBJ)/tests/bench/bare_devices.o
+	$(call link,-lmnl)
+
 # The table of paths with its BMP listener: for tests/interop/test_bmp.py, too.
 BMP_TABLE_SRC := tests/bench/bmp_table.c $(addprefix routed-bridge/,bmp_listener.c bmp_feed.c bmp_resync.c \
 	bmp.c bgp_update.c bgp_message.c bgp_json.c paths.c tcp_owner.c vty.c vty_frame.c)
@@ -27,7 +30,7 @@ BMP_TABLE_SRC := tests/bench/bmp_table.c $(addprefix routed-bridge/,bmp_listener
 $(BUILD)/bench/bmp_table: $(call objects,$(BMP_TABLE_SRC)) $(BUILD)/libdetour.a
 	$(call link,-lev -ljansson)
 
--include $(patsubst %,$(OBJ)/tests/bench/%.d,bench_tunnel bench_segments bench_ike udp_rate bare_tunnel bmp_table)
+-include $(patsubst %,$(OBJ)/tests/bench/%.d,bench_tunnel bench_segments bench_ike udp_rate bare_tunnel bare_devices bmp_table)
 
 .PHONY: bench bench-tunnel bench-segments bench-paths bench-bridge
 bench: ## speed, memory, handshakes beside rivals and bare tunnels, 10 minutes (root) [ROUNDS= ONLY=rows PEERS=]

@@ -255,9 +255,21 @@ def quiet(heard):
         return len(file.readlines())
 
 
+def bare_devices(count):
+    """Seconds of a program that makes so many devices as ours are, and does nothing else."""
+    space = netns.Namespace("bare")
+    try:
+        made = subprocess.run(space.argv(f"{rigs.PROGRAMS}/bare_devices", str(count)), check=True,
+                              stdout=subprocess.PIPE, text=True)
+        return float(made.stdout)
+    finally:
+        space.remove()
+
+
 def many_peers(folder, count):
     """Start with so many configured peers, reloads that change one each. What happens to devices
     and addresses meanwhile is heard from the kernel: nothing must."""
+    alone = bare_devices(count)
     space = netns.Namespace("many")
     daemon = ManyPeers(space, os.path.join(folder, "many"))
     ends = [ours for ours, _ in many_ends(count, False)]
@@ -273,7 +285,8 @@ def many_peers(folder, count):
         monitor.wait()
         with open(heard, encoding="ascii", errors="replace") as file:
             events = len(file.readlines()) - before
-        return {"peers": count, "start_s": started, "reload_ms": reloads, "device_events": events,
+        return {"peers": count, "devices_alone_s": alone, "start_s": started, "reload_ms": reloads,
+                "device_events": events,
                 "rss_mb": {role: rigs.memory(pid) / 1024 for role, pid in daemon.roles().items()}}
     finally:
         daemon.stop()

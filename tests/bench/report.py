@@ -157,6 +157,8 @@ def show_rest(result, labels):
               f"a configured connection {engine['conn_kib']:.1f} KiB")
     many = result["many_peers"]
     if many:
+        print(f"{many['peers']:,} devices by a program that does nothing else: {many['devices_alone_s']:.2f} s; "
+              f"a start takes {many['start_s'] / many['devices_alone_s']:.2f} times as long")
         memory = ", ".join(f"{role} {mb:.0f}" for role, mb in many["rss_mb"].items())
         print(f"{many['peers']:,} peers: MB {memory}; messages of the kernel about devices and addresses "
               f"during {len(many['reload_ms'])} reloads: {many['device_events']}")
