@@ -135,6 +135,14 @@ void lease_drop(struct pool *p, struct lease *l)
 	free(l);
 }
 
+/* Nobody has this address any more: lease_fresh begins no later than here. It passes over what has
+ * a lease, once for each address that is let go. */
+static void let_go(struct pool *p, const struct addr *a)
+{
+	if (!p->fresh.family || addr_compare(a, &p->fresh) < 0)
+		p->fresh = *a;
+}
+
 void lease_forget_surplus(struct pool *p, const struct lease *l)
 {
 	const struct holder *h = holder_of(p, &l->identity);
@@ -149,6 +157,7 @@ void lease_forget_surplus(struct pool *p, const struct lease *l)
 		if (other->online || other == l)
 			continue;
 		n--;
+		let_go(p, &other->addr);
 		lease_drop(p, other);
 	}
 }
@@ -250,5 +259,8 @@ struct lease *lease_old(struct pool *p, const struct choice *c)
 		return NULL;
 	addr = l->addr;
 	lease_drop(p, l);
-	return lease_new(p, &addr, c->identity);
+	l = lease_new(p, &addr, c->identity);
+	if (!l)
+		let_go(p, &addr);
+	return l;
 }

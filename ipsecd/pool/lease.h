@@ -33,7 +33,7 @@ struct pool {
 	struct addr base; /* as it was written: the network's address, or the first of a range */
 	struct addr first, last;
 	uint64_t size;
-	struct addr fresh;	/* the next one that was never given; family 0: none is left */
+	struct addr fresh;	/* all before it have a lease; family 0: all have one */
 	struct lease *leases;	/* uthash, in the order of giving */
 	struct holder *holders; /* uthash */
 	struct lease *away;	/* utlist: those not in use, who is away for longest first */
@@ -66,7 +66,7 @@ uint64_t range_size(const struct addr *first, const struct addr *last);
 typedef struct lease *taker(struct pool *p, const struct choice *c);
 taker lease_wished; /* the address that is wished for, if it is free or this identity's */
 taker lease_own;    /* what this identity has or had */
-taker lease_fresh;  /* what nobody ever had */
+taker lease_fresh;  /* what is kept for nobody */
 taker lease_old;    /* somebody else's, who is away */
 
 void lease_drop(struct pool *p, struct lease *l);

@@ -369,6 +369,31 @@ static void one_identity_is_not_remembered_without_end(void **state)
 	close_pools(&f);
 }
 
+/* What one identity wishes for and leaves again is there for others: also before an address that
+ * was given since. */
+static void what_is_not_kept_is_given_again(void **state)
+{
+	static const char *const wishes[] = {"10.3.0.1", "10.3.0.2", "10.3.0.3", "10.3.0.4",
+					     "10.3.0.6", "10.3.0.7", "10.3.0.8", "10.3.0.9"};
+	struct fixture f;
+
+	(void)state;
+	OPEN(&f, "10.3.0.1-10.3.0.9");
+	for (unsigned i = 0; i < 8; i++) {
+		if (i == 4)
+			ask4(&f, "dave", "10.3.0.5");
+		give_back(&f, ask(&f, "carol", wishes[i], "", wishes[i]));
+	}
+	assert_pool(&f, 0, "10.3.0.1-10.3.0.9", 9, 1, 4);
+	ask4(&f, "eve", "10.3.0.1");
+	ask4(&f, "frank", "10.3.0.2");
+	ask4(&f, "grace", "10.3.0.3");
+	ask4(&f, "heidi", "10.3.0.4");
+	ask4(&f, "ivan", "10.3.0.6"); /* nothing else is left: carol is away for longest */
+	assert_pool(&f, 0, "10.3.0.1-10.3.0.9", 9, 6, 3);
+	close_pools(&f);
+}
+
 static void huge_pools_are_cheap(void **state)
 {
 	struct fixture f;
@@ -511,6 +536,7 @@ int main(void)
 		cmocka_unit_test(pools_are_shared_by_definition),
 		cmocka_unit_test(overlapping_pools_share_their_addresses),
 		cmocka_unit_test(one_identity_is_not_remembered_without_end),
+		cmocka_unit_test(what_is_not_kept_is_given_again),
 		cmocka_unit_test(huge_pools_are_cheap),
 		cmocka_unit_test(more_identities_than_are_remembered),
 		cmocka_unit_test(leases_are_listed),
