@@ -238,6 +238,13 @@ static void drop_tun(void *ctx, const char *device)
 	role_drop(p->role, tun_name(device, name));
 }
 
+static void keep_now(void *ctx)
+{
+	struct plane_process *p = ctx;
+
+	ipc_send_held(role_supervisor(p->role));
+}
+
 /* Of a tunnel that the area does not know, or of a plane that is not chosen any more: it would stay
  * for ever. */
 static void forget(void *ctx, const char *name, int fd)
@@ -297,6 +304,7 @@ static bool open_plane(struct plane_process *p, char *why, size_t size)
 		.area = p->area.area,
 		.kept_tun = kept_tun,
 		.keep_tun = keep_tun,
+		.keep_now = keep_now,
 		.drop_tun = drop_tun,
 	};
 

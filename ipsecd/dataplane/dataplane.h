@@ -86,10 +86,13 @@ struct dataplane_host {
 	struct sa_area *area;
 	/* The descriptors of TUN devices, for as long as whoever holds a copy lives (all NULL:
 	 * nobody does). keep_tun: here is one, which stays the plane's. kept_tun: one that was
-	 * kept under this name, the plane's from then on, or -1. drop_tun: the device goes. */
+	 * kept under this name, the plane's from then on, or -1. drop_tun: the device goes.
+	 * keep_now: no descriptor is left, and what was given to keep_tun may hold some of this
+	 * process's until it is there; it is to be now (may be NULL). */
 	int (*kept_tun)(void *ctx, const char *name);
 	void (*keep_tun)(void *ctx, const char *name, int fd);
 	void (*drop_tun)(void *ctx, const char *name);
+	void (*keep_now)(void *ctx);
 };
 
 /* A thread that does packets beside the main one, and how its ESP is sent: as by dataplane_host's

@@ -214,14 +214,15 @@ static void set_tun_settings(const char *name)
 				  tun_settings[i].value);
 }
 
-/* Before it is up for the first time, so that nobody ever sees it as UP. */
-static void add_first(struct batch *b, const struct tun *tun)
+/* Before it is up for the first time, so that nobody ever sees it as UP. `plain`: without what a
+ * kernel may refuse. */
+static void add_first(struct batch *b, const struct tun *tun, bool plain)
 {
 	struct netlink_link_change change = link_state(false);
 
-	change.set_txqlen = tun->made && tun->ring; /* an operator may have chosen one since */
+	change.set_txqlen = !plain && tun->made && tun->ring; /* an operator may have chosen one */
 	change.txqlen = tun->ring;
-	change.set_ipv4 = true;
+	change.set_ipv4 = !plain;
 	change.rp_filter = 2; /* as in device_settings */
 	change.promote_secondaries = 1;
 	add(b, netlink_build_link_change(b->buf + b->len, sizeof(b->buf) - b->len, tun->ifindex,
@@ -262,20 +263,18 @@ static int send_batch(struct netlink *nl, struct batch *b, unsigned *at)
 	return b->full ? -EMSGSIZE : netlink_batch_at(nl, b->buf, b->len, at);
 }
 
-/* For a kernel that does not know the first message as a whole. What came behind it was carried out
- * all the same, and is sent again, to know that it was. */
-static int fill_in_parts(struct netlink *nl, const struct tun *tun,
-			 const struct tunnel_config *config, uint16_t mtu, unsigned *at)
+/* *at: which message was refused. */
+static int fill(struct netlink *nl, const struct tun *tun, const struct tunnel_config *config,
+		uint16_t mtu, bool plain, unsigned *at)
 {
 	struct batch b;
-	int e;
 
-	device_set_settings(config->name);
-	e = device_set_link(nl, tun->ifindex, false);
-	*at = UINT_MAX;
-	if (e)
-		return e;
+	if (plain)
+		device_set_settings(config->name);
+	else
+		set_tun_settings(config->name);
 	batch_init(&b);
+	add_first(&b, tun, plain);
 	add_rest(&b, tun, config, mtu);
 	return send_batch(nl, &b, at);
 }
@@ -288,26 +287,33 @@ static int without_qdisc(struct netlink *nl, int ifindex, uint16_t mtu)
 	return netlink_link_change(nl, ifindex, &up);
 }
 
-int device_fill(struct netlink *nl, const struct tun *tun, const struct tunnel_config *config,
-		uint16_t mtu, struct device_refused *refused)
+/* A kernel that does not know something of the message. A TUN that gets no memory for a ring has
+ * EPERM (NOTIFY_BAD in its notifier), and the next one may well get it. */
+static bool is_unknown(int error)
 {
-	struct batch b;
-	unsigned at;
-	int e;
+	return error == -EAFNOSUPPORT || error == -EOPNOTSUPP || error == -EINVAL;
+}
 
-	batch_init(&b);
-	set_tun_settings(config->name);
-	add_first(&b, tun);
-	add_rest(&b, tun, config, mtu);
-	e = send_batch(nl, &b, &at);
-	if (e && at == 0)
-		e = fill_in_parts(nl, tun, config, mtu, &at);
-	else
-		at--; /* the first is no address */
+/* What came behind a first message that is refused was carried out all the same, and is sent again,
+ * to know that it was. */
+int device_fill(struct netlink *nl, const struct tun *tun, const struct tunnel_config *config,
+		uint16_t mtu, bool plain, struct device_refused *refused)
+{
+	unsigned at;
+	int e = fill(nl, tun, config, mtu, plain, &at), first = 0;
+
+	if (e && at == 0 && !plain) {
+		first = e;
+		e = fill(nl, tun, config, mtu, true, &at);
+	}
 	*refused = (struct device_refused){
-		.addr = e && at < config->n_addrs ? &config->addrs[at] : NULL,
-		.qdisc = e && tun->made && at == config->n_addrs ? e : 0};
-	return refused->qdisc ? without_qdisc(nl, tun->ifindex, mtu) : e;
+		.addr = e && at && at <= config->n_addrs ? &config->addrs[at - 1] : NULL,
+		.qdisc = e && tun->made && at == config->n_addrs + 1u ? e : 0};
+	if (refused->qdisc)
+		e = without_qdisc(nl, tun->ifindex, mtu);
+	if (e == 0 && is_unknown(first))
+		refused->first = first;
+	return e;
 }
 
 int device_tell_addrs(struct netlink *nl, int ifindex, const struct tunnel_config *config)

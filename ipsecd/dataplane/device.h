@@ -39,13 +39,14 @@ int device_set_link(struct netlink *nl, int ifindex, bool up);
 struct device_refused {
 	const struct prefix *addr; /* NULL: none of them, but the rest */
 	int qdisc;		   /* -errno; it works without, but slower */
+	int first;		   /* -errno; so it will be of each device, unless `plain` */
 };
 
 /* Gives a new TUN device its settings, then, with one call into the kernel, the link of a tunnel
  * without SAs, its addresses, a qdisc and the length of its rings if it was made just now, and its
- * MTU, and sets it up. */
+ * MTU, and sets it up. `plain`: with a file for each setting, and rings as the kernel has them. */
 int device_fill(struct netlink *nl, const struct tun *tun, const struct tunnel_config *config,
-		uint16_t mtu, struct device_refused *refused);
+		uint16_t mtu, bool plain, struct device_refused *refused);
 
 /* One value under /proc/sys/net/FAMILY/conf/DEVICE. A kernel without this knob, or /proc/sys
  * read-only in a container, is no reason to go without the device: false, and no more. */

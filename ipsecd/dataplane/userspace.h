@@ -76,6 +76,7 @@ struct dataplane {
 	uint64_t n_changes; /* for dataplane_ops.changes */
 	bool blind;	    /* the monitor has failed: what others do is not seen any more */
 	bool qdisc_refused; /* and said so */
+	bool plain;	    /* devices are set up without what the kernel refused (device_fill) */
 	bool later;	    /* the device that is made now is finished by userspace_device_finish */
 	unsigned n_unfinished;
 	bool refused;  /* something that was asked for one of these */

@@ -279,8 +279,9 @@ static int ask_for_all(struct tunnel *t, uint16_t mtu, struct device_refused *re
 	int error;
 
 	netlink_hold(d->netlink, later);
-	error = device_fill(d->netlink, &t->tun, &t->config, mtu, refused);
+	error = device_fill(d->netlink, &t->tun, &t->config, mtu, d->plain, refused);
 	netlink_hold(d->netlink, false);
+	d->plain |= refused->first != 0;
 	t->unfinished = later && !error;
 	d->n_unfinished += t->unfinished;
 	return error;
@@ -322,6 +323,18 @@ static int kept(const struct tunnel *t)
 	return host->kept_tun ? host->kept_tun(host->ctx, t->config.name) : -1;
 }
 
+static int make_tun(struct tunnel *t)
+{
+	const struct dataplane_host *host = &t->plane->forward.host;
+	bool several = t->plane->n_lanes > 1;
+	int e = tun_open(&t->tun, t->plane->netlink, t->config.name, several);
+
+	if (e != -EMFILE || !host->keep_now)
+		return e;
+	host->keep_now(host->ctx);
+	return tun_open(&t->tun, t->plane->netlink, t->config.name, several);
+}
+
 /* One that was kept is of a tunnel whose state was lost. */
 static int device_open(struct tunnel *t)
 {
@@ -335,9 +348,9 @@ static int device_open(struct tunnel *t)
 			tun_close(&t->tun);
 		return e;
 	}
-	e = tun_open(&t->tun, nl, t->config.name, t->plane->n_lanes > 1);
+	e = make_tun(t);
 	if (e == -EEXIST && userspace_going_end(t->plane, t->config.name))
-		e = tun_open(&t->tun, nl, t->config.name, t->plane->n_lanes > 1);
+		e = make_tun(t);
 	t->tun.ring = ring_of_next(t->plane);
 	if (e == 0 && host->keep_tun)
 		host->keep_tun(host->ctx, t->config.name, t->tun.fd);

@@ -60,7 +60,7 @@ static void fail_sending(struct ipc_link *l)
 
 static void on_writable(struct ev_loop *loop, ev_io *w, int revents);
 
-static void send_held(struct ipc_link *l)
+void ipc_send_held(struct ipc_link *l)
 {
 	if (l && l->held && !l->closed)
 		on_writable(l->loop, &l->writable, 0);
@@ -75,7 +75,7 @@ static int put(struct ipc_link *l, const struct ipc_header *h, const struct span
 	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 1 + n_parts};
 	ssize_t n;
 
-	send_held(l->host.behind);
+	ipc_send_held(l->host.behind);
 	for (unsigned i = 0; i < n_parts; i++)
 		iov[1 + i] = (struct iovec){(void *)(uintptr_t)parts[i].ptr, parts[i].len};
 	if (n_fds) {
@@ -147,7 +147,7 @@ static bool send_or_queue(struct ipc_link *l, const struct ipc_header *h, const 
 		l->held = true;
 		return true;
 	}
-	send_held(l);
+	ipc_send_held(l);
 	if (l->closed)
 		return false;
 	n = l->out ? 0 : put(l, h, parts, n_parts, fds, n_fds);

@@ -68,6 +68,8 @@ bool ipc_send(struct ipc_link *l, uint32_t verb, uint32_t serial, const struct s
  * that the peer is not woken for each of many. Wants no answer. */
 bool ipc_send_later(struct ipc_link *l, uint32_t verb, const struct span *parts, unsigned n_parts,
 		    const int *fds, unsigned n_fds);
+/* What is sent later goes out now, as far as the socket takes it: its duplicates are closed. */
+void ipc_send_held(struct ipc_link *l);
 /* As ipc_send, for what may be lost: false as well when the socket is full. */
 bool ipc_offer(struct ipc_link *l, uint32_t verb, const struct span *parts, unsigned n_parts);
 /* Sends and waits for the answer, whose body is valid until the next call on this link; its

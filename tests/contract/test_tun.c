@@ -18,6 +18,7 @@
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static const struct dataplane_ops *const ops = &dataplane_userspace;
@@ -29,6 +30,7 @@ struct owner {
 	struct dataplane *plane;
 	unsigned n_sent, n_changed;
 	struct dataplane_event changed;
+	int kept; /* a duplicate that waits to be kept; -1: none */
 };
 
 static bool send_packet(void *ctx, const struct esp_run *run, struct span esp)
@@ -68,19 +70,24 @@ static void log_write(void *ctx, enum log_level level, const char *subsystem, co
 	n_addrs_lost += !strcmp(name, "dp-t") && strstr(text, "somebody removed the address");
 }
 
-static void open_plane(struct owner *h)
+static void open_plane_as(struct owner *h, struct dataplane_host host)
 {
 	static const struct log_sink log = {.write = log_write, .level = LOG_LEVEL_INFO};
-	struct dataplane_host host = {.send_esp = send_esp,
-				      .event = take_event,
-				      .ctx = h,
-				      .crypto = &crypto_openssl,
-				      .random = crypto_random,
-				      .loop = loop,
-				      .log = &log};
 
-	*h = (struct owner){.plane = ops->open(&host)};
+	host.send_esp = send_esp;
+	host.event = take_event;
+	host.ctx = h;
+	host.crypto = &crypto_openssl;
+	host.random = crypto_random;
+	host.loop = loop;
+	host.log = &log;
+	*h = (struct owner){.plane = ops->open(&host), .kept = -1};
 	assert_non_null(h->plane);
+}
+
+static void open_plane(struct owner *h)
+{
+	open_plane_as(h, (struct dataplane_host){0});
 }
 
 static struct tunnel_config config(const char *name, unsigned n, const char *const *addrs)
@@ -448,13 +455,13 @@ static void an_operators_qdisc_stays(void **state)
 	(void)state;
 	assert_int_equal(tun_open(&made, nl, "dp-t", false), 0);
 	made.ring = 2000;
-	assert_int_equal(device_fill(nl, &made, &c, 1300, &refused), 0);
+	assert_int_equal(device_fill(nl, &made, &c, 1300, false, &refused), 0);
 	expect_txqlen("dp-t", 2000);
 	assert_int_equal(system("tc qdisc replace dev dp-t root pfifo"), 0);
 	assert_int_equal(system("ip link set dp-t txqueuelen 100"), 0);
 	assert_int_equal(tun_adopt(&adopted, nl, "dp-t", made.fd), 0);
 	adopted.ring = 2000;
-	assert_int_equal(device_fill(nl, &adopted, &c, 1400, &refused), 0);
+	assert_int_equal(device_fill(nl, &adopted, &c, 1400, false, &refused), 0);
 	expect_qdisc("dp-t", "pfifo");
 	expect_txqlen("dp-t", 100);
 	assert_int_equal(kernel_link("dp-t").mtu, 1400);
@@ -598,6 +605,148 @@ static void several_without_that_qdisc(void **state)
 	assert_int_equal(n_qdisc_told, 1);
 	ops->close(h.plane);
 	asked_qdisc = "noqueue";
+}
+
+/* ---- a kernel that refuses the first message ---- */
+
+static bool refuse_settings; /* as one does that does not know IFLA_AF_SPEC of a link */
+static unsigned n_links;     /* messages that were built */
+
+struct nlmsghdr *__real_netlink_build_link_change(void *b, size_t size, int ifindex,
+						  const struct netlink_link_change *change);
+struct nlmsghdr *__wrap_netlink_build_link_change(void *b, size_t size, int ifindex,
+						  const struct netlink_link_change *change);
+
+struct nlmsghdr *__wrap_netlink_build_link_change(void *b, size_t size, int ifindex,
+						  const struct netlink_link_change *change)
+{
+	struct nlmsghdr *h = __real_netlink_build_link_change(b, size, ifindex, change);
+	struct nlattr *attr;
+
+	n_links++;
+	mnl_attr_for_each(attr, h, sizeof(struct ifinfomsg))
+	{
+		if (refuse_settings && mnl_attr_get_type(attr) == IFLA_AF_SPEC)
+			((struct nlattr *)mnl_attr_get_payload(attr))->nla_type = AF_MAX - 1;
+	}
+	return h;
+}
+
+static void begin_and_finish(struct owner *h, uint32_t from, const struct tunnel_config *c)
+{
+	for (uint32_t id = from; id < from + 2; id++)
+		begin(h, id, &c[id - from]);
+	for (uint32_t id = from; id < from + 2; id++)
+		assert_int_equal(ops->tunnel_finish(h->plane, id), DATAPLANE_OK);
+}
+
+/* It is asked for it once: what comes later costs two of these messages a device, as always. */
+static void one_refusal_is_enough(void **state)
+{
+	const char *const addrs[] = {"10.9.1.1/30", "10.9.2.1/30", "10.9.3.1/30", "10.9.4.1/30"};
+	const char *const names[] = {"dp-t", "dp-u", "dp-v", "dp-w"};
+	struct tunnel_config c[4];
+	struct owner h;
+
+	(void)state;
+	for (unsigned i = 0; i < 4; i++)
+		c[i] = config(names[i], 1, &addrs[i]);
+	refuse_settings = true;
+	open_plane(&h);
+	begin_and_finish(&h, 1, c);
+	n_links = 0;
+	begin_and_finish(&h, 3, c + 2);
+	assert_int_equal(n_links, 4);
+	for (unsigned i = 0; i < 4; i++)
+		expect_whole(names[i], addrs[i]);
+	knob("/proc/sys/net/ipv4/conf/dp-t/rp_filter", "2\n");
+	knob("/proc/sys/net/ipv4/conf/dp-w/promote_secondaries", "1\n");
+	ops->close(h.plane);
+	refuse_settings = false;
+}
+
+/* For want of memory: the device is whole, with the ring that it has, and that of the next one is
+ * asked for all the same. */
+static void a_ring_may_be_refused(void **state)
+{
+	const char *const addrs[] = {"10.9.1.1/30"};
+	struct tunnel_config c = config("dp-t", 1, addrs);
+	struct netlink *nl = kernel_netlink();
+	struct device_refused refused;
+	struct tun made;
+
+	(void)state;
+	assert_int_equal(tun_open(&made, nl, "dp-t", false), 0);
+	made.ring = UINT32_MAX;
+	assert_int_equal(device_fill(nl, &made, &c, 1390, false, &refused), 0);
+	assert_int_equal(refused.qdisc, 0);
+	assert_int_equal(refused.first, 0);
+	expect_whole("dp-t", addrs[0]);
+	expect_txqlen("dp-t", 500);
+	knob("/proc/sys/net/ipv4/conf/dp-t/rp_filter", "2\n");
+	tun_close(&made);
+}
+
+/* ---- the last descriptor ---- */
+
+static int nothing_kept(void *ctx, const char *name)
+{
+	(void)ctx;
+	(void)name;
+	return -1;
+}
+
+static void keep_soon(void *ctx, const char *name, int fd)
+{
+	struct owner *h = ctx;
+
+	(void)name;
+	if (h->kept < 0)
+		h->kept = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+}
+
+static void keep_now(void *ctx)
+{
+	struct owner *h = ctx;
+
+	if (h->kept >= 0)
+		close(h->kept);
+	h->kept = -1;
+}
+
+static void drop_kept(void *ctx, const char *name)
+{
+	(void)ctx;
+	(void)name;
+}
+
+/* The last one is the duplicate of the first device, which waits to be kept. */
+static void what_waits_gives_way(void **state)
+{
+	const char *const one[] = {"10.9.1.1/30"}, *const two[] = {"10.9.2.1/30"};
+	const struct tunnel_config c = config("dp-t", 1, one), d = config("dp-u", 1, two);
+	const struct dataplane_host host = {.kept_tun = nothing_kept,
+					    .keep_tun = keep_soon,
+					    .keep_now = keep_now,
+					    .drop_tun = drop_kept};
+	struct rlimit all, few;
+	struct owner h;
+
+	(void)state;
+	open_plane_as(&h, host);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &all), 0);
+	begin(&h, 1, &c);
+	assert_true(h.kept >= 0);
+	few = (struct rlimit){(rlim_t)h.kept + 1, all.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	begin(&h, 2, &d);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &all), 0);
+	assert_int_equal(ops->tunnel_finish(h.plane, 1), DATAPLANE_OK);
+	assert_int_equal(ops->tunnel_finish(h.plane, 2), DATAPLANE_OK);
+	expect_whole("dp-t", one[0]);
+	expect_whole("dp-u", two[0]);
+	ops->close(h.plane);
+	keep_now(&h);
 }
 
 /* ---- link state ---- */
@@ -963,6 +1112,9 @@ int main(void)
 		cmocka_unit_test(one_of_several_is_refused),
 		cmocka_unit_test(what_is_begun_may_go),
 		cmocka_unit_test(several_without_that_qdisc),
+		cmocka_unit_test(one_refusal_is_enough),
+		cmocka_unit_test(a_ring_may_be_refused),
+		cmocka_unit_test(what_waits_gives_way),
 		cmocka_unit_test(what_a_routing_daemon_sees),
 		cmocka_unit_test(operstate_is_put_right),
 		cmocka_unit_test(a_removed_device_is_told_and_made_again),

@@ -17,7 +17,7 @@ TEST_test_remote := tests/unit/test_remote.c tests/support/ipc_samples.c $(LINK_
 	$(filter-out tests/contract/%,$(CONTRACT_SRC))
 LIBS_test_remote := -lcrypto -lnftnl -lmnl -lev $(THREADS_LIBS)
 TEST_test_tun := tests/contract/test_tun.c tests/contract/kernel.c $(CONTRACT_SRC)
-LIBS_test_tun := -lcrypto -lnftnl -lmnl -lev $(THREADS_LIBS) -Wl,--wrap=tun_read,--wrap=netlink_build_qdisc
+LIBS_test_tun := -lcrypto -lnftnl -lmnl -lev $(THREADS_LIBS) -Wl,--wrap=tun_read,--wrap=netlink_build_qdisc,--wrap=netlink_build_link_change
 TEST_test_netlink_kernel := tests/contract/test_netlink.c tests/contract/kernel.c $(NETLINK_SRC) lib/addr.c
 LIBS_test_netlink_kernel := -lmnl -lpthread
 TEST_test_plane_routes := tests/contract/test_plane_routes.c ipsecd/plane_routes.c ipsecd/plane_addrs.c $(STATE_SRC) lib/crc32c.c lib/table.c \

@@ -815,6 +815,22 @@ static void later_goes_at_once_without_a_descriptor(void **state)
 	close(fd);
 }
 
+/* Nor does a duplicate stay. */
+static void later_goes_when_it_is_told_to(void **state)
+{
+	struct fixture *f = *state;
+	int fd = open("/dev/null", O_RDONLY), next = dup(fd);
+
+	assert_int_equal(close(next), 0);
+	assert_true(ipc_send_later(f->a.link, 100, NULL, 0, &fd, 1));
+	assert_int_equal(next_raw(f->raw), 0);
+	ipc_send_held(f->a.link);
+	assert_int_equal(next_raw(f->raw), 100);
+	assert_int_equal(dup(fd), next);
+	close(next);
+	close(fd);
+}
+
 static void later_goes_before_the_next(void **state)
 {
 	struct fixture *f = *state;
@@ -890,6 +906,7 @@ int main(void)
 		CASE(the_end_of_a_burst_is_told),
 		CASE(later_goes_when_the_loop_turns),
 		RAW(later_goes_at_once_without_a_descriptor),
+		RAW(later_goes_when_it_is_told_to),
 		RAW(later_goes_before_the_next),
 		RAW(one_link_behind_another),
 	};
