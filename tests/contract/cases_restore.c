@@ -391,6 +391,30 @@ static void a_device_made_by_half_is_finished(void **state)
 	contract->unwatch(&w->a);
 }
 
+static void begins(struct world *w)
+{
+	struct tunnel_config config = config_for(&w->a);
+	const struct dataplane_ops *ops = contract->ops;
+
+	assert_int_equal((ops->tunnel_begin ? ops->tunnel_begin
+					    : ops->tunnel_create)(w->a.plane, TUNNEL, &config),
+			 DATAPLANE_OK);
+}
+
+/* What it asks of the kernel had waited for others, and nobody was told of it. */
+static void a_device_that_was_begun_is_finished(void **state)
+{
+	struct world *w = *state;
+
+	live(w, begins);
+	life_begin(w);
+	assert_int_equal(create(w, TUNNEL), DATAPLANE_OK);
+	assert_true(info_of(w, TUNNEL).ifindex != 0);
+	assert_true(info_of(w, TUNNEL).admin_up);
+	assert_true(info_of(w, TUNNEL).mtu != 0);
+	assert_int_equal(events(&w->a, DATAPLANE_DEVICE_CHANGED, NULL), 0);
+}
+
 static void removes(struct world *w)
 {
 	works(w);
@@ -431,11 +455,17 @@ static void a_name_is_free_at_once(void **state)
 int contract_restore_cases(const char *plane)
 {
 	const struct CMUnitTest restore_cases[] = {
-		CASE(goes_on_where_it_was_killed), CASE(what_is_claimed_goes_on_as_it_is),
-		CASE(what_nobody_claims_goes),	   CASE(moves_to_another_id),
-		CASE(limits_hold_over_the_kill),   CASE(every_suite_goes_on),
-		CASE(a_torn_slot_is_dropped),	   CASE(what_was_removed_is_gone),
-		CASE(a_name_is_free_at_once),	   CASE(a_device_made_by_half_is_finished),
+		CASE(goes_on_where_it_was_killed),
+		CASE(what_is_claimed_goes_on_as_it_is),
+		CASE(what_nobody_claims_goes),
+		CASE(moves_to_another_id),
+		CASE(limits_hold_over_the_kill),
+		CASE(every_suite_goes_on),
+		CASE(a_torn_slot_is_dropped),
+		CASE(what_was_removed_is_gone),
+		CASE(a_name_is_free_at_once),
+		CASE(a_device_made_by_half_is_finished),
+		CASE(a_device_that_was_begun_is_finished),
 	};
 
 	printf("contract: %s, killed and begun again\n", plane);

@@ -58,7 +58,7 @@ static void take_event(void *ctx, const struct dataplane_event *event)
 	h->n_changed++;
 }
 
-static unsigned n_addrs_lost, n_qdisc_told; /* times that the plane said so */
+static unsigned n_addrs_lost, n_qdisc_told, n_queues_told; /* times that the plane said so */
 
 static void log_write(void *ctx, enum log_level level, const char *subsystem, const char *name,
 		      const char *text)
@@ -67,6 +67,7 @@ static void log_write(void *ctx, enum log_level level, const char *subsystem, co
 	(void)level;
 	(void)subsystem;
 	n_qdisc_told += strstr(text, "noqueue") != NULL;
+	n_queues_told += strstr(text, "no queue for worker 1") && strstr(text, "further devices");
 	n_addrs_lost += !strcmp(name, "dp-t") && strstr(text, "somebody removed the address");
 }
 
@@ -947,6 +948,37 @@ static void with_a_worker_nobody_reads_ahead(void **state)
 	worker_stop(w.worker);
 }
 
+/* Half of the descriptors are for the devices: those have one each, and it is said once. */
+static void queues_leave_room_for_devices(void **state)
+{
+	const char *const one[] = {"10.9.1.1/30"}, *const two[] = {"10.9.2.1/30"};
+	struct tunnel_config c = config("dp-t", 1, one), d = config("dp-u", 1, two);
+	struct dataplane_worker w = {.send_esp = send_nothing, .log = log_default()};
+	struct rlimit all, few;
+	struct owner h;
+	int next;
+
+	(void)state;
+	open_plane(&h);
+	w.worker = worker_start();
+	assert_non_null(w.worker);
+	assert_true(ops->add_worker(h.plane, &w));
+	next = dup(0);
+	close(next);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &all), 0);
+	few = (struct rlimit){2 * (rlim_t)next, all.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	n_queues_told = 0;
+	create(&h, 1, &c);
+	create(&h, 2, &d);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &all), 0);
+	assert_int_equal(n_queues_told, 1);
+	expect_whole("dp-t", one[0]);
+	expect_whole("dp-u", two[0]);
+	ops->close(h.plane);
+	worker_stop(w.worker);
+}
+
 /* IPv6 is choosier: it calls a link that is not UP not ready. */
 static void ipv6_is_routed_while_dormant(void **state)
 {
@@ -1121,6 +1153,7 @@ int main(void)
 		cmocka_unit_test(the_kernel_routes_while_dormant),
 		cmocka_unit_test(an_echo_is_answered_at_once),
 		cmocka_unit_test(with_a_worker_nobody_reads_ahead),
+		cmocka_unit_test(queues_leave_room_for_devices),
 		cmocka_unit_test(ipv6_is_routed_while_dormant),
 		cmocka_unit_test(the_clamp_follows_the_mtu),
 	};

@@ -2,6 +2,7 @@
  * the outer header both ways, and what happens where it refuses. Over loopback, with a peer's plain
  * socket. */
 #include "ipsecd/net/udp.h"
+#include "lib/worker.h"
 #include "tests/contract/kernel.h"
 
 #include <errno.h>
@@ -795,6 +796,75 @@ static void no_bare_socket(void **state)
 	close_all();
 }
 
+/* ---- at the start ---- */
+
+static void a_port_that_is_taken(void **state)
+{
+	const struct udp_host host = {.ike = on_ike, .kept = give_kept, .log = log_default()};
+	const struct sockaddr_in name = {.sin_family = AF_INET, .sin_port = htons(500)};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	char why[128] = "";
+
+	(void)state;
+	assert_int_equal(bind(fd, (const struct sockaddr *)&name, sizeof(name)), 0);
+	assert_null(udp_open(loop, &host, why, sizeof(why)));
+	assert_int_equal(errno, EADDRINUSE); /* plane waits a while for such a one */
+	assert_string_equal(why, "UDP port 500 (IPv4): Address already in use; is another IKE "
+				 "daemon running?");
+	close(fd);
+}
+
+/* ---- with a worker ---- */
+
+static bool hears_errors(int fd, uint8_t family)
+{
+	bool v6 = family == AF_INET6;
+	socklen_t len = sizeof(int);
+	int on = -1;
+
+	assert_int_equal(getsockopt(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP,
+				    v6 ? IPV6_RECVERR : IP_RECVERR, &on, &len),
+			 0);
+	return on;
+}
+
+/* ctx: the one that was opened first. */
+static void look_at_socket(void *ctx, int fd, uint8_t family, uint16_t port)
+{
+	if (port != 500)
+		assert_int_equal(hears_errors(fd, family), port == NATT || ctx == u);
+	n_kept++;
+}
+
+/* Each raw socket has a copy of an ICMP error: one of them is enough. */
+static void errors_come_once(void **state)
+{
+	const struct udp_host host = {.ike = on_ike,
+				      .esp = on_esp,
+				      .esp_end = on_end,
+				      .log = log_default(),
+				      .esp_here = true};
+	struct worker *worker = worker_start();
+	int spare[UDP_SPARE];
+	struct udp *joined;
+	char why[128] = "";
+
+	(void)state;
+	assert_non_null(worker);
+	open_peer(AF_INET);
+	open_sockets(true);
+	udp_spare(spare);
+	joined = udp_join(u, worker, &host, spare, why, sizeof(why));
+	assert_string_equal(why, "");
+	udp_each_socket(u, look_at_socket, u);
+	assert_int_equal(n_kept, 6);
+	udp_each_socket(joined, look_at_socket, joined);
+	assert_int_equal(n_kept, 10);
+	n_kept = 0;
+	close_all();
+	worker_stop(worker);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -814,6 +884,8 @@ int main(void)
 		cmocka_unit_test(kept_sockets),
 		cmocka_unit_test(bare_packets),
 		cmocka_unit_test(no_bare_socket),
+		cmocka_unit_test(a_port_that_is_taken),
+		cmocka_unit_test(errors_come_once),
 	};
 	int failed;
 

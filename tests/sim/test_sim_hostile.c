@@ -120,6 +120,43 @@ static void test_init_flood(void **state)
 	sim_free(s);
 }
 
+#define MANY 8000
+
+/* Which of many addresses have no place when the first one has taken all of its own; how many. */
+static unsigned shut_out(uint32_t seed, bool out[MANY])
+{
+	const struct ike_settings settings = {
+		.cookie_threshold = 100000, .half_open_max = 32, .half_open_seed = seed};
+	struct sim *s = open_to_all(&settings, 1);
+	unsigned n = 0;
+
+	send_init(s, "aes128gcm16-prfsha256-x25519", 1, 500, 1, 0);
+	assert_int_equal(counters(s)->half_open, 1);
+	for (unsigned i = 1; i < MANY; i++) {
+		const struct addr a = sim_addr(0, i);
+
+		out[i] = ike_sa_half_open_full(s->nodes[1].engine, &a);
+		n += out[i];
+	}
+	assert_true(out[1]);
+	sim_free(s);
+	return n;
+}
+
+/* Some share their places with it, and nobody knows which. */
+static void test_places_are_not_foreseen(void **state)
+{
+	static bool one[MANY], other[MANY];
+	unsigned both = 0;
+
+	(void)state;
+	assert_in_range(shut_out(1, one), 2, 32);
+	assert_in_range(shut_out(2, other), 2, 32);
+	for (unsigned i = 2; i < MANY; i++)
+		both += one[i] && other[i];
+	assert_true(both < 2);
+}
+
 /* It is kept for IKE_AUTH, so it may not be of any size. */
 static void test_init_too_long(void **state)
 {
@@ -485,6 +522,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_init_flood),
+		cmocka_unit_test(test_places_are_not_foreseen),
 		cmocka_unit_test(test_init_too_long),
 		cmocka_unit_test(test_refusals_are_quiet),
 		cmocka_unit_test(test_refused_peers_count),

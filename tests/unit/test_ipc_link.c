@@ -430,6 +430,39 @@ static void a_call_does_not_wait_for_ever(void **state)
 	assert_true(call_with(f, (struct helper){.answer = true}, -1, &m));
 }
 
+#define PATIENCE     400
+#define FIRST_SERIAL 0x80000001u
+
+/* A message in each half of the patience, and the answer behind them. */
+static void *works_slowly(void *ctx)
+{
+	const struct fixture *f = ctx;
+	struct raw_header head = {MAGIC, 100, 0, 0};
+
+	for (unsigned i = 0; i < 3; i++) {
+		usleep(PATIENCE / 2 * 1000);
+		assert_true(send(f->raw, &head, sizeof(head), MSG_NOSIGNAL) > 0);
+	}
+	answer(f, FIRST_SERIAL, "done");
+	return NULL;
+}
+
+/* Who says anything is at work. */
+static void patience_begins_anew(void **state)
+{
+	struct fixture *f = *state;
+	struct ipc_message m;
+	pthread_t thread;
+
+	assert_int_equal(ipc_ask(f->a.link, 7, NULL, 0, NULL, 0), FIRST_SERIAL);
+	assert_int_equal(pthread_create(&thread, NULL, works_slowly, f), 0);
+	assert_true(ipc_await(f->a.link, FIRST_SERIAL, PATIENCE, &m));
+	assert_int_equal(m.body.len, 4);
+	pthread_join(thread, NULL);
+	run(f);
+	assert_int_equal(f->a.n_told, 3);
+}
+
 static void the_peer_dies_in_a_call(void **state)
 {
 	struct fixture *f = *state;
@@ -888,6 +921,7 @@ int main(void)
 		RAW(calls_that_bring_messages_take_turns),
 		RAW(asked_beforehand),
 		RAW(a_call_does_not_wait_for_ever),
+		RAW(patience_begins_anew),
 		RAW(the_peer_dies_in_a_call),
 		RAW(garbage_in_a_call),
 		RAW(short_header),

@@ -565,6 +565,50 @@ static void asked_meanwhile(void **state)
 	assert_int_equal(t.reads, 2);
 }
 
+/* ---- the default files ---- */
+
+static void secrets_are_said_to_be_missing(bool conf_there, bool secrets_given, const char *said)
+{
+	char dir[] = "/tmp/test_reload.XXXXXX", conf[64], secrets[64];
+	struct options o = {.config = conf, .secrets = secrets, .secrets_given = secrets_given};
+	struct config_errors errors = {0};
+	struct config config = {0};
+	char all[1024] = "";
+	FILE *f;
+
+	assert_non_null(mkdtemp(dir));
+	snprintf(conf, sizeof(conf), "%s/ipsec.conf", dir);
+	snprintf(secrets, sizeof(secrets), "%s/ipsec.secrets", dir);
+	if (conf_there) {
+		f = fopen(conf, "w");
+		fputs("conn a\n auto=add\n left=192.0.2.1\n right=192.0.2.2\n", f);
+		fclose(f);
+	}
+	assert_true(reload_files(&o, &config, &errors));
+	for (unsigned i = 0; i < errors.n; i++)
+		snprintf(all + strlen(all), sizeof(all) - strlen(all), "%s; ", errors.list[i].text);
+	assert_string_equal(all, said);
+	config_errors_free(&errors);
+	config_free(&config);
+	remove(conf);
+	remove(dir);
+}
+
+/* A daemon that vici clients alone configure needs none; whoever names a file wants it. */
+static void default_files(void **state)
+{
+	static const char no_conf[] =
+		"there is no such file: only vici clients bring connections; ";
+	static const char no_secrets[] = "No such file or directory: there are no secrets; ";
+	char both[256];
+
+	(void)state;
+	snprintf(both, sizeof(both), "%s%s", no_conf, no_secrets);
+	secrets_are_said_to_be_missing(false, false, no_conf);
+	secrets_are_said_to_be_missing(true, false, no_secrets);
+	secrets_are_said_to_be_missing(false, true, both);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -584,6 +628,7 @@ int main(void)
 		CASE(behind_one_that_could_not_be_read),
 		CASE(behind_errors),
 		CASE(asked_meanwhile),
+		cmocka_unit_test(default_files),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,6 +13,7 @@
 static struct netlink_route table[128];
 static unsigned n_routes, n_rules, calls;
 static struct addr foreign; /* a source that the kernel does not take */
+static bool full;	    /* there is no room for one more */
 static struct routes *routes;
 
 static int set_route(void *ctx, const struct netlink_route *r, bool add)
@@ -22,6 +23,8 @@ static int set_route(void *ctx, const struct netlink_route *r, bool add)
 	assert_int_equal(r->protocol, ROUTES_PROTOCOL);
 	if (add && foreign.family && addr_equal(&r->source, &foreign))
 		return -EINVAL;
+	if (add && full)
+		return -ENOSPC;
 	for (unsigned i = 0; i < n_routes; i++) {
 		if (prefix_equal(&table[i].dst, &r->dst) && table[i].metric == r->metric) {
 			table[i] = table[--n_routes];
@@ -121,6 +124,7 @@ static int setup(void **ctx)
 	(void)ctx;
 	n_routes = n_rules = calls = 0;
 	foreign = (struct addr){0};
+	full = false;
 	routes = routes_new(&host);
 	configure(true, 220, 220);
 	return 0;
@@ -350,6 +354,28 @@ static void conn_again_and_kept(void **ctx)
 	setup(ctx);
 }
 
+/* Routes of a former process had its room: what they kept out comes when they are gone, and what
+ * stands is not touched. */
+static void what_had_no_room(void **ctx)
+{
+	unsigned before;
+
+	(void)ctx;
+	conn(1, "10.1.0.0/16", "10.2.0.0/16", "192.0.2.2");
+	child(1, 1, "10.2.0.0/16", "192.0.2.2", "");
+	full = true;
+	routes_link(routes, 1, 7);
+	assert_at("10.2.0.0/16", "");
+	full = false;
+	before = calls;
+	routes_settle(routes);
+	assert_at("10.2.0.0/16", "dev 7");
+	assert_true(calls > before);
+	before = calls;
+	routes_settle(routes);
+	assert_int_equal(calls, before);
+}
+
 /* A route is not moved to a tunnel that ends as well. */
 static void the_end_takes_all_at_once(void **ctx)
 {
@@ -381,6 +407,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(own_network_inside_theirs, setup, teardown),
 		cmocka_unit_test_setup_teardown(two_ways, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_end_takes_all_at_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_had_no_room, setup, teardown),
 		cmocka_unit_test_setup_teardown(device_comes_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(links_know_their_children, setup, teardown),
 		cmocka_unit_test_setup_teardown(refused_source, setup, teardown),

@@ -109,6 +109,8 @@ LIBS_test_repair_sim := -ljansson
 TEST_test_describe := tests/unit/test_describe.c routed-bridge/describe.c
 TEST_test_ctl_json := tests/unit/test_ctl_json.c ipsecd/ctl/json.c lib/vici_codec.c lib/buf.c
 LIBS_test_ctl_json := -ljansson
+TEST_test_ctl_status := tests/unit/test_ctl_status.c $(addprefix ipsecd/ctl/,json.c model.c status.c) lib/vici_codec.c lib/buf.c lib/words.c
+LIBS_test_ctl_status := -ljansson
 TEST_test_keymat := tests/unit/test_keymat.c ipsecd/ike/keymat.c ipsecd/model/algorithm.c lib/buf.c \
 	$(CRYPTO_SRC)
 LIBS_test_keymat := -lcrypto
