@@ -258,27 +258,11 @@ void config_orient(struct config_conn *c, bool (*is_local)(void *ctx, const stru
 		swap_ends(c);
 }
 
-/* 0 when an end has or may have addresses of both families, or of any. */
-static uint8_t family_of(const struct host *hosts, uint8_t n)
-{
-	uint8_t family = 0;
-
-	for (uint8_t i = 0; i < n; i++) {
-		uint8_t f = hosts[i].kind == HOST_ADDR	   ? hosts[i].addr.family
-			    : hosts[i].kind == HOST_PREFIX ? hosts[i].prefix.addr.family
-							   : 0;
-
-		if (!f || (family && f != family))
-			return 0;
-		family = f;
-	}
-	return family;
-}
-
 static void check_families(struct build *b)
 {
 	const struct conn *c = b->conn;
-	uint8_t left = family_of(c->local, c->n_local), right = family_of(c->remote, c->n_remote);
+	uint8_t left = hosts_family(c->local, c->n_local);
+	uint8_t right = hosts_family(c->remote, c->n_remote);
 
 	if (left && right && left != right)
 		config_error(b->errors, &build_get(b, KEYWORD_HOST, true)->at,
@@ -286,22 +270,16 @@ static void check_families(struct build *b)
 			     left == AF_INET6 ? 6 : 4, right == AF_INET6 ? 6 : 4);
 }
 
-/* One machine can't be both. */
 static void check_distinct(struct build *b)
 {
 	const struct conn *c = b->conn;
+	const struct addr *same = conn_same_end(c);
 	char text[ADDR_TEXT];
 
-	for (unsigned i = 0; i < c->n_local * c->n_remote; i++) {
-		const struct host *left = &c->local[i / c->n_remote];
-		const struct host *right = &c->remote[i % c->n_remote];
-
-		if (left->kind == HOST_ADDR && right->kind == HOST_ADDR &&
-		    addr_equal(&left->addr, &right->addr))
-			config_error(b->errors, &build_get(b, KEYWORD_HOST, true)->at,
-				     "conn %s: left and right have the same address, %s", c->name,
-				     addr_format(&left->addr, text));
-	}
+	if (same)
+		config_error(b->errors, &build_get(b, KEYWORD_HOST, true)->at,
+			     "conn %s: left and right have the same address, %s", c->name,
+			     addr_format(same, text));
 }
 
 void build_ends(struct build *b)

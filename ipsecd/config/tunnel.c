@@ -4,13 +4,12 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define MTU_MIN	 576
-#define MTU_MAX	 65535
-#define MTU_IPV6 1280 /* the least */
-#define MSS_MIN	 88   /* the kernel's own least */
-#define MSS_MAX	 (MTU_MAX - TCP_IP)
-#define TCP_IP	 40    /* headers without options */
-#define IPSEC0	 16384 /* the id of libreswan's ipsec0, as 0 is none */
+#define MTU_MIN 576
+#define MTU_MAX 65535
+#define MSS_MIN 88 /* the kernel's own least */
+#define MSS_MAX (MTU_MAX - TCP_IP)
+#define TCP_IP	40    /* headers without options */
+#define IPSEC0	16384 /* the id of libreswan's ipsec0, as 0 is none */
 
 static void device_name(struct build *b)
 {
@@ -36,35 +35,10 @@ static void contradiction(struct build *b, const struct setting *s, const struct
 		     setting_name(other), other->key.file, other->key.line, *why ? ": " : "", why);
 }
 
-/* All bits behind the prefix's length are 0, or 1. */
-static bool host_bits_are(const struct prefix *p, bool ones)
-{
-	for (unsigned bit = p->len; bit < 8 * addr_size(p->addr.family); bit++) {
-		if ((p->addr.bytes[bit / 8] >> (7 - bit % 8) & 1) != ones)
-			return false;
-	}
-	return true;
-}
-
-/* What no host can have; NULL: it can be a device's. Prefixes of two addresses have none of these
- * (RFC 3021, RFC 6164). */
-static const char *why_no_host(const struct prefix *p)
-{
-	unsigned bits = (unsigned)(8 * addr_size(p->addr.family)) - p->len;
-
-	if (bits < 2)
-		return NULL;
-	if (host_bits_are(p, false))
-		return p->addr.family == AF_INET6 ? "the subnet-router anycast address (RFC 4291 "
-						    "2.6.1)"
-						  : "the network's own address";
-	return p->addr.family == AF_INET && host_bits_are(p, true) ? "the broadcast address" : NULL;
-}
-
 static bool can_be_hosts(struct build *b, const struct setting *s, const struct config_pos *at,
 			 const struct prefix *p)
 {
-	const char *why = why_no_host(p);
+	const char *why = tunnel_addr_fault(p);
 	char text[PREFIX_TEXT];
 
 	if (why)
@@ -242,13 +216,6 @@ static void device_kind(struct build *b)
 		t->kind = DEVICE_XFRM;
 }
 
-static bool any_ipv6(const struct prefix *p, unsigned n)
-{
-	while (n > 0 && p[n - 1].addr.family != AF_INET6)
-		n--;
-	return n > 0;
-}
-
 static void mtu_for_ipv6(struct build *b, const struct setting *mtu)
 {
 	const struct setting *ip = build_get(b, KEYWORD_INTERFACE_IP, false);
@@ -256,9 +223,9 @@ static void mtu_for_ipv6(struct build *b, const struct setting *mtu)
 
 	ip = ip ? ip : build_get(b, KEYWORD_SIDE_INTERFACE_IP, false);
 	ip = ip ? ip : build_get(b, KEYWORD_SIDE_INTERFACE_IP, true);
-	if (t->mtu && t->mtu < MTU_IPV6 &&
-	    (any_ipv6(t->addrs, t->n_addrs) ||
-	     any_ipv6(b->out->right_addrs, b->out->n_right_addrs)))
+	if (t->mtu && t->mtu < TUNNEL_MTU_IPV6 &&
+	    (prefixes_have_ipv6(t->addrs, t->n_addrs) ||
+	     prefixes_have_ipv6(b->out->right_addrs, b->out->n_right_addrs)))
 		contradiction(b, mtu, ip, "IPv6 needs 1280 (RFC 8200 5)");
 }
 

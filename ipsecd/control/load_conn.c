@@ -368,7 +368,7 @@ static bool check_conn(struct load *l)
 	struct conn *c = l->conn;
 
 	fill_times(l);
-	if (!load_check_device(l))
+	if (!load_check_ends(l) || !load_check_device(l))
 		return false;
 	if (!l->local_seen || !l->remote_seen)
 		return load_error(l, "%s: missing section with auth=psk",

@@ -232,6 +232,20 @@ bool load_interface_type(struct load *l, const struct load_key *key, const struc
 	return load_error(l, "='%s': expected auto, vti or xfrm", load_only(w));
 }
 
+static bool read_address(struct load *l, const char *word, struct prefix *out)
+{
+	const char *fault;
+
+	if (!prefix_parse(word, out) || addr_is_any(&out->addr))
+		return load_error(l,
+				  "='%s': expected an address with its prefix length, such as "
+				  "10.0.0.1/30",
+				  word);
+	fault = tunnel_addr_fault(out);
+	return !fault ||
+	       load_error(l, "='%s': %s; expected the address of one host in it", word, fault);
+}
+
 bool load_interface_ip(struct load *l, const struct load_key *key, const struct load_words *w)
 {
 	struct tunnel_config *t = &l->conn->tunnel;
@@ -242,11 +256,8 @@ bool load_interface_ip(struct load *l, const struct load_key *key, const struct 
 	if (w->n > CONN_IF_ADDRS_MAX)
 		return load_error(l, ": at most %d addresses", CONN_IF_ADDRS_MAX);
 	for (unsigned i = 0; i < w->n; i++) {
-		if (!prefix_parse(w->word[i], &t->addrs[i]))
-			return load_error(l,
-					  "='%s': expected an address with its prefix length, "
-					  "such as 10.0.0.1/30",
-					  w->word[i]);
+		if (!read_address(l, w->word[i], &t->addrs[i]))
+			return false;
 	}
 	t->n_addrs = (uint8_t)w->n;
 	return true;
@@ -302,6 +313,11 @@ bool load_check_device(struct load *l)
 				     "a connection has one device");
 	if (marked && t->kind == DEVICE_XFRM)
 		return load_error(l, "mark_in: an xfrm interface has an id, marks are for a vti");
+	if (t->mtu && t->mtu < TUNNEL_MTU_IPV6 && prefixes_have_ipv6(t->addrs, t->n_addrs))
+		return load_error(l,
+				  "mtu=%u: expected %u or more, which IPv6 needs (RFC 8200 5): "
+				  "there is such an address in interface_ip",
+				  t->mtu, TUNNEL_MTU_IPV6);
 	if (t->mtu && t->mss > t->mtu - TCP_IP)
 		return load_error(l, "mss: not %d less than mtu", TCP_IP);
 	if (l->if_id_seen)

@@ -64,6 +64,7 @@ bool load_number(struct load *l, const struct load_words *w, uint64_t min, uint6
 		 uint64_t *out);
 /* After all keys: does what was said of the device fit together? */
 bool load_check_device(struct load *l);
+bool load_check_ends(struct load *l);
 
 /* ---- parsers ---- */
 

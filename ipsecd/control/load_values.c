@@ -232,6 +232,33 @@ bool load_hosts_remote(struct load *l, const struct load_key *key, const struct 
 	return parse_hosts(l, w, l->conn->remote, &l->conn->n_remote);
 }
 
+/* An end whose family is known: its first address or prefix. */
+static const char *first_of(const struct host *hosts, char text[PREFIX_TEXT])
+{
+	return hosts[0].kind == HOST_PREFIX ? prefix_format(&hosts[0].prefix, text)
+					    : addr_format(&hosts[0].addr, text);
+}
+
+bool load_check_ends(struct load *l)
+{
+	const struct conn *c = l->conn;
+	const struct addr *same = conn_same_end(c);
+	uint8_t local = hosts_family(c->local, c->n_local);
+	uint8_t remote = hosts_family(c->remote, c->n_remote);
+	char text[PREFIX_TEXT], other[PREFIX_TEXT];
+
+	if (same)
+		return load_error(l,
+				  "remote_addrs='%s': in local_addrs, too; expected an address "
+				  "of the peer",
+				  addr_format(same, text));
+	if (local && remote && local != remote)
+		return load_error(l, "remote_addrs='%s': expected IPv%d, as local_addrs='%s'",
+				  first_of(c->remote, text), local == AF_INET6 ? 6 : 4,
+				  first_of(c->local, other));
+	return true;
+}
+
 /* ---- proposals and selectors ---- */
 
 static bool proposal_problem(struct load *l, enum proposal_error e, const char *text, size_t at,

@@ -155,6 +155,14 @@ void conn_complete(struct conn *c);
 /* Makes tunnel.name from the conn's name: allowed characters, at most 15 bytes
  * (a hash tail keeps long names apart). Nothing when `named`. */
 void conn_default_tunnel_name(struct conn *c);
+/* 0 when an end has or may have addresses of both families, or of any. */
+uint8_t hosts_family(const struct host *hosts, uint8_t n);
+/* One machine can't be both: an address that both ends have, or NULL. */
+const struct addr *conn_same_end(const struct conn *c);
+#define TUNNEL_MTU_IPV6 1280 /* the least that IPv6 needs (RFC 8200 5) */
+/* What no host can have, as "the broadcast address"; NULL: it can be a device's. */
+const char *tunnel_addr_fault(const struct prefix *p);
+bool prefixes_have_ipv6(const struct prefix *p, unsigned n);
 /* tunnel.local and tunnel.remote from the conn's hosts, where these leave one address. */
 void conn_fix_tunnel_ends(struct conn *c);
 /* One device may serve both: they differ in addresses, MTU or MSS only. */

@@ -1,4 +1,4 @@
-/* Names and marks of tunnel devices. Pure; whether a device can be made is the data
+/* Names, marks and addresses of tunnel devices. Pure; whether a device can be made is the data
  * plane's to find out. */
 #include "ipsecd/model/conn.h"
 
@@ -134,4 +134,37 @@ bool mark_parse_set(const char *text, uint32_t *value, uint32_t *mask)
 	*value = (uint32_t)v;
 	*mask = (uint32_t)m;
 	return true;
+}
+
+/* ---- addresses ---- */
+
+/* All bits behind the prefix's length are 0, or 1. */
+static bool host_bits_are(const struct prefix *p, bool ones)
+{
+	for (unsigned bit = p->len; bit < 8 * addr_size(p->addr.family); bit++) {
+		if ((p->addr.bytes[bit / 8] >> (7 - bit % 8) & 1) != ones)
+			return false;
+	}
+	return true;
+}
+
+/* Prefixes of two addresses have none of these (RFC 3021, RFC 6164). */
+const char *tunnel_addr_fault(const struct prefix *p)
+{
+	unsigned bits = (unsigned)(8 * addr_size(p->addr.family)) - p->len;
+
+	if (bits < 2)
+		return NULL;
+	if (host_bits_are(p, false))
+		return p->addr.family == AF_INET6 ? "the subnet-router anycast address (RFC 4291 "
+						    "2.6.1)"
+						  : "the network's own address";
+	return p->addr.family == AF_INET && host_bits_are(p, true) ? "the broadcast address" : NULL;
+}
+
+bool prefixes_have_ipv6(const struct prefix *p, unsigned n)
+{
+	while (n > 0 && p[n - 1].addr.family != AF_INET6)
+		n--;
+	return n > 0;
 }

@@ -49,3 +49,32 @@ bool host_parse(const char *text, struct host *out)
 	*out = h;
 	return true;
 }
+
+uint8_t hosts_family(const struct host *hosts, uint8_t n)
+{
+	uint8_t family = 0;
+
+	for (uint8_t i = 0; i < n; i++) {
+		uint8_t f = hosts[i].kind == HOST_ADDR	   ? hosts[i].addr.family
+			    : hosts[i].kind == HOST_PREFIX ? hosts[i].prefix.addr.family
+							   : 0;
+
+		if (!f || (family && f != family))
+			return 0;
+		family = f;
+	}
+	return family;
+}
+
+const struct addr *conn_same_end(const struct conn *c)
+{
+	for (unsigned i = 0; i < c->n_local * c->n_remote; i++) {
+		const struct host *local = &c->local[i / c->n_remote];
+		const struct host *remote = &c->remote[i % c->n_remote];
+
+		if (local->kind == HOST_ADDR && remote->kind == HOST_ADDR &&
+		    addr_equal(&local->addr, &remote->addr))
+			return &remote->addr;
+	}
+	return NULL;
+}

@@ -440,6 +440,54 @@ static void test_bad_values(void **state)
 					  "as 1000, 500K, 2M or 1G");
 }
 
+/* As in ipsec.conf. */
+static void test_bad_addresses(void **state)
+{
+	(void)state;
+	refuse("interface_ip = [10.0.0.1/30, 10.0.1.0/24]",
+	       "interface_ip='10.0.1.0/24': the network's own address; expected the address of "
+	       "one host in it");
+	refuse("interface_ip = [10.0.1.255/24]",
+	       "interface_ip='10.0.1.255/24': the broadcast address; expected the address of one "
+	       "host in it");
+	refuse("interface_ip = [0.0.0.0/32]",
+	       "interface_ip='0.0.0.0/32': expected an address with its prefix length, such as "
+	       "10.0.0.1/30");
+	refuse_child("interface_ip = [fd00::/64]",
+		     "children.net.interface_ip='fd00::/64': the subnet-router anycast address "
+		     "(RFC 4291 2.6.1); expected the address of one host in it");
+	refuse("mtu = 1279\ninterface_ip = [10.0.0.1/30, fd00::1/64]",
+	       "mtu=1279: expected 1280 or more, which IPv6 needs (RFC 8200 5): there is such an "
+	       "address in interface_ip");
+	refuse("local_addrs = [192.0.2.9, 192.0.2.1]\nremote_addrs = [a.example, 192.0.2.1]",
+	       "remote_addrs='192.0.2.1': in local_addrs, too; expected an address of the peer");
+	refuse("local_addrs = [192.0.2.1]\nremote_addrs = [2001:db8::1]",
+	       "remote_addrs='2001:db8::1': expected IPv4, as local_addrs='192.0.2.1'");
+	refuse("remote_addrs = [10.0.0.0/8]\nlocal_addrs = [2001:db8::1]",
+	       "remote_addrs='10.0.0.0/8': expected IPv6, as local_addrs='2001:db8::1'");
+}
+
+static void test_good_addresses(void **state)
+{
+	static const char *const good[] = {
+		"interface_ip = [10.0.0.0/31, 10.0.0.4/32, fd00::/127, fd00::ffff/112]",
+		"mtu = 1280\ninterface_ip = [fd00::1/64]",
+		"mtu = 1279\ninterface_ip = [10.0.0.1/30]",
+		"local_addrs = [192.0.2.1, 2001:db8::1]\nremote_addrs = [2001:db8::2]",
+		"local_addrs = [192.0.2.1]\nremote_addrs = [a.example]",
+		"local_addrs = [%any]\nremote_addrs = [%any]",
+		"remote_addrs = [192.0.2.0/24]\nlocal_addrs = [192.0.2.1]",
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		char text[512];
+
+		snprintf(text, sizeof(text), "gw {\n" AUTH "%s\n}\n", good[i]);
+		conn_free(accept_conn(text));
+	}
+}
+
 static void test_proposals(void **state)
 {
 	(void)state;
@@ -573,6 +621,7 @@ int main(void)
 		cmocka_unit_test(test_addresses),      cmocka_unit_test(test_shared_device),
 		cmocka_unit_test(test_kernel_device),  cmocka_unit_test(test_unique_mark),
 		cmocka_unit_test(test_unknown),	       cmocka_unit_test(test_bad_values),
+		cmocka_unit_test(test_bad_addresses),  cmocka_unit_test(test_good_addresses),
 		cmocka_unit_test(test_proposals),      cmocka_unit_test(test_later),
 		cmocka_unit_test(test_authentication), cmocka_unit_test(test_device_conflicts),
 		cmocka_unit_test(test_shapes),	       cmocka_unit_test(test_times_left_out),
