@@ -129,16 +129,46 @@ def terminate(pair):
     pair.both_down(NAME)
 
 
+WRONG = """
+connections {{
+    wrong {{
+        local_addrs = 172.16.1.1
+        {line}
+        local {{ auth = psk }}
+        remote {{ auth = psk }}
+        children {{ wrong {{ }} }}
+    }}
+}}
+"""
+
+
+def refused_addresses(pair, end):
+    """What is wrong with a connection that is loaded: the key, its value, what was expected."""
+    for line, words in (
+            ("remote_addrs = 172.16.1.1",
+             "remote_addrs='172.16.1.1': in local_addrs, too; expected an address of the peer"),
+            ("remote_addrs = fd00::1", "remote_addrs='fd00::1': expected IPv4"),
+            ("interface_ip = 10.9.0.0/24",
+             "interface_ip='10.9.0.0/24': the network's own address; expected the address of one")):
+        path = pair.ours.write("wrong.conf", connections([end]) + WRONG.format(line=line))
+        fails(pair, ["--load-conns", "--file", path], words)
+    check_equal(set(pair.ours.conns()), {"from-file", NAME}, "connections")
+
+
+def fails(pair, words, *texts):
+    try:
+        output = ask(pair, *words)
+    except RuntimeError as error:
+        says(str(error), *texts)
+    else:
+        raise AssertionError(f"{words} succeeded: {output}")
+
+
 def refused_commands(pair):
     """A wrong name is an error with a reason and a non-zero exit status."""
     for words in (["--initiate", "--child", "nobody"], ["--terminate", "--ike", "nobody"],
                   ["--rekey", "--ike", "nobody"]):
-        try:
-            output = ask(pair, *words)
-        except RuntimeError as error:
-            says(str(error), "nobody")
-        else:
-            raise AssertionError(f"{words} succeeded: {output}")
+        fails(pair, words, "nobody")
 
 
 def watch(pair, output, *words):
@@ -199,12 +229,8 @@ def stats_and_version(pair):
 def counters(pair):
     says(ask(pair, "--counters"), "ike-init-out-req", "ike-auth-out-req", "create-child-out-req")
     ask(pair, "--counters", "--reset")
-    try:
-        output = ask(pair, "--counters", "--name", NAME)
-    except RuntimeError as error:  # counters are the daemon's: no number is made up
-        says(str(error), f"no counters of connection '{NAME}' alone")
-    else:
-        raise AssertionError(f"--counters --name succeeded: {output}")
+    # Counters are the daemon's: no number is made up.
+    fails(pair, ["--counters", "--name", NAME], f"no counters of connection '{NAME}' alone")
 
 
 def list_algs(pair):
@@ -234,7 +260,8 @@ def main():
         ours = change(ours, device=NAME)
         pair.add_tunnel(ours, theirs)
         for function, words in ((load_all, (ours,)), (list_conns, ()),
-                                (list_policies, (ours,)), (initiate, ()),
+                                (list_policies, (ours,)), (refused_addresses, (ours,)),
+                                (initiate, ()),
                                 (list_sas, ()), (rekey, ()), (terminate, ()),
                                 (refused_commands, ()), (monitor_sa, ()), (log, ()),
                                 (stats_and_version, ()), (counters, ()), (list_algs, ()),
