@@ -9,8 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define READ_AGAIN (10 * MONO_S)
-
 /* ---- commands of clients and files ---- */
 
 static void settings(void *ctx, const struct settings *settings)
@@ -272,25 +270,14 @@ static void files_unread(void *ctx, const char *why)
 
 static void read_again(struct daemon *d, enum log_level level, const char *why)
 {
-	mono_time at = mono_now();
-
-	d->unread = NULL;
-	if (d->stopping)
-		return;
-	if (at < d->read_again) {
-		d->unread = why;
-		return;
-	}
-	d->read_again = at + READ_AGAIN;
-	log_to(d->log, level, "cfg", "", "%s: the configuration is read again", why);
-	reload_doubt(d->reload); /* also of what the helper counts as unchanged */
-	reload_run(d->reload, 0);
+	if (!d->stopping)
+		reload_again(d->reload, level, why, mono_now());
 }
 
 void commands_tick(struct daemon *d)
 {
-	if (d->unread)
-		read_again(d, LOG_LEVEL_INFO, d->unread);
+	if (!d->stopping)
+		reload_tick(d->reload, mono_now());
 }
 
 /* Those of vici clients are theirs to load again. */

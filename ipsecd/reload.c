@@ -15,6 +15,7 @@
 #define AHEAD	    1024
 
 #define MORE	    "; and more, see the log"
+#define AGAIN	    (10 * MONO_S)
 #define FAILURE_MAX 800 /* what a client's answer has room for */
 
 /* Somebody who asked for a reload. */
@@ -33,6 +34,8 @@ struct reload {
 	struct known_set conns, secrets;
 	uint64_t names; /* counts their changes */
 	struct reload_counters counters;
+	mono_time again_at; /* before that reload_again waits */
+	const char *again;  /* why it does; NULL: it does not */
 	char failure[FAILURE_MAX];
 };
 
@@ -466,6 +469,23 @@ void reload_run(struct reload *r, uint64_t tag)
 	LL_APPEND(r->asked, a);
 	if (!r->reading)
 		begin(r, !r->current);
+}
+
+void reload_again(struct reload *r, enum log_level level, const char *why, mono_time now)
+{
+	r->again = now < r->again_at ? why : NULL;
+	if (r->again)
+		return;
+	r->again_at = now + AGAIN;
+	log_to(r->host.log, level, "cfg", "", "%s: the configuration is read again", why);
+	reload_doubt(r); /* also of what the helper counts as unchanged */
+	reload_run(r, 0);
+}
+
+void reload_tick(struct reload *r, mono_time now)
+{
+	if (r->again)
+		reload_again(r, LOG_LEVEL_INFO, r->again, now);
 }
 
 /* ---- the names, for a new process ---- */

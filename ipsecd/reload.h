@@ -73,6 +73,10 @@ void reload_free(struct reload *r);
 void reload_run(struct reload *r, uint64_t tag);
 /* Not all of what is loaded is as it was read: the next reading leaves nothing out. */
 void reload_doubt(struct reload *r);
+/* Because what had been read is lost elsewhere, `why` (kept, not copied): all is read, but not more
+ * often than each 10 s; what comes too soon waits for reload_tick. */
+void reload_again(struct reload *r, enum log_level level, const char *why, mono_time now);
+void reload_tick(struct reload *r, mono_time now);
 /* What host.read asked for. Both are emptied; ok false: `errors` say why. */
 void reload_read(struct reload *r, bool ok, struct config *config, struct config_errors *errors);
 /* ... and when nobody could read them. */

@@ -64,8 +64,6 @@ struct daemon {
 	bool bind_failed;	       /* was said; they are bound to nowhere */
 	struct helper_client *helper;  /* NULL: one process */
 	struct resolver *resolver;     /* NULL: the helper's */
-	mono_time read_again; /* when the files may be read again because the helper lost them */
-	const char *unread;   /* why they are to be read again then; NULL: they are not */
 	struct changes *changes;
 	bool moved; /* the machine's addresses are others than when the files were read */
 	struct tunnels *tunnels;

@@ -565,6 +565,29 @@ static void asked_meanwhile(void **state)
 	assert_int_equal(t.reads, 2);
 }
 
+/* A helper that dies again and again has them read each 10 s, and the last time is not forgotten.
+ */
+static void what_is_lost_is_read_again(void **state)
+{
+	(void)state;
+	begin_with("a", "secret psk, load a");
+	reload_again(t.reload, LOG_LEVEL_INFO, "lost", 100 * MONO_S);
+	assert_int_equal(t.reads, 2);
+	assert_true(t.whole);
+	comes("a", "x");
+	reload_tick(t.reload, 101 * MONO_S);
+	reload_again(t.reload, LOG_LEVEL_INFO, "lost", 105 * MONO_S);
+	reload_again(t.reload, LOG_LEVEL_INFO, "lost", 106 * MONO_S);
+	reload_tick(t.reload, 109 * MONO_S);
+	assert_int_equal(t.reads, 2);
+	reload_tick(t.reload, 110 * MONO_S);
+	assert_int_equal(t.reads, 3);
+	assert_true(t.whole);
+	comes("a", "x");
+	reload_tick(t.reload, 130 * MONO_S);
+	assert_int_equal(t.reads, 3);
+}
+
 /* ---- the default files ---- */
 
 static void secrets_are_said_to_be_missing(bool conf_there, bool secrets_given, const char *said)
@@ -628,6 +651,7 @@ int main(void)
 		CASE(behind_one_that_could_not_be_read),
 		CASE(behind_errors),
 		CASE(asked_meanwhile),
+		CASE(what_is_lost_is_read_again),
 		cmocka_unit_test(default_files),
 	};
 
