@@ -15,6 +15,7 @@
 
 struct sa_path {
 	uint32_t id; /* of the IKE_SA */
+	uint64_t spi_i, spi_r;
 	struct ike_path path;
 	int ifindex;	/* 0: no route */
 	unsigned round; /* when it was looked up */
@@ -111,6 +112,8 @@ static void learn(struct early *e, const struct ike_sa_info *ike)
 		if (!p)
 			return;
 	}
+	p->spi_i = ike->spi_i;
+	p->spi_r = ike->spi_r;
 	p->path = ike->path;
 	look(e, p);
 }
@@ -147,7 +150,8 @@ void early_event(struct early *e, const struct ike_output *out)
 
 static void suspect_path(struct early *e, const struct sa_path *p, enum ike_suspicion what)
 {
-	const struct ike_hint h = {.what = what, .ike_id = p->id};
+	const struct ike_hint h = {
+		.what = what, .ike_id = p->id, .spi_i = p->spi_i, .spi_r = p->spi_r};
 
 	hint(e, &h);
 }

@@ -60,13 +60,21 @@ static bool grow(struct table *t, const struct table_shape *s)
 	return true;
 }
 
-void *table_find(const struct table *t, const struct table_shape *s, const void *key)
+static void *with_key(const struct table_shape *s, struct table_link *link, const void *key)
 {
-	struct table_link *link = t->n ? t->buckets[bucket_of(t, s, key)] : NULL;
-
 	while (link && memcmp(key_of(s, element_of(s, link)), key, s->key_len) != 0)
 		link = link->next;
 	return element_of(s, link);
+}
+
+void *table_find(const struct table *t, const struct table_shape *s, const void *key)
+{
+	return with_key(s, t->n ? t->buckets[bucket_of(t, s, key)] : NULL, key);
+}
+
+void *table_same(const struct table_shape *s, const void *element)
+{
+	return with_key(s, link_of(s, element)->next, key_of(s, element));
 }
 
 bool table_add(struct table *t, const struct table_shape *s, void *element)

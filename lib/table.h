@@ -33,6 +33,8 @@ struct table_shape {
 	}
 
 void *table_find(const struct table *t, const struct table_shape *s, const void *key);
+/* The next one with the key of this one; NULL: that was the last. */
+void *table_same(const struct table_shape *s, const void *element);
 /* false: out of memory. Another element may have the same key: which is found then is not said. */
 bool table_add(struct table *t, const struct table_shape *s, void *element);
 /* An element of so many bytes, zeros but for the key, allocated for the caller to free, and put

@@ -70,6 +70,7 @@ struct child *child_alloc(struct ike_engine *e)
 
 static const struct table_shape by_id = TABLE_SHAPE(struct child, in_ids, id);
 static const struct table_shape by_spi_in = TABLE_SHAPE(struct child, in_spis, spi_in);
+static const struct table_shape by_spi_out = TABLE_SHAPE(struct child, in_spis_out, spi_out);
 
 static bool link_by_id(struct ike_engine *e, struct ike_sa *sa, struct child *c)
 {
@@ -87,6 +88,7 @@ bool child_link(struct ike_engine *e, struct ike_sa *sa, struct child *c)
 	if (!link_by_id(e, sa, c))
 		return false;
 	child_set_spi_in(e, c, c->spi_in);
+	child_set_spi_out(e, c, c->spi_out);
 	return true;
 }
 
@@ -95,6 +97,7 @@ void child_unlink(struct ike_engine *e, struct child *c)
 	if (table_remove(&e->children, &by_id, c))
 		e->counters.child_sas--;
 	table_remove(&e->children_spi, &by_spi_in, c);
+	table_remove(&e->children_spi_out, &by_spi_out, c);
 }
 
 /* Of before; NULL: there was none. */
@@ -154,6 +157,12 @@ void child_set_spi_in(struct ike_engine *e, struct child *c, uint32_t spi)
 {
 	c->spi_in = spi;
 	table_add(&e->children_spi, &by_spi_in, c);
+}
+
+void child_set_spi_out(struct ike_engine *e, struct child *c, uint32_t spi)
+{
+	c->spi_out = spi;
+	table_add(&e->children_spi_out, &by_spi_out, c);
 }
 
 const char *child_state_name(enum child_state s)
@@ -514,6 +523,12 @@ struct child *child_by_id(const struct ike_engine *e, uint64_t id)
 struct child *child_by_spi_in(const struct ike_engine *e, uint32_t spi)
 {
 	return table_find(&e->children_spi, &by_spi_in, &spi);
+}
+
+struct child *child_sending_on(const struct ike_engine *e, uint32_t spi, const struct child *before)
+{
+	return before ? table_same(&by_spi_out, before)
+		      : table_find(&e->children_spi_out, &by_spi_out, &spi);
 }
 
 struct child *child_by_spi_out(const struct ike_sa *sa, uint32_t spi)

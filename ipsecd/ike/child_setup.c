@@ -347,7 +347,7 @@ static void fill(struct ike_engine *e, const struct ike_sa *sa, const struct chi
 {
 	c->initiator = initiator;
 	c->suite = offer->suite;
-	c->spi_out = offer->spi_out;
+	child_set_spi_out(e, c, offer->spi_out);
 	c->no_tfc = offer->no_tfc;
 	c->resource = old ? old->resource : offer->resource; /* RFC 9611: a rekey keeps it */
 	c->resources_agreed = offer->resources || (old && old->resources_agreed);

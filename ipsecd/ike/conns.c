@@ -241,14 +241,19 @@ bool conns_child_inherited(const struct conn_entry *entry, const char *child)
 	return entry->inherited && !(m && m->sent);
 }
 
+static const struct table_shape by_tunnel = TABLE_SHAPE(struct conn_entry, in_tunnels, tunnel);
+
 struct conn_entry *conns_by_tunnel(const struct ike_engine *e, uint32_t tunnel)
 {
-	struct conn_entry *entry;
+	return table_find(&e->conns_by_tunnel, &by_tunnel, &tunnel);
+}
 
-	DL_FOREACH (e->conns, entry)
-		if (entry->tunnel == tunnel)
-			return entry;
-	return NULL;
+static void set_tunnel(struct ike_engine *e, struct conn_entry *entry, uint32_t tunnel)
+{
+	table_remove(&e->conns_by_tunnel, &by_tunnel, entry);
+	entry->tunnel = tunnel;
+	if (tunnel)
+		table_add(&e->conns_by_tunnel, &by_tunnel, entry);
 }
 
 /* ---- load and unload ---- */
@@ -371,7 +376,7 @@ bool conns_load(struct ike_engine *e, const struct ike_command *command, const c
 		}
 	}
 	aggfrag_check(e, conn);
-	entry->tunnel = command->tunnel;
+	set_tunnel(e, entry, command->tunnel);
 	entry->inherited |= command->inherited;
 	entry->refused_told = false;
 	entry->device_down = command->down;
@@ -405,6 +410,7 @@ bool conns_unload(struct ike_engine *e, const char *name, const char **error)
 	DL_DELETE(e->conns, entry);
 	e->looked = NULL;
 	conn_index_remove(&e->conns_by_peer, entry->links);
+	table_remove(&e->conns_by_tunnel, &by_tunnel, entry);
 	timer_cancel(&e->timers, &entry->retry_timer);
 	entry_touch(e, entry); /* for the last time */
 	entry->unloaded = true;
@@ -437,6 +443,7 @@ void conns_free(struct ike_engine *e)
 
 	conns_reap(e, true);
 	HASH_CLEAR(hh, e->conns_by_name);
+	table_free(&e->conns_by_tunnel);
 	DL_FOREACH_SAFE (e->conns, entry, tmp) {
 		DL_DELETE(e->conns, entry);
 		entry_free(e, entry);

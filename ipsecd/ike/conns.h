@@ -46,7 +46,8 @@ struct conn_entry {
 	struct conn_version *version;		/* the current one */
 	struct conn_link links[CONN_ADDRS_MAX]; /* in conns_by_peer */
 	char *name;
-	uint32_t tunnel;
+	uint32_t tunnel; /* 0: none */
+	struct table_link in_tunnels;
 	struct ike_sa *sas; /* utlist by entry_next: IKE_SAs that refer to it, ended ones too */
 	bool unloaded;	    /* out of the tables; freed with its last SA */
 	bool inherited;	    /* SAs of a former process send in its tunnel, until ours do */

@@ -53,8 +53,10 @@ struct ike_engine {
 	struct who who;				 /* by identities */
 	struct table children;			 /* in_ids: child_sa.id */
 	struct table children_spi;		 /* in_spis: spi_in */
+	struct table children_spi_out;		 /* in_spis_out: spi_out */
 	struct conn_entry *conns;		 /* utlist, in order of loading */
 	struct conn_entry *conns_by_name;	 /* uthash hh */
+	struct table conns_by_tunnel;		 /* in_tunnels: tunnel */
 	struct conn_index conns_by_peer;
 	struct conn_entry
 		*looked;   /* the looked_n-th of conns, where ike_engine_conn was last; NULL: */
@@ -82,8 +84,8 @@ struct ike_engine {
 	struct {
 		bool on, makes; /* tokens: those of peers count; we give some */
 		uint8_t secret[IKE_QUICK_CRASH_SECRET];
-		struct log_limit tokens, esp; /* of what is said without protection */
-	} crash;			      /* quick_crash.h */
+		struct log_limit looks, tokens, esp; /* of what is said without protection */
+	} crash;				     /* quick_crash.h */
 
 	/* state.h */
 	struct publisher *publisher;	    /* NULL: nothing is published */

@@ -169,6 +169,7 @@ void ike_engine_free(struct ike_engine *e)
 	table_free(&e->sas_by_spi);
 	table_free(&e->children);
 	table_free(&e->children_spi);
+	table_free(&e->children_spi_out);
 	DL_FOREACH_SAFE (e->sas, sa, next)
 		ike_sa_discard(e, sa);
 	conns_free(e);

@@ -197,7 +197,7 @@ struct child_told {
 struct child {
 	struct child *prev, *next; /* of sa->children */
 	struct child *dead_next;   /* ended, not yet freed */
-	struct table_link in_ids, in_spis;
+	struct table_link in_ids, in_spis, in_spis_out;
 	struct ike_sa *sa;
 	uint64_t id;	 /* child_sa.id */
 	uint32_t unique; /* for people */
@@ -351,6 +351,8 @@ void child_forget(struct ike_engine *e, struct child *c);
  * out of memory. */
 bool child_keep(const struct ike_engine *e, struct child *c, const struct child_sa *negotiated);
 void child_set_spi_in(struct ike_engine *e, struct child *c, uint32_t spi);
+/* Once. */
+void child_set_spi_out(struct ike_engine *e, struct child *c, uint32_t spi);
 void child_set_state(struct ike_engine *e, struct child *c, enum child_state state,
 		     const char *cause);
 /* Queues CHILD_INSTALL from c and `keys` (a child_sa of which only in, out, esn are read), plans
@@ -382,6 +384,10 @@ struct child *child_by_spi_in(const struct ike_engine *e, uint32_t spi);
 /* The child of sa whose outbound SPI is `spi`: what DELETE and REKEY_SA from the peer name
  * (RFC 7296 1.3.3, 1.4.1). */
 struct child *child_by_spi_out(const struct ike_sa *sa, uint32_t spi);
+/* Of any IKE_SA; peers choose these SPIs, each for itself: the next one behind `before`, NULL for
+ * the first; NULL: no more. */
+struct child *child_sending_on(const struct ike_engine *e, uint32_t spi,
+			       const struct child *before);
 /* CHILD_INSTALLED or CHILD_REKEYING. */
 bool child_usable(const struct child *c);
 /* A usable CHILD_SA of sa with this name that is to stay and is not for a resource alone; NULL if

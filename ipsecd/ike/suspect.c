@@ -149,20 +149,51 @@ static bool concerns(const struct ike_hint *hint, const struct ike_sa *sa)
 	       fits(&hint->path.remote, &sa->path.remote);
 }
 
-void suspect_hint(struct ike_engine *e, const struct ike_hint *hint)
+/* NULL is nobody's. */
+static bool take(struct ike_engine *e, const struct ike_hint *hint, struct ike_sa *sa)
+{
+	if (!sa || !concerns(hint, sa))
+		return false;
+	count(e, hint->what);
+	begin(e, sa, hint->what);
+	return true;
+}
+
+static bool take_by_child(struct ike_engine *e, const struct ike_hint *hint)
+{
+	const struct child *c = NULL;
+	bool any = false;
+
+	while ((c = child_sending_on(e, hint->esp_spi, c)) != NULL)
+		any |= take(e, hint, c->sa);
+	return any;
+}
+
+static bool take_by_path(struct ike_engine *e, const struct ike_hint *hint)
 {
 	struct ike_sa *sa;
 	bool any = false;
 
+	DL_FOREACH (e->sas, sa)
+		any |= take(e, hint, sa);
+	return any;
+}
+
+/* Anybody may send what quotes an SPI, as often as he likes: not all IKE_SAs are looked at for it.
+ */
+void suspect_hint(struct ike_engine *e, const struct ike_hint *hint)
+{
+	bool any;
+
 	if (e->no_hints || hint->what == IKE_SUSPECT_NOTHING || hint->what >= IKE_SUSPICIONS)
 		return;
-	DL_FOREACH (e->sas, sa) {
-		if (!concerns(hint, sa))
-			continue;
-		any = true;
-		count(e, hint->what);
-		begin(e, sa, hint->what);
-	}
+	if (hint->esp_spi)
+		any = take_by_child(e, hint);
+	else if (hint->spi_i || hint->spi_r) /* one of them is ours */
+		any = take(e, hint, ike_sa_by_spi(e, hint->spi_i)) ||
+		      take(e, hint, ike_sa_by_spi(e, hint->spi_r));
+	else
+		any = !suspicions[hint->what].named && take_by_path(e, hint);
 	e->counters.suspect_foreign += !any;
 }
 

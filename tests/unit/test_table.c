@@ -98,11 +98,33 @@ static void test_remove_all(void **state)
 	table_free(&t);
 }
 
+static void test_same_key(void **state)
+{
+	struct item items[6] = {{.key = 7}, {.key = 8}, {.key = 7},
+				{.key = 9}, {.key = 7}, {.key = 8}};
+	const uint64_t seven = 7;
+	const struct item *i;
+	struct table t = {0};
+	unsigned found = 0;
+
+	(void)state;
+	for (unsigned n = 0; n < 6; n++)
+		assert_true(table_add(&t, &shape, &items[n]));
+	for (i = table_find(&t, &shape, &seven); i; i = table_same(&shape, i)) {
+		assert_int_equal(i->key, 7);
+		found |= 1U << (i - items);
+	}
+	assert_int_equal(found, 0x15);
+	assert_null(table_same(&shape, &items[3]));
+	table_free(&t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_model),
 		cmocka_unit_test(test_remove_all),
+		cmocka_unit_test(test_same_key),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
