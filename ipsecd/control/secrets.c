@@ -76,6 +76,14 @@ static bool add_owners(struct client *c, struct secret *s, struct span body)
 	return true;
 }
 
+/* A former process of ours, whose secrets we have, counted from the beginning, too. */
+static void make_unique(struct control *control, char *out, size_t size)
+{
+	do
+		snprintf(out, size, PREFIX "unnamed-%" PRIu64, control->next_tag++);
+	while (ike_engine_secret_named(control->host.engine, out));
+}
+
 /* Without an id one is made, so that it can be unloaded. */
 static bool read_unique(struct client *c, struct span body, char *out, size_t size)
 {
@@ -83,7 +91,7 @@ static bool read_unique(struct client *c, struct span body, char *out, size_t si
 	struct span v;
 
 	if (!vici_get(body, "id", &v)) {
-		snprintf(out, size, PREFIX "unnamed-%" PRIu64, c->control->next_tag++);
+		make_unique(c->control, out, size);
 		return true;
 	}
 	if (!vici_get_str(body, "id", id, sizeof(id)) || !id[0]) {

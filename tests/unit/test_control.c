@@ -66,6 +66,15 @@ const struct secret *ike_engine_secret(const struct ike_engine *e, unsigned n)
 	return n < e->n_secrets ? e->secrets[n] : NULL;
 }
 
+const struct secret *ike_engine_secret_named(const struct ike_engine *e, const char *unique)
+{
+	for (unsigned i = 0; i < e->n_secrets; i++) {
+		if (strcmp(e->secrets[i]->unique, unique) == 0)
+			return e->secrets[i];
+	}
+	return NULL;
+}
+
 enum ike_reason ike_engine_conn_status(const struct ike_engine *e, const char *conn,
 				       mono_time *next_attempt, char detail[160])
 {
@@ -1145,6 +1154,27 @@ static void test_secrets(void **state)
 	assert_null(strstr(shell.log, "swordfish"));
 }
 
+/* What a former process was given without an id is still there: it had the numbers that this one
+ * comes to. */
+static void test_unnamed_secrets(void **state)
+{
+	struct peer *p = &peers[0];
+	char name[32];
+	const char *unused;
+
+	(void)state;
+	for (unsigned i = 1; i <= 7; i++) {
+		snprintf(name, sizeof(name), "vici:unnamed-%u", i);
+		load_secret(NULL, secret_new(name, SECRET_IKE, span_str("x")), &unused);
+	}
+	call(p, "load-shared", secret_body(NULL, "%any"));
+	expect_key(p, "success", "yes");
+	assert_int_equal(engine.n_secrets, 8);
+	assert_string_equal(engine.secrets[7]->unique, "vici:unnamed-8");
+	call(p, "clear-creds", none);
+	assert_int_equal(engine.n_secrets, 0);
+}
+
 /* ---- actions ---- */
 
 static void test_initiate(void **state)
@@ -1629,6 +1659,7 @@ int main(void)
 		WITH_SERVER(test_list_policies),
 		WITH_SERVER(test_conns),
 		WITH_SERVER(test_secrets),
+		WITH_SERVER(test_unnamed_secrets),
 		WITH_SERVER(test_reload_later),
 		WITH_SERVER(test_initiate),
 		WITH_SERVER(test_initiate_at_once),
