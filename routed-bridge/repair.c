@@ -278,8 +278,11 @@ void repair_interface(struct repair *r, const struct zapi_interface *i, bool pre
 	if (!l || l->ifindex != i->ifindex)
 		repair_peers(r);
 	l = repair_links_report(&r->links, i, present);
-	if (l)
-		changed(r, l);
+	if (!l)
+		return;
+	if (!present)
+		repair_seen_forget(r, l);
+	changed(r, l);
 }
 
 void repair_address(struct repair *r, const struct zapi_address *a, bool present)

@@ -86,7 +86,8 @@ struct repair_route {
 /* Where a link-local nexthop was last seen. */
 struct repair_seen {
 	struct addr gateway;
-	uint32_t ifindex; /* 0: on several devices */
+	struct repair_link *link;	 /* NULL: on several */
+	struct repair_seen *prev, *next; /* of the link */
 	UT_hash_handle hh;
 };
 
@@ -129,6 +130,8 @@ void repair_copy_hops(struct repair_hops *to, const struct zapi_nexthop *hops, u
 
 /* The one device that a link-local address was last seen on; NULL: none, or several. */
 struct repair_link *repair_seen_link(const struct repair *r, const struct addr *gateway);
+/* The device is gone. */
+void repair_seen_forget(struct repair *r, struct repair_link *l);
 
 /* ---- repair_choose.c ---- */
 

@@ -562,6 +562,65 @@ static void an_unnumbered_neighbour_comes_back(void **state)
 	site_free(s);
 }
 
+static void device(struct site *s, const char *name, uint32_t ifindex, bool present)
+{
+	struct zapi_interface i = {.ifindex = ifindex, .flags = IFF_UP | IFF_RUNNING};
+	const struct zapi_address own = {.ifindex = ifindex, .prefix = {address("fe80::5"), 64}};
+
+	snprintf(i.name, sizeof(i.name), "%s", name);
+	repair_interface(s->plan, &i, present);
+	if (present)
+		repair_address(s->plan, &own, true);
+}
+
+static void best_over(struct site *s, uint32_t ifindex, const struct path_peer *peer,
+		      const char *to)
+{
+	struct zapi_route r = route(ifindex, to);
+
+	r.nexthops[0].gateway = peer->key.addr;
+	repair_best(s->plan, &r, now);
+}
+
+/* Our address is on several devices, so that only routes tell which one the neighbour is on. The
+ * device goes, and is there again with another number. */
+static void made_anew_as(const char *name)
+{
+	struct site *s = site();
+	const struct path_peer first = {.key = {.id = 9, .addr = address("fe80::1")},
+					.local = address("fe80::5"),
+					.as = 65002,
+					.local_as = OUR_AS};
+	const struct path_peer second = {.key = {.id = 10, .addr = address("fe80::2")},
+					 .local = address("fe80::5"),
+					 .as = 65003,
+					 .local_as = OUR_AS};
+
+	for (unsigned link = AB; link <= AD; link++)
+		device(s, names[link], link, true);
+	unnumbered_up(s, &first, "2001:db8:2::/48");
+	unnumbered_up(s, &second, "2001:db8:3::/48");
+	best_over(s, AB, &first, "2001:db8:2::/48");
+	best_over(s, AC, &second, "2001:db8:3::/48");
+	assert_string_equal(told(s), "");
+	device(s, names[AC], AC, false);
+	assert_string_equal(told(s), "");
+	device(s, name, 77, true);
+	unnumbered_up(s, &second, "2001:db8:2::/48");
+	best_over(s, 77, &second, "2001:db8:3::/48");
+	assert_string_equal(told(s), "");
+	repair_tunnel(s->plan, names[AB], WITNESS_IKE, true, "test");
+	assert_string_equal(told(s), "+2001:db8:2::/48@77");
+	site_free(s);
+}
+
+static void an_unnumbered_neighbours_device_is_made_anew(void **state)
+{
+	(void)state;
+	made_anew_as(names[AC]);
+	made_anew_as("tun-new");
+}
+
 static void a_neighbour_behind_a_host_route(void **state)
 {
 	static const char loopback[] = "10.0.0.3/32";
@@ -999,6 +1058,7 @@ int main(void)
 		cmocka_unit_test(what_is_left_of_several_ways),
 		cmocka_unit_test(unnumbered_neighbours),
 		cmocka_unit_test(an_unnumbered_neighbour_comes_back),
+		cmocka_unit_test(an_unnumbered_neighbours_device_is_made_anew),
 		cmocka_unit_test(a_neighbour_behind_a_host_route),
 		cmocka_unit_test(nothing_else_is_given_a_second),
 		cmocka_unit_test(refused_ones_are_tried_again),
