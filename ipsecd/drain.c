@@ -17,6 +17,9 @@ struct drain {
 	char *ike, *child; /* what command.select points to */
 	char **conns;
 	unsigned n_conns;
+	uint64_t *children; /* that were meant when it began: handles, which a rekey of the IKE_SA
+			       leaves as they are */
+	unsigned n_children;
 	ev_timer timer;
 	struct drain *prev, *next;
 };
@@ -38,6 +41,7 @@ struct tally {
 
 struct survey {
 	const struct ike_select *select;
+	struct drain *drain;
 	struct tally *tallies;
 };
 
@@ -74,6 +78,17 @@ static bool carries(const struct ike_child_info *child)
 	return strcmp(child->state, "INSTALLED") == 0 || strcmp(child->state, "REKEYING") == 0;
 }
 
+/* Without memory for it, a rekey of the IKE_SA leaves it behind, as if it had not been meant. */
+static void remember(struct drain *d, uint64_t child)
+{
+	uint64_t *more = realloc(d->children, (d->n_children + 1) * sizeof(*more));
+
+	if (!more)
+		return;
+	d->children = more;
+	d->children[d->n_children++] = child;
+}
+
 static void survey_child(void *ctx, const struct ike_sa_info *ike,
 			 const struct ike_child_info *child)
 {
@@ -86,7 +101,10 @@ static void survey_child(void *ctx, const struct ike_sa_info *ike,
 	if (!t)
 		return;
 	t->all++;
-	t->selected += selects(v->select, ike, child);
+	if (!selects(v->select, ike, child))
+		return;
+	t->selected++;
+	remember(v->drain, child->child_sa);
 }
 
 static void drain_free(struct drain *d)
@@ -96,9 +114,47 @@ static void drain_free(struct drain *d)
 	for (unsigned i = 0; i < d->n_conns; i++)
 		free(d->conns[i]);
 	free(d->conns);
+	free(d->children);
 	free(d->ike);
 	free(d->child);
 	free(d);
+}
+
+/* One that was meant and still carries, under an IKE_SA that stays. */
+static bool left(const struct drain *d, const struct ike_sa_info *ike,
+		 const struct ike_child_info *child)
+{
+	if (!child || !carries(child) || strcmp(ike->state, "DELETING") == 0)
+		return false;
+	for (unsigned i = 0; i < d->n_children; i++) {
+		if (d->children[i] == child->child_sa)
+			return true;
+	}
+	return false;
+}
+
+static void follow(void *ctx, const struct ike_sa_info *ike, const struct ike_child_info *child)
+{
+	struct drain *d = ctx;
+
+	if (left(d, ike, child))
+		d->command.select.ike_id = ike->id;
+}
+
+/* An IKE_SA that was rekeyed meanwhile has another id: meant is the one that has its CHILD_SAs
+ * now (RFC 7296 2.18). */
+static void follow_rekey(struct drain *d)
+{
+	if (d->command.select.ike_id)
+		ike_engine_each_sa(d->owner->engine, follow, d);
+}
+
+static void end_left(void *ctx, const struct ike_sa_info *ike, const struct ike_child_info *child)
+{
+	const struct drain *d = ctx;
+
+	if (left(d, ike, child))
+		tunnels_drain_end(d->owner->tunnels, ike->conn, "still there behind the drain");
 }
 
 /* The count decides again only behind the command: a link must not come back up
@@ -109,7 +165,10 @@ static void over(struct ev_loop *loop, ev_timer *w, int revents)
 
 	(void)loop;
 	(void)revents;
+	follow_rekey(d);
 	d->owner->host.terminate(d->owner->host.ctx, &d->command);
+	/* What the command did not hit would otherwise pass packets on a DORMANT link. */
+	ike_engine_each_sa(d->owner->engine, end_left, d);
 	drain_free(d);
 }
 
@@ -156,8 +215,8 @@ static void drain_tallied(struct drain *d, struct survey *v)
 
 bool drains_start(struct drains *owner, const struct ike_command *command)
 {
-	struct survey v = {.select = &command->select};
 	struct drain *d = drain_new(owner, command);
+	struct survey v = {.select = &command->select, .drain = d};
 
 	if (!d)
 		return false;

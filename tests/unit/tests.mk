@@ -15,6 +15,8 @@ FORWARD_SRC := $(addprefix ipsecd/dataplane/,forward.c forward_lane.c forward_ou
 TEST_test_tunnel := tests/unit/test_tunnel.c ipsecd/tunnel.c ipsecd/tunnel_ahead.c ipsecd/tunnel_device.c ipsecd/dataplane/fake.c \
 	$(FORWARD_SRC) tests/support/crypto_null.c \
 	$(MODEL_SRC) lib/addr.c lib/buf.c lib/log.c lib/table.c lib/words.c
+TEST_test_drain := tests/unit/test_drain.c ipsecd/drain.c $(filter-out tests/unit/%,$(TEST_test_tunnel))
+LIBS_test_drain := -lev
 TEST_test_plane := tests/unit/test_plane.c ipsecd/plane.c ipsecd/offer.c $(MODEL_SRC) lib/addr.c lib/log.c lib/words.c
 TEST_test_backoff := tests/unit/test_backoff.c ipsecd/backoff.c
 TEST_test_keep := tests/unit/test_keep.c ipsecd/keep.c
