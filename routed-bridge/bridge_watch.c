@@ -45,7 +45,7 @@ void bridge_watch_tunnel(struct bridge *b, const struct tunnel_view *tunnel)
 static void see_tunnel(void *ctx, const struct tunnel_view *view)
 {
 	struct bridge_watch *w = ctx;
-	struct watched_tunnel *t = find_or_add(w, view->conn);
+	struct watched_tunnel *t = view->loaded ? find_or_add(w, view->conn) : NULL;
 
 	if (!t)
 		return;

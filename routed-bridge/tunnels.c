@@ -29,11 +29,11 @@ struct tunnel {
 	char interface[IF_NAMESIZE];
 	char peer_host[TUNNELS_PEER_MAX], peer_id[TUNNELS_PEER_MAX];
 	struct child *children;
+	uint32_t listing; /* last one that mentioned it, or that an event came behind */
 	enum link_state link;
-	bool suspected, suspected_told;
+	bool suspected, suspected_told, changed;
 	char suspicion[64]; /* why */
 	char cause[96];
-	bool changed;
 	struct tunnel *prev, *next; /* in the queue of changed ones */
 	size_t n_union, n_vips;
 	struct prefix *selectors_union, *vips; /* in one piece */
@@ -43,7 +43,7 @@ struct tunnel {
 struct tunnels {
 	struct tunnel *by_conn;
 	struct tunnel *queue;
-	uint32_t epoch, listing;
+	uint32_t epoch, listing, complete; /* the last one that was begun, or that ended */
 };
 
 struct tunnels *tunnels_new(void)
@@ -420,8 +420,10 @@ bool tunnels_event(struct tunnels *t, struct span name, struct span body)
 			continue;
 		while (body_next(&w)) {
 			tunnel = w.name.len ? find_or_add(t, w.name) : NULL;
-			if (tunnel)
-				events[i].take(t, tunnel, body, w.body);
+			if (!tunnel)
+				continue;
+			tunnel->listing = t->listing;
+			events[i].take(t, tunnel, body, w.body);
 		}
 		return true;
 	}
@@ -456,6 +458,7 @@ void tunnels_list_end(struct tunnels *t)
 	struct tunnel *tunnel, *next;
 	struct child *c, *next_child;
 
+	t->complete = t->listing;
 	HASH_ITER (hh, t->by_conn, tunnel, next) {
 		DL_FOREACH_SAFE (tunnel->children, c, next_child) {
 			if (c->listing != t->listing)
@@ -521,12 +524,13 @@ static void unite_selectors(struct tunnel *tunnel)
 	}
 }
 
-static struct tunnel_view view(struct tunnel *tunnel)
+static struct tunnel_view view(const struct tunnels *t, struct tunnel *tunnel)
 {
 	unite_selectors(tunnel);
 	return (struct tunnel_view){
 		.conn = tunnel->conn,
 		.interface = tunnel->interface,
+		.loaded = tunnel->listing >= t->complete,
 		.up = tunnel->children && tunnel->link != LINK_DOWN,
 		.children = count_children(tunnel),
 		.cause = tunnel->cause,
@@ -551,7 +555,7 @@ bool tunnels_changed(struct tunnels *t, struct tunnel_view *out)
 		return false;
 	DL_DELETE(t->queue, tunnel);
 	tunnel->changed = false;
-	*out = view(tunnel);
+	*out = view(t, tunnel);
 	tunnel->suspected_told = tunnel->suspected;
 	return true;
 }
@@ -590,7 +594,7 @@ void tunnels_each_view(struct tunnels *t, void (*cb)(void *ctx, const struct tun
 	struct tunnel_view v;
 
 	HASH_ITER (hh, t->by_conn, tunnel, next) {
-		v = view(tunnel);
+		v = view(t, tunnel);
 		cb(ctx, &v);
 	}
 }

@@ -25,6 +25,7 @@ enum suspicion_news { SUSPICION_SAME, SUSPICION_BEGUN, SUSPICION_OVER };
 struct tunnel_view {
 	const char *conn;
 	const char *interface; /* "" unless the daemon named it */
+	bool loaded;	       /* the last complete listing had it, or it was heard of since */
 	bool up;
 	unsigned children; /* usable CHILD_SAs */
 	const char *cause; /* of the last change */

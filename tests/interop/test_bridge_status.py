@@ -185,6 +185,29 @@ def unknown_conn(site):
     wait(site, "no warning", lambda f: not f["warnings"])
 
 
+def unloaded(site):
+    """A connection that the daemon has no longer: missed if the file names it, else forgotten.
+    The next word of any tunnel brings it to light."""
+    site.vici.child_up("x-y", 70)
+    check(wait(site, "it is up", lambda f: len(f["tunnels"]) == 2), "x-y")
+    known = site.vici.conns
+    site.vici.conns = {}
+    site.vici.child_down(70)
+    found = wait(site, "it is forgotten", lambda f: len(f["tunnels"]) == 1)
+    check_equal((found["tunnels"][0]["conn"], found["warnings"]), ("a-b", []), "its SA is there")
+    site.vici.child_down(2)
+    found = wait(site, "a-b is missed", lambda f: f["warnings"])
+    check_equal(found["warnings"], ["a-b: the file names it, and the IKE daemon has no such "
+                                    "connection"], "warnings")
+    lost = tunnel(site)
+    check_equal((lost["loaded"], lost["up"]), (False, False), "a-b")
+    site.vici.conns = known
+    del known["x-y"]
+    site.up(3)
+    wait(site, "it is back", lambda f: not f["warnings"] and f["tunnels"][0]["loaded"])
+    site.wait_installed()
+
+
 def _reach(path):
     sock = socket.socket(socket.AF_UNIX)
     try:
@@ -360,7 +383,8 @@ def main():
     with Site("status", METRICS + CONFIG) as site:
         site.start()
         for name, case in (("life", life), ("late", late), ("metrics agree", agree), ("losses", losses),
-                           ("unknown connection", unknown_conn), ("hostile clients", hostile),
+                           ("unknown connection", unknown_conn), ("unloaded", unloaded),
+                           ("hostile clients", hostile),
                            ("short of descriptors", short_of_descriptors), ("without zebra", without_zebra),
                            ("doors", doors), ("fake", fake), ("documented", documented),
                            ("dashboard and alerts", dashboard)):

@@ -321,6 +321,43 @@ static void a_listing_sweeps(void **state)
 	tunnels_free(t);
 }
 
+static void count_loaded(void *n, const struct tunnel_view *tunnel)
+{
+	*(unsigned *)n += tunnel->loaded;
+}
+
+static unsigned loaded(struct tunnels *t)
+{
+	unsigned n = 0;
+
+	tunnels_each_view(t, count_loaded, &n);
+	return n;
+}
+
+/* Until it is told that way: a listing that has not ended tells nothing. */
+static void a_connection_is_unloaded(void **state)
+{
+	struct tunnels *t = tunnels_new();
+
+	(void)state;
+	up(t, 1, 1);
+	assert_int_equal(loaded(t), 1);
+	tunnels_list_begin(t);
+	listed(t, 1, "INSTALLED");
+	tunnels_list_end(t);
+	assert_int_equal(loaded(t), 1);
+	down(t, 1);
+	tunnels_list_begin(t);
+	assert_int_equal(loaded(t), 1);
+	tunnels_list_end(t);
+	assert_int_equal(loaded(t), 0);
+	tunnels_connected(t);
+	assert_int_equal(loaded(t), 0);
+	up(t, 2, 2);
+	assert_int_equal(loaded(t), 1);
+	tunnels_free(t);
+}
+
 static void a_new_daemon_has_new_ids(void **state)
 {
 	struct tunnels *t = tunnels_new();
@@ -466,6 +503,7 @@ int main(void)
 		cmocka_unit_test(the_link_wins_over_the_count),
 		cmocka_unit_test(states_count_in_listings),
 		cmocka_unit_test(a_listing_sweeps),
+		cmocka_unit_test(a_connection_is_unloaded),
 		cmocka_unit_test(a_new_daemon_has_new_ids),
 		cmocka_unit_test(given_up_in_the_middle_of_a_list),
 		cmocka_unit_test(unites_selectors),
