@@ -22,7 +22,16 @@ struct sa_path {
 	struct table_link in_ids;
 };
 
+/* One that IKE_SAs go over: links of all others, and there may be thousands of tunnels, come and
+ * go without a look at the paths. */
+struct underlay {
+	int ifindex;
+	unsigned n_paths;
+	struct table_link in_underlays;
+};
+
 static const struct table_shape by_id = TABLE_SHAPE(struct sa_path, in_ids, id);
+static const struct table_shape by_ifindex = TABLE_SHAPE(struct underlay, in_underlays, ifindex);
 
 struct early {
 	struct early_host host;
@@ -30,7 +39,7 @@ struct early {
 	struct netlink *netlink;
 	struct icmp *icmp;
 	int icmp_error; /* errno: why there is none */
-	struct table paths;
+	struct table paths, underlays;
 	unsigned round;
 	struct ike_hint failed; /* to be told by the timer */
 	bool pending;
@@ -78,12 +87,36 @@ static struct sa_path *find(const struct early *e, uint32_t id)
 	return table_find(&e->paths, &by_id, &id);
 }
 
+static void leave(struct early *e, struct sa_path *p)
+{
+	struct underlay *u = table_find(&e->underlays, &by_ifindex, &p->ifindex);
+
+	p->ifindex = 0;
+	if (!u || --u->n_paths)
+		return;
+	table_remove(&e->underlays, &by_ifindex, u);
+	free(u);
+}
+
+static void join(struct early *e, struct sa_path *p, int ifindex)
+{
+	struct underlay *u = table_find(&e->underlays, &by_ifindex, &ifindex);
+
+	if (!u)
+		u = table_make(&e->underlays, &by_ifindex, sizeof(*u), &ifindex);
+	if (!u)
+		return; /* as if it had no route */
+	u->n_paths++;
+	p->ifindex = ifindex;
+}
+
 static void forget(struct early *e, uint32_t id)
 {
 	struct sa_path *p = find(e, id);
 
 	if (!p)
 		return;
+	leave(e, p);
 	table_remove(&e->paths, &by_id, p);
 	free(p);
 }
@@ -95,11 +128,11 @@ static bool look(struct early *e, struct sa_path *p)
 	int was = p->ifindex;
 
 	p->round = e->round;
-	p->ifindex = 0;
+	leave(e, p);
 	if (netlink_route_towards(e->netlink, &p->path.remote.addr, &p->path.local.addr, &route) ==
 		    0 &&
 	    !route.blackhole)
-		p->ifindex = route.ifindex;
+		join(e, p, route.ifindex);
 	return was && !p->ifindex;
 }
 
@@ -169,10 +202,14 @@ static void suspect_marked(struct early *e, enum ike_suspicion what, const uint3
 
 void early_link_lost(struct early *e, int ifindex)
 {
-	uint32_t *ids = calloc(e->paths.n + 1, sizeof(*ids));
+	const struct underlay *u = table_find(&e->underlays, &by_ifindex, &ifindex);
 	struct sa_path *p;
 	size_t n = 0;
+	uint32_t *ids;
 
+	if (!u)
+		return;
+	ids = calloc(u->n_paths, sizeof(*ids));
 	TABLE_EACH (&e->paths, &by_id, p)
 		if (ids && p->ifindex == ifindex)
 			ids[n++] = p->id;
@@ -282,9 +319,11 @@ void early_free(struct early *e)
 	ev_timer_stop(e->host.loop, &e->tell);
 	for (p = table_first(&e->paths, &by_id); p; p = next) {
 		next = table_next(&e->paths, &by_id, p);
+		leave(e, p);
 		free(p);
 	}
 	table_free(&e->paths);
+	table_free(&e->underlays);
 	icmp_close(e->icmp);
 	netlink_close(e->netlink);
 	free(e);

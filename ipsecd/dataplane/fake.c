@@ -10,7 +10,7 @@
 #include <utlist.h>
 
 #define FAKE_QUEUE_MAX	   256
-#define FAKE_MTU_NO_SA	   1390
+#define FAKE_MTU_NO_SA	   1438
 #define FAKE_PATH_MTU	   1500
 #define FAKE_FIRST_IFINDEX 100
 

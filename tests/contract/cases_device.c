@@ -19,7 +19,7 @@ static void is_created_dormant_and_up(void **state)
 	assert_true(info.ifindex > 0);
 	assert_true(info.admin_up);
 	assert_false(info.link_up);
-	assert_int_equal(info.mtu, 1390);
+	assert_int_equal(info.mtu, 1438);
 	assert_false(contract->oper_up(&w->a));
 	if (!contract->apart)
 		assert_int_not_equal(info.ifindex, info_of(&w->b).ifindex);

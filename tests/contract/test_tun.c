@@ -485,7 +485,7 @@ static void without_that_qdisc_a_device_is_whole(void **state)
 	create(&h, 2, &other);
 	expect_addrs("dp-t", 1, addrs);
 	assert_true(kernel_link("dp-t").flags & IFF_UP);
-	assert_int_equal(kernel_link("dp-t").mtu, 1390);
+	assert_int_equal(kernel_link("dp-t").mtu, 1438);
 	assert_int_equal(n_qdisc_told, 1);
 	c = config("dp-v", 2, bad);
 	assert_int_equal(ops->tunnel_create(h.plane, 3, &c), DATAPLANE_SYSTEM);
@@ -506,7 +506,7 @@ static void expect_whole(const char *device, const char *addr)
 {
 	expect_addrs(device, 1, &addr);
 	assert_true(kernel_link(device).flags & IFF_UP);
-	assert_int_equal(kernel_link(device).mtu, 1390);
+	assert_int_equal(kernel_link(device).mtu, 1438);
 	assert_int_equal(operstate(device), IF_OPER_DORMANT);
 	expect_qdisc(device, "noqueue");
 }
@@ -679,7 +679,7 @@ static void a_ring_may_be_refused(void **state)
 	(void)state;
 	assert_int_equal(tun_open(&made, nl, "dp-t", false), 0);
 	made.ring = UINT32_MAX;
-	assert_int_equal(device_fill(nl, &made, &c, 1390, false, &refused), 0);
+	assert_int_equal(device_fill(nl, &made, &c, 1438, false, &refused), 0);
 	assert_int_equal(refused.qdisc, 0);
 	assert_int_equal(refused.first, 0);
 	expect_whole("dp-t", addrs[0]);
@@ -1100,7 +1100,7 @@ static void the_clamp_follows_the_mtu(void **state)
 	assert_int_equal(clamped_to(), 0);
 	c.mss = TUNNEL_MSS_AUTO;
 	assert_int_equal(ops->tunnel_update(h.plane, TUNNEL, &c), DATAPLANE_OK);
-	assert_int_equal(clamped_to(), 1390 - 40);
+	assert_int_equal(clamped_to(), 1438 - 40);
 	c.mtu = 1300;
 	assert_int_equal(ops->tunnel_update(h.plane, TUNNEL, &c), DATAPLANE_OK);
 	assert_int_equal(clamped_to(), 1300 - 40);
