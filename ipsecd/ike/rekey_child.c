@@ -86,9 +86,10 @@ void rekey_child_deleted(struct ike_engine *e, struct child *old)
 		child_set_outbound(e, next, true, "the old one is deleted");
 }
 
+/* Also without a time for it: the data plane says only once that a limit is near. */
 static void retry_later(struct ike_engine *e, struct child *c)
 {
-	if (c->sa->conn->rekey && c->config->rekey_time)
+	if (c->sa->conn->rekey)
 		timer_set(&e->timers, &c->rekey_timer,
 			  e->now + RETRY_AFTER + engine_random_below(e, RETRY_AFTER));
 }

@@ -255,12 +255,44 @@ static void test_empty_answers(void **state)
 	}
 }
 
+/* Without a rekey time the data plane's word that a limit is near is all there is, and it comes
+ * once: what is refused then is tried again. */
+static void test_rekey_by_volume_refused(void **state)
+{
+	struct sim *s = sim_new(164, 2, &crypto_null, NULL);
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		struct conn *conn = sim_conn(s, i, 1 - i, 0);
+
+		conn->children[0].rekey_time = conn->children[0].life_time = 0;
+		conn->children[0].start_action = i ? ACTION_NONE : ACTION_START;
+		sim_load(s, i, conn, 1);
+	}
+	scripted.times = 0;
+	s->intercept = answer;
+	s->windows_unchecked = true;
+	assert_agreed_within(s, 1, 10 * MONO_S);
+	scripted.notify = NOTIFY_NO_ADDITIONAL_SAS;
+	scripted.times = 2;
+	sim_child_event(s, 0, sim_newest_child(s, 0)->sa.id, IKE_CHILD_SOFT_EXPIRE);
+	sim_run(s, 15 * MONO_S);
+	assert_int_equal(scripted.times, 1);
+	assert_int_equal(s->nodes[0].events[IKE_EVENT_CHILD_REKEYED], 0);
+	sim_run(s, 90 * MONO_S);
+	assert_int_equal(scripted.times, 0);
+	assert_int_equal(s->nodes[0].events[IKE_EVENT_CHILD_REKEYED], 1);
+	assert_agreed(s, 1);
+	sim_free(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_further_child_refused),
 		cmocka_unit_test(test_no_additional_sas_without_any),
 		cmocka_unit_test(test_child_rekey_refused),
+		cmocka_unit_test(test_rekey_by_volume_refused),
 		cmocka_unit_test(test_temporary_failure),
 		cmocka_unit_test(test_temporary_failure_for_ever),
 		cmocka_unit_test(test_child_not_found),
