@@ -234,6 +234,26 @@ void conns_child_sends(struct ike_engine *e, struct conn_entry *entry, const cha
 	entry_touch(e, entry);
 }
 
+void conns_child_not_before(struct ike_engine *e, struct conn_entry *entry, const char *child,
+			    mono_time at)
+{
+	struct child_memory *m = memory_of(entry, child);
+
+	if (!m && at && conn_child(entry->version->conn, child))
+		m = memorize(e, entry, child);
+	if (!m || m->not_before == at)
+		return;
+	m->not_before = at;
+	entry_touch(e, entry);
+}
+
+bool conns_child_due(const struct ike_engine *e, const struct conn_entry *entry, const char *child)
+{
+	const struct child_memory *m = memory_of(entry, child);
+
+	return !m || e->now >= m->not_before;
+}
+
 bool conns_child_inherited(const struct conn_entry *entry, const char *child)
 {
 	const struct child_memory *m = memory_of(entry, child);

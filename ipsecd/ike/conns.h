@@ -28,8 +28,9 @@ struct held_child {
 /* What is known of a child as long as its conn is loaded. */
 struct child_memory {
 	struct child_memory *next;
-	uint32_t reqid; /* of all its CHILD_SAs, if none is configured */
-	bool sent;	/* one of them has been sending */
+	uint32_t reqid;	      /* of all its CHILD_SAs, if none is configured */
+	bool sent;	      /* one of them has been sending */
+	mono_time not_before; /* refused: traffic is no reason to ask for one until then */
 	char *name;
 };
 
@@ -118,6 +119,10 @@ uint32_t conns_reqid(struct ike_engine *e, struct conn_entry *entry,
 /* A CHILD_SA of this child sends; does one of a former process, as far as we know? */
 void conns_child_sends(struct ike_engine *e, struct conn_entry *entry, const char *child);
 bool conns_child_inherited(const struct conn_entry *entry, const char *child);
+/* It was refused: traffic alone does not ask for it until then (0: it does). May it now? */
+void conns_child_not_before(struct ike_engine *e, struct conn_entry *entry, const char *child,
+			    mono_time at);
+bool conns_child_due(const struct ike_engine *e, const struct conn_entry *entry, const char *child);
 struct conn_entry *conns_by_tunnel(const struct ike_engine *e, uint32_t tunnel);
 /* The pre-shared key that serves sa's local identity and this remote one (ID_ANY: not known)
  * best, NULL if none does. */

@@ -72,7 +72,8 @@ static void fill_children(struct ike_engine *e, struct conn_entry *entry, struct
 		bool now = !refused || strcmp(refused, config->name) != 0;
 		bool want =
 			config->start_action == ACTION_START ||
-			(entry->acquired && traps_child(config)) ||
+			(entry->acquired && traps_child(config) &&
+			 conns_child_due(e, entry, config->name)) ||
 			(entry->wanted_child && strcmp(entry->wanted_child, config->name) == 0) ||
 			waited_for(entry, config->name);
 
@@ -515,6 +516,7 @@ void peers_child_up(struct ike_engine *e, struct child *c)
 		conns_release_hold(e, entry, c->config->name);
 	entry->reason = IKE_REASON_NONE;
 	entry->detail[0] = '\0';
+	conns_child_not_before(e, entry, c->config->name, 0);
 	end_back_off(entry);
 }
 
@@ -522,6 +524,7 @@ void peers_child_failed(struct ike_engine *e, struct ike_sa *sa, const char *chi
 			enum ike_reason reason, const char *detail)
 {
 	struct conn_entry *entry = sa->entry;
+	mono_time delay = next_back_off(e, entry);
 
 	ike_log(e, sa, LOG_LEVEL_WARN, "CHILD_SA %s failed, the IKE_SA stays: %s%s%s", child,
 		ike_reason_text(reason), detail && *detail ? ": " : "", detail ? detail : "");
@@ -530,7 +533,8 @@ void peers_child_failed(struct ike_engine *e, struct ike_sa *sa, const char *chi
 	text_fit(entry->detail, sizeof(entry->detail), detail ? detail : "");
 	output_event_failed(e, entry->name, sa, reason, detail);
 	conns_end_waiters(e, entry, child, false, false, reason, detail);
-	plan_retry(e, entry, next_back_off(e, entry));
+	conns_child_not_before(e, entry, child, e->now + delay);
+	plan_retry(e, entry, delay);
 }
 
 /* At once, but for a child that did not live long. */

@@ -9,9 +9,10 @@
 #include "ipsecd/ike/exchange.h"
 
 /* Of what is in the records; older ones are read, newer ones refused. */
-#define STATE_VERSION 4
+#define STATE_VERSION 5
 /* 1: IKE_SAs without synchronisation of message IDs; 2: CHILD_SAs without resources and AGGFRAG;
- * 3: numbers have all their bytes (codec.h) */
+ * 3: numbers have all their bytes (codec.h); 4: children without the time that they wait for behind
+ * a refusal */
 #define STATE_VERSION_MIN 1
 
 #define STATE_REQUEST_MAX IKE_MESSAGE_MAX

@@ -69,6 +69,8 @@ static void memories(struct codec *c, struct child_memory **list)
 			LL_APPEND(*list, m);
 		codec_u32(c, &m->reqid);
 		codec_bool(c, &m->sent);
+		if (c->version >= 5)
+			codec_u64(c, &m->not_before);
 		state_entry_name(c, &m->name);
 		m = m->next;
 	}

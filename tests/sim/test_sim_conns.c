@@ -466,6 +466,16 @@ static void test_taken_down_at_once(void **state)
 	}
 }
 
+/* The other end of what "taken" asks for. */
+static void more_of_theirs(struct conn *c)
+{
+	struct child_config *more = conn_add_child(c, "taken");
+
+	more->local_ts.n = more->remote_ts.n = 1;
+	ts_parse("192.168.1.0/24", &more->local_ts.ts[0]);
+	ts_parse("192.168.3.0/24", &more->remote_ts.ts[0]);
+}
+
 static void test_acquire(void **state)
 {
 	struct sim *s = sim_new(12, 2, &crypto_null, NULL);
@@ -483,6 +493,41 @@ static void test_acquire(void **state)
 	assert_agreed(s, 1);
 	assert_int_equal(s->nodes[0].requests[0], 1);
 	sim_child_event(s, 0, 8, IKE_CHILD_ACQUIRE); /* nobody's tunnel */
+	sim_free(s);
+}
+
+/* Packets keep coming, and the peer, who began the IKE_SA, does not know the child: it is asked
+ * for with a back-off, and children that it does know do not wait for that. */
+static void test_acquire_refused(void **state)
+{
+	static const char *const nets[] = {"192.168.3.0/24", "192.168.2.0/24"};
+	struct sim *s = sim_new(77, 2, &crypto_null, NULL);
+	struct conn *theirs = sim_conn(s, 0, 1, 0), *ours = sim_conn(s, 1, 0, 0);
+	unsigned before, tries;
+
+	(void)state;
+	theirs->children[0].start_action = ACTION_START;
+	for (unsigned i = 0; i < 2; i++) {
+		struct child_config *more = conn_add_child(ours, i ? "refused" : "taken");
+
+		more->start_action = ACTION_TRAP;
+		more->local_ts.n = more->remote_ts.n = 1;
+		ts_parse(nets[i], &more->local_ts.ts[0]);
+		ts_parse("192.168.1.0/24", &more->remote_ts.ts[0]);
+	}
+	more_of_theirs(theirs);
+	sim_load(s, 1, ours, 1);
+	sim_load(s, 0, theirs, 1);
+	sim_run(s, 2 * MONO_S);
+	assert_agreed(s, 1);
+	before = s->nodes[1].requests[2];
+	for (unsigned i = 0; i < 300; i++) {
+		sim_child_event(s, 1, 1, IKE_CHILD_ACQUIRE);
+		sim_run(s, MONO_S);
+	}
+	assert_agreed(s, 2);
+	tries = s->nodes[1].requests[2] - before;
+	assert_in_range(tries, 5, 30);
 	sim_free(s);
 }
 
@@ -740,6 +785,7 @@ int main(void)
 		cmocka_unit_test(test_taken_down_at_once),
 		cmocka_unit_test(test_acquire),
 		cmocka_unit_test(test_acquire_second_child),
+		cmocka_unit_test(test_acquire_refused),
 		cmocka_unit_test(test_waiting_command),
 		cmocka_unit_test(test_wrong_key),
 		cmocka_unit_test(test_wrong_responder),

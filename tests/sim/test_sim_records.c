@@ -525,6 +525,7 @@ static void test_unknown(void **state)
 	struct sim *s = pair_up(91);
 	struct ike_record r = {.kind = 77, .id = 1, .data = span_of("\0\1", 2)}, out;
 	struct sim_node node = s->nodes[0];
+	uint8_t newer[2];
 	char why[160];
 
 	(void)state;
@@ -533,7 +534,8 @@ static void test_unknown(void **state)
 	ike_engine_resume(node.engine, s->now);
 	while (ike_engine_publish(node.engine, &out))
 		assert_int_not_equal(out.kind, 77); /* somebody else's */
-	r = (struct ike_record){.kind = IKE_RECORD_SA, .id = 1, .data = span_of("\0\5", 2)};
+	be16_set(newer, STATE_VERSION + 1);
+	r = (struct ike_record){.kind = IKE_RECORD_SA, .id = 1, .data = span_of(newer, 2)};
 	assert_false(ike_engine_restore(node.engine, &r, why, sizeof(why)));
 	assert_string_equal(why, "another version of Detour's state, at byte 2 of 2");
 	ike_engine_free(node.engine);
