@@ -183,8 +183,7 @@ static void unclaim_all(struct routes *r, struct owner *o, bool exceptions_only)
 {
 	struct claim *c, *next;
 
-	LL_FOREACH_SAFE2(o->claims, c, next, owner_next)
-	{
+	LL_FOREACH_SAFE2 (o->claims, c, next, owner_next) {
 		if (!exceptions_only || c->kind == CLAIM_THROW)
 			unclaim(r, o, c);
 	}
@@ -350,8 +349,7 @@ void routes_outside(struct routes *r, const struct addr *a)
 {
 	const struct claim *c;
 
-	LL_FOREACH2(r->outside.claims, c, owner_next)
-	{
+	LL_FOREACH2 (r->outside.claims, c, owner_next) {
 		if (addr_equal(&c->place->key.dst.addr, a))
 			return;
 	}

@@ -53,9 +53,9 @@ static void settle_children(struct routes *r, const struct via *v)
 	const struct owner *o;
 	struct claim *c;
 
-	LL_FOREACH2(v->children, o, via_next)
-	LL_FOREACH2(o->claims, c, owner_next)
-	routes_settle_place(r, c->place);
+	LL_FOREACH2 (v->children, o, via_next)
+		LL_FOREACH2 (o->claims, c, owner_next)
+			routes_settle_place(r, c->place);
 }
 
 void routes_link(struct routes *r, uint32_t tunnel, int ifindex)
@@ -79,10 +79,8 @@ void routes_restore(struct routes *r, uint32_t tunnel)
 
 	if (!v || !r->on)
 		return;
-	LL_FOREACH2(v->children, o, via_next)
-	{
-		LL_FOREACH2(o->claims, c, owner_next)
-		{
+	LL_FOREACH2 (v->children, o, via_next) {
+		LL_FOREACH2 (o->claims, c, owner_next) {
 			if (c->kind != CLAIM_VIA || routes_best(r, c->place) != c)
 				continue;
 			c->place->installed = false;
