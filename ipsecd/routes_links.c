@@ -34,7 +34,7 @@ bool routes_links_join(struct routes *r, struct owner *child)
 	struct via *v = via_of(r, child->tunnel, true);
 
 	if (v)
-		LL_PREPEND2(v->children, child, via_next);
+		DL_PREPEND2(v->children, child, via_prev, via_next);
 	return v != NULL;
 }
 
@@ -44,7 +44,7 @@ void routes_links_leave(struct routes *r, struct owner *child)
 
 	if (!v)
 		return;
-	LL_DELETE2(v->children, child, via_next);
+	DL_DELETE2(v->children, child, via_prev, via_next);
 	drop_unused(r, v);
 }
 
@@ -53,7 +53,7 @@ static void settle_children(struct routes *r, const struct via *v)
 	const struct owner *o;
 	struct claim *c;
 
-	LL_FOREACH2 (v->children, o, via_next)
+	DL_FOREACH2 (v->children, o, via_next)
 		LL_FOREACH2 (o->claims, c, owner_next)
 			routes_settle_place(r, c->place);
 }
@@ -79,7 +79,7 @@ void routes_restore(struct routes *r, uint32_t tunnel)
 
 	if (!v || !r->on)
 		return;
-	LL_FOREACH2 (v->children, o, via_next) {
+	DL_FOREACH2 (v->children, o, via_next) {
 		LL_FOREACH2 (o->claims, c, owner_next) {
 			if (c->kind != CLAIM_VIA || routes_best(r, c->place) != c)
 				continue;

@@ -44,7 +44,7 @@ struct owner {
 	uint32_t tunnel;
 	struct addr peer;
 	struct claim *claims;
-	struct owner *via_next; /* of the CHILD_SAs of its tunnel */
+	struct owner *via_prev, *via_next; /* of the CHILD_SAs of its tunnel */
 	struct table_link in_owners;
 };
 

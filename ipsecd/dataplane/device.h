@@ -13,7 +13,7 @@ struct netlink_addr;
 struct tun;
 
 #define DEVICE_PATH_MTU 1500
-/* What most have with their first SA (AES-GCM in UDP over IPv4): for each change of a device's MTU
+/* What most have with their first SA (AES-GCM in UDP over IPv4): for each change of an MTU
  * the kernel walks over all IPv6 routes that there are. */
 #define DEVICE_MTU_NO_SA      1438
 #define DEVICE_MTU_MIN	      1280 /* RFC 8200 5: below it there is no IPv6 */

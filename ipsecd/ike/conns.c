@@ -247,6 +247,14 @@ void conns_child_not_before(struct ike_engine *e, struct conn_entry *entry, cons
 	entry_touch(e, entry);
 }
 
+void conns_all_due(struct conn_entry *entry)
+{
+	struct child_memory *m;
+
+	LL_FOREACH (entry->memories, m)
+		m->not_before = 0;
+}
+
 bool conns_child_due(const struct ike_engine *e, const struct conn_entry *entry, const char *child)
 {
 	const struct child_memory *m = memory_of(entry, child);
@@ -357,6 +365,7 @@ static void replace_version(struct ike_engine *e, struct conn_entry *entry, stru
 	struct conn_version *old = entry->version;
 	enum conn_difference difference = conn_compare(old->conn, v->conn);
 
+	conns_all_due(entry);
 	entry->version = v;
 	conn_index_remove(&e->conns_by_peer, entry->links);
 	conn_index_add(&e->conns_by_peer, entry, v->conn, entry->links);

@@ -123,6 +123,8 @@ bool conns_child_inherited(const struct conn_entry *entry, const char *child);
 void conns_child_not_before(struct ike_engine *e, struct conn_entry *entry, const char *child,
 			    mono_time at);
 bool conns_child_due(const struct ike_engine *e, const struct conn_entry *entry, const char *child);
+/* What was refused was another configuration, or by an IKE_SA of before. The caller touches. */
+void conns_all_due(struct conn_entry *entry);
 struct conn_entry *conns_by_tunnel(const struct ike_engine *e, uint32_t tunnel);
 /* The pre-shared key that serves sa's local identity and this remote one (ID_ANY: not known)
  * best, NULL if none does. */

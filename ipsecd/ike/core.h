@@ -77,15 +77,15 @@ struct ike_engine {
 	uint64_t next_child_id, next_query;
 	struct command_wait *waits; /* uthash by tag */
 	uint8_t *scratch;	    /* WIRE_MESSAGE_MAX: datagrams are decrypted here */
-	struct log_limit drop_log, refusal_log, answer_limit;
+	struct log_limit drop_log, refusal_log, answer_limit, loose_looks;
 	uint64_t shutdown_tag;
 	bool shutting_down, shutdown_told;
 	bool no_hints; /* early detection is off */
 	struct {
 		bool on, makes; /* tokens: those of peers count; we give some */
 		uint8_t secret[IKE_QUICK_CRASH_SECRET];
-		struct log_limit looks, tokens, esp; /* of what is said without protection */
-	} crash;				     /* quick_crash.h */
+		struct log_limit tokens, esp; /* of what is said without protection */
+	} crash;			      /* quick_crash.h */
 
 	/* state.h */
 	struct publisher *publisher;	    /* NULL: nothing is published */

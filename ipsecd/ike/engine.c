@@ -13,6 +13,7 @@
 
 #define DROP_LOGS_PER_SECOND	10
 #define BARE_ANSWERS_PER_SECOND 20
+#define LOOSE_LOOKS_PER_SECOND	2000
 
 /* ---- services for the rest of ike/ ---- */
 
@@ -127,6 +128,7 @@ struct ike_engine *ike_engine_new(const struct ike_env *env, const struct ike_se
 	e->drop_log.burst = DROP_LOGS_PER_SECOND;
 	e->refusal_log.burst = DROP_LOGS_PER_SECOND;
 	e->answer_limit.burst = BARE_ANSWERS_PER_SECOND;
+	e->loose_looks.burst = LOOSE_LOOKS_PER_SECOND;
 	return e;
 }
 

@@ -99,12 +99,14 @@ static bool inherits(const struct conn_entry *entry)
 	return false;
 }
 
-struct path_view peers_look(const struct ike_engine *e, const struct ike_path *path)
+struct path_view peers_look(struct ike_engine *e, const struct ike_path *path)
 {
 	struct conn_cursor cursor = conn_index_at(&e->conns_by_peer, &path->remote.addr);
 	struct path_view view = {0};
 	struct conn_entry *entry;
 
+	if (cursor.loose && !log_limit_pass(&e->loose_looks, e->now))
+		cursor.loose = NULL;
 	while ((entry = conn_cursor_next(&cursor))) {
 		if (!path_score(entry, path))
 			continue;

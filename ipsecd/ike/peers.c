@@ -407,6 +407,7 @@ void peers_sa_up(struct ike_engine *e, struct ike_sa *sa, const char *refused)
 	if (entry->held == HOLD_OWN)
 		entry->held = HOLD_NONE; /* the peer wants it up */
 	entry->tries = 0;
+	conns_all_due(entry);
 	end_back_off(entry);
 	entry->reason = IKE_REASON_NONE;
 	entry->detail[0] = '\0';

@@ -62,7 +62,9 @@ struct path_view {
 	bool up;	/* there is an IKE_SA with it */
 	bool inherited; /* CHILD_SAs of a former process may still serve it */
 };
-struct path_view peers_look(const struct ike_engine *e, const struct ike_path *path);
+/* At the conns of peers that may be anywhere, of which each costs a look at all their IKE_SAs, only
+ * so many times a second; the others always. */
+struct path_view peers_look(struct ike_engine *e, const struct ike_path *path);
 /* By identities for IKE_AUTH among those that match the path: the best one. idr may be NULL. */
 struct conn_entry *peers_match_ids(const struct ike_engine *e, const struct ike_sa *sa,
 				   const struct id *idi, const struct id *idr);

@@ -11,8 +11,6 @@
  * than what it answers. */
 #define TOKENS_PER_SECOND 1000
 #define ESP_PER_SECOND	  200
-/* Whose path it is: with peers that may be anywhere, all their IKE_SAs are looked at. */
-#define LOOKS_PER_SECOND 2000
 
 static bool make_token(const struct ike_engine *e, uint64_t spi_i, uint64_t spi_r,
 		       uint8_t token[QUICK_CRASH_TOKEN])
@@ -100,8 +98,6 @@ bool quick_crash_may_tell(struct ike_engine *e, const struct ike_path *path,
 	/* One of the two is ours, whoever the sender says it is. */
 	if (ike_sa_by_spi(e, h->spi_i) || ike_sa_by_spi(e, h->spi_r))
 		return false;
-	if (!log_limit_pass(&e->crash.looks, e->now))
-		return false;
 	view = peers_look(e, path);
 	if (!view.known || view.inherited || !log_limit_pass(&e->crash.tokens, e->now))
 		return false;
@@ -183,7 +179,7 @@ void quick_crash_esp_unknown(struct ike_engine *e, const struct ike_path *path, 
 	char from[ENDPOINT_TEXT];
 	struct path_view view;
 
-	if (!e->crash.on || e->shutting_down || !log_limit_pass(&e->crash.looks, e->now))
+	if (!e->crash.on || e->shutting_down)
 		return;
 	view = peers_look(e, path);
 	if (!view.known || view.up || view.inherited || !log_limit_pass(&e->crash.esp, e->now))
@@ -207,5 +203,4 @@ void ike_engine_quick_crash(struct ike_engine *e, bool on,
 		explicit_bzero(e->crash.secret, sizeof(e->crash.secret));
 	e->crash.tokens.burst = TOKENS_PER_SECOND;
 	e->crash.esp.burst = ESP_PER_SECOND;
-	e->crash.looks.burst = LOOKS_PER_SECOND;
 }

@@ -113,7 +113,8 @@ void rekey_child_undone(struct ike_engine *e, struct child *c, const char *why)
 	old->replaced_by = 0;
 	old->end_reason = IKE_REASON_NONE;
 	child_set_state(e, old, CHILD_INSTALLED, why);
-	retry_later(e, old);
+	if (c->initiator || old->config->rekey_time) /* else it was the peer who wanted it */
+		retry_later(e, old);
 	if (c->announced)
 		child_announce(e, old, c);
 }

@@ -200,6 +200,8 @@ static void take(struct conn_entry *entry, const struct conn_entry *read)
 	entry->held_children = read->held_children;
 	entry->memories = read->memories;
 	entry->waiters = read->waiters;
+	if (entry->digest != entry->version->digest)
+		conns_all_due(entry);
 }
 
 bool state_entry_read(struct codec *c, struct conn_entry *entry)

@@ -42,6 +42,8 @@ bool sim_repeated(struct sim_node *n, const struct ike_output *o);
 void sim_records_free(struct sim_node *n);
 /* The record of e's first IKE_SA as an ipsecd of before wrote it. Returns its length. */
 size_t sim_record_as(struct ike_engine *e, uint16_t version, uint8_t *memory, size_t size);
+/* That of its first conn. */
+size_t sim_conn_record_as(struct ike_engine *e, uint16_t version, uint8_t *memory, size_t size);
 /* Calls back for each of the node's records. */
 void sim_each_record(const struct sim_node *n,
 		     void (*cb)(void *ctx, const struct ike_record *record), void *ctx);

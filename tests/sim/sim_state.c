@@ -221,6 +221,18 @@ size_t sim_record_as(struct ike_engine *e, uint16_t version, uint8_t *memory, si
 	return b.overflow ? 0 : b.len;
 }
 
+size_t sim_conn_record_as(struct ike_engine *e, uint16_t version, uint8_t *memory, size_t size)
+{
+	struct buf b = buf_over(memory, size);
+	struct codec c = codec_writer(&b);
+
+	codec_u16(&c, &version);
+	c.version = version;
+	state_entry_name(&c, &e->conns->name);
+	state_entry_fields(&c, e->conns);
+	return b.overflow ? 0 : b.len;
+}
+
 static void restore(struct sim_node *n)
 {
 	struct sim_record *r, *next;

@@ -496,17 +496,11 @@ static void test_acquire(void **state)
 	sim_free(s);
 }
 
-/* Packets keep coming, and the peer, who began the IKE_SA, does not know the child: it is asked
- * for with a back-off, and children that it does know do not wait for that. */
-static void test_acquire_refused(void **state)
+static struct conn *with_refused_child(struct sim *s)
 {
 	static const char *const nets[] = {"192.168.3.0/24", "192.168.2.0/24"};
-	struct sim *s = sim_new(77, 2, &crypto_null, NULL);
-	struct conn *theirs = sim_conn(s, 0, 1, 0), *ours = sim_conn(s, 1, 0, 0);
-	unsigned before, tries;
+	struct conn *ours = sim_conn(s, 1, 0, 0);
 
-	(void)state;
-	theirs->children[0].start_action = ACTION_START;
 	for (unsigned i = 0; i < 2; i++) {
 		struct child_config *more = conn_add_child(ours, i ? "refused" : "taken");
 
@@ -515,8 +509,22 @@ static void test_acquire_refused(void **state)
 		ts_parse(nets[i], &more->local_ts.ts[0]);
 		ts_parse("192.168.1.0/24", &more->remote_ts.ts[0]);
 	}
+	return ours;
+}
+
+/* Packets keep coming, and the peer, who began the IKE_SA, does not know the child: it is asked
+ * for with a back-off, and children that it does know do not wait for that. A configuration that is
+ * loaded again ends it. */
+static void test_acquire_refused(void **state)
+{
+	struct sim *s = sim_new(77, 2, &crypto_null, NULL);
+	struct conn *theirs = sim_conn(s, 0, 1, 0);
+	unsigned before, tries;
+
+	(void)state;
+	theirs->children[0].start_action = ACTION_START;
 	more_of_theirs(theirs);
-	sim_load(s, 1, ours, 1);
+	sim_load(s, 1, with_refused_child(s), 1);
 	sim_load(s, 0, theirs, 1);
 	sim_run(s, 2 * MONO_S);
 	assert_agreed(s, 1);
@@ -528,10 +536,13 @@ static void test_acquire_refused(void **state)
 	assert_agreed(s, 2);
 	tries = s->nodes[1].requests[2] - before;
 	assert_in_range(tries, 5, 30);
+	sim_load(s, 1, with_refused_child(s), 1);
+	sim_child_event(s, 1, 1, IKE_CHILD_ACQUIRE);
+	sim_run(s, MONO_S);
+	assert_int_equal(s->nodes[1].requests[2] - before, tries + 1);
 	sim_free(s);
 }
 
-/* A waiting command ends when the conn goes. */
 /* A child that waits for traffic comes beside one that is up. */
 static void test_acquire_second_child(void **state)
 {
@@ -558,6 +569,7 @@ static void test_acquire_second_child(void **state)
 	sim_free(s);
 }
 
+/* A waiting command ends when the conn goes. */
 static void test_waiting_command(void **state)
 {
 	struct sim *s = sim_new(13, 2, &crypto_null, NULL);

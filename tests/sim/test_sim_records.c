@@ -573,6 +573,38 @@ static void test_older_version(void **state)
 	sim_free(s);
 }
 
+static void restore_conn_of(struct sim *s, uint16_t version, mono_time not_before)
+{
+	struct ike_engine *old = s->nodes[0].engine;
+	struct sim_node node = s->nodes[0];
+	const struct child_memory *is;
+	uint8_t memory[4096];
+	struct ike_record r = {.kind = IKE_RECORD_CONN, .id = old->conns->number};
+	char why[160];
+
+	r.data = span_of(memory, sim_conn_record_as(old, version, memory, sizeof(memory)));
+	sim_start_engine(&node);
+	sim_load_as(&node, old);
+	assert_true(ike_engine_restore(node.engine, &r, why, sizeof(why)));
+	is = node.engine->conns->memories;
+	assert_string_equal(is->name, old->conns->memories->name);
+	assert_int_equal(is->reqid, old->conns->memories->reqid);
+	assert_int_equal(is->not_before, not_before);
+	ike_engine_free(node.engine);
+}
+
+static void test_older_conn(void **state)
+{
+	struct sim *s = pair_up(93);
+
+	(void)state;
+	s->nodes[0].engine->conns->memories->not_before = 5 * MONO_S;
+	restore_conn_of(s, STATE_VERSION, 5 * MONO_S);
+	restore_conn_of(s, 4, 0);
+	restore_conn_of(s, 3, 0);
+	sim_free(s);
+}
+
 static void check_number(uint64_t v, size_t len)
 {
 	uint8_t memory[16];
@@ -765,6 +797,7 @@ int main(void)
 		cmocka_unit_test(test_twice),
 		cmocka_unit_test(test_unknown),
 		cmocka_unit_test(test_older_version),
+		cmocka_unit_test(test_older_conn),
 		cmocka_unit_test(test_numbers),
 		cmocka_unit_test(test_cost),
 		cmocka_unit_test(test_many),
