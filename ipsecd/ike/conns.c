@@ -276,6 +276,7 @@ struct conn_entry *conns_by_tunnel(const struct ike_engine *e, uint32_t tunnel)
 	return table_find(&e->conns_by_tunnel, &by_tunnel, &tunnel);
 }
 
+/* Without memory for the table's first buckets, traffic does not start it. */
 static void set_tunnel(struct ike_engine *e, struct conn_entry *entry, uint32_t tunnel)
 {
 	table_remove(&e->conns_by_tunnel, &by_tunnel, entry);

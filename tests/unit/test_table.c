@@ -98,7 +98,7 @@ static void test_remove_all(void **state)
 	table_free(&t);
 }
 
-/* There are fewer buckets than keys: some have several. */
+/* With so many keys, by chance some share a bucket. */
 static void test_same_key(void **state)
 {
 	struct item items[KEYS] = {0};
