@@ -274,13 +274,14 @@ static void changed(struct repair *r, struct repair_link *l)
 void repair_interface(struct repair *r, const struct zapi_interface *i, bool present)
 {
 	struct repair_link *l = repair_links_named(&r->links, i->name);
+	bool anew = present && l && l->gone;
 
-	if (!l || l->ifindex != i->ifindex)
+	if (!l || l->ifindex != i->ifindex || l->gone == present)
 		repair_peers(r);
 	l = repair_links_report(&r->links, i, present);
 	if (!l)
 		return;
-	if (!present)
+	if (anew)
 		repair_seen_forget(r, l);
 	changed(r, l);
 }

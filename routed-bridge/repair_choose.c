@@ -141,12 +141,12 @@ bool repair_alive(struct repair *r, const struct repair_best *b)
 static bool hop_of_path(struct repair *r, const struct path *path, struct zapi_nexthop *out)
 {
 	const struct path_attrs *a = path->attrs;
-	const struct repair_link *l = repair_links_of(&r->links, &path->peer->local);
+	const struct repair_link *l = repair_session_link(r, path->peer, &a->nexthop_local);
 	const struct zapi_nexthop *host;
 
 	memset(out, 0, sizeof(*out));
-	if (!l && a->nexthop_local.family)
-		l = repair_seen_link(r, &a->nexthop_local);
+	if (l && l->gone)
+		l = NULL;
 	if (l && a->nexthop_local.family) {
 		out->gateway = a->nexthop_local;
 	} else if (l && a->nexthop.family && repair_link_reaches(l, &a->nexthop)) {

@@ -28,16 +28,14 @@ static bool leads_elsewhere(struct repair *r, const struct repair_hops *hops,
 	return false;
 }
 
-static bool is_elsewhere(struct repair *r, const struct path_peer *peer, const struct addr *nexthop,
-			 const struct repair_link *l)
+static bool is_elsewhere(struct repair *r, const struct path_peer *peer,
+			 const struct addr *neighbour, const struct repair_link *l)
 {
 	const struct repair_link *at;
 
 	if (!peer->up || !repair_peer_counts(peer))
 		return false;
-	at = repair_links_of(&r->links, &peer->local);
-	if (!at && nexthop && nexthop->family)
-		at = repair_seen_link(r, nexthop);
+	at = repair_session_link(r, peer, neighbour);
 	return at != l && (!at || repair_link_usable(at));
 }
 

@@ -3,33 +3,122 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <utlist.h>
 
 struct repair_local {
 	struct addr own;
-	struct repair_link *link;
+	struct repair_address *addresses; /* those that are there before the former ones */
 	UT_hash_handle hh;
 };
 
-static void forget_locals(struct repair_links *t)
-{
-	struct repair_local *e, *next;
+/* ---- addresses ---- */
 
-	HASH_ITER (hh, t->locals, e, next) {
-		HASH_DEL(t->locals, e);
-		free(e);
-	}
+static struct repair_local *find_local(const struct repair_links *t, const struct addr *own)
+{
+	struct repair_local *e;
+
+	HASH_FIND(hh, t->locals, own, sizeof(*own), e);
+	return e;
+}
+
+static struct repair_local *find_or_add_local(struct repair_links *t, const struct addr *own)
+{
+	struct repair_local *e = find_local(t, own);
+
+	if (e)
+		return e;
+	e = calloc(1, sizeof(*e));
+	if (!e)
+		return NULL;
+	e->own = *own;
+	HASH_ADD(hh, t->locals, own, sizeof(e->own), e);
+	return e;
+}
+
+static void drop_address(struct repair_links *t, struct repair_address *a)
+{
+	struct repair_local *local = a->local;
+
+	DL_DELETE(a->link->addresses, a);
+	DL_DELETE2(local->addresses, a, sprev, snext);
+	free(a);
+	if (local->addresses)
+		return;
+	HASH_DEL(t->locals, local);
+	free(local);
 }
 
 static void drop_addresses(struct repair_links *t, struct repair_link *l)
 {
-	struct repair_address *a;
+	while (l->addresses)
+		drop_address(t, l->addresses);
+}
 
-	forget_locals(t);
-	while ((a = l->addresses)) {
-		l->addresses = a->next;
-		free(a);
+static void make_former(struct repair_address *a)
+{
+	if (a->former)
+		return;
+	a->former = true;
+	DL_DELETE2(a->local->addresses, a, sprev, snext);
+	DL_APPEND2(a->local->addresses, a, sprev, snext);
+}
+
+static struct repair_address *find_address(const struct repair_link *l,
+					   const struct zapi_address *a)
+{
+	struct repair_address *e;
+
+	DL_FOREACH (l->addresses, e) {
+		if (prefix_equal(&e->own, &a->prefix) && addr_equal(&e->peer, &a->peer))
+			return e;
+	}
+	return NULL;
+}
+
+/* The device has new ones: the former ones are not its own any more. */
+static void drop_former(struct repair_links *t, struct repair_link *l, uint8_t family)
+{
+	struct repair_address *e, *next;
+
+	DL_FOREACH_SAFE (l->addresses, e, next) {
+		if (e->former && e->own.addr.family == family)
+			drop_address(t, e);
 	}
 }
+
+static void add_address(struct repair_links *t, struct repair_link *l, const struct zapi_address *a)
+{
+	struct repair_local *local = find_or_add_local(t, &a->prefix.addr);
+	struct repair_address *e = local ? calloc(1, sizeof(*e)) : NULL;
+
+	if (e) {
+		*e = (struct repair_address){
+			.own = a->prefix, .peer = a->peer, .link = l, .local = local};
+		DL_PREPEND(l->addresses, e);
+		DL_PREPEND2(local->addresses, e, sprev, snext);
+	} else if (local && !local->addresses) {
+		HASH_DEL(t->locals, local);
+		free(local);
+	}
+}
+
+void repair_links_address(struct repair_links *t, const struct zapi_address *a, bool present)
+{
+	struct repair_link *l = repair_links_find(t, a->ifindex);
+	struct repair_address *e;
+
+	if (!l)
+		return;
+	if (present)
+		drop_former(t, l, a->prefix.addr.family);
+	e = find_address(l, a);
+	if (e && !present)
+		make_former(e);
+	else if (!e && present)
+		add_address(t, l, a);
+}
+
+/* ---- links ---- */
 
 void repair_links_clear(struct repair_links *t)
 {
@@ -97,39 +186,22 @@ struct repair_link *repair_links_report(struct repair_links *t, const struct zap
 {
 	const uint64_t needed = IFF_UP | IFF_RUNNING;
 	struct repair_link *l = repair_links_add(t, i->name);
+	struct repair_address *a;
 
 	if (!l)
 		return NULL;
+	if (present && l->gone)
+		drop_addresses(t, l);
 	if (present)
 		set_ifindex(t, l, i->ifindex);
-	else
-		drop_addresses(t, l);
+	DL_FOREACH (l->addresses, a) {
+		if (!present)
+			make_former(a);
+	}
 	l->known = true;
+	l->gone = !present;
 	l->operative = present && (i->flags & needed) == needed;
 	return l;
-}
-
-void repair_links_address(struct repair_links *t, const struct zapi_address *a, bool present)
-{
-	struct repair_link *l = repair_links_find(t, a->ifindex);
-	struct repair_address *e, **at;
-
-	if (!l)
-		return;
-	forget_locals(t);
-	for (at = &l->addresses; (e = *at); at = &e->next) {
-		if (prefix_equal(&e->own, &a->prefix) && addr_equal(&e->peer, &a->peer))
-			break;
-	}
-	if (e && !present) {
-		*at = e->next;
-		free(e);
-	} else if (!e && present && (e = calloc(1, sizeof(*e)))) {
-		e->own = a->prefix;
-		e->peer = a->peer;
-		e->next = l->addresses;
-		l->addresses = e;
-	}
 }
 
 void repair_links_forget(struct repair_links *t)
@@ -137,57 +209,35 @@ void repair_links_forget(struct repair_links *t)
 	struct repair_link *l, *next;
 
 	HASH_ITER (by_name, t->names, l, next) {
-		l->known = l->operative = false;
+		l->known = l->operative = l->gone = false;
 		drop_addresses(t, l);
 	}
 }
 
-static bool has_own(const struct repair_link *l, const struct addr *own)
-{
-	for (const struct repair_address *a = l->addresses; a; a = a->next) {
-		if (addr_equal(&a->own.addr, own))
-			return true;
-	}
-	return false;
-}
-
-static struct repair_link *search(const struct repair_links *t, const struct addr *own)
-{
-	struct repair_link *l, *next, *found = NULL;
-
-	HASH_ITER (by_name, t->names, l, next) {
-		if (!has_own(l, own))
-			continue;
-		if (found)
-			return NULL;
-		found = l;
-	}
-	return found;
-}
-
 struct repair_link *repair_links_of(struct repair_links *t, const struct addr *own)
 {
-	struct repair_local *e;
+	const struct repair_local *local = find_local(t, own);
+	const struct repair_address *a, *first = local ? local->addresses : NULL;
+	bool all = addr_is_link_local(own);
 
-	HASH_FIND(hh, t->locals, own, sizeof(*own), e);
-	if (e)
-		return e->link;
-	e = calloc(1, sizeof(*e));
-	if (!e)
-		return search(t, own);
-	e->own = *own;
-	e->link = search(t, own);
-	HASH_ADD(hh, t->locals, own, sizeof(e->own), e);
-	return e->link;
+	DL_FOREACH2 (first, a, snext) {
+		if (a->former != first->former && !all)
+			break;
+		if (a->link != first->link)
+			return NULL;
+	}
+	return first ? first->link : NULL;
 }
 
 bool repair_link_reaches(const struct repair_link *l, const struct addr *to)
 {
-	for (const struct repair_address *a = l->addresses; a; a = a->next) {
+	const struct repair_address *a;
+
+	DL_FOREACH (l->addresses, a) {
 		struct prefix net = {.addr = a->peer.family ? a->peer : a->own.addr,
 				     .len = a->own.len};
 
-		if (net.addr.family == to->family && prefix_contains(&net, to))
+		if (!a->former && net.addr.family == to->family && prefix_contains(&net, to))
 			return true;
 	}
 	return false;

@@ -1,6 +1,7 @@
 /* What the repair planner's files share: repair.c (decisions), repair_table.c (best routes,
- * sets of nexthops, active repairs), repair_choose.c (alternatives), repair_ask.c (questions,
- * retries, confirmations). Included by repair*.c alone. */
+ * sets of nexthops, active repairs), repair_seen.c (devices of link-local neighbours),
+ * repair_choose.c (alternatives), repair_ask.c (questions, retries, confirmations). Included by
+ * repair*.c alone. */
 #ifndef DETOUR_REPAIR_PARTS_H
 #define DETOUR_REPAIR_PARTS_H
 
@@ -14,6 +15,8 @@
 
 struct repair_best;
 struct repair_down;
+struct repair_gateway;
+struct repair_seen;
 
 /* A set of nexthops that best routes have in common. A dead device concerns sets, and by
  * them the prefixes: nobody walks through all prefixes. */
@@ -83,14 +86,6 @@ struct repair_route {
 	struct repair_route *wprev, *wnext; /* of the level */
 };
 
-/* Where a link-local nexthop was last seen. */
-struct repair_seen {
-	struct addr gateway;
-	struct repair_link *link;	 /* NULL: on several */
-	struct repair_seen *prev, *next; /* of the link */
-	UT_hash_handle hh;
-};
-
 struct repair {
 	const struct paths *paths;
 	const struct log_sink *log;
@@ -101,6 +96,7 @@ struct repair {
 	struct repair_route *active;
 	struct repair_route *queue;
 	struct repair_route *wait[REPAIR_LEVELS];
+	struct repair_gateway *gateways;
 	struct repair_seen *seen;
 	struct repair_down *down;
 	unsigned asking;
@@ -128,10 +124,18 @@ void repair_clear(struct repair *r);
 /* The parts of a hop that count, padding zeroed. */
 void repair_copy_hops(struct repair_hops *to, const struct zapi_nexthop *hops, unsigned n);
 
-/* The one device that a link-local address was last seen on; NULL: none, or several. */
-struct repair_link *repair_seen_link(const struct repair *r, const struct addr *gateway);
-/* The device is gone. */
+/* ---- repair_seen.c ---- */
+
+void repair_seen_remember(struct repair *r, const struct zapi_nexthop *hop);
+/* The device is another one from now on. */
 void repair_seen_forget(struct repair *r, struct repair_link *l);
+void repair_seen_clear(struct repair *r);
+/* The one device that the link-local address was seen on; NULL: none, or several. */
+struct repair_link *repair_seen_link(const struct repair *r, const struct addr *gateway);
+/* The device that the session goes over, or went over when it was there (`gone`): by our address,
+ * or by the neighbour's, where that is a link-local one. NULL: not known. */
+struct repair_link *repair_session_link(struct repair *r, const struct path_peer *peer,
+					const struct addr *neighbour);
 
 /* ---- repair_choose.c ---- */
 

@@ -17,64 +17,6 @@ void repair_copy_hops(struct repair_hops *to, const struct zapi_nexthop *hops, u
 	}
 }
 
-/* ---- link-local nexthops ---- */
-
-static void unsee(struct repair_seen *e)
-{
-	if (e->link)
-		DL_DELETE(e->link->seen, e);
-	e->link = NULL;
-}
-
-/* Neighbours' link-local addresses differ, ours need not: the device of a path may have to
- * be told by what zebra says of the neighbour's other prefixes. It is known by its link, which
- * is the same one for a device that was made anew under its name. */
-static void remember_gateway(struct repair *r, const struct zapi_nexthop *hop)
-{
-	struct repair_link *l;
-	struct repair_seen *e;
-
-	if (!addr_is_link_local(&hop->gateway) || !hop->ifindex)
-		return;
-	l = repair_links_find(&r->links, hop->ifindex);
-	if (!l)
-		return;
-	HASH_FIND(hh, r->seen, &hop->gateway, sizeof(hop->gateway), e);
-	if (e && e->link != l)
-		unsee(e);
-	if (e)
-		return;
-	e = calloc(1, sizeof(*e));
-	if (!e)
-		return;
-	e->gateway = hop->gateway;
-	e->link = l;
-	HASH_ADD(hh, r->seen, gateway, sizeof(e->gateway), e);
-	DL_APPEND(l->seen, e);
-	repair_peers(r); /* a neighbour may be where it was not known to be */
-}
-
-struct repair_link *repair_seen_link(const struct repair *r, const struct addr *gateway)
-{
-	const struct repair_seen *seen;
-
-	HASH_FIND(hh, r->seen, gateway, sizeof(*gateway), seen);
-	return seen && seen->link && seen->link->ifindex ? seen->link : NULL;
-}
-
-static void forget_seen(struct repair *r, struct repair_seen *e)
-{
-	unsee(e);
-	HASH_DEL(r->seen, e);
-	free(e);
-}
-
-void repair_seen_forget(struct repair *r, struct repair_link *l)
-{
-	while (l->seen)
-		forget_seen(r, l->seen);
-}
-
 /* ---- sets of nexthops ---- */
 
 static size_t key_size(const struct repair_hops *hops)
@@ -167,7 +109,7 @@ struct repair_best *repair_put(struct repair *r, const struct zapi_route *route)
 		return NULL;
 	}
 	for (unsigned i = 0; i < g->hops.n; i++)
-		remember_gateway(r, &g->hops.hop[i]);
+		repair_seen_remember(r, &g->hops.hop[i]);
 	b->type = (uint8_t)route->type;
 	repair_found(r, b);
 	return b;
@@ -192,10 +134,8 @@ void repair_found(struct repair *r, struct repair_best *b)
 void repair_clear(struct repair *r)
 {
 	struct repair_best *b, *next;
-	struct repair_seen *s, *next_seen;
 
 	HASH_ITER (hh, r->bests, b, next)
 		repair_drop(r, b);
-	HASH_ITER (hh, r->seen, s, next_seen)
-		forget_seen(r, s);
+	repair_seen_clear(r);
 }

@@ -18,15 +18,6 @@
 
 /* ---- neighbours ---- */
 
-static struct repair_link *link_of_peer(struct repair *r, const struct path_peer *peer)
-{
-	struct repair_link *l = repair_links_of(&r->links, &peer->local);
-
-	if (l || peer->key.addr.family != AF_INET6)
-		return l;
-	return repair_seen_link(r, &peer->key.addr);
-}
-
 static bool is_neighbour(const struct path_peer *peer)
 {
 	return peer->up && repair_peer_counts(peer) && peer->as && peer->local_as &&
@@ -47,8 +38,8 @@ static void find_neighbours(struct repair *r)
 
 	r->n_neighbours = 0;
 	while ((peer = paths_peer_next(r->paths, peer))) {
-		l = is_neighbour(peer) ? link_of_peer(r, peer) : NULL;
-		if (!l || !l->ifindex || r->n_neighbours == REPAIR_NEIGHBOURS_MAX)
+		l = is_neighbour(peer) ? repair_session_link(r, peer, &peer->key.addr) : NULL;
+		if (!l || !l->ifindex || l->gone || r->n_neighbours == REPAIR_NEIGHBOURS_MAX)
 			continue;
 		r->neighbours[r->n_neighbours++] =
 			(struct repair_neighbour){.as = peer->as, .ifindex = l->ifindex};
@@ -266,7 +257,7 @@ bool repair_choose_turn(struct repair *r, const struct repair_best *b, struct re
 	struct zapi_nexthop hop;
 
 	while (r->turning && (peer = paths_peer_next(r->paths, peer))) {
-		l = is_neighbour(peer) ? link_of_peer(r, peer) : NULL;
+		l = is_neighbour(peer) ? repair_session_link(r, peer, &peer->key.addr) : NULL;
 		if (!l || !l->known || !repair_link_usable(l) || announces(r, b, peer) ||
 		    !silence_tells(b, peer) || (best && best->key.id <= peer->key.id))
 			continue;

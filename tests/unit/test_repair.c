@@ -54,6 +54,14 @@ static void interface(struct site *s, unsigned link, bool up)
 	repair_interface(s->plan, &i, true);
 }
 
+static void interface_gone(struct site *s, unsigned link)
+{
+	struct zapi_interface i = {.ifindex = link};
+
+	snprintf(i.name, sizeof(i.name), "%s", names[link]);
+	repair_interface(s->plan, &i, false);
+}
+
 static struct path_peer_key key_of(unsigned link)
 {
 	struct path_peer_key k = {.id = link, .addr = end_of(link, true)};
@@ -582,22 +590,33 @@ static void best_over(struct site *s, uint32_t ifindex, const struct path_peer *
 	repair_best(s->plan, &r, now);
 }
 
-/* Our address is on several devices, so that only routes tell which one the neighbour is on. The
- * device goes, and is there again with another number. */
-static void made_anew_as(const char *name)
+/* fe80::1, AS 65002, and so on; our address is on several devices, so that only routes tell which
+ * one the neighbour is on. */
+static struct path_peer unnumbered(unsigned n)
+{
+	struct path_peer p = {.local = address("fe80::5"), .as = OUR_AS + n, .local_as = OUR_AS};
+	char text[32];
+
+	snprintf(text, sizeof(text), "fe80::%u", n);
+	p.key = (struct path_peer_key){.id = 8 + n, .addr = address(text)};
+	return p;
+}
+
+static struct site *unnumbered_site(void)
 {
 	struct site *s = site();
-	const struct path_peer first = {.key = {.id = 9, .addr = address("fe80::1")},
-					.local = address("fe80::5"),
-					.as = 65002,
-					.local_as = OUR_AS};
-	const struct path_peer second = {.key = {.id = 10, .addr = address("fe80::2")},
-					 .local = address("fe80::5"),
-					 .as = 65003,
-					 .local_as = OUR_AS};
 
 	for (unsigned link = AB; link <= AD; link++)
 		device(s, names[link], link, true);
+	return s;
+}
+
+/* The device goes, and is there again with another number. */
+static void made_anew_as(const char *name)
+{
+	struct site *s = unnumbered_site();
+	const struct path_peer first = unnumbered(1), second = unnumbered(2);
+
 	unnumbered_up(s, &first, "2001:db8:2::/48");
 	unnumbered_up(s, &second, "2001:db8:3::/48");
 	best_over(s, AB, &first, "2001:db8:2::/48");
@@ -619,6 +638,57 @@ static void an_unnumbered_neighbours_device_is_made_anew(void **state)
 	(void)state;
 	made_anew_as(names[AC]);
 	made_anew_as("tun-new");
+}
+
+/* Of two devices that the neighbour was seen on, one goes. */
+static void a_neighbour_of_two_devices_is_found_when_one_goes(void **state)
+{
+	struct site *s = unnumbered_site();
+	const struct path_peer first = unnumbered(1), second = unnumbered(2);
+
+	(void)state;
+	withdraw(s, AC, P);
+	unnumbered_up(s, &first, "2001:db8:2::/48");
+	unnumbered_up(s, &second, "2001:db8:3::/48");
+	unnumbered_up(s, &second, "2001:db8:2::/48");
+	best_over(s, AB, &first, "2001:db8:2::/48");
+	best_over(s, AC, &second, "2001:db8:3::/48");
+	best_over(s, AD, &second, "2001:db8:3::/48");
+	repair_tunnel(s->plan, names[AB], WITNESS_IKE, true, "test");
+	assert_string_equal(told(s), ""); /* on C's, or on D's? */
+	repair_tunnel(s->plan, names[AB], WITNESS_IKE, false, "test");
+	assert_string_equal(told(s), "");
+	device(s, names[AD], AD, false);
+	best_over(s, AC, &second, "2001:db8:3::/48");
+	repair_tunnel(s->plan, names[AB], WITNESS_IKE, true, "test");
+	assert_string_equal(told(s), "+2001:db8:2::/48@2");
+	device(s, names[AC], AC, false); /* and then it is nowhere */
+	assert_string_equal(told(s), "-2001:db8:2::/48");
+	site_free(s);
+}
+
+/* The kernel takes the addresses from a device that goes down; our link-local one is another's,
+ * too, and that one's neighbour is well. */
+static void who_is_lost_is_not_looked_for_on_another_device(void **state)
+{
+	struct site *s = site();
+	const struct zapi_address own = {.ifindex = AC, .prefix = {address("fe80::5"), 64}};
+	const struct path_peer first = unnumbered(1), second = unnumbered(2);
+
+	(void)state;
+	device(s, names[AB], AB, true);
+	device(s, names[AC], AC, true);
+	unnumbered_up(s, &first, "2001:db8:2::/48");
+	unnumbered_up(s, &second, "2001:db8:3::/48");
+	announce(s, AD, "2001:db8:2::/48", via_d_x_b);
+	best_over(s, AB, &first, "2001:db8:2::/48");
+	best_over(s, AC, &second, "2001:db8:3::/48");
+	interface(s, AC, false);
+	repair_address(s->plan, &own, false);
+	paths_peer_down(s->paths, &second.key, "hold timer");
+	take_changes(s);
+	assert_string_equal(told(s), "");
+	site_free(s);
 }
 
 static void a_neighbour_behind_a_host_route(void **state)
@@ -1011,6 +1081,39 @@ static void whether_it_is_the_last_way(void **state)
 	site_free(s);
 }
 
+static void a_deleted_devices_neighbour_is_no_other_way(void **state)
+{
+	struct site *s = site();
+	const struct zapi_address own = {.ifindex = AC, .prefix = {end_of(AC, false), 31}};
+
+	(void)state;
+	assert_string_equal(way(s, AB), "not");
+	repair_address(s->plan, &own, false);
+	interface_gone(s, AC); /* bgpd has not heard */
+	assert_string_equal(way(s, AB), "last");
+	interface(s, AC, true);
+	repair_address(s->plan, &own, true);
+	assert_string_equal(way(s, AB), "not");
+	site_free(s);
+}
+
+static void a_deleted_devices_unnumbered_neighbour_is_no_other_way(void **state)
+{
+	struct site *s = unnumbered_site();
+	const struct path_peer first = unnumbered(1), second = unnumbered(2);
+
+	(void)state;
+	withdraw(s, AC, P);
+	unnumbered_up(s, &first, "2001:db8:2::/48");
+	unnumbered_up(s, &second, "2001:db8:2::/48");
+	best_over(s, AB, &first, "2001:db8:2::/48");
+	best_over(s, AC, &second, "2001:db8:3::/48");
+	assert_string_equal(way(s, AB), "not");
+	device(s, names[AC], AC, false);
+	assert_string_equal(way(s, AB), "last");
+	site_free(s);
+}
+
 static void in_doubt_it_is_not_the_last_way(void **state)
 {
 	struct site *s = site();
@@ -1059,6 +1162,8 @@ int main(void)
 		cmocka_unit_test(unnumbered_neighbours),
 		cmocka_unit_test(an_unnumbered_neighbour_comes_back),
 		cmocka_unit_test(an_unnumbered_neighbours_device_is_made_anew),
+		cmocka_unit_test(a_neighbour_of_two_devices_is_found_when_one_goes),
+		cmocka_unit_test(who_is_lost_is_not_looked_for_on_another_device),
 		cmocka_unit_test(a_neighbour_behind_a_host_route),
 		cmocka_unit_test(nothing_else_is_given_a_second),
 		cmocka_unit_test(refused_ones_are_tried_again),
@@ -1069,6 +1174,8 @@ int main(void)
 		cmocka_unit_test(a_thousand_peers_go),
 		cmocka_unit_test(turns_among_a_thousand_neighbours),
 		cmocka_unit_test(whether_it_is_the_last_way),
+		cmocka_unit_test(a_deleted_devices_neighbour_is_no_other_way),
+		cmocka_unit_test(a_deleted_devices_unnumbered_neighbour_is_no_other_way),
 		cmocka_unit_test(in_doubt_it_is_not_the_last_way),
 		cmocka_unit_test(zebras_answers),
 		cmocka_unit_test(whether_ours_is_shadowed),
