@@ -203,6 +203,26 @@ static void suspicion_ends(struct bridge *b, const struct tunnel_view *tunnel)
 	forget_suspicion(b, s);
 }
 
+static void note_user(struct bridge *b, const struct tunnel_view *tunnel, const char *name)
+{
+	if (tunnel->dropped)
+		device_users_drop(b->users, tunnel->conn, NULL);
+	else if (!device_users_put(b->users, tunnel->conn, name, tunnel->up, NULL) &&
+		 strlen(name) < IF_NAMESIZE)
+		log_to(b->log, LOG_LEVEL_ERROR, "tunnel", tunnel->conn,
+		       "out of memory: what happens to %s is not heeded", name);
+}
+
+static void describe(struct bridge *b, const struct tunnel_view *tunnel, const char *name)
+{
+	unsigned up;
+
+	/* Another one on the device is described there. */
+	if (!tunnel->dropped || !device_users_count(b->users, name, &up))
+		bridge_describe(b, tunnel, name);
+}
+
+/* One that is dropped is down, and leaves nothing behind. */
 static void reconcile(struct bridge *b, const struct tunnel_view *tunnel, const char *cause)
 {
 	const struct bridge_section *s = bridge_config_match(b->config, tunnel->conn);
@@ -212,10 +232,7 @@ static void reconcile(struct bridge *b, const struct tunnel_view *tunnel, const 
 	struct route_claim *claims = NULL;
 	size_t n = 0;
 
-	if (!device_users_put(b->users, tunnel->conn, name, tunnel->up, NULL) &&
-	    strlen(name) < IF_NAMESIZE)
-		log_to(b->log, LOG_LEVEL_ERROR, "tunnel", tunnel->conn,
-		       "out of memory: what happens to %s is not heeded", name);
+	note_user(b, tunnel, name);
 	suspicion_begins(b, tunnel, name);
 	if (s && interfaces_blind_news(b->interfaces, name))
 		log_to(b->log, LOG_LEVEL_WARN, "zebra", "",
@@ -223,7 +240,7 @@ static void reconcile(struct bridge *b, const struct tunnel_view *tunnel, const 
 		       name);
 	if (s && tunnel->up)
 		i = interfaces_find(b->interfaces, name);
-	bridge_quality_tunnel(b, tunnel, s, i);
+	bridge_quality_tunnel(b, tunnel, tunnel->dropped ? NULL : s, i);
 	if (i && i->operative)
 		claims = claims_of(b, s, tunnel, i, &n);
 	if (!routes_set(b->routes, tunnel->conn, claims, n, cause))
@@ -231,7 +248,7 @@ static void reconcile(struct bridge *b, const struct tunnel_view *tunnel, const 
 		       "out of memory: some of its routes are missing");
 	free(claims);
 	if (s)
-		bridge_describe(b, tunnel, name);
+		describe(b, tunnel, name);
 	bridge_repair_tunnel(b, tunnel, name);
 	suspicion_ends(b, tunnel);
 	bridge_watch_tunnel(b, tunnel);

@@ -50,7 +50,9 @@ void bridge_describe(struct bridge *b, const struct tunnel_view *tunnel, const c
 
 	if (!b->config->describe || b->describe_refused)
 		return;
-	describe_format(&t, text);
+	text[0] = '\0';
+	if (!tunnel->dropped)
+		describe_format(&t, text);
 	set_alias(b, interface, text);
 }
 

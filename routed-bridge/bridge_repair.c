@@ -400,6 +400,11 @@ void bridge_repair_tunnel(struct bridge *b, const struct tunnel_view *tunnel, co
 	struct bridge_repair *br = b->repair;
 	char former[IF_NAMESIZE];
 
+	if (br && tunnel->dropped) {
+		device_users_drop(br->users, tunnel->conn, former);
+		judge(br, former, tunnel->cause);
+		return;
+	}
 	/* A daemon that is not heard has not said that its tunnels are down; all are touched
 	 * when it is. */
 	if (!br || b->ike_silent || strlen(interface) >= IF_NAMESIZE)

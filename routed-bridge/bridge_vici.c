@@ -22,7 +22,7 @@ static void on_list_end(void *ctx)
 	struct bridge *b = ctx;
 
 	ev_timer_stop(b->loop, &b->vici_hold);
-	tunnels_list_end(b->tunnels);
+	tunnels_list_end(b->tunnels, mono_now());
 	b->tunnels_known = true;
 	if (b->ike_silent)
 		tunnels_touch(b->tunnels, "the IKE daemon is heard");

@@ -8,6 +8,13 @@
 
 #define EBGP_DISTANCE 20 /* FRR's default */
 
+static void forget(struct bridge_watch *w, struct watched_tunnel *t)
+{
+	HASH_DEL(w->tunnels, t);
+	free(t->conn);
+	free(t);
+}
+
 static struct watched_tunnel *find_or_add(struct bridge_watch *w, const char *conn)
 {
 	struct watched_tunnel *t;
@@ -30,8 +37,15 @@ static struct watched_tunnel *find_or_add(struct bridge_watch *w, const char *co
 void bridge_watch_tunnel(struct bridge *b, const struct tunnel_view *tunnel)
 {
 	struct watched_tunnel *t = b->watch ? find_or_add(b->watch, tunnel->conn) : NULL;
+	const struct bridge_section *s = bridge_config_match(b->config, tunnel->conn);
 
-	if (!t || t->up == tunnel->up)
+	if (!t)
+		return;
+	if (tunnel->dropped && (!s || s->glob)) {
+		forget(b->watch, t); /* the file does not name it, either */
+		return;
+	}
+	if (t->up == tunnel->up)
 		return;
 	t->up = tunnel->up;
 	t->since = mono_now();
@@ -83,13 +97,6 @@ static void see_route(void *ctx, const struct route_view *route)
 	t->installed += strcmp(route->state, "installed") == 0;
 	t->shadowed += strcmp(route->state, "shadowed") == 0;
 	t->failed += strcmp(route->state, "failed") == 0;
-}
-
-static void forget(struct bridge_watch *w, struct watched_tunnel *t)
-{
-	HASH_DEL(w->tunnels, t);
-	free(t->conn);
-	free(t);
 }
 
 static int by_name(const struct watched_tunnel *a, const struct watched_tunnel *b)

@@ -78,12 +78,19 @@ static struct device *find_or_add_device(struct device_users *t, const char *nam
 	return d;
 }
 
-static struct user *find_or_add_user(struct device_users *t, const char *conn)
+static struct user *find_user(const struct device_users *t, const char *conn)
 {
-	size_t len = strlen(conn);
 	struct user *u;
 
-	HASH_FIND(hh, t->by_conn, conn, len, u);
+	HASH_FIND_STR(t->by_conn, conn, u);
+	return u;
+}
+
+static struct user *find_or_add_user(struct device_users *t, const char *conn)
+{
+	struct user *u = find_user(t, conn);
+	size_t len = strlen(conn);
+
 	if (u)
 		return u;
 	u = calloc(1, sizeof(*u) + len + 1);
@@ -114,14 +121,19 @@ static void leave(struct device_users *t, struct user *u)
 	free(d);
 }
 
+static void name_former(const struct user *u, char *former)
+{
+	if (former)
+		snprintf(former, IF_NAMESIZE, "%s", u && u->device ? u->device->name : "");
+}
+
 bool device_users_put(struct device_users *t, const char *conn, const char *device, bool up,
 		      char *former)
 {
 	struct user *u = find_or_add_user(t, conn);
 	struct device *d;
 
-	if (former)
-		snprintf(former, IF_NAMESIZE, "%s", u && u->device ? u->device->name : "");
+	name_former(u, former);
 	if (!u)
 		return false;
 	leave(t, u);
@@ -134,6 +146,18 @@ bool device_users_put(struct device_users *t, const char *conn, const char *devi
 	d->n++;
 	d->n_up += up;
 	return true;
+}
+
+void device_users_drop(struct device_users *t, const char *conn, char *former)
+{
+	struct user *u = find_user(t, conn);
+
+	name_former(u, former);
+	if (!u)
+		return;
+	leave(t, u);
+	HASH_DEL(t->by_conn, u);
+	free(u);
 }
 
 unsigned device_users_count(const struct device_users *t, const char *device, unsigned *up)

@@ -14,6 +14,8 @@ void device_users_free(struct device_users *t);
  * out of memory, or a name that is no device's: it is on none. */
 bool device_users_put(struct device_users *t, const char *conn, const char *device, bool up,
 		      char *former);
+/* The connection is not there any more; former as above. */
+void device_users_drop(struct device_users *t, const char *conn, char *former);
 /* How many are on the device, and how many of these are up. */
 unsigned device_users_count(const struct device_users *t, const char *device, unsigned *up);
 /* Calls back for each that is on the device; nothing of the table may be changed from there. */

@@ -1,16 +1,22 @@
 /* The table of interfaces, fed by zebra's INTERFACE_* messages. Pure: input is a parsed
- * message, output the entry that changed. Entries are never freed while the table lives,
- * so that their generation survives deletion. */
+ * message, output the entry that changed. Generations are the table's, so that a name that was
+ * forgotten comes back with another one. */
 #include "routed-bridge/interfaces.h"
 
 #include <stdlib.h>
 #include <uthash.h>
+#include <utlist.h>
+
+/* Those that are gone are told from such that never were, up to so many: names come and go. */
+#define ABSENT_MAX 4096
 
 struct entry {
 	struct interface interface;
 	bool blind_told;
 	bool doubted; /* until it is told of again */
 	bool indexed; /* in by_index, while it is present */
+	bool absent;  /* in the list of these */
+	struct entry *prev, *next;
 	UT_hash_handle hh, at;
 };
 
@@ -23,6 +29,9 @@ struct vrf {
 
 struct interfaces {
 	struct entry *by_name, *by_index;
+	struct entry *absent; /* the oldest first */
+	unsigned n_absent;
+	uint32_t generation;
 	struct vrf *vrfs;
 };
 
@@ -89,6 +98,35 @@ static void enter_index(struct interfaces *t, struct entry *e)
 	e->indexed = true;
 }
 
+static void leave_absent(struct interfaces *t, struct entry *e)
+{
+	if (!e->absent)
+		return;
+	DL_DELETE(t->absent, e);
+	t->n_absent--;
+	e->absent = false;
+}
+
+static void enter_absent(struct interfaces *t, struct entry *e)
+{
+	if (e->absent)
+		return;
+	DL_APPEND(t->absent, e);
+	t->n_absent++;
+	e->absent = true;
+}
+
+static void drop_oldest(struct interfaces *t)
+{
+	while (t->n_absent > ABSENT_MAX) {
+		struct entry *e = t->absent;
+
+		leave_absent(t, e);
+		HASH_DEL(t->by_name, e);
+		free(e);
+	}
+}
+
 static struct entry *find_or_add(struct interfaces *t, const char *name)
 {
 	struct entry *e = find(t, name);
@@ -100,6 +138,7 @@ static struct entry *find_or_add(struct interfaces *t, const char *name)
 		return NULL;
 	memcpy(e->interface.name, name, strlen(name));
 	HASH_ADD_STR(t->by_name, interface.name, e);
+	enter_absent(t, e);
 	return e;
 }
 
@@ -107,8 +146,11 @@ const struct interface *interfaces_update(struct interfaces *t, enum zapi_comman
 					  const struct zapi_interface *report)
 {
 	const uint64_t needed = IFF_UP | IFF_RUNNING;
-	struct entry *e = find_or_add(t, report->name);
 	struct interface next;
+	struct entry *e;
+
+	drop_oldest(t);
+	e = find_or_add(t, report->name);
 
 	if (!e)
 		return NULL;
@@ -121,19 +163,24 @@ const struct interface *interfaces_update(struct interfaces *t, enum zapi_comman
 	next.operative = next.present && (report->flags & needed) == needed;
 	if (next.present && (!e->interface.present || e->interface.ifindex != next.ifindex ||
 			     e->interface.vrf != next.vrf))
-		next.generation++;
+		next.generation = ++t->generation;
 	if (memcmp(&next, &e->interface, sizeof(next)) == 0)
 		return NULL;
 	leave_index(t, e);
 	e->interface = next;
-	if (next.present)
+	if (next.present) {
+		leave_absent(t, e);
 		enter_index(t, e);
+	} else {
+		enter_absent(t, e);
+	}
 	return &e->interface;
 }
 
 static void forget(struct interfaces *t, struct entry *e)
 {
 	leave_index(t, e);
+	enter_absent(t, e);
 	e->interface.present = false;
 	e->interface.operative = false;
 	e->doubted = false;

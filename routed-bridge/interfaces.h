@@ -12,7 +12,7 @@ struct interface {
 	char name[IF_NAMESIZE];
 	uint32_t ifindex;
 	uint32_t vrf;	     /* id: ifindex of the VRF device, or ZAPI_VRF_DEFAULT */
-	uint32_t generation; /* rises whenever zebra meets the name anew */
+	uint32_t generation; /* another one whenever zebra meets the name anew */
 	bool present;
 	bool operative; /* IFF_UP and IFF_RUNNING: routes over it can work */
 	bool link_detect;
@@ -21,7 +21,7 @@ struct interface {
 struct interfaces *interfaces_new(void); /* NULL when out of memory */
 void interfaces_free(struct interfaces *t);
 /* Takes an INTERFACE_* message in. Returns the interface if it changed in a way that
- * matters, else NULL; valid until interfaces_free. */
+ * matters, else NULL; valid while it is present, and until the next call of this. */
 const struct interface *interfaces_update(struct interfaces *t, enum zapi_command command,
 					  const struct zapi_interface *report);
 /* A VRF came, or got another name or table. false: nothing changed. */
@@ -43,7 +43,7 @@ bool interfaces_forget_doubted(struct interfaces *t);
 /* Whether zebra ignores the state of this interface's link ("no link-detect") and nobody was told:
  * true once each time that it is found so. */
 bool interfaces_blind_news(struct interfaces *t, const char *name);
-/* NULL for a name that was never seen. */
+/* NULL for a name that was never seen, or is gone for long. */
 const struct interface *interfaces_find(const struct interfaces *t, const char *name);
 /* The one that is present with that ifindex; NULL: none. */
 const struct interface *interfaces_at(const struct interfaces *t, uint32_t ifindex);

@@ -2,49 +2,17 @@
  * CHILD_SA; knows no socket, no route and no configuration. Field names are those of
  * strongSwan's vici plugin; ipsecd adds `interface` to a connection's section and the
  * event link-updown. */
-#include "routed-bridge/tunnels.h"
 #include "lib/vici_codec.h"
+#include "routed-bridge/tunnels_parts.h"
 #include "routed-bridge/vici_body.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <uthash.h>
 #include <utlist.h>
 
-#define TUNNELS_PEER_MAX 96
-
-enum link_state { LINK_UNKNOWN, LINK_UP, LINK_DOWN };
-
-struct child {
-	uint32_t id, ike; /* vici's uniqueid of the CHILD_SA and of its IKE_SA */
-	uint32_t epoch;	  /* life of the daemon that the ids belong to */
-	uint32_t listing; /* last listing or event that mentioned it */
-	size_t n, n_vips;
-	struct prefix *selectors; /* n of the CHILD_SA, behind them n_vips of its IKE_SA */
-	struct child *prev, *next;
-};
-
-struct tunnel {
-	char *conn;
-	char interface[IF_NAMESIZE];
-	char peer_host[TUNNELS_PEER_MAX], peer_id[TUNNELS_PEER_MAX];
-	struct child *children;
-	uint32_t listing; /* last one that mentioned it, or that an event came behind */
-	enum link_state link;
-	bool suspected, suspected_told, changed;
-	char suspicion[64]; /* why */
-	char cause[96];
-	struct tunnel *prev, *next; /* in the queue of changed ones */
-	size_t n_union, n_vips;
-	struct prefix *selectors_union, *vips; /* in one piece */
-	UT_hash_handle hh;
-};
-
-struct tunnels {
-	struct tunnel *by_conn;
-	struct tunnel *queue;
-	uint32_t epoch, listing, complete; /* the last one that was begun, or that ended */
-};
+/* How long a connection that is not listed any more is remembered: a daemon that restarts, or is
+ * loaded anew, lists what it has so far. */
+#define MISSED_KEPT (600 * MONO_S)
 
 struct tunnels *tunnels_new(void)
 {
@@ -57,28 +25,42 @@ static void free_child(struct child *c)
 	free(c);
 }
 
+void tunnels_free_one(struct tunnel *tunnel)
+{
+	struct child *c, *next;
+
+	if (!tunnel)
+		return;
+	DL_FOREACH_SAFE (tunnel->children, c, next) {
+		free_child(c);
+	}
+	free(tunnel->selectors_union);
+	free(tunnel->conn);
+	free(tunnel);
+}
+
 void tunnels_free(struct tunnels *t)
 {
 	struct tunnel *tunnel, *next;
-	struct child *c, *next_child;
 
 	if (!t)
 		return;
 	HASH_ITER (hh, t->by_conn, tunnel, next) {
 		HASH_DEL(t->by_conn, tunnel);
-		DL_FOREACH_SAFE (tunnel->children, c, next_child) {
-			free_child(c);
-		}
-		free(tunnel->selectors_union);
-		free(tunnel->conn);
-		free(tunnel);
+		if (!tunnel->changed)
+			tunnels_free_one(tunnel);
 	}
+	/* Those that are dropped are here alone. */
+	DL_FOREACH_SAFE (t->queue, tunnel, next) {
+		tunnels_free_one(tunnel);
+	}
+	tunnels_free_one(t->told);
 	free(t);
 }
 
 /* ---- tunnels ---- */
 
-static void mark(struct tunnels *t, struct tunnel *tunnel, const char *cause)
+void tunnels_mark(struct tunnels *t, struct tunnel *tunnel, const char *cause)
 {
 	if (cause)
 		snprintf(tunnel->cause, sizeof(tunnel->cause), "%s", cause);
@@ -88,7 +70,7 @@ static void mark(struct tunnels *t, struct tunnel *tunnel, const char *cause)
 	DL_APPEND(t->queue, tunnel);
 }
 
-static struct tunnel *find(const struct tunnels *t, struct span conn)
+struct tunnel *tunnels_find(const struct tunnels *t, struct span conn)
 {
 	struct tunnel *tunnel;
 
@@ -98,7 +80,7 @@ static struct tunnel *find(const struct tunnels *t, struct span conn)
 
 static struct tunnel *find_or_add(struct tunnels *t, struct span conn)
 {
-	struct tunnel *tunnel = find(t, conn);
+	struct tunnel *tunnel = tunnels_find(t, conn);
 
 	if (tunnel || memchr(conn.ptr, '\0', conn.len))
 		return tunnel;
@@ -110,12 +92,13 @@ static struct tunnel *find_or_add(struct tunnels *t, struct span conn)
 		free(tunnel);
 		return NULL;
 	}
+	tunnel->missed = MONO_NEVER;
 	HASH_ADD_KEYPTR(hh, t->by_conn, tunnel->conn, conn.len, tunnel);
-	mark(t, tunnel, "the IKE daemon knows it");
+	tunnels_mark(t, tunnel, "the IKE daemon knows it");
 	return tunnel;
 }
 
-static unsigned count_children(const struct tunnel *tunnel)
+unsigned tunnels_count_children(const struct tunnel *tunnel)
 {
 	const struct child *c;
 	unsigned n = 0;
@@ -132,7 +115,7 @@ static void set_link(struct tunnels *t, struct tunnel *tunnel, enum link_state l
 	if (tunnel->link == link)
 		return;
 	tunnel->link = link;
-	mark(t, tunnel, cause);
+	tunnels_mark(t, tunnel, cause);
 }
 
 static void set_suspected(struct tunnels *t, struct tunnel *tunnel, bool suspected,
@@ -142,7 +125,7 @@ static void set_suspected(struct tunnels *t, struct tunnel *tunnel, bool suspect
 		return;
 	tunnel->suspected = suspected;
 	snprintf(tunnel->suspicion, sizeof(tunnel->suspicion), "%s", reason);
-	mark(t, tunnel, NULL);
+	tunnels_mark(t, tunnel, NULL);
 }
 
 /* ---- CHILD_SAs ---- */
@@ -153,7 +136,7 @@ static void remove_child(struct tunnels *t, struct tunnel *tunnel, struct child 
 	char text[96];
 
 	snprintf(text, sizeof(text), "%s, CHILD_SA {%u}, %u left", cause, c->id,
-		 count_children(tunnel) - 1);
+		 tunnels_count_children(tunnel) - 1);
 	DL_DELETE(tunnel->children, c);
 	free_child(c);
 	/* A link that was announced down comes up with the next CHILD_SA's announcement. */
@@ -161,7 +144,7 @@ static void remove_child(struct tunnels *t, struct tunnel *tunnel, struct child 
 		tunnel->link = LINK_UNKNOWN;
 		set_suspected(t, tunnel, false, "it is down");
 	}
-	mark(t, tunnel, text);
+	tunnels_mark(t, tunnel, text);
 }
 
 static struct child *find_child(const struct tunnels *t, const struct tunnel *tunnel, uint32_t id)
@@ -223,8 +206,8 @@ static void put_child(struct tunnels *t, struct tunnel *tunnel, const struct ike
 			    .prev = c->prev,
 			    .next = c->next};
 	snprintf(text, sizeof(text), "%s, CHILD_SA {%u}, %u there", cause, id,
-		 count_children(tunnel));
-	mark(t, tunnel, text);
+		 tunnels_count_children(tunnel));
+	tunnels_mark(t, tunnel, text);
 }
 
 enum presence { GONE, THERE, AS_STATE_SAYS };
@@ -260,7 +243,7 @@ static void take_interface(struct tunnels *t, struct tunnel *tunnel, struct span
 	    strcmp(name, tunnel->interface) == 0)
 		return;
 	snprintf(tunnel->interface, sizeof(tunnel->interface), "%s", name);
-	mark(t, tunnel, NULL);
+	tunnels_mark(t, tunnel, NULL);
 }
 
 static void take_peer_word(struct span section, const char *key, char *out)
@@ -307,6 +290,7 @@ static void on_list_conn(struct tunnels *t, struct tunnel *tunnel, struct span b
 			 struct span section)
 {
 	(void)body;
+	t->any_listed = true;
 	take_interface(t, tunnel, section);
 }
 
@@ -439,6 +423,7 @@ void tunnels_connected(struct tunnels *t)
 	t->epoch++;
 	HASH_ITER (hh, t->by_conn, tunnel, next) {
 		tunnel->link = LINK_UNKNOWN;
+		tunnel->missed = MONO_NEVER;
 		set_suspected(t, tunnel, false, "the IKE daemon is another one");
 	}
 }
@@ -451,9 +436,29 @@ void tunnels_disconnected(struct tunnels *t)
 void tunnels_list_begin(struct tunnels *t)
 {
 	t->listing++;
+	t->any_listed = false;
 }
 
-void tunnels_list_end(struct tunnels *t)
+static void drop(struct tunnels *t, struct tunnel *tunnel)
+{
+	tunnel->dropped = true;
+	set_suspected(t, tunnel, false, "it is gone");
+	HASH_DEL(t->by_conn, tunnel);
+	tunnels_mark(t, tunnel, "the IKE daemon does not know it any more");
+}
+
+/* A listing without a single connection does not tell that one was unloaded. */
+static void look_whether_missed(struct tunnels *t, struct tunnel *tunnel, mono_time now)
+{
+	if (tunnel->listing == t->listing)
+		tunnel->missed = MONO_NEVER;
+	else if (t->any_listed && tunnel->missed == MONO_NEVER)
+		tunnel->missed = now;
+	else if (t->any_listed && now - tunnel->missed >= MISSED_KEPT)
+		drop(t, tunnel);
+}
+
+void tunnels_list_end(struct tunnels *t, mono_time now)
 {
 	struct tunnel *tunnel, *next;
 	struct child *c, *next_child;
@@ -464,6 +469,7 @@ void tunnels_list_end(struct tunnels *t)
 			if (c->listing != t->listing)
 				remove_child(t, tunnel, c, "not in list-sas");
 		}
+		look_whether_missed(t, tunnel, now);
 	}
 }
 
@@ -477,124 +483,5 @@ void tunnels_forget(struct tunnels *t, const char *cause)
 			if (c->epoch != t->epoch)
 				remove_child(t, tunnel, c, cause);
 		}
-	}
-}
-
-/* ---- output ---- */
-
-static bool has_prefix(const struct prefix *list, size_t n, const struct prefix *p)
-{
-	for (size_t i = 0; i < n; i++) {
-		if (prefix_equal(&list[i], p))
-			return true;
-	}
-	return false;
-}
-
-static size_t unite(struct prefix *all, size_t n, const struct prefix *more, size_t n_more)
-{
-	for (size_t i = 0; i < n_more; i++) {
-		if (!has_prefix(all, n, &more[i]))
-			all[n++] = more[i];
-	}
-	return n;
-}
-
-static void unite_selectors(struct tunnel *tunnel)
-{
-	const struct child *c;
-	struct prefix *all;
-	size_t n = 0;
-
-	DL_FOREACH (tunnel->children, c) {
-		n += c->n + c->n_vips;
-	}
-	tunnel->n_union = tunnel->n_vips = 0;
-	all = realloc(tunnel->selectors_union, (n ? n : 1) * sizeof(*all));
-	if (!all)
-		return;
-	tunnel->selectors_union = all;
-	DL_FOREACH (tunnel->children, c) {
-		tunnel->n_union = unite(all, tunnel->n_union, c->selectors, c->n);
-	}
-	tunnel->vips = all + tunnel->n_union;
-	DL_FOREACH (tunnel->children, c) {
-		tunnel->n_vips =
-			unite(tunnel->vips, tunnel->n_vips, c->selectors + c->n, c->n_vips);
-	}
-}
-
-static struct tunnel_view view(const struct tunnels *t, struct tunnel *tunnel)
-{
-	unite_selectors(tunnel);
-	return (struct tunnel_view){
-		.conn = tunnel->conn,
-		.interface = tunnel->interface,
-		.loaded = tunnel->listing >= t->complete,
-		.up = tunnel->children && tunnel->link != LINK_DOWN,
-		.children = count_children(tunnel),
-		.cause = tunnel->cause,
-		.suspicion = tunnel->suspected == tunnel->suspected_told ? SUSPICION_SAME
-			     : tunnel->suspected			 ? SUSPICION_BEGUN
-									 : SUSPICION_OVER,
-		.suspicion_reason = tunnel->suspicion,
-		.peer_host = tunnel->peer_host,
-		.peer_id = tunnel->peer_id,
-		.n_selectors = tunnel->n_union,
-		.selectors = tunnel->selectors_union,
-		.n_vips = tunnel->n_vips,
-		.vips = tunnel->vips,
-	};
-}
-
-bool tunnels_changed(struct tunnels *t, struct tunnel_view *out)
-{
-	struct tunnel *tunnel = t->queue;
-
-	if (!tunnel)
-		return false;
-	DL_DELETE(t->queue, tunnel);
-	tunnel->changed = false;
-	*out = view(t, tunnel);
-	tunnel->suspected_told = tunnel->suspected;
-	return true;
-}
-
-void tunnels_touch(struct tunnels *t, const char *cause)
-{
-	struct tunnel *tunnel, *next;
-
-	HASH_ITER (hh, t->by_conn, tunnel, next) {
-		mark(t, tunnel, cause);
-	}
-}
-
-void tunnels_touch_one(struct tunnels *t, const char *conn, const char *cause)
-{
-	struct tunnel *tunnel = find(t, span_str(conn));
-
-	if (tunnel)
-		mark(t, tunnel, cause);
-}
-
-void tunnels_each(struct tunnels *t, void (*cb)(void *ctx, const char *conn, const char *interface),
-		  void *ctx)
-{
-	struct tunnel *tunnel, *next;
-
-	HASH_ITER (hh, t->by_conn, tunnel, next) {
-		cb(ctx, tunnel->conn, tunnel->interface);
-	}
-}
-
-void tunnels_each_view(struct tunnels *t, void (*cb)(void *ctx, const struct tunnel_view *tunnel),
-		       void *ctx)
-{
-	struct tunnel *tunnel, *next;
-	struct tunnel_view v;
-
-	HASH_ITER (hh, t->by_conn, tunnel, next) {
-		v = view(t, tunnel);
-		cb(ctx, &v);
 	}
 }

@@ -8,11 +8,13 @@
  * goes DORMANT; strongSwan has no such event, then the count decides alone).
  *
  * Ids belong to one life of the daemon. A listing that is complete sweeps away what it
- * did not mention: whatever a lost connection made us miss is made good by the next. */
+ * did not mention: whatever a lost connection made us miss is made good by the next. A connection
+ * that a daemon has not listed for ten minutes is dropped by the next listing that has others. */
 #ifndef DETOUR_TUNNELS_H
 #define DETOUR_TUNNELS_H
 
 #include "lib/addr.h"
+#include "lib/mono.h"
 #include "lib/span.h"
 
 #include <net/if.h>
@@ -26,6 +28,7 @@ struct tunnel_view {
 	const char *conn;
 	const char *interface; /* "" unless the daemon named it */
 	bool loaded;	       /* the last complete listing had it, or it was heard of since */
+	bool dropped;	       /* said once, of one that is not there any more */
 	bool up;
 	unsigned children; /* usable CHILD_SAs */
 	const char *cause; /* of the last change */
@@ -47,7 +50,7 @@ void tunnels_connected(struct tunnels *t);
 /* The connection is lost. */
 void tunnels_disconnected(struct tunnels *t);
 void tunnels_list_begin(struct tunnels *t);
-void tunnels_list_end(struct tunnels *t);
+void tunnels_list_end(struct tunnels *t, mono_time now);
 /* Every CHILD_SA of lost connections is gone, as far as we know: not what one that was made since
  * has told. */
 void tunnels_forget(struct tunnels *t, const char *cause);

@@ -18,7 +18,7 @@ FUZZLIBS_fuzz_topology := -lcyaml -lyaml
 FUZZ_fuzz_zapi := tests/fuzz/fuzz_zapi.c $(addprefix routed-bridge/,zapi_version.c zapi_parse.c zapi_encode.c frr_version.c) lib/addr.c lib/buf.c lib/unix_socket.c
 FUZZLIBS_fuzz_zapi := -lev
 FUZZ_fuzz_bridge_conf := tests/fuzz/fuzz_bridge_conf.c $(filter routed-bridge/config%,$(BRIDGE_SRC)) lib/addr.c lib/words.c
-FUZZ_fuzz_bridge_tunnels := tests/fuzz/fuzz_bridge_tunnels.c routed-bridge/tunnels.c routed-bridge/vici_body.c lib/vici_codec.c lib/addr.c lib/buf.c lib/words.c
+FUZZ_fuzz_bridge_tunnels := tests/fuzz/fuzz_bridge_tunnels.c routed-bridge/tunnels.c routed-bridge/tunnels_view.c routed-bridge/vici_body.c lib/vici_codec.c lib/addr.c lib/buf.c lib/words.c
 FUZZ_fuzz_engine := tests/fuzz/fuzz_engine.c $(SIM_SRC)
 FUZZ_fuzz_netlink := tests/fuzz/fuzz_netlink.c lib/netlink_message.c lib/netlink_device_message.c \
 	lib/netlink_route_message.c lib/addr.c

@@ -14,13 +14,14 @@ static const char *const events[] = {"list-sa",	     "list-conn",   "child-updow
 
 static void one(struct tunnels *t, uint8_t choice, struct span body)
 {
+	static mono_time now;
 	const char *event = events[choice % (sizeof(events) / sizeof(events[0]))];
 	size_t offset;
 
 	if (strcmp(event, "begin") == 0)
 		tunnels_list_begin(t);
 	else if (strcmp(event, "end") == 0)
-		tunnels_list_end(t);
+		tunnels_list_end(t, now += 1000 * MONO_S);
 	else if (strcmp(event, "connected") == 0)
 		tunnels_connected(t);
 	else if (strcmp(event, "disconnected") == 0)

@@ -460,6 +460,23 @@ static void expect(const char *text)
 	told[0] = '\0';
 }
 
+/* One that the IKE daemon has unloaded is no user of its device any more. */
+static void a_dropped_one_leaves_nothing(void **state)
+{
+	unsigned up;
+
+	(void)state;
+	zebra_comes("conn A\n prefix 10.2.0.0/24\n");
+	expect("+10.2.0.0/24@7");
+	assert_int_equal(device_users_count(bridge.users, "tun-a", &up), 1);
+	list[0].view.up = false;
+	list[0].view.dropped = list[0].changed = true;
+	bridge_reconcile(&bridge);
+	expect("-10.2.0.0/24@7");
+	assert_int_equal(device_users_count(bridge.users, "tun-a", &up), 0);
+	assert_int_equal(device_users_count(bridge.users, "tun-b", &up), 1);
+}
+
 static void sweep_is_due(void)
 {
 	ev_feed_event(bridge.loop, &bridge.sweep, EV_TIMER);
@@ -638,6 +655,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(sweep_leaves_the_own_table, begin, end),
+		cmocka_unit_test_setup_teardown(a_dropped_one_leaves_nothing, begin, end),
 		cmocka_unit_test_setup_teardown(sweep_waits, begin, end),
 		cmocka_unit_test_setup_teardown(sweep_does_not_wait_for_ever, begin, end),
 		cmocka_unit_test_setup_teardown(sweep_knows, begin, end),

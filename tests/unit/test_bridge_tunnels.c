@@ -13,6 +13,7 @@
 /* ---- building events ---- */
 
 static uint8_t memory[4096];
+static mono_time now = 1000 * MONO_S;
 
 static struct buf elements(void)
 {
@@ -313,10 +314,10 @@ static void a_listing_sweeps(void **state)
 	tunnels_list_begin(t);
 	listed(t, 1, "INSTALLED");
 	up(t, 1, 3); /* while it is listed */
-	tunnels_list_end(t);
+	tunnels_list_end(t, now);
 	assert_string_equal(seen(t), "up 2");
 	tunnels_list_begin(t);
-	tunnels_list_end(t);
+	tunnels_list_end(t, now);
 	assert_string_equal(seen(t), "down 0");
 	tunnels_free(t);
 }
@@ -344,17 +345,96 @@ static void a_connection_is_unloaded(void **state)
 	assert_int_equal(loaded(t), 1);
 	tunnels_list_begin(t);
 	listed(t, 1, "INSTALLED");
-	tunnels_list_end(t);
+	tunnels_list_end(t, now);
 	assert_int_equal(loaded(t), 1);
 	down(t, 1);
 	tunnels_list_begin(t);
 	assert_int_equal(loaded(t), 1);
-	tunnels_list_end(t);
+	tunnels_list_end(t, now);
 	assert_int_equal(loaded(t), 0);
 	tunnels_connected(t);
 	assert_int_equal(loaded(t), 0);
 	up(t, 2, 2);
 	assert_int_equal(loaded(t), 1);
+	tunnels_free(t);
+}
+
+static void list_conn(struct tunnels *t, const char *conn)
+{
+	struct buf b = elements();
+
+	vici_put_section(&b, conn);
+	vici_put_section_end(&b);
+	tell(t, "list-conn", &b);
+}
+
+/* So much later a listing has this connection alone; NULL: none at all. What is dropped by it is
+ * returned. */
+static const char *dropped_by(struct tunnels *t, mono_time later, const char *conn)
+{
+	static char text[64];
+	struct tunnel_view v;
+
+	now += later;
+	tunnels_list_begin(t);
+	if (conn)
+		list_conn(t, conn);
+	tunnels_list_end(t, now);
+	text[0] = '\0';
+	while (tunnels_changed(t, &v)) {
+		if (v.dropped)
+			strcat(strcat(text, v.conn), v.up ? " up " : " ");
+	}
+	return text;
+}
+
+static void one_that_was_unloaded_is_dropped(void **state)
+{
+	struct tunnels *t = tunnels_new();
+
+	(void)state;
+	suspect_event(t, false);
+	assert_string_equal(dropped_by(t, MONO_S, "a-b"), "");
+	assert_string_equal(dropped_by(t, MONO_S, "c-d"), "");
+	assert_string_equal(dropped_by(t, 599 * MONO_S, "c-d"), "");
+	assert_string_equal(dropped_by(t, MONO_S, "a-b"), ""); /* there again */
+	assert_string_equal(dropped_by(t, 600 * MONO_S, "c-d"), "");
+	assert_string_equal(dropped_by(t, 600 * MONO_S, "c-d"), "a-b ");
+	assert_int_equal(loaded(t), 1);
+	assert_string_equal(dropped_by(t, MONO_S, "a-b"), "");
+	assert_string_equal(dropped_by(t, 600 * MONO_S, "a-b"), "c-d ");
+	tunnels_free(t);
+}
+
+/* It lists nothing for a while, then what it has loaded so far. */
+static void a_daemon_that_restarts_drops_none(void **state)
+{
+	struct tunnels *t = tunnels_new();
+
+	(void)state;
+	up(t, 1, 1);
+	assert_string_equal(dropped_by(t, MONO_S, "c-d"), "");
+	tunnels_disconnected(t);
+	now += 3600 * MONO_S;
+	tunnels_connected(t);
+	assert_string_equal(dropped_by(t, MONO_S, NULL), "");
+	assert_string_equal(dropped_by(t, 3600 * MONO_S, NULL), "");
+	assert_string_equal(dropped_by(t, MONO_S, "c-d"), "");
+	assert_string_equal(dropped_by(t, MONO_S, "a-b"), "");
+	tunnels_free(t);
+}
+
+static void one_is_freed_before_it_is_told_that_it_was_dropped(void **state)
+{
+	struct tunnels *t = tunnels_new();
+
+	(void)state;
+	list_conn(t, "a-b");
+	assert_string_equal(dropped_by(t, MONO_S, "c-d"), "");
+	now += 600 * MONO_S;
+	tunnels_list_begin(t);
+	list_conn(t, "c-d");
+	tunnels_list_end(t, now);
 	tunnels_free(t);
 }
 
@@ -370,7 +450,7 @@ static void a_new_daemon_has_new_ids(void **state)
 	assert_string_equal(seen(t), "same");
 	listed(t, 1, "INSTALLED");
 	assert_string_equal(seen(t), "up 2"); /* the old one counts until the listing is complete */
-	tunnels_list_end(t);
+	tunnels_list_end(t, now);
 	assert_string_equal(seen(t), "up 1");
 	tunnels_disconnected(t);
 	tunnels_forget(t, "gone");
@@ -393,7 +473,7 @@ static void given_up_in_the_middle_of_a_list(void **state)
 	assert_string_equal(seen(t), "up 2");
 	tunnels_forget(t, "gone");
 	assert_string_equal(seen(t), "up 1");
-	tunnels_list_end(t);
+	tunnels_list_end(t, now);
 	assert_string_equal(seen(t), "same");
 	tunnels_disconnected(t);
 	tunnels_forget(t, "gone");
@@ -504,6 +584,9 @@ int main(void)
 		cmocka_unit_test(states_count_in_listings),
 		cmocka_unit_test(a_listing_sweeps),
 		cmocka_unit_test(a_connection_is_unloaded),
+		cmocka_unit_test(one_that_was_unloaded_is_dropped),
+		cmocka_unit_test(a_daemon_that_restarts_drops_none),
+		cmocka_unit_test(one_is_freed_before_it_is_told_that_it_was_dropped),
 		cmocka_unit_test(a_new_daemon_has_new_ids),
 		cmocka_unit_test(given_up_in_the_middle_of_a_list),
 		cmocka_unit_test(unites_selectors),

@@ -53,6 +53,24 @@ static void tunnels_move(void **state)
 	device_users_free(t);
 }
 
+static void tunnels_are_dropped(void **state)
+{
+	struct device_users *t = device_users_new();
+	char former[IF_NAMESIZE] = "?";
+
+	(void)state;
+	device_users_put(t, "A", "tun-a", true, NULL);
+	device_users_put(t, "B", "tun-a", true, NULL);
+	device_users_drop(t, "A", former);
+	assert_string_equal(former, "tun-a");
+	assert_string_equal(users(t, "tun-a"), "1/1 B ");
+	device_users_drop(t, "A", former);
+	assert_string_equal(former, "");
+	device_users_drop(t, "B", NULL);
+	assert_string_equal(users(t, "tun-a"), "0/0 ");
+	device_users_free(t);
+}
+
 /* As a connection is named that has no device and no name of one. */
 static void no_name_of_a_device(void **state)
 {
@@ -71,6 +89,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(tunnels_move),
+		cmocka_unit_test(tunnels_are_dropped),
 		cmocka_unit_test(no_name_of_a_device),
 	};
 

@@ -492,6 +492,35 @@ static void interfaces_have_generations(void **state)
 	interfaces_free(t);
 }
 
+/* Names come and go; those that are there are not touched, and none that comes again is taken for
+ * the former one. */
+static void interfaces_that_are_gone_are_forgotten(void **state)
+{
+	struct interfaces *t = interfaces_new();
+	struct zapi_interface up = report(3, IFF_UP | IFF_RUNNING), other = up;
+	const struct interface *i = interfaces_update(t, ZAPI_INTERFACE_ADD, &up);
+	uint32_t generation;
+
+	(void)state;
+	snprintf(other.name, sizeof(other.name), "veth");
+	other.ifindex = 4;
+	generation = interfaces_update(t, ZAPI_INTERFACE_ADD, &other)->generation;
+	interfaces_update(t, ZAPI_INTERFACE_DELETE, &other);
+	assert_non_null(interfaces_find(t, "veth"));
+	for (unsigned n = 0; n < 10000; n++) {
+		snprintf(other.name, sizeof(other.name), "veth%u", n);
+		interfaces_update(t, ZAPI_INTERFACE_ADD, &other);
+		interfaces_update(t, ZAPI_INTERFACE_DELETE, &other);
+	}
+	assert_null(interfaces_find(t, "veth"));
+	assert_non_null(interfaces_find(t, "veth9999"));
+	assert_ptr_equal(interfaces_find(t, "tun-ab"), i);
+	assert_true(i->operative);
+	snprintf(other.name, sizeof(other.name), "veth");
+	assert_true(interfaces_update(t, ZAPI_INTERFACE_ADD, &other)->generation > generation);
+	interfaces_free(t);
+}
+
 static void blindness_is_news_once(void **state)
 {
 	struct interfaces *t = interfaces_new();
@@ -565,6 +594,7 @@ int main(void)
 		cmocka_unit_test(notes_move_states),
 		cmocka_unit_test(a_question_tells_what_is_shadowed),
 		cmocka_unit_test(wanted_is_installed_in_the_end),
+		cmocka_unit_test(interfaces_that_are_gone_are_forgotten),
 		cmocka_unit_test(blindness_is_news_once),
 		cmocka_unit_test(interfaces_have_generations),
 		cmocka_unit_test(vrfs_are_known_by_name),

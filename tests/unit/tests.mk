@@ -98,7 +98,7 @@ LIBS_test_vty := -lev
 TEST_test_paths := tests/unit/test_paths.c routed-bridge/paths.c lib/addr.c
 TEST_test_control := tests/unit/test_control.c $(CONTROL_SRC) $(MODEL_SRC) ipsecd/dataplane/counters.c $(addprefix lib/,addr.c buf.c log.c mono.c queue.c unix_socket.c vici_client.c vici_codec.c vici_stream.c words.c)
 LIBS_test_control := -lev
-TEST_test_bridge_tunnels := tests/unit/test_bridge_tunnels.c routed-bridge/tunnels.c \
+TEST_test_bridge_tunnels := tests/unit/test_bridge_tunnels.c routed-bridge/tunnels.c routed-bridge/tunnels_view.c \
 	routed-bridge/vici_body.c lib/vici_codec.c lib/addr.c lib/buf.c lib/words.c
 TEST_test_frr_settings := tests/unit/test_frr_settings.c routed-bridge/frr_settings.c lib/words.c
 TEST_test_bridge_config := tests/unit/test_bridge_config.c $(filter routed-bridge/config%,$(BRIDGE_SRC)) lib/addr.c lib/words.c
