@@ -19,6 +19,7 @@ const char *dataplane_counter_name(enum dataplane_counter c)
 		[DROP_QUEUE] = "drop-queue",
 		[DROP_FRAGMENT] = "drop-fragment",
 		[DROP_AGGFRAG] = "drop-aggfrag",
+		[DROP_LOOP] = "drop-loop",
 		[ESP_HELD] = "held",
 		[AGGFRAG_GAPS] = "aggfrag-lost",
 		[AGGFRAG_LATES] = "aggfrag-late",

@@ -31,7 +31,8 @@ struct forward_tunnel {
 	bool acquire_due;	/* lanes set it, atomically */
 	bool acquire_listed;	/* in forward.acquires, not only noted */
 	bool flags_told;	/* that it can't do all that was configured */
-	unsigned may_join;	/* COALESCE_*: what its device takes in super-packets */
+	mono_time loop_told; /* when it was last said that it has its own ESP to send; 0: never */
+	unsigned may_join;   /* COALESCE_*: what its device takes in super-packets */
 	struct forward_tunnel *acquire_prev, *acquire_next; /* forward.wanting, forward.acquires */
 	UT_hash_handle hh, hh_name;
 };

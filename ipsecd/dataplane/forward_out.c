@@ -9,6 +9,7 @@
 #include <netinet/in.h>
 
 #define ACQUIRE_INTERVAL MONO_S
+#define LOOP_INTERVAL	 (60 * MONO_S)
 
 /* What the kernel says by itself on a new IPv6 device (MLD, router solicitations) is
  * no traffic that asks for a tunnel. */
@@ -158,6 +159,36 @@ static struct sa *select_sa(struct lane *l, struct forward_tunnel *t, struct spa
 	return sa;
 }
 
+/* What left by this SA, and was routed into the tunnel again: sealed once more it would come back
+ * longer each time, in ever more fragments, and one packet would keep us busy for ever. */
+static bool is_own(const struct sa *sa, const struct inner *packet)
+{
+	const struct sa_child *c = &sa->child;
+	bool esp = c->udp_encap ? packet->protocol == IPPROTO_UDP &&
+					  packet->dst_port == c->remote.port &&
+					  packet->src_port == c->local.port
+				: packet->protocol == IPPROTO_ESP;
+
+	return esp && addr_equal(&packet->dst, &c->remote.addr) &&
+	       addr_equal(&packet->src, &c->local.addr);
+}
+
+static void drop_own(struct lane *l, struct forward_tunnel *t, const struct sa *sa,
+		     const struct cut *cut, mono_time now)
+{
+	mono_time told = SA_GET(t->loop_told);
+	char to[ADDR_TEXT];
+
+	l->drops[DROP_LOOP] += cut_left(cut);
+	if (told && now - told < LOOP_INTERVAL)
+		return;
+	SA_SET(t->loop_told, now);
+	log_to(l->log, LOG_LEVEL_WARN, "esp", t->name,
+	       "the route to the peer, %s, leads through its own tunnel: its ESP packets are "
+	       "dropped",
+	       addr_format(&sa->child.remote.addr, to));
+}
+
 void forward_output(struct lane *l, struct forward_tunnel *t, const struct forward_packet *p,
 		    mono_time now)
 {
@@ -179,7 +210,9 @@ void forward_output(struct lane *l, struct forward_tunnel *t, const struct forwa
 		want_sa(l, t, &inner, now);
 		return;
 	}
-	if (sa->aggfrag)
+	if (is_own(sa, &inner))
+		drop_own(l, t, sa, &cut, now);
+	else if (sa->aggfrag)
 		forward_aggfrag_output(l, sa, &cut, now);
 	else
 		send_all(l, sa, &cut, &inner, now);

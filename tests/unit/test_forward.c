@@ -615,6 +615,44 @@ static void outer_header(void **state)
 	esp_release(&by);
 }
 
+static void set_path(struct tap *t, const char *local, const char *remote, bool udp_encap)
+{
+	struct child_sa c = {.id = 1, .tunnel = 1, .outbound = true, .udp_encap = udp_encap};
+
+	assert_true(addr_parse(local, &c.local.addr));
+	assert_true(addr_parse(remote, &c.remote.addr));
+	c.local.port = c.remote.port = 4500;
+	assert_int_equal(forward_child_update(&t->f, &c), DATAPLANE_OK);
+}
+
+/* The route to the peer leads through the tunnel: what it sent is not sealed again and again. Of
+ * others' datagrams, those to the peer among them, it takes all. */
+static void own_packets_do_not_go_round(void **state)
+{
+	uint8_t p[32] = {0x45, 0, 0, 32, [9] = 17, [12] = 10, 0,    0,	 1,
+			 10,   0, 0, 2,	 0x11,	   0x94,      0x11, 0x94};
+	struct tap *t = *state;
+
+	install(t, 1, false);
+	set_path(t, "10.0.0.1", "10.0.0.2", true);
+	output(t, p, sizeof(p), 1);
+	assert_int_equal(t->sent, 0);
+	assert_int_equal(t->f.lane.drops[DROP_LOOP], 1);
+	p[15] = 3; /* a client behind us, with a tunnel of its own */
+	output(t, p, sizeof(p), 1);
+	p[15] = 1;
+	p[23]++; /* another port of the peer */
+	output(t, p, sizeof(p), 1);
+	p[23]--;
+	p[9] = 50; /* bare */
+	output(t, p, sizeof(p), 1);
+	assert_int_equal(t->sent, 3);
+	set_path(t, "10.0.0.1", "10.0.0.2", false);
+	output(t, p, sizeof(p), 1);
+	assert_int_equal(t->sent, 3);
+	assert_int_equal(t->f.lane.drops[DROP_LOOP], 2);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -627,6 +665,7 @@ int main(void)
 		CASE(packets_whose_sa_never_comes),
 		CASE(errors_of_routers_pass),
 		CASE(outer_header),
+		CASE(own_packets_do_not_go_round),
 		CASE(sequence_numbers_end),
 		CASE(extended_numbers_go_on),
 		CASE(acquire_once_a_second),
