@@ -41,6 +41,7 @@ struct early {
 	int icmp_error; /* errno: why there is none */
 	struct table paths, underlays;
 	unsigned round;
+	int by;			/* early_bind */
 	struct ike_hint failed; /* to be told by the timer */
 	bool pending;
 	ev_timer tell;
@@ -129,8 +130,9 @@ static bool look(struct early *e, struct sa_path *p)
 
 	p->round = e->round;
 	leave(e, p);
-	if (netlink_route_towards(e->netlink, &p->path.remote.addr, &p->path.local.addr, &route) ==
-		    0 &&
+	if (e->by >= 0 &&
+	    netlink_route_by(e->netlink, &p->path.remote.addr, &p->path.local.addr, e->by,
+			     &route) == 0 &&
 	    !route.blackhole)
 		join(e, p, route.ifindex);
 	return was && !p->ifindex;
@@ -228,6 +230,11 @@ void early_addr_lost(struct early *e, const struct addr *a)
 			return;
 		}
 	}
+}
+
+void early_bind(struct early *e, int ifindex)
+{
+	e->by = ifindex;
 }
 
 void early_tick(struct early *e)

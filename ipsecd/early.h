@@ -31,6 +31,8 @@ void early_addr_lost(struct early *e, const struct addr *a);
  * may be called from amid the data plane. */
 void early_send_failed(struct early *e, const struct endpoint *local, const struct endpoint *remote,
 		       int error);
+/* By which device, or VRF, IKE_SAs go alone: 0: any; -1: one that is missing. */
+void early_bind(struct early *e, int ifindex);
 /* Once a second: routes change. */
 void early_tick(struct early *e);
 const struct icmp_counters *early_icmp_counters(const struct early *e);

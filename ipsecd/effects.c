@@ -18,6 +18,7 @@ struct effects {
 	struct vips *vips;
 	struct routes *routes;
 	bool settled;
+	char bound[IF_NAMESIZE]; /* the setting bind-device */
 };
 
 /* ---- scripts ---- */
@@ -38,7 +39,9 @@ static const char *outer_device(const struct effects *e, const struct ike_path *
 	struct netlink_route route;
 	struct netlink_link link = {0};
 
-	if (netlink_route_towards(nl, &path->remote.addr, &path->local.addr, &route) != 0 ||
+	if ((e->bound[0] && netlink_link_find(nl, e->bound, &link) != 0) ||
+	    netlink_route_by(nl, &path->remote.addr, &path->local.addr, link.ifindex, &route) !=
+		    0 ||
 	    netlink_link_get(nl, route.ifindex, &link) != 0)
 		link.name[0] = '\0';
 	memcpy(name, link.name, IF_NAMESIZE);
@@ -283,6 +286,7 @@ void effects_settled(struct effects *e)
 
 void effects_settings(struct effects *e, const struct settings *settings)
 {
+	memcpy(e->bound, settings->bind_device, sizeof(e->bound));
 	updown_set_timeout(e->updown, settings->updown_timeout);
 	vips_configure(e->vips, settings);
 	routes_configure(e->routes, settings);

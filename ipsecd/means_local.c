@@ -111,7 +111,11 @@ static void act_net_counters(struct means *m, struct udp_counters *out)
 
 static int act_bind(struct means *m, const char *device)
 {
-	return udp_bind(local_of(m)->udp, device) ? 0 : -errno;
+	if (!udp_bind(local_of(m)->udp, device))
+		return -errno;
+	if (m->ops->bound)
+		m->ops->bound(m->plane, device);
+	return 0;
 }
 
 /* The thread that does packets here does everything. */

@@ -57,12 +57,23 @@ int network_send_error(void *ctx, const struct addr *to)
 
 #define NOWHERE "lo"
 
+static void tell_early(struct daemon *d)
+{
+	struct netlink_link link = {0};
+
+	if (d->bind_device[0] && netlink_link_find(d->netlink, d->bind_device, &link) != 0)
+		link.ifindex = -1;
+	early_bind(d->early, link.ifindex);
+}
+
 /* While it is missing nothing leaves by another VRF, where the peer's address is someone else's. */
 static void bind_to(struct daemon *d)
 {
 	int e = d->means->act->bind(d->means, d->bind_device);
 	bool ok = e == 0 || !d->bind_device[0];
 
+	if (e != -EBUSY)
+		tell_early(d);
 	if (ok && d->bind_failed)
 		log_to(d->log, LOG_LEVEL_NOTICE, "net", d->bind_device,
 		       "the sockets are bound to it");

@@ -329,6 +329,8 @@ static void on_bind(struct plane_server *s, const struct ipc_message *m)
 	memcpy(&q, m->body.ptr, sizeof(q));
 	if (s->udp && !udp_bind(s->udp, q.device))
 		d = done_of(-errno, strerror(errno));
+	else if (s->host.ops->bound)
+		s->host.ops->bound(s->plane, q.device);
 	plane_answer(s, m, &d, sizeof(d));
 }
 

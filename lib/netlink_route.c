@@ -53,23 +53,12 @@ static void take_one(void *ctx, const struct nlmsghdr *h)
 		one->found = netlink_parse_route(h, one->out);
 }
 
-int netlink_route_towards(struct netlink *nl, const struct addr *dst, const struct addr *src,
-			  struct netlink_route *out)
+int netlink_route_by(struct netlink *nl, const struct addr *dst, const struct addr *src,
+		     int ifindex, struct netlink_route *out)
 {
 	uint8_t buf[SMALL] __attribute__((aligned(8)));
 	struct one_route one = {.out = out};
-	int e = netlink_query(nl, netlink_build_route_get(buf, sizeof(buf), dst, src, 0), take_one,
-			      &one);
-
-	return e == 0 && !one.found ? -ENETUNREACH : e;
-}
-
-int netlink_route_by(struct netlink *nl, const struct addr *dst, int ifindex,
-		     struct netlink_route *out)
-{
-	uint8_t buf[SMALL] __attribute__((aligned(8)));
-	struct one_route one = {.out = out};
-	struct nlmsghdr *h = netlink_build_route_get(buf, sizeof(buf), dst, &(struct addr){0}, 0);
+	struct nlmsghdr *h = netlink_build_route_get(buf, sizeof(buf), dst, src, 0);
 	int e;
 
 	if (h && ifindex && !mnl_attr_put_u32_check(h, sizeof(buf), RTA_OIF, (uint32_t)ifindex))
@@ -78,12 +67,19 @@ int netlink_route_by(struct netlink *nl, const struct addr *dst, int ifindex,
 	return e == 0 && !one.found ? -ENETUNREACH : e;
 }
 
-uint32_t netlink_path_mtu(struct netlink *nl, const struct addr *dst, const struct addr *src)
+int netlink_route_towards(struct netlink *nl, const struct addr *dst, const struct addr *src,
+			  struct netlink_route *out)
+{
+	return netlink_route_by(nl, dst, src, 0, out);
+}
+
+uint32_t netlink_path_mtu(struct netlink *nl, const struct addr *dst, const struct addr *src,
+			  int ifindex)
 {
 	struct netlink_route route;
 	struct netlink_link link;
 
-	if (netlink_route_towards(nl, dst, src, &route) != 0 || route.blackhole)
+	if (netlink_route_by(nl, dst, src, ifindex, &route) != 0 || route.blackhole)
 		return 0;
 	if (route.mtu)
 		return route.mtu;

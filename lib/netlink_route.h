@@ -56,10 +56,11 @@ int netlink_rule_remove(struct netlink *nl, const struct netlink_rule *r);
 int netlink_route_towards(struct netlink *nl, const struct addr *dst, const struct addr *src,
 			  struct netlink_route *out);
 /* The same, by this device or the VRF that it is; 0: any. */
-int netlink_route_by(struct netlink *nl, const struct addr *dst, int ifindex,
-		     struct netlink_route *out);
+int netlink_route_by(struct netlink *nl, const struct addr *dst, const struct addr *src,
+		     int ifindex, struct netlink_route *out);
 /* The MTU of that path: the route's metric or cached path MTU, else the device's. 0: no route. */
-uint32_t netlink_path_mtu(struct netlink *nl, const struct addr *dst, const struct addr *src);
+uint32_t netlink_path_mtu(struct netlink *nl, const struct addr *dst, const struct addr *src,
+			  int ifindex);
 int netlink_route_list(struct netlink *nl, uint8_t family,
 		       void (*cb)(void *ctx, const struct netlink_route *route), void *ctx);
 

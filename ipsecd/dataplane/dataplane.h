@@ -268,6 +268,9 @@ struct dataplane_ops {
 	 * an ICMP message has it, or 0 where that is not known. NULL: the plane hears of it by
 	 * itself. */
 	void (*path_changed)(struct dataplane *d, const struct addr *remote, uint32_t mtu);
+	/* ESP leaves by this device or VRF alone, "": by any: which path is a peer's. NULL: that is
+	 * no matter here. */
+	void (*bound)(struct dataplane *d, const char *device);
 	/* Timed work (reports of aliveness, ageing); the shell calls it about once a second. */
 	void (*tick)(struct dataplane *d, mono_time now);
 	const uint64_t *(*counters)(struct dataplane *d); /* DATAPLANE_COUNTERS entries */

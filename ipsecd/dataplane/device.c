@@ -330,9 +330,10 @@ int device_tell_addrs(struct netlink *nl, int ifindex, const struct tunnel_confi
 	return send_batch(nl, &b, &at);
 }
 
-uint16_t device_path_mtu(struct netlink *nl, const struct addr *local, const struct addr *remote)
+uint16_t device_path_mtu(struct netlink *nl, const struct addr *local, const struct addr *remote,
+			 int ifindex)
 {
-	uint32_t mtu = netlink_path_mtu(nl, remote, local);
+	uint32_t mtu = netlink_path_mtu(nl, remote, local, ifindex);
 
 	return mtu > UINT16_MAX ? UINT16_MAX : (uint16_t)mtu;
 }

@@ -35,7 +35,8 @@ bool device_addr_changed(struct netlink *nl, const struct tunnel_config *config,
 			 const struct netlink_addr *addr, const struct log_sink *log);
 /* The MTU of the path between two outer addresses as the routing table knows it, with what ICMP
  * told of it (the kernel forgets that after 10 minutes, RFC 1191 6.3); 0: there is no route. */
-uint16_t device_path_mtu(struct netlink *nl, const struct addr *local, const struct addr *remote);
+uint16_t device_path_mtu(struct netlink *nl, const struct addr *local, const struct addr *remote,
+			 int ifindex);
 /* linkmode DORMANT, and operstate UP or DORMANT. */
 int device_set_link(struct netlink *nl, int ifindex, bool up);
 struct device_refused {

@@ -21,7 +21,7 @@ enum dataplane_error kernel_device_failed(const struct kernel_tunnel *t, const c
 
 static uint16_t path_mtu(const struct kernel_tunnel *t, const struct child_sa *c)
 {
-	uint16_t mtu = device_path_mtu(t->plane->route, &c->local.addr, &c->remote.addr);
+	uint16_t mtu = device_path_mtu(t->plane->route, &c->local.addr, &c->remote.addr, 0);
 
 	return mtu ? mtu : DEVICE_PATH_MTU;
 }

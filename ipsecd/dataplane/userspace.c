@@ -426,6 +426,19 @@ static void userspace_settled(struct dataplane *d)
 	mss_settled(d->mss);
 }
 
+/* Where their device is missing the sockets are bound to lo, so that nothing leaves: the paths are
+ * those of before. */
+static void userspace_bound(struct dataplane *d, const char *device)
+{
+	struct tunnel *t, *next;
+
+	if (strcmp(device, "lo") == 0 || strncmp(device, d->bound, sizeof(d->bound)) == 0)
+		return;
+	snprintf(d->bound, sizeof(d->bound), "%s", device);
+	HASH_ITER (by_ifindex, d->by_ifindex, t, next)
+		t->path_at = mono_now() - DEVICE_MTU_PERIOD; /* with the next tick */
+}
+
 static const char *userspace_last_error(struct dataplane *d)
 {
 	return d->forward.error;
@@ -466,6 +479,7 @@ const struct dataplane_ops dataplane_userspace = {
 	.add_worker = userspace_add_worker,
 	.ike_passed = userspace_ike_passed,
 	.path_changed = userspace_path_changed,
+	.bound = userspace_bound,
 	.tick = userspace_tick,
 	.counters = userspace_counters,
 	.last_error = userspace_last_error,

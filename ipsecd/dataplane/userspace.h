@@ -73,11 +73,12 @@ struct dataplane {
 	struct netlink_monitor *monitor;
 	struct mss *mss;
 	ev_io changes;
-	uint64_t n_changes; /* for dataplane_ops.changes */
-	bool blind;	    /* the monitor has failed: what others do is not seen any more */
-	bool qdisc_refused; /* and said so */
-	bool plain;	    /* devices are set up without what the kernel refused (device_fill) */
-	bool later;	    /* the device that is made now is finished by userspace_device_finish */
+	uint64_t n_changes;	 /* for dataplane_ops.changes */
+	bool blind;		 /* the monitor has failed: what others do is not seen any more */
+	char bound[IF_NAMESIZE]; /* by which device or VRF the sockets send alone; "": any */
+	bool qdisc_refused;	 /* and said so */
+	bool plain; /* devices are set up without what the kernel refused (device_fill) */
+	bool later; /* the device that is made now is finished by userspace_device_finish */
 	unsigned n_unfinished;
 	bool refused;  /* something that was asked for one of these */
 	ev_timer held; /* packets that wait for their SA, and what those that had it brought */

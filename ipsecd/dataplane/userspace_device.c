@@ -30,7 +30,7 @@ enum dataplane_error userspace_failed(struct dataplane *d, const struct tunnel *
 }
 
 struct narrowest {
-	struct netlink *nl;
+	struct dataplane *plane;
 	uint16_t path;
 };
 
@@ -38,7 +38,9 @@ struct narrowest {
 static uint16_t path_mtu(void *ctx, const struct addr *local, const struct addr *remote)
 {
 	struct narrowest *n = ctx;
-	uint16_t mtu = device_path_mtu(n->nl, local, remote);
+	struct netlink *nl = n->plane->netlink;
+	int by = n->plane->bound[0] ? netlink_ifindex(nl, n->plane->bound) : 0;
+	uint16_t mtu = by < 0 ? 0 : device_path_mtu(nl, local, remote, by);
 
 	if (mtu == 0)
 		mtu = DEVICE_PATH_MTU;
@@ -51,7 +53,7 @@ static uint16_t path_mtu(void *ctx, const struct addr *local, const struct addr 
  * are fragmented (RFC 4459 3.1), which net/udp leaves possible. */
 static uint16_t computed_mtu(struct tunnel *t)
 {
-	struct narrowest n = {.nl = t->plane->netlink};
+	struct narrowest n = {.plane = t->plane};
 	uint16_t mtu = forward_tunnel_mtu(&t->forward, path_mtu, &n);
 
 	if (n.path && t->path && n.path != t->path)

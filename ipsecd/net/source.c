@@ -99,8 +99,8 @@ bool source_towards(struct netlink *nl, const struct addr *remote, const char *d
 	struct netlink_link link = {0};
 
 	if (!remote->family || (device[0] && netlink_link_find(nl, device, &link) != 0) ||
-	    netlink_route_by(nl, remote, link.ifindex, &route) != 0 || route.blackhole ||
-	    addr_is_any(&route.source))
+	    netlink_route_by(nl, remote, &(struct addr){0}, link.ifindex, &route) != 0 ||
+	    route.blackhole || addr_is_any(&route.source))
 		return false;
 	*out = route.source;
 	return true;

@@ -239,6 +239,23 @@ def whole_or_not(pair, name):
         narrow(pair, 1500)
 
 
+def by_the_device_of_the_sockets(pair, name):
+    """The routing table has a better route to the peer, by another device. The sockets are bound
+    (bind-device): what counts is the path of theirs."""
+    ours = pair.end(name, pair.ours)
+    here = pair.namespaces[0]
+    here.batch(["link add name eth1 mtu 9000 up type veth peer name eth1-end",
+                "link set dev eth1-end up"])
+    here.route(ours.remote, "dev", "eth1")
+    up(pair, name)
+    check_equal(device_mtu(pair, name), inner_mtu(1500, "plain"), "the MTU of eth0's path")
+    mark = pair.ours.log_mark()
+    here.ip("link", "set", "eth1", "down")
+    here.ip("link", "set", "eth0", "down")
+    pair.ours.wait_log("may be out of reach (the underlay's link is down)", mark, 5)
+    check_equal(pair.ours.log(mark).count("may be out of reach"), 1, "eth0's alone is of interest")
+
+
 def both(name, n, *options, **more):
     ours, theirs = tunnel(name, n, **more)
     return change(ours, extra=options), change(theirs, extra=options)
@@ -286,6 +303,9 @@ def main():
         suite.case("the device follows the path, IPv6", follows, pair, "six", "six", logs=logs)
         suite.case("a path below the floor", below_the_floor, pair, "floor", logs=logs)
         suite.case("an MTU that was asked for", fixed, pair, "fixed", logs=logs)
+    with OursWithOurs([both("bound", 1)], setup="bind-device=eth0") as pair:
+        suite.case("the sockets' device", by_the_device_of_the_sockets, pair, "bound",
+                   logs=(pair.ours, pair.theirs))
     return suite.finish()
 
 
