@@ -89,15 +89,18 @@ bool offer_limit(struct offer *o, struct conn *conn, char *why, size_t size)
 
 	for (uint16_t i = 0; o->ops->supports && i < conn->n_children; i++) {
 		struct child_config *child = &conn->children[i];
-		struct proposal_list wanted = child->proposals;
+		struct proposal_list l = *child->proposals;
 		char text[PROPOSAL_TEXT];
 
-		proposal_list_filter(&child->proposals, &filter);
-		if (child->proposals.n || !wanted.n)
+		proposal_list_filter(&l, &filter);
+		if (!l.n && child->proposals->n) /* who asks again gets the same answer */
+			snprintf(why, size, "child '%s': the %s data plane can do none of %s",
+				 child->name, o->ops->name,
+				 proposal_list_format(child->proposals, text, sizeof(text)));
+		else if (!proposals_set(&child->proposals, &l))
+			snprintf(why, size, "out of memory");
+		else
 			continue;
-		child->proposals = wanted; /* who asks again gets the same answer */
-		snprintf(why, size, "child '%s': the %s data plane can do none of %s", child->name,
-			 o->ops->name, proposal_list_format(&wanted, text, sizeof(text)));
 		return false;
 	}
 	return true;

@@ -43,7 +43,7 @@ static void build_proposals(struct build *b)
 		value_proposals(b->errors, ike, PROTOCOL_IKE, &b->conn->proposals);
 	if (esp)
 		value_proposals(b->errors, esp, PROTOCOL_ESP, &b->child->proposals);
-	if (!pfs || !value_bool(b->errors, pfs, &want) || want == has_ke(&b->child->proposals))
+	if (!pfs || !value_bool(b->errors, pfs, &want) || want == has_ke(b->child->proposals))
 		return;
 	config_error(b->errors, &pfs->at, "%s",
 		     want ? "pfs=yes: name a group in esp=, such as aes128gcm16-x25519"

@@ -131,15 +131,18 @@ bool value_if_id(struct config_errors *e, const struct setting *s, uint32_t *out
 }
 
 bool value_proposals(struct config_errors *e, const struct setting *s,
-		     enum proposal_protocol protocol, struct proposal_list *out)
+		     enum proposal_protocol protocol, const struct proposal_list **out)
 {
 	char word[CONFIG_QUOTE];
 	struct config_pos at = s->at;
 	enum proposal_error error;
 	const char *nearest = NULL;
+	struct proposal_list l;
 	size_t offset, len;
 
-	error = proposal_list_parse(protocol, s->value, out, &offset, &len);
+	error = proposal_list_parse(protocol, s->value, &l, &offset, &len);
+	if (error == PROPOSAL_OK && !proposals_set(out, &l))
+		config_error(e, &s->at, "out of memory");
 	if (error == PROPOSAL_OK)
 		return true;
 	at.column += (unsigned)offset;

@@ -25,7 +25,7 @@ bool value_word(struct config_errors *e, const struct setting *s, const char *co
 bool value_mark(struct config_errors *e, const struct setting *s, struct mark *out);
 bool value_if_id(struct config_errors *e, const struct setting *s, uint32_t *out);
 bool value_proposals(struct config_errors *e, const struct setting *s,
-		     enum proposal_protocol protocol, struct proposal_list *out);
+		     enum proposal_protocol protocol, const struct proposal_list **out);
 
 /* Items of a list with commas or blanks between: copies the next one into item (of
  * `size` bytes) and its place into *at. false at the end; an item that is too long ends

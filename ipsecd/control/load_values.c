@@ -292,8 +292,8 @@ bool load_proposals(struct load *l, const struct load_key *key, const struct loa
 		memcpy(&list.p[list.n], some.p, some.n * sizeof(some.p[0]));
 		list.n = (uint8_t)(list.n + some.n);
 	}
-	if (list.n)
-		*(struct proposal_list *)load_field(l, key) = list;
+	if (list.n && !proposals_set(load_field(l, key), &list))
+		return load_error(l, ": out of memory");
 	return true;
 }
 

@@ -56,7 +56,7 @@ static void put_sa(struct wire_writer *w, const struct proposal_list *l, uint32_
 void child_setup_put_sa(const struct ike_engine *e, struct wire_writer *w,
 			const struct child_config *config, uint32_t spi, bool without_ke)
 {
-	struct proposal_list l = config->proposals;
+	struct proposal_list l = *config->proposals;
 
 	aggfrag_offer(e, config, w);
 	for (uint8_t i = 0; without_ke && i < l.n; i++)
@@ -79,7 +79,7 @@ void child_setup_refusal(const struct ike_sa *sa, const struct child_config *con
 	child_setup_selectors(sa, config, &local, &remote);
 	if (notify == NOTIFY_NO_PROPOSAL_CHOSEN)
 		snprintf(detail, size, "NO_PROPOSAL_CHOSEN: peer accepts none of our %s",
-			 proposal_list_format(&config->proposals, text, sizeof(text)));
+			 proposal_list_format(config->proposals, text, sizeof(text)));
 	else if (notify == NOTIFY_TS_UNACCEPTABLE)
 		snprintf(detail, size, "TS_UNACCEPTABLE: peer does not accept our %s === %s",
 			 ts_list_format(&local, a, sizeof(a)),
@@ -188,8 +188,8 @@ static bool narrow(const struct ike_sa *sa, const struct wire_message *in,
 static bool choose_suite(const struct wire_message *in, const struct child_config *config,
 			 bool without_ke, struct child_offer *out)
 {
-	if (!proposal_select(&config->proposals, &in->sa, without_ke, &out->chosen, &out->suite))
-		return refuse_proposals(out, "offers", &in->sa, &config->proposals);
+	if (!proposal_select(config->proposals, &in->sa, without_ke, &out->chosen, &out->suite))
+		return refuse_proposals(out, "offers", &in->sa, config->proposals);
 	if (!spi_of(in, out->chosen.number, &out->spi_out)) {
 		snprintf(out->detail, sizeof(out->detail), "peer's proposal %u has no usable SPI",
 			 out->chosen.number);
@@ -296,8 +296,8 @@ bool child_setup_accept(struct ike_engine *e, const struct ike_sa *sa,
 	*out = (struct child_offer){.config = config, .spi_in = spi_in};
 	/* RFC 7296 2.7: one proposal, one transform of each type, all of them offered. */
 	if (in->sa.n != 1 ||
-	    !proposal_accept(&config->proposals, &in->sa.p[0], without_ke, &out->suite))
-		return refuse_proposals(out, "chose", &in->sa, &config->proposals);
+	    !proposal_accept(config->proposals, &in->sa.p[0], without_ke, &out->suite))
+		return refuse_proposals(out, "chose", &in->sa, config->proposals);
 	if (without_ke)
 		out->suite.ke = NULL;
 	out->chosen = in->sa.p[0];

@@ -413,7 +413,7 @@ bool conns_load(struct ike_engine *e, const struct ike_command *command, const c
 	entry->restoring = command->restoring;
 	e->restoring |= command->restoring;
 	entry_touch(e, entry);
-	pairs_expect(e, proposal_first_ke(&conn->proposals));
+	pairs_expect(e, proposal_first_ke(conn->proposals));
 	if (!entry->restoring)
 		conns_loaded(e, entry);
 	return true;

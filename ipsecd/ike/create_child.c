@@ -36,7 +36,7 @@ bool create_child_put_offer(struct exchange *x, const struct child_config *confi
 	struct task *t = x->task;
 	struct ts_list local, remote;
 
-	if (!task_new_secrets(x->e, t, create_child_group(t, &config->proposals, used)))
+	if (!task_new_secrets(x->e, t, create_child_group(t, config->proposals, used)))
 		return false;
 	t->spi = resource ? engine_new_resource_spi(x->e, resource) : engine_new_child_spi(x->e);
 	if (old)
@@ -481,7 +481,7 @@ static void consume_create_child_response(struct exchange *x)
 		fail(x, &cause);
 		return;
 	}
-	switch (create_child_refusal(x, &config->proposals, config, &cause)) {
+	switch (create_child_refusal(x, config->proposals, config, &cause)) {
 	case REFUSAL_AGAIN:
 		return;
 	case REFUSAL_FINAL:

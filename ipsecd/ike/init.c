@@ -81,7 +81,7 @@ static bool create_request(struct ike_engine *e, struct ike_sa *sa)
 	if (init->cookie_len)
 		wire_put_notify(&w, PROTOCOL_NONE, NOTIFY_COOKIE, span_of(NULL, 0),
 				span_of(init->cookie, init->cookie_len));
-	put_proposal_ke_nonce(&w, &sa->conn->proposals, init, sa->nonce_own);
+	put_proposal_ke_nonce(&w, sa->conn->proposals, init, sa->nonce_own);
 	natd_put(e->env.crypto, &w, sa->spi_i, 0, &sa->path.local, &sa->path.remote,
 		 fakes_nat(e, sa->conn));
 	message = wire_end(&w);
@@ -92,7 +92,7 @@ static bool create_request(struct ike_engine *e, struct ike_sa *sa)
 
 static bool prepare(struct ike_engine *e, struct ike_sa *sa, const char *child)
 {
-	const struct algorithm_ke *alg = proposal_first_ke(&sa->conn->proposals);
+	const struct algorithm_ke *alg = proposal_first_ke(sa->conn->proposals);
 	struct id own;
 
 	sa->init = calloc(1, sizeof(*sa->init));
@@ -164,7 +164,7 @@ static void consume_invalid_ke(struct exchange *x, const struct wire_notify *n)
 	char detail[IKE_DETAIL], reason[96], name[32];
 
 	/* Only a group that we offered, and not the one that was refused. */
-	if (!alg || alg == sa->init->ke_alg || !proposal_list_has_ke(&sa->conn->proposals, group)) {
+	if (!alg || alg == sa->init->ke_alg || !proposal_list_has_ke(sa->conn->proposals, group)) {
 		snprintf(detail, sizeof(detail),
 			 "INVALID_KE_PAYLOAD: peer wants %s, which we do not offer",
 			 algorithm_format(TRANSFORM_KE, group, 0, name));
@@ -186,7 +186,7 @@ static void consume_error(struct exchange *x, const struct wire_notify *n)
 
 	if (n->type == NOTIFY_NO_PROPOSAL_CHOSEN) {
 		snprintf(detail, sizeof(detail), "NO_PROPOSAL_CHOSEN: peer accepts none of our %s",
-			 proposal_list_format(&x->sa->conn->proposals, ours, sizeof(ours)));
+			 proposal_list_format(x->sa->conn->proposals, ours, sizeof(ours)));
 		peers_attempt_failed(x->e, x->sa, IKE_REASON_NO_PROPOSAL, detail);
 		return;
 	}
@@ -278,7 +278,7 @@ static void consume_choice(struct exchange *x)
 	enum derived derived;
 	struct suite suite;
 
-	if (m->sa.n != 1 || !proposal_accept(&sa->conn->proposals, &m->sa.p[0], false, &suite) ||
+	if (m->sa.n != 1 || !proposal_accept(sa->conn->proposals, &m->sa.p[0], false, &suite) ||
 	    suite.ke != sa->init->ke_alg || m->ke.group != suite.ke->id) {
 		snprintf(detail, sizeof(detail), "peer chose %.360s, which we did not offer",
 			 proposal_list_format(&m->sa, theirs, sizeof(theirs)));
@@ -399,7 +399,7 @@ static void refuse_path(struct exchange *x, const struct path_match *match)
 	if (near)
 		snprintf(reason, sizeof(reason), "peer offers %s, we accept %s",
 			 proposal_list_format(&x->in->sa, theirs, sizeof(theirs)),
-			 proposal_list_format(&near->version->conn->proposals, ours, sizeof(ours)));
+			 proposal_list_format(near->version->conn->proposals, ours, sizeof(ours)));
 	else
 		snprintf(reason, sizeof(reason), "no connection for %s === %s",
 			 addr_format(&x->path->local.addr, local),

@@ -56,7 +56,7 @@ struct conn_entry *peers_match_path(const struct ike_engine *e, const struct ike
 	out->near = NULL;
 	out->held = false;
 	while ((entry = conn_cursor_next(&cursor))) {
-		const struct proposal_list *ours = &entry->version->conn->proposals;
+		const struct proposal_list *ours = entry->version->conn->proposals;
 		unsigned score = path_score(entry, path);
 
 		if (score && conns_held(entry) == HOLD_PEER) {
@@ -138,7 +138,7 @@ static bool accepts_suite(const struct conn *c, const struct suite *s)
 		p.transforms[p.n_transforms++] =
 			(struct transform){TRANSFORM_INTEG, s->integ->id, 0};
 	p.transforms[p.n_transforms++] = (struct transform){TRANSFORM_KE, s->ke->id, 0};
-	return proposal_accept(&c->proposals, &p, false, &same);
+	return proposal_accept(c->proposals, &p, false, &same);
 }
 
 static unsigned id_score(const struct conn *c, const struct ike_path *path, const struct id *idi,

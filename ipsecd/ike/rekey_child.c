@@ -285,7 +285,7 @@ static void consume_rekey_child_response(struct exchange *x)
 		exchange_done(x->e, x->task, true, IKE_REASON_NONE, NULL);
 		return;
 	}
-	refusal = create_child_refusal(x, config ? &config->proposals : &none, config, &cause);
+	refusal = create_child_refusal(x, config ? config->proposals : &none, config, &cause);
 	if (refusal == REFUSAL_NONE) {
 		consume_choice(x, old, theirs);
 		return;

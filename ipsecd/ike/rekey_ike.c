@@ -163,7 +163,7 @@ static uint64_t spi_of(const struct wire_message *in, uint8_t number)
 
 static bool create_rekey_ike_request(struct exchange *x)
 {
-	const struct proposal_list *ours = &x->sa->conn->proposals;
+	const struct proposal_list *ours = x->sa->conn->proposals;
 	struct task *t = x->task;
 	struct ike_sa *made = new_sa_of(x->e, t);
 	uint8_t spi[8];
@@ -213,7 +213,7 @@ static bool consume_choice(struct exchange *x, struct ike_sa *made, struct refus
 	spi = spi_of(in, in->sa.p[0].number);
 	if (!spi)
 		return fault(cause, IKE_REASON_INVALID_SYNTAX, "the response has no SPI");
-	if (!proposal_accept(&x->sa->conn->proposals, &in->sa.p[0], false, &suite))
+	if (!proposal_accept(x->sa->conn->proposals, &in->sa.p[0], false, &suite))
 		return fault(cause, IKE_REASON_NO_PROPOSAL, "the peer chose what we did not offer");
 	if (suite.ke != t->ke_alg || in->ke.group != t->ke_alg->id)
 		return fault(cause, IKE_REASON_INVALID_SYNTAX,
@@ -302,7 +302,7 @@ static void consume_rekey_ike_response(struct exchange *x)
 		take_over(x->e, theirs, x->sa, false);
 		return;
 	}
-	refusal = create_child_refusal(x, &x->sa->conn->proposals, NULL, &cause);
+	refusal = create_child_refusal(x, x->sa->conn->proposals, NULL, &cause);
 	if (refusal != REFUSAL_NONE || !made) {
 		ike_sa_set_state(x->e, x->sa, IKE_SA_ESTABLISHED, "the rekey was refused");
 		if (refusal != REFUSAL_AGAIN)
@@ -354,7 +354,7 @@ static bool select_suite(struct exchange *x, struct proposal *chosen, struct sui
 {
 	uint8_t group[2];
 
-	if (!proposal_select(&x->sa->conn->proposals, &x->in->sa, false, chosen, suite)) {
+	if (!proposal_select(x->sa->conn->proposals, &x->in->sa, false, chosen, suite)) {
 		exchange_refuse(x, NOTIFY_NO_PROPOSAL_CHOSEN, span_of(NULL, 0),
 				"no IKE proposal of the peer's rekey is one of ours");
 		return false;

@@ -233,7 +233,7 @@ static void consume_response(struct exchange *x)
 		refused(x, NULL, "the general one is gone");
 		return;
 	}
-	switch (create_child_refusal(x, &config->proposals, config, &cause)) {
+	switch (create_child_refusal(x, config->proposals, config, &cause)) {
 	case REFUSAL_AGAIN:
 		return;
 	case REFUSAL_FINAL:

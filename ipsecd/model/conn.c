@@ -16,13 +16,13 @@ struct conn *conn_new(const char *name)
 	if (!c)
 		return NULL;
 	c->name = strdup(name);
-	if (!c->name) {
-		free(c);
+	c->proposals = proposals_share_default(PROTOCOL_IKE);
+	if (!c->name || !c->proposals) {
+		conn_free(c);
 		return NULL;
 	}
 	c->n_local = c->n_remote = 1;
 	c->local_port = c->remote_port = IKE_PORT;
-	proposal_list_default(PROTOCOL_IKE, &c->proposals);
 	c->rekey = c->message_id_sync = true;
 	c->rekey_time = MINUTES(240);
 	c->over_time = c->rand_time = MINUTES(24);
@@ -57,6 +57,7 @@ static bool copy_children(struct conn *to, const struct conn *from)
 	for (unsigned i = 0; i < from->n_children; i++) {
 		to->children[i] = from->children[i];
 		to->children[i].name = to->children[i].updown = NULL;
+		to->children[i].proposals = proposals_again(from->children[i].proposals);
 		to->n_children++;
 		if (!copy_string(&to->children[i].name, from->children[i].name) ||
 		    !copy_string(&to->children[i].updown, from->children[i].updown))
@@ -82,6 +83,7 @@ struct conn *conn_copy(const struct conn *c)
 		return NULL;
 	*copy = *c;
 	copy->name = copy->source = NULL;
+	copy->proposals = proposals_again(c->proposals);
 	copy->children = NULL;
 	copy->n_children = 0;
 	for (unsigned i = 0; i < CONN_ADDRS_MAX; i++)
@@ -109,8 +111,10 @@ void conn_free(struct conn *c)
 	for (unsigned i = 0; i < c->n_children; i++) {
 		free(c->children[i].name);
 		free(c->children[i].updown);
+		proposals_release(c->children[i].proposals);
 	}
 	free(c->children);
+	proposals_release(c->proposals);
 	free(c->source);
 	free(c->name);
 	free(c);
@@ -124,21 +128,26 @@ bool conn_from_vici(const struct conn *c)
 struct child_config *conn_add_child(struct conn *c, const char *name)
 {
 	struct child_config *children, *child;
-	char *copy = strdup(name);
+	const struct proposal_list *proposals;
+	char *copy;
 
-	if (!copy || c->n_children == UINT16_MAX) {
-		free(copy);
+	if (c->n_children == UINT16_MAX)
 		return NULL;
-	}
 	children = reallocarray(c->children, c->n_children + 1u, sizeof(*children));
-	if (!children) {
+	if (!children)
+		return NULL;
+	c->children = children;
+	copy = strdup(name);
+	proposals = proposals_share_default(PROTOCOL_ESP);
+	if (!copy || !proposals) {
+		proposals_release(proposals);
 		free(copy);
 		return NULL;
 	}
-	c->children = children;
 	child = &children[c->n_children++];
 	*child = (struct child_config){
 		.name = copy,
+		.proposals = proposals,
 		.rekey_time = MINUTES(60),
 		.life_time = MINUTES(66),
 		.rand_time = MINUTES(6),
@@ -147,7 +156,6 @@ struct child_config *conn_add_child(struct conn *c, const char *name)
 	child->local_ts.n = child->remote_ts.n = 1;
 	ts_parse("%dynamic", &child->local_ts.ts[0]);
 	child->remote_ts.ts[0] = child->local_ts.ts[0];
-	proposal_list_default(PROTOCOL_ESP, &child->proposals);
 	return child;
 }
 
@@ -233,7 +241,7 @@ static bool ike_equal(const struct conn *a, const struct conn *b)
 {
 	return strcmp(a->name, b->name) == 0 && ends_equal(a, b) && addresses_equal(a, b) &&
 	       a->local_auth == b->local_auth && a->remote_auth == b->remote_auth &&
-	       proposal_list_equal(&a->proposals, &b->proposals) && a->encap == b->encap &&
+	       proposal_list_equal(a->proposals, b->proposals) && a->encap == b->encap &&
 	       tunnel_config_same_device(&a->tunnel, &b->tunnel);
 }
 
@@ -290,12 +298,12 @@ bool child_flags_equal(const struct child_flags *a, const struct child_flags *b)
 
 bool child_config_same_keying(const struct child_config *a, const struct child_config *b)
 {
-	return proposal_list_equal(&a->proposals, &b->proposals) &&
-	       a->rekey_time == b->rekey_time && a->life_time == b->life_time &&
-	       a->rand_time == b->rand_time && a->life_bytes == b->life_bytes &&
-	       a->rekey_bytes == b->rekey_bytes && a->life_packets == b->life_packets &&
-	       a->rekey_packets == b->rekey_packets && a->replay_window == b->replay_window &&
-	       a->resources == b->resources && child_flags_equal(&a->flags, &b->flags);
+	return proposal_list_equal(a->proposals, b->proposals) && a->rekey_time == b->rekey_time &&
+	       a->life_time == b->life_time && a->rand_time == b->rand_time &&
+	       a->life_bytes == b->life_bytes && a->rekey_bytes == b->rekey_bytes &&
+	       a->life_packets == b->life_packets && a->rekey_packets == b->rekey_packets &&
+	       a->replay_window == b->replay_window && a->resources == b->resources &&
+	       child_flags_equal(&a->flags, &b->flags);
 }
 
 static bool strings_equal(const char *a, const char *b)

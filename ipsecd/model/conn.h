@@ -8,7 +8,7 @@
 
 #include "ipsecd/model/child.h"
 #include "ipsecd/model/id.h"
-#include "ipsecd/model/proposal.h"
+#include "ipsecd/model/proposals.h"
 #include "ipsecd/model/ts.h"
 #include "ipsecd/model/vip.h"
 #include "lib/mono.h"
@@ -85,7 +85,7 @@ struct tunnel_config {
 struct child_config {
 	char *name;
 	struct ts_list local_ts, remote_ts;
-	struct proposal_list proposals;
+	const struct proposal_list *proposals; /* shared, never NULL */
 	mono_time rekey_time; /* soft lifetime; 0: never rekeyed by us */
 	mono_time life_time;  /* hard lifetime; 0: none */
 	mono_time rand_time;  /* up to this much is taken off rekey_time at random */
@@ -114,7 +114,7 @@ struct conn {
 	struct id local_id, remote_id;	  /* ID_ANY local: the address in use; ID_ANY remote: any */
 	bool remote_id_set;
 	enum auth_kind local_auth, remote_auth;
-	struct proposal_list proposals;
+	const struct proposal_list *proposals; /* shared, never NULL */
 	uint8_t encap;	      /* enum conn_encap */
 	bool message_id_sync; /* RFC 6311 is offered to peers, and taken up when they offer it */
 	bool rekey;	      /* rekey=no: answer the peer's rekeys, start none */

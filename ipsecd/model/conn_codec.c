@@ -53,11 +53,13 @@ static bool transform_known(const struct transform *t)
 	return false;
 }
 
-static void code_proposals(struct fields *c, struct proposal_list *l, uint8_t protocol)
+static void code_proposals(struct fields *c, const struct proposal_list **shared, uint8_t protocol)
 {
-	l->n = fields_u8(c, l->n, PROPOSAL_LIST_MAX, "number of proposals");
-	for (unsigned i = 0; i < l->n && fields_ok(c); i++) {
-		struct proposal *p = &l->p[i];
+	struct proposal_list l = **shared; /* shared ones are not written to, not even the same */
+
+	l.n = fields_u8(c, l.n, PROPOSAL_LIST_MAX, "number of proposals");
+	for (unsigned i = 0; i < l.n && fields_ok(c); i++) {
+		struct proposal *p = &l.p[i];
 
 		p->protocol = fields_u8(c, p->protocol, UINT8_MAX, "proposal's protocol");
 		fields_require(c, p->protocol == protocol, "proposal's protocol");
@@ -73,6 +75,8 @@ static void code_proposals(struct fields *c, struct proposal_list *l, uint8_t pr
 			fields_require(c, transform_known(t), "transform");
 		}
 	}
+	if (c->decoding && fields_ok(c) && !proposals_set(shared, &l))
+		fields_fail(c, CODEC_MEMORY, "proposals");
 }
 
 /* ---- ends ---- */

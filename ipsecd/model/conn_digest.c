@@ -155,7 +155,7 @@ uint64_t child_config_digest_keying(const struct child_config *c)
 {
 	struct digest d = begin();
 
-	add_proposals(&d, &c->proposals);
+	add_proposals(&d, c->proposals);
 	add(&d, c->rekey_time);
 	add(&d, c->life_time);
 	add(&d, c->rand_time);
@@ -223,7 +223,7 @@ uint64_t conn_digest_ike(const struct conn *c)
 	add_pools(&d, c);
 	add(&d, (uint64_t)c->local_auth);
 	add(&d, (uint64_t)c->remote_auth);
-	add_proposals(&d, &c->proposals);
+	add_proposals(&d, c->proposals);
 	add(&d, c->encap);
 	add_tunnel(&d, &c->tunnel);
 	return d.sum;

@@ -122,6 +122,8 @@ static bool proposal_equal(const struct proposal *a, const struct proposal *b)
 
 bool proposal_list_equal(const struct proposal_list *a, const struct proposal_list *b)
 {
+	if (a == b)
+		return true;
 	if (a->n != b->n)
 		return false;
 	for (unsigned i = 0; i < a->n; i++) {

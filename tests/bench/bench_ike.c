@@ -90,13 +90,14 @@ static void set_selector(struct ts_list *l, unsigned side, unsigned n)
 		die("selector");
 }
 
-static void set_proposals(struct proposal_list *l, enum proposal_protocol protocol,
+static void set_proposals(const struct proposal_list **shared, enum proposal_protocol protocol,
 			  const char *words)
 {
+	struct proposal_list l;
 	size_t at, len;
 
-	l->n = 0;
-	if (proposal_list_parse(protocol, words, l, &at, &len) != PROPOSAL_OK)
+	if (proposal_list_parse(protocol, words, &l, &at, &len) != PROPOSAL_OK ||
+	    !proposals_set(shared, &l))
 		die("proposal");
 }
 

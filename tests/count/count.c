@@ -72,13 +72,14 @@ static void set_end(struct host *host, struct id *id, unsigned side, unsigned n)
 		die("identity");
 }
 
-static void set_proposals(struct proposal_list *l, enum proposal_protocol protocol,
+static void set_proposals(const struct proposal_list **shared, enum proposal_protocol protocol,
 			  const char *words)
 {
+	struct proposal_list l;
 	size_t at, len;
 
-	l->n = 0;
-	if (proposal_list_parse(protocol, words, l, &at, &len) != PROPOSAL_OK)
+	if (proposal_list_parse(protocol, words, &l, &at, &len) != PROPOSAL_OK ||
+	    !proposals_set(shared, &l))
 		die("proposal");
 }
 

@@ -31,7 +31,7 @@ static void use(struct config_conn *c)
 	if (!copy || conn_compare(c->conn, copy) != CONN_SAME || !c->conn->tunnel.name[0])
 		abort();
 	id_format(&copy->remote_id, text);
-	proposal_list_format(&copy->proposals, text, sizeof(text));
+	proposal_list_format(copy->proposals, text, sizeof(text));
 	ts_list_format(&copy->children[0].local_ts, text, sizeof(text));
 	conn_free(copy);
 }

@@ -34,7 +34,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	    c->tunnel.n_addrs > CONN_IF_ADDRS_MAX || strlen(c->tunnel.name) >= IF_NAMESIZE)
 		abort();
 	for (unsigned i = 0; i < c->n_children; i++) {
-		if (c->children[i].local_ts.n == 0 || c->children[i].proposals.n == 0)
+		if (c->children[i].local_ts.n == 0 || c->children[i].proposals->n == 0)
 			abort();
 	}
 	conn_free(c);

@@ -2,6 +2,7 @@
  * and keys that do not fit, several IKE_SAs of one peer. */
 #include "tests/sim/sim_parts.h"
 #include "tests/sim/sim_test.h"
+#include "tests/support/propose.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -144,14 +145,11 @@ static void test_reload_rekeys(void **state)
 {
 	struct sim *s = sim_established(3);
 	struct conn *c = again(s);
-	size_t at, len;
 
 	(void)state;
 	sim_traffic(s, 5 * MONO_MS);
 	c->children[0].rekey_time += MONO_S;
-	assert_int_equal(proposal_list_parse(PROTOCOL_ESP, "chacha20poly1305",
-					     &c->children[0].proposals, &at, &len),
-			 PROPOSAL_OK);
+	propose(PROTOCOL_ESP, "chacha20poly1305", &c->children[0].proposals);
 	sim_load(s, 0, c, 1);
 	sim_run(s, 10 * MONO_S);
 	assert_agreed(s, 1);

@@ -1,21 +1,16 @@
 /* Each exchange by itself, on links that work, and with its first answers lost. */
 #include "tests/sim/sim_parts.h"
 #include "tests/sim/sim_test.h"
+#include "tests/support/propose.h"
 
 #include <stdio.h>
 
 static void set_proposals(struct conn *conn, const char *ike, const char *esp)
 {
-	size_t at, len;
-
 	if (ike)
-		assert_int_equal(
-			proposal_list_parse(PROTOCOL_IKE, ike, &conn->proposals, &at, &len),
-			PROPOSAL_OK);
+		propose(PROTOCOL_IKE, ike, &conn->proposals);
 	for (unsigned i = 0; esp && i < conn->n_children; i++)
-		assert_int_equal(proposal_list_parse(PROTOCOL_ESP, esp,
-						     &conn->children[i].proposals, &at, &len),
-				 PROPOSAL_OK);
+		propose(PROTOCOL_ESP, esp, &conn->children[i].proposals);
 }
 
 /* A pair with proposals of its own; node 0 starts. */
@@ -504,15 +499,12 @@ static struct sim *two_children(uint64_t seed, const char *esp_b, const char *ts
 		struct conn *conn = sim_conn(s, i, 1 - i, 0);
 		struct child_config *second = conn_add_child(conn, "second");
 		const char *esp = i ? esp_b : "aes128gcm16";
-		size_t at, len;
 
 		second->local_ts.n = second->remote_ts.n = 1;
 		assert_true(
 			ts_parse(i ? "192.168.2.0/24" : "192.168.1.0/24", &second->local_ts.ts[0]));
 		assert_true(ts_parse(i ? ts_b : "192.168.2.0/24", &second->remote_ts.ts[0]));
-		assert_int_equal(
-			proposal_list_parse(PROTOCOL_ESP, esp, &second->proposals, &at, &len),
-			PROPOSAL_OK);
+		propose(PROTOCOL_ESP, esp, &second->proposals);
 		if (i == 0)
 			conn->children[0].start_action = ACTION_START;
 		sim_load(s, i, conn, 1);

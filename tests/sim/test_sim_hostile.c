@@ -4,6 +4,7 @@
 #include "tests/sim/sim_parts.h"
 #include "ipsecd/ike/conns.h"
 #include "ipsecd/ike/exchange.h"
+#include "tests/support/propose.h"
 
 #define WAIT (2 * MONO_S)
 
@@ -13,13 +14,6 @@ static struct id id(const char *text)
 
 	assert_true(id_parse(text, &out));
 	return out;
-}
-
-static void propose(const char *ike, struct proposal_list *out)
-{
-	size_t at, len;
-
-	assert_int_equal(proposal_list_parse(PROTOCOL_IKE, ike, out, &at, &len), PROPOSAL_OK);
 }
 
 /* Takes the place of the one that sim_load would load. */
@@ -52,12 +46,13 @@ static void send_init(struct sim *s, const char *ike, unsigned from, uint16_t po
 	struct wire_header h = {.spi_i = spi, .exchange = 34, .flags = FLAG_INITIATOR};
 	static uint8_t memory[65536], filler[60000];
 	uint8_t nonce[32] = {1}, public_value[32] = {9};
-	struct proposal_list l = {0};
+	const struct proposal_list *l = NULL;
 	struct wire_writer w;
 
-	propose(ike, &l);
+	propose(PROTOCOL_IKE, ike, &l);
 	wire_begin(&w, memory, sizeof(memory), &h);
-	wire_put_sa(&w, &l, span_of(NULL, 0));
+	wire_put_sa(&w, l, span_of(NULL, 0));
+	proposals_release(l);
 	wire_put_ke(&w, KE_CURVE25519, span_of(public_value, sizeof(public_value)));
 	wire_put_nonce(&w, span_of(nonce, sizeof(nonce)));
 	if (ballast)
@@ -304,9 +299,9 @@ static void test_choice_of_conn(void **state)
 		any->children[0].local_ts = exact->children[0].local_ts;
 		any->children[0].remote_ts = exact->children[0].remote_ts;
 		c->children[0].start_action = ACTION_START;
-		propose(offers[i], &c->proposals);
-		propose(offers[0], &any->proposals);
-		propose(offers[1], &exact->proposals);
+		propose(PROTOCOL_IKE, offers[i], &c->proposals);
+		propose(PROTOCOL_IKE, offers[0], &any->proposals);
+		propose(PROTOCOL_IKE, offers[1], &exact->proposals);
 		sim_load(s, 1, any, 1);
 		sim_load(s, 1, exact, 2);
 		sim_load(s, 0, c, 1);
@@ -380,7 +375,7 @@ static void put_child(struct sim *s, struct wire_writer *w)
 	const struct child_config *config = &s->nodes[0].engine->conns->version->conn->children[0];
 	uint8_t nonce[32] = {3}, spi[4] = {1, 2, 3, 4};
 
-	wire_put_sa(w, &config->proposals, span_of(spi, sizeof(spi)));
+	wire_put_sa(w, config->proposals, span_of(spi, sizeof(spi)));
 	wire_put_nonce(w, span_of(nonce, sizeof(nonce)));
 	wire_put_ts(w, PAYLOAD_TSI, &config->local_ts);
 	wire_put_ts(w, PAYLOAD_TSR, &config->remote_ts);
@@ -502,9 +497,8 @@ static void test_no_rekey_without_pfs(void **state)
 	(void)state;
 	for (unsigned i = 2; i-- > 0;) {
 		struct conn *c = sim_conn(s, i, 1 - i, 0);
-		size_t at, len;
 
-		proposal_list_parse(PROTOCOL_ESP, esp[i], &c->children[0].proposals, &at, &len);
+		propose(PROTOCOL_ESP, esp[i], &c->children[0].proposals);
 		c->children[0].start_action = i ? ACTION_NONE : ACTION_START;
 		sim_load(s, i, c, 1);
 	}

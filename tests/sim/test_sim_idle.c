@@ -4,6 +4,7 @@
 #include "tests/sim/sim_test.h"
 #include "tests/sim/sim_parts.h"
 #include "ipsecd/ike/exchange.h"
+#include "tests/support/propose.h"
 
 #define WAIT	    (2 * MONO_S)
 #define VALUES	    4096
@@ -68,13 +69,6 @@ static void be_idle(struct sim *s, unsigned node)
 
 /* ---- a stranger's messages to node 1 ---- */
 
-static void propose(const char *words, struct proposal_list *out)
-{
-	size_t at, len;
-
-	assert_int_equal(proposal_list_parse(PROTOCOL_IKE, words, out, &at, &len), PROPOSAL_OK);
-}
-
 static struct ike_path from_port(const struct sim *s, uint16_t port)
 {
 	(void)s;
@@ -86,12 +80,13 @@ static void send_init(struct sim *s, uint16_t port, uint64_t spi, struct span pu
 	struct ike_path path = from_port(s, port);
 	struct wire_header h = {.spi_i = spi, .exchange = 34, .flags = FLAG_INITIATOR};
 	uint8_t memory[1024], nonce[32] = {1};
-	struct proposal_list l = {0};
+	const struct proposal_list *l = NULL;
 	struct wire_writer w;
 
-	propose("aes128gcm16-prfsha256-x25519", &l);
+	propose(PROTOCOL_IKE, "aes128gcm16-prfsha256-x25519", &l);
 	wire_begin(&w, memory, sizeof(memory), &h);
-	wire_put_sa(&w, &l, span_of(NULL, 0));
+	wire_put_sa(&w, l, span_of(NULL, 0));
+	proposals_release(l);
 	wire_put_ke(&w, KE_CURVE25519, public_value);
 	wire_put_nonce(&w, span_of(nonce, sizeof(nonce)));
 	ike_engine_datagram(s->nodes[1].engine, &path, wire_end(&w), s->now);
@@ -406,7 +401,7 @@ static void test_pairs_of_few_groups(void **state)
 	for (unsigned i = 0; i < 5; i++) {
 		struct conn *c = sim_conn(s, 0, 1, i);
 
-		propose(words[i], &c->proposals);
+		propose(PROTOCOL_IKE, words[i], &c->proposals);
 		sim_load(s, 0, c, i + 1);
 		be_idle(s, 0);
 	}
@@ -474,9 +469,9 @@ static void load(struct sim *s, uint64_t seed)
 	for (unsigned i = 0; i < 2; i++) {
 		struct conn *c = sim_conn(s, i, 1 - i, 0);
 
-		propose(suites[seed % 3], &c->proposals);
+		propose(PROTOCOL_IKE, suites[seed % 3], &c->proposals);
 		if (i && seed % 3 == 1)
-			propose("aes256gcm16-prfsha384-x25519", &c->proposals);
+			propose(PROTOCOL_IKE, "aes256gcm16-prfsha384-x25519", &c->proposals);
 		if (!i)
 			c->children[0].start_action = c->children[0].close_action = ACTION_START;
 		sim_load(s, i, c, 1);

@@ -138,7 +138,7 @@ static void put_offer(struct sim *s, struct wire_writer *w, uint32_t spi)
 	uint8_t nonce[32] = {3}, bytes[4];
 
 	be32_set(bytes, spi);
-	wire_put_sa(w, &config->proposals, span_of(bytes, sizeof(bytes)));
+	wire_put_sa(w, config->proposals, span_of(bytes, sizeof(bytes)));
 	wire_put_nonce(w, span_of(nonce, sizeof(nonce)));
 	wire_put_ts(w, PAYLOAD_TSI, &config->local_ts);
 	wire_put_ts(w, PAYLOAD_TSR, &config->remote_ts);

@@ -126,7 +126,7 @@ static void dump_child(const struct child_config *c, FILE *out)
 		c->replay_window, c->reqid);
 	fprintf(out, "\t\tlocal %s\n", ts_list_format(&c->local_ts, text, sizeof(text)));
 	fprintf(out, "\t\tremote %s\n", ts_list_format(&c->remote_ts, text, sizeof(text)));
-	fprintf(out, "\t\tesp %s\n", proposal_list_format(&c->proposals, text, sizeof(text)));
+	fprintf(out, "\t\tesp %s\n", proposal_list_format(c->proposals, text, sizeof(text)));
 	fprintf(out, "\t\tlife");
 	dump_time("rekey", c->rekey_time, out);
 	dump_time("rand", c->rand_time, out);
@@ -165,7 +165,7 @@ void conn_dump(const struct conn *c, FILE *out)
 		"\tauth %d %d remote_id_set=%d encap=%d rekey=%d reauth=%d tries=%u unique=%s\n",
 		c->local_auth, c->remote_auth, c->remote_id_set, c->encap, c->rekey, c->reauth,
 		c->keying_tries, unique[c->unique]);
-	fprintf(out, "\tike %s\n", proposal_list_format(&c->proposals, text, sizeof(text)));
+	fprintf(out, "\tike %s\n", proposal_list_format(c->proposals, text, sizeof(text)));
 	fprintf(out, "\tlife");
 	dump_time("rekey", c->rekey_time, out);
 	dump_time("rand", c->rand_time, out);

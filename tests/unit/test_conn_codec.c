@@ -3,6 +3,7 @@
 #include "ipsecd/config/config.h"
 #include "ipsecd/model/conn_codec.h"
 #include "tests/support/conn_dump.h"
+#include "tests/support/propose.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -177,18 +178,14 @@ static void draw_hosts(struct host *hosts, uint8_t *n)
 	}
 }
 
-static void draw_proposals(enum proposal_protocol protocol, struct proposal_list *l)
+static void draw_proposals(enum proposal_protocol protocol, const struct proposal_list **l)
 {
 	static const char *const ike[] = {"aes128gcm16-prfsha256-x25519", "default",
 					  "aes256-sha384-modp3072,aes128-sha256-ecp256"};
 	static const char *const esp[] = {"aes256gcm16", "chacha20poly1305-esn-noesn,aes128-sha256",
 					  "default,aes128-sha512-x25519-modpnone"};
-	size_t at, len;
 
-	assert_int_equal(proposal_list_parse(protocol,
-					     protocol == PROTOCOL_IKE ? ike[draw(3)] : esp[draw(3)],
-					     l, &at, &len),
-			 PROPOSAL_OK);
+	propose(protocol, protocol == PROTOCOL_IKE ? ike[draw(3)] : esp[draw(3)], l);
 }
 
 static void draw_mark(uint32_t *value, uint32_t *mask)

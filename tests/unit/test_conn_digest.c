@@ -42,6 +42,15 @@ static void check(struct conn *a, struct conn *b, const char *what)
 	conn_free(b);
 }
 
+/* Shared lists do not change: another one takes the place. */
+#define CHANGE_LIST(shared, statement)                        \
+	do {                                                  \
+		struct proposal_list list = *(shared);        \
+		struct proposal *p = &list.p[0];              \
+		statement;                                    \
+		assert_true(proposals_set(&(shared), &list)); \
+	} while (0)
+
 #define CHANGE(statement)                                   \
 	do {                                                \
 		struct conn *a = make(), *b = make();       \
@@ -71,8 +80,9 @@ static void test_ike(void **state)
 	CHANGE(b->n_dns_wanted = 1);
 	CHANGE(b->pools[0].last.bytes[3] = 77);
 	CHANGE(b->pools[0].name[1] = '1');
-	CHANGE(b->proposals.p[0].transforms[0].id++);
-	CHANGE(b->proposals.p[0].n_transforms--);
+	CHANGE(CHANGE_LIST(b->proposals, p->transforms[0].id++));
+	CHANGE(CHANGE_LIST(b->proposals, p->n_transforms--));
+	CHANGE(CHANGE_LIST(b->proposals, p->number++)); /* no difference */
 	CHANGE(b->encap = !b->encap);
 	CHANGE(b->tunnel.name[0] = 'x');
 	CHANGE(b->tunnel.kind = DEVICE_XFRM);
@@ -106,12 +116,13 @@ static void test_policy_and_device(void **state)
 static void test_children(void **state)
 {
 	(void)state;
-	CHANGE(b->n_children = 1; free(b->children[1].name));
+	CHANGE(b->n_children = 1; free(b->children[1].name);
+	       proposals_release(b->children[1].proposals));
 	CHANGE(net->name[0] = 'x');
 	CHANGE(net->reqid = 7);
 	CHANGE(net->local_ts.ts[0].protocol = 6);
 	CHANGE(net->remote_ts.ts[0].port_end = 80);
-	CHANGE(net->proposals.p[0].transforms[0].key_bits = 1);
+	CHANGE(CHANGE_LIST(net->proposals, p->transforms[0].key_bits = 1));
 	CHANGE(net->rekey_time++);
 	CHANGE(net->life_time++);
 	CHANGE(net->rand_time++);

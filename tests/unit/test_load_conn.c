@@ -152,7 +152,7 @@ static void test_whole(void **state)
 	assert_int_equal(c->n_remote, 2);
 	assert_int_equal(c->remote[1].kind, HOST_NAME);
 	assert_string_equal(c->remote[1].name, "peer.example.org");
-	assert_true(c->proposals.n > 1);
+	assert_true(c->proposals->n > 1);
 	assert_true(c->dpd_delay == 5 * MONO_S);
 	assert_true(c->rekey_time == 7200 * MONO_S);
 	assert_true(c->over_time == 720 * MONO_S && c->rand_time == 720 * MONO_S);
@@ -171,7 +171,7 @@ static void test_whole(void **state)
 	assert_int_equal(c->tunnel.mark_out.value, 0x2b);
 	assert_int_equal(c->n_children, 1);
 	assert_string_equal(ch->name, "net");
-	assert_int_equal(ch->proposals.n, 1);
+	assert_int_equal(ch->proposals->n, 1);
 	assert_int_equal(ch->local_ts.n, 2);
 	assert_int_equal(ch->remote_ts.n, 1);
 	assert_true(ch->rekey_time == 1800 * MONO_S);
@@ -240,7 +240,7 @@ static void test_lists_as_values(void **state)
 	(void)state;
 	assert_int_equal(c->n_remote, 2);
 	assert_int_equal(c->children[0].local_ts.n, 2);
-	assert_int_equal(c->children[0].proposals.n, 2);
+	assert_int_equal(c->children[0].proposals->n, 2);
 	conn_free(c);
 }
 

@@ -2,6 +2,7 @@
  * over planes that are nothing but their probes. */
 #include "ipsecd/offer.h"
 #include "ipsecd/plane.h"
+#include "tests/support/propose.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -118,11 +119,8 @@ static struct conn *conn_with(const char *esp)
 {
 	struct conn *conn = conn_new("a-b");
 	struct child_config *child = conn_add_child(conn, "net");
-	size_t at, len;
 
-	child->proposals.n = 0;
-	assert_int_equal(proposal_list_parse(PROTOCOL_ESP, esp, &child->proposals, &at, &len),
-			 PROPOSAL_OK);
+	propose(PROTOCOL_ESP, esp, &child->proposals);
 	return conn;
 }
 
@@ -136,8 +134,7 @@ static void lacking_is_not_offered(void **state)
 	(void)state;
 	said[0] = '\0';
 	assert_true(offer_limit(&offer, conn, why, sizeof(why)));
-	assert_true(
-		proposal_list_equal(&conn->children[0].proposals, &same->children[0].proposals));
+	assert_true(proposal_list_equal(conn->children[0].proposals, same->children[0].proposals));
 	assert_string_equal(said,
 			    "the kernel data plane has no CHACHA20_POLY1305 here: not offered\n"
 			    "the kernel data plane has no HMAC_SHA2_384_192 here: not offered\n");
@@ -179,7 +176,7 @@ static void plane_that_can_all(void **state)
 
 	(void)state;
 	assert_true(offer_limit(&offer, conn, why, sizeof(why)));
-	assert_int_equal(conn->children[0].proposals.n, 1);
+	assert_int_equal(conn->children[0].proposals->n, 1);
 	conn_free(conn);
 }
 

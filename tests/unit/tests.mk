@@ -6,6 +6,7 @@ LIBS_test_crypto := -lcrypto
 TEST_test_wire := tests/unit/test_wire.c tests/support/wire_echo.c $(WIRE_SRC) ipsecd/model/id.c lib/buf.c lib/addr.c lib/words.c
 TEST_test_model := tests/unit/test_model.c $(MODEL_SRC) lib/addr.c lib/words.c
 TEST_test_conn_digest := tests/unit/test_conn_digest.c $(MODEL_SRC) lib/addr.c lib/words.c
+TEST_test_proposals := tests/unit/test_proposals.c $(MODEL_SRC) lib/addr.c lib/words.c
 TEST_test_proposal := tests/unit/test_proposal.c ipsecd/model/proposal.c ipsecd/model/proposal_words.c \
 	ipsecd/model/algorithm.c
 # A plane that does ESP itself, without devices.
