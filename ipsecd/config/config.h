@@ -56,9 +56,9 @@ struct config_conn {
 	bool sided_addrs; /* the device's addresses are left's, these are right's: */
 	uint8_t n_right_addrs;
 	struct prefix right_addrs[CONN_IF_ADDRS_MAX];
-	bool unmanaged;		     /* somebody else makes the device, whatever else is said */
-	char *right_updown;	     /* owned; the child has left's */
-	struct config_side sides[2]; /* left, right */
+	bool unmanaged;		   /* somebody else makes the device, whatever else is said */
+	char *right_updown;	   /* owned; the child has left's */
+	struct config_side *sides; /* left, right; owned; NULL: there is nothing on either */
 };
 
 struct config {

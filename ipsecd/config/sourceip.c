@@ -71,6 +71,12 @@ static void each(struct build *b, enum keyword_id id, bool right,
 
 	if (!s)
 		return;
+	if (!b->out->sides)
+		b->out->sides = calloc(2, sizeof(*b->out->sides));
+	if (!b->out->sides) {
+		config_error(b->errors, &s->at, "out of memory");
+		return;
+	}
 	l = value_list(s);
 	while (value_list_next(b->errors, &l, item, sizeof(item), &at, &ok))
 		add(b, s, &b->out->sides[right], item, &at);
@@ -82,6 +88,13 @@ void build_sourceip(struct build *b)
 		each(b, KEYWORD_SOURCEIP, right, add_sourceip);
 		each(b, KEYWORD_DNS, right, add_dns);
 	}
+}
+
+static const struct config_side *side_of(const struct config_conn *cc, bool right)
+{
+	static const struct config_side none;
+
+	return cc->sides ? &cc->sides[right] : &none;
 }
 
 static void give(struct conn *c, const struct config_side *side)
@@ -101,10 +114,10 @@ static void give(struct conn *c, const struct config_side *side)
 
 void sourceip_apply(struct config_conn *cc)
 {
-	const struct config_side *own = &cc->sides[cc->swapped];
+	const struct config_side *own = side_of(cc, cc->swapped);
 	struct conn *c = cc->conn;
 
-	give(c, &cc->sides[!cc->swapped]);
+	give(c, side_of(cc, !cc->swapped));
 	c->n_vips = own->n_vips;
 	memcpy(c->vips, own->vips, sizeof(c->vips));
 	c->n_dns_wanted = own->n_dns;
@@ -113,17 +126,19 @@ void sourceip_apply(struct config_conn *cc)
 
 void sourceip_free(struct config_conn *cc)
 {
-	for (unsigned side = 0; side < 2; side++) {
+	for (unsigned side = 0; cc->sides && side < 2; side++) {
 		for (unsigned i = 0; i < cc->sides[side].n_pools; i++)
 			pool_ref_clear(&cc->sides[side].pools[i]);
 	}
+	free(cc->sides);
+	cc->sides = NULL;
 }
 
 void config_check_sourceip(const struct config *config, struct config_errors *errors)
 {
 	for (unsigned i = 0; i < config->n_conns; i++) {
 		const struct config_conn *cc = &config->conns[i];
-		const struct config_side *own = &cc->sides[cc->swapped];
+		const struct config_side *own = side_of(cc, cc->swapped);
 		struct config_pos at = {.file = cc->conn->source};
 		const char *name = cc->swapped ? "right" : "left";
 

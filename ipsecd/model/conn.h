@@ -86,9 +86,9 @@ struct child_config {
 	char *name;
 	struct ts_list local_ts, remote_ts;
 	const struct proposal_list *proposals; /* shared, never NULL */
-	mono_time rekey_time; /* soft lifetime; 0: never rekeyed by us */
-	mono_time life_time;  /* hard lifetime; 0: none */
-	mono_time rand_time;  /* up to this much is taken off rekey_time at random */
+	mono_time rekey_time;		       /* soft lifetime; 0: never rekeyed by us */
+	mono_time life_time;		       /* hard lifetime; 0: none */
+	mono_time rand_time; /* up to this much is taken off rekey_time at random */
 	uint64_t life_bytes, rekey_bytes, life_packets, rekey_packets; /* 0: no limit */
 	enum start_action start_action, dpd_action, close_action;
 	uint16_t replay_window; /* packets, 0: off; 32 by default in files, 64..4096 useful */
@@ -115,7 +115,7 @@ struct conn {
 	bool remote_id_set;
 	enum auth_kind local_auth, remote_auth;
 	const struct proposal_list *proposals; /* shared, never NULL */
-	uint8_t encap;	      /* enum conn_encap */
+	uint8_t encap;			       /* enum conn_encap */
 	bool message_id_sync; /* RFC 6311 is offered to peers, and taken up when they offer it */
 	bool rekey;	      /* rekey=no: answer the peer's rekeys, start none */
 	bool reauth; /* a new IKE_SA instead of a rekey, at rekey_time; not with rekey=no */
