@@ -227,7 +227,7 @@ static void swap_ends(struct config_conn *c)
 			   sizeof(n->children[i].local_ts));
 	if (c->sided_addrs) {
 		swap_bytes(&t->n_addrs, &c->n_right_addrs, sizeof(t->n_addrs));
-		swap_bytes(t->addrs, c->right_addrs, sizeof(t->addrs));
+		swap_bytes(t->addrs, c->right_addrs, sizeof(c->right_addrs));
 	}
 	swap_bytes(&n->children[0].updown, &c->right_updown, sizeof(c->right_updown));
 	c->swapped = !c->swapped;

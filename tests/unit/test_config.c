@@ -309,6 +309,32 @@ static void test_orient(void **state)
 	config_free(&config);
 }
 
+/* A device's addresses of each end move with it, and nothing else that is there of the other end.
+ */
+static void test_orient_all_of_an_end(void **state)
+{
+	static char here[] = "192.0.2.2";
+	struct config_errors errors = {0};
+	struct config config = {0};
+	struct config_conn *cc;
+	char text[ADDR_TEXT];
+
+	(void)state;
+	parse("conn a\n auto=add\n left=192.0.2.1\n right=192.0.2.2\n"
+	      " leftsourceip=10.3.0.0/24\n rightsourceip=10.3.0.9\n rightupdown=/bin/false\n"
+	      " leftinterface-ip=10.255.0.1/30\n rightinterface-ip=10.255.0.2/30\n",
+	      false, &config, &errors);
+	assert_int_equal(errors.n, 0);
+	cc = &config.conns[0];
+	config_orient(cc, is_local, here);
+	assert_int_equal(cc->conn->n_vips, 1);
+	assert_string_equal(addr_format(&cc->conn->vips[0], text), "10.3.0.9");
+	assert_int_equal(cc->conn->n_pools, 1);
+	assert_non_null(cc->conn->children[0].updown);
+	assert_string_equal(cc->conn->children[0].updown, "/bin/false");
+	config_free(&config);
+}
+
 /* The script of the end that is ours, and what follows from it. */
 static void test_orient_updown(void **state)
 {
@@ -398,6 +424,7 @@ int main(void)
 		cmocka_unit_test(test_truncation),
 		cmocka_unit_test(test_load),
 		cmocka_unit_test(test_orient),
+		cmocka_unit_test(test_orient_all_of_an_end),
 		cmocka_unit_test(test_orient_updown),
 		cmocka_unit_test(test_orient_default_route),
 		cmocka_unit_test(test_keywords_documented),
