@@ -122,13 +122,6 @@ void repair_remove(struct repair *r, struct repair_best *b, enum repair_end_reas
 	}
 }
 
-static void set_helpless(struct repair *r, struct repair_best *b, bool helpless)
-{
-	r->stats.helpless += helpless;
-	r->stats.helpless -= b->helpless;
-	b->helpless = helpless;
-}
-
 static void replace(struct repair *r, struct repair_route *e, const struct repair_hops *via,
 		    mono_time now)
 {
@@ -154,7 +147,7 @@ void repair_evaluate(struct repair *r, struct repair_best *b, unsigned cause, mo
 	} else if (found) {
 		begin(r, b, &via, cause, now);
 	}
-	set_helpless(r, b, dead && !b->lost && !b->route);
+	repair_set_helpless(r, b, dead && !b->lost && !b->route);
 }
 
 /* ---- devices ---- */
@@ -181,13 +174,23 @@ static void evaluate_group(struct repair *r, const struct repair_group *g, bool 
 	}
 }
 
+/* Routes of ours name their devices. */
+static bool leads_over(const struct repair_hops *hops, uint32_t ifindex)
+{
+	for (unsigned i = 0; i < hops->n; i++) {
+		if (hops->hop[i].ifindex == ifindex)
+			return true;
+	}
+	return false;
+}
+
 /* Repairs that lead over the device need another way. */
 static void evaluate_repairs(struct repair *r, const struct repair_link *l, mono_time now)
 {
 	struct repair_route *e, *next;
 
 	DL_FOREACH_SAFE (r->active, e, next) {
-		if (group_uses(r, &e->via, l))
+		if (leads_over(&e->via, l->ifindex))
 			repair_evaluate(r, e->best, e->cause, now);
 	}
 }
@@ -216,11 +219,25 @@ static unsigned cause_of_best(struct repair *r, const struct repair_best *b)
 /* The device is a way around again for those that had none. */
 static void evaluate_helpless(struct repair *r, mono_time now)
 {
-	struct repair_group *g, *next;
+	struct repair_best *b, *next;
 
-	HASH_ITER (hh, r->groups, g, next) {
-		if (r->stats.helpless && !repair_hops_usable(r, &g->hops))
-			evaluate_group(r, g, false, cause_of_best(r, g->bests), now);
+	DL_FOREACH_SAFE2 (r->hopeful, b, next, hnext) {
+		if (!repair_hops_usable(r, &b->group->hops))
+			repair_evaluate(r, b, cause_of_best(r, b), now);
+	}
+}
+
+static void evaluate_groups_of(struct repair *r, const struct repair_link *l, bool usable,
+			       unsigned cause, mono_time now)
+{
+	const struct repair_use *u;
+
+	DL_FOREACH2 (l->ifindex ? repair_uses_of(r, l->ifindex) : NULL, u, next) {
+		evaluate_group(r, u->group, usable, cause, now);
+	}
+	DL_FOREACH2 (repair_uses_of(r, 0), u, next) {
+		if (group_uses(r, &u->group->hops, l))
+			evaluate_group(r, u->group, usable, cause, now);
 	}
 }
 
@@ -229,17 +246,12 @@ static void look_at_link(struct repair *r, struct repair_link *l, mono_time now)
 	bool usable = repair_link_usable(l);
 	unsigned cause = cause_of(l), helpless = r->stats.helpless;
 	uint64_t begun = r->stats.begun[cause];
-	struct repair_group *g, *next;
 
-	l->changed = false;
 	if (usable == l->usable)
 		return;
 	l->usable = usable;
 	repair_peers(r); /* turns may lead over it */
-	HASH_ITER (hh, r->groups, g, next) {
-		if (group_uses(r, &g->hops, l))
-			evaluate_group(r, g, usable, cause, now);
-	}
+	evaluate_groups_of(r, l, usable, cause, now);
 	if (usable)
 		evaluate_helpless(r, now);
 	else
@@ -255,20 +267,21 @@ static void look_at_link(struct repair *r, struct repair_link *l, mono_time now)
 
 static void look_at_links(struct repair *r, mono_time now)
 {
-	struct repair_link *l, *next;
+	struct repair_link *l;
 
-	if (!r->links_changed)
-		return;
-	r->links_changed = false;
-	HASH_ITER (by_name, r->links.names, l, next) {
-		if (l->changed)
-			look_at_link(r, l, now);
+	while ((l = r->links_changed)) {
+		DL_DELETE2(r->links_changed, l, cprev, cnext);
+		l->changed = false;
+		look_at_link(r, l, now);
 	}
 }
 
 static void changed(struct repair *r, struct repair_link *l)
 {
-	l->changed = r->links_changed = true;
+	if (l->changed)
+		return;
+	l->changed = true;
+	DL_APPEND2(r->links_changed, l, cprev, cnext);
 }
 
 void repair_interface(struct repair *r, const struct zapi_interface *i, bool present)
@@ -337,7 +350,7 @@ void repair_best_gone(struct repair *r, const struct zapi_route *route, mono_tim
 		repair_drop(r, b);
 		return;
 	}
-	set_helpless(r, b, false);
+	repair_set_helpless(r, b, false);
 	repair_lose(r, b, now);
 	repair_turn_look(r, b);
 }

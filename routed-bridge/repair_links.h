@@ -33,7 +33,8 @@ struct repair_link {
 	unsigned dead;	  /* a bit for each enum tunnel_witness; WITNESS_LINK is not used */
 	char cause[64];	  /* what the last witness said */
 	struct repair_address *addresses;
-	struct repair_seen *seen; /* the planner's: neighbours that were seen there */
+	struct repair_link *cprev, *cnext; /* while changed, of the planner's list */
+	struct repair_seen *seen;	   /* the planner's: neighbours that were seen there */
 	UT_hash_handle by_name, by_ifindex;
 };
 

@@ -18,11 +18,27 @@ struct repair_down;
 struct repair_gateway;
 struct repair_seen;
 
+/* A set of nexthops is among those that lead over a device. */
+struct repair_use {
+	struct repair_group *group;
+	uint32_t ifindex;
+	struct repair_use *prev, *next; /* of the device */
+};
+
+/* The sets that lead over a device; over 0: by nexthops that have a way of their own. */
+struct repair_uses {
+	uint32_t ifindex;
+	struct repair_use *first; /* never none */
+	UT_hash_handle hh;
+};
+
 /* A set of nexthops that best routes have in common. A dead device concerns sets, and by
  * them the prefixes: nobody walks through all prefixes. */
 struct repair_group {
 	struct repair_hops hops; /* the hash's key: padding is zero */
 	struct repair_best *bests;
+	struct repair_use *uses; /* one for each device */
+	unsigned n_uses;
 	/* Who announced what leads over the first one; as 0: not known. */
 	struct path_peer_key peer;
 	uint32_t as;
@@ -54,6 +70,7 @@ struct repair_best {
 	bool path_seen; /* of BGP: each nexthop had a path */
 	bool path_gone; /* and one has none any more */
 	bool helpless;	/* dead, without an alternative */
+	bool hopeful;	/* helpless or lost, and somebody has a path or may have */
 	bool lost;	/* zebra has none any more; remembered, for a path may come */
 	mono_time lost_at;
 	uint64_t
@@ -63,6 +80,7 @@ struct repair_best {
 	struct repair_turn *turns;
 	struct repair_best *prev, *next;   /* of the group */
 	struct repair_best *lprev, *lnext; /* while lost, the oldest first */
+	struct repair_best *hprev, *hnext; /* while hopeful */
 	UT_hash_handle hh;
 };
 
@@ -91,7 +109,9 @@ struct repair {
 	const struct log_sink *log;
 	struct repair_links links;
 	struct repair_group *groups;
+	struct repair_uses *uses;
 	struct repair_best *bests;
+	struct repair_best *hopeful;
 	struct repair_best *lost;
 	struct repair_route *active;
 	struct repair_route *queue;
@@ -101,7 +121,7 @@ struct repair {
 	struct repair_down *down;
 	unsigned asking;
 	bool up;
-	bool links_changed;
+	struct repair_link *links_changed;
 	bool turning, turns_stale;
 	mono_time turns_due; /* look at all of them again; MONO_NEVER */
 	struct repair_turn_change *turn_changes;
@@ -121,6 +141,9 @@ void repair_drop(struct repair *r, struct repair_best *b);
 void repair_lose(struct repair *r, struct repair_best *b, mono_time now);
 void repair_found(struct repair *r, struct repair_best *b);
 void repair_clear(struct repair *r);
+void repair_set_helpless(struct repair *r, struct repair_best *b, bool helpless);
+/* The sets that lead over the device; `next` of each gives the next one. */
+struct repair_use *repair_uses_of(const struct repair *r, uint32_t ifindex);
 /* The parts of a hop that count, padding zeroed. */
 void repair_copy_hops(struct repair_hops *to, const struct zapi_nexthop *hops, unsigned n);
 

@@ -24,6 +24,75 @@ static size_t key_size(const struct repair_hops *hops)
 	return offsetof(struct repair_hops, hop) + hops->n * sizeof(hops->hop[0]);
 }
 
+static struct repair_uses *find_uses(const struct repair *r, uint32_t ifindex)
+{
+	struct repair_uses *u;
+
+	HASH_FIND(hh, r->uses, &ifindex, sizeof(ifindex), u);
+	return u;
+}
+
+struct repair_use *repair_uses_of(const struct repair *r, uint32_t ifindex)
+{
+	const struct repair_uses *u = find_uses(r, ifindex);
+
+	return u ? u->first : NULL;
+}
+
+static bool is_used(const struct repair_group *g, uint32_t ifindex)
+{
+	for (unsigned i = 0; i < g->n_uses; i++) {
+		if (g->uses[i].ifindex == ifindex)
+			return true;
+	}
+	return false;
+}
+
+static bool use(struct repair *r, struct repair_group *g, uint32_t ifindex)
+{
+	struct repair_uses *u = find_uses(r, ifindex);
+	struct repair_use *e = &g->uses[g->n_uses];
+
+	if (!u) {
+		u = calloc(1, sizeof(*u));
+		if (!u)
+			return false;
+		u->ifindex = ifindex;
+		HASH_ADD(hh, r->uses, ifindex, sizeof(u->ifindex), u);
+	}
+	*e = (struct repair_use){.group = g, .ifindex = ifindex};
+	DL_APPEND(u->first, e);
+	g->n_uses++;
+	return true;
+}
+
+static void free_group(struct repair *r, struct repair_group *g)
+{
+	for (unsigned i = 0; i < g->n_uses; i++) {
+		struct repair_uses *u = find_uses(r, g->uses[i].ifindex);
+
+		DL_DELETE(u->first, &g->uses[i]);
+		if (u->first)
+			continue;
+		HASH_DEL(r->uses, u);
+		free(u);
+	}
+	free(g->uses);
+	free(g);
+}
+
+static bool use_all(struct repair *r, struct repair_group *g)
+{
+	g->uses = calloc(g->hops.n + 1u, sizeof(*g->uses));
+	for (unsigned i = 0; g->uses && i < g->hops.n; i++) {
+		uint32_t ifindex = g->hops.hop[i].ifindex;
+
+		if (!is_used(g, ifindex) && !use(r, g, ifindex))
+			return false;
+	}
+	return g->uses;
+}
+
 static struct repair_group *find_or_add_group(struct repair *r, const struct zapi_route *route)
 {
 	struct repair_hops hops;
@@ -37,6 +106,10 @@ static struct repair_group *find_or_add_group(struct repair *r, const struct zap
 	if (!g)
 		return NULL;
 	g->hops = hops;
+	if (!use_all(r, g)) {
+		free_group(r, g);
+		return NULL;
+	}
 	HASH_ADD_KEYPTR(hh, r->groups, &g->hops, key_size(&g->hops), g);
 	return g;
 }
@@ -50,7 +123,7 @@ static void leave_group(struct repair *r, struct repair_best *b)
 	if (g->bests)
 		return;
 	HASH_DEL(r->groups, g);
-	free(g);
+	free_group(r, g);
 }
 
 /* ---- best routes ---- */
@@ -63,11 +136,33 @@ struct repair_best *repair_find(const struct repair *r, const struct prefix *pre
 	return b;
 }
 
+/* Those that nobody has a path to are not looked at whenever a device is there again. */
+static void note_hope(struct repair *r, struct repair_best *b)
+{
+	bool hopeful = (b->helpless || b->lost) && (r->turning || paths_of(r->paths, &b->prefix));
+
+	if (b->hopeful == hopeful)
+		return;
+	b->hopeful = hopeful;
+	if (hopeful)
+		DL_APPEND2(r->hopeful, b, hprev, hnext);
+	else
+		DL_DELETE2(r->hopeful, b, hprev, hnext);
+}
+
+void repair_set_helpless(struct repair *r, struct repair_best *b, bool helpless)
+{
+	r->stats.helpless += helpless;
+	r->stats.helpless -= b->helpless;
+	b->helpless = helpless;
+	note_hope(r, b);
+}
+
 void repair_drop(struct repair *r, struct repair_best *b)
 {
 	repair_turn_forget(r, b);
 	repair_found(r, b);
-	r->stats.helpless -= b->helpless;
+	repair_set_helpless(r, b, false);
 	r->stats.known--;
 	if (b->group)
 		leave_group(r, b);
@@ -104,7 +199,7 @@ struct repair_best *repair_put(struct repair *r, const struct zapi_route *route)
 	if (!g || !b) {
 		if (g && !g->bests) {
 			HASH_DEL(r->groups, g);
-			free(g);
+			free_group(r, g);
 		}
 		return NULL;
 	}
@@ -122,6 +217,7 @@ void repair_lose(struct repair *r, struct repair_best *b, mono_time now)
 	b->lost = true;
 	b->lost_at = now;
 	DL_APPEND2(r->lost, b, lprev, lnext);
+	note_hope(r, b);
 }
 
 void repair_found(struct repair *r, struct repair_best *b)
@@ -129,6 +225,7 @@ void repair_found(struct repair *r, struct repair_best *b)
 	if (b->lost)
 		DL_DELETE2(r->lost, b, lprev, lnext);
 	b->lost = false;
+	note_hope(r, b);
 }
 
 void repair_clear(struct repair *r)

@@ -182,9 +182,13 @@ static void look_at_all(struct repair *r)
 
 void repair_turns(struct repair *r, bool on)
 {
+	struct repair_best *b, *next;
+
 	if (r->turning == on)
 		return;
 	r->turning = on;
+	HASH_ITER (hh, r->bests, b, next)
+		repair_set_helpless(r, b, b->helpless);
 	look_at_all(r);
 }
 

@@ -992,6 +992,54 @@ static void turns_among_a_thousand_neighbours(void **state)
 	site_free(s);
 }
 
+#define DEVICES 10000
+
+static void device_turns(struct site *s, unsigned n, bool up)
+{
+	struct zapi_interface i = {.ifindex = 1000 + n,
+				   .flags = up ? IFF_UP | IFF_RUNNING : IFF_UP};
+
+	snprintf(i.name, sizeof(i.name), "tun%u", n);
+	repair_interface(s->plan, &i, true);
+	told(s);
+}
+
+static void route_over(struct site *s, unsigned n)
+{
+	struct zapi_route r;
+	char text[32];
+
+	snprintf(text, sizeof(text), "30.%u.%u.0/24", n / 256, n % 256);
+	r = route(AB, text);
+	r.nexthops[0].ifindex = 1000 + n;
+	repair_best(s->plan, &r, now);
+}
+
+/* A device's end costs its own prefixes, not a look at all devices and sets of nexthops; and so
+ * does its coming where nobody knows another way. */
+static void ten_thousand_devices_go_and_come(void **state)
+{
+	struct site *s = site();
+	double start, took;
+
+	(void)state;
+	for (unsigned n = 0; n < DEVICES; n++) {
+		device_turns(s, n, true);
+		route_over(s, n);
+	}
+	start = seconds();
+	for (unsigned n = 0; n < DEVICES; n++)
+		device_turns(s, n, false);
+	assert_int_equal(repair_stats(s->plan).helpless, DEVICES);
+	for (unsigned n = 0; n < DEVICES; n++)
+		device_turns(s, n, true);
+	took = seconds() - start;
+	print_message("%u devices went and came in %.1f ms\n", DEVICES, took * 1000);
+	assert_int_equal(repair_stats(s->plan).helpless, 0);
+	assert_true(took < 1.);
+	site_free(s);
+}
+
 /* ---- answers ---- */
 
 static struct repair_answer read_json(const char *text)
@@ -1173,6 +1221,7 @@ int main(void)
 		cmocka_unit_test(ten_thousand_of_a_hundred_thousand),
 		cmocka_unit_test(a_thousand_peers_go),
 		cmocka_unit_test(turns_among_a_thousand_neighbours),
+		cmocka_unit_test(ten_thousand_devices_go_and_come),
 		cmocka_unit_test(whether_it_is_the_last_way),
 		cmocka_unit_test(a_deleted_devices_neighbour_is_no_other_way),
 		cmocka_unit_test(a_deleted_devices_unnumbered_neighbour_is_no_other_way),
