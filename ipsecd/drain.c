@@ -17,8 +17,8 @@ struct drain {
 	char *ike, *child; /* what command.select points to */
 	char **conns;
 	unsigned n_conns;
-	uint64_t *children; /* that were meant when it began: handles, which a rekey of the IKE_SA
-			       leaves as they are */
+	uint64_t *children; /* that were meant when it began, and what replaced them: handles, which
+			       a rekey of the IKE_SA leaves as they are */
 	unsigned n_children;
 	ev_timer timer;
 	struct drain *prev, *next;
@@ -120,32 +120,47 @@ static void drain_free(struct drain *d)
 	free(d);
 }
 
-/* One that was meant and still carries, under an IKE_SA that stays. */
-static bool left(const struct drain *d, const struct ike_sa_info *ike,
-		 const struct ike_child_info *child)
+static bool meant(const struct drain *d, uint64_t child)
 {
-	if (!child || !carries(child) || strcmp(ike->state, "DELETING") == 0)
-		return false;
 	for (unsigned i = 0; i < d->n_children; i++) {
-		if (d->children[i] == child->child_sa)
+		if (d->children[i] == child)
 			return true;
 	}
 	return false;
 }
 
+/* One that was meant and still carries, under an IKE_SA that stays. */
+static bool left(const struct drain *d, const struct ike_sa_info *ike,
+		 const struct ike_child_info *child)
+{
+	return child && carries(child) && strcmp(ike->state, "DELETING") != 0 &&
+	       meant(d, child->child_sa);
+}
+
+/* Those of an IKE_SA come in the order in which they were made: what replaces one behind it. */
 static void follow(void *ctx, const struct ike_sa_info *ike, const struct ike_child_info *child)
 {
 	struct drain *d = ctx;
 
-	if (left(d, ike, child))
+	if (!child)
+		return;
+	if (!meant(d, child->child_sa) && meant(d, child->replaces))
+		remember(d, child->child_sa);
+	if (d->command.select.ike_id && left(d, ike, child))
 		d->command.select.ike_id = ike->id;
+	/* The peer deletes one that is REKEYED; if it does not, nobody does. */
+	if (d->command.select.child_id && !d->command.successors && meant(d, child->child_sa) &&
+	    (carries(child) || strcmp(child->state, "REKEYED") == 0)) {
+		d->command.select.child_id = child->id;
+		d->command.successors = true;
+	}
 }
 
-/* An IKE_SA that was rekeyed meanwhile has another id: meant is the one that has its CHILD_SAs
- * now (RFC 7296 2.18). */
+/* What was rekeyed meanwhile has another id: meant is the IKE_SA that has the CHILD_SAs now (RFC
+ * 7296 2.18), and the CHILD_SA that has its traffic (2.8). */
 static void follow_rekey(struct drain *d)
 {
-	if (d->command.select.ike_id)
+	if (d->command.select.ike_id || d->command.select.child_id)
 		ike_engine_each_sa(d->owner->engine, follow, d);
 }
 

@@ -5,6 +5,7 @@
 #include "ipsecd/ike/informational.h"
 #include "ipsecd/ike/output.h"
 #include "ipsecd/ike/peers.h"
+#include "ipsecd/ike/rekey_child.h"
 #include "lib/text.h"
 
 #include <stdio.h>
@@ -174,10 +175,22 @@ static void terminate_child(struct ike_engine *e, struct child *c, const struct 
 	/* One command at a time can wait for an SA's end; a later one is told at once. */
 	if (cmd->tag && !c->tag && command_expect(e, cmd->tag))
 		c->tag = cmd->tag;
+	rekey_child_forsake(e, c, IKE_REASON_COMMAND);
 	if (cmd->force)
 		end_child_now(e, c);
 	else
 		child_delete(e, c, IKE_REASON_COMMAND);
+}
+
+/* And what replaced it, if that is meant, too. */
+static void terminate_line(struct ike_engine *e, struct child *c, const struct ike_command *cmd)
+{
+	while (c) {
+		struct child *next = cmd->successors ? child_by_id(e, c->replaced_by) : NULL;
+
+		terminate_child(e, c, cmd);
+		c = next;
+	}
 }
 
 static void terminate_ike(struct ike_engine *e, struct ike_sa *sa, const struct ike_command *cmd)
@@ -227,7 +240,7 @@ static bool terminate(struct ike_engine *e, const struct ike_command *cmd, const
 		DL_FOREACH_SAFE (sa->children, c, next_child) {
 			if (!selects_child(s, c))
 				continue;
-			terminate_child(e, c, cmd);
+			terminate_line(e, c, cmd);
 			found = true;
 		}
 	}

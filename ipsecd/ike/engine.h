@@ -103,6 +103,7 @@ struct ike_command {
 	bool reset_retry; /* TERMINATE: false = we don't start the conn again, even with auto=start,
 			     until INITIATE or the peer brings it up; true = it is started again
 			     as after a loss */
+	bool successors;  /* TERMINATE with child_id: also what replaced that CHILD_SA */
 	bool hold;	  /* TERMINATE: the peer may not bring it up either, until INITIATE */
 };
 
@@ -294,6 +295,7 @@ struct ike_child_info {
 	const char *conn, *name;
 	uint32_t id;	   /* unique, small, as vici's uniqueid */
 	uint64_t child_sa; /* handle: child_sa.id */
+	uint64_t replaces; /* handle of what it was rekeyed from, which may be gone; 0: none */
 	uint32_t tunnel, reqid;
 	const char *state; /* CREATED INSTALLING INSTALLED REKEYING REKEYED DELETING DELETED */
 	bool udp_encap;

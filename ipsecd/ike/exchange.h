@@ -73,7 +73,7 @@ struct task {
 	uint64_t tag;	  /* COMMAND_DONE when it is over; 0 */
 	unsigned tries;
 	mono_time not_before;
-	enum ike_reason reason; /* deletes: why */
+	enum ike_reason reason; /* rekey_child: why what the peer makes goes again; 0: it stays */
 	bool again;		/* set by exchange_again, exchange_wait */
 
 	/* The request in flight (create_child, rekey_*). */

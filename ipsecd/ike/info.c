@@ -76,6 +76,7 @@ void info_child(const struct child *c, struct ike_child_info *out)
 		.name = c->config->name,
 		.id = c->unique,
 		.child_sa = c->id,
+		.replaces = c->replaces,
 		.tunnel = c->tunnel,
 		.reqid = c->reqid,
 		.state = child_state_name(c->state),

@@ -119,6 +119,16 @@ void rekey_child_undone(struct ike_engine *e, struct child *c, const char *why)
 		child_announce(e, old, c);
 }
 
+void rekey_child_forsake(struct ike_engine *e, const struct child *c, enum ike_reason reason)
+{
+	struct task *t = own_rekey(c->sa, c);
+
+	if (!t)
+		return;
+	sa_touch(e, c->sa);
+	t->reason = reason;
+}
+
 /* ---- initiator ---- */
 
 /* The peer asked for it, and nothing shows yet that it has our answer: without that it could only
@@ -270,6 +280,18 @@ static void consume_choice(struct exchange *x, struct child *old, struct child *
 	explicit_bzero(shared, sizeof(shared));
 }
 
+/* What was to be replaced was taken down meanwhile. */
+static void consume_forsaken(struct exchange *x, struct child *theirs)
+{
+	enum ike_reason reason = x->task->reason;
+
+	if (!wire_find_error(x->in))
+		create_child_undo_at_peer(x);
+	if (theirs)
+		child_delete(x->e, theirs, reason);
+	exchange_done(x->e, x->task, false, reason, NULL);
+}
+
 static void consume_rekey_child_response(struct exchange *x)
 {
 	struct child *old = child_by_id(x->e, x->task->child);
@@ -279,6 +301,10 @@ static void consume_rekey_child_response(struct exchange *x)
 	const struct child_config *config = create_child_config(x, &cause);
 	enum refusal refusal;
 
+	if (x->task->reason) {
+		consume_forsaken(x, theirs);
+		return;
+	}
 	if (theirs && wire_find_error(x->in)) {
 		/* RFC 7296 2.8.1: the peer had finished its own rekey first. */
 		theirs_stays(x, theirs, old);

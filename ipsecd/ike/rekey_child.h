@@ -13,5 +13,7 @@ void rekey_child_deleted(struct ike_engine *e, struct child *old);
 /* `c` goes and nothing replaces it: what it had replaced serves as before, if no DELETE of that is
  * under way. */
 void rekey_child_undone(struct ike_engine *e, struct child *c, const char *why);
+/* `c` is taken down: if our rekey of it is in flight, what comes of that goes as well. */
+void rekey_child_forsake(struct ike_engine *e, const struct child *c, enum ike_reason reason);
 
 #endif

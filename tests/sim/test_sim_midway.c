@@ -185,6 +185,40 @@ static void test_refused_installs_back_off(void **state)
 
 /* ---- a command takes it down ---- */
 
+/* Nobody starts it again. */
+static struct sim *established_only(uint64_t seed)
+{
+	struct sim *s = sim_new(seed, 2, &crypto_null, NULL);
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct conn *c = make_conn(s, i, true, true);
+
+		c->children[0].start_action = ACTION_NONE;
+		sim_load(s, i, c, 1);
+	}
+	sim_command(s, 0, IKE_COMMAND_INITIATE, "to1-0", "net");
+	sim_run(s, WAIT);
+	assert_agreed(s, 1);
+	return s;
+}
+
+static void first_id(void *ctx, const struct ike_sa_info *ike, const struct ike_child_info *child)
+{
+	uint32_t *id = ctx;
+
+	(void)ike;
+	if (child && !*id)
+		*id = child->id;
+}
+
+static uint32_t first_child(const struct sim *s)
+{
+	uint32_t id = 0;
+
+	ike_engine_each_sa(s->nodes[0].engine, first_id, &id);
+	return id;
+}
+
 static void test_terminated_while_it_is_made(void **state)
 {
 	struct sim *s = up(60);
@@ -214,6 +248,55 @@ static void test_terminated_while_it_is_rekeyed(void **state)
 	assert_agreed(s, 0);
 	assert_int_equal(downs(s), 2);
 	sim_free(s);
+}
+
+static uint64_t terminate_by_id(struct sim *s, uint32_t id, bool force, bool successors)
+{
+	struct ike_command c = {.kind = IKE_COMMAND_TERMINATE,
+				.tag = ++s->next_tag,
+				.select = {.child_id = id},
+				.force = force,
+				.successors = successors,
+				.reset_retry = true};
+	const char *error;
+
+	assert_true(ike_engine_command(s->nodes[0].engine, &c, &error, s->now));
+	sim_drain(s, 0);
+	return c.tag;
+}
+
+/* An id holds nothing back: what a rekey under way makes goes with what it was to replace. */
+static void test_terminated_by_id_while_it_is_rekeyed(void **state)
+{
+	static const char *const what[] = {"net", NULL};
+
+	(void)state;
+	for (unsigned i = 0; i < 4 * 2 * 2 * 12; i++) {
+		unsigned who = i % 4; /* bits: node 0 and node 1 rekey */
+		bool force = i / 4 % 2;
+		mono_time at = i / 16 * 5 * MONO_MS;
+		struct sim *s = established_only(800 + i);
+		uint32_t id = first_child(s);
+		uint64_t tag;
+
+		if (who & 1)
+			sim_command(s, 0, IKE_COMMAND_REKEY, "to1-0", what[i / 8 % 2]);
+		if (who & 2)
+			sim_command(s, 1, IKE_COMMAND_REKEY, "to0-0", what[i / 8 % 2]);
+		sim_run(s, at);
+		tag = terminate_by_id(s, id, force, true);
+		sim_run(s, 20 * MONO_S);
+		if (!sim_done(s, 0, tag))
+			fail_msg("no answer: %u", i);
+		if (sim_look(s, 0, NULL).children || sim_look(s, 1, NULL).children)
+			fail_msg("seed %llu, who %u, %s%s %llu ms later: %u and %u CHILD_SAs",
+				 (unsigned long long)s->seed, who,
+				 what[i / 8 % 2] ? "child" : "IKE", force ? ", force" : "",
+				 (unsigned long long)(at / MONO_MS),
+				 sim_look(s, 0, NULL).children, sim_look(s, 1, NULL).children);
+		assert_agreed(s, 0);
+		sim_free(s);
+	}
 }
 
 static void test_terminated_in_auth(void **state)
@@ -410,6 +493,7 @@ int main(void)
 		cmocka_unit_test(test_refused_installs_back_off),
 		cmocka_unit_test(test_terminated_while_it_is_made),
 		cmocka_unit_test(test_terminated_while_it_is_rekeyed),
+		cmocka_unit_test(test_terminated_by_id_while_it_is_rekeyed),
 		cmocka_unit_test(test_terminated_in_auth),
 		cmocka_unit_test(test_ended_in_auth),
 		cmocka_unit_test(test_ended_in_auth_without_answer),

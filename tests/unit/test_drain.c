@@ -15,7 +15,7 @@
 
 struct ike_engine {
 	struct ike_sa_info ike;
-	struct ike_child_info child;
+	struct ike_child_info child, next; /* next: what replaces child; id 0: nothing does */
 };
 
 struct fixture {
@@ -26,6 +26,8 @@ struct fixture {
 	struct conn *conn;
 	struct ike_engine engine;
 	struct ike_select meant; /* of the TERMINATE that came */
+	bool successors;
+	bool unwilling; /* nothing is hit */
 	unsigned terminated;
 };
 
@@ -36,6 +38,8 @@ void ike_engine_each_sa(const struct ike_engine *e,
 {
 	cb(ctx, &e->ike, NULL);
 	cb(ctx, &e->ike, &e->child);
+	if (e->next.id)
+		cb(ctx, &e->ike, &e->next);
 }
 
 /* ---- hosts ---- */
@@ -67,15 +71,24 @@ static void on_link(void *ctx, const struct tunnel_view *view, bool up, const ch
 	(void)reason;
 }
 
-/* As the engine: it hits the IKE_SA of that id. */
+/* As the engine: it hits the SAs of that id. */
 static void terminate(void *ctx, const struct ike_command *command)
 {
 	struct fixture *f = ctx;
+	struct ike_engine *e = &f->engine;
+	uint32_t id = command->select.child_id;
 
 	f->terminated++;
 	f->meant = command->select;
-	if (command->select.ike_id == f->engine.ike.id)
-		f->engine.ike.state = "DELETING";
+	f->successors = command->successors;
+	if (f->unwilling)
+		return;
+	if (command->select.ike_id == e->ike.id)
+		e->ike.state = "DELETING";
+	if (id && (id == e->next.id || (command->successors && id == e->child.id)))
+		e->next.state = "DELETING";
+	if (id && id == e->child.id)
+		e->child.state = "DELETING";
 }
 
 static void called_off(void *ctx, uint64_t tag)
@@ -198,15 +211,66 @@ static void an_ike_sa_that_is_rekeyed_meanwhile_is_still_meant(void **ctx)
 	assert_int_equal(link_state(f), TUNNEL_DRAINING);
 }
 
-/* Whatever the reason that the command hits nothing. */
-static void what_stays_is_up_again(void **ctx)
+static void begin_by_child(struct fixture *f)
 {
-	struct fixture *f = *ctx;
 	struct ike_command c = {.kind = IKE_COMMAND_TERMINATE,
 				.select = {.child_id = f->engine.child.id}};
 
 	assert_true(drains_start(f->drains, &c));
 	assert_int_equal(link_state(f), TUNNEL_DRAINING);
+}
+
+static void rekey_child(struct fixture *f, const char *old_state)
+{
+	f->engine.next = f->engine.child;
+	f->engine.next.id++;
+	f->engine.next.child_sa++;
+	f->engine.next.replaces = f->engine.child.child_sa;
+	f->engine.child.state = old_state;
+}
+
+/* By the peer: it has not deleted the old one yet. Then ours: late packets still come by the old
+ * one. */
+static void a_child_sa_that_is_rekeyed_meanwhile_is_still_meant(void **ctx)
+{
+	static const char *const states[] = {"REKEYED", "DELETED"};
+	struct fixture *f = *ctx;
+
+	for (unsigned i = 0; i < 2; i++) {
+		begin_by_child(f);
+		rekey_child(f, states[i]);
+		f->terminated = 0;
+		pass(f);
+		assert_int_equal(f->meant.child_id, i ? f->engine.next.id : f->engine.child.id);
+		assert_true(f->successors);
+		assert_int_equal(link_state(f), TUNNEL_DRAINING);
+		tunnels_drain_end(f->tunnels, "a-b", "test");
+		f->engine.child = f->engine.next;
+		f->engine.child.state = "INSTALLED";
+		f->engine.next.id = 0;
+	}
+}
+
+/* Both, and the IKE_SA is what was meant. */
+static void an_ike_sa_that_is_rekeyed_with_its_child_sa_is_still_meant(void **ctx)
+{
+	struct fixture *f = *ctx;
+
+	begin(f);
+	rekey_child(f, "DELETED");
+	f->engine.ike.id = 2;
+	pass(f);
+	assert_int_equal(f->meant.ike_id, 2);
+	assert_int_equal(link_state(f), TUNNEL_DRAINING);
+}
+
+/* Whatever the reason that the command hits nothing. */
+static void what_stays_is_up_again(void **ctx)
+{
+	struct fixture *f = *ctx;
+
+	begin_by_child(f);
+	f->unwilling = true;
 	pass(f);
 	assert_int_equal(link_state(f), TUNNEL_UP);
 }
@@ -218,6 +282,11 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(an_ike_sa_that_is_rekeyed_meanwhile_is_still_meant,
 						setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_child_sa_that_is_rekeyed_meanwhile_is_still_meant, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			an_ike_sa_that_is_rekeyed_with_its_child_sa_is_still_meant, setup,
+			teardown),
 		cmocka_unit_test_setup_teardown(what_stays_is_up_again, setup, teardown),
 	};
 
