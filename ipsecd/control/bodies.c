@@ -6,6 +6,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#define SECTION_ENDS 2 /* bytes: children or child-sas, and the conn or IKE_SA around them */
+
 static void put_seconds_since(struct buf *b, const char *key, mono_time then, mono_time now)
 {
 	if (then)
@@ -254,7 +256,30 @@ static const char *unique_name(const struct conn *conn)
 	return names[conn->unique];
 }
 
-void body_put_conn(struct buf *b, const struct conn *conn)
+bool body_full(const struct buf *b)
+{
+	return b->overflow || b->cap - b->len < SECTION_ENDS;
+}
+
+static unsigned put_children(struct buf *b, const struct conn *conn, unsigned first)
+{
+	unsigned i;
+
+	vici_put_section(b, "children");
+	for (i = first; i < conn->n_children; i++) {
+		struct buf before = *b;
+
+		put_child_config(b, conn, &conn->children[i]);
+		if (i > first && body_full(b)) {
+			*b = before;
+			break;
+		}
+	}
+	vici_put_section_end(b);
+	return i;
+}
+
+unsigned body_put_conn(struct buf *b, const struct conn *conn, unsigned first)
 {
 	put_hosts(b, "local_addrs", conn->local, conn->n_local);
 	put_hosts(b, "remote_addrs", conn->remote, conn->n_remote);
@@ -269,10 +294,7 @@ void body_put_conn(struct buf *b, const struct conn *conn)
 		vici_put(b, "source", conn->source);
 	put_auth(b, "local-1", &conn->local_id);
 	put_auth(b, "remote-1", &conn->remote_id);
-	vici_put_section(b, "children");
-	for (unsigned i = 0; i < conn->n_children; i++)
-		put_child_config(b, conn, &conn->children[i]);
-	vici_put_section_end(b);
+	return put_children(b, conn, first);
 }
 
 void body_put_policy(struct buf *b, const struct conn *conn, const struct child_config *child)

@@ -12,8 +12,11 @@ void body_put_ike(struct buf *b, const struct ike_sa_info *ike, mono_time now);
 void body_put_child(struct buf *b, const struct ike_child_info *child,
 		    const struct dataplane_child_stats *stats, const struct control_tunnel *tunnel,
 		    mono_time now);
-/* The fields of a conn as in list-conn, children and auth sections included. */
-void body_put_conn(struct buf *b, const struct conn *conn);
+/* The fields of a conn as in list-conn, auth sections included, and its children from the first-th
+ * on, as many as the packet holds, but one at least; returns the number of the next one. */
+unsigned body_put_conn(struct buf *b, const struct conn *conn, unsigned first);
+/* No room is left to end the sections of an event. */
+bool body_full(const struct buf *b);
 /* The fields of a policy as in list-policy: what traffic brings a child up. */
 void body_put_policy(struct buf *b, const struct conn *conn, const struct child_config *child);
 void body_put_tunnel(struct buf *b, const struct control_tunnel *tunnel);

@@ -137,7 +137,7 @@ void client_respond(struct client *c, struct buf *response)
 {
 	c->busy = false;
 	if (!vici_finish(response)) {
-		client_drop(c, "the response does not fit a packet");
+		client_fail(c, "the answer does not fit a packet of 512 KiB");
 		return;
 	}
 	client_send(c, buf_span(response));
@@ -165,6 +165,14 @@ void client_fail(struct client *c, const char *format, ...)
 	vici_put(&b, "success", "no");
 	vici_put(&b, "errmsg", text);
 	client_respond(c, &b);
+}
+
+void client_fail_large(struct client *c, const char *what, const char *hint)
+{
+	log_to(c->control->host.log, LOG_LEVEL_WARN, "vici", "",
+	       "%s do not fit a packet of 512 KiB: a client that asked for them has an error",
+	       what);
+	client_fail(c, "%s do not fit a packet of 512 KiB: %s", what, hint);
 }
 
 /* ---- events ---- */

@@ -17,7 +17,10 @@ void command_get_conns(struct client *c, struct span body)
 			vici_put_item(&b, conn->name);
 	}
 	vici_put_list_end(&b);
-	client_respond(c, &b);
+	if (!b.overflow)
+		client_respond(c, &b);
+	else
+		client_fail_large(c, "the connections' names", "list-conns tells them one by one");
 }
 
 static void log_note(void *ctx, const char *conn, const char *text)

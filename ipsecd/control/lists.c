@@ -18,8 +18,9 @@ struct sa_walk {
 	struct listing *listing;
 	mono_time now;
 	struct buf event;
-	bool open; /* an event is under construction: its IKE_SA's children may follow */
-	bool more; /* stopped for the client's sake */
+	bool open;     /* an event is under construction: its IKE_SA's children may follow */
+	uint32_t last; /* CHILD_SA in it, 0: none yet */
+	bool more;     /* stopped for the client's sake */
 };
 
 /* false: the last datagram for there went out. */
@@ -51,6 +52,7 @@ static void open_sa(struct sa_walk *w, const struct ike_sa_info *ike)
 		return;
 	}
 	w->listing->after_id = ike->id;
+	w->last = 0;
 	w->event = control_begin_event(w->client->control, EVENT_LIST_SA);
 	vici_put_section(&w->event, ike->conn);
 	body_put_ike(&w->event, ike, w->now);
@@ -59,13 +61,33 @@ static void open_sa(struct sa_walk *w, const struct ike_sa_info *ike)
 	w->open = true;
 }
 
-static void put_child(struct sa_walk *w, const struct ike_child_info *child)
+/* The packet is full: another event of this IKE_SA goes on behind the last CHILD_SA of this one. */
+static void close_part(struct sa_walk *w, uint32_t ike)
 {
+	w->listing->part_of = ike;
+	w->listing->after_child = w->last;
+	w->listing->after_id = ike - 1;
+	w->more = true;
+	close_sa(w);
+}
+
+static void put_child(struct sa_walk *w, uint32_t ike, const struct ike_child_info *child)
+{
+	const struct listing *l = w->listing;
+	struct buf before = w->event;
 	char section[CONTROL_NAME_MAX + 16];
 
+	if (l->part_of == ike && child->id <= l->after_child)
+		return;
 	snprintf(section, sizeof(section), "%.*s-%" PRIu32, VICI_NAME_MAX - 11, child->name,
 		 child->id);
 	control_put_child(w->client->control, &w->event, section, child);
+	if (w->last && body_full(&w->event)) {
+		w->event = before;
+		close_part(w, ike);
+		return;
+	}
+	w->last = child->id;
 }
 
 static void on_sa(void *ctx, const struct ike_sa_info *ike, const struct ike_child_info *child)
@@ -78,7 +100,7 @@ static void on_sa(void *ctx, const struct ike_sa_info *ike, const struct ike_chi
 		    selection_has(&w->listing->filter, ike, NULL))
 			open_sa(w, ike);
 	} else if (w->open && selection_has(&w->listing->filter, ike, child)) {
-		put_child(w, child);
+		put_child(w, ike->id, child);
 	}
 }
 
@@ -114,7 +136,8 @@ static void put_why_down(struct buf *b, const struct control_host *host, const s
 				next > now ? (next - now + MONO_S - 1) / MONO_S : 0);
 }
 
-static void send_conn(struct client *c, const struct conn *conn)
+/* From its n-th child on, as many as fit a packet; returns the first that did not. */
+static unsigned send_conn(struct client *c, const struct conn *conn, unsigned n)
 {
 	const struct control_host *host = &c->control->host;
 	struct buf b = control_begin_event(c->control, EVENT_LIST_CONN);
@@ -126,24 +149,35 @@ static void send_conn(struct client *c, const struct conn *conn)
 		if (!tunnel.up)
 			put_why_down(&b, host, conn);
 	}
-	body_put_conn(&b, conn);
+	n = body_put_conn(&b, conn, n);
 	vici_put_section_end(&b);
 	client_send_event(c, &b);
+	return n;
+}
+
+static void next_conn(struct listing *l)
+{
+	l->next_conn++;
+	l->next_child = 0;
 }
 
 static bool stream_conns(struct client *c)
 {
-	const char *only = c->listing.filter.ike;
+	struct listing *l = &c->listing;
+	const char *only = l->filter.ike;
 	const struct conn *conn;
 
 	if (!client_wants(c, EVENT_LIST_CONN))
 		return true;
-	while ((conn = ike_engine_conn(c->control->host.engine, c->listing.next_conn))) {
+	while ((conn = ike_engine_conn(c->control->host.engine, l->next_conn))) {
 		if (queue_len(&c->out) > LISTING_PAUSE)
 			return false;
 		if (!only[0] || strcmp(only, conn->name) == 0)
-			send_conn(c, conn);
-		c->listing.next_conn++;
+			l->next_child = send_conn(c, conn, l->next_child);
+		else
+			l->next_child = conn->n_children;
+		if (l->next_child >= conn->n_children)
+			next_conn(l);
 	}
 	return true;
 }
@@ -165,25 +199,29 @@ static void send_policy(struct client *c, const struct conn *conn, const struct 
 	client_send_event(c, &b);
 }
 
+static bool wanted_policy(const struct selection *filter, const struct conn *conn,
+			  const struct child_config *child)
+{
+	return child->start_action == ACTION_TRAP &&
+	       (!filter->ike[0] || strcmp(filter->ike, conn->name) == 0) &&
+	       (!filter->child[0] || strcmp(filter->child, child->name) == 0);
+}
+
 static bool stream_policies(struct client *c)
 {
-	const struct selection *filter = &c->listing.filter;
+	struct listing *l = &c->listing;
 	const struct conn *conn;
 
 	if (!client_wants(c, EVENT_LIST_POLICY))
 		return true;
-	while ((conn = ike_engine_conn(c->control->host.engine, c->listing.next_conn))) {
-		if (queue_len(&c->out) > LISTING_PAUSE)
-			return false;
-		for (unsigned i = 0; i < conn->n_children; i++) {
-			const struct child_config *child = &conn->children[i];
-
-			if (child->start_action == ACTION_TRAP &&
-			    (!filter->ike[0] || strcmp(filter->ike, conn->name) == 0) &&
-			    (!filter->child[0] || strcmp(filter->child, child->name) == 0))
-				send_policy(c, conn, child);
+	while ((conn = ike_engine_conn(c->control->host.engine, l->next_conn))) {
+		for (; l->next_child < conn->n_children; l->next_child++) {
+			if (queue_len(&c->out) > LISTING_PAUSE)
+				return false;
+			if (wanted_policy(&l->filter, conn, &conn->children[l->next_child]))
+				send_policy(c, conn, &conn->children[l->next_child]);
 		}
-		c->listing.next_conn++;
+		next_conn(l);
 	}
 	return true;
 }

@@ -6,7 +6,7 @@
 
 #define ADDRS_MAX 128
 #define POOL_MAX  2048 /* more than one pool or lease and the end of the message take */
-/* One packet: what is beyond is not listed. Leases leave some of it to pools. */
+/* One packet: what is beyond is counted only. Leases leave some of it to pools. */
 #define POOLS_END  (VICI_PACKET_MAX - POOL_MAX)
 #define LEASES_END (VICI_PACKET_MAX / 4 * 3)
 
@@ -149,7 +149,7 @@ void command_unload_pool(struct client *c, struct span body)
 
 struct listing_leases {
 	struct buf *b;
-	unsigned n;
+	unsigned n, more; /* more: beyond LEASES_END */
 };
 
 static void put_lease(void *ctx, const struct control_lease *lease)
@@ -157,8 +157,10 @@ static void put_lease(void *ctx, const struct control_lease *lease)
 	struct listing_leases *l = ctx;
 	char index[16], addr[ADDR_TEXT], id[ID_TEXT];
 
-	if (l->b->len > LEASES_END)
+	if (l->b->len > LEASES_END) {
+		l->more++;
 		return;
+	}
 	snprintf(index, sizeof(index), "%u", l->n++);
 	vici_put_section(l->b, index);
 	vici_put(l->b, "address", addr_format(&lease->addr, addr));
@@ -186,6 +188,8 @@ static void put_pool(struct client *c, struct buf *b, unsigned n, const struct c
 		host->leases(host->ctx, n, put_lease, &l);
 		vici_put_section_end(b);
 	}
+	if (l.more)
+		vici_put_format(b, "more-leases", "%u", l.more);
 	vici_put_section_end(b);
 }
 
@@ -195,12 +199,19 @@ void command_get_pools(struct client *c, struct span body)
 	struct buf b = client_response(c);
 	char name[CONTROL_NAME_MAX] = "", leases[8] = "";
 	struct control_pool pool;
+	unsigned more = 0;
 
 	vici_get_str(body, "name", name, sizeof(name));
 	vici_get_str(body, "leases", leases, sizeof(leases));
-	for (unsigned n = 0; b.len < POOLS_END && host->pool(host->ctx, n, &pool); n++) {
-		if (!name[0] || strcmp(name, pool.name) == 0)
+	for (unsigned n = 0; host->pool(host->ctx, n, &pool); n++) {
+		if (name[0] && strcmp(name, pool.name) != 0)
+			continue;
+		if (b.len < POOLS_END)
 			put_pool(c, &b, n, &pool, strcmp(leases, "yes") == 0);
+		else
+			more++;
 	}
+	if (more)
+		vici_put_format(&b, "more-pools", "%u", more);
 	client_respond(c, &b);
 }

@@ -167,7 +167,11 @@ void command_get_shared(struct client *c, struct span body)
 			vici_put_item(&b, vici_id(s));
 	}
 	vici_put_list_end(&b);
-	client_respond(c, &b);
+	if (!b.overflow)
+		client_respond(c, &b);
+	else
+		client_fail_large(c, "the secrets' names",
+				  "unload-shared and clear-creds work without this list");
 }
 
 /* The first secret that came over vici, as an owned copy of its name. */

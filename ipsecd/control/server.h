@@ -63,8 +63,9 @@ enum listing_kind { LISTING_NONE, LISTING_SAS, LISTING_CONNS, LISTING_POLICIES }
 struct listing {
 	enum listing_kind kind;
 	struct selection filter;
-	uint32_t after_id;  /* LISTING_SAS: SAs up to this id are told */
-	unsigned next_conn; /* LISTING_CONNS, LISTING_POLICIES */
+	uint32_t after_id;		/* LISTING_SAS: SAs up to this id are told */
+	uint32_t part_of, after_child;	/* of this one the CHILD_SAs up to this id; 0: no part */
+	unsigned next_conn, next_child; /* LISTING_CONNS, LISTING_POLICIES */
 };
 
 struct client {
@@ -121,6 +122,9 @@ struct buf client_response(struct client *c);
 void client_respond(struct client *c, struct buf *response);
 void client_succeed(struct client *c);
 void client_fail(struct client *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* An answer that no packet holds; the log has it, too: stock swanctl does not look at errors of
+ * what it takes for a list. */
+void client_fail_large(struct client *c, const char *what, const char *hint);
 
 /* An event under construction in the scratch memory; sent to one client or to all that
  * registered. Bodies that do not fit a packet are dropped with a log line. */

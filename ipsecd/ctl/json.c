@@ -14,6 +14,7 @@ static bool is_count(struct span name)
 		"local_port",  "remote_port",	"reauth_time", "rekey_time", "dpd_delay",
 		"rekey_bytes", "rekey_packets", "level",       "size",	     "online",
 		"offline",     "pid",		"restarts",    "upgrades",   "more-not-loaded",
+		"more-leases", "more-pools",
 	};
 
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {

@@ -35,18 +35,40 @@ static json_t *add_conn(struct reading *r, const char *name, json_t *config)
 	return conn;
 }
 
+/* What no packet holds comes in several, each with all but the section that is long. */
+static bool go_on(json_t *to, json_t *part, const char *section)
+{
+	json_t *have = json_object_get(to, section), *more = json_object_get(part, section);
+
+	if (!more)
+		return true;
+	return (have ? json_object_update(have, more) : json_object_set(to, section, more)) == 0;
+}
+
 static void on_conn(void *ctx, struct span name, struct span body)
 {
 	struct reading *r = ctx;
-	json_t *all = json_from_vici(body), *config;
+	json_t *all = json_from_vici(body), *config, *conn;
 	const char *key;
 
 	(void)name;
 	json_object_foreach (all, key, config) {
-		r->failed |= !add_conn(r, key, config);
+		conn = json_object_get(r->by_name, key);
+		r->failed |= conn ? !go_on(json_object_get(conn, "config"), config, "children")
+				  : !add_conn(r, key, config);
 	}
 	r->failed |= !all;
 	json_decref(all);
+}
+
+static bool add_sa(json_t *sas, json_t *sa)
+{
+	json_t *last = json_array_get(sas, json_array_size(sas) - 1);
+	json_t *id = json_object_get(sa, "uniqueid");
+
+	if (last && json_equal(json_object_get(last, "uniqueid"), id))
+		return go_on(last, sa, "child-sas");
+	return json_array_append(sas, sa) == 0;
 }
 
 static void on_sa(void *ctx, struct span name, struct span body)
@@ -60,8 +82,7 @@ static void on_sa(void *ctx, struct span name, struct span body)
 		conn = json_object_get(r->by_name, key);
 		if (!conn)
 			conn = add_conn(r, key, none);
-		if (!conn || json_array_append(json_object_get(conn, "sas"), sa) < 0)
-			r->failed = true;
+		r->failed |= !conn || !add_sa(json_object_get(conn, "sas"), sa);
 	}
 	r->failed |= !all;
 	json_decref(none);

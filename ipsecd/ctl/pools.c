@@ -12,6 +12,9 @@ static void print_leases(const json_t *pool)
 		printf("    %-39s  %-7s  %s\n", json_text(lease, "address"),
 		       json_text(lease, "status"), json_text(lease, "identity"));
 	}
+	if (json_number(pool, "more-leases", 0))
+		printf("    and %lld more, which no answer of the daemon's holds\n",
+		       (long long)json_number(pool, "more-leases", 0));
 }
 
 static void print_pool(const char *name, const json_t *pool)
@@ -42,8 +45,12 @@ static int print(struct ctl *c, json_t *pools)
 			       ? CTL_FAILED
 			       : CTL_OK;
 	json_object_foreach (pools, name, pool) {
-		print_pool(name, pool);
+		if (json_is_object(pool))
+			print_pool(name, pool);
 	}
+	if (json_number(pools, "more-pools", 0))
+		printf("and %lld pools more: ask for them by name\n",
+		       (long long)json_number(pools, "more-pools", 0));
 	return CTL_OK;
 }
 

@@ -292,8 +292,8 @@ static void test_terminated_by_id_while_it_is_rekeyed(void **state)
 			fail_msg("seed %llu, who %u, %s%s %llu ms later: %u and %u CHILD_SAs",
 				 (unsigned long long)s->seed, who,
 				 what[i / 8 % 2] ? "child" : "IKE", force ? ", force" : "",
-				 (unsigned long long)(at / MONO_MS),
-				 sim_look(s, 0, NULL).children, sim_look(s, 1, NULL).children);
+				 (unsigned long long)(at / MONO_MS), sim_look(s, 0, NULL).children,
+				 sim_look(s, 1, NULL).children);
 		assert_agreed(s, 0);
 		sim_free(s);
 	}

@@ -21,9 +21,12 @@
 
 /* ---- the engine's double ---- */
 
+#define LOADED_MAX 8
+#define NAMES_MAX  3000
+
 struct ike_engine {
-	struct conn *conns[8];
-	struct secret *secrets[8];
+	struct conn *conns[NAMES_MAX];
+	struct secret *secrets[NAMES_MAX];
 	unsigned n_conns, n_secrets, n_sas, children_each;
 	struct ike_counters counters;
 };
@@ -42,8 +45,12 @@ void ike_engine_each_sa(const struct ike_engine *e,
 
 		ike.id = sa.id + i;
 		cb(ctx, &ike, NULL);
-		for (unsigned j = 0; j < e->children_each; j++)
-			cb(ctx, &ike, &child);
+		for (unsigned j = 0; j < e->children_each; j++) {
+			struct ike_child_info c = child;
+
+			c.id = child.id + j;
+			cb(ctx, &ike, &c);
+		}
 	}
 }
 
@@ -231,7 +238,7 @@ static bool terminate(void *ctx, const struct ike_select *select, bool force, bo
 static bool load_conn(void *ctx, struct conn *conn, char *why, size_t size)
 {
 	(void)ctx;
-	if (engine.n_conns == 8) {
+	if (engine.n_conns == LOADED_MAX) {
 		snprintf(why, size, "too many");
 		conn_free(conn);
 		return false;
@@ -818,10 +825,25 @@ static void test_pools(void **state)
 	expect_key(p, "errmsg", "missing or overlong name");
 }
 
-/* More than a packet holds: the client gets what fits. */
+/* Pools that are there and those that are not are n. */
+static void expect_sum(struct peer *p, unsigned n)
+{
+	struct vici_iter it = vici_iter(p->packet.body);
+	struct vici_element e;
+	char more[16];
+
+	assert_true(vici_get_str(p->packet.body, "more-pools", more, sizeof(more)));
+	n -= (unsigned)strtoul(more, NULL, 10);
+	while (!vici_next(&it, &e) && e.type != VICI_END)
+		n -= e.type == VICI_SECTION_START && it.depth == 1;
+	assert_int_equal(n, 0);
+}
+
+/* More than a packet holds: the client gets what fits, and how much does not. */
 static void test_pools_many(void **state)
 {
 	struct peer *p = &peers[0];
+	char more[16];
 
 	(void)state;
 	memset(&loaded, 0, sizeof(loaded));
@@ -829,12 +851,17 @@ static void test_pools_many(void **state)
 	loaded.leases = 10000;
 	call(p, "get-pools", pairs("leases", "yes", NULL));
 	expect_key(p, "pool0.leases.0.address", "10.3.0.1");
+	assert_true(vici_get_str(p->packet.body, "pool0.more-leases", more, sizeof(more)));
+	assert_in_range(strtoul(more, NULL, 10), 1, 10001);
 	expect_key(p, "pool29.size", "254");
+	expect_key(p, "pool29.more-leases", "10002");
+	expect_missing(p, "more-pools");
 	loaded.more = 20000;
 	loaded.leases = 0;
 	call(p, "get-pools", none);
 	expect_key(p, "pool0.size", "254");
 	expect_key(p, "pool1000.size", "254");
+	expect_sum(p, 20000);
 	memset(&loaded, 0, sizeof(loaded));
 }
 
@@ -928,6 +955,70 @@ static void test_list_sas_many(void **state)
 	subscribe(p, "list-sa");
 	assert_int_equal(count_sas(p, none), 20000);
 	assert_int_equal(control_counters(control)->dropped_slow, 0);
+}
+
+/* Sections in the inner one of the last packet. */
+static unsigned count_sections(const struct peer *p, const char *outer, const char *inner)
+{
+	struct span section;
+	struct vici_element e;
+	struct vici_iter it;
+	unsigned n = 0;
+
+	assert_true(vici_section(p->packet.body, outer, &section));
+	assert_true(vici_section(section, inner, &section));
+	it = vici_iter(section);
+	while (!vici_next(&it, &e) && e.type != VICI_END)
+		n += e.type == VICI_SECTION_START && it.depth == 1;
+	return n;
+}
+
+/* As many events as it takes, each whole; the queue never has more than one beyond its pause. */
+static void expect_parts(struct peer *p, const char *command, const char *inner, unsigned n,
+			 unsigned parts_min)
+{
+	unsigned parts = 0;
+
+	for (send_packet(p, VICI_CMD_REQUEST, command, none);
+	     receive(p) && p->packet.type == VICI_EVENT; parts++)
+		n -= count_sections(p, "gw", inner);
+	assert_int_equal(p->packet.type, VICI_CMD_RESPONSE);
+	assert_int_equal(n, 0);
+	assert_in_range(parts, parts_min, parts_min + 4);
+	assert_int_equal(control_counters(control)->dropped_slow, 0);
+	assert_null(strstr(shell.log, "does not fit"));
+}
+
+/* What one packet does not hold comes in several. */
+static void test_list_sas_of_a_large_one(void **state)
+{
+	struct peer *p = &peers[0];
+
+	(void)state;
+	engine.n_sas = 2;
+	engine.children_each = 300;
+	subscribe(p, "list-sa");
+	expect_parts(p, "list-sas", "child-sas", 2 * 300, 2);
+	engine.children_each = 20000;
+	expect_parts(p, "list-sas", "child-sas", 2 * 20000, 2 * 17);
+}
+
+static void test_list_conns_of_a_large_one(void **state)
+{
+	struct peer *p = &peers[0];
+	char name[16];
+
+	(void)state;
+	for (unsigned i = 0; i < 10000; i++) {
+		struct child_config *c;
+
+		snprintf(name, sizeof(name), "net%u", i);
+		c = conn_add_child(engine.conns[0], name);
+		assert_non_null(c);
+		c->start_action = ACTION_TRAP;
+	}
+	subscribe(p, "list-conn");
+	expect_parts(p, "list-conns", "children", 10001, 4);
 }
 
 /* What the socket has, without a turn of the server's loop. */
@@ -1089,6 +1180,34 @@ static void test_conns(void **state)
 	shell.refuse = true;
 	call(p, "reload-settings", none);
 	expect_key(p, "errmsg", "ipsec.conf:3:2: unknown keyword");
+}
+
+/* Names that no packet holds: an error that says so, and the client is served on. */
+static void test_names_beyond_a_packet(void **state)
+{
+	struct peer *p = &peers[0];
+	char name[256];
+
+	(void)state;
+	for (unsigned i = 0; i < 2500; i++) {
+		snprintf(name, sizeof(name), "vici:%0240u", i);
+		engine.secrets[engine.n_secrets++] = secret_new(name, SECRET_IKE, span_str("x"));
+		add_conn(name, "vici");
+	}
+	call(p, "get-conns", none);
+	expect_key(p, "success", "no");
+	expect_key(p, "errmsg",
+		   "the connections' names do not fit a packet of 512 KiB: list-conns tells them "
+		   "one by one");
+	assert_false(listed(p, name));
+	call(p, "get-shared", none);
+	expect_key(p, "success", "no");
+	expect_key(p, "errmsg",
+		   "the secrets' names do not fit a packet of 512 KiB: unload-shared and "
+		   "clear-creds work without this list");
+	assert_non_null(strstr(shell.log, "the connections' names do not fit"));
+	call(p, "version", none);
+	expect_key(p, "daemon", "ipsecd");
 }
 
 /* Another process reads the files: the answer comes when it has. */
@@ -1654,10 +1773,13 @@ int main(void)
 		WITH_SERVER(test_list_sas),
 		WITH_SERVER(test_list_sas_filters),
 		WITH_SERVER(test_list_sas_many),
+		WITH_SERVER(test_list_sas_of_a_large_one),
+		WITH_SERVER(test_list_conns_of_a_large_one),
 		WITH_SERVER(test_list_sas_goes_on),
 		WITH_SERVER(test_list_conns),
 		WITH_SERVER(test_list_policies),
 		WITH_SERVER(test_conns),
+		WITH_SERVER(test_names_beyond_a_packet),
 		WITH_SERVER(test_secrets),
 		WITH_SERVER(test_unnamed_secrets),
 		WITH_SERVER(test_reload_later),

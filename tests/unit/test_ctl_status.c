@@ -10,18 +10,22 @@
 #include <cmocka.h>
 
 static const char *sa_state, *child_state; /* of gw's IKE_SA, and its CHILD_SA; NULL: none */
+static unsigned parts;			   /* events that tell of it, each of another CHILD_SA */
 
 /* ---- the daemon ---- */
 
-static void put_child(struct buf *b)
+static void put_child(struct buf *b, unsigned part)
 {
-	vici_put_section(b, "net-1");
+	char section[16];
+
+	snprintf(section, sizeof(section), "net-%u", part);
+	vici_put_section(b, section);
 	vici_put(b, "name", "net");
 	vici_put(b, "state", child_state);
 	vici_put_section_end(b);
 }
 
-static void put_sa(struct buf *b)
+static void put_sa(struct buf *b, unsigned part)
 {
 	vici_put_section(b, "gw");
 	vici_put(b, "uniqueid", "7");
@@ -29,7 +33,7 @@ static void put_sa(struct buf *b)
 	vici_put(b, "established", "90");
 	vici_put_section(b, "child-sas");
 	if (child_state)
-		put_child(b);
+		put_child(b, part);
 	vici_put_section_end(b);
 	vici_put_section_end(b);
 }
@@ -37,20 +41,22 @@ static void put_sa(struct buf *b)
 int ctl_stream(struct ctl *c, const char *command, struct span body, const char *event,
 	       vici_event_cb *on_event, void *ctx)
 {
-	uint8_t memory[512];
-	struct buf b = buf_over(memory, sizeof(memory));
-
 	(void)c;
 	(void)body;
-	if (strcmp(command, "list-conns") == 0) {
-		vici_put_section(&b, "gw");
-		vici_put(&b, "reason", "peer_refused");
-		vici_put(&b, "next-attempt", "5");
-		vici_put_section_end(&b);
-	} else if (sa_state) {
-		put_sa(&b);
+	for (unsigned part = 0; part < parts; part++) {
+		uint8_t memory[512];
+		struct buf b = buf_over(memory, sizeof(memory));
+
+		if (strcmp(command, "list-conns") == 0) {
+			vici_put_section(&b, "gw");
+			vici_put(&b, "reason", "peer_refused");
+			vici_put(&b, "next-attempt", "5");
+			vici_put_section_end(&b);
+		} else if (sa_state) {
+			put_sa(&b, part);
+		}
+		on_event(ctx, span_str(event), buf_span(&b));
 	}
-	on_event(ctx, span_str(event), buf_span(&b));
 	return CTL_OK;
 }
 
@@ -116,6 +122,7 @@ static void expect_row(const char *state, const char *count, const char *age)
 static void states(void **state)
 {
 	(void)state;
+	parts = 1;
 	assert_int_equal(show("ESTABLISHED", "INSTALLED"), CTL_OK);
 	expect_row("up", "1/1", "90s");
 	assert_int_equal(show("ESTABLISHED", NULL), CTL_DOWN);
@@ -145,12 +152,23 @@ static void one_that_still_has_a_child(void **state)
 	assert_non_null(strstr(shown, "IKE SA #7"));
 }
 
+/* The daemon tells in parts what one packet does not hold. */
+static void one_in_parts(void **state)
+{
+	(void)state;
+	parts = 3;
+	assert_int_equal(show("ESTABLISHED", "INSTALLED"), CTL_OK);
+	expect_row("up", "1/3", "90s");
+	assert_null(strstr(strstr(shown, "gw") + 1, "\ngw"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(states),
 		cmocka_unit_test(one_that_is_ending),
 		cmocka_unit_test(one_that_still_has_a_child),
+		cmocka_unit_test(one_in_parts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

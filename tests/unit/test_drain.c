@@ -282,8 +282,8 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(an_ike_sa_that_is_rekeyed_meanwhile_is_still_meant,
 						setup, teardown),
-		cmocka_unit_test_setup_teardown(
-			a_child_sa_that_is_rekeyed_meanwhile_is_still_meant, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_child_sa_that_is_rekeyed_meanwhile_is_still_meant,
+						setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			an_ike_sa_that_is_rekeyed_with_its_child_sa_is_still_meant, setup,
 			teardown),
