@@ -29,7 +29,10 @@ static int apply(struct kernel_tunnel *t, struct xfrm_policy *is, const struct x
 	if (want->priority == 0) {
 		is->priority = 0;
 		e = xfrm_policy_remove(nl, &old);
-		return e == -ENOENT ? 0 : e;
+		if (e == 0 || e == -ENOENT)
+			return 0;
+		is->priority = old.priority; /* it is there: to be removed with the tunnel */
+		return e;
 	}
 	if (is->priority && same(is, want))
 		return 0;
@@ -45,24 +48,27 @@ static int apply(struct kernel_tunnel *t, struct xfrm_policy *is, const struct x
 
 /* ---- pairs of selectors ---- */
 
-/* Calls back for each pair, until one returns something. */
+/* Calls back for each pair, also behind one that returns something: what has to go has to go.
+ * Returns what came first. */
 static int each_pair(const struct child_sa *c, int (*cb)(void *ctx, const struct xfrm_sel *sel),
 		     void *ctx)
 {
 	struct xfrm_sel sels[XFRM_SELS_MAX];
+	int first = 0, e;
 	bool exact;
-	int e = 0;
 
 	for (unsigned l = 0; l < c->local_ts.n; l++) {
 		for (unsigned r = 0; r < c->remote_ts.n; r++) {
 			unsigned n = xfrm_sels_from_ts(&c->local_ts.ts[l], &c->remote_ts.ts[r],
 						       true, sels, &exact);
 
-			for (unsigned i = 0; i < n && e == 0; i++)
+			for (unsigned i = 0; i < n; i++) {
 				e = cb(ctx, &sels[i]);
+				first = first ? first : e;
+			}
 		}
 	}
-	return e;
+	return first;
 }
 
 static int equals(void *ctx, const struct xfrm_sel *sel)
@@ -169,7 +175,7 @@ static int settle_inbound(struct kernel_tunnel *t, struct kernel_policy *p,
 			  const struct kernel_child *any)
 {
 	struct xfrm_policy in = {0}, fwd = {0};
-	int e;
+	int e, e_fwd;
 
 	if (any) {
 		in = inbound(any, &p->sel, XFRM_IN);
@@ -181,7 +187,8 @@ static int settle_inbound(struct kernel_tunnel *t, struct kernel_policy *p,
 		fwd = in;
 		fwd.dir = XFRM_FWD;
 	}
-	return e ? e : apply(t, &p->fwd, &fwd);
+	e_fwd = e && fwd.priority ? e : apply(t, &p->fwd, &fwd);
+	return e ? e : e_fwd;
 }
 
 static int settle_pair(void *ctx, const struct xfrm_sel *sel)
@@ -190,7 +197,7 @@ static int settle_pair(void *ctx, const struct xfrm_sel *sel)
 	struct kernel_child *c, *any = NULL, *sender = NULL;
 	struct xfrm_policy out = {0};
 	struct kernel_policy *p = obtain(t, sel);
-	int e;
+	int e, e_out;
 
 	if (!p)
 		return -ENOMEM;
@@ -211,11 +218,10 @@ static int settle_pair(void *ctx, const struct xfrm_sel *sel)
 		out = base_policy(t, sel);
 	}
 	e = settle_inbound(t, p, any);
-	if (e == 0)
-		e = apply(t, &p->out, &out);
+	e_out = e && out.priority ? e : apply(t, &p->out, &out);
 	if (!p->base && !p->out.priority && !p->in.priority && !p->fwd.priority)
 		drop(t, p);
-	return e;
+	return e ? e : e_out;
 }
 
 int kernel_policy_settle(struct kernel_tunnel *t, const struct child_sa *child)
