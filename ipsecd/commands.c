@@ -118,6 +118,13 @@ static bool load_conn(void *ctx, struct conn *conn, char *why, size_t size)
 	return false;
 }
 
+static const char *addr_owner(void *ctx, const struct conn *conn, struct addr *addr)
+{
+	const struct daemon *d = ctx;
+
+	return tunnels_addr_owner(d->tunnels, conn, addr);
+}
+
 static bool mend_conn(void *ctx, const struct conn *conn, char *why, size_t size)
 {
 	struct daemon *d = ctx;
@@ -434,6 +441,7 @@ struct control_host commands_control_host(struct daemon *d)
 		.rekey = rekey,
 		.terminate = terminate,
 		.load_conn = load_conn,
+		.addr_owner = addr_owner,
 		.unload_conn = unload_conn,
 		.load_secret = commands_load_client_secret,
 		.unload_secret = commands_unload_client_secret,

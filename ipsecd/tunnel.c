@@ -48,6 +48,7 @@ static void forget(struct tunnels *t, struct tunnel *tunnel)
 	else
 		DL_DELETE(t->condemned, tunnel);
 	HASH_DEL(t->by_id, tunnel);
+	tunnel_addrs_forget(t, tunnel);
 	free(tunnel->conn);
 	free(tunnel);
 }
@@ -76,6 +77,7 @@ void tunnels_free(struct tunnels *t)
 	table_free(&t->children);
 	HASH_ITER (hh, t->by_id, tunnel, next)
 		forget(t, tunnel);
+	table_free(&t->addrs);
 	tunnels_restored(t);
 	free(t);
 }

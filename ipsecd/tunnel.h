@@ -107,6 +107,9 @@ void tunnels_drain_end(struct tunnels *t, const char *conn, const char *reason);
 bool tunnels_view(const struct tunnels *t, const char *conn, struct tunnel_view *out);
 /* Is it a tunnel's device? */
 bool tunnels_have_device(const struct tunnels *t, int ifindex);
+/* The other conn whose device has an address of this one's that only one can have, and which it is;
+ * NULL: there is none. */
+const char *tunnels_addr_owner(const struct tunnels *t, const struct conn *conn, struct addr *addr);
 /* Conn name of a tunnel id, NULL if unknown. */
 const char *tunnels_conn(const struct tunnels *t, uint32_t id);
 bool tunnels_child_stats(const struct tunnels *t, uint64_t child,

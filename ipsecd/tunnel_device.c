@@ -64,6 +64,7 @@ bool tunnel_make_device(struct tunnels *t, struct tunnel *tunnel,
 		return false;
 	}
 	tunnel->config = *config;
+	tunnel_addrs_note(t, tunnel);
 	return true;
 }
 
@@ -140,6 +141,7 @@ bool tunnel_change_device(struct tunnels *t, struct tunnel *tunnel,
 		return false;
 	}
 	tunnel->config = *config;
+	tunnel_addrs_note(t, tunnel);
 	tunnel_note_device(t, tunnel);
 	return true;
 }

@@ -13,6 +13,7 @@ struct tunnel {
 	uint32_t id;
 	char *conn; /* NULL once condemned: the name may be taken by a new tunnel */
 	struct tunnel_config config; /* as configured */
+	struct tunnel_addr *addrs;   /* of config: those in tunnels.addrs */
 	uint8_t n_vips;
 	struct addr vips[TUNNEL_ADDRS_MAX];
 	enum tunnel_state state;
@@ -53,6 +54,7 @@ struct tunnels {
 	struct tunnel *by_id, *by_conn; /* condemned tunnels are in the first only */
 	struct tunnel *touched, *condemned;
 	struct table children;		  /* by id */
+	struct table addrs;		  /* struct tunnel_addr, by address */
 	struct tunnel_expected *expected; /* by conn */
 	uint32_t last_id;
 	bool restoring;
@@ -84,5 +86,9 @@ void tunnel_return_device(struct tunnels *t, struct tunnel *tunnel);
 void tunnel_inherit(struct tunnels *t, struct tunnel *tunnel);
 /* Whoever routes is told of a device that came after the link was UP. */
 void tunnel_note_device(struct tunnels *t, struct tunnel *tunnel);
+
+/* tunnel_addrs.c: when another configuration is in force; and before it is freed. */
+void tunnel_addrs_note(struct tunnels *t, struct tunnel *tunnel);
+void tunnel_addrs_forget(struct tunnels *t, struct tunnel *tunnel);
 
 #endif

@@ -49,8 +49,8 @@ struct claim {
 
 #define CLAIMS_MAX BUILD_CLAIMS_MAX
 
-/* Whichever end is ours: a file that both sites have is as wrong with one address for two tunnels.
- * Devices may share a host address, which brings no route of a network, and a link-local one. */
+/* Whichever end is ours: a file that both sites have is as wrong with one address for two
+ * tunnels. */
 static unsigned claim_addrs(const struct prefix *addrs, unsigned n_addrs, struct claim *out)
 {
 	unsigned n = 0;
@@ -58,8 +58,7 @@ static unsigned claim_addrs(const struct prefix *addrs, unsigned n_addrs, struct
 	for (unsigned i = 0; i < n_addrs; i++) {
 		char text[ADDR_TEXT];
 
-		if (addrs[i].len == 8 * addr_size(addrs[i].addr.family) ||
-		    addr_is_link_local(&addrs[i].addr))
+		if (tunnel_addr_is_shared(&addrs[i]))
 			continue;
 		snprintf(out[n++].key, sizeof(out->key), "interface-ip %s",
 			 addr_format(&addrs[i].addr, text));

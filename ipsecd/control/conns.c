@@ -30,6 +30,22 @@ static void log_note(void *ctx, const char *conn, const char *text)
 	log_to(control->host.log, LOG_LEVEL_NOTICE, "cfg", conn, "%s", text);
 }
 
+/* As in ipsec.conf; there all connections are known at once. */
+static bool check_addrs(struct client *c, const struct conn *conn)
+{
+	const struct control_host *host = &c->control->host;
+	char text[ADDR_TEXT];
+	struct addr addr;
+	const char *other = host->addr_owner(host->ctx, conn, &addr);
+
+	if (other)
+		client_fail(c,
+			    "connection '%s': interface_ip %s is that of connection '%s' already: "
+			    "if that is to go, unload it first",
+			    conn->name, addr_format(&addr, text), other);
+	return !other;
+}
+
 void command_load_conn(struct client *c, struct span body)
 {
 	const struct control_host *host = &c->control->host;
@@ -47,6 +63,10 @@ void command_load_conn(struct client *c, struct span body)
 	if (loaded && !conn_from_vici(loaded)) {
 		client_fail(c, "connection '%s' is defined at %s: change it there", conn->name,
 			    loaded->source ? loaded->source : "a file");
+		conn_free(conn);
+		return;
+	}
+	if (!check_addrs(c, conn)) {
 		conn_free(conn);
 		return;
 	}

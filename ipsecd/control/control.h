@@ -97,6 +97,8 @@ struct control_host {
 	/* conn and secret are taken in any case. */
 	bool (*load_conn)(void *ctx, struct conn *conn, char *why, size_t size);
 	bool (*unload_conn)(void *ctx, const char *name, const char **error);
+	/* The other conn whose device has this one's address, which only one can have; or NULL. */
+	const char *(*addr_owner)(void *ctx, const struct conn *conn, struct addr *addr);
 	bool (*load_secret)(void *ctx, struct secret *secret, const char **error);
 	bool (*unload_secret)(void *ctx, const char *unique, const char **error);
 	/* control_reloaded follows. */

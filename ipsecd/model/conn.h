@@ -162,6 +162,8 @@ const struct addr *conn_same_end(const struct conn *c);
 #define TUNNEL_MTU_IPV6 1280 /* the least that IPv6 needs (RFC 8200 5) */
 /* What no host can have, as "the broadcast address"; NULL: it can be a device's. */
 const char *tunnel_addr_fault(const struct prefix *p);
+/* Devices may share a host address, which brings no route of a network, and a link-local one. */
+bool tunnel_addr_is_shared(const struct prefix *p);
 bool prefixes_have_ipv6(const struct prefix *p, unsigned n);
 /* tunnel.local and tunnel.remote from the conn's hosts, where these leave one address. */
 void conn_fix_tunnel_ends(struct conn *c);

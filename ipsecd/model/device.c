@@ -162,6 +162,11 @@ const char *tunnel_addr_fault(const struct prefix *p)
 	return p->addr.family == AF_INET && host_bits_are(p, true) ? "the broadcast address" : NULL;
 }
 
+bool tunnel_addr_is_shared(const struct prefix *p)
+{
+	return p->len == 8 * addr_size(p->addr.family) || addr_is_link_local(&p->addr);
+}
+
 bool prefixes_have_ipv6(const struct prefix *p, unsigned n)
 {
 	while (n > 0 && p[n - 1].addr.family != AF_INET6)

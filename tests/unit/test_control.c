@@ -117,6 +117,7 @@ static struct {
 	bool force, hold, reauth, refuse, done_at_once, tunnel_up;
 	unsigned n_refused;
 	bool unreachable;
+	bool addr_taken;
 	char log[8192];
 } shell;
 
@@ -245,6 +246,14 @@ static bool load_conn(void *ctx, struct conn *conn, char *why, size_t size)
 	}
 	engine.conns[engine.n_conns++] = conn;
 	return true;
+}
+
+static const char *addr_owner(void *ctx, const struct conn *conn, struct addr *addr)
+{
+	(void)ctx;
+	(void)conn;
+	addr_parse("10.0.0.1", addr);
+	return shell.addr_taken ? "gw" : NULL;
 }
 
 static bool unload_conn(void *ctx, const char *name, const char **error)
@@ -426,6 +435,7 @@ static struct control_host host(void)
 		.rekey = rekey,
 		.terminate = terminate,
 		.load_conn = load_conn,
+		.addr_owner = addr_owner,
 		.unload_conn = unload_conn,
 		.load_secret = load_secret,
 		.unload_secret = unload_secret,
@@ -1172,6 +1182,11 @@ static void test_conns(void **state)
 	expect_key(p, "errmsg", "connection 'neww' not found, nearest is 'new'");
 	call(p, "unload-conn", pairs("name", "new", NULL));
 	expect_key(p, "success", "yes");
+	shell.addr_taken = true;
+	call(p, "load-conn", conn_body("new"));
+	expect_key(p, "errmsg",
+		   "connection 'new': interface_ip 10.0.0.1 is that of connection 'gw' already: if "
+		   "that is to go, unload it first");
 	call(p, "load-conn", pairs("a", "b", NULL));
 	expect_key(p, "errmsg", "expected a section: the connection");
 	shell.done_at_once = true;

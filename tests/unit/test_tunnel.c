@@ -813,11 +813,61 @@ static void a_link_that_nothing_keeps_up_goes_down(void **ctx)
 	assert_int_equal(f->downs, 0);
 }
 
+static void give_addr(struct conn *conn, const char *text)
+{
+	conn->tunnel.n_addrs = 1;
+	assert_true(prefix_parse(text, &conn->tunnel.addrs[0]));
+}
+
+/* Whether a conn of this name may have the address, and who has it. */
+static void expect_owner(const struct fixture *f, const char *name, const char *addr,
+			 const char *owner)
+{
+	struct conn *conn = conn_new(name);
+	const char *other;
+	struct addr which;
+
+	give_addr(conn, addr);
+	other = tunnels_addr_owner(f->tunnels, conn, &which);
+	if (!owner) {
+		assert_null(other);
+	} else {
+		assert_string_equal(other, owner);
+		assert_true(addr_equal(&which, &conn->tunnel.addrs[0].addr));
+	}
+	conn_free(conn);
+}
+
+static void an_address_is_one_tunnels(void **ctx)
+{
+	struct fixture *f = *ctx;
+	char why[128];
+
+	expect_owner(f, "c-d", "10.0.0.1/30", NULL);
+	give_addr(f->conn, "10.0.0.1/30");
+	assert_true(tunnels_ensure(f->tunnels, f->conn, &f->id, why, sizeof(why)));
+	expect_owner(f, "c-d", "10.0.0.1/30", "a-b");
+	expect_owner(f, "c-d", "10.0.0.1/24", "a-b");
+	expect_owner(f, "c-d", "10.0.0.2/30", NULL);
+	expect_owner(f, "a-b", "10.0.0.1/30", NULL); /* loaded again */
+	give_addr(f->conn, "10.0.0.1/32");
+	assert_true(tunnels_ensure(f->tunnels, f->conn, &f->id, why, sizeof(why)));
+	expect_owner(f, "c-d", "10.0.0.1/32", NULL); /* those devices may share */
+	give_addr(f->conn, "fd00::1/64");
+	assert_true(tunnels_ensure(f->tunnels, f->conn, &f->id, why, sizeof(why)));
+	expect_owner(f, "c-d", "fd00::1/64", "a-b");
+	expect_owner(f, "c-d", "10.0.0.1/30", NULL);
+	install(f, 1, true);
+	tunnels_condemn(f->tunnels, "a-b");
+	expect_owner(f, "c-d", "fd00::1/64", NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(first_sa_up_last_sa_down, setup, teardown),
 		cmocka_unit_test_setup_teardown(stale_sa_end_keeps_link, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_address_is_one_tunnels, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_link_that_nothing_keeps_up_goes_down, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(rekey_is_no_event, setup, teardown),

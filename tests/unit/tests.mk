@@ -13,7 +13,7 @@ TEST_test_proposal := tests/unit/test_proposal.c ipsecd/model/proposal.c ipsecd/
 FORWARD_SRC := $(addprefix ipsecd/dataplane/,forward.c forward_lane.c forward_out.c forward_in.c forward_child.c forward_restore.c \
 	forward_aggfrag.c aggfrag_pack.c aggfrag_open.c aggfrag_rate.c \
 	batch.c match.c held.c cut.c coalesce.c checksum.c area.c area_slot.c sadb.c esp.c replay.c inner.c outer.c mtu.c counters.c)
-TEST_test_tunnel := tests/unit/test_tunnel.c ipsecd/tunnel.c ipsecd/tunnel_ahead.c ipsecd/tunnel_device.c ipsecd/dataplane/fake.c \
+TEST_test_tunnel := tests/unit/test_tunnel.c ipsecd/tunnel.c ipsecd/tunnel_ahead.c ipsecd/tunnel_addrs.c ipsecd/tunnel_device.c ipsecd/dataplane/fake.c \
 	$(FORWARD_SRC) tests/support/crypto_null.c \
 	$(MODEL_SRC) lib/addr.c lib/buf.c lib/log.c lib/table.c lib/words.c
 TEST_test_drain := tests/unit/test_drain.c ipsecd/drain.c $(filter-out tests/unit/%,$(TEST_test_tunnel))
