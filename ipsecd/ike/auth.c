@@ -416,11 +416,14 @@ void auth_refuse(struct exchange *x, const char *name, enum ike_reason reason, c
 
 /* Answers AUTHENTICATION_FAILED and nothing more (RFC 7296 2.21.2); who and why is for our
  * log alone. */
-static void refuse_peer(struct exchange *x, const char *name, const char *detail)
+static void refuse_peer(struct exchange *x, const char *detail)
 {
+	struct conn_entry *entry = x->sa->entry;
+
 	x->e->counters.auth_failed++;
 	exchange_refuse(x, NOTIFY_AUTHENTICATION_FAILED, span_of(NULL, 0), detail);
-	auth_refuse(x, name, IKE_REASON_AUTH_FAILED, detail);
+	peers_keep_refusal(x, entry, &x->in->idi.id, IKE_REASON_AUTH_FAILED, detail);
+	auth_refuse(x, entry->name, IKE_REASON_AUTH_FAILED, detail);
 }
 
 /* Chooses the conn by identities; *detail says what did not fit. */
@@ -484,31 +487,32 @@ static bool authenticate_initiator(struct exchange *x, const struct secret *psk,
 	return true;
 }
 
-static struct child *create_first_child(struct exchange *x)
+/* NULL: why not, if it is the peer's offer, is in *offer. */
+static struct child *create_first_child(struct exchange *x, struct child_offer *offer)
 {
 	struct ike_sa *sa = x->sa;
-	struct child_offer offer;
 	struct child *c;
 
+	offer->reason = IKE_REASON_NONE;
 	if (!vips_answer_request(x))
 		return NULL;
-	if (!child_setup_select(x->e, sa, x->in, NULL, true, &offer)) {
-		exchange_refuse(x, offer.error, span_of(NULL, 0), offer.detail);
-		output_event_failed(x->e, NULL, sa, offer.reason, offer.detail);
+	if (!child_setup_select(x->e, sa, x->in, NULL, true, offer)) {
+		exchange_refuse(x, offer->error, span_of(NULL, 0), offer->detail);
+		output_event_failed(x->e, NULL, sa, offer->reason, offer->detail);
 		return NULL;
 	}
-	c = child_setup_commit(x->e, sa, &offer, message_copy_span(&sa->nonce_peer),
+	c = child_setup_commit(x->e, sa, offer, message_copy_span(&sa->nonce_peer),
 			       span_of(sa->nonce_own, sizeof(sa->nonce_own)), span_of(NULL, 0),
-			       false, duplicates_may_send(sa, offer.config, &offer.remote_ts),
+			       false, duplicates_may_send(sa, offer->config, &offer->remote_ts),
 			       NULL);
 	if (!c) {
 		exchange_refuse(x, NOTIFY_TEMPORARY_FAILURE, span_of(NULL, 0), "out of memory");
 		return NULL;
 	}
-	child_setup_put_choice(x->out, &offer);
-	child_setup_put_ts(x->out, &offer.remote_ts, &offer.local_ts);
-	if (offer.resources)
-		resources_put(x->e, x->out, offer.config, 0);
+	child_setup_put_choice(x->out, offer);
+	child_setup_put_ts(x->out, &offer->remote_ts, &offer->local_ts);
+	if (offer->resources)
+		resources_put(x->e, x->out, offer->config, 0);
 	return c;
 }
 
@@ -525,6 +529,7 @@ void auth_respond(struct exchange *x)
 	struct ike_sa *sa = x->sa;
 	char detail[IKE_WORDS] = "";
 	const struct secret *psk = identify(x, detail, sizeof(detail));
+	struct child_offer offer;
 	struct child *c;
 
 	x->e->counters.ike_auth_in_req += !sa->init->have_lease;
@@ -534,7 +539,7 @@ void auth_respond(struct exchange *x)
 		return;
 	}
 	if (!psk || !authenticate_initiator(x, psk, detail, sizeof(detail))) {
-		refuse_peer(x, sa->entry->name, detail);
+		refuse_peer(x, detail);
 		return;
 	}
 	if (vips_must_wait(x))
@@ -552,13 +557,15 @@ void auth_respond(struct exchange *x)
 	quick_crash_put(x->e, sa, x->out);
 	quick_crash_take(x->e, sa, x->in);
 	sync_answer_offer(x);
-	c = create_first_child(x);
+	c = create_first_child(x, &offer);
 	ike_sa_establish(x->e, sa, "peer authenticated");
 	ike_sa_announce(x->e, sa, NULL);
 	reauth_put_lifetime(x);
 	if (c)
 		child_announce(x->e, c, NULL);
 	peers_sa_up(x->e, sa, NULL);
+	if (!c && offer.reason)
+		peers_keep_failure(x->e, sa->entry, offer.reason, offer.detail);
 	duplicates_resolve(x->e, sa, wire_find_notify(x->in, NOTIFY_INITIAL_CONTACT) != NULL);
 	if (c)
 		duplicates_await(x->e, c);

@@ -308,6 +308,9 @@ static void refuse_offer(struct exchange *x, const struct child_offer *offer)
 {
 	uint8_t group[2];
 
+	/* Not a group: with the right one it is asked for again at once. */
+	if (offer->reason && offer->error != NOTIFY_INVALID_KE_PAYLOAD)
+		peers_keep_failure(x->e, x->sa->entry, offer->reason, offer->detail);
 	be16_set(group, offer->want_group);
 	exchange_refuse(x, offer->error,
 			span_of(group, offer->error == NOTIFY_INVALID_KE_PAYLOAD ? 2 : 0),

@@ -405,8 +405,10 @@ static void refuse_path(struct exchange *x, const struct path_match *match)
 			 addr_format(&x->path->local.addr, local),
 			 addr_format(&x->path->remote.addr, remote));
 	refuse(x, NOTIFY_NO_PROPOSAL_CHOSEN, span_of(NULL, 0), near ? near->name : "", reason);
-	if (near)
-		output_event_failed(x->e, near->name, NULL, IKE_REASON_NO_PROPOSAL, reason);
+	if (!near)
+		return;
+	peers_keep_refusal(x, near, NULL, IKE_REASON_NO_PROPOSAL, reason);
+	output_event_failed(x->e, near->name, NULL, IKE_REASON_NO_PROPOSAL, reason);
 }
 
 /* The best conn for these addresses that accepts one of the proposals. */

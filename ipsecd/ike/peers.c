@@ -5,7 +5,6 @@
 #include "ipsecd/ike/init.h"
 #include "ipsecd/ike/output.h"
 #include "ipsecd/ike/outer.h"
-#include "lib/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -152,11 +151,9 @@ void peers_report_failure(struct ike_engine *e, struct conn_entry *entry, struct
 {
 	log_to(e->env.log, LOG_LEVEL_WARN, "ike", entry->name, "attempt failed: %s%s%s",
 	       ike_reason_text(reason), detail ? ": " : "", detail ? detail : "");
-	entry_touch(e, entry);
+	peers_keep_failure(e, entry, reason, detail);
 	if (entry->attempt == sa)
 		entry->attempt = NULL;
-	entry->reason = reason;
-	text_fit(entry->detail, sizeof(entry->detail), detail ? detail : "");
 	if (!peers_usable_sa(entry)) /* keyingtries: not those that would replace one that is up */
 		entry->tries++;
 	output_event_failed(e, entry->name, sa, reason, detail);
@@ -493,9 +490,7 @@ void peers_sa_gone(struct ike_engine *e, struct ike_sa *sa, enum ike_reason reas
 		judge_life(e, entry, sa->established);
 	end_reauth(e, entry, sa, reason);
 	if (sa->announced && peers_idle(entry) && may_start(e, entry)) {
-		entry_touch(e, entry);
-		entry->reason = reason;
-		text_fit(entry->detail, sizeof(entry->detail), detail ? detail : "");
+		peers_keep_failure(e, entry, reason, detail);
 		entry->wanted = comes_again(entry, sa->conn, reason);
 		if (at_once(entry, reason))
 			plan_retry(e, entry, 0);
@@ -529,9 +524,7 @@ void peers_child_failed(struct ike_engine *e, struct ike_sa *sa, const char *chi
 
 	ike_log(e, sa, LOG_LEVEL_WARN, "CHILD_SA %s failed, the IKE_SA stays: %s%s%s", child,
 		ike_reason_text(reason), detail && *detail ? ": " : "", detail ? detail : "");
-	entry_touch(e, entry);
-	entry->reason = reason;
-	text_fit(entry->detail, sizeof(entry->detail), detail ? detail : "");
+	peers_keep_failure(e, entry, reason, detail);
 	output_event_failed(e, entry->name, sa, reason, detail);
 	conns_end_waiters(e, entry, child, false, false, reason, detail);
 	conns_child_not_before(e, entry, child, e->now + delay);

@@ -4,6 +4,8 @@
 
 #include "ipsecd/ike/conns.h"
 
+struct exchange;
+
 /* Starts whatever is wanted and missing: an attempt, or CHILD_SAs on the IKE_SA there. */
 void peers_review(struct ike_engine *e, struct conn_entry *entry);
 /* INITIATE, an ACQUIRE: from now on it should be up; child NULL: its first one. */
@@ -30,6 +32,13 @@ void peers_attempt_failed(struct ike_engine *e, struct ike_sa *sa, enum ike_reas
 /* The same without ending sa. sa may be NULL when none was made yet. */
 void peers_report_failure(struct ike_engine *e, struct conn_entry *entry, struct ike_sa *sa,
 			  enum ike_reason reason, const char *detail);
+/* What conns show of the last failure (failure.c). A refusal is one of ours, of what a peer wanted
+ * that did not prove who it is: kept where the conn names this address or identity (idi, or NULL)
+ * and nothing is up. */
+void peers_keep_failure(struct ike_engine *e, struct conn_entry *entry, enum ike_reason reason,
+			const char *detail);
+void peers_keep_refusal(const struct exchange *x, struct conn_entry *entry, const struct id *idi,
+			enum ike_reason reason, const char *detail);
 /* `refused`: the child that IKE_AUTH did not bring, not to be asked for at once; or NULL. */
 void peers_sa_up(struct ike_engine *e, struct ike_sa *sa, const char *refused);
 void peers_sa_gone(struct ike_engine *e, struct ike_sa *sa, enum ike_reason reason,

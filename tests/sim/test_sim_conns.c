@@ -591,6 +591,8 @@ static void test_waiting_command(void **state)
 static void test_wrong_key(void **state)
 {
 	struct sim *s = sim_new(14, 2, &crypto_null, NULL);
+	char detail[160];
+	mono_time next;
 
 	(void)state;
 	load_secret(s, 1, "other", "another secret");
@@ -599,6 +601,9 @@ static void test_wrong_key(void **state)
 	assert_holds(s);
 	assert_int_equal(s->nodes[0].last_reason, IKE_REASON_AUTH_FAILED);
 	assert_int_equal(s->nodes[1].last_reason, IKE_REASON_AUTH_FAILED);
+	assert_int_equal(ike_engine_conn_status(s->nodes[1].engine, "to0-0", &next, detail),
+			 IKE_REASON_AUTH_FAILED); /* who only answers knows best */
+	assert_non_null(strstr(detail, "keys differ"));
 	assert_int_equal(events(s, 0, IKE_EVENT_IKE_UP) + events(s, 1, IKE_EVENT_IKE_UP), 0);
 	assert_null(s->nodes[0].plane);
 	/* The right one heals it without a restart. */

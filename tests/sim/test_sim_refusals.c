@@ -1,8 +1,9 @@
 /* What a peer may answer to CREATE_CHILD_SA instead of what was hoped for (RFC 7296 1.3,
  * 2.25, 3.10.1): node 1 is made to say it. Nothing may be half-changed, and with a
- * reasonable peer all comes right again. */
+ * reasonable peer all comes right again. And what we refuse ourselves. */
 #include "tests/sim/sim_parts.h"
 #include "tests/sim/sim_test.h"
+#include "tests/support/propose.h"
 #include "ipsecd/ike/exchange.h"
 
 #include <stdlib.h>
@@ -286,6 +287,72 @@ static void test_rekey_by_volume_refused(void **state)
 	sim_free(s);
 }
 
+/* ---- what we refuse ourselves ---- */
+
+static void assert_told(struct sim *s, enum ike_reason reason, const char *words)
+{
+	char detail[160];
+	mono_time next;
+
+	assert_int_equal(ike_engine_conn_status(s->nodes[1].engine, "to0-0", &next, detail),
+			 reason);
+	if (!strstr(detail, words))
+		fail_msg("'%s' is not in '%s'", words, detail);
+}
+
+/* Who only answers learns from the connection why the peer does not come up, not from the log
+ * alone, and what was wrong is forgotten with the first tunnel. */
+static void test_responder_tells_why(void **state)
+{
+	static const struct {
+		const char *ike, *esp, *ts, *id;
+		bool any; /* the peer may come from anywhere */
+		enum ike_reason reason;
+		const char *words;
+	} cases[] = {
+		{"aes256-sha256-modp2048", NULL, NULL, NULL, false, IKE_REASON_NO_PROPOSAL,
+		 "peer offers IKE:"},
+		{"aes256-sha256-modp2048", NULL, NULL, NULL, true, IKE_REASON_NONE, ""},
+		{NULL, NULL, NULL, "other.example", false, IKE_REASON_AUTH_FAILED,
+		 "we want other.example"},
+		{NULL, NULL, NULL, "other.example", true, IKE_REASON_NONE, ""},
+		{NULL, "aes256-sha512", NULL, NULL, false, IKE_REASON_NO_PROPOSAL,
+		 "peer offers ESP:"},
+		{NULL, NULL, "192.168.77.0/24", NULL, true, IKE_REASON_TS_UNACCEPTABLE,
+		 "192.168.77.0/24"},
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct sim *s = sim_new(180 + i, 2, &crypto_null, NULL);
+		struct conn *c = sim_conn(s, 1, 0, 0);
+
+		if (cases[i].ike)
+			propose(PROTOCOL_IKE, cases[i].ike, &c->proposals);
+		if (cases[i].esp)
+			propose(PROTOCOL_ESP, cases[i].esp, &c->children[0].proposals);
+		if (cases[i].ts)
+			assert_true(ts_parse(cases[i].ts, &c->children[0].remote_ts.ts[0]));
+		if (cases[i].id)
+			assert_true(id_parse(cases[i].id, &c->remote_id));
+		if (cases[i].any)
+			c->remote[0].kind = HOST_ANY;
+		sim_load(s, 1, c, 1);
+		c = sim_conn(s, 0, 1, 0);
+		propose(PROTOCOL_IKE, "aes128gcm16-prfsha256-x25519", &c->proposals);
+		propose(PROTOCOL_ESP, "aes128gcm16", &c->children[0].proposals);
+		c->children[0].start_action = ACTION_START;
+		sim_load(s, 0, c, 1);
+		sim_run(s, 800 * MONO_MS);
+		assert_holds(s);
+		assert_told(s, cases[i].reason, cases[i].words);
+		sim_load(s, 1, sim_conn(s, 1, 0, 0), 1);
+		assert_agreed_within(s, 1, 60 * MONO_S);
+		assert_told(s, IKE_REASON_NONE, "");
+		sim_free(s);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -298,6 +365,7 @@ int main(void)
 		cmocka_unit_test(test_child_not_found),
 		cmocka_unit_test(test_ike_rekey_refused),
 		cmocka_unit_test(test_empty_answers),
+		cmocka_unit_test(test_responder_tells_why),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
