@@ -7,14 +7,16 @@
 static bool is_count(struct span name)
 {
 	static const char *const keys[] = {
-		"uniqueid",    "reqid",		"resource",    "local-port", "remote-port",
-		"established", "rekey-time",	"reauth-time", "life-time",  "install-time",
-		"bytes-in",    "packets-in",	"use-in",      "bytes-out",  "packets-out",
-		"use-out",     "encr-keysize",	"mtu",	       "ifindex",    "next-attempt",
-		"local_port",  "remote_port",	"reauth_time", "rekey_time", "dpd_delay",
-		"rekey_bytes", "rekey_packets", "level",       "size",	     "online",
-		"offline",     "pid",		"restarts",    "upgrades",   "more-not-loaded",
-		"more-leases", "more-pools",
+		"uniqueid",	"reqid",	"resource",	     "local-port",
+		"remote-port",	"established",	"rekey-time",	     "reauth-time",
+		"life-time",	"install-time", "bytes-in",	     "packets-in",
+		"use-in",	"bytes-out",	"packets-out",	     "use-out",
+		"encr-keysize", "mtu",		"ifindex",	     "next-attempt",
+		"local_port",	"remote_port",	"reauth_time",	     "rekey_time",
+		"dpd_delay",	"rekey_bytes",	"rekey_packets",     "level",
+		"size",		"online",	"offline",	     "pid",
+		"restarts",	"upgrades",	"iptfs-packet-size", "more-not-loaded",
+		"more-leases",	"more-pools",	"workers",
 	};
 
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {

@@ -299,13 +299,13 @@ static void print_device_offloads(json_t *conns)
 static void print_plane(const json_t *plane, json_t *conns)
 {
 	const char *offloads = json_text(plane, "offloads");
-	const char *workers = json_text(plane, "workers");
+	json_int_t workers = json_number(plane, "workers", 0);
 
 	if (!plane)
 		return;
 	printf("data plane: %s (%s)", json_text(plane, "name"), json_text(plane, "why"));
-	if (*workers && strcmp(workers, "0") != 0 && strcmp(workers, "1") != 0)
-		printf("; workers: %s", workers);
+	if (workers > 1)
+		printf("; workers: %" JSON_INTEGER_FORMAT, workers);
 	printf("%s%s", *offloads ? "; offloads: " : "", offloads);
 	print_device_offloads(conns);
 	putchar('\n');

@@ -17,6 +17,8 @@ static void test_shapes(void **state)
 	vici_put(&b, "uniqueid", "7");
 	vici_put(&b, "spi-in", "00000012");
 	vici_put(&b, "state", "ESTABLISHED");
+	vici_put(&b, "workers", "2");
+	vici_put(&b, "iptfs-packet-size", "1400");
 	vici_put_list(&b, "local-ts");
 	vici_put_item(&b, "10.1.0.0/16");
 	vici_put_item(&b, "12");
@@ -25,9 +27,9 @@ static void test_shapes(void **state)
 	vici_put_section_end(&b);
 	vici_put_section_end(&b);
 	all = json_from_vici(buf_span(&b));
-	want = json_pack("{s:{s:i, s:s, s:s, s:[ss], s:{}}}", "gw", "uniqueid", 7, "spi-in",
-			 "00000012", "state", "ESTABLISHED", "local-ts", "10.1.0.0/16", "12",
-			 "child-sas");
+	want = json_pack("{s:{s:i, s:s, s:s, s:i, s:i, s:[ss], s:{}}}", "gw", "uniqueid", 7,
+			 "spi-in", "00000012", "state", "ESTABLISHED", "workers", 2,
+			 "iptfs-packet-size", 1400, "local-ts", "10.1.0.0/16", "12", "child-sas");
 	assert_true(json_equal(all, want));
 	json_decref(all);
 	json_decref(want);
