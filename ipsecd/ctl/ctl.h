@@ -68,6 +68,7 @@ json_t *model_find(struct ctl *c, json_t *conns, const char *name);
 /* The IKE_SA is being deleted, with no CHILD_SA left: there until the peer has answered, and no use
  * any more. */
 bool model_is_ending(const json_t *sa);
+bool model_is_connecting(const json_t *sa); /* nobody has authenticated himself yet */
 
 /* ---- commands ---- */
 

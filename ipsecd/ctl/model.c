@@ -113,7 +113,7 @@ bool model_is_ending(const json_t *sa)
 	       json_object_size(json_object_get(sa, "child-sas")) == 0;
 }
 
-static bool is_connecting(const json_t *sa)
+bool model_is_connecting(const json_t *sa)
 {
 	return strcmp(json_text(sa, "state"), "CONNECTING") == 0 ||
 	       strcmp(json_text(sa, "state"), "CREATED") == 0;
@@ -126,7 +126,7 @@ static bool has_established(const json_t *conn)
 	size_t i;
 
 	json_array_foreach (json_object_get(conn, "sas"), i, sa) {
-		if (!is_connecting(sa) && !model_is_ending(sa))
+		if (!model_is_connecting(sa) && !model_is_ending(sa))
 			return true;
 	}
 	return false;
@@ -138,7 +138,7 @@ static bool has_connecting(const json_t *conn)
 	size_t i;
 
 	json_array_foreach (json_object_get(conn, "sas"), i, sa) {
-		if (is_connecting(sa))
+		if (model_is_connecting(sa))
 			return true;
 	}
 	return false;

@@ -428,6 +428,13 @@ static void print_children(json_t *sa)
 	}
 }
 
+static const char *begun_by(const json_t *sa)
+{
+	return strcmp(json_text(sa, "initiator"), "yes") == 0
+		       ? "connecting, begun here"
+		       : "connecting, begun by the peer, who has not proved who it is";
+}
+
 /* What the table has no column for. */
 static void print_sas(const json_t *conn)
 {
@@ -440,12 +447,15 @@ static void print_sas(const json_t *conn)
 
 		if (model_is_ending(sa))
 			continue;
-		printf("IKE SA #%" JSON_INTEGER_FORMAT ": synchronisation of %s (RFC 6311)\n",
-		       json_number(sa, "uniqueid", 0),
-		       ids && counters ? "message IDs and replay counters was negotiated"
-		       : ids	       ? "message IDs was negotiated"
-		       : counters      ? "replay counters was negotiated"
-				       : "message IDs was not negotiated");
+		printf("IKE SA #%" JSON_INTEGER_FORMAT ": ", json_number(sa, "uniqueid", 0));
+		if (model_is_connecting(sa))
+			printf("%s\n", begun_by(sa));
+		else
+			printf("synchronisation of %s (RFC 6311)\n",
+			       ids && counters ? "message IDs and replay counters was negotiated"
+			       : ids	       ? "message IDs was negotiated"
+			       : counters      ? "replay counters was negotiated"
+					       : "message IDs was not negotiated");
 		print_suite(sa);
 		printf("    ");
 		print_end(sa, "local");

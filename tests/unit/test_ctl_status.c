@@ -129,6 +129,8 @@ static void states(void **state)
 	expect_row("established", "1/0", "90s");
 	assert_int_equal(show("CONNECTING", NULL), CTL_DOWN);
 	expect_row("connecting", "1/0", "90s");
+	assert_non_null(strstr(shown, "IKE SA #7: connecting, begun by the peer"));
+	assert_null(strstr(shown, "negotiated"));
 	assert_int_equal(show(NULL, NULL), CTL_DOWN);
 	expect_row("waiting", "0/0", "-");
 }
