@@ -432,6 +432,8 @@ static bool open_engine(struct daemon *d)
 
 	crypto_random(NULL, &settings.half_open_seed, sizeof(settings.half_open_seed));
 	pools.engine = d->engine = ike_engine_new(&env, &settings);
+	if (d->engine)
+		ike_engine_loading(d->engine, true); /* until shell_started */
 	d->pools = d->engine ? pools_new(&pools) : NULL;
 	if (d->pools)
 		d->drains = drains_new(d->loop, d->engine, d->tunnels, &host);
@@ -559,6 +561,7 @@ void shell_close(struct daemon *d)
 void shell_started(struct daemon *d, bool ok)
 {
 	d->running = true;
+	ike_engine_loading(d->engine, false);
 	if (!ok) {
 		d->setup.started(d->setup.ctx, false);
 		return;

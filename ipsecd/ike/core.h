@@ -81,6 +81,7 @@ struct ike_engine {
 	uint64_t shutdown_tag;
 	bool shutting_down, shutdown_told;
 	bool no_hints; /* early detection is off */
+	bool loading;  /* conns are */
 	struct {
 		bool on, makes; /* tokens: those of peers count; we give some */
 		uint8_t secret[IKE_QUICK_CRASH_SECRET];

@@ -339,6 +339,11 @@ void ike_engine_esp_unknown(struct ike_engine *e, const struct ike_path *path, u
 	engine_input_end(e);
 }
 
+void ike_engine_loading(struct ike_engine *e, bool on)
+{
+	e->loading = on;
+}
+
 void ike_engine_early_detection(struct ike_engine *e, bool on)
 {
 	e->no_hints = !on;

@@ -411,24 +411,30 @@ static void refuse_path(struct exchange *x, const struct path_match *match)
 	output_event_failed(x->e, near->name, NULL, IKE_REASON_NO_PROPOSAL, reason);
 }
 
+static void ignore(struct exchange *x, const char *why)
+{
+	char remote[ADDR_TEXT];
+
+	x->e->counters.drop_state++;
+	if (log_limit_pass(&x->e->drop_log, x->now))
+		log_to(x->e->env.log, LOG_LEVEL_INFO, "ike", "", "IKE_SA_INIT from %s ignored: %s",
+		       addr_format(&x->path->remote.addr, remote), why);
+}
+
 /* The best conn for these addresses that accepts one of the proposals. */
 static struct conn_entry *choose(struct exchange *x, struct path_match *match)
 {
 	struct conn_entry *entry = peers_match_path(x->e, x->path, &x->in->sa, match);
-	char remote[ADDR_TEXT];
 
 	if (entry)
 		return entry;
-	if (match->near || !match->held) {
+	if (match->near || (!match->held && !x->e->loading)) {
 		refuse_path(x, match);
 		return NULL;
 	}
 	/* Taken down by command: as silent as an interface that is shut. */
-	x->e->counters.drop_state++;
-	if (log_limit_pass(&x->e->drop_log, x->now))
-		log_to(x->e->env.log, LOG_LEVEL_INFO, "ike", "",
-		       "IKE_SA_INIT from %s ignored: its connection was taken down by command",
-		       addr_format(&x->path->remote.addr, remote));
+	ignore(x, match->held ? "its connection was taken down by command"
+			      : "connections are still being loaded");
 	return NULL;
 }
 

@@ -353,6 +353,27 @@ static void test_responder_tells_why(void **state)
 	}
 }
 
+/* A daemon that has just begun: who is refused now, and is another one than we are, comes no more.
+ */
+static void test_nobody_refused_before_all_is_loaded(void **state)
+{
+	struct sim *s = sim_new(190, 2, &crypto_null, NULL);
+	struct conn *c = sim_conn(s, 0, 1, 0);
+
+	(void)state;
+	ike_engine_loading(s->nodes[1].engine, true);
+	c->children[0].start_action = ACTION_START;
+	sim_load(s, 0, c, 1);
+	sim_run(s, 200 * MONO_MS);
+	assert_int_equal(s->nodes[0].events[IKE_EVENT_FAILED], 0);
+	assert_int_equal(ike_engine_counters(s->nodes[1].engine)->drop_state, 1);
+	sim_load(s, 1, sim_conn(s, 1, 0, 0), 1);
+	ike_engine_loading(s->nodes[1].engine, false);
+	assert_agreed_within(s, 1, MONO_S);
+	assert_int_equal(s->nodes[0].events[IKE_EVENT_FAILED], 0);
+	sim_free(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -366,6 +387,7 @@ int main(void)
 		cmocka_unit_test(test_ike_rekey_refused),
 		cmocka_unit_test(test_empty_answers),
 		cmocka_unit_test(test_responder_tells_why),
+		cmocka_unit_test(test_nobody_refused_before_all_is_loaded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
