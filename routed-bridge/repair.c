@@ -284,6 +284,48 @@ static void changed(struct repair *r, struct repair_link *l)
 	DL_APPEND2(r->links_changed, l, cprev, cnext);
 }
 
+static void unchanged(struct repair *r, struct repair_link *l)
+{
+	if (l->changed)
+		DL_DELETE2(r->links_changed, l, cprev, cnext);
+	l->changed = false;
+}
+
+/* Routes over it lead nowhere as long as they are there, and it is to be known why. */
+static bool is_needed(const struct repair *r, const struct repair_link *l)
+{
+	return l->changed || l->dead || (l->ifindex && repair_uses_of(r, l->ifindex));
+}
+
+static void drop_oldest(struct repair *r)
+{
+	struct repair_link *l = r->links.gone;
+
+	if (r->links.n_gone <= REPAIR_GONE_MAX)
+		return;
+	if (is_needed(r, l)) { /* the next time another one */
+		DL_DELETE2(r->links.gone, l, gprev, gnext);
+		DL_APPEND2(r->links.gone, l, gprev, gnext);
+		return;
+	}
+	repair_seen_forget(r, l);
+	repair_links_drop(&r->links, l);
+}
+
+static void forget_links(struct repair *r)
+{
+	struct repair_link *l, *next;
+
+	HASH_ITER (by_name, r->links.names, l, next) {
+		if (l->dead) {
+			repair_links_forget(&r->links, l);
+			continue;
+		}
+		unchanged(r, l);
+		repair_links_drop(&r->links, l);
+	}
+}
+
 void repair_interface(struct repair *r, const struct zapi_interface *i, bool present)
 {
 	struct repair_link *l = repair_links_named(&r->links, i->name);
@@ -297,6 +339,8 @@ void repair_interface(struct repair *r, const struct zapi_interface *i, bool pre
 	if (anew)
 		repair_seen_forget(r, l);
 	changed(r, l);
+	if (!present)
+		drop_oldest(r);
 }
 
 void repair_address(struct repair *r, const struct zapi_address *a, bool present)
@@ -440,7 +484,7 @@ void repair_session(struct repair *r, bool up, mono_time now)
 	empty_queue(r);
 	repair_clear(r);
 	repair_turns_clear(r);
-	repair_links_forget(&r->links);
+	forget_links(r);
 }
 
 void repair_free(struct repair *r)
@@ -464,5 +508,8 @@ void repair_each(const struct repair *r, void (*each)(void *ctx, const struct pr
 
 struct repair_stats repair_stats(const struct repair *r)
 {
-	return r->stats;
+	struct repair_stats stats = r->stats;
+
+	stats.devices = HASH_CNT(by_name, r->links.names);
+	return stats;
 }

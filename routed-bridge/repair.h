@@ -135,6 +135,7 @@ struct repair_stats {
 	unsigned active;    /* repairs that are in, or on the way */
 	unsigned installed; /* of these, confirmed by zebra */
 	unsigned known;	    /* best routes that are watched */
+	unsigned devices;   /* that are known, or were */
 	unsigned turns;	    /* U-turns that are in */
 	unsigned helpless;  /* of these, dead and without an alternative */
 	uint64_t begun[REPAIR_CAUSES];

@@ -181,6 +181,19 @@ static void set_ifindex(struct repair_links *t, struct repair_link *l, uint32_t 
 	HASH_ADD(by_ifindex, t->indexes, ifindex, sizeof(l->ifindex), l);
 }
 
+static void set_gone(struct repair_links *t, struct repair_link *l, bool gone)
+{
+	if (l->gone == gone)
+		return;
+	l->gone = gone;
+	if (gone)
+		DL_APPEND2(t->gone, l, gprev, gnext);
+	else
+		DL_DELETE2(t->gone, l, gprev, gnext);
+	t->n_gone += gone;
+	t->n_gone -= !gone;
+}
+
 struct repair_link *repair_links_report(struct repair_links *t, const struct zapi_interface *i,
 					bool present)
 {
@@ -199,19 +212,25 @@ struct repair_link *repair_links_report(struct repair_links *t, const struct zap
 			make_former(a);
 	}
 	l->known = true;
-	l->gone = !present;
+	set_gone(t, l, !present);
 	l->operative = present && (i->flags & needed) == needed;
 	return l;
 }
 
-void repair_links_forget(struct repair_links *t)
+void repair_links_forget(struct repair_links *t, struct repair_link *l)
 {
-	struct repair_link *l, *next;
+	set_gone(t, l, false);
+	l->known = l->operative = false;
+	drop_addresses(t, l);
+}
 
-	HASH_ITER (by_name, t->names, l, next) {
-		l->known = l->operative = l->gone = false;
-		drop_addresses(t, l);
-	}
+void repair_links_drop(struct repair_links *t, struct repair_link *l)
+{
+	repair_links_forget(t, l);
+	if (l->ifindex)
+		HASH_DELETE(by_ifindex, t->indexes, l);
+	HASH_DELETE(by_name, t->names, l);
+	free(l);
 }
 
 struct repair_link *repair_links_of(struct repair_links *t, const struct addr *own)

@@ -1,5 +1,5 @@
 /* The devices as the repair planner sees them: is the device usable, who calls it dead,
- * which addresses are on it. Pure. Kept by name, for ever, because witnesses speak of names
+ * which addresses are on it. Pure. Kept by name, because witnesses speak of names
  * that zebra may not have met yet; found by ifindex, too, as routes have it. A device that
  * was deleted keeps its ifindex until another one takes it, so that routes over it are
  * known to lead nowhere; and its addresses, so that a session over it is not looked for on
@@ -33,6 +33,7 @@ struct repair_link {
 	unsigned dead;	  /* a bit for each enum tunnel_witness; WITNESS_LINK is not used */
 	char cause[64];	  /* what the last witness said */
 	struct repair_address *addresses;
+	struct repair_link *gprev, *gnext; /* while gone */
 	struct repair_link *cprev, *cnext; /* while changed, of the planner's list */
 	struct repair_seen *seen;	   /* the planner's: neighbours that were seen there */
 	UT_hash_handle by_name, by_ifindex;
@@ -40,6 +41,8 @@ struct repair_link {
 
 struct repair_links {
 	struct repair_link *names, *indexes;
+	struct repair_link *gone; /* the oldest first */
+	unsigned n_gone;
 	struct repair_local *locals; /* our addresses, each once */
 };
 
@@ -53,8 +56,9 @@ struct repair_link *repair_links_report(struct repair_links *t, const struct zap
 					bool present);
 /* INTERFACE_ADDRESS_*. */
 void repair_links_address(struct repair_links *t, const struct zapi_address *a, bool present);
-/* Zebra is gone: nothing that it told is known. What witnesses said stays. */
-void repair_links_forget(struct repair_links *t);
+/* Zebra is gone: nothing that it told of the link is known. What witnesses said stays. */
+void repair_links_forget(struct repair_links *t, struct repair_link *l);
+void repair_links_drop(struct repair_links *t, struct repair_link *l);
 
 /* The one link that has exactly this address of ours; NULL: none, or several. Where none has it any
  * more, the one that had. A link-local address may be on several by right: one that had it counts

@@ -11,6 +11,7 @@
 #define REPAIR_LEVELS	      7 /* of waiting: at once, 100 ms, then twice as long each time */
 #define REPAIR_TURNS_PAUSE    (500 * MONO_MS) /* changes of neighbours are looked at together */
 #define REPAIR_NEIGHBOURS_MAX 4096
+#define REPAIR_GONE_MAX	      1024	   /* devices that were deleted: names come and go */
 #define REPAIR_LOST_KEPT      (3 * MONO_S) /* how long a path for a route that went is waited for */
 
 struct repair_best;

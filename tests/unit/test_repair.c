@@ -1040,6 +1040,35 @@ static void ten_thousand_devices_go_and_come(void **state)
 	site_free(s);
 }
 
+/* Names come and go; what routes and witnesses speak of stays. */
+static void devices_that_are_gone_are_forgotten(void **state)
+{
+	struct site *s = site();
+	struct zapi_interface i = {.ifindex = 999, .flags = IFF_UP | IFF_RUNNING};
+
+	(void)state;
+	interface_gone(s, AB);
+	repair_tunnel(s->plan, names[AD], WITNESS_IKE, true, "test");
+	interface_gone(s, AD);
+	assert_string_equal(told(s), "+" P "@2");
+	for (unsigned n = 0; n < DEVICES; n++) {
+		snprintf(i.name, sizeof(i.name), "veth%u", n);
+		i.ifindex = 1000 + n;
+		repair_interface(s->plan, &i, true);
+		repair_interface(s->plan, &i, false);
+		assert_string_equal(told(s), "");
+	}
+	assert_true(repair_stats(s->plan).devices < DEVICES / 2);
+	best(s, AB, P);
+	assert_string_equal(told(s), ""); /* it is gone as before */
+	best(s, AD, P);
+	assert_string_equal(told(s), "");
+	assert_int_equal(repair_stats(s->plan).active, 1);
+	repair_session(s->plan, false, now);
+	assert_int_equal(repair_stats(s->plan).devices, 1);
+	site_free(s);
+}
+
 /* ---- answers ---- */
 
 static struct repair_answer read_json(const char *text)
@@ -1222,6 +1251,7 @@ int main(void)
 		cmocka_unit_test(a_thousand_peers_go),
 		cmocka_unit_test(turns_among_a_thousand_neighbours),
 		cmocka_unit_test(ten_thousand_devices_go_and_come),
+		cmocka_unit_test(devices_that_are_gone_are_forgotten),
 		cmocka_unit_test(whether_it_is_the_last_way),
 		cmocka_unit_test(a_deleted_devices_neighbour_is_no_other_way),
 		cmocka_unit_test(a_deleted_devices_unnumbered_neighbour_is_no_other_way),
