@@ -7,6 +7,7 @@
 #include <ev.h>
 #include <netdb.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #define SOCKETS_MAX 16
@@ -24,6 +25,7 @@ struct resolver {
 	ares_channel channel;
 	struct timespec configured; /* resolv.conf's, when the channel read it */
 	unsigned open;		    /* queries */
+	unsigned answering;	    /* the listener is called, from amid the channel */
 	resolve_done *done;
 	void *ctx;
 	ev_timer timer;
@@ -34,6 +36,8 @@ struct resolver {
 struct query {
 	struct resolver *owner;
 	uint64_t id;
+	int family;
+	char name[];
 };
 
 /* c-ares has its own deadlines inside; the loop must call in by then. */
@@ -116,13 +120,15 @@ static bool channel_open(struct resolver *r)
 	       ARES_SUCCESS;
 }
 
-/* Without open queries only: their channel answers them. On failure all stays as it was. */
+/* Those that are open are asked anew (answered): with many names, and servers that are out of
+ * reach, there are always some. On failure all stays as it was. */
 static void channel_refresh(struct resolver *r)
 {
 	ares_channel before = r->channel;
 	struct timespec now = configured();
 
-	if (r->open || (now.tv_sec == r->configured.tv_sec && now.tv_nsec == r->configured.tv_nsec))
+	if (r->answering ||
+	    (now.tv_sec == r->configured.tv_sec && now.tv_nsec == r->configured.tv_nsec))
 		return;
 	if (channel_open(r))
 		ares_destroy(before);
@@ -165,6 +171,15 @@ void resolver_free(struct resolver *r)
 	ares_library_cleanup();
 }
 
+static void answered(void *arg, int status, int timeouts, struct ares_addrinfo *result);
+
+static void ask(struct query *q)
+{
+	const struct ares_addrinfo_hints hints = {.ai_family = q->family};
+
+	ares_getaddrinfo(q->owner->channel, q->name, NULL, &hints, answered, q);
+}
+
 static void answered(void *arg, int status, int timeouts, struct ares_addrinfo *result)
 {
 	struct query *q = arg;
@@ -173,6 +188,10 @@ static void answered(void *arg, int status, int timeouts, struct ares_addrinfo *
 	unsigned n = 0;
 
 	(void)timeouts;
+	if (status == ARES_EDESTRUCTION && !r->closing) { /* another channel is there already */
+		ask(q);
+		return;
+	}
 	for (struct ares_addrinfo_node *a = result ? result->nodes : NULL; a; a = a->ai_next) {
 		struct endpoint e;
 
@@ -181,15 +200,17 @@ static void answered(void *arg, int status, int timeouts, struct ares_addrinfo *
 	}
 	if (result)
 		ares_freeaddrinfo(result);
+	r->answering++;
 	if (!r->closing)
 		r->done(r->ctx, q->id, n, addrs, n ? "" : ares_strerror(status));
-	r->open--; /* not before: the listener may ask again, and the channel is in use here */
+	r->answering--;
+	r->open--;
 	free(q);
 }
 
 void resolver_query(struct resolver *r, uint64_t query, const char *name, int family)
 {
-	struct ares_addrinfo_hints hints = {.ai_family = family ? family : AF_UNSPEC};
+	size_t size = strlen(name) + 1;
 	struct query *q;
 	struct addr a;
 
@@ -197,14 +218,15 @@ void resolver_query(struct resolver *r, uint64_t query, const char *name, int fa
 		r->done(r->ctx, query, 1, &a, "");
 		return;
 	}
-	q = r->open < OPEN_MAX ? malloc(sizeof(*q)) : NULL;
+	q = r->open < OPEN_MAX ? malloc(sizeof(*q) + size) : NULL;
 	if (!q) {
 		r->done(r->ctx, query, 0, NULL, "out of memory, or too many at once");
 		return;
 	}
-	*q = (struct query){.owner = r, .id = query};
+	*q = (struct query){.owner = r, .id = query, .family = family ? family : AF_UNSPEC};
+	memcpy(q->name, name, size);
 	channel_refresh(r);
 	r->open++;
-	ares_getaddrinfo(r->channel, name, NULL, &hints, answered, q);
+	ask(q);
 	arm_timer(r);
 }

@@ -134,6 +134,8 @@ TEST_test_window := tests/unit/test_window.c ipsecd/ike/window.c ipsecd/ike/time
 TEST_test_transitions := tests/unit/test_transitions.c ipsecd/ike/transitions.c $(WIRE_SRC) \
 	ipsecd/model/id.c lib/addr.c lib/buf.c lib/words.c
 TEST_test_conn_index := tests/unit/test_conn_index.c ipsecd/ike/conn_index.c lib/addr.c
+TEST_test_resolve := tests/unit/test_resolve.c ipsecd/net/resolve.c lib/addr.c
+LIBS_test_resolve := -lcares -lev
 TEST_test_source := tests/unit/test_source.c ipsecd/net/source.c $(NETLINK_SRC) lib/addr.c
 LIBS_test_source := -lmnl
 TEST_test_background := tests/unit/test_background.c ipsecd/background.c
