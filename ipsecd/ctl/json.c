@@ -2,6 +2,7 @@
  * numbers, the rest stay strings (hex SPIs look like numbers and are none). */
 #include "ipsecd/ctl/ctl.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 static bool is_count(struct span name)
@@ -44,12 +45,30 @@ static json_t *value_of(struct span name, struct span value)
 	return s ? s : json_sprintf("(%zu bytes)", value.len);
 }
 
+/* As a shell takes it back between $' and '. */
+static void escape(struct span name, char *out)
+{
+	for (size_t i = 0; i < name.len; i++) {
+		if (name.ptr[i] < 0x80)
+			*out++ = (char)name.ptr[i];
+		else
+			out += sprintf(out, "\\x%02x", name.ptr[i]);
+	}
+	*out = '\0';
+}
+
+/* Names are what a client gave, or a file in any encoding; one that is not UTF-8, and so no name
+ * of JSON's, must not cost the others. */
 static bool add(json_t *object, struct span name, json_t *value)
 {
-	char key[VICI_NAME_MAX + 1];
+	char key[4 * VICI_NAME_MAX + 1];
+	json_t *utf8 = json_stringn((const char *)name.ptr, name.len);
 
-	memcpy(key, name.ptr, name.len);
-	key[name.len] = '\0';
+	if (utf8)
+		snprintf(key, sizeof(key), "%.*s", (int)name.len, (const char *)name.ptr);
+	else
+		escape(name, key);
+	json_decref(utf8);
 	return json_object_set_new(object, key, value) == 0;
 }
 

@@ -57,6 +57,35 @@ static void test_odd_values(void **state)
 	json_decref(all);
 }
 
+static void put_section(struct buf *b, const char *name)
+{
+	vici_put_section(b, name);
+	vici_put(b, "state", "UP");
+	vici_put_section_end(b);
+}
+
+/* Names that no JSON can have (Latin-1 here) cost no others, and stay apart. */
+static void test_names_not_utf8(void **state)
+{
+	uint8_t memory[512];
+	struct buf b = buf_over(memory, sizeof(memory));
+	json_t *all;
+
+	(void)state;
+	put_section(&b, "B\xfcro");
+	put_section(&b, "B\xf6ro");
+	put_section(&b, "Z\xc3\xbcrich");
+	put_section(&b, "paris");
+	all = json_from_vici(buf_span(&b));
+	assert_non_null(all);
+	assert_int_equal(json_object_size(all), 4);
+	assert_string_equal(json_text(json_object_get(all, "B\\xfcro"), "state"), "UP");
+	assert_string_equal(json_text(json_object_get(all, "B\\xf6ro"), "state"), "UP");
+	assert_string_equal(json_text(json_object_get(all, "Z\xc3\xbcrich"), "state"), "UP");
+	assert_string_equal(json_text(json_object_get(all, "paris"), "state"), "UP");
+	json_decref(all);
+}
+
 static void test_empty(void **state)
 {
 	json_t *all = json_from_vici((struct span){0});
@@ -73,6 +102,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_shapes),
 		cmocka_unit_test(test_odd_values),
+		cmocka_unit_test(test_names_not_utf8),
 		cmocka_unit_test(test_empty),
 	};
 
