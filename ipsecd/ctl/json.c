@@ -46,15 +46,13 @@ static json_t *value_of(struct span name, struct span value)
 }
 
 /* As a shell takes it back between $' and '. */
-static void escape(struct span name, char *out)
+static void escape(struct span name, char *out, size_t size)
 {
-	for (size_t i = 0; i < name.len; i++) {
-		if (name.ptr[i] < 0x80)
-			*out++ = (char)name.ptr[i];
-		else
-			out += sprintf(out, "\\x%02x", name.ptr[i]);
-	}
-	*out = '\0';
+	size_t n = 0;
+
+	for (size_t i = 0; i < name.len && n < size; i++)
+		n += (size_t)snprintf(out + n, size - n, name.ptr[i] < 0x80 ? "%c" : "\\x%02x",
+				      name.ptr[i]);
 }
 
 /* Names are what a client gave, or a file in any encoding; one that is not UTF-8, and so no name
@@ -67,7 +65,7 @@ static bool add(json_t *object, struct span name, json_t *value)
 	if (utf8)
 		snprintf(key, sizeof(key), "%.*s", (int)name.len, (const char *)name.ptr);
 	else
-		escape(name, key);
+		escape(name, key, sizeof(key));
 	json_decref(utf8);
 	return json_object_set_new(object, key, value) == 0;
 }
