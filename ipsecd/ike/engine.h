@@ -201,7 +201,8 @@ bool ike_engine_has_idle_work(const struct ike_engine *e);
 void ike_engine_hint(struct ike_engine *e, const struct ike_hint *hint, mono_time now);
 void ike_engine_early_detection(struct ike_engine *e, bool on);
 /* Off at the start. On: not all conns are loaded yet, so that an IKE_SA_INIT for which there is
- * none gets no answer, and the peer repeats it: peers give up for good when they are refused. */
+ * none, or none that accepts its proposals, gets no answer, and the peer repeats it: peers give up
+ * for good when they are refused. */
 void ike_engine_loading(struct ike_engine *e, bool on);
 
 /* Quick crash detection (RFC 6290), off at the start. On: tokens of peers are kept, and who shows

@@ -428,7 +428,8 @@ static struct conn_entry *choose(struct exchange *x, struct path_match *match)
 
 	if (entry)
 		return entry;
-	if (match->near || (!match->held && !x->e->loading)) {
+	/* While they are loaded, one that accepts it may follow those that don't. */
+	if (!x->e->loading && (match->near || !match->held)) {
 		refuse_path(x, match);
 		return NULL;
 	}

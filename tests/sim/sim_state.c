@@ -192,6 +192,7 @@ void sim_load_as(struct sim_node *n, const struct ike_engine *old)
 			ike_engine_command(n->engine, &c, NULL, n->sim->now);
 	}
 	ike_engine_early_detection(n->engine, !old->no_hints);
+	ike_engine_loading(n->engine, old->loading);
 }
 
 void sim_each_record(const struct sim_node *n,

@@ -374,6 +374,31 @@ static void test_nobody_refused_before_all_is_loaded(void **state)
 	sim_free(s);
 }
 
+/* For whoever comes there is one already, but it accepts nothing of this; the peer's own is the
+ * next. */
+static void test_nobody_refused_by_what_is_loaded_first(void **state)
+{
+	struct sim *s = sim_new(191, 2, &crypto_null, NULL);
+	struct conn *c = sim_conn(s, 1, 0, 1);
+
+	(void)state;
+	ike_engine_loading(s->nodes[1].engine, true);
+	propose(PROTOCOL_IKE, "aes256-sha256-modp2048", &c->proposals);
+	c->local[0].kind = c->remote[0].kind = HOST_ANY;
+	sim_load(s, 1, c, 2);
+	c = sim_conn(s, 0, 1, 0);
+	propose(PROTOCOL_IKE, "aes128gcm16-prfsha256-x25519", &c->proposals);
+	c->children[0].start_action = ACTION_START;
+	sim_load(s, 0, c, 1);
+	sim_run(s, 200 * MONO_MS);
+	assert_int_equal(s->nodes[0].events[IKE_EVENT_FAILED], 0);
+	sim_load(s, 1, sim_conn(s, 1, 0, 0), 1);
+	ike_engine_loading(s->nodes[1].engine, false);
+	assert_agreed_within(s, 1, MONO_S);
+	assert_int_equal(s->nodes[0].events[IKE_EVENT_FAILED], 0);
+	sim_free(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -388,6 +413,7 @@ int main(void)
 		cmocka_unit_test(test_empty_answers),
 		cmocka_unit_test(test_responder_tells_why),
 		cmocka_unit_test(test_nobody_refused_before_all_is_loaded),
+		cmocka_unit_test(test_nobody_refused_by_what_is_loaded_first),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
