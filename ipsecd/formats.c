@@ -10,7 +10,7 @@
 #define IS(version)	 "=" STRING(version)
 
 #define HANDOVER_VERSION 1 /* supervise_handover.c, supervise_takeover.c */
-#define IPC_VERSION	 3 /* between a supervisor and the former one's processes: ipc/verbs.h */
+#define IPC_VERSION	 4 /* between a supervisor and the former one's processes: ipc/verbs.h */
 
 /* clang-format off */
 static const char all[] =
