@@ -129,7 +129,7 @@ enum dataplane_counter {
 	DROP_QUEUE,
 	DROP_FRAGMENT, /* AGGFRAG: an inner packet of which a part was lost; */
 	DROP_AGGFRAG,  /* a payload that is none, or an SA's that has to be one and is not */
-	DROP_LOOP,     /* ESP of the SA that would carry it */
+	DROP_LOOP,     /* ESP between the ends of the SA that would carry it */
 	DROP_COUNTERS,
 	ESP_HELD = DROP_COUNTERS, /* no drops: came before their SA, were kept, and then passed */
 	AGGFRAG_GAPS,		  /* payloads that did not come in time, */
