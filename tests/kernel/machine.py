@@ -2,6 +2,7 @@
 tests/kernel/uml and tests/kernel/qemu share. The command's output comes out live, its exit
 status is ours; 124 when it took too long, 125 when the kernel did not boot or crashed."""
 import argparse
+import fcntl
 import glob
 import os
 import selectors
@@ -16,6 +17,7 @@ import time
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 TOO_LONG, NO_KERNEL = 124, 125
 JOB = "detour-kernel-"
+LOCKS = "/run/detour-kernel"  # of all source trees on the machine
 
 # What the kernel plane, its peers and the tests use. A kernel's request for a module by itself
 # works, too; these make a missing one visible.
@@ -41,6 +43,21 @@ def _before_others():
         pass  # a kernel without
 
 
+def _own_processor():
+    """A processor that no other run has taken, held until this process ends; with more runs than
+    processors, any. Gives it, and the lock."""
+    processors = sorted(os.sched_getaffinity(0), reverse=True)
+    os.makedirs(LOCKS, exist_ok=True)
+    for processor in processors:
+        lock = open(os.path.join(LOCKS, f"processor-{processor}"), "w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return processor, lock
+        except BlockingIOError:
+            lock.close()
+    return processors[os.getpid() % len(processors)], None
+
+
 def remove_stale():
     """Folders of runners that were killed; their kernels have ended with them."""
     for folder in glob.glob(f"{tempfile.gettempdir()}/{JOB}*-*"):
@@ -51,11 +68,13 @@ def remove_stale():
 class Machine:
     """One boot. `name` is said in messages; tests multiply their deadlines by `slowness`."""
 
-    def __init__(self, name, tty, slowness, modules_from, modules):
+    def __init__(self, name, tty, slowness, modules_from, modules, one_processor=False):
         self.name, self.tty, self.slowness = name, tty, slowness
+        self.one_processor = one_processor
         self.modules_from, self.modules = modules_from, modules
         self.args = None
         self.job = None
+        self.processor, self.lock = None, None
         self.console = b""
 
     def options(self):
@@ -102,8 +121,13 @@ class Machine:
             ["setpriv", "--pdeathsig", "KILL", "unshare", "--pid", "--fork",
              "--kill-child=KILL"] + shell + argv,
             stdin=subprocess.DEVNULL, stdout=descriptors[1], stderr=descriptors[1], env=env,
-            pass_fds=descriptors, start_new_session=True,
-            preexec_fn=_before_others if self.args.first else None)
+            pass_fds=descriptors, start_new_session=True, preexec_fn=self._scheduling)
+
+    def _scheduling(self):
+        if self.processor is not None:
+            os.sched_setaffinity(0, {self.processor})
+        if self.args.first:
+            _before_others()
 
     def _pump(self, output, console, deadline):
         """Passes the command's output on until the kernel is gone. False: too late."""
@@ -174,6 +198,8 @@ class Machine:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, _stop)
         remove_stale()
+        if self.one_processor:
+            self.processor, self.lock = _own_processor()
         self.job = tempfile.mkdtemp(prefix=f"{JOB}{os.getpid()}-")
         try:
             self._prepare()
