@@ -8,7 +8,7 @@ from shell import inside, run, say
 PLANES = ("userspace", "kernel")
 TIMEOUT = 900
 INSIDE = "DETOUR_LAB_IN_UML"
-UML_PATIENCE_MS = 600
+UML_PATIENCE_MS = 900
 RATE_DIVISOR = 4
 TOPOLOGY_BFD = {"interval": 50, "multiplier": 3}  # what it writes when the file says nothing
 
