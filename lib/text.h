@@ -28,6 +28,18 @@ static inline bool text_is_clean(const void *text, size_t len)
 	return true;
 }
 
+/* What libvici takes for a name, or shows of a value: ASCII without control characters. */
+static inline bool text_is_ascii(const void *text, size_t len)
+{
+	const unsigned char *t = text;
+
+	for (size_t i = 0; i < len; i++) {
+		if (t[i] < ' ' || t[i] > '~')
+			return false;
+	}
+	return true;
+}
+
 /* As much as `out` has room for, with its NUL; a '?' for each control character. May be done in
  * place. */
 static inline void text_clean(char *out, size_t size, const void *text, size_t len)

@@ -3,6 +3,7 @@
 #include "ipsecd/config/sections.h"
 #include "ipsecd/config/lexer.h"
 #include "ipsecd/config/recall.h"
+#include "lib/text.h"
 #include "lib/words.h"
 
 #include <stdlib.h>
@@ -127,6 +128,14 @@ static void start_conn(struct reading *r, const struct lexer_line *l, const char
 	}
 	if (!name_allowed(name)) {
 		config_error(r->errors, &at, "expected the name of the connection: conn NAME");
+		return;
+	}
+	if (!text_is_ascii(name, strlen(name))) { /* a client's whole list would fail */
+		config_error(
+			r->errors, &at,
+			"conn %s: expected a name of printable ASCII characters: swanctl can't "
+			"read others",
+			config_quote(span_str(name), quote));
 		return;
 	}
 	if (pass(r, l, RECALL_CONN, name))

@@ -222,8 +222,9 @@ static void fail_unknown(struct client *c, const struct selection *s)
 		client_fail(c, "IKE_SA config '%s' not found%s", s->ike,
 			    nearest_conn(c->control, s->ike, near));
 	else
-		client_fail(c, "CHILD_SA config '%s' not found%s", s->child,
-			    nearest_child(c->control, s->child, near));
+		client_fail(c, "CHILD_SA config '%s' not found%s%s%s%s", s->child,
+			    s->ike[0] ? " in connection '" : "", s->ike, s->ike[0] ? "'" : "",
+			    nearest_child(c->control, s->ike, s->child, near));
 }
 
 /* nhrpd names the hosts; what the conn says anyway may be named again. */

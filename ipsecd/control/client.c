@@ -3,6 +3,7 @@
  * active at a time, as the protocol says: what a client sends behind it waits in its
  * stream, and its socket is read again when there is room. */
 #include "ipsecd/control/server.h"
+#include "lib/text.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -162,6 +163,11 @@ void client_fail(struct client *c, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
+	for (char *p = text; *p;
+	     p++) { /* libvici gives its client nothing for a text with others */
+		if (!text_is_ascii(p, 1))
+			*p = '?';
+	}
 	vici_put(&b, "success", "no");
 	vici_put(&b, "errmsg", text);
 	client_respond(c, &b);

@@ -1,6 +1,7 @@
 /* The children of load-conn: their keys, and what swanctl.conf(5) makes of lifetimes that
  * are left out. */
 #include "ipsecd/control/load_keys.h"
+#include "lib/text.h"
 
 #include <stddef.h>
 #include <stdio.h>
@@ -126,6 +127,8 @@ bool load_child_section(struct load *l, struct vici_iter *it, struct span name)
 	text[name.len] = '\0';
 	if (strlen(text) != name.len || name.len == 0)
 		return load_error(l, " a name is empty or contains a NUL");
+	if (!text_is_ascii(text, name.len))
+		return load_error(l, " a child's name: " LOAD_NAME_WORDS);
 	snprintf(l->path, sizeof(l->path), "children.%s.", text);
 	if (conn_child(l->conn, text))
 		return load_error(l, " given twice");

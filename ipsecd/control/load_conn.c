@@ -2,6 +2,7 @@
  * through the message. Words and defaults are those of swanctl.conf(5), with two of ours
  * that docs/vici.md explains: dpd_delay and keyingtries. */
 #include "ipsecd/control/load_keys.h"
+#include "lib/text.h"
 #include "lib/words.h"
 
 #include <stdarg.h>
@@ -405,6 +406,10 @@ struct conn *load_conn_parse(struct span body, const struct load_notes *notes, c
 	}
 	if (e.name.len == 0 || memchr(e.name.ptr, '\0', e.name.len)) {
 		snprintf(why, size, "the connection's name is empty or contains a NUL");
+		return NULL;
+	}
+	if (!text_is_ascii(e.name.ptr, e.name.len)) {
+		snprintf(why, size, "the connection's name: " LOAD_NAME_WORDS);
 		return NULL;
 	}
 	memcpy(name, e.name.ptr, e.name.len);

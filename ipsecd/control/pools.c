@@ -1,5 +1,7 @@
 /* Address pools over vici: load-pool, unload-pool, get-pools. */
+#include "ipsecd/control/load_conn.h"
 #include "ipsecd/control/server.h"
+#include "lib/text.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -120,6 +122,10 @@ void command_load_pool(struct client *c, struct span body)
 	    !read_text(&l, "name", e.name, l.name, sizeof(l.name))) {
 		if (!l.failed)
 			client_fail(c, "expected one section: the pool");
+		return;
+	}
+	if (!text_is_ascii(e.name.ptr, e.name.len)) {
+		client_fail(c, "the pool's name: " LOAD_NAME_WORDS);
 		return;
 	}
 	if (!load_section(&l, &it))

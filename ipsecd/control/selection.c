@@ -19,31 +19,45 @@ static const char *format_nearest(const char *name, const char *const *list, cha
 	return text;
 }
 
-static const char **collect(const struct control *c, bool children)
+static const char **collect_conns(const struct control *c)
+{
+	const struct conn *conn;
+	const char **names;
+	size_t n = 0;
+
+	while (ike_engine_conn(c->host.engine, (unsigned)n))
+		n++;
+	names = calloc(n + 1, sizeof(*names));
+	for (unsigned i = 0; names && (conn = ike_engine_conn(c->host.engine, i)); i++)
+		names[i] = conn->name;
+	return names;
+}
+
+static bool is_asked(const struct conn *conn, const char *ike)
+{
+	return !ike[0] || strcmp(ike, conn->name) == 0;
+}
+
+/* Of the conn `ike`; of all where that is empty. */
+static const char **collect_children(const struct control *c, const char *ike)
 {
 	const struct conn *conn;
 	const char **names;
 	size_t n = 0;
 
 	for (unsigned i = 0; (conn = ike_engine_conn(c->host.engine, i)); i++)
-		n += children ? conn->n_children : 1;
+		n += is_asked(conn, ike) ? conn->n_children : 0;
 	names = calloc(n + 1, sizeof(*names));
-	if (!names)
-		return NULL;
 	n = 0;
-	for (unsigned i = 0; (conn = ike_engine_conn(c->host.engine, i)); i++) {
-		if (!children)
-			names[n++] = conn->name;
-		for (unsigned j = 0; children && j < conn->n_children; j++)
+	for (unsigned i = 0; names && (conn = ike_engine_conn(c->host.engine, i)); i++) {
+		for (unsigned j = 0; is_asked(conn, ike) && j < conn->n_children; j++)
 			names[n++] = conn->children[j].name;
 	}
 	return names;
 }
 
-static const char *nearest(const struct control *c, bool children, const char *name, char *text)
+static const char *nearest(const char **names, const char *name, char *text)
 {
-	const char **names = collect(c, children);
-
 	text[0] = '\0';
 	if (names)
 		format_nearest(name, names, text);
@@ -53,12 +67,12 @@ static const char *nearest(const struct control *c, bool children, const char *n
 
 const char *nearest_conn(const struct control *c, const char *name, char *text)
 {
-	return nearest(c, false, name, text);
+	return nearest(collect_conns(c), name, text);
 }
 
-const char *nearest_child(const struct control *c, const char *name, char *text)
+const char *nearest_child(const struct control *c, const char *ike, const char *name, char *text)
 {
-	return nearest(c, true, name, text);
+	return nearest(collect_children(c, ike), name, text);
 }
 
 /* ---- selectors of requests ---- */

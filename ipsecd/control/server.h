@@ -185,7 +185,8 @@ void command_reset_counters(struct client *c, struct span body);
 
 /* ", nearest is 'x'" or "" into text (of at least CONTROL_NAME_MAX + 16 bytes). */
 const char *nearest_conn(const struct control *c, const char *name, char *text);
-const char *nearest_child(const struct control *c, const char *name, char *text);
+/* `ike`: only of that conn; empty: of all. */
+const char *nearest_child(const struct control *c, const char *ike, const char *name, char *text);
 /* ike, child, ike-id, child-id of a request. false: a client_fail was sent. */
 bool selection_read(struct client *c, struct span body, struct selection *out);
 bool selection_has(const struct selection *s, const struct ike_sa_info *ike,

@@ -805,6 +805,13 @@ static void test_pools(void **state)
 	call(p, "load-pool", pool_body("two", "10.4.0.0/24", "10.3.1.1, 2001:db8::1", false));
 	expect_key(p, "success", "yes");
 	assert_int_equal(loaded.n_dns[1], 2);
+	call(p, "load-pool",
+	     pool_body("gr\xc3\xb6\xc3\x9f"
+		       "e",
+		       "10.4.0.0/24", NULL, true));
+	expect_key(
+		p, "errmsg",
+		"the pool's name: expected printable ASCII characters: swanctl can't read others");
 	call(p, "load-pool", pool_body("bad", "10.4.0.0/24", "ns", true));
 	expect_key(p, "errmsg", "pool bad: dns: expected an address");
 	call(p, "load-pool", pool_body("bad", "", NULL, true));
@@ -1363,6 +1370,15 @@ static void test_initiate_refused(void **state)
 	expect_key(p, "errmsg", "missing configuration name");
 	call(p, "initiate", pairs("child", "nett", NULL));
 	expect_key(p, "errmsg", "CHILD_SA config 'nett' not found, nearest is 'net'");
+	call(p, "initiate", pairs("child", "nett", "ike", "gw", NULL));
+	expect_key(p, "errmsg",
+		   "CHILD_SA config 'nett' not found in connection 'gw', nearest is 'net'");
+	add_conn("two", "vici");
+	assert_non_null(conn_add_child(engine.conns[1], "spare"));
+	call(p, "initiate", pairs("child", "spare", "ike", "gw", NULL));
+	expect_key(p, "errmsg", "CHILD_SA config 'spare' not found in connection 'gw'");
+	call(p, "initiate", pairs("child", "t\xc3\xbcr", NULL)); /* libvici takes ASCII alone */
+	expect_key(p, "errmsg", "CHILD_SA config 't??r' not found");
 	call(p, "initiate", pairs("ike", "gv", NULL));
 	expect_key(p, "errmsg", "IKE_SA config 'gv' not found, nearest is 'gw'");
 	call(p, "initiate", pairs("child", "net", "timeout", "soon", NULL));

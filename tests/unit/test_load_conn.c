@@ -358,6 +358,18 @@ static void test_unknown(void **state)
 	refuse_child("inner {\n}", "children.net.inner: unknown section");
 }
 
+/* Such a name in an answer is the end of it for libvici. */
+static void test_names(void **state)
+{
+	(void)state;
+	assert_null(parse("z\xc3\xbcrich {\n" AUTH "}\n"));
+	assert_string_equal(why, "the connection's name: expected printable ASCII characters: "
+				 "swanctl can't read others");
+	refuse("children {\nt\xc3\xbcr {\n}\n}",
+	       "children. a child's name: expected printable ASCII characters: swanctl can't read "
+	       "others");
+}
+
 static void test_bad_values(void **state)
 {
 	(void)state;
@@ -615,16 +627,27 @@ static void test_truncated(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_whole),	       cmocka_unit_test(test_minimal),
-		cmocka_unit_test(test_harmless),       cmocka_unit_test(test_lists_as_values),
-		cmocka_unit_test(test_hosts),	       cmocka_unit_test(test_shared_device),
-		cmocka_unit_test(test_addresses),      cmocka_unit_test(test_shared_device),
-		cmocka_unit_test(test_kernel_device),  cmocka_unit_test(test_unique_mark),
-		cmocka_unit_test(test_unknown),	       cmocka_unit_test(test_bad_values),
-		cmocka_unit_test(test_bad_addresses),  cmocka_unit_test(test_good_addresses),
-		cmocka_unit_test(test_proposals),      cmocka_unit_test(test_later),
-		cmocka_unit_test(test_authentication), cmocka_unit_test(test_device_conflicts),
-		cmocka_unit_test(test_shapes),	       cmocka_unit_test(test_times_left_out),
+		cmocka_unit_test(test_whole),
+		cmocka_unit_test(test_minimal),
+		cmocka_unit_test(test_harmless),
+		cmocka_unit_test(test_lists_as_values),
+		cmocka_unit_test(test_hosts),
+		cmocka_unit_test(test_shared_device),
+		cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_shared_device),
+		cmocka_unit_test(test_kernel_device),
+		cmocka_unit_test(test_unique_mark),
+		cmocka_unit_test(test_unknown),
+		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_bad_values),
+		cmocka_unit_test(test_bad_addresses),
+		cmocka_unit_test(test_good_addresses),
+		cmocka_unit_test(test_proposals),
+		cmocka_unit_test(test_later),
+		cmocka_unit_test(test_authentication),
+		cmocka_unit_test(test_device_conflicts),
+		cmocka_unit_test(test_shapes),
+		cmocka_unit_test(test_times_left_out),
 		cmocka_unit_test(test_truncated),
 	};
 
