@@ -47,10 +47,11 @@ static size_t distance(const char *a, const char *b)
 
 const char *words_nearest(const char *word, const char *const *list)
 {
-	size_t limit = strlen(word) / 3, best;
+	size_t len = strlen(word), best;
 	const char *found = NULL;
 
-	best = (limit ? limit : 1) + 1;
+	/* One letter is one edit away from each other one. */
+	best = (len < 3 ? len > 1 : len / 3) + 1;
 	for (; *list; list++) {
 		size_t d = distance(word, *list);
 

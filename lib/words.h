@@ -6,7 +6,7 @@
 #include "lib/span.h"
 
 /* The word of the NULL-terminated list that is nearest to `word` (edit distance
- * at most a third of its length, at least 1), or NULL when none is near. */
+ * at most a third of its length; 1 from two letters on, 0 with one), or NULL when none is near. */
 const char *words_nearest(const char *word, const char *const *list);
 /* "a, b or c" of the NULL-terminated list, as much as there is room for; returns `text`. */
 const char *words_choice(const char *const *list, char *text, size_t size);

@@ -82,8 +82,13 @@ static void test_sizes(void **state)
 static void test_nearest(void **state)
 {
 	static const char *const list[] = {"start", "route", "ignore", NULL};
+	static const char *const short_ones[] = {"a", "to", NULL};
 
 	(void)state;
+	assert_null(words_nearest("b", short_ones));
+	assert_null(words_nearest("", short_ones));
+	assert_string_equal(words_nearest("A", short_ones), "a");
+	assert_string_equal(words_nearest("t0", short_ones), "to");
 	assert_string_equal(words_nearest("strat", list), "start");
 	assert_string_equal(words_nearest("routes", list), "route");
 	assert_string_equal(words_nearest("STRAT", list), "start");
