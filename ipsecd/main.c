@@ -63,6 +63,17 @@ static int run_role(struct options *options, int argc, char **argv)
 	return 2;
 }
 
+/* Their default is our end. SIGPIPE and SIGXFSZ: whoever reads the log went, or its file is full,
+ * and the write that fails tells enough. SIGUSR1, SIGUSR2: to FRR's daemons an order to open the
+ * log anew, which a careless hand or script sends to ours, too. */
+static void leave_signals(void)
+{
+	static const int signals[] = {SIGPIPE, SIGXFSZ, SIGUSR1, SIGUSR2};
+
+	for (unsigned i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		signal(signals[i], SIG_IGN);
+}
+
 int main(int argc, char **argv)
 {
 	struct options options;
@@ -79,7 +90,7 @@ int main(int argc, char **argv)
 	if (options.flush)
 		return flush_run(&options);
 	keep_memory_private();
-	signal(SIGPIPE, SIG_IGN);
+	leave_signals();
 	if (options.role)
 		return run_role(&options, argc, argv);
 	if (!options.foreground && !supervise_is_continued() && !go_to_background(&options))

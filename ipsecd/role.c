@@ -232,7 +232,7 @@ static bool is_link(int fd)
 /* Signals of a terminal or of a service manager reach all of us: the supervisor decides. */
 static void leave_signals(void)
 {
-	static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGPIPE, SIGXFSZ};
+	static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT};
 
 	for (unsigned i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
 		signal(signals[i], SIG_IGN);

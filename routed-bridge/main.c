@@ -331,13 +331,24 @@ static int show_status(struct program *p)
 	return status;
 }
 
+/* Their default is our end. SIGPIPE and SIGXFSZ: whoever reads the log went, or its file is full,
+ * and the write that fails tells enough. SIGUSR1, SIGUSR2: to FRR's daemons an order to open the
+ * log anew, which a careless hand or script sends to us, too. */
+static void leave_signals(void)
+{
+	static const int signals[] = {SIGPIPE, SIGXFSZ, SIGUSR1, SIGUSR2};
+
+	for (unsigned i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		signal(signals[i], SIG_IGN);
+}
+
 int main(int argc, char **argv)
 {
 	struct program p = {.config_path = CONFIG_PATH, .level = LOG_LEVEL_INFO};
 	struct bridge_config *config;
 
 	read_options(&p, argc, argv);
-	signal(SIGPIPE, SIG_IGN); /* whoever reads our log may go; the routes stay */
+	leave_signals();
 	if (p.status)
 		return show_status(&p);
 	if (p.bfd.path) {

@@ -215,6 +215,19 @@ def ifindex_reuse():
 
 # ---- restarts ----
 
+def foreign_signals():
+    """Orders to open the log anew, which are FRR's."""
+    with Site("a") as s:
+        s.start()
+        s.up()
+        s.wait_installed()
+        for sig in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGXFSZ):
+            s.bridge.kill(sig)
+        s.vici.child_down(1)
+        s.wait_gone()
+        check(s.bridge.running(), "the bridge ended")
+
+
 def zebra_restart():
     with Site("a") as s:
         s.start()
@@ -571,6 +584,7 @@ CASES = (
     two_tunnels_for_one_prefix,
     failed_install_is_retried,
     ifindex_reuse,
+    foreign_signals,
     zebra_restart,
     bridge_end,
     daemon_restart,

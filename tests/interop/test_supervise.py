@@ -154,6 +154,21 @@ def reloads(folder):
 
 
 @in_folder
+def foreign_signals_are_ignored(folder):
+    """Whose default is the end: a log at its limit, and orders that are meant for FRR."""
+    with Supervisor(folder) as s:
+        s.running()
+        pids = [s.pid, *(s.role(name) for name in ROLES)]
+        for sig in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGXFSZ, signal.SIGPIPE):
+            for pid in pids:
+                os.kill(pid, sig)
+        s.daemon.kill(signal.SIGHUP)
+        s.wait("ike] reload")
+        check_equal([s.role(name) for name in ROLES], pids[1:], "processes")
+        check_equal(s.end(), 0, "exit status")
+
+
+@in_folder
 def second_signal_ends_at_once(folder):
     with Supervisor(folder, env={"FAKE_IKE": "deaf"}) as s:
         s.running()
@@ -652,6 +667,7 @@ def a_stop_with_a_limit(folder):
 def cases(suite):
     suite.case("processes start, know each other and end in order", starts_and_ends)
     suite.case("SIGHUP reloads, SIGINT ends", reloads)
+    suite.case("signals that are not for us", foreign_signals_are_ignored)
     suite.case("a second signal does not wait for a deaf ike", second_signal_ends_at_once)
     suite.case("kill -9 of the supervisor leaves no process", death_of_the_supervisor)
     suite.case("kill -9 of each role", the_dead_come_back)
