@@ -2,7 +2,6 @@
 """Local repair against real zebra and bgpd (with its BMP module): tests/support/triangle.py.
 What is asserted is what must be so on any machine: order, and that nothing is lost or left;
 milliseconds are printed."""
-import json
 import os
 import signal
 import sys
@@ -10,7 +9,6 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
 from tests.support import metrics, netns  # noqa: E402
-from tests.support.bridge import BINARY  # noqa: E402
 from tests.support.poll import until  # noqa: E402
 from tests.support.suite import Suite, check, check_equal  # noqa: E402
 from tests.support.triangle import Monitor, Triangle, lan, lan6  # noqa: E402
@@ -104,8 +102,7 @@ def counted(router):
     check(install <= lasted, f"confirmed after {install} s, over after {lasted} s")
     check_equal(seen.value("routed_bridge_bmp_connected"), 1, "BMP")
     check(seen.value("routed_bridge_paths") > 0, "paths")
-    found = json.loads(netns.run(BINARY, "--status", "--json", "--control",
-                                 f"{router.dir}/control"))
+    found = router.status()
     check_equal((found["repair"]["begun"], found["repair"]["active"]), (begun, 0), "--status")
     check_equal(found["paths"]["source"], "bmp", "source of paths")
 

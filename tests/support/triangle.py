@@ -126,6 +126,10 @@ class Router:
     def log(self):
         return self.bridge.log() if self.bridge else ""
 
+    def status(self):
+        return json.loads(self.ns.run(BINARY, "--status", "--json", "--control",
+                                      f"{self.dir}/control"))
+
     def wait_log(self, text, times=1, timeout=10):
         until(f"'{text}' in the log of {self.name}'s bridge",
               lambda: self.log().count(text) >= times, timeout)
@@ -258,10 +262,10 @@ class Triangle:
                   lambda r=router: self.knows_paths(r), 20)
 
     def knows_paths(self, router):
-        """Each other site's two networks from both neighbours."""
-        found = re.findall(r"(\d+) paths to (\d+) prefixes", router.log())
+        """Each other site's two networks from both neighbours: bgpd, and the bridge of both
+        families."""
         table = router.frr.json("bgpd", "show bgp ipv4 unicast json").get("routes", {})
-        return bool(found) and all(
+        return router.status()["paths"]["paths"] == 8 and all(
             len(table.get(lan(site), [])) == 2 for site in SITES if site != router.name)
 
     def announce(self, link, up):
