@@ -133,7 +133,7 @@ def ike_of(rig):
             ike[payload] = to_us
         elif payload[:4] == MARKER:
             ike[payload[4:]] = to_us
-        elif len(payload) > 8 and to_us:
+        elif 8 < len(payload) <= 1472 and to_us:  # longer: several that left as one (UDP_SEGMENT)
             esp.append(payload)
     check(len(ike) >= 10 and len(esp) >= 10, f"captured {len(ike)} of IKE, {len(esp)} of ESP")
     return list(ike), esp
