@@ -3,6 +3,10 @@
 -include tests/fuzz/fuzz.mk
 
 FUZZERS := $(patsubst FUZZ_%,%,$(filter FUZZ_%,$(.VARIABLES)))
+
+# Those that take long begin, lest one of them goes on alone when the others have ended.
+LONG_FUZZERS := $(addprefix fuzz_,engine ipsec_conf esp bridge_conf state area aggfrag_trip)
+FUZZERS := $(filter $(FUZZERS),$(LONG_FUZZERS)) $(filter-out $(LONG_FUZZERS),$(FUZZERS))
 SEEDS := $(patsubst SEED_%,%,$(filter SEED_%,$(.VARIABLES)))
 FUZZ_CC ?= clang
 FUZZ_OBJ := $(BUILD)/fuzz/obj
