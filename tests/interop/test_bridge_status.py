@@ -248,6 +248,8 @@ def hostile(site):
 
 def short_of_descriptors(site):
     """Who can't be accepted waits in the queue, and is looked at once a second, not all the time."""
+    until("former clients' descriptors are closed",
+          lambda: not site.ns.run("ss", "-tnH", "sport", "=", f":{PORT}"))
     pid = site.bridge.child.pid
     soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
     mark, start = site.bridge.log_mark(), time.monotonic()
