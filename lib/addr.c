@@ -51,6 +51,12 @@ bool addr_is_loopback(const struct addr *a)
 	       (a->family == AF_INET6 && memcmp(a->bytes, one, sizeof(one)) == 0);
 }
 
+bool addr_is_multicast(const struct addr *a)
+{
+	return (a->family == AF_INET && a->bytes[0] >= 224) ||
+	       (a->family == AF_INET6 && a->bytes[0] == 0xff);
+}
+
 int addr_compare(const struct addr *a, const struct addr *b)
 {
 	if (a->family != b->family)

@@ -34,6 +34,7 @@ bool addr_equal(const struct addr *a, const struct addr *b);
 uint32_t addr_hash(const struct addr *a, size_t most, uint32_t seed);
 bool addr_is_any(const struct addr *a);	       /* family 0, 0.0.0.0 or :: */
 bool addr_is_loopback(const struct addr *a);   /* 127.0.0.0/8, ::1 */
+bool addr_is_multicast(const struct addr *a);  /* 224.0.0.0/3 with what is reserved, ff00::/8 */
 bool addr_is_link_local(const struct addr *a); /* fe80::/10 */
 int addr_compare(const struct addr *a, const struct addr *b);
 /* A numeric address; false for anything else (names, zones). */

@@ -42,7 +42,7 @@ static bool can_be_hosts(struct build *b, const struct setting *s, const struct 
 	char text[PREFIX_TEXT];
 
 	if (why)
-		config_error(b->errors, at, "%s: %s is %s; expected the address of one host in it",
+		config_error(b->errors, at, "%s: %s is %s; expected the address of a host",
 			     setting_name(s), prefix_format(p, text), why);
 	return !why;
 }

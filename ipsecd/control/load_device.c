@@ -242,8 +242,7 @@ static bool read_address(struct load *l, const char *word, struct prefix *out)
 				  "10.0.0.1/30",
 				  word);
 	fault = tunnel_addr_fault(out);
-	return !fault ||
-	       load_error(l, "='%s': %s; expected the address of one host in it", word, fault);
+	return !fault || load_error(l, "='%s': %s; expected the address of a host", word, fault);
 }
 
 bool load_interface_ip(struct load *l, const struct load_key *key, const struct load_words *w)

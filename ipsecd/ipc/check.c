@@ -38,15 +38,10 @@ bool check_prefix(const struct prefix *p)
 	return check_addr(&p->addr) && p->len <= addr_size(p->addr.family) * 8;
 }
 
-static bool is_multicast(const struct addr *a)
-{
-	return a->family == AF_INET ? a->bytes[0] >= 224 : a->bytes[0] == 0xff;
-}
-
 /* One that a device of this machine may have. */
 bool check_own_addr(const struct addr *a)
 {
-	return check_addr(a) && !addr_is_any(a) && !addr_is_loopback(a) && !is_multicast(a);
+	return check_addr(a) && !addr_is_any(a) && !addr_is_loopback(a) && !addr_is_multicast(a);
 }
 
 const char *check_endpoints(const struct endpoint *local, const struct endpoint *remote)
@@ -55,7 +50,7 @@ const char *check_endpoints(const struct endpoint *local, const struct endpoint 
 		return "an endpoint is no address";
 	if (local->addr.family != remote->addr.family)
 		return "endpoints of two address families";
-	if (addr_is_any(&remote->addr) || is_multicast(&remote->addr))
+	if (addr_is_any(&remote->addr) || addr_is_multicast(&remote->addr))
 		return "the peer's address is not one machine's";
 	return NULL;
 }

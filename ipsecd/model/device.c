@@ -148,11 +148,15 @@ static bool host_bits_are(const struct prefix *p, bool ones)
 	return true;
 }
 
-/* Prefixes of two addresses have none of these (RFC 3021, RFC 6164). */
+/* Prefixes of two addresses have no address of their own (RFC 3021, RFC 6164). */
 const char *tunnel_addr_fault(const struct prefix *p)
 {
 	unsigned bits = (unsigned)(8 * addr_size(p->addr.family)) - p->len;
 
+	if (addr_is_loopback(&p->addr))
+		return "a loopback address";
+	if (addr_is_multicast(&p->addr))
+		return "a multicast or broadcast address";
 	if (bits < 2)
 		return NULL;
 	if (host_bits_are(p, false))

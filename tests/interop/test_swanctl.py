@@ -149,7 +149,7 @@ def refused_addresses(pair, end):
              "remote_addrs='172.16.1.1': in local_addrs, too; expected an address of the peer"),
             ("remote_addrs = fd00::1", "remote_addrs='fd00::1': expected IPv4"),
             ("interface_ip = 10.9.0.0/24",
-             "interface_ip='10.9.0.0/24': the network's own address; expected the address of one"),
+             "interface_ip='10.9.0.0/24': the network's own address; expected the address of a host"),
             (f"interface_ip = {pair.tunnels[0][0].inside[0]}",
              "is that of connection 'from-file' already: if that is to go, unload it first")):
         path = pair.ours.write("wrong.conf", connections([end]) + WRONG.format(line=line))

@@ -458,16 +458,20 @@ static void test_bad_addresses(void **state)
 	(void)state;
 	refuse("interface_ip = [10.0.0.1/30, 10.0.1.0/24]",
 	       "interface_ip='10.0.1.0/24': the network's own address; expected the address of "
-	       "one host in it");
-	refuse("interface_ip = [10.0.1.255/24]",
-	       "interface_ip='10.0.1.255/24': the broadcast address; expected the address of one "
-	       "host in it");
+	       "a host");
+	refuse("interface_ip = [10.0.1.255/24]", "interface_ip='10.0.1.255/24': the broadcast "
+						 "address; expected the address of a host");
+	refuse("interface_ip = [224.0.0.5/24]", "interface_ip='224.0.0.5/24': a multicast or "
+						"broadcast address; expected the address "
+						"of a host");
+	refuse("interface_ip = [::1/128]",
+	       "interface_ip='::1/128': a loopback address; expected the address of a host");
 	refuse("interface_ip = [0.0.0.0/32]",
 	       "interface_ip='0.0.0.0/32': expected an address with its prefix length, such as "
 	       "10.0.0.1/30");
 	refuse_child("interface_ip = [fd00::/64]",
 		     "children.net.interface_ip='fd00::/64': the subnet-router anycast address "
-		     "(RFC 4291 2.6.1); expected the address of one host in it");
+		     "(RFC 4291 2.6.1); expected the address of a host");
 	refuse("mtu = 1279\ninterface_ip = [10.0.0.1/30, fd00::1/64]",
 	       "mtu=1279: expected 1280 or more, which IPv6 needs (RFC 8200 5): there is such an "
 	       "address in interface_ip");
