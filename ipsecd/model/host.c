@@ -39,6 +39,8 @@ bool host_parse(const char *text, struct host *out)
 		if (!parse_prefix(text, &h))
 			return false;
 	} else if (addr_parse(text, &h.addr)) {
+		if (addr_is_multicast(&h.addr)) /* no machine's: nothing could be sent there */
+			return false;
 		h.kind = addr_is_any(&h.addr) ? HOST_ANY : HOST_ADDR;
 	} else if (strcmp(text, "%any") != 0) {
 		h.kind = HOST_NAME;
