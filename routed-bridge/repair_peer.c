@@ -7,8 +7,9 @@
 #include <stdlib.h>
 #include <utlist.h>
 
-/* A neighbour is known by its address, or, where routes have link-local nexthops, by its
- * device. */
+/* A neighbour is known by its address, a link-local one with its device. Where routes have
+ * link-local nexthops of a neighbour with a global address, by the device alone, if nobody else
+ * is there. */
 struct repair_down {
 	struct repair_down_key {
 		struct addr peer;
@@ -18,20 +19,14 @@ struct repair_down {
 	UT_hash_handle hh;
 };
 
-static struct repair_down_key by_address(const struct addr *a)
+/* The address is NULL for a device alone. */
+static struct repair_down_key key_of(const struct addr *a, uint32_t ifindex)
 {
 	struct repair_down_key k;
 
 	memset(&k, 0, sizeof(k));
-	k.peer = *a;
-	return k;
-}
-
-static struct repair_down_key by_device(uint32_t ifindex)
-{
-	struct repair_down_key k;
-
-	memset(&k, 0, sizeof(k));
+	if (a)
+		k.peer = *a;
 	k.ifindex = ifindex;
 	return k;
 }
@@ -86,26 +81,47 @@ static void clear(struct repair *r, const struct repair_down_key *keys, unsigned
 	}
 }
 
-static struct repair_down_key by_hop(const struct zapi_nexthop *hop)
+/* Under what the neighbour that the nexthop is may have been lost. */
+static unsigned keys_of_hop(const struct zapi_nexthop *hop, struct repair_down_key keys[2])
 {
-	return addr_is_link_local(&hop->gateway) ? by_device(hop->ifindex)
-						 : by_address(&hop->gateway);
+	if (!addr_is_link_local(&hop->gateway)) {
+		keys[0] = key_of(&hop->gateway, 0);
+		return 1;
+	}
+	keys[0] = key_of(&hop->gateway, hop->ifindex);
+	keys[1] = key_of(NULL, hop->ifindex);
+	return 2;
 }
 
 bool repair_hop_lost(const struct repair *r, const struct zapi_nexthop *hop)
 {
-	struct repair_down_key k = by_hop(hop);
+	struct repair_down_key keys[2];
+	unsigned n = r->down ? keys_of_hop(hop, keys) : 0;
 
-	return r->down && find(r, &k);
+	for (unsigned i = 0; i < n; i++) {
+		if (find(r, &keys[i]))
+			return true;
+	}
+	return false;
+}
+
+static bool hop_has(const struct zapi_nexthop *hop, const struct repair_down_key *keys, unsigned n)
+{
+	struct repair_down_key own[2];
+	unsigned n_own = keys_of_hop(hop, own);
+
+	for (unsigned i = 0; i < n_own; i++) {
+		if (is_among(&own[i], keys, n))
+			return true;
+	}
+	return false;
 }
 
 /* Whether a nexthop of the group is one of these neighbours. */
 static bool group_has(const struct repair_group *g, const struct repair_down_key *keys, unsigned n)
 {
 	for (unsigned i = 0; i < g->hops.n; i++) {
-		struct repair_down_key k = by_hop(&g->hops.hop[i]);
-
-		if (is_among(&k, keys, n))
+		if (hop_has(&g->hops.hop[i], keys, n))
 			return true;
 	}
 	return false;
@@ -128,22 +144,48 @@ static void evaluate_groups_of(struct repair *r, const struct repair_down_key *k
 	}
 }
 
+/* Whether a session of IPv6 is left on the link: its nexthops are alive. */
+static bool someone_left_on(struct repair *r, const struct repair_link *l)
+{
+	const struct path_peer *p = NULL;
+
+	while ((p = paths_peer_next(r->paths, p))) {
+		if (p->up && p->key.addr.family == AF_INET6 && repair_peer_counts(p) &&
+		    repair_links_of(&r->links, &p->local) == l)
+			return true;
+	}
+	return false;
+}
+
+/* The device alone comes last. */
+static unsigned keys_of_peer(const struct path_peer *peer, const struct repair_link *l,
+			     struct repair_down_key keys[2])
+{
+	unsigned n = 0;
+
+	if (!addr_is_link_local(&peer->key.addr))
+		keys[n++] = key_of(&peer->key.addr, 0);
+	else if (l)
+		keys[n++] = key_of(&peer->key.addr, l->ifindex);
+	if (l && peer->key.addr.family == AF_INET6)
+		keys[n++] = key_of(NULL, l->ifindex);
+	return n;
+}
+
 void repair_peer(struct repair *r, const struct path_peer *peer, mono_time now)
 {
 	const struct repair_link *l = repair_links_of(&r->links, &peer->local);
 	struct repair_down_key keys[2];
-	unsigned n = 0;
+	unsigned n = keys_of_peer(peer, l, keys);
 
 	if (!repair_peer_counts(peer))
 		return;
-	if (!addr_is_link_local(&peer->key.addr))
-		keys[n++] = by_address(&peer->key.addr);
-	if (l && peer->key.addr.family == AF_INET6)
-		keys[n++] = by_device(l->ifindex);
 	if (peer->up) {
 		clear(r, keys, n, &peer->key);
 		return;
 	}
+	if (n == 2 && someone_left_on(r, l))
+		n--;
 	for (unsigned i = 0; i < n; i++)
 		put(r, &keys[i], &peer->key);
 	evaluate_groups_of(r, keys, n, now);

@@ -691,6 +691,61 @@ static void who_is_lost_is_not_looked_for_on_another_device(void **state)
 	site_free(s);
 }
 
+/* Two neighbours on one network: the one that goes takes nothing of the other's along. */
+static void a_neighbour_beside_the_one_that_goes_lives(void **state)
+{
+	static const char to_first[] = "2001:db8:2::/48", to_second[] = "2001:db8:3::/48";
+	struct site *s = site();
+	const struct path_peer first = unnumbered(1), second = unnumbered(2);
+
+	(void)state;
+	device(s, names[AB], AB, true);
+	unnumbered_up(s, &first, to_first);
+	unnumbered_up(s, &second, to_second);
+	announce(s, AC, to_first, via_c_b);
+	announce(s, AC, to_second, via_c_b);
+	best_over(s, AB, &first, to_first);
+	best_over(s, AB, &second, to_second);
+	assert_string_equal(told(s), "");
+	paths_peer_down(s->paths, &first.key, "hold timer");
+	take_changes(s);
+	assert_string_equal(told(s), "+2001:db8:2::/48@2");
+	paths_peer_down(s->paths, &second.key, "hold timer");
+	take_changes(s);
+	assert_string_equal(told(s), "+2001:db8:3::/48@2");
+	site_free(s);
+}
+
+/* BMP told of the sessions, but not yet of their paths; the other one comes back first. */
+static void of_two_unnumbered_sessions_that_end_one_is_enough(void **state)
+{
+	static const char to_first[] = "2001:db8:2::/48", to_second[] = "2001:db8:3::/48";
+	struct site *s = site();
+	const struct path_peer first = unnumbered(1), second = unnumbered(2);
+
+	(void)state;
+	device(s, names[AB], AB, true);
+	assert_true(paths_peer_up(s->paths, &first));
+	assert_true(paths_peer_up(s->paths, &second));
+	announce(s, AC, to_first, via_c_b);
+	announce(s, AC, to_second, via_c_b);
+	best_over(s, AB, &first, to_first);
+	best_over(s, AB, &second, to_second);
+	paths_peer_down(s->paths, &first.key, "hold timer");
+	take_changes(s);
+	assert_string_equal(told(s), "+2001:db8:2::/48@2");
+	paths_peer_down(s->paths, &second.key, "hold timer");
+	take_changes(s);
+	assert_string_equal(told(s), "+2001:db8:3::/48@2");
+	assert_true(paths_peer_up(s->paths, &second));
+	take_changes(s);
+	best_over(s, AB, &second, to_second);
+	assert_string_equal(told(s), "-2001:db8:3::/48");
+	best_over(s, AB, &first, to_first); /* as zebra still has it */
+	assert_string_equal(told(s), "");
+	site_free(s);
+}
+
 static void a_neighbour_behind_a_host_route(void **state)
 {
 	static const char loopback[] = "10.0.0.3/32";
@@ -1241,6 +1296,8 @@ int main(void)
 		cmocka_unit_test(an_unnumbered_neighbours_device_is_made_anew),
 		cmocka_unit_test(a_neighbour_of_two_devices_is_found_when_one_goes),
 		cmocka_unit_test(who_is_lost_is_not_looked_for_on_another_device),
+		cmocka_unit_test(a_neighbour_beside_the_one_that_goes_lives),
+		cmocka_unit_test(of_two_unnumbered_sessions_that_end_one_is_enough),
 		cmocka_unit_test(a_neighbour_behind_a_host_route),
 		cmocka_unit_test(nothing_else_is_given_a_second),
 		cmocka_unit_test(refused_ones_are_tried_again),
