@@ -236,18 +236,14 @@ static void take_nat_view(struct ike_engine *e, struct ike_sa *sa, const struct 
 {
 	struct natd_view v =
 		natd_detect(e->env.crypto, m, sa->spi_i, spi_r, &path->local, &path->remote);
+	char text[NATD_TEXT];
 
 	sa->nat_local = v.nat_local;
 	sa->nat_remote = v.nat_remote;
 	sa->nat_faked = v.supported && fakes_nat(e, sa->conn);
-	if ((v.nat_local || v.nat_remote || sa->nat_faked) &&
+	if (natd_text(&v, sa->nat_faked, text, sizeof(text)) &&
 	    (sa->initiator || log_limit_pass(&e->drop_log, e->now)))
-		ike_log(e, sa, LOG_LEVEL_INFO, "NAT: %s%s%s%s%s",
-			v.nat_local ? "we are behind one" : "",
-			v.nat_local && v.nat_remote ? " and " : "",
-			v.nat_remote ? "the peer is behind one" : "",
-			sa->nat_faked && (v.nat_local || v.nat_remote) ? "; " : "",
-			sa->nat_faked ? "we claim one, so that ESP goes in UDP" : "");
+		ike_log(e, sa, LOG_LEVEL_INFO, "%s", text);
 }
 
 /* RFC 7296 2.23: with a NAT, the initiator goes on on port 4500. */

@@ -1,6 +1,8 @@
 /* NAT detection hashes (RFC 7296 2.23, 3.10.1). Knows no SA. */
 #include "ipsecd/ike/natd.h"
 
+#include <stdio.h>
+
 bool natd_hash(const struct crypto_ops *crypto, uint64_t spi_i, uint64_t spi_r,
 	       const struct endpoint *end, uint8_t out[NATD_LEN])
 {
@@ -14,6 +16,13 @@ bool natd_hash(const struct crypto_ops *crypto, uint64_t spi_i, uint64_t spi_r,
 	return crypto->sha1(parts, 3, out);
 }
 
+/* RFC 7296 2.23 lets either end have it so. Always in the same way: who knows our hash tells this
+ * from a NAT. */
+static void make_fake(uint8_t hash[NATD_LEN])
+{
+	hash[0] ^= 0xff;
+}
+
 void natd_put(const struct crypto_ops *crypto, struct wire_writer *w, uint64_t spi_i,
 	      uint64_t spi_r, const struct endpoint *local, const struct endpoint *remote,
 	      bool fake)
@@ -23,7 +32,7 @@ void natd_put(const struct crypto_ops *crypto, struct wire_writer *w, uint64_t s
 	if (!natd_hash(crypto, spi_i, spi_r, local, hash))
 		return;
 	if (fake)
-		hash[0] ^= 0xff;
+		make_fake(hash);
 	wire_put_notify(w, PROTOCOL_NONE, NOTIFY_NAT_DETECTION_SOURCE_IP, span_of(NULL, 0),
 			span_of(hash, sizeof(hash)));
 	if (!natd_hash(crypto, spi_i, spi_r, remote, hash))
@@ -64,5 +73,24 @@ struct natd_view natd_detect(const struct crypto_ops *crypto, const struct wire_
 	v.supported = have_source && have_destination;
 	v.nat_remote = v.supported && !source_ok;
 	v.nat_local = v.supported && !destination_ok;
+	make_fake(source);
+	v.faked = v.nat_remote && matches(m, NOTIFY_NAT_DETECTION_SOURCE_IP, source, &have_source);
 	return v;
+}
+
+/* Other implementations' claims look like NATs. */
+bool natd_text(const struct natd_view *v, bool fake, char *text, size_t size)
+{
+	bool remote = v->nat_remote && !v->faked;
+
+	if (v->nat_local || remote)
+		snprintf(text, size, "NAT: %s%s%s", v->nat_local ? "we are behind one" : "",
+			 v->nat_local && remote ? " and " : "",
+			 remote ? "the peer is behind one, or claims to be" : "");
+	else if (v->faked || fake)
+		snprintf(text, size, "no NAT, but ESP goes in UDP: %s",
+			 !v->faked ? "we want it so"
+			 : fake	   ? "both ends want it so"
+				   : "the peer wants it so");
+	return v->nat_local || v->nat_remote || fake;
 }

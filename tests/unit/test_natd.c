@@ -51,11 +51,38 @@ static void test_views(void **state)
 	v = exchange(false, &a, &b);
 	assert_true(v.supported && !v.nat_local && !v.nat_remote);
 	v = exchange(false, &mapped, &b);
-	assert_true(v.supported && !v.nat_local && v.nat_remote);
+	assert_true(v.supported && !v.nat_local && v.nat_remote && !v.faked);
 	v = exchange(false, &a, &mapped);
 	assert_true(v.supported && v.nat_local && !v.nat_remote);
 	v = exchange(true, &a, &b);
-	assert_true(v.supported && !v.nat_local && v.nat_remote);
+	assert_true(v.supported && !v.nat_local && v.nat_remote && v.faked);
+	v = exchange(true, &mapped, &b);
+	assert_true(v.supported && !v.nat_local && v.nat_remote && !v.faked);
+}
+
+static void assert_text(struct natd_view v, bool fake, const char *want)
+{
+	char text[NATD_TEXT] = "";
+
+	assert_int_equal(natd_text(&v, fake, text, sizeof(text)), want[0] != 0);
+	assert_string_equal(text, want);
+}
+
+/* A claim is not told as a NAT. */
+static void test_text(void **state)
+{
+	(void)state;
+	assert_text(exchange(false, &a, &b), false, "");
+	assert_text(exchange(false, &a, &b), true, "no NAT, but ESP goes in UDP: we want it so");
+	assert_text(exchange(true, &a, &b), false,
+		    "no NAT, but ESP goes in UDP: the peer wants it so");
+	assert_text(exchange(true, &a, &b), true,
+		    "no NAT, but ESP goes in UDP: both ends want it so");
+	assert_text(exchange(true, &mapped, &b), true,
+		    "NAT: the peer is behind one, or claims to be");
+	assert_text(exchange(true, &a, &mapped), true, "NAT: we are behind one");
+	assert_text(exchange(false, &mapped, &mapped), false,
+		    "NAT: we are behind one and the peer is behind one, or claims to be");
 }
 
 static void test_silent_peer(void **state)
@@ -72,6 +99,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_hash),
 		cmocka_unit_test(test_views),
+		cmocka_unit_test(test_text),
 		cmocka_unit_test(test_silent_peer),
 	};
 
