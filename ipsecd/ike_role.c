@@ -48,6 +48,7 @@ static struct means *open_means(void *ctx, const struct means_host *host, char *
 {
 	struct ike_process *p = ctx;
 	int fd = p->early_link;
+	bool other;
 
 	p->early_link = -1;
 	p->remote = remote_new(host);
@@ -56,8 +57,8 @@ static struct means *open_means(void *ctx, const struct means_host *host, char *
 		return NULL;
 	}
 	/* Without its first plane we don't know what can be done: whoever starts us does it again
-	 * when there is one. */
-	if (fd < 0 || !take_plane(p, fd, why, size))
+	 * when there is one, and says what became of it. */
+	if (fd < 0 || !remote_link(p->remote, fd, &other, why, size))
 		_exit(ROLE_ALONE);
 	return remote_means(p->remote);
 }

@@ -21,6 +21,7 @@
 #define TICK_SECONDS  1.
 #define GUARD	      "guard"
 #define GUARD_POLL_MS 20
+#define PORT_POLLS    10
 #define GUARD_POLLS   250 /* together less than REMOTE_TIMEOUT_MS: ike waits to be told why */
 #define GUARD_FD_MAX  65000
 #define AREA	      "area"
@@ -158,12 +159,12 @@ static void give_socket(void *ctx, int fd, uint8_t family, uint16_t port)
 		       family == AF_INET ? "IPv4" : "IPv6", p->ops->last_error(p->plane));
 }
 
-/* false: not any longer. Said at once: who starts it sees nothing else for that long. */
-static bool waits(struct plane_process *p, const char *why)
+/* false: not any longer. What may take long is said at once: who starts it sees nothing else. */
+static bool waits(struct plane_process *p, const char *why, unsigned polls)
 {
-	if (p->polls >= GUARD_POLLS)
+	if (p->polls >= polls)
 		return false;
-	if (p->polls++ == 0)
+	if (p->polls++ == 0 && polls == GUARD_POLLS)
 		log_to(log_default(), LOG_LEVEL_NOTICE, "net", "",
 		       "%s; waiting for its end, up to %u s", why,
 		       GUARD_POLLS * GUARD_POLL_MS / 1000);
@@ -177,7 +178,8 @@ static int wait_for_guard(struct plane_process *p)
 {
 	int fd = flush_guard();
 
-	while (fd < 0 && errno == EADDRINUSE && waits(p, "the plane of another ipsecd runs here"))
+	while (fd < 0 && errno == EADDRINUSE &&
+	       waits(p, "the plane of another ipsecd runs here", GUARD_POLLS))
 		fd = flush_guard();
 	return fd;
 }
@@ -350,9 +352,11 @@ static bool open_sockets(struct plane_process *p, char *why, size_t size)
 				      .log = log_default(),
 				      .esp_here = !p->ops->ike_socket};
 
-	p->udp = udp_open(p->loop, &host, why, size);
-	while (!p->udp && errno == EADDRINUSE && waits(p, why)) /* as for the guard */
+	/* A dying plane has its sockets hardly longer than the guard: who else has one keeps it. */
+	do
 		p->udp = udp_open(p->loop, &host, why, size);
+	while (!p->udp && errno == EADDRINUSE &&
+	       waits(p, why, p->guard >= 0 ? PORT_POLLS : GUARD_POLLS));
 	role_each(p->role, BARE_PREFIX, forget, p);
 	if (p->udp)
 		udp_each_socket(p->udp, give_socket, p);

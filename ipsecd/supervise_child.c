@@ -410,6 +410,16 @@ static bool fails_its_trial(const struct child *c, const struct process *p)
 	       (p->failed || c->backoff.deaths >= TRIAL_DEATHS);
 }
 
+/* Somebody can't start, and all end when it has gone. */
+static bool a_start_failed(const struct supervisor *s)
+{
+	for (unsigned i = 0; s->phase == PHASE_STARTING && i < IPC_ROLES; i++) {
+		if (s->children[i].now && s->children[i].now->failed)
+			return true;
+	}
+	return false;
+}
+
 static void died(struct child *c, struct process *p)
 {
 	struct supervisor *s = c->supervisor;
@@ -418,12 +428,17 @@ static void died(struct child *c, struct process *p)
 	describe(p, c->last_death, sizeof(c->last_death));
 	pause = is_alone(p) ? ALONE_PAUSE : backoff_died(&c->backoff, p->started, mono_now(), max);
 	if (never_works(c, p)) {
-		log_to(s->log, LOG_LEVEL_ERROR, "job", "", "%s (pid %ld) %s; ending", word(p),
-		       (long)p->pid, c->last_death);
+		if (!p->failed) /* else it has said why */
+			log_to(s->log, LOG_LEVEL_ERROR, "job", "", "%s (pid %ld) %s; ending",
+			       word(p), (long)p->pid, c->last_death);
 		supervise_stop(s, false,
 			       WIFEXITED(p->status) && WEXITSTATUS(p->status)
 				       ? WEXITSTATUS(p->status)
 				       : 1);
+		return;
+	}
+	if (is_alone(p) && a_start_failed(s)) {
+		start_in(c, pause); /* unless it ends with that one, which has said why */
 		return;
 	}
 	c->restarts++;

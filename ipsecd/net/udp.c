@@ -137,7 +137,8 @@ static bool socket_open(struct udp *u, int family, uint16_t port, char *why, siz
 
 		snprintf(why, size, "UDP port %u (%s): %s%s", port,
 			 family == AF_INET ? "IPv4" : "IPv6", strerror(errno),
-			 errno == EADDRINUSE ? "; is another IKE daemon running?"
+			 errno == EADDRINUSE ? "; is another IKE daemon running? `ss -lnup` "
+					       "tells; stop it first"
 			 : errno == EACCES   ? "; ipsecd has to be started as root or by its unit"
 					     : "");
 		if (fd >= 0)

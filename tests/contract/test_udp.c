@@ -810,7 +810,7 @@ static void a_port_that_is_taken(void **state)
 	assert_null(udp_open(loop, &host, why, sizeof(why)));
 	assert_int_equal(errno, EADDRINUSE); /* plane waits a while for such a one */
 	assert_string_equal(why, "UDP port 500 (IPv4): Address already in use; is another IKE "
-				 "daemon running?");
+				 "daemon running? `ss -lnup` tells; stop it first");
 	close(fd);
 }
 

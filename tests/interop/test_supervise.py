@@ -14,6 +14,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
+from tests.support import netns  # noqa: E402
 from tests.support.poll import until  # noqa: E402
 from tests.support.process import Daemon, children, descriptors, title  # noqa: E402
 from tests.support.service_manager import ServiceManager  # noqa: E402
@@ -22,6 +23,7 @@ from tests.support.suite import Suite, check, check_equal  # noqa: E402
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BIN = os.environ.get("BIN", os.path.join(ROOT, "build/bin"))
 BINARY = os.path.join(BIN, "supervise-test")
+OWN = os.path.join(BIN, "ipsecd")  # with roles of its own
 CTL = os.path.join(BIN, "ipsecctl")
 ROLES = ("plane", "ike", "helper")
 STATES = {"plane": "area", "ike": "engine", "helper": "vault"}
@@ -362,6 +364,27 @@ def starting_that_fails_is_told(folder):
         check_equal(s.end(), 0, "exit status")
 
 
+@in_folder
+def a_port_in_use_is_one_line(folder):
+    """It is not waited for, and nobody complains of the plane that went."""
+    with open(f"{folder}/ipsec.conf", "w", encoding="utf-8"):
+        pass
+    namespace = netns.Namespace("port")
+    argv = namespace.argv(OWN, "--foreground", "--log-level=error", "--sandbox=off", "--config", f"{folder}/ipsec.conf",
+                          "--vici", f"{folder}/vici", "--crash-secret", f"{folder}/crash-secret")
+    try:
+        with netns.socket_of(namespace, socket.AF_INET, socket.SOCK_DGRAM) as other:
+            other.bind(("0.0.0.0", 500))
+            begun = time.monotonic()
+            done = subprocess.run(argv, text=True, timeout=20, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    finally:
+        namespace.remove()
+    check_equal(done.returncode, 1, "exit status")
+    check(time.monotonic() - begun < 4, "it was waited for")
+    lines = done.stdout.splitlines()
+    check(len(lines) == 1 and "plane can't start: UDP port 500 (IPv4): Address already in use" in lines[0], done.stdout)
+
+
 def in_background(folder, env=None):
     argv = [BINARY, "--split", "--vici", f"{folder}/vici", "--config", f"{folder}/ipsec.conf",
             "--restart-pause", "0.1", "--crash-secret", f"{folder}/crash-secret"]
@@ -678,6 +701,7 @@ def cases(suite):
     suite.case("without another process", no_death_of_its_own)
     suite.case("a link breaks", broken_links_are_made_again)
     suite.case("a start that fails is told", starting_that_fails_is_told)
+    suite.case("a port in use", a_port_in_use_is_one_line)
     suite.case("in the background", the_command_returns_when_all_work)
     suite.case("upgrade", upgrade)
     suite.case("an upgrade keeps the options", an_upgrade_keeps_the_options)
