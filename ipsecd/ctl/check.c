@@ -25,13 +25,33 @@ static void find_daemon(char *out, size_t size)
 	snprintf(out, size, "ipsecd");
 }
 
+/* false: there is none, or it is ipsecd's default. */
+static bool find_beside(const char *config, char *out, size_t size)
+{
+	const char *slash = strrchr(config, '/');
+	int folder = slash ? (int)(slash - config) + 1 : 0;
+
+	return snprintf(out, size, "%.*sipsec.secrets", folder, config) < (int)size &&
+	       strcmp(config, "/etc/ipsec.conf") != 0 && access(out, F_OK) == 0;
+}
+
 int command_check(struct ctl *c)
 {
-	char daemon[PATH_MAX];
-	char name[] = "ipsecd", check[] = "--check", config[] = "--config";
-	char *argv[5] = {name, check, c->argc ? config : NULL, c->argc ? c->argv[0] : NULL, NULL};
+	char daemon[PATH_MAX], beside[PATH_MAX];
+	const char *file = c->argc ? c->argv[0] : NULL, *argv[7] = {"ipsecd", "--check"};
+	unsigned n = 2;
 
+	if (file && !c->secrets && find_beside(file, beside, sizeof(beside)))
+		c->secrets = beside;
+	if (file) {
+		argv[n++] = "--config";
+		argv[n++] = file;
+	}
+	if (c->secrets) {
+		argv[n++] = "--secrets";
+		argv[n++] = c->secrets;
+	}
 	find_daemon(daemon, sizeof(daemon));
-	execvp(daemon, argv);
+	execvp(daemon, (char *const *)(uintptr_t)argv);
 	return ctl_error("%s: %s", daemon, strerror(errno));
 }

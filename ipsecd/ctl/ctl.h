@@ -21,6 +21,7 @@ enum ctl_exit {
 struct ctl {
 	const char *socket;
 	struct vici_client *client;
+	const char *secrets;
 	int timeout_s; /* for what needs the peer */
 	bool json, verbose, ike_only, child_only, reauth, force;
 	int argc; /* of the command, without its name */

@@ -19,6 +19,7 @@ enum {
 	OPT_FORCE,
 	OPT_TIMEOUT,
 	OPT_VERBOSE,
+	OPT_SECRETS,
 	OPT_VERSION,
 	OPT_HELP
 };
@@ -32,6 +33,7 @@ static const struct option options[] = {
 	{"force", no_argument, NULL, OPT_FORCE},
 	{"timeout", required_argument, NULL, OPT_TIMEOUT},
 	{"verbose", no_argument, NULL, OPT_VERBOSE},
+	{"secrets", required_argument, NULL, OPT_SECRETS},
 	{"version", no_argument, NULL, OPT_VERSION},
 	{"help", no_argument, NULL, OPT_HELP},
 	{0},
@@ -53,7 +55,7 @@ static const struct {
 	{"monitor", command_monitor, 0, 0, true, 1U << OPT_JSON},
 	{"log", command_log, 0, 0, true, 0},
 	{"pools", command_pools, 0, 1, true, 1U << OPT_JSON},
-	{"check", command_check, 0, 1, false, 0},
+	{"check", command_check, 0, 1, false, 1U << OPT_SECRETS},
 	{"upgrade", command_upgrade, 0, 1, false, 1U << OPT_TIMEOUT | 1U << OPT_FORCE},
 	{"reload", command_reload, 0, 0, true, 1U << OPT_TIMEOUT},
 };
@@ -83,6 +85,8 @@ static const char usage[] =
 	"  --timeout S       up, down, rekey, reload, upgrade: seconds to wait for the result\n"
 	"                    (default 30)\n"
 	"  --verbose         up, down, rekey: the daemon's log meanwhile\n"
+	"  --secrets FILE    check: the keys (default: ipsec.secrets beside FILE, else\n"
+	"                    /etc/ipsec.secrets)\n"
 	"  --version         show the version\n"
 	"  --help            show this\n";
 
@@ -134,6 +138,9 @@ static int take_option(struct ctl *c, int option, char **argv)
 		return take_timeout(c, optarg);
 	case OPT_VERBOSE:
 		c->verbose = true;
+		return -1;
+	case OPT_SECRETS:
+		c->secrets = optarg;
 		return -1;
 	case OPT_VERSION:
 		puts("ipsecctl " DETOUR_VERSION " (Detour)");

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
 from tests.support.ipsecd import BINARY  # noqa: E402
@@ -279,6 +280,16 @@ def checking(pair):
     ipsecctl(pair.ours, "check", good)
     error = ipsecctl(pair.ours, "check", bad, status=USAGE)
     check(f"{bad}:2:" in error and "left" in error, error)
+    with tempfile.TemporaryDirectory() as folder:
+        there, other = f"{folder}/ipsec.conf", f"{folder}/other"
+        for path, text in ((there, "conn x\n  right=192.0.2.1\n  authby=secret\n"), (other, ": PSK 'no end\n")):
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
+        error = ipsecctl(pair.ours, "check", there, "--secrets", other, status=USAGE)
+        check(f"{other}:1:" in error, error)
+        os.rename(other, f"{folder}/ipsec.secrets")
+        error = ipsecctl(pair.ours, "check", there, status=USAGE)
+        check(f"{folder}/ipsec.secrets:1:" in error, error)
 
 
 def charon(pair):
