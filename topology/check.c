@@ -69,13 +69,20 @@ static void check_overlaps(const struct topology *t, struct problems *p)
 	free(list);
 }
 
-static void check_same_site(const struct topology *t, unsigned a, unsigned b, struct problems *p)
+static void check_same_name(const struct topology *t, unsigned a, unsigned b, struct problems *p)
 {
 	char path[PATH];
 
 	snprintf(path, sizeof(path), "sites[%u].name", b);
 	if (strcasecmp(t->sites[a].name, t->sites[b].name) == 0)
 		problem_add(p, path, "a second site is called '%s'", t->sites[b].name);
+}
+
+static void check_same_site(const struct topology *t, unsigned a, unsigned b, struct problems *p)
+{
+	char path[PATH];
+
+	check_same_name(t, a, b, p);
 	snprintf(path, sizeof(path), "sites[%u].as", b);
 	if (t->sites[a].as == t->sites[b].as)
 		problem_add(p, path, "site %s has the AS number %u of site %s", t->sites[b].name,
@@ -128,6 +135,35 @@ static void check_pools(const struct topology *t, struct problems *p)
 	if (prefix_size(&t->routers) < t->n_sites + 2ULL)
 		problem_add(p, "routers", "%s is too small for the routers of %u sites",
 			    prefix_format(&t->routers, text), t->n_sites);
+}
+
+void topology_check_names(const struct topology *t, struct problems *problems)
+{
+	for (unsigned b = 0; b < t->n_sites; b++)
+		for (unsigned a = 0; a < b; a++)
+			if (t->sites[a].name[0])
+				check_same_name(t, a, b, problems);
+}
+
+void topology_warn(const struct topology *t, struct problems *warnings)
+{
+	char path[PATH];
+	unsigned a;
+
+	for (unsigned b = 0; b < t->n_links; b++) {
+		for (a = 0; a < b && strcmp(t->links[a].key, t->links[b].key) != 0; a++)
+			;
+		if (a == b)
+			continue;
+		snprintf(path, sizeof(path), "links[%u].key", a);
+		a = locations_find(warnings->where, path).line;
+		snprintf(path, sizeof(path), "links[%u].key", b);
+		problem_add(warnings, path,
+			    "warning: the key is that of another link, too (line %u): those who "
+			    "have it can "
+			    "pose as each other",
+			    a);
+	}
 }
 
 void topology_check(const struct topology *t, struct problems *problems)

@@ -97,6 +97,7 @@ void emit_frr_conf(FILE *out, const struct plan *p, unsigned site)
 
 	emit_head(out, p, s);
 	emit_blackholes(out, p, site);
+	emit_route_map(out); /* first: vtysh complains of one that is not there yet */
 	fprintf(out, "router bgp %u\n bgp router-id %s\n", s->site->as,
 		addr_format(&s->router, text));
 	fprintf(out, " bgp log-neighbor-changes\n no bgp ebgp-requires-policy\n timers bgp %d %d\n",
@@ -109,7 +110,6 @@ void emit_frr_conf(FILE *out, const struct plan *p, unsigned site)
 	}
 	emit_bmp(out);
 	emit_family(out, s);
-	emit_route_map(out);
 	fprintf(out,
 		"bfd\n profile tunnel\n  detect-multiplier %u\n  transmit-interval %u\n"
 		"  receive-interval %u\n exit\nexit\n!\nend\n",

@@ -74,6 +74,8 @@ static bool input_read(const char *path, struct input *in)
 		in->topology = topology_new(in->file, &in->problems);
 	if (in->topology)
 		in->plan = plan_new(in->topology);
+	if (in->plan)
+		topology_warn(in->topology, &in->problems);
 	problems_print(&in->problems, stderr);
 	return in->plan != NULL;
 }

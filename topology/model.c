@@ -322,7 +322,9 @@ struct topology *topology_new(const struct file_topology *file, struct problems 
 		t->links[i].mtu = mtu;
 		read_link(problems, t, i, &file->links[i], &t->links[i]);
 	}
-	if (!problems->n)
+	if (problems->n)
+		topology_check_names(t, problems);
+	else
 		topology_check(t, problems);
 	if (!problems->n)
 		return t;

@@ -47,6 +47,11 @@ void topology_free(struct topology *t);
  * is for the places only. */
 void topology_check(const struct topology *t, struct problems *problems);
 
+/* The names alone, when other values can't be relied on. */
+void topology_check_names(const struct topology *t, struct problems *problems);
+/* What works and is hardly meant: a key of two links. */
+void topology_warn(const struct topology *t, struct problems *warnings);
+
 /* The address `n` behind the prefix's first. IPv4. */
 struct addr prefix_nth(const struct prefix *p, uint32_t n);
 /* How many addresses an IPv4 prefix has. */
