@@ -80,7 +80,9 @@ static void see_section(struct bridge_watch *w, const struct bridge_section *s)
 	t->section = s;
 	t->view = (struct tunnel_view){.conn = t->conn,
 				       .interface = "",
-				       .cause = "the IKE daemon has no such connection",
+				       .cause = vici_status(w->b->vici).listed
+							? "the IKE daemon has no such connection"
+							: "no word from the IKE daemon",
 				       .peer_host = "",
 				       .peer_id = ""};
 }
@@ -183,6 +185,7 @@ void bridge_watch_warnings(const struct bridge_watch *w, void (*cb)(void *ctx, c
 	const struct complaint c = {cb, ctx};
 	struct routes_count n = routes_count(w->b->routes);
 	unsigned lacking = bridge_fib_count(w->b).lacking;
+	bool listed = vici_status(w->b->vici).listed;
 
 	warn_of_sessions(w->b, &c);
 	warn_of_repair(w->b->config, &c);
@@ -194,7 +197,7 @@ void bridge_watch_warnings(const struct bridge_watch *w, void (*cb)(void *ctx, c
 		     "was told again",
 		     lacking);
 	for (const struct watched_tunnel *t = w->tunnels; t; t = t->hh.next) {
-		if (!t->loaded)
+		if (!t->loaded && listed)
 			warn(&c, "%s: the file names it, and the IKE daemon has no such connection",
 			     t->conn);
 		else if (t->section && t->up && !t->interface)

@@ -181,6 +181,12 @@ def unknown_conn(site):
     seen = metrics.until_metrics("the section", site.ns, PORT, lambda m: m.value(
         "routed_bridge_tunnels_missing") == 1)
     check_equal(seen.value("routed_bridge_tunnel_up", conn="no-such"), 0, "not up")
+    site.vici.stop()  # what the daemon has is not known then
+    found = wait(site, "the daemon is missed", lambda f: not f["ike"]["connected"])
+    check(not any("no such connection" in w for w in found["warnings"]), found["warnings"])
+    check_equal(tunnel(site, "no-such")["cause"], "no word from the IKE daemon", "cause")
+    site.vici.start()
+    wait(site, "the daemon is back", lambda f: f["ike"]["connected"])
     site.reload(METRICS + CONFIG)
     wait(site, "no warning", lambda f: not f["warnings"])
 
