@@ -494,7 +494,7 @@ static struct child *create_first_child(struct exchange *x, struct child_offer *
 	struct child *c;
 
 	offer->reason = IKE_REASON_NONE;
-	if (!vips_answer_request(x))
+	if (!vips_answer_request(x, offer))
 		return NULL;
 	if (!child_setup_select(x->e, sa, x->in, NULL, true, offer)) {
 		exchange_refuse(x, offer->error, span_of(NULL, 0), offer->detail);

@@ -490,7 +490,9 @@ void peers_sa_gone(struct ike_engine *e, struct ike_sa *sa, enum ike_reason reas
 		judge_life(e, entry, sa->established);
 	end_reauth(e, entry, sa, reason);
 	if (sa->announced && peers_idle(entry) && may_start(e, entry)) {
-		peers_keep_failure(e, entry, reason, detail);
+		/* Who was refused an address deletes the IKE_SA for that. */
+		if (reason != IKE_REASON_PEER_DELETED || entry->reason != IKE_REASON_NO_ADDRESS)
+			peers_keep_failure(e, entry, reason, detail);
 		entry->wanted = comes_again(entry, sa->conn, reason);
 		if (at_once(entry, reason))
 			plan_retry(e, entry, 0);

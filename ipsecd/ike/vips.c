@@ -1,10 +1,12 @@
 /* Virtual addresses: asking for them and taking them as initiator, leases for peers as
  * responder. Must not know where addresses come from nor what is done with ours. */
 #include "ipsecd/ike/vips.h"
+#include "ipsecd/ike/child_setup.h"
 #include "ipsecd/ike/dispatch.h"
 #include "ipsecd/ike/init.h"
 #include "ipsecd/ike/output.h"
 #include "ipsecd/ike/window.h"
+#include "lib/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -300,8 +302,11 @@ static void put_reply(struct exchange *x)
 	wire_close_cp(x->out, start);
 }
 
-static bool refuse(struct exchange *x, uint16_t notify, const char *detail)
+static bool refuse(struct exchange *x, uint16_t notify, const char *detail,
+		   struct child_offer *offer)
 {
+	offer->reason = IKE_REASON_NO_ADDRESS;
+	text_fit(offer->detail, sizeof(offer->detail), detail);
 	exchange_refuse(x, notify, span_of(NULL, 0), detail);
 	output_event_failed(x->e, NULL, x->sa, IKE_REASON_NO_ADDRESS, detail);
 	return false;
@@ -309,7 +314,7 @@ static bool refuse(struct exchange *x, uint16_t notify, const char *detail)
 
 /* RFC 7296 3.15.4: addresses that are asked for and that can't be given, or expected to be asked
  * for, cost the CHILD_SA and not the IKE_SA. */
-bool vips_answer_request(struct exchange *x)
+bool vips_answer_request(struct exchange *x, struct child_offer *offer)
 {
 	char detail[IKE_WORDS], text[VIPS_MAX * ADDR_TEXT], id[ID_TEXT];
 	struct ike_lease_query q;
@@ -320,7 +325,7 @@ bool vips_answer_request(struct exchange *x)
 		snprintf(detail, sizeof(detail),
 			 "%.200s does not ask for a virtual address, and this connection gives one",
 			 id);
-		return refuse(x, NOTIFY_FAILED_CP_REQUIRED, detail);
+		return refuse(x, NOTIFY_FAILED_CP_REQUIRED, detail, offer);
 	}
 	assign(x, &q);
 	if (asks && !sa_vips(x->sa)->n_remote) {
@@ -328,7 +333,7 @@ bool vips_answer_request(struct exchange *x)
 			 format(q.wanted, q.n, text, sizeof(text)),
 			 q.n_pools ? "no pool has a free address"
 				   : "this connection has no pool (rightsourceip=)");
-		return refuse(x, NOTIFY_INTERNAL_ADDRESS_FAILURE, detail);
+		return refuse(x, NOTIFY_INTERNAL_ADDRESS_FAILURE, detail, offer);
 	}
 	if (x->in->present & WIRE_BIT(PAYLOAD_CP) && x->in->cp.type == CFG_REQUEST)
 		put_reply(x);

@@ -8,6 +8,8 @@
 #include "ipsecd/ike/exchange.h"
 #include "ipsecd/ike/conns.h"
 
+struct child_offer;
+
 /* ---- initiator ---- */
 /* Memory for what will be asked for, so that what is given can be taken. false: there is none. */
 bool vips_prepare(struct ike_sa *sa);
@@ -21,8 +23,9 @@ bool vips_refused(const struct ike_sa *sa, uint16_t notify, char *detail, size_t
 /* ---- responder ---- */
 /* The request wants addresses that are not known yet: it is put aside, and the pools are asked. */
 bool vips_must_wait(struct exchange *x);
-/* CP(CFG_REPLY) with what the pools gave; or a refusal of the CHILD_SA and false. */
-bool vips_answer_request(struct exchange *x);
+/* CP(CFG_REPLY) with what the pools gave; or a refusal of the CHILD_SA and false, and why
+ * in *offer. */
+bool vips_answer_request(struct exchange *x, struct child_offer *offer);
 /* The pools' answer. */
 void vips_lease(struct ike_engine *e, uint64_t query, const struct ike_lease *lease);
 /* IKE_AUTH was put aside and waits. */

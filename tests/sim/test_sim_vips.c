@@ -256,6 +256,17 @@ static void test_pool_exhausted(void **state)
 	sim_free(s);
 }
 
+/* Who only answers has the reason, too. */
+static void assert_kept(struct sim *s, const char *words)
+{
+	char detail[160];
+	mono_time next;
+
+	assert_int_equal(ike_engine_conn_status(s->nodes[0].engine, "to1-0", &next, detail),
+			 IKE_REASON_NO_ADDRESS);
+	assert_non_null(strstr(detail, words));
+}
+
 static void test_address_is_required(void **state)
 {
 	struct sim *s = two(8, "", "10.99.0.0/24");
@@ -266,6 +277,7 @@ static void test_address_is_required(void **state)
 	assert_int_equal(sim_look(s, 1, NULL).children, 0);
 	assert_int_equal(s->nodes[1].last_reason, IKE_REASON_NO_ADDRESS);
 	assert_int_equal(s->nodes[0].lease_queries, 0);
+	assert_kept(s, "does not ask for a virtual address");
 	sim_run(s, 120 * MONO_S); /* less and less often */
 	assert_in_range(s->nodes[1].requests[1], 5, 15);
 	sim_free(s);
@@ -280,6 +292,7 @@ static void test_no_pool(void **state)
 	assert_holds(s);
 	assert_int_equal(sim_look(s, 1, NULL).children, 0);
 	assert_int_equal(s->nodes[1].last_reason, IKE_REASON_NO_ADDRESS);
+	assert_kept(s, "this connection has no pool");
 	sim_free(s);
 }
 
