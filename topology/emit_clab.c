@@ -24,6 +24,14 @@ static void emit_address(FILE *out, const struct prefix *address, const char *in
 		interface);
 }
 
+/* To whom a /32 does not say that it is on the link. */
+static void emit_host_route(FILE *out, const struct addr *host, const char *interface)
+{
+	char text[ADDR_TEXT];
+
+	fprintf(out, "        - ip route replace %s dev %s\n", addr_format(host, text), interface);
+}
+
 static void emit_default_route(FILE *out, const struct addr *gateway)
 {
 	char text[ADDR_TEXT];
@@ -41,6 +49,8 @@ static void emit_internet(FILE *out, const struct plan *p)
 		struct prefix address = {s->site->gateway, s->site->public.len};
 
 		emit_address(out, &address, s->internet_side);
+		if (address.len == 32)
+			emit_host_route(out, &s->site->public.addr, s->internet_side);
 	}
 }
 
@@ -63,6 +73,8 @@ static void emit_site(FILE *out, const struct plan *p, const struct plan_site *s
 	emit_address(out, &s->site->public, s->outer);
 	for (unsigned i = 0; i < s->n_lans; i++)
 		emit_address(out, &s->lans[i].router, s->lans[i].interface);
+	if (s->site->public.len == 32)
+		emit_host_route(out, &s->site->gateway, s->outer);
 	emit_default_route(out, &s->site->gateway);
 }
 

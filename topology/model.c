@@ -88,18 +88,51 @@ static void read_switch(struct problems *p, const char *path, const char *what, 
 
 /* ---- sites ---- */
 
+/* With its network's length; or alone, as hosters give it (/32), or with one other (/31, RFC
+ * 3021), where no address is the network's. */
+static bool read_public(struct problems *p, const char *path, const char *what, const char *text,
+			struct prefix *out)
+{
+	if (text && strchr(text, '/') && prefix_parse(text, out) && out->addr.family == AF_INET &&
+	    out->len >= 31)
+		return true;
+	return read_prefix(p, path, what, text, true, out);
+}
+
+static struct addr first_gateway(const struct prefix *public)
+{
+	struct prefix network = prefix_mask(public);
+
+	return public->len == 31 && addr_equal(&network.addr, &public->addr)
+		       ? prefix_nth(public, 1)
+		       : prefix_nth(public, public->len == 31 ? 0 : 1);
+}
+
+static bool is_gateway(const struct site *s, const char *text, struct addr *out)
+{
+	return addr_parse(text, out) && out->family == AF_INET &&
+	       (s->public.len == 32 || prefix_contains(&s->public, out));
+}
+
 static void read_gateway(struct problems *p, const char *path, const struct file_site *from,
 			 struct site *to)
 {
 	char at[AT];
 
-	to->gateway = prefix_nth(&to->public, 1);
 	snprintf(at, sizeof(at), "%s.gateway", path);
-	if (from->gateway && (!addr_parse(from->gateway, &to->gateway) ||
-			      !prefix_contains(&to->public, &to->gateway)))
-		problem_add(p, at,
-			    "gateway '%s' of site %s: expected an address in the network of %s",
-			    from->gateway, to->name, from->public);
+	if (!from->gateway && to->public.len == 32) {
+		problem_add(p, path,
+			    "site %s has a public address without a network around it (/32): "
+			    "name the way out with 'gateway'",
+			    to->name);
+		return;
+	}
+	to->gateway = first_gateway(&to->public);
+	if (from->gateway && !is_gateway(to, from->gateway, &to->gateway))
+		problem_add(p, at, "gateway '%s' of site %s: expected an %s%s", from->gateway,
+			    to->name,
+			    to->public.len == 32 ? "IPv4 address" : "address in the network of ",
+			    to->public.len == 32 ? "" : from->public);
 	else if (addr_equal(&to->gateway, &to->public.addr))
 		problem_add(p, path,
 			    "site %s has its gateway's address; name another with 'gateway'",
@@ -161,7 +194,7 @@ static void read_site(struct problems *p, unsigned n, const struct file_site *fr
 		to->as = (uint32_t)as;
 	snprintf(at, sizeof(at), "%s.public", path);
 	snprintf(what, sizeof(what), "public address of site %s", to->name);
-	if (read_prefix(p, at, what, from->public, true, &to->public))
+	if (read_public(p, at, what, from->public, &to->public))
 		read_gateway(p, path, from, to);
 	snprintf(at, sizeof(at), "%s.blackhole", path);
 	read_switch(p, at, "blackhole", from->blackhole, &to->blackhole);
