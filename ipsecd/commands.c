@@ -257,7 +257,7 @@ static bool read_files(void *ctx, bool whole, char *why, size_t size)
 	struct daemon *d = ctx;
 
 	d->moved |= !d->changes || changes_moved(d->changes);
-	return helper_client_read(d->helper, whole || d->moved, !d->running, why, size);
+	return helper_client_read(d->helper, whole || d->moved, why, size);
 }
 
 static void files_read(void *ctx, bool ok, struct config *config, struct config_errors *errors)
@@ -266,19 +266,6 @@ static void files_read(void *ctx, bool ok, struct config *config, struct config_
 
 	d->moved &= !ok; /* else it was read whole */
 	reload_read(d->reload, ok, config, errors);
-}
-
-static void files_ahead(void *ctx, struct config *config)
-{
-	const struct settings *s = &config->settings;
-	const struct daemon *d = ctx;
-
-	/* Threads come before devices, and the socket's device before both: it may allow but one.
-	 */
-	if (s->bind_device[0])
-		return;
-	d->means->act->workers(d->means, s->workers);
-	reload_ahead(d->reload, config);
 }
 
 static void files_unread(void *ctx, const char *why)
@@ -322,7 +309,6 @@ struct helper_client_host commands_helper_host(struct daemon *d)
 					   .resolved = network_resolved,
 					   .loaded = files_read,
 					   .unread = files_unread,
-					   .ahead = files_ahead,
 					   .idle = shell_scripts_idle,
 					   .forgotten = secret_forgotten,
 					   .untaken = reading_untaken,

@@ -48,7 +48,7 @@ struct helper_client {
 	struct job *jobs;
 	uint64_t last_job;
 	struct gone *gone; /* in the order of telling, as it is answered */
-	bool loading, whole, ahead;
+	bool loading, whole;
 	bool untaken;	/* it may not have heard that what it read is in force */
 	bool deaf;	/* it let a call wait too long: none is made until it says something */
 	ev_timer limit; /* of loading */
@@ -317,14 +317,12 @@ static void ask_scripts(struct helper_client *c)
 
 static void ask_load(struct helper_client *c)
 {
-	const struct ipc_load body = {.how = !c->whole	? IPC_LOAD_CHANGED
-					     : c->ahead ? IPC_LOAD_FIRST
-							: IPC_LOAD_WHOLE};
+	const struct ipc_load body = {.whole = c->whole};
 
 	tell(c, IPC_LOAD, LOAD_SERIAL, &body, sizeof(body));
 }
 
-bool helper_client_read(struct helper_client *c, bool whole, bool ahead, char *why, size_t size)
+bool helper_client_read(struct helper_client *c, bool whole, char *why, size_t size)
 {
 	if (c->loading) {
 		snprintf(why, size, "they are being read");
@@ -332,7 +330,6 @@ bool helper_client_read(struct helper_client *c, bool whole, bool ahead, char *w
 	}
 	c->loading = true;
 	c->whole = whole;
-	c->ahead = ahead;
 	ev_now_update(c->host.loop);
 	ev_timer_set(&c->limit, LOAD_SECONDS, 0.);
 	ev_timer_start(c->host.loop, &c->limit);
@@ -354,23 +351,6 @@ static void on_limit(struct ev_loop *loop, ev_timer *w, int revents)
 	(void)revents;
 	load_over(c);
 	c->host.unread(c->host.ctx, "the helper process did not read the files in time");
-}
-
-/* What is wrong with it is said with the rest. */
-static void on_ahead(struct helper_client *c, struct ipc_message *m)
-{
-	struct config_errors errors = {0};
-	struct config config = {0};
-	char wrong[96];
-	bool ok;
-
-	if (!c->loading || !c->ahead || m->n_fds != 1 ||
-	    !loaded_read(m->fds[0], &ok, &config, &errors, wrong, sizeof(wrong)))
-		return;
-	config_errors_free(&errors);
-	if (ok)
-		c->host.ahead(c->host.ctx, &config);
-	config_free(&config);
 }
 
 static void take_loaded(struct helper_client *c, uint64_t generation, int fd)
@@ -430,8 +410,6 @@ static void on_message(void *ctx, struct ipc_link *link, struct ipc_message *m)
 		on_resolved(c, m);
 	else if (m->verb == IPC_RAN)
 		on_ran(c, m);
-	else if (m->verb == IPC_LOAD_AHEAD)
-		on_ahead(c, m);
 	else if (m->verb == IPC_ANSWER && m->serial == LOAD_SERIAL)
 		on_loaded(c, m);
 	else if (m->verb == IPC_ANSWER && m->serial == TAKEN_SERIAL)

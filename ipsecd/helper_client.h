@@ -20,8 +20,6 @@ struct helper_client_host {
 	/* As reload_read and reload_unread. */
 	void (*loaded)(void *ctx, bool ok, struct config *config, struct config_errors *errors);
 	void (*unread)(void *ctx, const char *why);
-	/* As reload_ahead; with the settings. */
-	void (*ahead)(void *ctx, struct config *config);
 	void (*idle)(void *ctx); /* the last script has ended */
 	/* The helper does not know a secret of ours any more, if there is one that it held: the
 	 * files have to be read again. */
@@ -47,8 +45,8 @@ bool helper_client_ready(void *ctx);
 bool helper_client_hold(struct helper_client *c, struct secret *secret, const char **error);
 void helper_client_forget(struct helper_client *c, uint64_t held);
 
-/* For reload_host.read. ahead: the first of many connections are told before the rest. */
-bool helper_client_read(struct helper_client *c, bool whole, bool ahead, char *why, size_t size);
+/* For reload_host.read. */
+bool helper_client_read(struct helper_client *c, bool whole, char *why, size_t size);
 void helper_client_resolve(struct helper_client *c, uint64_t query, const char *name, int family);
 struct script_runner helper_client_runner(struct helper_client *c);
 

@@ -16,7 +16,6 @@
 
 #include <errno.h>
 #include <ev.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -27,18 +26,13 @@
 
 #define SECONDS_MAX 120.
 #define OWN_SIZE    ((size_t)1 << 20)
-#define AHEAD_MIN   512	 /* connections: of fewer the rest is there as soon */
-#define AHEAD_MAX   2048 /* what a data plane does while the rest is written and read */
 
 struct helper_load {
 	struct helper_load_host host;
 	ev_child ended;
 	ev_timer limit;
-	pid_t pid;	/* 0: none */
-	int public;	/* memory that it fills, for ike */
-	int ahead;	/* ... with the first connections alone; -1: none, or it was told */
-	int written[2]; /* a byte comes by this pipe when that is done; -1: none */
-	ev_io on_written;
+	pid_t pid;	  /* 0: none */
+	int public;	  /* memory that it fills, for ike */
 	struct memfd own; /* ... and for us */
 	uint64_t generation;
 	uint64_t *numbers; /* sorted: of the secrets of `generation` */
@@ -160,19 +154,6 @@ static bool read_files(const struct helper_load *l, struct result *r)
 	return try_reading(l, span_of(NULL, 0), r);
 }
 
-/* Where there is no memory for it, the rest comes no later. */
-static bool write_ahead(const struct helper_load *l, const struct result *r)
-{
-	struct config first = {.conns = r->config.conns,
-			       .n_conns = r->config.n_conns < AHEAD_MAX ? r->config.n_conns
-									: AHEAD_MAX,
-			       .settings = r->config.settings};
-	const struct config_errors none = {0};
-
-	return l->ahead >= 0 && r->ok && r->config.n_conns >= AHEAD_MIN &&
-	       loaded_write(l->ahead, true, &first, &none) && write(l->written[1], "", 1) == 1;
-}
-
 static _Noreturn void read_all(struct helper_load *l, pid_t parent)
 {
 	struct result r;
@@ -180,10 +161,7 @@ static _Noreturn void read_all(struct helper_load *l, pid_t parent)
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	if (getppid() != parent)
 		_exit(1);
-	if (!read_files(l, &r))
-		_exit(1);
-	write_ahead(l, &r);
-	if (!write_own(l, &r))
+	if (!read_files(l, &r) || !write_own(l, &r))
 		_exit(1);
 	drop_bytes(&r.config);
 	_exit(loaded_write(l->public, r.ok, &r.config, &r.errors) ? 0 : 1);
@@ -191,36 +169,8 @@ static _Noreturn void read_all(struct helper_load *l, pid_t parent)
 
 /* ---- in the helper ---- */
 
-static void close_one(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-	*fd = -1;
-}
-
-static void close_ahead(struct helper_load *l)
-{
-	ev_io_stop(l->host.loop, &l->on_written);
-	close_one(&l->written[0]);
-	close_one(&l->written[1]);
-	close_one(&l->ahead);
-}
-
-static void on_written(struct ev_loop *loop, ev_io *w, int revents)
-{
-	struct helper_load *l = w->data;
-	char byte;
-
-	(void)loop;
-	(void)revents;
-	if (read(l->written[0], &byte, 1) == 1)
-		l->host.ahead(l->host.ctx, l->ahead);
-	close_ahead(l);
-}
-
 static void clean_up(struct helper_load *l)
 {
-	close_ahead(l);
 	ev_timer_stop(l->host.loop, &l->limit);
 	ev_child_stop(l->host.loop, &l->ended);
 	if (l->pid) {
@@ -233,7 +183,9 @@ static void clean_up(struct helper_load *l)
 static void give_up(struct helper_load *l, const char *why)
 {
 	clean_up(l);
-	close_one(&l->public);
+	if (l->public >= 0)
+		close(l->public);
+	l->public = -1;
 	l->host.done(l->host.ctx, 0, -1, why);
 }
 
@@ -383,23 +335,7 @@ static bool make_memory(struct helper_load *l, char *why, size_t size)
 	return false;
 }
 
-static void make_ahead(struct helper_load *l)
-{
-	l->ahead = memfd_create("ipsecd-ahead", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (l->ahead >= 0 && pipe2(l->written, O_CLOEXEC) < 0)
-		close_one(&l->ahead);
-}
-
-static void watch_ahead(struct helper_load *l)
-{
-	if (l->ahead < 0)
-		return;
-	close_one(&l->written[1]);
-	ev_io_set(&l->on_written, l->written[0], EV_READ);
-	ev_io_start(l->host.loop, &l->on_written);
-}
-
-void helper_load_begin(struct helper_load *l, bool whole, bool ahead)
+void helper_load_begin(struct helper_load *l, bool whole)
 {
 	pid_t parent = getpid();
 	char why[160];
@@ -411,8 +347,6 @@ void helper_load_begin(struct helper_load *l, bool whole, bool ahead)
 		l->host.done(l->host.ctx, 0, -1, why);
 		return;
 	}
-	if (ahead)
-		make_ahead(l);
 	l->pid = fork();
 	if (l->pid == 0)
 		read_all(l, parent);
@@ -423,7 +357,6 @@ void helper_load_begin(struct helper_load *l, bool whole, bool ahead)
 		give_up(l, why);
 		return;
 	}
-	watch_ahead(l);
 	ev_child_set(&l->ended, l->pid, 0);
 	ev_child_start(l->host.loop, &l->ended);
 	ev_now_update(l->host.loop);
@@ -454,12 +387,11 @@ struct helper_load *helper_load_new(const struct helper_load_host *host)
 	if (!l)
 		return NULL;
 	l->host = *host;
-	l->public = l->ahead = l->written[0] = l->written[1] = -1;
+	l->public = -1;
 	l->generation = vault_new_number(host->vault); /* no other helper's */
 	ev_init(&l->ended, on_ended);
-	ev_init(&l->on_written, on_written);
 	ev_timer_init(&l->limit, on_limit, 0., 0.);
-	l->ended.data = l->on_written.data = l->limit.data = l;
+	l->ended.data = l->limit.data = l;
 	return l;
 }
 
@@ -468,7 +400,8 @@ void helper_load_free(struct helper_load *l)
 	if (!l)
 		return;
 	clean_up(l);
-	close_one(&l->public);
+	if (l->public >= 0)
+		close(l->public);
 	free(l->numbers);
 	free(l->memo);
 	free(l);

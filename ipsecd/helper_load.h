@@ -13,8 +13,6 @@ struct helper_load_host {
 	struct ev_loop *loop; /* the default one */
 	const struct options *options;
 	struct vault *vault;
-	/* Before it is done: the same with the first connections alone, and no secrets. */
-	void (*ahead)(void *ctx, int fd);
 	/* fd: the sealed memory for ike (loaded.h), the callee's; -1: `why` not. The vault has what
 	 * belongs to it. */
 	void (*done)(void *ctx, uint64_t generation, int fd, const char *why);
@@ -26,9 +24,8 @@ struct helper_load_host {
 struct helper_load *helper_load_new(const struct helper_load_host *host);
 void helper_load_free(struct helper_load *l);
 /* One at a time: the answer is for all that asked since it began. whole: who asks does not have
- * what was read before, or this machine has other addresses since. ahead: that is wanted, where
- * there are many. */
-void helper_load_begin(struct helper_load *l, bool whole, bool ahead);
+ * what was read before, or this machine has other addresses since. */
+void helper_load_begin(struct helper_load *l, bool whole);
 /* ike works with this reading: secrets that only older ones had go. */
 void helper_load_taken(struct helper_load *l, uint64_t generation);
 

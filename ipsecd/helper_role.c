@@ -176,7 +176,7 @@ static void on_load(struct helper *h, struct ipc_message *m)
 	}
 	memcpy(&body, m->body.ptr, sizeof(body));
 	h->load_serial = m->serial;
-	helper_load_begin(h->load, body.how != IPC_LOAD_CHANGED, body.how == IPC_LOAD_FIRST);
+	helper_load_begin(h->load, body.whole);
 }
 
 static void on_load_taken(struct helper *h, struct ipc_message *m)
@@ -189,14 +189,6 @@ static void on_load_taken(struct helper *h, struct ipc_message *m)
 	else
 		refuse("the length", "a reading to be in force (%zu bytes)", m->body.len);
 	answer(h, IPC_ANSWER, m->serial, NULL, 0);
-}
-
-static void ahead(void *ctx, int fd)
-{
-	const struct helper *h = ctx;
-
-	if (h->ike && h->load_serial)
-		ipc_send(h->ike, IPC_LOAD_AHEAD, 0, NULL, 0, &fd, 1);
 }
 
 static void loaded(void *ctx, uint64_t generation, int fd, const char *why)
@@ -378,12 +370,8 @@ static void on_link(void *ctx, const char *peer, int fd)
 static bool start(void *ctx, char *why, size_t size)
 {
 	struct helper *h = ctx;
-	struct helper_load_host load = {.loop = h->loop,
-					.options = h->options,
-					.ahead = ahead,
-					.done = loaded,
-					.stuck = stuck,
-					.ctx = h};
+	struct helper_load_host load = {
+		.loop = h->loop, .options = h->options, .done = loaded, .stuck = stuck, .ctx = h};
 	const struct sandbox sandbox = {
 		.role = SANDBOX_HELPER, .mode = h->options->sandbox, .log = log_default()};
 	int fd = role_take(h->role, VAULT);

@@ -454,13 +454,6 @@ void reload_read(struct reload *r, bool ok, struct config *config, struct config
 	finish(r, !ok ? RELOAD_FAILED : r->failure[0] ? RELOAD_PARTLY : RELOAD_DONE);
 }
 
-/* What fails behind this fails the start, and with it ends what was expected. */
-void reload_ahead(struct reload *r, struct config *config)
-{
-	if (r->reading && !r->conns.all)
-		expect(r, config, 0, config->n_conns);
-}
-
 void reload_unread(struct reload *r, const char *why)
 {
 	log_to(r->host.log, LOG_LEVEL_ERROR, "cfg", "",

@@ -79,10 +79,7 @@ void reload_again(struct reload *r, enum log_level level, const char *why, mono_
 void reload_tick(struct reload *r, mono_time now);
 /* What host.read asked for. Both are emptied; ok false: `errors` say why. */
 void reload_read(struct reload *r, bool ok, struct config *config, struct config_errors *errors);
-/* Before that, where the files were never read: its first connections are expected, and nothing
- * else is done. *config stays the caller's. */
-void reload_ahead(struct reload *r, struct config *config);
-/* Nobody could read them. */
+/* ... and when nobody could read them. */
 void reload_unread(struct reload *r, const char *why);
 
 /* Which names came from the files: a new process is told them again, and goes on as if it had read

@@ -41,14 +41,8 @@ struct ipc_secret { /* unique with its NUL and the secret follow */
 	uint16_t len;
 };
 
-enum ipc_load_how {
-	IPC_LOAD_CHANGED, /* since the last reading */
-	IPC_LOAD_WHOLE,
-	IPC_LOAD_FIRST, /* whole, and the first connections of many ahead of the rest */
-};
-
 struct ipc_load {
-	uint8_t how; /* enum ipc_load_how; others: as IPC_LOAD_WHOLE */
+	uint8_t whole; /* not only what changed since the last reading */
 };
 
 struct ipc_loaded {

@@ -75,11 +75,9 @@ enum ipc_verb {
 	IPC_RUN,	/* struct ipc_script and strings; IPC_RAN follows; helper -> supervisor:
 			   the same, approved */
 	/* ---- helper -> ike ---- */
-	IPC_NEW_VAULT,	/* nothing: it has no secret that ike may know by number */
-	IPC_RESOLVED,	/* struct ipc_resolved */
-	IPC_RAN,	/* struct ipc_ran; supervisor -> helper: the same */
-	IPC_LOAD_AHEAD, /* a sealed memfd (loaded.h): settings and first connections of the reading
-			   that goes on, in which there are no errors */
+	IPC_NEW_VAULT, /* nothing: it has no secret that ike may know by number */
+	IPC_RESOLVED,  /* struct ipc_resolved */
+	IPC_RAN,       /* struct ipc_ran; supervisor -> helper: the same */
 
 	IPC_ANSWER = 255,
 };

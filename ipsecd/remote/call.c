@@ -21,18 +21,6 @@ static const char *check(uint32_t verb, const struct ipc_message *m, size_t len)
 	return ipc_check_answer(verb, m->body);
 }
 
-const char *far_check(struct remote *r, uint32_t verb, const struct ipc_message *m, size_t len)
-{
-	const char *why = check(verb, m, len);
-	static struct log_limit limit = {.burst = 5};
-
-	if (why && log_limit_pass(&limit, mono_now()))
-		log_to(r->host.log, LOG_LEVEL_ERROR, "tun", "",
-		       "the plane's process answers %s wrongly: %s", ipc_plane_verb_name(verb),
-		       why);
-	return why;
-}
-
 /* What is asked for counts as done when there is no answer: by a new link all of it is said again.
  */
 static void give_up(struct remote *r, uint32_t verb, mono_time asked)
@@ -49,8 +37,10 @@ static void give_up(struct remote *r, uint32_t verb, mono_time asked)
 bool far_await(struct remote *r, uint32_t verb, uint32_t serial, size_t answer_len,
 	       struct span *answer)
 {
+	static struct log_limit limit = {.burst = 5};
 	mono_time asked = mono_now();
 	struct ipc_message m;
+	const char *why;
 
 	if (!r->link)
 		return false;
@@ -59,8 +49,14 @@ bool far_await(struct remote *r, uint32_t verb, uint32_t serial, size_t answer_l
 		return false;
 	}
 	close_all(&m);
-	if (far_check(r, verb, &m, answer_len))
+	why = check(verb, &m, answer_len);
+	if (why) {
+		if (log_limit_pass(&limit, mono_now()))
+			log_to(r->host.log, LOG_LEVEL_ERROR, "tun", "",
+			       "the plane's process answers %s wrongly: %s",
+			       ipc_plane_verb_name(verb), why);
 		return false;
+	}
 	*answer = m.body;
 	return true;
 }

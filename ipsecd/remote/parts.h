@@ -16,9 +16,7 @@ struct far_tunnel {
 	uint32_t id;
 	struct tunnel_config config;
 	bool link_set, link_up; /* tunnel_set_link, as asked */
-	bool ahead;		/* asked for ahead of tunnel_create, which has not come yet */
-	bool made;		/* ... and is there, as the plane has said in another turn */
-	uint32_t asked;		/* ... and not answered yet; 0: it is, or was not asked */
+	uint32_t asked;		/* ahead of tunnel_create; 0: not, or answered */
 	unsigned round;
 	struct dataplane_tunnel_info info;
 	UT_hash_handle hh;
@@ -106,8 +104,6 @@ bool far_call(struct remote *r, uint32_t verb, const void *body, size_t len, siz
 /* The answer to what was asked under this number. */
 bool far_await(struct remote *r, uint32_t verb, uint32_t serial, size_t answer_len,
 	       struct span *answer);
-/* What is wrong with such an answer, which is in the log then; NULL: nothing. */
-const char *far_check(struct remote *r, uint32_t verb, const struct ipc_message *m, size_t len);
 /* The same for ipc_done; *error is 0 or plane's, its words in r->error. */
 bool far_done(struct remote *r, uint32_t verb, const void *body, size_t len, int *error);
 /* Takes a fresh view of a tunnel. */
@@ -125,8 +121,6 @@ bool far_make(struct remote *r, uint32_t verb, const void *body, size_t len, str
 	      int *error);
 int far_install(struct remote *r, const struct child_sa *sa, bool *gone);
 void far_free(struct remote *r);
-/* An answer that came by the loop: to what was asked for ahead, or late. */
-void far_answered(struct remote *r, const struct ipc_message *m);
 
 /* net.c */
 extern const struct means_act far_acts;

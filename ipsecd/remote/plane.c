@@ -118,64 +118,25 @@ static void far_tunnel_prepare(struct dataplane *d, uint32_t id, const struct tu
 	struct remote *r = d->remote;
 	struct far_tunnel *t = r->link && !tunnel_of(r, id) ? tunnel_new(r, id, config) : NULL;
 
-	if (!t)
-		return;
-	t->ahead = true;
-	t->asked = ipc_ask(r->link, IPC_TUNNEL_CREATE, &part, 1, NULL, 0);
+	if (t)
+		t->asked = ipc_ask(r->link, IPC_TUNNEL_CREATE, &part, 1, NULL, 0);
 }
 
-/* Refusals do not all name the tunnel. */
-static struct far_tunnel *asked_by(const struct remote *r, const struct ipc_message *m)
+/* false: it is to be asked now. */
+static bool was_prepared(struct remote *r, struct far_tunnel *t, const struct tunnel_config *config,
+			 int *error)
 {
-	struct far_tunnel *t = NULL;
-	struct ipc_made made;
-
-	if (m->serial && m->body.len == sizeof(made)) {
-		memcpy(&made, m->body.ptr, sizeof(made));
-		t = tunnel_of(r, made.info.tunnel);
-	}
-	if (!t || t->asked != m->serial)
-		t = m->serial ? r->tunnels : NULL;
-	while (t && t->asked != m->serial)
-		t = t->hh.next;
-	return t;
-}
-
-void far_answered(struct remote *r, const struct ipc_message *m)
-{
-	struct far_tunnel *t = asked_by(r, m);
-	int error;
-
-	if (!t)
-		return; /* a call that gave up waiting */
-	t->asked = 0;
-	if (far_check(r, IPC_TUNNEL_CREATE, m, sizeof(struct ipc_made)))
-		return;
-	take_made(r, m->body, t, &error);
-	t->made = error == DATAPLANE_OK;
-}
-
-/* The answer to what was asked for ahead, now or in another turn: since then an event would have
- * told that it changed. */
-static bool was_made(struct remote *r, struct far_tunnel *t)
-{
-	bool made = t->made;
+	uint32_t asked = t->asked;
 	struct span answer;
-	int error;
 
-	t->made = false;
-	if (t->asked) {
-		uint32_t asked = t->asked;
-
-		t->asked = 0;
-		if (!far_await(r, IPC_TUNNEL_CREATE, asked, sizeof(struct ipc_made), &answer))
-			return false;
-		take_made(r, answer, t, &error);
-		return error == DATAPLANE_OK;
-	}
-	if (made && t->round)
-		t->round = far_round(r);
-	return made;
+	t->asked = 0;
+	if (!asked || !far_await(r, IPC_TUNNEL_CREATE, asked, sizeof(struct ipc_made), &answer))
+		return false;
+	take_made(r, answer, t, error);
+	if (*error == DATAPLANE_OK && tunnel_config_equal(&t->config, config))
+		return true;
+	*error = DATAPLANE_OK; /* what was in the way may be gone by now */
+	return false;
 }
 
 static enum dataplane_error far_tunnel_create(struct dataplane *d, uint32_t id,
@@ -190,11 +151,9 @@ static enum dataplane_error far_tunnel_create(struct dataplane *d, uint32_t id,
 		t = tunnel_new(r, id, config);
 	if (!t)
 		return say(r, DATAPLANE_NO_MEMORY, "out of memory");
-	if (t->ahead)
+	if (t->asked)
 		known = NULL;
-	t->ahead = false;
-	/* What was in the way of one that was refused may be gone by now. */
-	if (!was_made(r, t) || !tunnel_config_equal(&t->config, config))
+	if (!was_prepared(r, t, config, &error))
 		far_make(r, IPC_TUNNEL_CREATE, &body, sizeof(body), t, &error);
 	if (error == DATAPLANE_OK)
 		t->config = *config;

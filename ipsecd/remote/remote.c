@@ -48,10 +48,8 @@ static void on_message(void *ctx, struct ipc_link *link, struct ipc_message *m)
 	struct remote *r = ctx;
 
 	(void)link;
-	if (m->verb == IPC_ANSWER) {
-		far_answered(r, m);
+	if (m->verb == IPC_ANSWER) /* of a call that gave up waiting */
 		return;
-	}
 	if (why) {
 		if (log_limit_pass(&limit, mono_now()))
 			log_to(r->host.log, LOG_LEVEL_ERROR, "tun", "",
@@ -152,7 +150,6 @@ static void again_tunnel(struct remote *r, struct far_tunnel *t, struct changes 
 		far_make(r, IPC_TUNNEL_UPDATE, &body, sizeof(body), t, &error);
 	if (!r->link)
 		return; /* the next one */
-	t->made = t->ahead && error == DATAPLANE_OK;
 	if (error != DATAPLANE_OK) {
 		log_to(r->host.log, LOG_LEVEL_ERROR, "tun", "",
 		       "%s: the new plane can't have the device: %s", t->config.name, r->error);

@@ -39,7 +39,6 @@ static struct {
 	char log[16384];
 	/* what the client said */
 	unsigned loads, unread, forgotten, untaken, idle;
-	unsigned aheads, n_ahead; /* before the last reading, how many connections */
 	bool ok;
 	bool stop_it;	 /* before it is told that the next reading is in force */
 	bool not_enough; /* the next reading is not put in force; another one is asked for */
@@ -203,18 +202,8 @@ static void on_loaded(void *ctx, bool ok, struct config *config, struct config_e
 	if (t.not_enough) {
 		t.not_enough = false;
 		put_file("ipsec.conf", 0644, "conn gw\n\tlef=192.0.2.1\n");
-		assert_true(helper_client_read(t.client, true, false, t.why, sizeof(t.why)));
+		assert_true(helper_client_read(t.client, true, t.why, sizeof(t.why)));
 	}
-}
-
-static void on_ahead(void *ctx, struct config *config)
-{
-	(void)ctx;
-	assert_int_equal(config->n_secrets, 0);
-	assert_string_equal(config->conns[0].conn->name, "gw1");
-	assert_int_equal(config->settings.workers, 2);
-	t.n_ahead = config->n_conns;
-	t.aheads++;
 }
 
 static void on_unread(void *ctx, const char *why)
@@ -285,7 +274,6 @@ static int setup(void **state)
 						  .resolved = on_resolved,
 						  .loaded = on_loaded,
 						  .unread = on_unread,
-						  .ahead = on_ahead,
 						  .idle = on_idle,
 						  .forgotten = on_forgotten,
 						  .untaken = on_untaken};
@@ -332,24 +320,12 @@ static bool is_loaded(void)
 	return t.loads + t.unread >= loads_wanted;
 }
 
-static void load_ahead(unsigned aheads, unsigned n)
-{
-	char why[100];
-
-	t.aheads = t.n_ahead = 0;
-	loads_wanted = t.loads + t.unread + 1;
-	assert_true(helper_client_read(t.client, true, true, why, sizeof(why)));
-	turn_until(is_loaded);
-	assert_int_equal(t.aheads, aheads);
-	assert_int_equal(t.n_ahead, n);
-}
-
 static void load_as(bool whole)
 {
 	char why[100];
 
 	loads_wanted = t.loads + t.unread + 1;
-	assert_true(helper_client_read(t.client, whole, false, why, sizeof(why)));
+	assert_true(helper_client_read(t.client, whole, why, sizeof(why)));
 	turn_until(is_loaded);
 }
 
@@ -587,43 +563,6 @@ static void test_errors(void **state)
 }
 
 /* Killed while it reads: the next one reads for the same question. */
-static void put_many(unsigned n, const char *last)
-{
-	FILE *f = fopen(path_of("ipsec.conf"), "w");
-
-	assert_non_null(f);
-	fprintf(f, "config setup\n\tworkers=2\n");
-	for (unsigned i = 1; i <= n; i++)
-		fprintf(f,
-			"conn gw%u\n\tauto=add\n\tauthby=secret\n\tleft=127.0.0.1\n"
-			"\tright=198.51.%u.%u\n\tinterface=t%u\n",
-			i, i / 250, i % 250 + 1, i);
-	fprintf(f, "%s", last);
-	assert_int_equal(fclose(f), 0);
-}
-
-/* The first of many are told before the rest, if they are asked for and no file has errors. */
-static void test_ahead(void **state)
-{
-	(void)state;
-	load_ahead(0, 0); /* few */
-	put_many(600, "");
-	load_ahead(1, 600);
-	assert_int_equal(t.config.n_conns, 600);
-	put_many(2500, "");
-	load_ahead(1, 2048);
-	assert_int_equal(t.config.n_conns, 2500);
-	load(); /* not asked for */
-	assert_int_equal(t.aheads, 1);
-	put_many(600, "\tleft=nothing like that\n");
-	load_ahead(0, 0);
-	assert_false(t.ok);
-	put_many(600, "");
-	put_file("ipsec.secrets", 0600, ": no such kind\n");
-	load_ahead(0, 0);
-	assert_false(t.ok);
-}
-
 static void test_killed_reading(void **state)
 {
 	char why[100];
@@ -631,8 +570,8 @@ static void test_killed_reading(void **state)
 	(void)state;
 	for (unsigned i = 0; i < 5; i++) {
 		loads_wanted = t.loads + 1;
-		assert_true(helper_client_read(t.client, true, false, why, sizeof(why)));
-		assert_false(helper_client_read(t.client, true, false, why, sizeof(why)));
+		assert_true(helper_client_read(t.client, true, why, sizeof(why)));
+		assert_false(helper_client_read(t.client, true, why, sizeof(why)));
 		helper_again();
 		turn_until(is_loaded);
 		assert_secret(file_secret(), "the first secret");
@@ -901,7 +840,6 @@ int main(int argc, char **argv)
 		WITH_HELPER(test_files),
 		WITH_HELPER(test_reload),
 		WITH_HELPER(test_errors),
-		WITH_HELPER(test_ahead),
 		WITH_HELPER(test_killed_reading),
 		WITH_HELPER(test_vici_secrets),
 		WITH_HELPER(test_no_oracle),

@@ -22,7 +22,6 @@ static struct {
 	char why[512];
 	bool no_conns, no_secrets, no_mend, doubt, long_why, before;
 	bool looks, as_made; /* it is known whether there is anything to mend; that */
-	bool ahead;	     /* what is expected is noted, too */
 	char log[256];	     /* what was done */
 } t;
 
@@ -90,13 +89,6 @@ static bool on_prepare(void *ctx, struct conn *conn, char *why, size_t size)
 	(void)why;
 	(void)size;
 	return true;
-}
-
-static void on_expect(void *ctx, struct conn *conn)
-{
-	(void)ctx;
-	if (t.ahead)
-		note("expect", conn->name);
 }
 
 static bool on_load(void *ctx, struct conn *conn, char *why, size_t size)
@@ -202,7 +194,6 @@ static int setup(void **state)
 {
 	const struct reload_host host = {.settings = on_settings,
 					 .prepare_conn = on_prepare,
-					 .expect_conn = on_expect,
 					 .load_conn = on_load,
 					 .unload_conn = on_unload,
 					 .mend_conn = on_mend,
@@ -327,38 +318,6 @@ static void begin_with(const char *conns, const char *log)
 	ask(true);
 	comes(conns, "x");
 	in_force(log);
-}
-
-static void comes_ahead(const char *name)
-{
-	struct config c = {.conns = calloc(1, sizeof(*c.conns)), .n_conns = 1};
-
-	t.log[0] = '\0';
-	c.conns[0] = (struct config_conn){.conn = conn_at(name, 1)};
-	reload_ahead(t.reload, &c);
-	config_free(&c);
-}
-
-/* Of the first reading alone: later ones take out before they bring in. */
-static void the_first_ones_come_ahead(void **state)
-{
-	(void)state;
-	t.ahead = true;
-	comes_ahead("a");
-	assert_string_equal(t.log, ""); /* nobody asked */
-	ask(true);
-	comes_ahead("a");
-	assert_string_equal(t.log, "expect a");
-	assert_int_equal(t.done, 0);
-	t.ahead = false;
-	comes("ab", "x");
-	in_force("secret psk, load a, load b");
-	t.ahead = true;
-	ask(false);
-	comes_ahead("c");
-	assert_string_equal(t.log, "");
-	comes("AB", NULL);
-	in_force("mend a, mend b");
 }
 
 static void what_is_left_out_stays(void **state)
@@ -678,7 +637,6 @@ static void default_files(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(the_first_ones_come_ahead),
 		CASE(what_is_left_out_stays),
 		CASE(one_that_is_vicis),
 		CASE(what_does_not_add_up),

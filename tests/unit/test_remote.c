@@ -472,73 +472,6 @@ static void the_plane_dies_before_it_is_wanted(void **state)
 	assert_int_equal(events(f, DATAPLANE_DEVICE_CHANGED, 0), 1);
 }
 
-static void turn(struct fixture *f)
-{
-	plane_child_sync(f->child); /* it has done what it was asked for */
-	for (unsigned i = 0; i < 10; i++)
-		ev_run(f->loop, EVRUN_NOWAIT);
-}
-
-static struct dataplane_tunnel_info info_now(struct fixture *f, uint32_t id)
-{
-	struct dataplane_tunnel_info i;
-
-	assert_true(f->ops->tunnel_info(f->plane, id, &i));
-	return i;
-}
-
-/* What was made needs no more of the plane, what was refused is asked for again. */
-static void wanted_in_another_turn(void **state)
-{
-	struct tunnel_config a = config_named("a"), same = config_named("t7");
-	struct fixture *f = *state;
-
-	create(f, TUNNEL);
-	f->ops->tunnel_prepare(f->plane, TUNNEL + 1, &a);
-	f->ops->tunnel_prepare(f->plane, TUNNEL + 2, &same);
-	turn(f);
-	assert_int_equal(f->ops->tunnel_remove(f->plane, TUNNEL), DATAPLANE_OK);
-	assert_int_equal(f->ops->tunnel_create(f->plane, TUNNEL + 2, &same), DATAPLANE_OK);
-	assert_true(info(f, TUNNEL + 2).ifindex > 0);
-	remote_set_patience(f->remote, 50);
-	plane_child_stand_still(f->child, true);
-	assert_int_equal(f->ops->tunnel_create(f->plane, TUNNEL + 1, &a), DATAPLANE_OK);
-	assert_true(info_now(f, TUNNEL + 1).ifindex > 0);
-	assert_true(remote_linked(f->remote));
-	plane_child_stand_still(f->child, false);
-}
-
-/* One that is refused for good is not known behind that. */
-static void refused_in_another_turn(void **state)
-{
-	struct tunnel_config same = config_named("t7");
-	struct dataplane_tunnel_info i;
-	struct fixture *f = *state;
-
-	create(f, TUNNEL);
-	f->ops->tunnel_prepare(f->plane, TUNNEL + 1, &same);
-	turn(f);
-	assert_int_equal(f->ops->tunnel_create(f->plane, TUNNEL + 1, &same), DATAPLANE_EXISTS);
-	assert_false(f->ops->tunnel_info(f->plane, TUNNEL + 1, &i));
-}
-
-static void the_plane_dies_in_another_turn(void **state)
-{
-	struct tunnel_config a = config_named("a"), b = config_named("b");
-	struct fixture *f = *state;
-	bool other;
-
-	f->ops->tunnel_prepare(f->plane, TUNNEL, &a);
-	turn(f);
-	f->ops->tunnel_prepare(f->plane, TUNNEL + 1, &b);
-	kill_plane(f);
-	new_plane(f, &dataplane_fake);
-	assert_true(connect_to(f, &other));
-	assert_int_equal(f->ops->tunnel_create(f->plane, TUNNEL, &a), DATAPLANE_OK);
-	assert_int_equal(f->ops->tunnel_create(f->plane, TUNNEL + 1, &b), DATAPLANE_OK);
-	assert_true(info(f, TUNNEL).ifindex > 0 && info(f, TUNNEL + 1).ifindex > 0);
-}
-
 /* ---- ikes that die ---- */
 
 static void a_new_ike_claims_what_it_knows(void **state)
@@ -892,9 +825,6 @@ int main(void)
 		CASE(refused_ahead_is_asked_for_again),
 		CASE(asked_for_ahead_and_not_wanted),
 		CASE(the_plane_dies_before_it_is_wanted),
-		CASE(wanted_in_another_turn),
-		CASE(refused_in_another_turn),
-		CASE(the_plane_dies_in_another_turn),
 		CASE(a_new_ike_claims_what_it_knows),
 		CASE(other_numbers_for_the_same_device),
 		CASE(the_same_number_for_another_sa),
