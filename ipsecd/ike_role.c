@@ -58,7 +58,11 @@ static struct means *open_means(void *ctx, const struct means_host *host, char *
 	}
 	/* Without its first plane we don't know what can be done: whoever starts us does it again
 	 * when there is one, and says what became of it. */
-	if (fd < 0 || !remote_link(p->remote, fd, &other, why, size))
+	if (fd >= 0 && !remote_link(p->remote, fd, &other, why, size)) {
+		log_to(log_default(), LOG_LEVEL_DEBUG, "tun", "", "%s", why);
+		fd = -1;
+	}
+	if (fd < 0)
 		_exit(ROLE_ALONE);
 	return remote_means(p->remote);
 }

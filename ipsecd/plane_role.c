@@ -352,11 +352,15 @@ static bool open_sockets(struct plane_process *p, char *why, size_t size)
 				      .log = log_default(),
 				      .esp_here = !p->ops->ike_socket};
 
-	/* A dying plane has its sockets hardly longer than the guard: who else has one keeps it. */
+	const unsigned most = p->guard >= 0 ? PORT_POLLS : GUARD_POLLS;
+
+	/* A dying plane has its sockets hardly longer than the guard, however long that was waited
+	 * for: who else has one keeps it. */
+	if (p->guard >= 0)
+		p->polls = 0;
 	do
 		p->udp = udp_open(p->loop, &host, why, size);
-	while (!p->udp && errno == EADDRINUSE &&
-	       waits(p, why, p->guard >= 0 ? PORT_POLLS : GUARD_POLLS));
+	while (!p->udp && errno == EADDRINUSE && waits(p, why, most));
 	role_each(p->role, BARE_PREFIX, forget, p);
 	if (p->udp)
 		udp_each_socket(p->udp, give_socket, p);

@@ -413,7 +413,9 @@ static bool fails_its_trial(const struct child *c, const struct process *p)
 /* Somebody can't start, and all end when it has gone. */
 static bool a_start_failed(const struct supervisor *s)
 {
-	for (unsigned i = 0; s->phase == PHASE_STARTING && i < IPC_ROLES; i++) {
+	if (s->phase != PHASE_STARTING)
+		return false;
+	for (unsigned i = 0; i < IPC_ROLES; i++) {
 		if (s->children[i].now && s->children[i].now->failed)
 			return true;
 	}

@@ -151,7 +151,7 @@ static bool someone_left_on(struct repair *r, const struct repair_link *l)
 
 	while ((p = paths_peer_next(r->paths, p))) {
 		if (p->up && p->key.addr.family == AF_INET6 && repair_peer_counts(p) &&
-		    repair_links_of(&r->links, &p->local) == l)
+		    repair_session_link(r, p, &p->key.addr) == l)
 			return true;
 	}
 	return false;

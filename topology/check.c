@@ -94,6 +94,17 @@ static void check_same_site(const struct topology *t, unsigned a, unsigned b, st
 			    t->sites[a].name);
 }
 
+/* A gateway of an address alone may be anywhere, but not that of another site. */
+static void check_gateway(const struct topology *t, unsigned a, unsigned b, struct problems *p)
+{
+	char path[PATH];
+
+	snprintf(path, sizeof(path), "sites[%u].gateway", a);
+	if (addr_equal(&t->sites[a].gateway, &t->sites[b].public.addr))
+		problem_add(p, path, "the gateway of site %s is the public address of site %s",
+			    t->sites[a].name, t->sites[b].name);
+}
+
 static bool same_ends(const struct link *a, const struct link *b)
 {
 	return (a->site[0] == b->site[0] && a->site[1] == b->site[1]) ||
@@ -145,24 +156,32 @@ void topology_check_names(const struct topology *t, struct problems *problems)
 				check_same_name(t, a, b, problems);
 }
 
+/* The first link before `b` with its key; `b`: there is none. */
+static unsigned first_with_key_of(const struct topology *t, unsigned b)
+{
+	for (unsigned a = 0; a < b; a++) {
+		if (strcmp(t->links[a].key, t->links[b].key) == 0)
+			return a;
+	}
+	return b;
+}
+
 void topology_warn(const struct topology *t, struct problems *warnings)
 {
 	char path[PATH];
-	unsigned a;
 
 	for (unsigned b = 0; b < t->n_links; b++) {
-		for (a = 0; a < b && strcmp(t->links[a].key, t->links[b].key) != 0; a++)
-			;
+		unsigned a = first_with_key_of(t, b), line;
+
 		if (a == b)
 			continue;
 		snprintf(path, sizeof(path), "links[%u].key", a);
-		a = locations_find(warnings->where, path).line;
+		line = locations_find(warnings->where, path).line;
 		snprintf(path, sizeof(path), "links[%u].key", b);
 		problem_add(warnings, path,
 			    "warning: the key is that of another link, too (line %u): those who "
-			    "have it can "
-			    "pose as each other",
-			    a);
+			    "have it can pose as each other",
+			    line);
 	}
 }
 
@@ -171,6 +190,10 @@ void topology_check(const struct topology *t, struct problems *problems)
 	for (unsigned b = 0; b < t->n_sites; b++)
 		for (unsigned a = 0; a < b; a++)
 			check_same_site(t, a, b, problems);
+	for (unsigned a = 0; a < t->n_sites; a++)
+		for (unsigned b = 0; b < t->n_sites; b++)
+			if (a != b && t->sites[a].public.len == 32)
+				check_gateway(t, a, b, problems);
 	check_overlaps(t, problems);
 	check_links(t, problems);
 	check_pools(t, problems);

@@ -93,10 +93,16 @@ static void read_switch(struct problems *p, const char *path, const char *what, 
 static bool read_public(struct problems *p, const char *path, const char *what, const char *text,
 			struct prefix *out)
 {
-	if (text && strchr(text, '/') && prefix_parse(text, out) && out->addr.family == AF_INET &&
-	    out->len >= 31)
+	bool alone = text && strchr(text, '/') && prefix_parse(text, out) &&
+		     out->addr.family == AF_INET && out->len >= 31;
+
+	if (!alone && !read_prefix(p, path, what, text, true, out))
+		return false;
+	if (!addr_is_any(&out->addr) && !addr_is_loopback(&out->addr) &&
+	    !addr_is_multicast(&out->addr))
 		return true;
-	return read_prefix(p, path, what, text, true, out);
+	problem_add(p, path, "%s '%s' is none that a router can have", what, text);
+	return false;
 }
 
 static struct addr first_gateway(const struct prefix *public)

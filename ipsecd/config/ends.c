@@ -32,7 +32,8 @@ static void host_error(struct build *b, const struct setting *s, const struct co
 	const char *nearest = text[0] == '%' ? words_nearest(text, words) : NULL;
 
 	config_error(b->errors, at,
-		     "%s: '%s' is not possible; expected an address, a prefix, a name, %%any or "
+		     "%s: '%s' is not possible; expected an address of a machine, a prefix, a "
+		     "name, %%any or "
 		     "%%defaultroute%s%s%s",
 		     setting_name(s), text, nearest ? "; did you mean '" : "",
 		     nearest ? nearest : "", nearest ? "'?" : "");

@@ -131,11 +131,11 @@ static void start_conn(struct reading *r, const struct lexer_line *l, const char
 		return;
 	}
 	if (!text_is_ascii(name, strlen(name))) { /* a client's whole list would fail */
-		config_error(
-			r->errors, &at,
-			"conn %s: expected a name of printable ASCII characters: swanctl can't "
-			"read others",
-			config_quote(span_str(name), quote));
+		config_quote(span_str(name), quote);
+		config_error(r->errors, &at,
+			     "conn %s: expected a name of printable ASCII characters: swanctl "
+			     "can't read others",
+			     quote);
 		return;
 	}
 	if (pass(r, l, RECALL_CONN, name))

@@ -131,7 +131,7 @@ static void respond_counts(struct client *c, const struct pending *p, const char
 		vici_put_format(&b, "terminated", "%u", p->matches > left ? p->matches - left : 0);
 	}
 	if (errmsg)
-		vici_put(&b, "errmsg", errmsg);
+		client_put_error(&b, errmsg);
 	client_respond(c, &b);
 }
 

@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include <utlist.h>
 
+#define ERROR_TEXT     900		  /* bytes of a refusal, with its NUL */
 #define LISTING_RESUME ((size_t)64 << 10) /* fewer waiting bytes: a list goes on */
 
 static const char *const event_names[EVENT_KINDS] = {
@@ -154,22 +155,29 @@ void client_succeed(struct client *c)
 	client_respond(c, &b);
 }
 
+void client_put_error(struct buf *b, const char *text)
+{
+	char shown[ERROR_TEXT];
+
+	snprintf(shown, sizeof(shown), "%s", text);
+	for (char *p = shown; *p; p++) {
+		if (!text_is_ascii(p, 1))
+			*p = '?';
+	}
+	vici_put(b, "errmsg", shown);
+}
+
 void client_fail(struct client *c, const char *format, ...)
 {
 	struct buf b = client_response(c);
-	char text[900];
+	char text[ERROR_TEXT];
 	va_list args;
 
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	for (char *p = text; *p;
-	     p++) { /* libvici gives its client nothing for a text with others */
-		if (!text_is_ascii(p, 1))
-			*p = '?';
-	}
 	vici_put(&b, "success", "no");
-	vici_put(&b, "errmsg", text);
+	client_put_error(&b, text);
 	client_respond(c, &b);
 }
 

@@ -7,8 +7,7 @@
 #include "lib/span.h"
 
 #define LOAD_CONN_WHY 512
-/* Of conns, children and pools: one that is loaded all the same ends swanctl's list of everything.
- */
+/* Of conns, children and pools: any other name ends swanctl's list of everything. */
 #define LOAD_NAME_WORDS "expected printable ASCII characters: swanctl can't read others"
 
 /* For what is accepted and has no effect: one sentence each. */

@@ -213,7 +213,8 @@ static bool parse_hosts(struct load *l, const struct load_words *w, struct host 
 	for (unsigned i = 0; i < w->n; i++) {
 		if (!host_parse(w->word[i], &hosts[i]))
 			return load_error(l,
-					  "='%s': expected an address, a prefix, a name or %%any",
+					  "='%s': expected an address of a machine, a prefix, a "
+					  "name or %%any",
 					  w->word[i]);
 		*count = (uint8_t)(i + 1);
 	}

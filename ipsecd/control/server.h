@@ -121,6 +121,8 @@ static inline bool client_wants(const struct client *c, enum control_event_kind 
 struct buf client_response(struct client *c);
 void client_respond(struct client *c, struct buf *response);
 void client_succeed(struct client *c);
+/* "errmsg", with a '?' for each byte for which libvici would give its client no text at all. */
+void client_put_error(struct buf *b, const char *text);
 void client_fail(struct client *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* An answer that no packet holds; the log has it, too: stock swanctl does not look at errors of
  * what it takes for a list. */

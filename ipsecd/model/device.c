@@ -156,7 +156,7 @@ const char *tunnel_addr_fault(const struct prefix *p)
 	if (addr_is_loopback(&p->addr))
 		return "a loopback address";
 	if (addr_is_multicast(&p->addr))
-		return "a multicast or broadcast address";
+		return "a multicast, reserved or broadcast address";
 	if (bits < 2)
 		return NULL;
 	if (host_bits_are(p, false))

@@ -264,8 +264,12 @@ class Triangle:
     def knows_paths(self, router):
         """Each other site's two networks from both neighbours: bgpd, and the bridge of both
         families."""
+        try:
+            known = router.status()["paths"]["paths"]
+        except RuntimeError:  # the bridge has only just begun
+            return False
         table = router.frr.json("bgpd", "show bgp ipv4 unicast json").get("routes", {})
-        return router.status()["paths"]["paths"] == 8 and all(
+        return known == 8 and all(
             len(table.get(lan(site), [])) == 2 for site in SITES if site != router.name)
 
     def announce(self, link, up):

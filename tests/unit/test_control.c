@@ -805,10 +805,7 @@ static void test_pools(void **state)
 	call(p, "load-pool", pool_body("two", "10.4.0.0/24", "10.3.1.1, 2001:db8::1", false));
 	expect_key(p, "success", "yes");
 	assert_int_equal(loaded.n_dns[1], 2);
-	call(p, "load-pool",
-	     pool_body("gr\xc3\xb6\xc3\x9f"
-		       "e",
-		       "10.4.0.0/24", NULL, true));
+	call(p, "load-pool", pool_body("gr\xc3\xb6n", "10.4.0.0/24", NULL, true));
 	expect_key(
 		p, "errmsg",
 		"the pool's name: expected printable ASCII characters: swanctl can't read others");

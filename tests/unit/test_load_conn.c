@@ -378,8 +378,8 @@ static void test_bad_values(void **state)
 	refuse("dpd_delay = soon", "dpd_delay='soon': expected a time such as 30s, 5m, 1h or 1d");
 	refuse("remote_port = 70000", "remote_port='70000': expected a number from 1 to 65535");
 	refuse("unique = sometimes", "unique='sometimes': expected no, never, keep or replace");
-	refuse("remote_addrs = [192.0.2.300]",
-	       "remote_addrs='192.0.2.300': expected an address, a prefix, a name or %any");
+	refuse("remote_addrs = [192.0.2.300]", "remote_addrs='192.0.2.300': expected an address of "
+					       "a machine, a prefix, a name or %any");
 	refuse("remote_addrs = [1.1.1.1, 1.1.1.2, 1.1.1.3, 1.1.1.4, 1.1.1.5]",
 	       "remote_addrs: at most 4 addresses");
 	refuse("remote_port = [1, 2]", "remote_port: expected one value, there are 2");
@@ -461,9 +461,10 @@ static void test_bad_addresses(void **state)
 	       "a host");
 	refuse("interface_ip = [10.0.1.255/24]", "interface_ip='10.0.1.255/24': the broadcast "
 						 "address; expected the address of a host");
-	refuse("interface_ip = [224.0.0.5/24]", "interface_ip='224.0.0.5/24': a multicast or "
-						"broadcast address; expected the address "
-						"of a host");
+	refuse("interface_ip = [224.0.0.5/24]",
+	       "interface_ip='224.0.0.5/24': a multicast, reserved or "
+	       "broadcast address; expected the address "
+	       "of a host");
 	refuse("interface_ip = [::1/128]",
 	       "interface_ip='::1/128': a loopback address; expected the address of a host");
 	refuse("interface_ip = [0.0.0.0/32]",

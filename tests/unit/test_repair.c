@@ -716,6 +716,34 @@ static void a_neighbour_beside_the_one_that_goes_lives(void **state)
 	site_free(s);
 }
 
+/* A neighbour with a global address goes, and who else is on its device is told by routes alone:
+ * our link-local address is another device's, too. */
+static void a_neighbour_that_routes_place_beside_the_one_that_goes_lives(void **state)
+{
+	static const char to_first[] = "2001:db8:2::/48", to_second[] = "2001:db8:3::/48";
+	static const char ours[] = "2001:db8:ff::1";
+	struct site *s = unnumbered_site();
+	const struct zapi_address global = {.ifindex = AB, .prefix = {address(ours), 64}};
+	const struct path_peer first = {.key = {.id = 20, .addr = address("2001:db8:ff::2")},
+					.local = global.prefix.addr,
+					.as = 65002,
+					.local_as = OUR_AS};
+	const struct path_peer second = unnumbered(2);
+
+	(void)state;
+	repair_address(s->plan, &global, true);
+	unnumbered_up(s, &first, to_first);
+	unnumbered_up(s, &second, to_second);
+	announce(s, AC, to_first, via_c_b);
+	announce(s, AC, to_second, via_c_b);
+	best_over(s, AB, &first, to_first);
+	best_over(s, AB, &second, to_second);
+	paths_peer_down(s->paths, &first.key, "hold timer");
+	take_changes(s);
+	assert_string_equal(told(s), "+2001:db8:2::/48@2");
+	site_free(s);
+}
+
 /* BMP told of the sessions, but not yet of their paths; the other one comes back first. */
 static void of_two_unnumbered_sessions_that_end_one_is_enough(void **state)
 {
@@ -1297,6 +1325,7 @@ int main(void)
 		cmocka_unit_test(a_neighbour_of_two_devices_is_found_when_one_goes),
 		cmocka_unit_test(who_is_lost_is_not_looked_for_on_another_device),
 		cmocka_unit_test(a_neighbour_beside_the_one_that_goes_lives),
+		cmocka_unit_test(a_neighbour_that_routes_place_beside_the_one_that_goes_lives),
 		cmocka_unit_test(of_two_unnumbered_sessions_that_end_one_is_enough),
 		cmocka_unit_test(a_neighbour_behind_a_host_route),
 		cmocka_unit_test(nothing_else_is_given_a_second),
