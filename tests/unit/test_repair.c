@@ -691,10 +691,21 @@ static void who_is_lost_is_not_looked_for_on_another_device(void **state)
 	site_free(s);
 }
 
+static const char to_first[] = "2001:db8:2::/48", to_second[] = "2001:db8:3::/48";
+
+/* Each neighbour's network is reached over AB, and over C, too. */
+static void two_on_one_device(struct site *s, const struct path_peer *first,
+			      const struct path_peer *second)
+{
+	announce(s, AC, to_first, via_c_b);
+	announce(s, AC, to_second, via_c_b);
+	best_over(s, AB, first, to_first);
+	best_over(s, AB, second, to_second);
+}
+
 /* Two neighbours on one network: the one that goes takes nothing of the other's along. */
 static void a_neighbour_beside_the_one_that_goes_lives(void **state)
 {
-	static const char to_first[] = "2001:db8:2::/48", to_second[] = "2001:db8:3::/48";
 	struct site *s = site();
 	const struct path_peer first = unnumbered(1), second = unnumbered(2);
 
@@ -702,10 +713,7 @@ static void a_neighbour_beside_the_one_that_goes_lives(void **state)
 	device(s, names[AB], AB, true);
 	unnumbered_up(s, &first, to_first);
 	unnumbered_up(s, &second, to_second);
-	announce(s, AC, to_first, via_c_b);
-	announce(s, AC, to_second, via_c_b);
-	best_over(s, AB, &first, to_first);
-	best_over(s, AB, &second, to_second);
+	two_on_one_device(s, &first, &second);
 	assert_string_equal(told(s), "");
 	paths_peer_down(s->paths, &first.key, "hold timer");
 	take_changes(s);
@@ -720,7 +728,6 @@ static void a_neighbour_beside_the_one_that_goes_lives(void **state)
  * our link-local address is another device's, too. */
 static void a_neighbour_that_routes_place_beside_the_one_that_goes_lives(void **state)
 {
-	static const char to_first[] = "2001:db8:2::/48", to_second[] = "2001:db8:3::/48";
 	static const char ours[] = "2001:db8:ff::1";
 	struct site *s = unnumbered_site();
 	const struct zapi_address global = {.ifindex = AB, .prefix = {address(ours), 64}};
@@ -734,10 +741,7 @@ static void a_neighbour_that_routes_place_beside_the_one_that_goes_lives(void **
 	repair_address(s->plan, &global, true);
 	unnumbered_up(s, &first, to_first);
 	unnumbered_up(s, &second, to_second);
-	announce(s, AC, to_first, via_c_b);
-	announce(s, AC, to_second, via_c_b);
-	best_over(s, AB, &first, to_first);
-	best_over(s, AB, &second, to_second);
+	two_on_one_device(s, &first, &second);
 	paths_peer_down(s->paths, &first.key, "hold timer");
 	take_changes(s);
 	assert_string_equal(told(s), "+2001:db8:2::/48@2");
@@ -747,7 +751,6 @@ static void a_neighbour_that_routes_place_beside_the_one_that_goes_lives(void **
 /* BMP told of the sessions, but not yet of their paths; the other one comes back first. */
 static void of_two_unnumbered_sessions_that_end_one_is_enough(void **state)
 {
-	static const char to_first[] = "2001:db8:2::/48", to_second[] = "2001:db8:3::/48";
 	struct site *s = site();
 	const struct path_peer first = unnumbered(1), second = unnumbered(2);
 
@@ -755,10 +758,7 @@ static void of_two_unnumbered_sessions_that_end_one_is_enough(void **state)
 	device(s, names[AB], AB, true);
 	assert_true(paths_peer_up(s->paths, &first));
 	assert_true(paths_peer_up(s->paths, &second));
-	announce(s, AC, to_first, via_c_b);
-	announce(s, AC, to_second, via_c_b);
-	best_over(s, AB, &first, to_first);
-	best_over(s, AB, &second, to_second);
+	two_on_one_device(s, &first, &second);
 	paths_peer_down(s->paths, &first.key, "hold timer");
 	take_changes(s);
 	assert_string_equal(told(s), "+2001:db8:2::/48@2");
