@@ -107,11 +107,10 @@ static bool read_public(struct problems *p, const char *path, const char *what, 
 
 static struct addr first_gateway(const struct prefix *public)
 {
-	struct prefix network = prefix_mask(public);
+	struct addr first = prefix_nth(public, 0);
+	bool is_second = public->len == 31 && !addr_equal(&first, &public->addr);
 
-	return public->len == 31 && addr_equal(&network.addr, &public->addr)
-		       ? prefix_nth(public, 1)
-		       : prefix_nth(public, public->len == 31 ? 0 : 1);
+	return is_second ? first : prefix_nth(public, 1);
 }
 
 static bool is_gateway(const struct site *s, const char *text, struct addr *out)
